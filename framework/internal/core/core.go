@@ -1,0 +1,123 @@
+// Package core holds the state of one stream that filter, chain and the hosts share. It is internal, so that
+// framework/filter shows a plugin author nothing that belongs to a host.
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+)
+
+// Directions.
+const (
+	Request  = 0
+	Response = 1
+)
+
+// Field is one header field; names are lower case.
+type Field struct{ Name, Value string }
+
+// Block indexes, in the order in which they travel. 2*dir is a direction's headers, 2*dir+1 its trailers.
+const (
+	RequestHeaders = iota
+	RequestTrailers
+	ResponseHeaders
+	ResponseTrailers
+)
+
+// Block is a header or trailer block.
+type Block struct {
+	Fields  []Field
+	Present bool // the block has arrived and Fields holds it
+	Owner   int8 // 1 + the plugin whose turn it is; 0: frozen
+
+	// Changed lists, once each, the names whose fields differ from what the host handed over. A host carries a change
+	// out per name: all values of the name as they are in Fields now, or none.
+	Changed []string
+}
+
+// Body is a body in flight: one chunk, or all of it.
+type Body struct {
+	Data     []byte
+	Complete bool
+	Dirty    bool
+	Owner    int8 // as Block.Owner
+}
+
+// Kinds of actions.
+const (
+	Continue = iota
+	WaitBody
+	Reply
+	Go
+	Pipe
+)
+
+// Action is what filter.Action carries.
+type Action struct {
+	Kind uint8
+	P    *Payload
+}
+
+// Payload is the part of an action that needs memory. It is shared by every stream the action is returned to, so the
+// chain never writes to it.
+type Payload struct {
+	Status  int
+	Body    []byte
+	Reader  io.Reader
+	Header  []Field
+	GRPC    int // -1: by Envoy's mapping
+	Details string
+	Err     error
+	Prefix  int
+	Go      func(context.Context) Action
+	Pipe    func(context.Context, io.Writer, io.Reader) error
+}
+
+// Errors; filter exports them.
+var (
+	ErrStreamDone  = errors.New("filter: stream is done")
+	ErrUnsupported = errors.New("filter: not supported by this host")
+	ErrNotFound    = errors.New("filter: not found")
+)
+
+// Val is a typed value shared by the plugins of a stream.
+type Val struct{ Key, Value any }
+
+// Stream is the shared state of one stream. It is pooled: memory stays a Stream for ever and Gen tells lives apart,
+// so a stale handle finds another Gen and does nothing.
+type Stream struct {
+	Mu       sync.Mutex
+	Gen      uint32
+	H        [4]Block
+	B        [2]Body
+	Remote   uint8 // bit i: block i exists, but only Host.Fetch has it
+	Host     Host
+	Plugins  []string
+	Ctx      context.Context
+	Cancel   context.CancelCauseFunc
+	Vals     []Val
+	Consumer any
+	Misuse   func(plugin int, what string)
+}
+
+// Reset ends this life of s. s.Mu is held.
+func (s *Stream) Reset() {
+	s.Gen++
+	for i := range s.H {
+		b := &s.H[i]
+		clear(b.Fields)
+		clear(b.Changed)
+		*b = Block{Fields: b.Fields[:0], Changed: b.Changed[:0]}
+	}
+	s.B = [2]Body{}
+	clear(s.Vals)
+	s.Vals = s.Vals[:0]
+	s.Remote = 0
+	s.Host, s.Consumer, s.Misuse, s.Plugins = nil, nil, nil, nil
+	if s.Cancel != nil {
+		s.Cancel(ErrStreamDone)
+		s.Ctx, s.Cancel = nil, nil
+	}
+}

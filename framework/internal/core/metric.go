@@ -1,0 +1,112 @@
+package core
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// MetricKind tells how values of a metric combine.
+type MetricKind uint8
+
+// Kinds of metrics.
+const (
+	Counter MetricKind = iota
+	Gauge
+	Histogram
+)
+
+// Metric collects in Go memory what plugins record, from any goroutine, until a host carries it to its stats. It
+// belongs to a plugin's instance and may outlive the host's configuration that declared it.
+type Metric struct {
+	Kind MetricKind
+	Name string   // full: moe.PLUGIN.NAME
+	Tags []string // names of its tags
+
+	sum     atomic.Int64 // since the start, over all tags
+	pending atomic.Int64 // untagged counters and gauges
+	dirty   atomic.Bool
+
+	mu     sync.Mutex
+	tagged map[string]*Sample // by the joined values
+	values []Sample           // of a histogram
+}
+
+// Sample is a pending change of a metric: a sum for counters and gauges, one recorded value for histograms.
+type Sample struct {
+	Values []string // of the tags, in order
+	N      int64
+}
+
+// maxPendingValues bounds what a histogram keeps between two flushes; what comes beyond is counted in the sum only.
+const maxPendingValues = 4096
+
+// Add records n with the values of the metric's tags. Too few values are filled with "", too many are cut.
+func (m *Metric) Add(n int64, values []string) {
+	m.sum.Add(n)
+	switch {
+	case m.Kind == Histogram:
+		m.mu.Lock()
+		if len(m.values) < maxPendingValues {
+			m.values = append(m.values, Sample{m.fit(values), n})
+		}
+		m.mu.Unlock()
+	case len(m.Tags) == 0:
+		m.pending.Add(n)
+	default:
+		values = m.fit(values)
+		key := strings.Join(values, "\x00")
+		m.mu.Lock()
+		s := m.tagged[key]
+		if s == nil {
+			if m.tagged == nil {
+				m.tagged = map[string]*Sample{}
+			}
+			s = &Sample{Values: values}
+			m.tagged[key] = s
+		}
+		s.N += n
+		m.mu.Unlock()
+	}
+	if !m.dirty.Load() {
+		m.dirty.Store(true)
+	}
+}
+
+// fit copies values, one for each tag.
+func (m *Metric) fit(values []string) []string {
+	if len(m.Tags) == 0 {
+		return nil
+	}
+	fitted := make([]string, len(m.Tags))
+	copy(fitted, values)
+	return fitted
+}
+
+// Sum returns the sum of all that was recorded.
+func (m *Metric) Sum() int64 { return m.sum.Load() }
+
+// Dirty reports whether Flush has something to give.
+func (m *Metric) Dirty() bool { return m.dirty.Load() }
+
+// Flush hands each pending change to emit once. Of two concurrent calls, each change goes to one.
+func (m *Metric) Flush(emit func(Sample)) {
+	if !m.dirty.Swap(false) {
+		return
+	}
+	if n := m.pending.Swap(0); n != 0 {
+		emit(Sample{N: n})
+	}
+	m.mu.Lock()
+	tagged, values := m.tagged, m.values
+	m.tagged, m.values = nil, nil
+	m.mu.Unlock()
+	for _, s := range tagged {
+		if s.N != 0 {
+			emit(*s)
+		}
+	}
+	for _, s := range values {
+		emit(s)
+	}
+}
