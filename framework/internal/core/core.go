@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"sync"
 )
 
@@ -35,6 +36,16 @@ type Block struct {
 	// Changed lists, once each, the names whose fields differ from what the host handed over. A host carries a change
 	// out per name: all values of the name as they are in Fields now, or none.
 	Changed []string
+}
+
+// Touch notes that the fields of name have changed.
+func (b *Block) Touch(name string) {
+	for _, c := range b.Changed {
+		if c == name {
+			return
+		}
+	}
+	b.Changed = append(b.Changed, name)
 }
 
 // Body is a body in flight: one chunk, or all of it.
@@ -95,11 +106,43 @@ type Stream struct {
 	Remote   uint8 // bit i: block i exists, but only Host.Fetch has it
 	Host     Host
 	Plugins  []string
+	Loggers  []*slog.Logger // of the plugins
+	Escaped  bool           // Host.Escaped was called
 	Ctx      context.Context
 	Cancel   context.CancelCauseFunc
 	Vals     []Val
 	Consumer any
 	Misuse   func(plugin int, what string)
+}
+
+// Fetch has the host hand over a block that only it has. s.Mu is held, and released while the host works; Fetch
+// reports whether life gen goes on.
+func (s *Stream) Fetch(gen uint32, block int) bool {
+	host := s.Host
+	s.Mu.Unlock()
+	fields := host.Fetch(block)
+	s.Mu.Lock()
+	if s.Gen != gen {
+		return false
+	}
+	if bit := uint8(1) << block; s.Remote&bit != 0 && fields != nil {
+		s.Remote &^= bit
+		s.H[block].Fields, s.H[block].Present = append(s.H[block].Fields[:0], fields...), true
+	}
+	return true
+}
+
+// Escape tells the host, once, that goroutines other than the stream's may use the stream. s.Mu is not held.
+func (s *Stream) Escape(gen uint32) {
+	s.Mu.Lock()
+	host, tell := s.Host, s.Gen == gen && !s.Escaped
+	if tell {
+		s.Escaped = true
+	}
+	s.Mu.Unlock()
+	if tell {
+		host.Escaped()
+	}
 }
 
 // Reset ends this life of s. s.Mu is held.
@@ -115,7 +158,8 @@ func (s *Stream) Reset() {
 	clear(s.Vals)
 	s.Vals = s.Vals[:0]
 	s.Remote = 0
-	s.Host, s.Consumer, s.Misuse, s.Plugins = nil, nil, nil, nil
+	s.Host, s.Consumer, s.Misuse, s.Plugins, s.Loggers = nil, nil, nil, nil, nil
+	s.Escaped = false
 	if s.Cancel != nil {
 		s.Cancel(ErrStreamDone)
 		s.Ctx, s.Cancel = nil, nil
