@@ -1,0 +1,42 @@
+package hello
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+func TestHello(t *testing.T) {
+	h := filtertest.New(t, &Hello{Header: "X-ExtProc-Hello", Value: "Hello from ext_proc"})
+	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("x-extproc-hello", "from the upstream")
+		w.WriteHeader(204)
+	})
+	r := h.Get("/")
+	if got := r.Header.Values("x-extproc-hello"); len(got) != 1 || got[0] != "Hello from ext_proc" {
+		t.Errorf("got %q", got)
+	}
+	if r.Status != 204 || r.Upstream.Header.Get("x-extproc-hello") != "" {
+		t.Error("it is the response that gets the header, and nothing else of it changes")
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for want, p := range map[string]*Hello{
+		"header:": {Value: "v"}, ":status": {Header: ":status", Value: "v"}, "empty": {Header: "x"},
+		"line break": {Header: "x", Value: "a\nb"},
+	} {
+		if err := new(filtertest.Host).Load(t, p); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func BenchmarkHello(b *testing.B) {
+	p := &Hello{Header: "x-extproc-hello", Value: "Hello from ext_proc"}
+	plugintest.BenchResponse(b, func(s filter.Stream, h filter.ResponseHeaders) { p.OnResponseHeaders(s, h, false) })
+}

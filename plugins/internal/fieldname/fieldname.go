@@ -1,0 +1,38 @@
+// Package fieldname checks names and values of header fields that an operator wrote, so that a bad one is refused with
+// the configuration and not dropped from every request.
+package fieldname
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const symbols = "!#$%&'*+-.^_`|~"
+
+// Check says what is wrong with name as that of an ordinary field, one that is no pseudo-header. Case does not matter.
+func Check(name string) error {
+	switch {
+	case name == "":
+		return errors.New("the name of the header is empty")
+	case name[0] == ':':
+		return fmt.Errorf("%q is a pseudo-header", name)
+	}
+	for i := range len(name) {
+		c := name[i] | 0x20
+		if (c < 'a' || c > 'z') && (name[i] < '0' || name[i] > '9') && strings.IndexByte(symbols, name[i]) < 0 {
+			return fmt.Errorf("%q is not the name of a header: %q at position %d", name, name[i], i)
+		}
+	}
+	return nil
+}
+
+// ValidValue reports whether Envoy carries v as the value of a field.
+func ValidValue(v string) bool {
+	for i := range len(v) {
+		if c := v[i]; c == 0 || c == '\r' || c == '\n' {
+			return false
+		}
+	}
+	return true
+}

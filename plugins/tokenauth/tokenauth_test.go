@@ -1,0 +1,96 @@
+package tokenauth
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+func config() *TokenAuth { return &TokenAuth{Secret: filter.NewSecret("secret"), Header: "token"} }
+
+func hash(s string) string {
+	sum := md5.Sum([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+func TestTokenAuth(t *testing.T) {
+	long := "/" + strings.Repeat("x", 5000)
+	for _, c := range []struct {
+		name, path string
+		header     []string
+		status     int
+		body       string
+	}{
+		{"no token", "/", nil, 403, "missing token"},
+		{"another header", "/", []string{"x-token", "c64319d06364528120a9f96af62ea83d"}, 403, "missing token"},
+		{"wrong", "/", []string{"token", "bad"}, 403, "invalid token"},
+		{"empty", "/", []string{"token", ""}, 403, "invalid token"},
+		{"right", "/", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
+		{"name in capitals", "/", []string{"Token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
+		{"value in capitals", "/", []string{"token", "C64319D06364528120A9F96AF62EA83D"}, 403, "invalid token"},
+		{"of another path", "/a", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 403, "invalid token"},
+		{"too long", "/", []string{"token", "c64319d06364528120a9f96af62ea83d0"}, 403, "invalid token"},
+		{"of the path without the query", "/a?b=c", []string{"token", hash("/asecret")}, 403, "invalid token"},
+		{"of the path with the query", "/a?b=c", []string{"token", hash("/a?b=csecret")}, 200, ""},
+		{"long path", long, []string{"token", hash(long + "secret")}, 200, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := filtertest.New(t, config()).Get(c.path, c.header...)
+			if r.Status != c.status || r.Body != c.body {
+				t.Errorf("got %d %q, want %d %q", r.Status, r.Body, c.status, c.body)
+			}
+			if reached := r.Upstream != nil; reached != (c.status == 200) {
+				t.Errorf("reached the upstream: %v", reached)
+			}
+		})
+	}
+}
+
+func TestHeader(t *testing.T) {
+	h := filtertest.New(t, &TokenAuth{Secret: filter.NewSecret("secret"), Header: "X-Sign"})
+	if r := h.Get("/", "x-sign", "c64319d06364528120a9f96af62ea83d"); r.Status != 200 {
+		t.Error(r.Status, r.Body)
+	}
+	if r := h.Get("/", "token", "c64319d06364528120a9f96af62ea83d"); r.Body != "missing token" {
+		t.Error(r.Status, r.Body)
+	}
+}
+
+func TestCounters(t *testing.T) {
+	p := config()
+	h := filtertest.New(t, p)
+	h.Get("/")
+	h.Get("/", "token", "bad")
+	h.Get("/", "token", "bad")
+	h.Get("/", "token", "c64319d06364528120a9f96af62ea83d")
+	if p.missing.Value() != 1 || p.invalid.Value() != 2 {
+		t.Errorf("missing %d, invalid %d", p.missing.Value(), p.invalid.Value())
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for want, p := range map[string]*TokenAuth{
+		"secret": {Header: "token"},
+		"header": {Secret: filter.NewSecret("s"), Header: "a b"},
+	} {
+		err := new(filtertest.Host).Load(t, p)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func BenchmarkTokenAuth(b *testing.B) {
+	p := config()
+	plugintest.Load(b, p)
+	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
+		if p.OnRequestHeaders(s, h, true) != filter.Continue {
+			b.Fatal("denied")
+		}
+	}, "token", hash("/a/path?with=a+querysecret"))
+}
