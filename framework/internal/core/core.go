@@ -63,6 +63,7 @@ const (
 	Reply
 	Go
 	Pipe
+	Reset
 )
 
 // Action is what filter.Action carries.
@@ -113,6 +114,11 @@ type Stream struct {
 	Vals     []Val
 	Consumer any
 	Misuse   func(plugin int, what string)
+
+	// Later, called on the stream's thread, returns a function that any goroutine may call: it runs f on the stream's
+	// thread, and what f returns is plugin's reply, or its reset, as long as the request has passed plugin and no
+	// response has begun; otherwise f does not run. The chain sets it once for all lives.
+	Later func(plugin int) func(f func() Action)
 }
 
 // Fetch has the host hand over a block that only it has. s.Mu is held, and released while the host works; Fetch

@@ -1,0 +1,106 @@
+package chain_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+)
+
+// sipper takes the request's body in turns, holding the headers, and then sends what it has seen on through Pipe.
+type sipper struct{ seen []byte }
+
+func (p *sipper) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
+	h.Del("content-length")
+	return filter.WaitPrefix(2)
+}
+
+func (p *sipper) OnRequest(_ filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
+	p.seen = append(p.seen, b.Bytes()...)
+	if complete := b.Complete(); !complete && len(p.seen) < 6 {
+		b.Set(nil)
+		return filter.Go(func(context.Context) filter.Action { return filter.WaitPrefix(2) })
+	}
+	h.Set("x-seen", string(p.seen))
+	b.Set(p.seen)
+	return filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error {
+		all, err := io.ReadAll(r)
+		w.Write(bytes.ToUpper(all))
+		return err
+	})
+}
+
+func init() { filter.Register[sipper]("sipper", filter.Observe) }
+
+func TestWaitAgain(t *testing.T) {
+	for _, trailer := range []bool{false, true} {
+		for chunk := range 8 {
+			for _, body := range []string{"", "a", "abcde", "abcdefghijk"} {
+				h := filtertest.New(t, &ident{2}, &sipper{}, &ident{0})
+				h.Chunk = chunk
+				r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+				if trailer {
+					r.Trailer = http.Header{"X-T": {"1"}}
+				}
+				res := h.Do(r)
+				if seen := res.Upstream.Header.Get("x-seen"); res.Sent != strings.ToUpper(body) || !strings.HasPrefix(body, seen) ||
+					len(seen) < min(6, len(body)) {
+					t.Errorf("chunk %d, trailer %v: sent %q, seen %q", chunk, trailer, res.Sent, seen)
+				}
+			}
+		}
+	}
+}
+
+// later replies from outside its phases.
+type later struct {
+	wait   chan struct{}
+	action func() filter.Action
+}
+
+func (p *later) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
+	post := filter.Later(s)
+	go func() { <-p.wait; post(p.action) }()
+	return filter.Continue
+}
+
+func init() { filter.Register[later]("later", filter.Access) }
+
+func TestReplyLater(t *testing.T) {
+	p := &later{wait: make(chan struct{}), action: func() filter.Action { return filter.Reply(503, "late") }}
+	h := filtertest.New(t, p, &slow{p.wait, t.Context()})
+	if r := h.Post("/", "x"); r.Status != 503 || r.Body != "late" {
+		t.Error(r.Status, r.Body)
+	}
+	p.wait, p.action = make(chan struct{}), func() filter.Action { return filter.Reset("abort") }
+	h = filtertest.New(t, p, &slow{p.wait, t.Context()})
+	if r := h.Post("/", "x"); r.Reset != "abort" {
+		t.Error(r.Status, r.Reset)
+	}
+}
+
+// slow never lets the request's body go.
+type slow struct {
+	started chan struct{}
+	ctx     context.Context
+}
+
+func (p *slow) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action {
+	close(p.started)
+	return filter.Go(func(context.Context) filter.Action {
+		select {
+		case <-p.ctx.Done():
+		case <-time.After(200 * time.Millisecond):
+		}
+		return filter.Reply(500, "too late")
+	})
+}
+
+func init() { filter.Register[slow]("slow", filter.Observe) }
