@@ -1,0 +1,97 @@
+package bootstrap
+
+import (
+	"fmt"
+	"math"
+	"unicode/utf8"
+
+	modulev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/dynamic_modules/v3"
+	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// module is never unloaded: Go cannot be.
+func module() *modulev3.DynamicModuleConfig {
+	return &modulev3.DynamicModuleConfig{Name: Name, DoNotClose: true}
+}
+
+func filter(doc map[string]any) (*filterv3.DynamicModuleFilter, error) {
+	s, err := toStruct(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &filterv3.DynamicModuleFilter{DynamicModuleConfig: module(), FilterName: Name, FilterConfig: pack(s)}, nil
+}
+
+func perRoute(doc map[string]any) (*filterv3.DynamicModuleFilterPerRoute, error) {
+	s, err := toStruct(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &filterv3.DynamicModuleFilterPerRoute{
+		DynamicModuleConfig: module(), PerRouteConfigName: Name, FilterName: Name, FilterConfig: pack(s),
+	}, nil
+}
+
+func toStruct(doc map[string]any) (*structpb.Struct, error) {
+	v, err := toValue("", doc)
+	if err != nil {
+		return nil, err
+	}
+	return v.GetStructValue(), nil
+}
+
+// toValue is structpb.NewValue with the place in the error, and without its silent loss: a Struct has no integers, and
+// one beyond 2^53 would arrive as another number.
+func toValue(path string, v any) (*structpb.Value, error) {
+	switch v := v.(type) {
+	case map[string]any:
+		s := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(v))}
+		for k, e := range v {
+			at := k
+			if path != "" {
+				at = path + "." + k
+			}
+			if !utf8.ValidString(k) {
+				return nil, fmt.Errorf("%q: a name must be UTF-8", at)
+			}
+			f, err := toValue(at, e)
+			if err != nil {
+				return nil, err
+			}
+			s.Fields[k] = f
+		}
+		return structpb.NewStructValue(s), nil
+	case []any:
+		l := &structpb.ListValue{Values: make([]*structpb.Value, len(v))}
+		for i, e := range v {
+			f, err := toValue(fmt.Sprintf("%s[%d]", path, i), e)
+			if err != nil {
+				return nil, err
+			}
+			l.Values[i] = f
+		}
+		return structpb.NewListValue(l), nil
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("%s: a number must be finite", path)
+		}
+	}
+	value, err := structpb.NewValue(v)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if n, ok := value.Kind.(*structpb.Value_NumberValue); ok && math.Abs(n.NumberValue) > 1<<53 && isInteger(v) {
+		return nil, fmt.Errorf("%s: the integer is beyond 2^53, which Envoy's configuration cannot carry; write it as a "+
+			"string", path)
+	}
+	return value, nil
+}
+
+func isInteger(v any) bool {
+	switch v.(type) {
+	case float32, float64:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,120 @@
+package bootstrap
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// Match selects requests: all that is given must hold. At most one of Path, Prefix and Regex may be given; none of them
+// matches every path.
+type Match struct {
+	Path    string            `json:"path"`    // the whole path, without the query
+	Prefix  string            `json:"prefix"`  // what the path begins with
+	Regex   string            `json:"regex"`   // RE2, for the whole path
+	Host    string            `json:"host"`    // without port; *.example.com for all below
+	Methods []string          `json:"methods"` // any of them
+	Headers map[string]string `json:"headers"` // exact values; "" asks only that the header is there
+}
+
+func (r Route) build(o Options) (*routev3.Route, error) {
+	m, err := r.Match.build()
+	if err != nil {
+		return nil, fmt.Errorf("match.%w", err)
+	}
+	route := &routev3.Route{Match: m, Action: action(o)}
+	if r.Doc != nil {
+		config, err := perRoute(r.Doc)
+		if err != nil {
+			return nil, err
+		}
+		route.TypedPerFilterConfig = map[string]*anypb.Any{Name: pack(config)}
+	}
+	return route, nil
+}
+
+func (m Match) build() (*routev3.RouteMatch, error) {
+	match := &routev3.RouteMatch{}
+	given := 0
+	if m.Path != "" {
+		given++
+		if !strings.HasPrefix(m.Path, "/") {
+			return nil, fmt.Errorf("path: %q must begin with /", m.Path)
+		}
+		match.PathSpecifier = &routev3.RouteMatch_Path{Path: m.Path}
+	}
+	if m.Regex != "" {
+		given++
+		if _, err := regexp.Compile(m.Regex); err != nil {
+			return nil, fmt.Errorf("regex: %w", err)
+		}
+		match.PathSpecifier = &routev3.RouteMatch_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: m.Regex}}
+	}
+	if m.Prefix != "" || given == 0 {
+		given++
+		prefix := m.Prefix
+		if prefix == "" {
+			prefix = "/"
+		}
+		if !strings.HasPrefix(prefix, "/") {
+			return nil, fmt.Errorf("prefix: %q must begin with /", prefix)
+		}
+		match.PathSpecifier = &routev3.RouteMatch_Prefix{Prefix: prefix}
+	}
+	if given > 1 {
+		return nil, fmt.Errorf("path: give one of path, prefix and regex")
+	}
+	if m.Host != "" {
+		match.Headers = append(match.Headers, header(":authority", hostMatcher(m.Host)))
+	}
+	if len(m.Methods) > 0 {
+		var alternatives []string
+		for i, method := range m.Methods {
+			if method == "" {
+				return nil, fmt.Errorf("methods[%d]: must not be empty", i)
+			}
+			alternatives = append(alternatives, regexp.QuoteMeta(method))
+		}
+		match.Headers = append(match.Headers, header(":method", matchRegex(strings.Join(alternatives, "|"))))
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.Headers)) {
+		value := m.Headers[name]
+		if value == "" {
+			match.Headers = append(match.Headers, &routev3.HeaderMatcher{
+				Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true},
+			})
+			continue
+		}
+		match.Headers = append(match.Headers, header(name, &matcherv3.StringMatcher{
+			MatchPattern: &matcherv3.StringMatcher_Exact{Exact: value},
+		}))
+	}
+	return match, nil
+}
+
+// hostMatcher matches host with or without a port.
+func hostMatcher(host string) *matcherv3.StringMatcher {
+	const port = `(:[0-9]+)?`
+	if rest, ok := strings.CutPrefix(host, "*."); ok {
+		return matchRegex(`(?i).+\.` + regexp.QuoteMeta(rest) + port)
+	}
+	return matchRegex(`(?i)` + regexp.QuoteMeta(host) + port)
+}
+
+func matchRegex(regex string) *matcherv3.StringMatcher {
+	return &matcherv3.StringMatcher{
+		MatchPattern: &matcherv3.StringMatcher_SafeRegex{SafeRegex: &matcherv3.RegexMatcher{Regex: regex}},
+	}
+}
+
+func header(name string, m *matcherv3.StringMatcher) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{
+		Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: m},
+	}
+}
