@@ -15,10 +15,14 @@ func (*Passthrough) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool)
 }
 
 // OnRequestBody continues.
-func (*Passthrough) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action { return filter.Continue }
+func (*Passthrough) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action {
+	return filter.Continue
+}
 
 // OnRequestTrailers continues.
-func (*Passthrough) OnRequestTrailers(filter.Stream, filter.Headers) filter.Action { return filter.Continue }
+func (*Passthrough) OnRequestTrailers(filter.Stream, filter.Headers) filter.Action {
+	return filter.Continue
+}
 
 // OnRequest is never called, as OnRequestHeaders does not wait for the body.
 func (*Passthrough) OnRequest(filter.Stream, filter.RequestHeaders, filter.Body) filter.Action {
@@ -31,10 +35,14 @@ func (*Passthrough) OnResponseHeaders(filter.Stream, filter.ResponseHeaders, boo
 }
 
 // OnResponseBody continues.
-func (*Passthrough) OnResponseBody(filter.Stream, filter.Body, bool) filter.Action { return filter.Continue }
+func (*Passthrough) OnResponseBody(filter.Stream, filter.Body, bool) filter.Action {
+	return filter.Continue
+}
 
 // OnResponseTrailers continues.
-func (*Passthrough) OnResponseTrailers(filter.Stream, filter.Headers) filter.Action { return filter.Continue }
+func (*Passthrough) OnResponseTrailers(filter.Stream, filter.Headers) filter.Action {
+	return filter.Continue
+}
 
 // OnResponse is never called, as OnResponseHeaders does not wait for the body.
 func (*Passthrough) OnResponse(filter.Stream, filter.ResponseHeaders, filter.Body) filter.Action {

@@ -1,0 +1,187 @@
+package format
+
+import (
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+func of(t *testing.T, text string) string {
+	t.Helper()
+	f, err := Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	h := filtertest.New(t, &plugintest.Probe{Response: func(s filter.Stream, _ filter.ResponseHeaders) {
+		if err := s.SetMetadata("ns", "key", "v"); err != nil {
+			t.Error(err)
+		}
+		if err := s.SetMetadata("ns", "tree", map[string]any{"a": map[string]any{"b": 1.5}, "c": true}); err != nil {
+			t.Error(err)
+		}
+		s.SetConsumer(&filter.Consumer{Name: "tom"})
+		got = f.Of(s)
+	}})
+	h.Attrs = map[filter.Attr]string{
+		filter.SourceAddress: "192.0.2.1:123", "destination.address": "[2001:db8::1]:443", filter.Protocol: "HTTP/2",
+		filter.RouteName: "main", filter.ClusterName: "backend", filter.UpstreamAddr: "/run/socket",
+	}
+	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Add("x-two", "1")
+		w.Header().Add("x-two", "2")
+		w.WriteHeader(418)
+	})
+	h.Get("/path?q=a%20b&empty=", "x-user", "tom@example.com", "x-empty", "")
+	return got
+}
+
+func TestFormat(t *testing.T) {
+	t.Setenv("MOE_FORMAT_TEST", "from the environment")
+	hostname, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"":                                         "",
+		"plain":                                    "plain",
+		"100%%":                                    "100%",
+		"%%REQ(x)%%":                               "%REQ(x)%",
+		"%REQ(x-user)%":                            "tom@example.com",
+		"%REQ(X-User)%":                            "tom@example.com",
+		"%REQ(X-User):3%":                          "tom",
+		"%REQ(X-User):0%":                          "",
+		"%REQ(X-User):99%":                         "tom@example.com",
+		"%REQ(x-none?x-user)%":                     "tom@example.com",
+		"%REQ(x-empty?x-user)%":                    "",
+		"%REQ(x-none?:authority)%":                 "example.com",
+		"%REQUEST_HEADER(:method)%":                "GET",
+		"<%REQ(x-none)%>":                          "<>",
+		"a%REQ(x-none)%b%REQ(:method)%c":           "abGETc",
+		"%RESP(x-two)%":                            "1",
+		"%RESPONSE_CODE%":                          "418",
+		"%RESP(:status)%":                          "418",
+		"%TRAILER(x)%":                             "",
+		"%QUERY_PARAM(q)%":                         "a b",
+		"%QUERY_PARAM(q):1%":                       "a",
+		"%PROTOCOL%":                               "HTTP/2",
+		"%ROUTE_NAME% %UPSTREAM_CLUSTER%":          "main backend",
+		"%DOWNSTREAM_REMOTE_ADDRESS%":              "192.0.2.1:123",
+		"%DOWNSTREAM_REMOTE_PORT%":                 "123",
+		"%UPSTREAM_HOST%":                          "/run/socket",
+		"%DYNAMIC_METADATA(ns:key)%":               "v",
+		"%DYNAMIC_METADATA(ns:tree:a)%":            `{"b":1.5}`,
+		"%DYNAMIC_METADATA(ns:tree:a:b)%":          "1.5",
+		"%DYNAMIC_METADATA(ns:tree:c)%":            "true",
+		"%DYNAMIC_METADATA(ns:tree:x:y)%":          "",
+		"%DYNAMIC_METADATA(ns:key:x)%":             "",
+		"%DYNAMIC_METADATA(other:key)%":            "",
+		"%FILTER_STATE(none:PLAIN)%":               "",
+		"%CONSUMER%":                               "tom",
+		"%HOSTNAME%":                               hostname,
+		"%ENVIRONMENT(MOE_FORMAT_TEST)%":           "from the environment",
+		"%ENVIRONMENT(MOE_FORMAT_TEST):4%":         "from",
+		"%ENVIRONMENT(MOE_FORMAT_NOT_THERE)%":      "",
+		"%DOWNSTREAM_LOCAL_ADDRESS%":               "[2001:db8::1]:443",
+		"%DOWNSTREAM_LOCAL_PORT%":                  "443",
+		"%RESPONSE_FLAGS%":                         "",
+		"%UPSTREAM_REMOTE_ADDRESS%":                "/run/socket",
+		"%DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%":  "2001:db8::1",
+		"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%": "192.0.2.1",
+		"%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%":   "/run/socket",
+	} {
+		if got := of(t, text); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestTime(t *testing.T) {
+	before := time.Now().Truncate(time.Millisecond)
+	for text, layout := range map[string]string{
+		"%START_TIME%":       "2006-01-02T15:04:05.000Z07:00",
+		"%EMIT_TIME(%F %T)%": "2006-01-02 15:04:05",
+		"%START_TIME(%Y/%m/%dT%H:%M:%S.%3f%z %Z)%":   "2006/01/02T15:04:05.000-0700 MST",
+		"%START_TIME_LOCAL%":                         "2006-01-02T15:04:05.000-0700",
+		"%EMIT_TIME_LOCAL(%a %d %b %y %I:%M:%S %p)%": "Mon 02 Jan 06 03:04:05 PM",
+	} {
+		got := of(t, text)
+		at, err := time.Parse(layout, got)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if strings.Contains(layout, "000") && (at.Before(before) || at.After(time.Now())) {
+			t.Errorf("%s: %s, and it is %s", text, got, time.Now())
+		}
+	}
+	at := time.Date(2026, 2, 3, 4, 5, 6, 7008, time.UTC)
+	for pattern, want := range map[string]string{
+		"%s.%6f": "1770091506.000007", "%f": "000007008", "%1f": "0", "%9f": "000007008", "%j %e %%": "034  3 %",
+		"(%R)": "(04:05)", "%D": "02/03/26",
+	} {
+		verbs, err := parseTime(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []byte
+		for _, v := range verbs {
+			got = v(got, at)
+		}
+		if string(got) != want {
+			t.Errorf("%s: got %q, want %q", pattern, got, want)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"ab%":                           "position 2: not a command",
+		"50% off":                       "position 2: not a command",
+		"%REQ":                          "not a command",
+		"%REQ(x%":                       "not a command",
+		"%REQ(x):%":                     "not a command",
+		"%REQ(x):a%":                    "not a command",
+		"%req(x)%":                      "not a command",
+		"a %NOPE% b":                    "position 2: unknown command NOPE; known are CONNECTION_ID, CONSUMER,",
+		"%REQ%":                         "REQ needs an argument",
+		"%REQ()%":                       "REQ needs an argument",
+		"%REQ(a b)%":                    `"a b" is not the name of a header`,
+		"%REQ(a?b?c)%":                  "more than one alternative",
+		"%REQ(a?)%":                     "empty",
+		"%PROTOCOL(x)%":                 "takes no argument",
+		"%PROTOCOL:3%":                  "takes no length",
+		"%REQ(x):99999999999999999999%": "too large",
+		"%DYNAMIC_METADATA(ns)%":        "NAMESPACE:KEY",
+		"%FILTER_STATE(key)%":           "key:PLAIN",
+		"%FILTER_STATE(key:TYPED)%":     "key:PLAIN",
+		"%START_TIME(%Q)%":              "unknown %Q",
+		"%START_TIME(%3S)%":             "%3f",
+		"%START_TIME(a\nb)%":            "line break",
+		"%START_TIME(%Y%)%":             "single %",
+	} {
+		_, err := Parse(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", text, err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{"a%%b", "%REQ(a?b):3%", "%START_TIME(%s.%3f)%", "%DYNAMIC_METADATA(a:b)%", "%(", "%A("} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := Parse(text)
+		if err != nil {
+			return
+		}
+		if got := p.Of(filter.Stream{}); !strings.Contains(text, "%") && got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	})
+}
