@@ -1,0 +1,149 @@
+package config
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// maxSecret bounds what is read of a secret's file.
+const maxSecret = 1 << 20
+
+const secretWhat = `a secret: {env: NAME}, {file: PATH} or a string`
+
+var secretSchema = map[string]any{"writeOnly": true, "anyOf": []any{
+	map[string]any{"type": "string"},
+	map[string]any{"type": "object", "required": []any{"env"}, "additionalProperties": false,
+		"properties": map[string]any{"env": map[string]any{"type": "string",
+			"description": "The environment variable of Envoy's process that holds the secret."}}},
+	map[string]any{"type": "object", "required": []any{"file"}, "additionalProperties": false,
+		"properties": map[string]any{"file": map[string]any{"type": "string",
+			"description": "The file that holds the secret; a line break at its end does not count."}}},
+}}
+
+func secret(r *run, n node) (any, error) {
+	v, err := readSecret(n.v)
+	if err != nil {
+		return nil, err
+	}
+	r.secrets = append(r.secrets, v)
+	return filter.NewSecret(v), nil
+}
+
+// readSecret returns a secret's value. Its errors name the variable or file, and nothing that may be the secret itself
+// in the wrong place.
+func readSecret(v any) (string, error) {
+	if s, ok := v.(string); ok {
+		return s, nil
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return "", fmt.Errorf("expected %s, got %s", secretWhat, kind(v))
+	}
+	if len(m) != 1 {
+		return "", fmt.Errorf("expected %s, got an object with %d fields", secretWhat, len(m))
+	}
+	if name, ok := m["env"]; ok {
+		return secretEnv(name)
+	}
+	if path, ok := m["file"]; ok {
+		return secretFile(path)
+	}
+	return "", fmt.Errorf("expected %s, got an object with another field", secretWhat)
+}
+
+func secretEnv(v any) (string, error) {
+	name, ok := v.(string)
+	if !ok || name == "" {
+		return "", fmt.Errorf("expected the name of an environment variable in env, got %s", kind(v))
+	}
+	if !plainWord(name) || strings.Contains(name, "-") {
+		return "", errors.New("expected the name of an environment variable in env, got a string that is none")
+	}
+	s, ok := os.LookupEnv(name)
+	if !ok {
+		return "", fmt.Errorf("environment variable %s is not set; set it where Envoy is started", name)
+	}
+	if s == "" {
+		return "", fmt.Errorf("environment variable %s is empty", name)
+	}
+	return s, nil
+}
+
+func secretFile(v any) (string, error) {
+	path, ok := v.(string)
+	if !ok || path == "" {
+		return "", fmt.Errorf("expected the path of a file in file, got %s", kind(v))
+	}
+	b, err := readFile(path)
+	if err != nil {
+		if p := (*fs.PathError)(nil); errors.As(err, &p) {
+			err = p.Err
+		}
+		const most = 200
+		if len(path) > most || strings.ContainsAny(path, "\n\r") {
+			path = "(its path is long or has line breaks)"
+		}
+		return "", fmt.Errorf("secret file %s: %w", path, err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r"), nil
+}
+
+func readFile(path string) ([]byte, error) {
+	// Before it is opened, because to open a pipe waits for its other end.
+	if st, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, errors.New("is not a file with content")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(b) > maxSecret:
+		return nil, fmt.Errorf("is larger than %d bytes", maxSecret)
+	case len(b) == 0:
+		return nil, errors.New("is empty")
+	}
+	return b, nil
+}
+
+// SecretsIn returns a digest of what the {env: NAME} and {file: PATH} objects anywhere in raw hold now; it changes when
+// one of them does. It is for data whose types are not known; what looks like a secret is taken for one.
+func SecretsIn(raw any) [sha256.Size]byte {
+	h := sha256.New()
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			_, env := v["env"].(string)
+			_, file := v["file"].(string)
+			if len(v) == 1 && (env || file) {
+				s, err := readSecret(v)
+				sum := sha256.Sum256([]byte(s))
+				fmt.Fprintf(h, "%x %t;", sum, err == nil)
+				return
+			}
+			for _, k := range sortedKeys(v) {
+				walk(v[k])
+			}
+		}
+	}
+	walk(raw)
+	return [sha256.Size]byte(h.Sum(nil))
+}

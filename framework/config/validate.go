@@ -1,0 +1,225 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-playground/validator/v10"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// squashed stands in validator's namespaces for an embedded struct, which has no name in the configuration.
+const squashed = "~"
+
+var checks = sync.OnceValue(func() *validator.Validate {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		if f.Anonymous && f.Type.Kind() == reflect.Struct {
+			return squashed
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return cmp.Or(name, f.Name)
+	})
+	v.RegisterCustomTypeFunc(func(f reflect.Value) any {
+		switch x := f.Interface().(type) {
+		case filter.Secret:
+			return x.Reveal()
+		case url.URL:
+			return x.String()
+		case netip.Addr:
+			return valid(x.IsValid(), x)
+		case netip.AddrPort:
+			return valid(x.IsValid(), x)
+		case netip.Prefix:
+			return valid(x.IsValid(), x)
+		}
+		return nil
+	}, filter.Secret{}, url.URL{}, netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
+	if err := v.RegisterValidation("hostport", func(f validator.FieldLevel) bool {
+		_, port, err := net.SplitHostPort(f.Field().String())
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		return err == nil && portErr == nil && n > 0
+	}); err != nil {
+		panic(err)
+	}
+	return v
+})
+
+func valid(ok bool, v fmt.Stringer) string {
+	if !ok {
+		return ""
+	}
+	return v.String()
+}
+
+// validate checks the tags of into, and if they hold, asks its Validate.
+func (r *run) validate(into any) {
+	v := reflect.ValueOf(into).Elem()
+	if v.Kind() != reflect.Struct {
+		return
+	}
+	r.checkTags(r.Path, v)
+	r.checkElements(r.Path, v)
+	own, ok := into.(filter.Validator)
+	if !ok || len(r.errs) > 0 {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r.fail(r.Path, "Validate of the plugin panics: %v\n%s", p, debug.Stack())
+		}
+	}()
+	r.own(own.Validate())
+}
+
+// own adds what a plugin's Validate returned, joined errors one by one.
+func (r *run) own(err error) {
+	if err == nil {
+		return
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			r.own(e)
+		}
+		return
+	}
+	r.fail(r.Path, "%s", err.Error())
+}
+
+// checkTags runs validator over struct v and the structs directly in it.
+func (r *run) checkTags(path string, v reflect.Value) {
+	defer func() {
+		if p := recover(); p != nil { // an unknown tag
+			r.fail(path, "a validate tag of the plugin is wrong: %v", p)
+		}
+	}()
+	err := checks().Struct(v.Addr().Interface())
+	var all validator.ValidationErrors
+	if !errors.As(err, &all) {
+		return
+	}
+	for _, e := range all {
+		at := strings.TrimPrefix(e.Namespace(), v.Type().Name()+".")
+		at = strings.ReplaceAll(at, squashed+".", "")
+		if path != "" {
+			at = path + "." + at
+		}
+		r.fail(at, "%s", complaint(e))
+	}
+}
+
+// checkElements finds the structs in lists and maps, which validator leaves out unless a tag says dive.
+func (r *run) checkElements(path string, v reflect.Value) {
+	for _, f := range fieldsOf(v.Type()) {
+		fv := v.FieldByIndex(f.index)
+		dives := strings.Contains(","+f.tag.Get("validate")+",", ",dive,")
+		r.checkElement(Key(path, f.name), fv, dives)
+	}
+}
+
+// checkElement descends into v; known tells that validator has been there.
+func (r *run) checkElement(path string, v reflect.Value, known bool) {
+	if readerOf(v.Type()) != nil {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			r.checkElement(path, v.Elem(), known)
+		}
+	case reflect.Struct:
+		r.checkElements(path, v)
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			r.checkInside(Index(path, i), v.Index(i), known)
+		}
+	case reflect.Map:
+		for _, k := range v.MapKeys() {
+			r.checkInside(Key(path, fmt.Sprint(k)), v.MapIndex(k), known)
+		}
+	}
+}
+
+func (r *run) checkInside(path string, v reflect.Value, known bool) {
+	for v.Kind() == reflect.Pointer && !v.IsNil() && readerOf(v.Type().Elem()) == nil {
+		v = v.Elem()
+	}
+	if v.Kind() == reflect.Struct && readerOf(v.Type()) == nil && !known {
+		if !v.CanAddr() { // in a map
+			p := reflect.New(v.Type())
+			p.Elem().Set(v)
+			v = p.Elem()
+		}
+		r.checkTags(path, v)
+	}
+	r.checkElement(path, v, known)
+}
+
+// complaint says what a failed check wants.
+func complaint(e validator.FieldError) string {
+	p := e.Param()
+	switch tag := e.Tag(); tag {
+	case "required", "required_if", "required_unless", "required_with", "required_without", "required_with_all",
+		"required_without_all":
+		msg := "is required"
+		if isNumber(e.Kind()) {
+			msg = "is required and not 0"
+		}
+		if p != "" {
+			msg += " (" + strings.ReplaceAll(tag[len("required_"):], "_", " ") + " " + p + ")"
+		}
+		return msg
+	case "min", "gte":
+		return "expected " + amount(e, "at least ", p)
+	case "max", "lte":
+		return "expected " + amount(e, "at most ", p)
+	case "gt":
+		return "expected " + amount(e, "more than ", p)
+	case "lt":
+		return "expected " + amount(e, "less than ", p)
+	case "len", "eq":
+		return "expected " + amount(e, "exactly ", p)
+	case "oneof":
+		return "expected " + list(strings.Fields(p)) + ", got something else"
+	case "unique":
+		return "expected no two equal values"
+	case "hostport", "hostname_port":
+		return `expected a host and port such as "localhost:8080"`
+	case "dir":
+		return "expected a directory that exists"
+	case "file":
+		return "expected a file that exists"
+	case "url", "http_url", "uri":
+		return "expected a URL with a scheme"
+	default:
+		msg := "fails the check " + tag
+		if p != "" {
+			msg += "=" + p
+		}
+		return msg + " of the plugin"
+	}
+}
+
+func isNumber(k reflect.Kind) bool { return reflect.Int <= k && k <= reflect.Float64 }
+
+// amount says how much: of a number itself, else of characters or elements.
+func amount(e validator.FieldError, prefix, n string) string {
+	s := prefix + n
+	switch e.Kind() {
+	case reflect.String:
+		s += " characters"
+	case reflect.Slice, reflect.Array, reflect.Map:
+		s += " elements"
+	}
+	return s
+}
