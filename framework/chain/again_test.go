@@ -3,6 +3,7 @@ package chain_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -73,7 +74,60 @@ func (p *later) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ boo
 
 func init() { filter.Register[later]("later", filter.Access) }
 
+// holder holds the response's headers, and replies later.
+type holder struct{ post func(func() filter.Action) }
+
+func (p *holder) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
+	p.post = filter.Later(s)
+	return filter.Continue
+}
+
+func (p *holder) OnResponseHeaders(s filter.Stream, _ filter.ResponseHeaders, _ bool) filter.Action {
+	return filter.Go(func(context.Context) filter.Action {
+		p.post(func() filter.Action { return filter.Reply(503, "held") }) // waits until this function has decided
+		return filter.WaitPrefix(100)
+	})
+}
+
+func (p *holder) OnResponse(s filter.Stream, h filter.ResponseHeaders, b filter.Body) filter.Action {
+	return filter.Fail(errors.New("the reply was to come first"))
+}
+
+// trailing pipes, and sees the trailers afterwards.
+type trailing struct{}
+
+func (p *trailing) OnResponseHeaders(s filter.Stream, _ filter.ResponseHeaders, _ bool) filter.Action {
+	return filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error { _, err := io.Copy(w, r); return err })
+}
+
+func (p *trailing) OnResponseTrailers(s filter.Stream, h filter.Headers) filter.Action {
+	h.Set("x-t", h.Get("x-t")+"!")
+	return filter.Continue
+}
+
+func init() {
+	filter.Register[holder]("holder", filter.Observe)
+	filter.Register[trailing]("trailing", filter.Observe)
+}
+
+func TestTrailersAfterPipe(t *testing.T) {
+	for _, body := range []string{"", "abc"} {
+		h := filtertest.New(t, &trailing{}, &trailing{})
+		h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "x-t")
+			io.WriteString(w, body)
+			w.Header().Set("x-t", "1")
+		})
+		if r := h.Get("/"); r.Body != body || r.Trailer.Get("x-t") != "1!!" {
+			t.Error(r.Body, r.Trailer)
+		}
+	}
+}
+
 func TestReplyLater(t *testing.T) {
+	if r := filtertest.New(t, &holder{}).Post("/", "x"); r.Status != 503 || r.Body != "held" {
+		t.Error(r.Status, r.Body)
+	}
 	p := &later{wait: make(chan struct{}), action: func() filter.Action { return filter.Reply(503, "late") }}
 	h := filtertest.New(t, p, &slow{p.wait, t.Context()})
 	if r := h.Post("/", "x"); r.Status != 503 || r.Body != "late" {
