@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 )
@@ -125,9 +126,20 @@ func TestTrailersAfterPipe(t *testing.T) {
 }
 
 func TestReplyLater(t *testing.T) {
-	if r := filtertest.New(t, &holder{}).Post("/", "x"); r.Status != 503 || r.Body != "held" {
-		t.Error(r.Status, r.Body)
+	sink := &posts{c: make(chan func(), 9)}
+	st := chain.New([]chain.Plugin{{Name: "holder", Reg: filter.Lookup("holder"), Config: &holder{}}}, chain.Options{}).Start(sink, sink)
+	fill(st)
+	st.Headers(chain.Request, true)
+	st.Headers(chain.Response, false)
+	st.Data(chain.Response, []byte("not all"), false)
+	for !st.Replied {
+		(<-sink.c)()
 	}
+	if s := filter.NewStream(&st.Stream, 0).ResponseHeaders().Status(); s != 503 {
+		t.Error(s)
+	}
+	st.Done()
+
 	p := &later{wait: make(chan struct{}), action: func() filter.Action { return filter.Reply(503, "late") }}
 	h := filtertest.New(t, p, &slow{p.wait, t.Context()})
 	if r := h.Post("/", "x"); r.Status != 503 || r.Body != "late" {
@@ -139,6 +151,14 @@ func TestReplyLater(t *testing.T) {
 		t.Error(r.Status, r.Reset)
 	}
 }
+
+// posts keeps what is posted to the stream's thread.
+type posts struct {
+	dead
+	c chan func()
+}
+
+func (p *posts) Post(f func()) { p.c <- f }
 
 // slow never lets the request's body go.
 type slow struct {
