@@ -1,0 +1,3 @@
+package conformance
+
+func bodyScenarios() []Scenario { return nil }

@@ -1,0 +1,110 @@
+// Package dynmod runs the conformance suite over Envoy's dynamic modules.
+package dynmod
+
+import (
+	"encoding/base64"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/e2e/conformance"
+	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/framework/filter"
+)
+
+type (
+	m = conformance.M
+)
+
+// Host is envoy.filters.http.dynamic_modules with the test module.
+type Host struct{ dir string }
+
+// Name returns "dynmod".
+func (h *Host) Name() string { return "dynmod" }
+
+// Capabilities are all but PromptPipes: dynamic modules flush once per chunk.
+func (h *Host) Capabilities() filter.Capability {
+	return filter.Callouts | filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
+		filter.Metadata | filter.StreamedReplies
+}
+
+// Build builds the test module, or takes the library $E2E_MODULE.
+func (h *Host) Build(tb testing.TB) {
+	if h.dir != "" {
+		return
+	}
+	dir, err := os.MkdirTemp("", "moe-e2e-module-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	h.dir = dir
+	tb.Cleanup(func() { os.RemoveAll(dir); h.dir = "" })
+	lib := filepath.Join(dir, "libmoe.so")
+	if given := os.Getenv("E2E_MODULE"); given != "" {
+		if err := os.Symlink(given, lib); err != nil {
+			tb.Fatal(err)
+		}
+		return
+	}
+	root, err := envoytest.Root()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", lib, "./testmodule")
+	cmd.Dir = filepath.Join(root, "e2e")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("building the test module: %v\n%s", err, out)
+	}
+}
+
+// Env tells Envoy where the module is. No GODEBUG: the module must not need one.
+func (h *Host) Env() []string {
+	return []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + h.dir, "GODEBUG="}
+}
+
+func module() m { return m{"name": "moe", "do_not_close": true} }
+
+// Filter returns the HTTP filter.
+func (h *Host) Filter(_ testing.TB, name string, doc any) (conformance.Filter, error) {
+	return conformance.Filter{HTTP: []m{{
+		"name": conformance.FilterName,
+		"typed_config": m{
+			"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+
+			"dynamic_module_config": module(), "filter_name": name, "filter_config": packed(doc),
+		},
+	}}}, nil
+}
+
+// Route returns the configuration of a route.
+func (h *Host) Route(_ testing.TB, name string, doc any) (m, error) {
+	return m{
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
+
+		"dynamic_module_config": module(), "per_route_config_name": name, "filter_config": packed(doc),
+	}, nil
+}
+
+// packed wraps a document as Struct, StringValue or BytesValue.
+func packed(doc any) m {
+	switch doc := doc.(type) {
+	case []byte:
+		return m{"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64.StdEncoding.EncodeToString(doc)}
+	case string:
+		return m{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": doc}
+	}
+	return m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": doc}
+}
+
+// Log is Envoy's.
+func (h *Host) Log(e *envoytest.Envoy) *envoytest.Log { return e.Log }
+
+// Metrics are Envoy's.
+func (h *Host) Metrics(e *envoytest.Envoy) (string, error) { return e.Admin("/stats/prometheus") }
+
+// Metric is under Envoy's namespace for dynamic modules.
+func (h *Host) Metric(name string) string {
+	return "envoy_dynamicmodulescustom_" + strings.NewReplacer(".", "_", "-", "_").Replace(name)
+}

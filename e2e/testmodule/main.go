@@ -1,0 +1,10 @@
+// Command testmodule is libmoe.so for the conformance suite: the hosts in it, all plugins, and the probes.
+package main
+
+import (
+	_ "mosn.io/moe/e2e/probes"
+	_ "mosn.io/moe/framework/host/dynmod"
+	_ "mosn.io/moe/plugins"
+)
+
+func main() {}
