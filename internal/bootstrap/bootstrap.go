@@ -40,11 +40,11 @@ type Route struct {
 
 // New returns the configuration. An error names the option at fault.
 func New(o Options) (*bootstrapv3.Bootstrap, error) {
-	listen, err := address(o.Listen)
+	listen, err := ParseAddress(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	admin, err := address(o.Admin)
+	admin, err := ParseAddress(o.Admin)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
@@ -88,7 +88,7 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 	for i, r := range o.Routes {
 		route, err := r.build(o)
 		if err != nil {
-			return nil, fmt.Errorf("routes[%d].%w", i, err)
+			return nil, fmt.Errorf("routes[%d]: %w", i, err)
 		}
 		routes = append(routes, route)
 	}

@@ -8,6 +8,8 @@ import (
 	modulev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/dynamic_modules/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"mosn.io/moe/framework/config"
 )
 
 // module is never unloaded: Go cannot be.
@@ -48,14 +50,10 @@ func toValue(path string, v any) (*structpb.Value, error) {
 	case map[string]any:
 		s := &structpb.Struct{Fields: make(map[string]*structpb.Value, len(v))}
 		for k, e := range v {
-			at := k
-			if path != "" {
-				at = path + "." + k
-			}
 			if !utf8.ValidString(k) {
-				return nil, fmt.Errorf("%q: a name must be UTF-8", at)
+				return nil, fmt.Errorf("%s: a name must be UTF-8", config.Key(path, k))
 			}
-			f, err := toValue(at, e)
+			f, err := toValue(config.Key(path, k), e)
 			if err != nil {
 				return nil, err
 			}
@@ -65,7 +63,7 @@ func toValue(path string, v any) (*structpb.Value, error) {
 	case []any:
 		l := &structpb.ListValue{Values: make([]*structpb.Value, len(v))}
 		for i, e := range v {
-			f, err := toValue(fmt.Sprintf("%s[%d]", path, i), e)
+			f, err := toValue(config.Index(path, i), e)
 			if err != nil {
 				return nil, err
 			}

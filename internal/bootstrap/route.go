@@ -23,10 +23,16 @@ type Match struct {
 	Headers map[string]string `json:"headers"` // exact values; "" asks only that the header is there
 }
 
+// Check reports what is wrong with m.
+func (m Match) Check() error {
+	_, err := m.build()
+	return err
+}
+
 func (r Route) build(o Options) (*routev3.Route, error) {
 	m, err := r.Match.build()
 	if err != nil {
-		return nil, fmt.Errorf("match.%w", err)
+		return nil, fmt.Errorf("match: %w", err)
 	}
 	route := &routev3.Route{Match: m, Action: action(o)}
 	if r.Doc != nil {

@@ -155,8 +155,8 @@ func systemCA() string {
 	return files[0]
 }
 
-// address parses host:port, :port or a port alone.
-func address(s string) (*corev3.Address, error) {
+// ParseAddress reads the address of a listener: an IP address or localhost or nothing, which is all addresses, and a port.
+func ParseAddress(s string) (*corev3.Address, error) {
 	host, text, err := net.SplitHostPort(s)
 	if err != nil {
 		return nil, fmt.Errorf("%q: expected HOST:PORT or :PORT", s)

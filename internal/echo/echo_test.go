@@ -98,7 +98,7 @@ func TestBody(t *testing.T) {
 	if got := body(strings.NewReader("\xff\x00")); got != `"\xff\x00"` {
 		t.Errorf("not text: %s", got)
 	}
-	got := body(strings.NewReader("x"+strings.Repeat("é", maxBody)))
+	got := body(strings.NewReader("x" + strings.Repeat("é", maxBody)))
 	if !strings.HasSuffix(got, "é… (cut)") || len(got) > maxBody+20 {
 		t.Errorf("long: %d bytes, …%s", len(got), got[len(got)-20:])
 	}

@@ -1,0 +1,94 @@
+# Everything that is done with this checkout. `make help` lists the targets.
+#
+# Needed: Go, a C compiler, make, bash, curl, and Python 3 with pip for the Envoy. Whatever else is used installs itself
+# into .tools/ and .envoy/ of the checkout, in the versions named here.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+GO ?= go
+ENVOY_VERSION ?= 1.39.3
+ENVOY_VERSIONS ?= 1.38.3 1.39.3 1.40.0
+STATICCHECK_VERSION := 0.8.2
+GOFUMPT_VERSION := 0.12.0
+FUZZTIME ?= 5s
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
+# Go modules of this repository; each is built and tested in its own folder.
+MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod bench/go.mod))
+MODULES := $(patsubst go.mod,.,$(MODULES))
+STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
+GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
+
+##@ Build and run
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+libmoe: ## Build build/libmoe.so, the dynamic module for Envoy
+	CGO_ENABLED=1 $(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDFLAGS)' -o build/libmoe.so ./cmd/libmoe
+
+moe: ## Build build/moe, the command
+	$(GO) build -ldflags '$(LDFLAGS)' -o build/moe ./cmd/moe
+
+envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH is used instead
+	@scripts/install-envoy $(ENVOY_VERSION)
+
+envoys: ## Install every Envoy of the test matrix ($ENVOY_VERSIONS)
+	@scripts/install-envoy $(ENVOY_VERSIONS)
+
+demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
+	@scripts/demo
+
+clean: ## Remove build/; .envoy/ and .tools/ stay
+	rm -rf build
+
+##@ Check
+
+test: ## Run everything that CI checks
+	@scripts/test
+
+lint: $(GOFUMPT) $(STATICCHECK) ## Check formatting, vet and staticcheck
+	@scripts/lint $(GOFUMPT) $(STATICCHECK) $(MODULES)
+
+fmt: $(GOFUMPT) ## Format all Go files
+	git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 $(GOFUMPT) -w
+
+unit: envoy ## Run the unit tests with the race detector
+	$(GO) test -race ./framework/... ./plugins/... ./internal/... ./cmd/...
+
+portable: ## Compile what plugin authors import without cgo, and for other systems
+	@scripts/portable
+
+conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
+	cd e2e && $(GO) test -timeout 20m ./...
+
+examples: ## Test the examples and what the docs show
+	$(GO) test ./docs/...
+
+fuzz: ## Run every fuzz test for $FUZZTIME (5s)
+	@scripts/fuzz $(FUZZTIME)
+
+generate: ## Write all generated files anew
+	$(GO) generate ./...
+
+check-generated: ## Fail if a generated file is out of date
+	@scripts/check-generated
+
+bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
+	$(GO) run ./bench
+
+# Tools live in folders of their version, so that a new version is a new file.
+.tools/staticcheck-%/staticcheck:
+	GOBIN='$(CURDIR)/.tools/staticcheck-$*' $(GO) install honnef.co/go/tools/cmd/staticcheck@v$*
+
+.tools/gofumpt-%/gofumpt:
+	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
+
+.PHONY: help libmoe moe envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
+	check-generated bench

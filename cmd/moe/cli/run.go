@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"mosn.io/moe/internal/bootstrap"
+	"mosn.io/moe/internal/build"
+	"mosn.io/moe/internal/echo"
+	"mosn.io/moe/internal/envoy"
+	"mosn.io/moe/internal/moefile"
+)
+
+type runFlags struct {
+	file, envoy, module, admin, level, pluginLevel string
+	concurrency                                    int
+	print, unchecked                               bool
+}
+
+func runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Start Envoy with the plugins of a moe.yaml",
+		Long: text(`
+			run checks a moe.yaml, writes an Envoy configuration from it and starts Envoy with that. Envoy's log comes out
+			on the standard error with "envoy: " before each line; what plugins print, such as access logs, on the standard
+			output. Ctrl-C or SIGTERM stops Envoy and ends with status 0.
+
+			The file, all of whose fields may be left out:
+
+			  listen: 127.0.0.1:10000     # IP address and port; :PORT is all addresses, port 0 any free one
+			  upstream: echo              # or http://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS), https://HOST
+			  plugins:                    # run in stage order, then as listed
+			  - name: tokenauth
+			    config: {secret: {env: TOKEN_SECRET}}
+			  consumers: []               # who calls, and what is different for them
+			  routes:                     # tried in order; plugins are merged over those above
+			  - match: {prefix: /public}  # path, prefix or regex; host; methods; headers
+			    plugins:
+			    - {name: tokenauth, disabled: true}
+
+			The upstream echo replies with the request it saw as JSON. Request headers ask it for more: x-echo-status,
+			x-echo-header and x-echo-trailer (NAME: VALUE), x-echo-delay, and x-echo-body: stream for the body as it comes;
+			a gRPC request is streamed back. An https upstream is verified by the system's certificate authorities and gets
+			its own name as the host header; the others get the client's.`),
+		Example: examples(`
+			moe run -c moe.yaml
+			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
+			moe run -c moe.yaml --print-config > envoy.yaml
+			moe run --module build/libmoe.so --plugin-log-level debug`),
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              does(func(cmd *cobra.Command, _ []string) error { return f.run(cmd) }),
+	}
+	fileFlag(c, &f.file)
+	fl := c.Flags()
+	fl.BoolVar(&f.print, "print-config", false, "print the Envoy configuration instead of starting Envoy")
+	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
+	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
+	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
+	fl.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDR` of Envoy's admin page; port 0 is any free one")
+	fl.StringVar(&f.level, "log-level", "warning", "Envoy's log `LEVEL`: trace, debug, info, warning, error, critical, off")
+	fl.StringVar(&f.pluginLevel, "plugin-log-level", "info", "log `LEVEL` of the plugins")
+	fl.BoolVar(&f.unchecked, "no-validate", false,
+		"leave all checks of plugins to Envoy: for a --module with plugins that this moe does not have")
+	for _, name := range []string{"log-level", "plugin-log-level"} {
+		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions([]cobra.Completion{
+			"trace", "debug", "info", "warning", "error", "critical", "off",
+		}, cobra.ShellCompDirectiveNoFileComp))
+	}
+	return c
+}
+
+func fileFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVarP(file, "config", "c", "moe.yaml", "`FILE` to read; - is the standard input")
+	c.MarkFlagFilename("config", "yaml", "yml", "json")
+}
+
+// printedEcho is the echo server's address in a printed configuration, where there is none.
+const printedEcho = "127.0.0.1:10001"
+
+func (f *runFlags) run(cmd *cobra.Command) error {
+	file, err := load(f.file)
+	if err != nil {
+		return err
+	}
+	if !f.unchecked {
+		if err := file.Check(false); err != nil {
+			return fileError{f.file, err}
+		}
+	}
+	if f.print {
+		b, err := f.config(file, printedEcho)
+		if err != nil {
+			return err
+		}
+		if file.Upstream == nil {
+			cmd.Printf("# upstream: echo runs inside `moe run` only; %s stands for a server of yours\n", printedEcho)
+		}
+		cmd.Print(string(b))
+		return nil
+	}
+	module, err := findModule(f.module)
+	if err != nil {
+		return err
+	}
+	binary, err := envoy.Find(f.envoy)
+	if err != nil {
+		return err
+	}
+	upstream := ""
+	if file.Upstream == nil {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer ln.Close()
+		go echo.Serve(ln)
+		upstream = ln.Addr().String()
+	}
+	b, err := f.config(file, upstream)
+	if err != nil {
+		return err
+	}
+	return f.serve(cmd, file, envoy.Options{
+		Path: binary, Config: b, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
+		Args:   []string{"--component-log-level", "dynamic_modules:" + f.pluginLevel},
+		Stdout: cmd.OutOrStdout(), Log: envoy.Prefix(cmd.ErrOrStderr(), "envoy: "),
+	})
+}
+
+// load is moefile.Load with the name in the error.
+func load(name string) (*moefile.File, error) {
+	file, err := moefile.Load(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w; name another with -c FILE", err)
+	}
+	if err != nil {
+		return nil, fileError{name, err}
+	}
+	return file, nil
+}
+
+func (f *runFlags) config(file *moefile.File, echo string) ([]byte, error) {
+	b, err := bootstrap.New(file.Bootstrap(f.admin, echo))
+	if err != nil {
+		return nil, fileError{f.file, err}
+	}
+	return bootstrap.YAML(b)
+}
+
+// serve runs Envoy until it ends or the command's context does.
+func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options) error {
+	ctx := cmd.Context()
+	p, err := envoy.Start(ctx, o)
+	if ctx.Err() != nil {
+		if err == nil {
+			return p.Stop()
+		}
+		return nil // stopped while starting
+	}
+	if err != nil {
+		return err
+	}
+	addr, err := p.Listener(ctx, bootstrap.Name)
+	if err != nil && ctx.Err() == nil {
+		return errors.Join(err, p.Stop())
+	}
+	upstream := "the echo server"
+	if file.Upstream != nil {
+		upstream = file.Upstream.String()
+	}
+	cmd.PrintErrf("moe: serving http://%s for %s; Envoy's admin page is http://%s; stop with Ctrl-C\n",
+		addr, upstream, p.Admin())
+	select {
+	case <-ctx.Done():
+		cmd.PrintErrln("moe: stopping")
+		return p.Stop()
+	case <-p.Done():
+		return p.Err()
+	}
+}
+
+// findModule returns the path of libmoe.so.
+func findModule(explicit string) (string, error) {
+	if explicit != "" {
+		if _, err := os.Stat(explicit); err != nil {
+			return "", fmt.Errorf("--module: %w", err)
+		}
+		return filepath.Abs(explicit)
+	}
+	var places []string
+	if exe, err := os.Executable(); err == nil {
+		places = append(places, filepath.Join(filepath.Dir(exe), "libmoe.so"))
+	}
+	places = append(places, filepath.Join("build", "libmoe.so"))
+	if root, err := build.Checkout(""); err == nil {
+		places = append(places, filepath.Join(root, "build", "libmoe.so"))
+	}
+	for _, p := range places {
+		if _, err := os.Stat(p); err == nil {
+			return filepath.Abs(p)
+		}
+	}
+	return "", errors.New("no libmoe.so beside moe or in build/: run `make libmoe` in the checkout of MoE, or `moe build`, " +
+		"or name one with --module PATH")
+}
+
+var _ = context.Background

@@ -1,0 +1,40 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func validateCommand() *cobra.Command {
+	var file string
+	var configOnly bool
+	c := &cobra.Command{
+		Use:   "validate",
+		Short: "Tell everything that is wrong with a moe.yaml or a list of plugins",
+		Long: text(`
+			validate checks a moe.yaml, or a document of plugins as it stands in an Envoy configuration, by the code of the
+			plugins themselves: names, fields, types, and what each plugin asks of its configuration; for every route, too,
+			what it is merged over the rest. Plugins are also set up and closed again, so that a file that is missing is
+			found here, unless --config-only is given. Every error is printed, not only the first, and the status is 1.`),
+		Example: examples(`
+			moe validate -c moe.yaml
+			moe validate --config-only -c - <moe.yaml`),
+		Args:              cobra.NoArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: does(func(cmd *cobra.Command, _ []string) error {
+			f, err := load(file)
+			if err != nil {
+				return err
+			}
+			if err := f.Check(!configOnly); err != nil {
+				return fileError{file, err}
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", file)
+			return nil
+		}),
+	}
+	fileFlag(c, &file)
+	c.Flags().BoolVar(&configOnly, "config-only", false, "do not set plugins up (open files, start connections)")
+	return c
+}

@@ -1,0 +1,123 @@
+package build
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"go/format"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed scaffold/*.tmpl
+var scaffold embed.FS
+
+var templates = template.Must(template.ParseFS(scaffold, "scaffold/*.tmpl"))
+
+// NewOptions tell what plugin to begin.
+type NewOptions struct {
+	Name     string // of the plugin and its package
+	Dir      string // folder to create; "" means Name
+	Module   string // path of its Go module; "" means example.com/Name
+	Checkout string // of MoE; "" means what Checkout("") finds
+}
+
+var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
+
+// New writes a Go module with a plugin that works, its test and what builds it. It refuses a folder that is there and
+// not empty, and returns the folder.
+func New(o NewOptions) (dir string, err error) {
+	switch {
+	case !pluginName.MatchString(o.Name):
+		return "", fmt.Errorf("%q: a plugin's name is lower-case letters and digits, as a Go package's", o.Name)
+	case token.IsKeyword(o.Name), slices.Contains([]string{"main", "filter", "fmt", "strings", "init", "test"}, o.Name):
+		return "", fmt.Errorf("%q cannot be the name of a plugin's package; choose another", o.Name)
+	}
+	root, err := Checkout(o.Checkout)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(root, "plugins", o.Name)); err == nil {
+		return "", fmt.Errorf("MoE has a plugin %s already; choose another name", o.Name)
+	}
+	if o.Dir == "" {
+		o.Dir = o.Name
+	}
+	if o.Module == "" {
+		o.Module = "example.com/" + o.Name
+	}
+	if strings.ContainsAny(o.Module, " \t\n\"'`@\\") || strings.HasPrefix(o.Module, "-") {
+		return "", fmt.Errorf("--module %q is no path of a Go module", o.Module)
+	}
+	mod, sum, err := goMod(root, o.Module)
+	if err != nil {
+		return "", err
+	}
+	hosts, err := hostImports(root)
+	if err != nil {
+		return "", err
+	}
+	files, err := expand(o, hosts)
+	if err != nil {
+		return "", err
+	}
+	files["go.mod"], files["go.sum"], files[".gitignore"] = mod, sum, []byte("/build/\n")
+	return o.Dir, writeNew(o.Dir, files)
+}
+
+// expand returns the files of the templates.
+func expand(o NewOptions, hosts []string) (map[string][]byte, error) {
+	data := struct {
+		Name, Type, Module string
+		Hosts              []string
+	}{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module, hosts}
+	files := map[string][]byte{}
+	for name, from := range map[string]string{
+		o.Name + ".go":       "plugin.go.tmpl",
+		o.Name + "_test.go":  "plugin_test.go.tmpl",
+		"README.md":          "README.md.tmpl",
+		"Makefile":           "Makefile.tmpl",
+		"moe.yaml":           "moe.yaml.tmpl",
+		"cmd/libmoe/main.go": "libmoe.go.tmpl",
+		"cmd/moe/main.go":    "moe.go.tmpl",
+	} {
+		var b bytes.Buffer
+		if err := templates.ExecuteTemplate(&b, from, data); err != nil {
+			return nil, err
+		}
+		files[name] = b.Bytes()
+		if filepath.Ext(name) != ".go" {
+			continue
+		}
+		formatted, err := format.Source(b.Bytes())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		files[name] = formatted
+	}
+	return files, nil
+}
+
+func writeNew(dir string, files map[string][]byte) error {
+	if found, err := os.ReadDir(dir); err == nil && len(found) > 0 {
+		return fmt.Errorf("%s is there already and not empty; choose another folder with --dir", dir)
+	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for name, b := range files {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, b, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

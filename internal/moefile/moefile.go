@@ -1,0 +1,127 @@
+// Package moefile reads moe.yaml, the file of `moe run` and `moe validate`: where to listen, where to send requests, and
+// the plugins in between. A document of plugins alone, as Envoy's configuration holds it, is one, too.
+package moefile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/internal/bootstrap"
+)
+
+// Echo is the upstream that stands for the built-in echo server.
+const Echo = "echo"
+
+// File is what a moe.yaml says.
+type File struct {
+	Listen   string         // host:port
+	Upstream *url.URL       // nil for the echo server
+	Filter   map[string]any // the filter's document: plugins, consumers, order, timeout
+	Routes   []bootstrap.Route
+}
+
+// document is the file as it is written. What belongs to the filter is any here: framework/assembly reads it.
+type document struct {
+	Listen    string  `json:"listen" default:"127.0.0.1:10000"`
+	Upstream  string  `json:"upstream" default:"echo"`
+	Plugins   any     `json:"plugins"`
+	Consumers any     `json:"consumers"`
+	Order     any     `json:"order"`
+	Timeout   any     `json:"timeout"`
+	Routes    []route `json:"routes"`
+}
+
+type route struct {
+	Match     bootstrap.Match `json:"match"`
+	Plugins   any             `json:"plugins"`
+	Consumers any             `json:"consumers"`
+	Order     any             `json:"order"`
+	Timeout   any             `json:"timeout"`
+}
+
+// Load reads the file at path; "-" is the standard input.
+func Load(path string) (*File, error) {
+	var text []byte
+	var err error
+	if path == "-" {
+		text, err = io.ReadAll(io.LimitReader(os.Stdin, config.MaxSize+1))
+	} else {
+		text, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return Parse(text)
+}
+
+// Parse reads a file's text. An error of the text is a config.Errors, which may hold many. The plugins' own
+// configuration is not looked at: Check does that.
+func Parse(text []byte) (*File, error) {
+	raw, err := config.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if list, ok := raw.([]any); ok {
+		raw = map[string]any{"plugins": list}
+	}
+	var d document
+	var errs config.Errors
+	if err := config.Decode(raw, &d); err != nil {
+		if !errors.As(err, &errs) {
+			return nil, err
+		}
+		return nil, errs
+	}
+	f := &File{Listen: d.Listen, Filter: filterDoc(d.Plugins, d.Consumers, d.Order, d.Timeout)}
+	if _, err := bootstrap.ParseAddress(d.Listen); err != nil {
+		errs = append(errs, config.Error{Path: "listen", Msg: err.Error()})
+	}
+	if d.Upstream != Echo {
+		if f.Upstream, err = bootstrap.ParseUpstream(d.Upstream); err != nil {
+			errs = append(errs, config.Error{Path: "upstream", Msg: err.Error()})
+		}
+	}
+	for i, r := range d.Routes {
+		if err := r.Match.Check(); err != nil {
+			errs = append(errs, config.Error{Path: fmt.Sprintf("routes[%d].match", i), Msg: err.Error()})
+		}
+		f.Routes = append(f.Routes, bootstrap.Route{
+			Match: r.Match, Doc: filterDoc(r.Plugins, r.Consumers, r.Order, r.Timeout),
+		})
+	}
+	return f, errs.Err()
+}
+
+// filterDoc is a document of what is given; nil if nothing is.
+func filterDoc(plugins, consumers, order, timeout any) map[string]any {
+	var doc map[string]any
+	for _, e := range []struct {
+		key   string
+		value any
+	}{{"plugins", plugins}, {"consumers", consumers}, {"order", order}, {"timeout", timeout}} {
+		if e.value == nil {
+			continue
+		}
+		if doc == nil {
+			doc = map[string]any{}
+		}
+		doc[e.key] = e.value
+	}
+	return doc
+}
+
+// Bootstrap returns the options of the Envoy configuration. echo is the address of the echo server, if the file asks
+// for it.
+func (f *File) Bootstrap(admin, echo string) bootstrap.Options {
+	o := bootstrap.Options{
+		Listen: f.Listen, Admin: admin, Upstream: f.Upstream, Filter: f.Filter, Routes: f.Routes,
+	}
+	if f.Upstream == nil {
+		o.Upstream, o.KeepProtocol = &url.URL{Scheme: "http", Host: echo}, true
+	}
+	return o
+}
