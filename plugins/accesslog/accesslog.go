@@ -1,0 +1,143 @@
+// Package accesslog writes one line of JSON for each stream.
+package accesslog
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/fieldname"
+	"mosn.io/moe/plugins/internal/format"
+)
+
+// AccessLog logs every stream when it is complete, requests that another plugin denied and streams that were reset
+// included.
+type AccessLog struct {
+	// Output is stdout, stderr or the path of a file, which is made if it is not there. All instances with one output
+	// share it.
+	Output string `json:"output" default:"stdout"`
+	// Redact lists headers and trailers whose values are not to be written, besides authorization,
+	// proxy-authorization, cookie and set-cookie.
+	Redact []string `json:"redact" merge:"append"`
+	// Reveal lists headers of these four whose values are written nevertheless.
+	Reveal []string `json:"reveal"`
+	// RedactQuery lists parameters of the query whose values are not to be written.
+	RedactQuery []string `json:"redactQuery" merge:"append"`
+	// Fields are written besides what every line has: by name, text with substitutions, as %REQ(x-tenant)%.
+	Fields map[string]string `json:"fields"`
+	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
+	Buffer filter.Bytes `json:"buffer" default:"4MiB"`
+
+	redact   map[string]bool
+	query    map[string]bool
+	extra    []extra
+	sink     *sink
+	counts   counters
+	lacks    [len(attributes)]atomic.Bool // attributes that the host does not have
+	streams  sync.Pool
+	timed    bool
+	released sync.Once
+}
+
+// extra is one of Fields.
+type extra struct {
+	name  string
+	value *format.Format
+}
+
+// counters are those of one instance; the sink adds to them.
+type counters struct{ dropped, failed *filter.Counter }
+
+// The stage is the first one, so that what is logged and counted is what the client sent and got.
+func init() { filter.RegisterPerStream("accesslog", filter.Access, (*AccessLog).newStream) }
+
+// redacted are headers that hold credentials.
+var redacted = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
+
+// Validate checks the names and compiles Fields.
+func (p *AccessLog) Validate() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if p.Output == "" {
+		fail("output: must be stdout, stderr or the path of a file")
+	}
+	if p.Buffer < 64<<10 {
+		fail("buffer: must be 64KiB at least")
+	}
+	p.redact = map[string]bool{}
+	for _, name := range redacted {
+		p.redact[name] = true
+	}
+	for i, name := range p.Reveal {
+		name = strings.ToLower(name)
+		if !slices.Contains(redacted, name) {
+			fail("reveal[%d]: %s is written anyway, unless it is listed in redact", i, name)
+		}
+		delete(p.redact, name)
+	}
+	for i, name := range p.Redact {
+		if err := fieldname.Check(name); err != nil {
+			fail("redact[%d]: %w", i, err)
+		}
+		p.redact[strings.ToLower(name)] = true
+	}
+	p.query = map[string]bool{}
+	for i, name := range p.RedactQuery {
+		if name == "" {
+			fail("redactQuery[%d]: must not be empty", i)
+		}
+		p.query[name] = true
+	}
+	p.extra, p.timed = nil, false
+	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
+		f, err := format.Parse(p.Fields[name])
+		if err != nil {
+			fail("fields.%s: %w", name, err)
+		}
+		p.extra = append(p.extra, extra{name, f})
+		p.timed = p.timed || f.NeedsStart()
+	}
+	return errors.Join(errs...)
+}
+
+// Provision opens the output.
+func (p *AccessLog) Provision(env *filter.Env) (err error) {
+	p.counts = counters{env.Counter("dropped"), env.Counter("failed")}
+	p.streams.New = func() any { return new(stream) }
+	p.sink, err = acquire(p.Output, env.Log())
+	return err
+}
+
+// Close waits, a few seconds at most, until all lines are written.
+func (p *AccessLog) Close() error {
+	var err error
+	p.released.Do(func() {
+		if p.sink != nil {
+			err = p.sink.release()
+		}
+	})
+	return err
+}
+
+// path returns the path of a request with what is to be hidden of its query hidden.
+func (p *AccessLog) path(path string) string {
+	i := strings.IndexByte(path, '?')
+	if i < 0 || len(p.query) == 0 {
+		return path
+	}
+	parameters := strings.Split(path[i+1:], "&")
+	for j, x := range parameters {
+		name, _, ok := strings.Cut(x, "=")
+		plain, err := url.QueryUnescape(name)
+		if ok && (p.query[name] || err == nil && p.query[plain]) {
+			parameters[j] = name + "=" + hidden
+		}
+	}
+	return path[:i+1] + strings.Join(parameters, "&")
+}

@@ -1,0 +1,230 @@
+package accesslog
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+// config logs to a file of the test.
+func config(t testing.TB) *AccessLog {
+	return &AccessLog{Output: filepath.Join(t.TempDir(), "access.log"), Buffer: 1 << 20}
+}
+
+type message struct {
+	Bytes             int
+	Headers, Trailers map[string][]string
+}
+
+type entry struct {
+	Time                               time.Time
+	Method, Scheme, Host, Path         string
+	Status                             int
+	Complete                           bool
+	Duration                           *float64 `json:"duration_ms"`
+	Request_ms                         *float64 //nolint:revive
+	First                              *float64 `json:"first_byte_ms"`
+	Protocol, Flags, Details, Consumer string
+	ID                                 string `json:"request_id"`
+	Route, Cluster, Downstream         string
+	Upstream                           string
+	Fields                             map[string]string
+	Request, Response                  message
+}
+
+// read closes the plugin and returns its lines.
+func read(t testing.TB, p *AccessLog) (entries []entry) {
+	t.Helper()
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(p.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var e entry
+		d := json.NewDecoder(strings.NewReader(line))
+		if err := d.Decode(&e); err != nil || !strings.HasSuffix(line, "}\n") {
+			t.Fatalf("%v in %q", err, line)
+		}
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// one logs one stream.
+func one(t *testing.T, p *AccessLog, change func(*filtertest.Host), r *http.Request, more ...any) entry {
+	t.Helper()
+	h := filtertest.New(t, append([]any{p}, more...)...)
+	if change != nil {
+		change(h)
+	}
+	h.Do(r)
+	es := read(t, p)
+	if len(es) != 1 {
+		t.Fatalf("%d lines", len(es))
+	}
+	return es[0]
+}
+
+func TestLine(t *testing.T) {
+	for chunk := range 3 {
+		before := time.Now().Truncate(time.Millisecond)
+		r := httptest.NewRequest("POST", "/path?q=1", strings.NewReader("hello"))
+		r.Header = http.Header{"X-Two": {"1", "2"}, "Accept": {"*/*"}}
+		r.Trailer = http.Header{"X-Sum": {"5"}}
+		p := config(t)
+		p.Fields = map[string]string{"tenant": "%REQ(x-two)%", "code": "%RESPONSE_CODE%"}
+		e := one(t, p, func(h *filtertest.Host) {
+			h.Chunk = chunk
+			h.Attrs = map[filter.Attr]string{
+				filter.SourceAddress: "192.0.2.1:5", filter.UpstreamAddr: "192.0.2.2:80", filter.Protocol: "HTTP/2",
+				filter.RouteName: "r", filter.ClusterName: "c", filter.RequestID: "id", filter.ResponseFlags: "-",
+				filter.CodeDetails: "via_upstream",
+			}
+			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("trailer", "x-end")
+				w.Header().Set("content-type", "text/plain")
+				w.WriteHeader(201)
+				w.Write([]byte("hello world"))
+				w.Header().Set("x-end", "1")
+			})
+		}, r, &plugintest.Probe{Request: func(s filter.Stream, _ filter.RequestHeaders) {
+			s.SetConsumer(&filter.Consumer{Name: "tom"})
+		}})
+		if e.Time.Before(before) || e.Time.After(time.Now()) {
+			t.Error("time", e.Time)
+		}
+		for name, ms := range map[string]*float64{"all": e.Duration, "request": e.Request_ms, "first": e.First} {
+			if ms == nil || *ms < 0 || *ms > *e.Duration {
+				t.Error(name, ms)
+			}
+		}
+		if e.Request.Headers["content-length"] != nil {
+			delete(e.Request.Headers, "content-length")
+		}
+		e.Time, e.Duration, e.Request_ms, e.First = time.Time{}, nil, nil, nil
+		delete(e.Response.Headers, "trailer")
+		want := entry{
+			Method: "POST", Scheme: "http", Host: "example.com", Path: "/path?q=1", Status: 201, Complete: true,
+			Protocol: "HTTP/2", Flags: "-", Details: "via_upstream", Consumer: "tom", ID: "id", Route: "r",
+			Cluster: "c", Downstream: "192.0.2.1:5", Upstream: "192.0.2.2:80",
+			Fields: map[string]string{"tenant": "1", "code": "201"},
+			Request: message{5, map[string][]string{"x-two": {"1", "2"}, "accept": {"*/*"}},
+				map[string][]string{"x-sum": {"5"}}},
+			Response: message{11, map[string][]string{"content-type": {"text/plain"}},
+				map[string][]string{"x-end": {"1"}}},
+		}
+		if !reflect.DeepEqual(e, want) {
+			t.Errorf("chunks of %d:\ngot  %+v\nwant %+v", chunk, e, want)
+		}
+	}
+}
+
+func TestRedact(t *testing.T) {
+	secrets := func() *http.Request {
+		r := httptest.NewRequest("GET", "/p?a=1&k%65y=geheim&key=geheim&b=2&key", nil)
+		for _, name := range append(slices.Clone(redacted), "x-api-key") {
+			r.Header.Add(name, "geheim")
+			r.Header.Add(name, "geheim")
+		}
+		return r
+	}
+	answer := func(h *filtertest.Host) {
+		h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("set-cookie", "geheim")
+		})
+	}
+	p := config(t)
+	p.Redact, p.RedactQuery = []string{"X-API-Key"}, []string{"key"}
+	e := one(t, p, answer, secrets())
+	for _, name := range append(slices.Clone(redacted), "x-api-key") {
+		if got := e.Request.Headers[name]; !slices.Equal(got, []string{"[redacted]", "[redacted]"}) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if e.Path != "/p?a=1&k%65y=[redacted]&key=[redacted]&b=2&key" {
+		t.Error(e.Path)
+	}
+	text, err := os.ReadFile(p.Output)
+	if err != nil || strings.Contains(string(text), "geheim") {
+		t.Errorf("%v %s", err, text)
+	}
+
+	p = config(t)
+	p.Reveal = []string{"Cookie"}
+	e = one(t, p, answer, secrets())
+	if !slices.Equal(e.Request.Headers["cookie"], []string{"geheim", "geheim"}) ||
+		e.Request.Headers["authorization"][0] != hidden || e.Response.Headers["set-cookie"][0] != hidden {
+		t.Error(e.Request.Headers, e.Response.Headers)
+	}
+}
+
+// What another plugin denies is logged, with the reply as the client got it.
+func TestReply(t *testing.T) {
+	e := one(t, config(t), nil, httptest.NewRequest("GET", "/", nil), &deny{})
+	if e.Status != 403 || !e.Complete || e.Response.Bytes != 6 || e.Upstream != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
+type deny struct{}
+
+func (*deny) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {
+	return filter.Reply(403, "denied")
+}
+
+func init() { filter.Register[deny]("deny", filter.Authn) }
+
+func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
+	p := config(t)
+	one(t, p, nil, httptest.NewRequest("GET", "/", nil))
+	text, err := os.ReadFile(p.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"complete", "duration_ms", "first_byte_ms", "host", "method", "path", "request", "request_ms",
+		"response", "scheme", "status", "time"}
+	if got := slices.Sorted(maps.Keys(m)); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if !strings.HasPrefix(string(text), `{"time":"`) {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	for want, p := range map[string]*AccessLog{
+		"output: must be":       {Buffer: 1 << 20},
+		"buffer: must be 64KiB": {Output: stdout, Buffer: 10},
+		"redact[0]":             {Output: stdout, Buffer: 1 << 20, Redact: []string{"a b"}},
+		"reveal[0]: x is":       {Output: stdout, Buffer: 1 << 20, Reveal: []string{"x"}},
+		"redactQuery[0]":        {Output: stdout, Buffer: 1 << 20, RedactQuery: []string{""}},
+		"fields.x: \"%X%\"":     {Output: stdout, Buffer: 1 << 20, Fields: map[string]string{"x": "%X%"}},
+		"is a directory":        {Output: dir, Buffer: 1 << 20},
+		"no such file":          {Output: filepath.Join(dir, "none", "a.log"), Buffer: 1 << 20},
+	} {
+		err := new(filtertest.Host).Load(t, p)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package accesslog
+
+import (
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// hidden stands for a value that is not to be written.
+const hidden = "[redacted]"
+
+// maxPooledLine bounds what a rare huge line keeps in memory.
+const maxPooledLine = 64 << 10
+
+var lines = sync.Pool{New: func() any {
+	b := make([]byte, 0, 4<<10)
+	return &b
+}}
+
+// field is one header field.
+type field struct{ name, value string }
+
+// attributes are Envoy's that a line has, by their name in it. What the host does not know is left out.
+var attributes = [...]struct {
+	member string
+	attr   filter.Attr
+}{
+	{"protocol", filter.Protocol},
+	{"request_id", filter.RequestID},
+	{"flags", filter.ResponseFlags},
+	{"details", filter.CodeDetails},
+	{"route", filter.RouteName},
+	{"cluster", filter.ClusterName},
+	{"downstream", filter.SourceAddress},
+	{"downstream_local", "destination.address"},
+	{"upstream", filter.UpstreamAddr},
+	{"upstream_failure", "upstream.transport_failure_reason"},
+	{"server_name", "connection.requested_server_name"},
+	{"tls_version", filter.TLSVersion},
+}
+
+// encode appends the line of a stream that ends at now.
+func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
+	p := x.log
+	request, response := s.RequestHeaders(), s.ResponseHeaders()
+	b = append(b, `{"time":"`...)
+	b = x.start.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = append(b, '"')
+	b = member(b, "method", request.Method())
+	b = member(b, "scheme", request.Scheme())
+	b = member(b, "host", request.Host())
+	b = member(b, "path", p.path(request.Path()))
+	b = append(b, `,"status":`...)
+	if code := response.Get(":status"); len(code) == 3 && '1' <= code[0] && code[0] <= '9' {
+		b = append(b, code...)
+	} else {
+		b = append(b, '0')
+	}
+	b = append(b, `,"complete":`...)
+	b = strconv.AppendBool(b, x.completed)
+	b = milliseconds(b, "duration_ms", x.start, now)
+	b = milliseconds(b, "request_ms", x.start, x.requested)
+	b = milliseconds(b, "first_byte_ms", x.start, x.began)
+	for i := range attributes {
+		if p.lacks[i].Load() {
+			continue
+		}
+		v, err := s.Attr(attributes[i].attr)
+		if errors.Is(err, filter.ErrUnsupported) {
+			p.lacks[i].Store(true)
+		}
+		b = member(b, attributes[i].member, v)
+	}
+	if c := s.Consumer(); c != nil {
+		b = member(b, "consumer", c.Name)
+	}
+	if len(p.extra) > 0 {
+		b = append(b, `,"fields":{`...)
+		for i := range p.extra {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(text(b, p.extra[i].name), ':')
+			b = text(b, p.extra[i].value.Of(s))
+		}
+		b = append(b, '}')
+	}
+	b = x.message(b, "request", x.sent, request.Headers, s.RequestTrailers())
+	b = x.message(b, "response", x.received, response.Headers, s.ResponseTrailers())
+	return append(b, '}', '\n')
+}
+
+func (x *stream) message(b []byte, name string, bytes int64, headers, trailers filter.Headers) []byte {
+	b = append(append(append(b, `,"`...), name...), `":{"bytes":`...)
+	b = strconv.AppendInt(b, bytes, 10)
+	b = x.block(b, "headers", headers)
+	b = x.block(b, "trailers", trailers)
+	return append(b, '}')
+}
+
+// block appends fields as an object of lists. The pseudo-headers that have a member of their own are left out.
+func (x *stream) block(b []byte, name string, h filter.Headers) []byte {
+	x.fields, x.taken = x.fields[:0], x.taken[:0]
+	for k, v := range h.All() {
+		switch k {
+		case ":method", ":scheme", ":authority", ":path", ":status":
+		default:
+			if x.log.redact[k] {
+				v = hidden
+			}
+			x.fields, x.taken = append(x.fields, field{k, v}), append(x.taken, false)
+		}
+	}
+	b = append(append(append(b, `,"`...), name...), `":{`...)
+	for i := range x.fields {
+		if x.taken[i] {
+			continue
+		}
+		if b[len(b)-1] != '{' {
+			b = append(b, ',')
+		}
+		b = append(text(b, x.fields[i].name), ':', '[')
+		b = text(b, x.fields[i].value)
+		for j := i + 1; j < len(x.fields); j++ {
+			if x.fields[j].name == x.fields[i].name {
+				x.taken[j] = true
+				b = text(append(b, ','), x.fields[j].value)
+			}
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// member appends a member whose value is not empty.
+func member(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(append(append(b, `,"`...), name...), `":`...)
+	return text(b, value)
+}
+
+// milliseconds appends the time from start to end with three decimals, if there was an end.
+func milliseconds(b []byte, name string, start, end time.Time) []byte {
+	if end.IsZero() {
+		return b
+	}
+	b = append(append(append(b, `,"`...), name...), `":`...)
+	return strconv.AppendFloat(b, float64(end.Sub(start).Microseconds())/1000, 'f', 3, 64)
+}
+
+const hex = "0123456789abcdef"
+
+// plain are the bytes that stand for themselves in a JSON string.
+var plain = func() (t [256]bool) {
+	for c := ' '; c < 0x7f; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
+// text appends a JSON string. Bytes that are not UTF-8, which JSON cannot hold, become U+FFFD.
+func text(b []byte, s string) []byte {
+	b = append(b, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		if plain[s[i]] {
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		invalid := r == utf8.RuneError && n == 1
+		if r >= utf8.RuneSelf && !invalid && r != '\u2028' && r != '\u2029' {
+			i += n
+			continue
+		}
+		b = append(b, s[from:i]...)
+		switch r {
+		case '"', '\\':
+			b = append(b, '\\', byte(r))
+		case '\t':
+			b = append(b, '\\', 't')
+		default:
+			b = append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		}
+		i += n
+		from = i
+	}
+	return append(append(b, s[from:]...), '"')
+}

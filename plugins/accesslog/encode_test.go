@@ -1,0 +1,82 @@
+package accesslog
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+var texts = []string{"", "plain", `a "quoted\" value`, "tab\there", "line\r\nbreak", "\x00\x01\x1f\x7f", "grüße, 世界 🎉",
+	"latin-1 \xe4\xf6", "\xed\xa0\x80 surrogate", "cut \xe2\x82", "\u2028\u2029", "\ufffd", "</script>"}
+
+func TestText(t *testing.T) {
+	for _, s := range texts {
+		checkText(t, s)
+	}
+	if got := string(text(nil, "a\xffb")); got != `"a\ufffdb"` {
+		t.Error(got)
+	}
+}
+
+func FuzzText(f *testing.F) {
+	for _, s := range texts {
+		f.Add(s)
+	}
+	f.Fuzz(checkText)
+}
+
+func checkText(t *testing.T, s string) {
+	b := text([]byte("x"), s)[1:]
+	var got string
+	if err := json.Unmarshal(b, &got); err != nil {
+		t.Fatalf("%q: %v in %s", s, err, b)
+	}
+	if want := string([]rune(s)); got != want { // the conversion has U+FFFD for what is not UTF-8
+		t.Errorf("%q: got %q, want %q", s, got, want)
+	}
+	if strings.ContainsAny(string(b), "\n\r\x00\x7f\u2028\u2029") || !utf8.Valid(b) {
+		t.Errorf("%q: not fit for a line of a log: %q", s, b)
+	}
+}
+
+// A header may hold bytes that are not UTF-8; the line is JSON nevertheless.
+func TestBytesInHeaders(t *testing.T) {
+	p := config(t)
+	h := filtertest.New(t, p)
+	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("x-b", "\xff") })
+	h.Get("/", "x-a", "gr\xfc\xdfe \"\\")
+	e := read(t, p)[0]
+	if e.Request.Headers["x-a"][0] != "gr\ufffd\ufffde \"\\" || e.Response.Headers["x-b"][0] != "\ufffd" {
+		t.Error(e.Request.Headers, e.Response.Headers)
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	p := config(b)
+	plugintest.Load(b, p)
+	plugintest.BenchRequest(b, func(s filter.Stream, _ filter.RequestHeaders) {
+		x := p.newStream(s)
+		line := lines.Get().(*[]byte)
+		*line = x.encode((*line)[:0], s, time.Now())
+		lines.Put(line)
+		p.streams.Put(x)
+	})
+}
+
+func BenchmarkAccessLog(b *testing.B) {
+	p := config(b)
+	plugintest.Load(b, p)
+	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
+		x := p.newStream(s)
+		x.OnRequestHeaders(s, h, true)
+		x.OnComplete(s)
+	})
+	b.ReportMetric(float64(p.counts.dropped.Value())/float64(b.N), "dropped/op")
+}

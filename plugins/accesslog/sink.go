@@ -1,0 +1,227 @@
+package accesslog
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// sink writes lines to one output. Instances with one output share it, so that their lines never mix. Writers append
+// to memory only; one goroutine writes what has gathered meanwhile in one piece, so a busy log needs few system calls.
+type sink struct {
+	output string
+	users  int // guarded by sinks.mu
+	wake   chan struct{}
+	done   chan struct{} // closed when the goroutine has ended
+	log    *slog.Logger
+	to     destination
+
+	mu      sync.Mutex
+	waiting batch
+	closing bool
+	writing int // bytes that the goroutine has in hand
+}
+
+// batch is lines, one after the other, and whose each is.
+type batch struct {
+	text   []byte
+	owners []*counters
+}
+
+// destination is where a sink writes.
+type destination interface {
+	io.Writer
+	// Refresh is called before each write.
+	Refresh() error
+	Close() error
+}
+
+// closeTimeout bounds how long the last user waits for a slow output.
+const closeTimeout = 5 * time.Second
+
+// maxIdleBatch bounds the memory that a burst leaves behind.
+const maxIdleBatch = 1 << 20
+
+var sinks = struct {
+	mu   sync.Mutex
+	open map[string]*sink
+	last map[string]<-chan struct{} // closed when the latest closed sink of an output has written all
+}{open: map[string]*sink{}, last: map[string]<-chan struct{}{}}
+
+// acquire returns the sink of output, which it opens for its first user.
+func acquire(output string, log *slog.Logger) (*sink, error) {
+	if output != stdout && output != stderr {
+		var err error
+		if output, err = resolve(output); err != nil {
+			return nil, fmt.Errorf("output: %w", err)
+		}
+	}
+	sinks.mu.Lock()
+	defer sinks.mu.Unlock()
+	s := sinks.open[output]
+	if s == nil {
+		to, err := open(output)
+		if err != nil {
+			return nil, fmt.Errorf("output: %w", err)
+		}
+		s = start(output, to, log, sinks.last[output])
+		sinks.open[output] = s
+	}
+	s.users++
+	return s, nil
+}
+
+// resolve gives one file one name, also where a folder on the way is a symbolic link.
+func resolve(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(abs))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, filepath.Base(abs)), nil
+}
+
+// start returns a sink that writes once after is closed, if it is not nil.
+func start(output string, to destination, log *slog.Logger, after <-chan struct{}) *sink {
+	s := &sink{output: output, to: to, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go func() {
+		if after != nil {
+			<-after
+		}
+		s.run()
+	}()
+	return s
+}
+
+// release ends the use of s; the last one closes it.
+func (s *sink) release() error {
+	sinks.mu.Lock()
+	s.users--
+	last := s.users == 0
+	if last {
+		delete(sinks.open, s.output)
+		sinks.last[s.output] = s.done
+	}
+	sinks.mu.Unlock()
+	if !last {
+		return nil
+	}
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.notify()
+	select {
+	case <-s.done:
+		return nil
+	case <-time.After(closeTimeout):
+		return fmt.Errorf("output %s: lines were not written within %v", s.output, closeTimeout)
+	}
+}
+
+func (s *sink) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write queues a line, or drops it where more than limit bytes would wait. It never waits for the output.
+func (s *sink) write(line []byte, limit int64, owner *counters) {
+	s.mu.Lock()
+	if s.closing || int64(len(s.waiting.text)+s.writing+len(line)) > limit {
+		s.mu.Unlock()
+		owner.dropped.Inc()
+		return
+	}
+	s.waiting.text = append(s.waiting.text, line...)
+	s.waiting.owners = append(s.waiting.owners, owner)
+	s.mu.Unlock()
+	s.notify()
+}
+
+// run writes until s is closed and nothing waits.
+func (s *sink) run() {
+	defer close(s.done)
+	defer func() {
+		if p := recover(); p != nil { // the process is Envoy's
+			s.log.Error("panic", "value", p, "stack", string(debug.Stack()))
+		}
+	}()
+	defer func() {
+		if err := s.to.Close(); err != nil {
+			s.log.Error("close the access log", "output", s.output, "error", err)
+		}
+	}()
+	var b batch
+	w := writer{sink: s}
+	for range s.wake {
+		for {
+			s.mu.Lock()
+			b, s.waiting = s.waiting, batch{b.text[:0], b.owners[:0]}
+			s.writing = len(b.text)
+			closing := s.closing
+			s.mu.Unlock()
+			if len(b.text) == 0 {
+				if closing {
+					return
+				}
+				break
+			}
+			w.write(b)
+			clear(b.owners)
+			if cap(b.text) > maxIdleBatch {
+				b = batch{}
+			}
+			s.mu.Lock()
+			s.writing = 0
+			s.mu.Unlock()
+		}
+	}
+}
+
+// writer writes batches and accounts for what fails.
+type writer struct {
+	*sink
+	torn     bool // the output ends in the middle of a line
+	reported time.Time
+}
+
+func (w *writer) write(b batch) {
+	if err := w.to.Refresh(); err != nil {
+		w.report("reopen the access log", err)
+	}
+	text := b.text
+	if w.torn {
+		text = append([]byte{'\n'}, text...)
+	}
+	n, err := w.to.Write(text)
+	if n > 0 {
+		w.torn = text[n-1] != '\n'
+	}
+	if err == nil {
+		return
+	}
+	if len(text) > len(b.text) && n > 0 {
+		n--
+	}
+	for _, owner := range b.owners[bytes.Count(b.text[:n], []byte{'\n'}):] {
+		owner.failed.Inc()
+	}
+	w.report("write the access log", err)
+}
+
+// report logs one error in a minute.
+func (w *writer) report(what string, err error) {
+	if now := time.Now(); now.Sub(w.reported) >= time.Minute {
+		w.reported = now
+		w.log.Error(what, "output", w.output, "error", err)
+	}
+}

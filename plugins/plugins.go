@@ -1,0 +1,10 @@
+// Package plugins is the list of plugins that libmoe.so and the moe command compile in: it registers them all.
+package plugins
+
+import (
+	_ "mosn.io/moe/plugins/accesslog"
+	_ "mosn.io/moe/plugins/headermutation"
+	_ "mosn.io/moe/plugins/hello"
+	_ "mosn.io/moe/plugins/passthrough"
+	_ "mosn.io/moe/plugins/tokenauth"
+)
