@@ -1,12 +1,6 @@
 package chain
 
-import (
-	"fmt"
-	"runtime/debug"
-
-	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/framework/internal/core"
-)
+import "mosn.io/moe/framework/internal/core"
 
 // later is a plugin's wish to reply outside its phases, as filter.Later describes it.
 type later struct {
@@ -41,7 +35,7 @@ func (st *Stream) runLaters() {
 // deciding reports whether a function that plugin gave to Go, to decide about headers, runs.
 func (st *Stream) deciding(di, plugin int) bool {
 	d := &st.d[di]
-	return d.susp && (d.stage == atHeaders || d.stage == atWhole) && st.plugin(di, d.idx) == plugin
+	return d.susp && (d.stage == atHeaders || d.stage == atWhole) && d.plugin(di, d.idx) == plugin
 }
 
 // late asks l for a reply where no response has begun, or where its plugin holds the response's headers. In all other
@@ -49,31 +43,38 @@ func (st *Stream) deciding(di, plugin int) bool {
 func (st *Stream) late(l later) {
 	d, di := &st.d[Response], Request
 	switch {
-	case st.over || st.Replied || d.sent || d.susp || d.stage != idle || len(d.queue) > 0:
+	case st.over || st.Replied || d.sent || d.susp || d.stage != idle || d.qhead < len(d.queue):
 		return
 	case d.hold >= 0:
-		if st.plugin(Response, d.hold) != l.plugin {
+		if d.plugin(Response, d.hold) != l.plugin {
 			return
 		}
 		d.idx, di = d.hold, Response
 	}
-	switch a := st.guarded(l); a.Kind {
-	case core.Reply:
-		if st.reply(di, l.plugin, a.P); di == Response && !st.over {
-			st.run(Response)
-		}
-	case core.Reset:
-		st.over = true
-		st.sink.Reset(a.P.Details)
+	st.depth++
+	defer st.leave(Response)
+	pos := l.plugin
+	if di == Response {
+		pos = d.hold
 	}
+	a, ok := st.guarded(l)
+	switch {
+	case st.over:
+	case !ok:
+		st.reply(di, pos, failed, st.chain.details[l.plugin]+".panic")
+	case a.Kind == core.Reply:
+		st.replied(di, l.plugin, pos, a.P)
+	case a.Kind == core.Reset:
+		st.reset(a.P.Details)
+	}
+	st.loop(Response, d)
 }
 
-func (st *Stream) guarded(l later) (a core.Action) {
+func (st *Stream) guarded(l later) (a core.Action, ok bool) {
 	defer func() {
 		if v := recover(); v != nil {
-			st.report(l.plugin, fmt.Sprintf("panics: %v\n%s", v, debug.Stack()))
-			a = filter.CoreAction(filter.Fail(fmt.Errorf("panic: %v", v)))
+			st.panicIn(l.plugin, "a late reply", v)
 		}
 	}()
-	return l.f()
+	return l.f(), true
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 )
 
 // Directions.
@@ -31,14 +32,19 @@ const (
 type Block struct {
 	Fields  []Field
 	Present bool // the block has arrived and Fields holds it
-	Owner   int8 // 1 + the plugin whose turn it is; 0: frozen
+
+	// Owner is 1 + the plugin whose turn it is; 0: frozen. The chain stores it on the stream's thread without
+	// Stream.Mu; a change of the block reads it and works with Mu held.
+	Owner atomic.Int32
+	// Revoked is 1 + the plugin whose turn was taken away in the midst of it; what it changes yet is no bug of its.
+	Revoked atomic.Int32
 
 	// Changed lists, once each, the names whose fields differ from what the host handed over. A host carries a change
 	// out per name: all values of the name as they are in Fields now, or none.
 	Changed []string
 }
 
-// Touch notes that the fields of name have changed.
+// Touch notes that the fields of name have changed. Stream.Mu is held.
 func (b *Block) Touch(name string) {
 	for _, c := range b.Changed {
 		if c == name {
@@ -48,12 +54,25 @@ func (b *Block) Touch(name string) {
 	b.Changed = append(b.Changed, name)
 }
 
+// clear empties b and keeps its memory.
+func (b *Block) clear() {
+	clear(b.Fields)
+	clear(b.Changed)
+	b.Fields, b.Changed, b.Present = b.Fields[:0], b.Changed[:0], false
+	if b.Owner.Load() != 0 {
+		b.Owner.Store(0)
+	}
+	if b.Revoked.Load() != 0 {
+		b.Revoked.Store(0)
+	}
+}
+
 // Body is a body in flight: one chunk, or all of it.
 type Body struct {
 	Data     []byte
 	Complete bool
 	Dirty    bool
-	Owner    int8 // as Block.Owner
+	Owner    int32 // as Block.Owner, but stored with Stream.Mu held
 }
 
 // Kinds of actions.
@@ -98,17 +117,18 @@ var (
 type Val struct{ Key, Value any }
 
 // Stream is the shared state of one stream. It is pooled: memory stays a Stream for ever and Gen tells lives apart,
-// so a stale handle finds another Gen and does nothing.
+// so a stale handle finds another Gen and does nothing. Mu guards every field; Gen is written on the stream's thread
+// only, which may therefore read it without Mu.
 type Stream struct {
 	Mu       sync.Mutex
 	Gen      uint32
+	Remote   uint8 // bit i: block i exists, but only Host.Fetch has it
+	Escaped  bool  // Host.Escaped was called
 	H        [4]Block
 	B        [2]Body
-	Remote   uint8 // bit i: block i exists, but only Host.Fetch has it
 	Host     Host
 	Plugins  []string
 	Loggers  []*slog.Logger // of the plugins
-	Escaped  bool           // Host.Escaped was called
 	Ctx      context.Context
 	Cancel   context.CancelCauseFunc
 	Vals     []Val
@@ -151,23 +171,68 @@ func (s *Stream) Escape(gen uint32) {
 	}
 }
 
+// EndContext cancels the stream's context; who asks for it again gets a new one. s.Mu is held.
+func (s *Stream) EndContext(cause error) {
+	if s.Cancel != nil {
+		s.Cancel(cause)
+		s.Ctx, s.Cancel = nil, nil
+	}
+}
+
 // Reset ends this life of s. s.Mu is held.
 func (s *Stream) Reset() {
 	s.Gen++
 	for i := range s.H {
-		b := &s.H[i]
-		clear(b.Fields)
-		clear(b.Changed)
-		*b = Block{Fields: b.Fields[:0], Changed: b.Changed[:0]}
+		if b := &s.H[i]; b.Present || len(b.Fields) > 0 || len(b.Changed) > 0 {
+			b.clear()
+		}
 	}
 	s.B = [2]Body{}
-	clear(s.Vals)
-	s.Vals = s.Vals[:0]
-	s.Remote = 0
-	s.Host, s.Consumer, s.Misuse, s.Plugins, s.Loggers = nil, nil, nil, nil, nil
-	s.Escaped = false
-	if s.Cancel != nil {
-		s.Cancel(ErrStreamDone)
-		s.Ctx, s.Cancel = nil, nil
+	if len(s.Vals) > 0 {
+		clear(s.Vals)
+		s.Vals = s.Vals[:0]
 	}
+	s.Remote, s.Escaped = 0, false
+	s.Host, s.Consumer, s.Misuse, s.Plugins, s.Loggers = nil, nil, nil, nil, nil
+	s.EndContext(ErrStreamDone)
+}
+
+type contextKey struct{}
+
+// streamContext is a stream's context: it leads [HostOf] back to the stream.
+type streamContext struct {
+	context.Context
+	s   *Stream
+	gen uint32
+}
+
+// Value is that of context.Context.
+func (c *streamContext) Value(key any) any {
+	if key == (contextKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// Context returns the stream's context, and makes it from parent when there is none. s.Mu is held.
+func (s *Stream) Context(parent context.Context) context.Context {
+	if s.Ctx == nil {
+		ctx, cancel := context.WithCancelCause(parent)
+		s.Ctx, s.Cancel = &streamContext{ctx, s, s.Gen}, cancel
+	}
+	return s.Ctx
+}
+
+// HostOf returns the host of the stream whose context ctx is, or descends from; nil when there is none or it is done.
+func HostOf(ctx context.Context) Host {
+	c, ok := ctx.Value(contextKey{}).(*streamContext)
+	if !ok {
+		return nil
+	}
+	c.s.Mu.Lock()
+	defer c.s.Mu.Unlock()
+	if c.s.Gen != c.gen {
+		return nil
+	}
+	return c.s.Host
 }

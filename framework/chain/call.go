@@ -1,0 +1,105 @@
+package chain
+
+import (
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// The functions here call the phase of the plugin at d.idx and do what it decides.
+
+func (st *Stream) callHeaders(di int, d *dir) {
+	p := d.plugin(di, d.idx)
+	ph := &st.own[p]
+	var a filter.Action
+	if di == Request {
+		if ph.reqH != nil {
+			s := st.turn(p, core.RequestHeaders)
+			st.calling = true
+			a = ph.reqH.OnRequestHeaders(s, s.RequestHeaders(), d.hEnd)
+		} else if ph.req != nil {
+			a = filter.WaitBody
+		}
+	} else {
+		if ph.respH != nil {
+			s := st.turn(p, core.ResponseHeaders)
+			st.calling = true
+			a = ph.respH.OnResponseHeaders(s, s.ResponseHeaders(), d.hEnd)
+		} else if ph.resp != nil {
+			a = filter.WaitBody
+		}
+	}
+	st.calling = false
+	if c := filter.CoreAction(a); c.Kind != core.Continue || st.over || st.chain.resizes {
+		st.apply(di, c)
+	} else {
+		d.idx++ // the next turn takes the block
+	}
+}
+
+func (st *Stream) callData(di int, d *dir) {
+	p := d.plugin(di, d.idx)
+	ph := &st.own[p]
+	if di == Request && ph.reqB == nil || di == Response && ph.respB == nil {
+		d.idx++
+		return
+	}
+	s := st.lend(di, p, d.cur, false)
+	b := filter.NewBody(&st.Stream, p, di)
+	st.calling = true
+	var a filter.Action
+	if di == Request {
+		a = ph.reqB.OnRequestBody(s, b, d.end)
+	} else {
+		a = ph.respB.OnResponseBody(s, b, d.end)
+	}
+	st.calling = false
+	st.apply(di, filter.CoreAction(a))
+}
+
+func (st *Stream) callTrailers(di int, d *dir) {
+	p := d.plugin(di, d.idx)
+	ph := &st.own[p]
+	var a filter.Action
+	switch {
+	case di == Request && ph.reqT != nil:
+		s := st.turn(p, core.RequestTrailers)
+		st.calling = true
+		a = ph.reqT.OnRequestTrailers(s, s.RequestTrailers())
+	case di == Response && ph.respT != nil:
+		s := st.turn(p, core.ResponseTrailers)
+		st.calling = true
+		a = ph.respT.OnResponseTrailers(s, s.ResponseTrailers())
+	}
+	st.calling = false
+	st.apply(di, filter.CoreAction(a))
+}
+
+func (st *Stream) callWhole(di int, d *dir) {
+	p := d.plugin(di, d.idx)
+	ph := &st.own[p]
+	st.turn(p, 2*di)
+	s := st.lend(di, p, d.buf, d.bufEnd)
+	b := filter.NewBody(&st.Stream, p, di)
+	st.calling = true
+	var a filter.Action
+	if di == Request {
+		a = ph.req.OnRequest(s, s.RequestHeaders(), b)
+	} else {
+		a = ph.resp.OnResponse(s, s.ResponseHeaders(), b)
+	}
+	st.calling = false
+	st.apply(di, filter.CoreAction(a))
+}
+
+var phaseNames = [2][5]string{
+	{"", "OnRequestHeaders", "OnRequestBody", "OnRequestTrailers", "OnRequest"},
+	{"", "OnResponseHeaders", "OnResponseBody", "OnResponseTrailers", "OnResponse"},
+}
+
+// phase names the phase in flight, for logs.
+func (d *dir) phase(di int) string {
+	if d.stage > atWhole {
+		return ""
+	}
+	return phaseNames[di][d.stage]
+}
