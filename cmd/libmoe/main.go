@@ -1,0 +1,9 @@
+// Package main is libmoe.so: the plugin library and the hosts that run it inside Envoy.
+package main
+
+import (
+	_ "mosn.io/moe/framework/host/dynmod"
+	_ "mosn.io/moe/plugins"
+)
+
+func main() {}

@@ -1,0 +1,101 @@
+package dynmod
+
+/*
+#include <time.h>
+#include "moe.h"
+
+static uint64_t moe_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+*/
+import "C"
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// attributes are Envoy's names in the order of the ABI's envoy_dynamic_module_type_attribute_id.
+var attributes = []string{
+	"request.path", "request.url_path", "request.host", "request.scheme", "request.method", "request.headers",
+	"request.referer", "request.useragent", "request.time", "request.id", "request.protocol", "request.query",
+	"request.duration", "request.size", "request.total_size", "response.code", "response.code_details",
+	"response.flags", "response.grpc_status", "response.headers", "response.trailers", "response.size",
+	"response.total_size", "response.backend_latency", "source.address", "source.port", "destination.address",
+	"destination.port", "connection.id", "connection.mtls", "connection.requested_server_name",
+	"connection.tls_version", "connection.subject_local_certificate", "connection.subject_peer_certificate",
+	"connection.dns_san_local_certificate", "connection.dns_san_peer_certificate",
+	"connection.uri_san_local_certificate", "connection.uri_san_peer_certificate",
+	"connection.sha256_peer_certificate_digest", "connection.transport_failure_reason",
+	"connection.termination_details", "upstream.address", "upstream.port", "upstream.tls_version",
+	"upstream.subject_local_certificate", "upstream.subject_peer_certificate",
+	"upstream.dns_san_local_certificate", "upstream.dns_san_peer_certificate",
+	"upstream.uri_san_local_certificate", "upstream.uri_san_peer_certificate",
+	"upstream.sha256_peer_certificate_digest", "upstream.local_address", "upstream.transport_failure_reason",
+	"upstream.request_attempt_count", "upstream.cx_pool_ready_duration", "upstream.locality", "xds.node",
+	"xds.cluster_name", "xds.cluster_metadata", "xds.listener_direction", "xds.listener_metadata", "xds.route_name",
+	"xds.route_metadata", "xds.virtual_host_name", "xds.virtual_host_metadata", "xds.upstream_host_metadata",
+	"xds.filter_chain_name", "health_check",
+}
+
+var attributeIDs = func() map[string]int {
+	ids := map[string]int{}
+	for id, name := range attributes {
+		ids[name] = id
+	}
+	return ids
+}()
+
+// Attribute returns an attribute as text. Those that Envoy's version does not offer to modules are worked out here
+// where that is possible.
+func (h *handle) Attribute(name string) (value string, err error) {
+	id, known := attributeIDs[name]
+	if !known {
+		return "", fmt.Errorf("attribute %q: %w", name, core.ErrNotFound)
+	}
+	err = h.lookup(func(s *stream) (ok bool) {
+		value, ok = s.attribute(C.envoy_dynamic_module_type_attribute_id(id))
+		if !ok {
+			value, ok = s.ownAttribute(name)
+		}
+		return ok
+	})
+	return value, err
+}
+
+func (s *stream) attribute(id C.envoy_dynamic_module_type_attribute_id) (string, bool) {
+	var text C.ebuf
+	var number C.uint64_t
+	var truth C.bool
+	switch {
+	case bool(C.envoy_dynamic_module_callback_http_filter_get_attribute_string(s.c.envoy, id, &text)) && text.length > 0:
+		return goBuffer(text), true
+	case bool(C.envoy_dynamic_module_callback_http_filter_get_attribute_int(s.c.envoy, id, &number)):
+		return strconv.FormatUint(uint64(number), 10), true
+	case bool(C.envoy_dynamic_module_callback_http_filter_get_attribute_bool(s.c.envoy, id, &truth)):
+		return strconv.FormatBool(bool(truth)), true
+	}
+	return "", false
+}
+
+// ownAttribute works out an attribute from what this filter has seen.
+func (s *stream) ownAttribute(name string) (string, bool) {
+	switch name {
+	case "request.duration":
+		return time.Duration(C.moe_now() - s.c.start).String(), true
+	case "request.size":
+		return strconv.FormatUint(uint64(s.c.bytes[core.Request]), 10), true
+	case "response.size":
+		return strconv.FormatUint(uint64(s.c.bytes[core.Response]), 10), true
+	case "response.code_details":
+		if s.c.details != nil {
+			return goString(s.c.details, s.c.details_len), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,245 @@
+package dynmod
+
+/*
+#include "moe.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/filter"
+)
+
+// filterConfig is one configuration of the filter in Envoy.
+type filterConfig struct {
+	filter *assembly.Filter
+	own    *bound // without a route's changes
+
+	mu       sync.Mutex
+	c        *C.moe_config // nil once Envoy has destroyed it
+	ids      map[string]metricID
+	routes   map[uint32]*bound // by route id
+	refused  map[uint32]bool   // logged
+	posts    []func(*C.moe_event)
+	callouts callouts
+}
+
+// table finds configurations by the numbers that C keeps for them; reading takes no lock.
+type table[T any] struct {
+	mu   sync.Mutex
+	all  atomic.Pointer[map[uint32]T]
+	next uint32
+}
+
+func (t *table[T]) get(id uint32) (v T) {
+	if all := t.all.Load(); all != nil {
+		v = (*all)[id]
+	}
+	return v
+}
+
+// update applies change to a copy, so that readers never wait. IDs start at 1.
+func (t *table[T]) update(change func(all map[uint32]T, id uint32)) uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	all := map[uint32]T{}
+	if old := t.all.Load(); old != nil {
+		for id, v := range *old {
+			all[id] = v
+		}
+	}
+	change(all, t.next)
+	t.all.Store(&all)
+	return t.next
+}
+
+func (t *table[T]) add(v T) uint32 {
+	return t.update(func(all map[uint32]T, id uint32) { all[id] = v })
+}
+
+func (t *table[T]) remove(id uint32) (v T) {
+	t.update(func(all map[uint32]T, _ uint32) {
+		v = all[id]
+		delete(all, id)
+	})
+	return v
+}
+
+var (
+	configs table[*filterConfig]
+	routes  table[*assembly.Route]
+)
+
+// moeConfigNew makes the configuration of a filter; false has Envoy reject it.
+//
+//export moeConfigNew
+func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (ok C.bool) {
+	filterName := goString(name, nameLen)
+	defer rejectPanic("filter", filterName)
+	doc, err := document([]byte(goString(value, valueLen)))
+	if err != nil {
+		return reject("filter", filterName, err)
+	}
+	conf := &filterConfig{c: c, ids: map[string]metricID{}, routes: map[uint32]*bound{}, refused: map[uint32]bool{}}
+	if conf.filter, err = assembler.Filter(filterName, doc); err != nil {
+		return reject("filter", filterName, err)
+	}
+	own, err := conf.filter.Chain(nil)
+	if err != nil {
+		conf.filter.Close()
+		return reject("filter", filterName, err)
+	}
+	conf.define(conf.filter.Metrics())
+	conf.own = conf.bind(own)
+	c.id = C.uint32_t(configs.add(conf))
+	c.wants = C.uint32_t(own.Wants())
+	return true
+}
+
+//export moeConfigDestroy
+func moeConfigDestroy(id C.uint32_t) {
+	conf := configs.remove(uint32(id))
+	if conf == nil {
+		return
+	}
+	defer rejectPanic("closing filter", "")
+	conf.mu.Lock()
+	conf.c = nil
+	pending := conf.callouts.end()
+	conf.mu.Unlock()
+	for _, c := range pending {
+		c.fail(errConfigGone)
+	}
+	conf.filter.Close()
+}
+
+// moeRouteNew makes a per-route configuration and returns its number; 0 has Envoy reject it.
+//
+//export moeRouteNew
+func moeRouteNew(name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (id C.uint32_t) {
+	filterName := goString(name, nameLen)
+	defer rejectPanic("route", filterName)
+	doc, err := document([]byte(goString(value, valueLen)))
+	if err == nil {
+		var r *assembly.Route
+		if r, err = assembler.Route(filterName, doc); err == nil {
+			return C.uint32_t(routes.add(r))
+		}
+	}
+	reject("route", filterName, err)
+	return 0
+}
+
+//export moeRouteDestroy
+func moeRouteDestroy(id C.uint32_t) {
+	r := routes.remove(uint32(id))
+	if r == nil {
+		return
+	}
+	defer rejectPanic("closing route", "")
+	if all := configs.all.Load(); all != nil {
+		for _, conf := range *all {
+			conf.mu.Lock()
+			delete(conf.routes, uint32(id))
+			delete(conf.refused, uint32(id))
+			conf.mu.Unlock()
+		}
+	}
+	r.Close()
+}
+
+// reject logs why; Envoy itself says no more than that the module failed to initialise.
+func reject(what, name string, err error) C.bool {
+	slog.New(logger).Error("configuration rejected: "+err.Error(), what, name)
+	return false
+}
+
+func rejectPanic(what, name string) {
+	if p := recover(); p != nil {
+		slog.New(logger).Error("configuration rejected: panic", what, name, "value", fmt.Sprint(p),
+			"stack", string(debug.Stack()))
+	}
+}
+
+// bound returns the chain of a route.
+func (conf *filterConfig) bound(route uint32) (*bound, error) {
+	if route == 0 {
+		return conf.own, nil
+	}
+	conf.mu.Lock()
+	defer conf.mu.Unlock()
+	if b := conf.routes[route]; b != nil {
+		return b, nil
+	}
+	ch, err := conf.filter.Chain(routes.get(route))
+	if err != nil {
+		return nil, err
+	}
+	b := conf.own
+	if ch != conf.own.chain {
+		b = conf.bind(ch)
+	}
+	conf.routes[route] = b
+	return b, nil
+}
+
+// refuse logs, once for each route, that its streams are refused.
+func (conf *filterConfig) refuse(route uint32, err error) {
+	conf.mu.Lock()
+	again := conf.refused[route]
+	conf.refused[route] = true
+	conf.mu.Unlock()
+	if !again {
+		slog.New(logger).Error("requests of this route are refused: " + err.Error())
+	}
+}
+
+// bound is a chain with the metrics of one of Envoy's configurations.
+type bound struct {
+	chain   *chain.Chain
+	metrics []boundMetric
+}
+
+func (conf *filterConfig) bind(ch *chain.Chain) *bound {
+	return &bound{chain: ch, metrics: conf.bindMetrics(ch.Metrics())}
+}
+
+// configHost is core.ConfigHost for all configurations of the process, because plugins are shared between them. Metrics
+// need nothing of it: each configuration declares what its filter lists.
+type configHost struct{}
+
+var assembler = assembly.New(configHost{})
+
+func (configHost) Name() string { return "dynmod" }
+
+func (configHost) Capabilities() uint32 {
+	return uint32(filter.Callouts | filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
+		filter.Metadata | filter.StreamedReplies)
+}
+
+func (configHost) Log() slog.Handler { return logger }
+
+func (configHost) Transport(cluster string) (http.RoundTripper, error) {
+	return &transport{cluster: cluster}, nil
+}
+
+// anyConfig returns a configuration that Envoy has not destroyed, or nil.
+func anyConfig() (live *filterConfig) {
+	if all := configs.all.Load(); all != nil {
+		for _, conf := range *all {
+			if live == nil || conf.c.id > live.c.id {
+				live = conf
+			}
+		}
+	}
+	return live
+}

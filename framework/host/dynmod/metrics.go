@@ -1,0 +1,86 @@
+package dynmod
+
+/*
+#include <stdlib.h>
+#include "moe.h"
+*/
+import "C"
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// metricID is a metric as one of Envoy's configurations knows it.
+type metricID struct {
+	id   uint64
+	kind core.MetricKind
+	tags []string
+}
+
+type boundMetric struct {
+	m  *core.Metric
+	id uint64
+}
+
+// define declares metrics to Envoy, which allows that only while it loads the configuration.
+func (conf *filterConfig) define(metrics []*core.Metric) {
+	for _, m := range metrics {
+		if _, ok := conf.ids[m.Name]; ok {
+			continue
+		}
+		mem := &scratch{}
+		tags, n := mem.bufs(m.Tags)
+		var id C.size_t
+		var result C.envoy_dynamic_module_type_metrics_result
+		switch name := mem.buf(m.Name); m.Kind {
+		case core.Counter:
+			result = C.envoy_dynamic_module_callback_http_filter_config_define_counter(conf.c.envoy, name, tags, n, &id)
+		case core.Gauge:
+			result = C.envoy_dynamic_module_callback_http_filter_config_define_gauge(conf.c.envoy, name, tags, n, &id)
+		case core.Histogram:
+			result = C.envoy_dynamic_module_callback_http_filter_config_define_histogram(conf.c.envoy, name, tags, n, &id)
+		}
+		mem.free()
+		if result != C.envoy_dynamic_module_type_metrics_result_Success {
+			slog.New(logger).Warn("Envoy refuses a metric", "metric", m.Name, "result", int(result))
+			continue
+		}
+		conf.ids[m.Name] = metricID{uint64(id), m.Kind, m.Tags}
+	}
+}
+
+// bindMetrics pairs a chain's metrics with Envoy's. Those of a plugin that only a route has were not there when Envoy
+// allowed to declare metrics: they are left out.
+func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetric) {
+	var lost []string
+	for _, m := range metrics {
+		id, ok := conf.ids[m.Name]
+		if ok && id.kind == m.Kind && slices.Equal(id.tags, m.Tags) {
+			bound = append(bound, boundMetric{m, id.id})
+		} else {
+			lost = append(lost, m.Name)
+		}
+	}
+	if len(lost) > 0 {
+		slog.New(logger).Warn("metrics of a plugin that only a route has are not in Envoy's stats: "+
+			"list the plugin in the filter too, disabled, to have them", "metrics", strings.Join(lost, " "))
+	}
+	return bound
+}
+
+// flush writes what has been recorded since the last flush into the answer to the event under way.
+func (b *bound) flush(s *stream) {
+	for i := range b.metrics {
+		if m := b.metrics[i].m; m.Dirty() {
+			m.Flush(func(sample core.Sample) {
+				if len(sample.Values) <= maxHeaders {
+					s.sampleVerb(m.Kind, b.metrics[i].id, sample)
+				}
+			})
+		}
+	}
+}

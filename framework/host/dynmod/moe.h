@@ -1,0 +1,144 @@
+// What the C side of this package and its Go side share. Both run in Envoy's threads; no Go pointer crosses over, and
+// Go keeps none of C's or Envoy's beyond the call, but for moe_stream, which lives until Go says that it is done.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "abi.h"
+
+// Phases, as core.Want….
+enum {
+  WANT_REQUEST_HEADERS = 1,
+  WANT_REQUEST_BODY = 2,
+  WANT_REQUEST_TRAILERS = 4,
+  WANT_RESPONSE_HEADERS = 8,
+  WANT_RESPONSE_BODY = 16,
+  WANT_RESPONSE_TRAILERS = 32,
+  WANT_COMPLETE = 64,
+};
+
+// One filter configuration in Envoy.
+typedef struct {
+  void *envoy;
+  void *scheduler; // to the main thread
+  uint32_t id;     // Go's
+  uint32_t wants;  // of the chain without a route's changes
+} moe_config;
+
+// One filter of one stream in Envoy.
+typedef struct {
+  void *envoy;
+  moe_config *config;
+  void *scheduler;    // to the stream's thread, once Go asked for it
+  uint64_t start;     // CLOCK_MONOTONIC, ns
+  uint64_t bytes[2];  // of body seen, by direction
+  size_t foreign[2];  // bytes of other filters before ours in Envoy's buffer, while it holds some for us
+  uint32_t slot;      // 1 + the stream's index in Go's table of this thread; 0 before Go has met it
+  uint32_t wants;     // as Go said last
+  _Atomic uint32_t attention; // Go has work for this thread: enter it at the next hook, wanted or not
+  _Atomic uint32_t gone;      // Envoy is done with it
+  uint8_t busy[2];    // the chain waits for a plugin in this direction: hold events back
+  uint8_t ended[2];   // Envoy has shown end_stream
+  uint8_t held[2];    // HELD_…: what waits in Envoy until the chain goes on
+  uint8_t escaped;    // a goroutine may wait for news of this stream: tell its end at once
+  uint8_t replied;    // we sent a response of our own; what else comes is dropped
+  uint8_t completed;  // Go is done with it
+  uint8_t depth;      // hooks under way on the stack
+  char *details;      // of a local reply of another filter's or of Envoy's, malloc'd
+  size_t details_len;
+} moe_stream;
+
+enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
+
+// Kinds of events.
+enum {
+  EVENT_HEADERS,
+  EVENT_DATA,
+  EVENT_TRAILERS,
+  EVENT_SCHEDULED,
+  EVENT_WATERMARK, // end: above the high one
+  EVENT_COMPLETE,
+  EVENT_GONE,      // Envoy destroyed an escaped stream
+  EVENT_DRAIN,     // nothing but `finished`
+  EVENT_CONFIG_SCHEDULED, // on the main thread, for config
+  EVENT_CALLOUT_STARTED,  // callout: Go's token; status: http_callout_init_result
+  EVENT_CALLOUT_HEADERS,
+  EVENT_CALLOUT_DATA,
+  EVENT_CALLOUT_TRAILERS,
+  EVENT_CALLOUT_COMPLETE,
+  EVENT_CALLOUT_RESET,
+};
+
+// One crossing from C into Go.
+typedef struct {
+  moe_stream *stream;
+  uint32_t kind;
+  uint32_t dir;
+  uint32_t end;
+  uint32_t thread;      // index of this thread, counted from 0
+  uint32_t route;       // id of the most specific route configuration, 0 without one
+  uint32_t callout;     // Go's token, in EVENT_CALLOUT_STARTED
+  uint64_t callout_id;  // Envoy's, in EVENT_CALLOUT_…
+  moe_config *config;   // whose event this is where there is no stream
+  const eheader *headers;
+  size_t headers_n;
+  const ebuf *data;
+  size_t data_n;
+  const uint32_t *finished; // slots of this thread whose streams Envoy has destroyed since the last crossing
+  size_t finished_n;
+
+  // Go's answer: verbs in out, see apply.c, and what the hook returns.
+  uint8_t *out;
+  size_t out_len, out_cap;
+  uint8_t *out_heap; // out, if it had to grow
+  uint32_t status;
+} moe_event;
+
+enum { STATUS_CONTINUE = 0, STATUS_STOP = 1, STATUS_WATERMARK = 2, STATUS_NO_BUFFER = 3 };
+
+// Verbs that Go writes; each is a moe_verb, followed by n1 and n2 bytes.
+enum {
+  VERB_SET_HEADER = 1, // a: block; n1 name, n2 value
+  VERB_ADD_HEADER,
+  VERB_REPLACE_CHUNK,  // a: direction; n1 bytes instead of those received
+  VERB_APPEND,         // a: direction; n1 bytes behind what Envoy has buffered
+  VERB_RESUME,         // a: direction; n1 bytes, then continue
+  VERB_RESCHEDULE,     // come back as EVENT_SCHEDULED
+  VERB_DETAILS,        // n1: response code details of the VERB_RESPONSE that follows
+  VERB_RESPONSE,       // b: status, a: number of headers; n1: their encoding, n2: body
+  VERB_RESPONSE_HEADERS, // a: number of headers, b: end_stream; n1: their encoding
+  VERB_RESPONSE_DATA,    // b: end_stream; n1 bytes
+  VERB_RESET,          // n1: details
+  VERB_COUNTER,        // a: number of tags, id and value in n1's first 16 bytes, then the tags
+  VERB_GAUGE,
+  VERB_HISTOGRAM,
+  VERB_CALLOUT_START,  // a: number of headers, b: end_stream; n1: token, timeout in ms, cluster, headers; n2: body
+  VERB_CALLOUT_DATA,   // b: end_stream; n1: Envoy's id, then bytes
+  VERB_CALLOUT_RESET,  // n1: Envoy's id
+};
+
+typedef struct {
+  uint8_t verb;
+  uint8_t a;
+  uint16_t b;
+  uint32_t n1;
+  uint32_t n2;
+} moe_verb;
+
+void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
+void moe_apply(moe_event *e);
+mheader *moe_read_headers(const uint8_t *p, size_t n);
+void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p);
+
+extern _Atomic uint32_t moe_route_configs; // per-route configurations alive in this process
+
+// For Go, which calls them while it is entered.
+void moe_grow(moe_event *e, size_t need);
+bool moe_on_envoy_thread(void);
+void *moe_scheduler(moe_stream *s);
+void moe_commit(moe_stream *s);
+void moe_config_commit(moe_config *c);
+void moe_drain_ours(moe_stream *s, int dir);
+bool moe_foreign(moe_stream *s, int dir);
+bool moe_no_buffer(moe_stream *s, int dir);
+void moe_release(moe_stream *s); // Go is done with s

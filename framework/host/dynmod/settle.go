@@ -1,0 +1,319 @@
+package dynmod
+
+/*
+#include "moe.h"
+*/
+import "C"
+
+import (
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// reply is a response of the chain's own.
+type reply struct {
+	begun, sent, end bool
+	headersEnd       bool
+	body             []byte
+}
+
+// Headers takes headers that leave the chain.
+func (h *handle) Headers(dir int, end bool) {
+	s := h.s
+	if dir == core.Response && s.st.Replied {
+		s.reply.begun, s.reply.end = true, end
+		return
+	}
+	d := &s.dirs[dir]
+	d.headersOut, d.endOut = true, end
+	s.changes(2 * dir)
+}
+
+// Data takes bytes that leave the chain.
+func (h *handle) Data(dir int, p []byte, end bool) {
+	s := h.s
+	if dir == core.Response && s.st.Replied {
+		s.reply.body, s.reply.end = append(s.reply.body, p...), end
+		return
+	}
+	d := &s.dirs[dir]
+	d.endOut = end
+	if s.chunk != nil && s.chunkDir == dir && !s.chunkBack && len(d.out) == 0 && same(p, s.chunk) {
+		s.chunkBack = true
+		return
+	}
+	s.unshare(dir)
+	d.out = append(d.out, p...)
+}
+
+// Trailers takes trailers that leave the chain.
+func (h *handle) Trailers(dir int) {
+	s := h.s
+	if dir == core.Response && s.st.Replied {
+		s.reply.end = true
+		return
+	}
+	d := &s.dirs[dir]
+	d.endOut, d.trailersOut = true, true
+	s.changes(2*dir + 1)
+}
+
+// Reset ends the stream.
+func (h *handle) Reset(reason string) {
+	s := h.s
+	s.reply = reply{begun: true, sent: true, end: true}
+	s.bytesVerb(C.VERB_RESET, 0, 0, []byte("moe: "+reason))
+}
+
+func same(p, q []byte) bool {
+	return len(p) == len(q) && (len(p) == 0 || unsafe.SliceData(p) == unsafe.SliceData(q))
+}
+
+// unshare makes the untouched chunk part of out, because something else goes with it.
+func (s *stream) unshare(dir int) {
+	if s.chunkBack && s.chunkDir == dir {
+		s.chunkBack = false
+		s.dirs[dir].out = append(s.dirs[dir].out, s.chunk...)
+		s.chunk = nil
+	}
+}
+
+// settle tells Envoy what has left the chain during an event. hook is the direction of the hook under way, or -1.
+func (s *stream) settle(hook int, e *C.moe_event) {
+	if s.reply.begun {
+		s.settleReply()
+		if hook >= 0 {
+			e.status = C.STATUS_STOP
+			if e.kind == C.EVENT_DATA {
+				e.status = C.STATUS_NO_BUFFER
+			}
+		}
+		return
+	}
+	for dir := range s.dirs {
+		switch {
+		case dir != hook:
+			s.unshare(dir)
+			if hook < 0 {
+				s.settlePosted(dir)
+			}
+		case e.kind == C.EVENT_HEADERS:
+			e.status = s.settleHeaders(dir)
+		case e.kind == C.EVENT_DATA:
+			e.status = s.settleData(dir)
+		default:
+			e.status = s.settleTrailers(dir)
+		}
+	}
+}
+
+// ready reports whether Envoy can be told to continue: not before the chain has passed the headers on, and not while
+// Envoy would end the stream, because its input has ended, and the chain has not.
+func (s *stream) ready(dir int) bool {
+	d := &s.dirs[dir]
+	return d.headersOut && (d.endOut || s.c.ended[dir] == 0)
+}
+
+func (d *direction) stop(status C.uint32_t) C.uint32_t {
+	d.stopped = true
+	return status
+}
+
+func (d *direction) proceed() C.uint32_t {
+	d.stopped, d.headersSent, d.out = false, true, nil
+	return C.STATUS_CONTINUE
+}
+
+func (s *stream) settleHeaders(dir int) C.uint32_t {
+	d := &s.dirs[dir]
+	if !s.ready(dir) {
+		return d.stop(C.STATUS_STOP)
+	}
+	if len(d.out) > 0 {
+		s.bytesVerb(C.VERB_APPEND, dir, 0, d.out)
+	}
+	return d.proceed()
+}
+
+func (s *stream) settleData(dir int) C.uint32_t {
+	d := &s.dirs[dir]
+	// Envoy sends all that is in its buffer when we continue after a stop: with foreign bytes there, resume must do it.
+	foreign := d.stopped && bool(C.moe_foreign(s.c, C.int(dir)))
+	if s.ready(dir) && !foreign {
+		if !s.chunkBack {
+			s.bytesVerb(C.VERB_REPLACE_CHUNK, dir, 0, d.out)
+		}
+		return d.proceed()
+	}
+	s.unshare(dir)
+	s.bytesVerb(C.VERB_REPLACE_CHUNK, dir, 0, nil)
+	if foreign && s.ready(dir) {
+		s.reschedule()
+	}
+	return d.stop(C.STATUS_NO_BUFFER)
+}
+
+func (s *stream) settleTrailers(dir int) C.uint32_t {
+	d := &s.dirs[dir]
+	if !s.ready(dir) {
+		return d.stop(C.STATUS_STOP)
+	}
+	if len(d.out) == 0 && !d.stopped {
+		return d.proceed()
+	}
+	if d.stopped && bool(C.moe_foreign(s.c, C.int(dir))) || !d.stopped && !bool(C.moe_no_buffer(s.c, C.int(dir))) {
+		s.reschedule()
+		return d.stop(C.STATUS_STOP)
+	}
+	if len(d.out) > 0 {
+		s.bytesVerb(C.VERB_APPEND, dir, 0, d.out)
+	}
+	return d.proceed()
+}
+
+// settlePosted tells Envoy of what has left the chain outside of a hook. Where Envoy has not stopped, it waits for the
+// next one.
+func (s *stream) settlePosted(dir int) {
+	d := &s.dirs[dir]
+	if !d.stopped || !s.ready(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
+		return
+	}
+	s.bytesVerb(C.VERB_RESUME, dir, 0, d.out)
+	d.proceed()
+}
+
+// reschedule has Envoy come back outside of the hook.
+func (s *stream) reschedule() {
+	s.mu.Lock()
+	if s.c.scheduler == nil {
+		s.c.scheduler = C.moe_scheduler(s.c)
+	}
+	s.commit()
+	s.mu.Unlock()
+}
+
+// settleReply sends the chain's own response, at once if it is complete.
+func (s *stream) settleReply() {
+	r := &s.reply
+	switch {
+	case r.sent:
+		if len(r.body) > 0 || r.end && !r.headersEnd {
+			s.bytesVerb(C.VERB_RESPONSE_DATA, 0, int(cbool(r.end)), r.body)
+		}
+	case r.end && s.isGRPC():
+		s.grpcReply()
+	case r.end:
+		s.localReply()
+	default:
+		s.responseHeaders(s.st.H[core.ResponseHeaders].Fields, false)
+		if len(r.body) > 0 {
+			s.bytesVerb(C.VERB_RESPONSE_DATA, 0, 0, r.body)
+		}
+	}
+	r.headersEnd = r.end
+	r.sent, r.body = true, r.body[:0]
+}
+
+// localReply uses Envoy's local reply, which knows HEAD, its own formats and the response code details.
+func (s *stream) localReply() {
+	status := 200
+	fields := make([]core.Field, 0, maxHeaders)
+	for _, f := range s.st.H[core.ResponseHeaders].Fields {
+		switch {
+		case f.Name == ":status":
+			status, _ = strconv.Atoi(f.Value)
+		case f.Name == "content-length" || len(fields) == maxHeaders: // Envoy sets the length itself
+		default:
+			fields = append(fields, f)
+		}
+	}
+	s.bytesVerb(C.VERB_DETAILS, 0, 0, []byte(s.st.ReplyDetails))
+	p1, p2 := s.verb(C.VERB_RESPONSE, len(fields), status, pairsSize(fields), len(s.reply.body))
+	putPairs(p1, fields)
+	copy(p2, s.reply.body)
+}
+
+func (s *stream) responseHeaders(fields []core.Field, end bool) {
+	fields = fields[:min(len(fields), maxHeaders)]
+	p, _ := s.verb(C.VERB_RESPONSE_HEADERS, len(fields), int(cbool(end)), pairsSize(fields), 0)
+	putPairs(p, fields)
+}
+
+func (s *stream) isGRPC() bool {
+	for _, f := range s.requestFields() {
+		if f.Name == "content-type" {
+			kind, _, _ := strings.Cut(f.Value, ";")
+			return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+")
+		}
+	}
+	return false
+}
+
+func (s *stream) requestFields() []core.Field {
+	if b := &s.st.H[core.RequestHeaders]; b.Present {
+		return b.Fields
+	}
+	return s.fetch(core.RequestHeaders)
+}
+
+// grpcReply replies with trailers only. Envoy's local reply would do it too, but from a module always says OK.
+func (s *stream) grpcReply() {
+	fields := []core.Field{{Name: ":status", Value: "200"}, {Name: "content-type", Value: "application/grpc"}}
+	status := 200
+	var own []core.Field
+	for _, f := range s.st.H[core.ResponseHeaders].Fields {
+		switch f.Name {
+		case ":status":
+			status, _ = strconv.Atoi(f.Value)
+		case "content-type", "content-length", "grpc-status", "grpc-message":
+		default:
+			own = append(own, f)
+		}
+	}
+	code := s.st.ReplyGRPC
+	if code < 0 {
+		code = grpcStatus(status)
+	}
+	fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(code)})
+	if len(s.reply.body) > 0 {
+		fields = append(fields, core.Field{Name: "grpc-message", Value: grpcMessage(s.reply.body)})
+	}
+	s.responseHeaders(append(fields, own...), true)
+}
+
+// grpcStatus maps a status as gRPC over HTTP does for responses that lack grpc-status, and so Envoy for local replies:
+// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+func grpcStatus(http int) int {
+	switch http {
+	case 200:
+		return 0
+	case 400:
+		return 13 // INTERNAL
+	case 401:
+		return 16 // UNAUTHENTICATED
+	case 403:
+		return 7 // PERMISSION_DENIED
+	case 404:
+		return 12 // UNIMPLEMENTED
+	case 429, 502, 503, 504:
+		return 14 // UNAVAILABLE
+	}
+	return 2 // UNKNOWN
+}
+
+// grpcMessage percent-encodes a status message:
+// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+func grpcMessage(p []byte) string {
+	var b strings.Builder
+	for _, c := range p {
+		if c >= ' ' && c <= '~' && c != '%' {
+			b.WriteByte(c)
+		} else {
+			b.WriteString("%" + strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
+		}
+	}
+	return b.String()
+}

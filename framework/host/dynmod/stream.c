@@ -1,0 +1,247 @@
+// Event hooks of streams: decide whether the chain wants the event, cross into Go if so, and do what it says.
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "_cgo_export.h"
+#include "moe.h"
+
+_Atomic uint32_t moe_route_configs;
+
+enum { MAX_FINISHED = 64, STACK_HEADERS = 64, STACK_CHUNKS = 16, STACK_OUT = 2048 };
+
+static _Atomic uint32_t threads;
+static _Thread_local uint32_t thread_no; // 1 + index
+static _Thread_local uint32_t finished[MAX_FINISHED];
+static _Thread_local size_t finished_n;
+
+// moe_on_envoy_thread reports whether the caller runs on a thread of Envoy's that has entered Go: that goroutine is bound
+// to the thread until it returns, so that no other can run there.
+bool moe_on_envoy_thread(void) { return thread_no != 0; }
+
+static uint32_t thread(void) {
+  if (thread_no == 0)
+    thread_no = atomic_fetch_add(&threads, 1) + 1;
+  return thread_no - 1;
+}
+
+static void free_stream(moe_stream *s) {
+  if (s->scheduler != NULL)
+    CB(http_filter_scheduler_delete)(s->scheduler);
+  free(s->details);
+  free(s);
+}
+
+void moe_release(moe_stream *s) {
+  s->completed = true;
+  if (s->gone && s->depth == 0)
+    free_stream(s);
+}
+
+void moe_cross(moe_event *e) {
+  uint8_t stack[STACK_OUT];
+  uint32_t batch[MAX_FINISHED];
+  moe_stream *s = e->stream;
+  e->out = stack;
+  e->out_cap = sizeof stack;
+  e->thread = thread();
+  // Envoy may destroy more streams while the verbs run: they belong to the next crossing.
+  e->finished = batch;
+  e->finished_n = finished_n;
+  memcpy(batch, finished, finished_n * sizeof *batch);
+  finished_n = 0;
+  if (s != NULL) {
+    s->depth++;
+    atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
+  }
+  moeEvent(e);
+  if (e->out_len > 0)
+    moe_apply(e);
+  free(e->out_heap);
+  if (s != NULL && --s->depth == 0 && s->gone && s->completed)
+    free_stream(s);
+}
+
+// wanted reports whether Go must be entered for a phase.
+static inline bool wanted(moe_stream *s, uint32_t phase) {
+  return (s->wants & phase) != 0 || atomic_load_explicit(&s->attention, memory_order_relaxed) != 0;
+}
+
+HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
+  moe_stream *s = calloc(1, sizeof *s);
+  if (s == NULL)
+    return NULL;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  s->start = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  s->envoy = filter;
+  s->config = (moe_config *)config;
+  s->wants = s->config->wants;
+  return s;
+}
+
+static uint32_t headers(moe_stream *s, uint32_t dir, bool end, uint32_t route) {
+  size_t n = CB(http_get_headers_size)(s->envoy, 2 * dir);
+  eheader stack[STACK_HEADERS], *all = n > STACK_HEADERS ? malloc(n * sizeof *all) : stack;
+  if (all == NULL)
+    abort();
+  CB(http_get_headers)(s->envoy, 2 * dir, all);
+  moe_event e = {.stream = s, .kind = EVENT_HEADERS, .dir = dir, .end = end, .route = route, .headers = all, .headers_n = n};
+  moe_cross(&e);
+  if (all != stack)
+    free(all);
+  return e.status;
+}
+
+static uint32_t data(moe_stream *s, uint32_t dir, bool end) {
+  s->bytes[dir] += CB(http_get_body_size)(s->envoy, 2 * dir);
+  s->ended[dir] |= end;
+  if (s->replied)
+    return STATUS_NO_BUFFER;
+  if (s->busy[dir]) {
+    // Envoy keeps the chunk and, over its watermark, stops reading from the peer.
+    if (!(s->held[dir] & HELD_DATA))
+      s->foreign[dir] = CB(http_get_body_size)(s->envoy, 2 * dir + 1);
+    s->held[dir] |= HELD_DATA;
+    return STATUS_WATERMARK;
+  }
+  if (!wanted(s, dir == 0 ? WANT_REQUEST_BODY : WANT_RESPONSE_BODY))
+    return STATUS_CONTINUE;
+  size_t n = CB(http_get_body_chunks_size)(s->envoy, 2 * dir);
+  ebuf stack[STACK_CHUNKS], *all = n > STACK_CHUNKS ? malloc(n * sizeof *all) : stack;
+  if (all == NULL)
+    abort();
+  CB(http_get_body_chunks)(s->envoy, 2 * dir, all);
+  moe_event e = {.stream = s, .kind = EVENT_DATA, .dir = dir, .end = end, .data = all, .data_n = n};
+  moe_cross(&e);
+  if (all != stack)
+    free(all);
+  return e.status;
+}
+
+static uint32_t trailers(moe_stream *s, uint32_t dir) {
+  s->ended[dir] = true;
+  if (s->replied)
+    return STATUS_STOP;
+  if (s->busy[dir] || s->held[dir]) {
+    s->held[dir] |= HELD_TRAILERS;
+    return STATUS_STOP;
+  }
+  if (!wanted(s, dir == 0 ? WANT_REQUEST_TRAILERS : WANT_RESPONSE_TRAILERS))
+    return STATUS_CONTINUE;
+  size_t n = CB(http_get_headers_size)(s->envoy, 2 * dir + 1);
+  eheader stack[STACK_HEADERS], *all = n > STACK_HEADERS ? malloc(n * sizeof *all) : stack;
+  if (all == NULL)
+    abort();
+  CB(http_get_headers)(s->envoy, 2 * dir + 1, all);
+  moe_event e = {.stream = s, .kind = EVENT_TRAILERS, .dir = dir, .end = true, .headers = all, .headers_n = n};
+  moe_cross(&e);
+  if (all != stack)
+    free(all);
+  return e.status;
+}
+
+HOOK T(on_http_filter_request_headers_status)
+    ON(http_filter_request_headers)(void *envoy, const void *stream, bool end) {
+  moe_stream *s = (moe_stream *)stream;
+  s->ended[0] = end;
+  uint32_t route = 0;
+  if (atomic_load_explicit(&moe_route_configs, memory_order_relaxed) != 0)
+    route = (uint32_t)(uintptr_t)CB(get_most_specific_route_config)(envoy);
+  if (route == 0 && !wanted(s, WANT_REQUEST_HEADERS))
+    return STATUS_CONTINUE;
+  return headers(s, 0, end, route);
+}
+
+HOOK T(on_http_filter_request_body_status) ON(http_filter_request_body)(void *envoy, const void *stream, bool end) {
+  return data((moe_stream *)stream, 0, end);
+}
+
+HOOK T(on_http_filter_request_trailers_status) ON(http_filter_request_trailers)(void *envoy, const void *stream) {
+  return trailers((moe_stream *)stream, 0);
+}
+
+HOOK T(on_http_filter_response_headers_status)
+    ON(http_filter_response_headers)(void *envoy, const void *stream, bool end) {
+  moe_stream *s = (moe_stream *)stream;
+  s->ended[1] = end;
+  if (!wanted(s, WANT_RESPONSE_HEADERS))
+    return STATUS_CONTINUE;
+  return headers(s, 1, end, 0);
+}
+
+HOOK T(on_http_filter_response_body_status) ON(http_filter_response_body)(void *envoy, const void *stream, bool end) {
+  return data((moe_stream *)stream, 1, end);
+}
+
+HOOK T(on_http_filter_response_trailers_status) ON(http_filter_response_trailers)(void *envoy, const void *stream) {
+  return trailers((moe_stream *)stream, 1);
+}
+
+HOOK void ON(http_filter_stream_complete)(void *envoy, const void *stream) {
+  moe_stream *s = (moe_stream *)stream;
+  if (!s->completed && wanted(s, WANT_COMPLETE)) {
+    moe_event e = {.stream = s, .kind = EVENT_COMPLETE};
+    moe_cross(&e);
+  }
+}
+
+HOOK void ON(http_filter_destroy)(const void *stream) {
+  moe_stream *s = (moe_stream *)stream;
+  s->envoy = NULL;
+  atomic_store(&s->gone, 1); // before attention is read: Go writes that one and then reads this
+  if (s->slot == 0 || s->completed) {
+    moe_release(s);
+    return;
+  }
+  if (s->escaped || atomic_load(&s->attention) != 0) {
+    moe_event e = {.stream = s, .kind = EVENT_GONE};
+    moe_cross(&e);
+    return;
+  }
+  // Nobody waits for the news: Go hears of it at this thread's next crossing, which saves one per stream.
+  finished[finished_n++] = s->slot;
+  if (finished_n == MAX_FINISHED) {
+    moe_event e = {.kind = EVENT_DRAIN};
+    moe_cross(&e);
+  }
+}
+
+HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id) {
+  moe_stream *s = (moe_stream *)stream;
+  if (s->gone || s->completed)
+    return;
+  moe_event e = {.stream = s, .kind = EVENT_SCHEDULED};
+  moe_cross(&e);
+}
+
+static void watermark(const void *stream, bool high) {
+  moe_stream *s = (moe_stream *)stream;
+  // Only a reply that we stream ourselves can answer to back-pressure; for others Envoy does it.
+  if (s->gone || s->completed || !s->replied)
+    return;
+  moe_event e = {.stream = s, .kind = EVENT_WATERMARK, .end = high};
+  moe_cross(&e);
+}
+
+HOOK void ON(http_filter_downstream_above_write_buffer_high_watermark)(void *envoy, const void *stream) {
+  watermark(stream, true);
+}
+
+HOOK void ON(http_filter_downstream_below_write_buffer_low_watermark)(void *envoy, const void *stream) {
+  watermark(stream, false);
+}
+
+HOOK T(on_http_filter_local_reply_status)
+    ON(http_filter_local_reply)(void *envoy, const void *stream, uint32_t code, ebuf details, bool reset) {
+  // Kept for the attribute response.code_details, which older Envoys don't offer to modules.
+  moe_stream *s = (moe_stream *)stream;
+  char *copy = malloc(details.length + 1);
+  if (copy != NULL) {
+    memcpy(copy, details.ptr, details.length);
+    free(s->details);
+    s->details = copy;
+    s->details_len = details.length;
+  }
+  return 0;
+}
