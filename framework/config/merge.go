@@ -94,3 +94,11 @@ func mergeValues(t reflect.Type, add bool, parent, child any) any {
 }
 
 func sortedKeys(m map[string]any) []string { return slices.SortedFunc(maps.Keys(m), cmp.Compare) }
+
+// MergeData is [Merge] for data whose types are not known.
+func MergeData(parent, child map[string]any) map[string]any {
+	if parent == nil && child == nil {
+		return nil
+	}
+	return mergeObjects(nil, parent, child)
+}

@@ -1,0 +1,279 @@
+// Package assembly turns configuration documents into chains of provisioned plugins. A host gives it what Envoy's
+// filter and route configurations hold and gets chains to run; nothing here knows a host.
+//
+// # Documents
+//
+// The document of a filter named "moe" has plugins (each with name, and perhaps id, config, disabled), consumers, order
+// ("stage", the default, or "listed") and timeout (30s). Under any other name it is the configuration of the plugin of
+// that name. A route's document has the same form and is merged over the filter's by plugin id, then a consumer's
+// plugins over that. New plugins come after those that are there; order and timeout replace. A plugin that is disabled
+// in the filter may be enabled by a route with `disabled: false`.
+//
+// # Instances
+//
+// A provisioned plugin is shared by the whole process, by all chains whose host name, plugin, id and merged
+// configuration are the same, also those of configurations that are pushed again; so are its metrics. What its secrets
+// hold ({env: …}, {file: …}) is part of the configuration, and so are the consumers with credentials for it. The last
+// chain that lets go of an instance closes it.
+package assembly
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// Assembler makes the filters and routes of one host. Its methods, and those of what it returns, may be called from
+// any goroutine.
+type Assembler struct {
+	host core.ConfigHost
+
+	mu      sync.Mutex // held while plugins are provisioned, never while a stream looks a chain up
+	filters map[string][]*Filter
+	routes  map[string][]*Route
+}
+
+// New returns an Assembler for host. As instances outlive configurations, host must stay usable while the process
+// runs, whichever configuration of Envoy's it was made for.
+func New(host core.ConfigHost) *Assembler {
+	return &Assembler{host: host, filters: map[string][]*Filter{}, routes: map[string][]*Route{}}
+}
+
+// Filter is the configuration of one filter.
+type Filter struct {
+	a    *Assembler
+	name string
+	doc  *document
+	own  *built
+
+	pairs  sync.Map          // of *pair by *Route
+	byKey  map[digest]*built // what pairs share; guarded by a.mu
+	closed bool              // guarded by a.mu
+}
+
+// Route is the configuration of one route, virtual host or weighted cluster.
+type Route struct {
+	a      *Assembler
+	name   string
+	doc    *document
+	closed bool // guarded by a.mu
+}
+
+// pair is what a filter and a route make together.
+type pair struct {
+	b   *built
+	err error
+}
+
+// Filter checks doc, which is generic data as config.Parse returns it, and provisions its plugins, also merged with
+// each open route of the same name. The error names every mistake (config.Errors); nothing stays provisioned then.
+func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
+	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instanceLives)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	b, err := p.build(a.host)
+	if err != nil {
+		return nil, err
+	}
+	f := &Filter{a: a, name: name, doc: d, own: b, byKey: map[digest]*built{}}
+	f.byKey[b.key] = b
+	a.filters[name] = append(a.filters[name], f)
+	for _, r := range a.routes[name] {
+		f.pair(r)
+	}
+	return f, nil
+}
+
+// Route checks doc as far as that can be alone: names, fields, types; what is required may come from the filter. It is
+// merged and provisioned with every open filter of the same name; if that fails with each of them, so does Route. A
+// filter that it fails with reports the error from [Filter.Chain].
+func (a *Assembler) Route(name string, doc any) (*Route, error) {
+	d, err := read(name, doc, ofRoute)
+	if err != nil {
+		return nil, err
+	}
+	r := &Route{a: a, name: name, doc: d}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var failed error
+	fits := len(a.filters[name]) == 0
+	for _, f := range a.filters[name] {
+		if p := f.pair(r); p.err != nil {
+			failed = p.err
+		} else {
+			fits = true
+		}
+	}
+	if !fits {
+		for _, f := range a.filters[name] {
+			f.unpair(r)
+		}
+		return nil, failed
+	}
+	a.routes[name] = append(a.routes[name], r)
+	return r, nil
+}
+
+// pair merges f and r and provisions the result, if no other route came to the same. f.a.mu is held.
+func (f *Filter) pair(r *Route) *pair {
+	p := &pair{}
+	p.b, p.err = f.merged(r)
+	if p.err != nil {
+		p.err = fmt.Errorf("merged with the filter's configuration: %w", p.err)
+	}
+	f.pairs.Store(r, p)
+	return p
+}
+
+func (f *Filter) merged(r *Route) (*built, error) {
+	d, err := merge(f.doc, r.doc)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := newPlan(f.a.host.Name(), d)
+	if err != nil {
+		return nil, err
+	}
+	if b := f.byKey[plan.key]; b != nil {
+		b.refs++
+		return b, nil
+	}
+	if err := plan.check(capabilities(f.a.host), instanceLives); err != nil {
+		return nil, err
+	}
+	b, err := plan.build(f.a.host)
+	if err != nil {
+		return nil, err
+	}
+	f.byKey[b.key] = b
+	return b, nil
+}
+
+// unpair lets go of what f and r have made. f.a.mu is held; the result is to be called without it.
+func (f *Filter) unpair(r *Route) (release func()) {
+	v, ok := f.pairs.LoadAndDelete(r)
+	if !ok || v.(*pair).b == nil {
+		return func() {}
+	}
+	return f.drop(v.(*pair).b)
+}
+
+func (f *Filter) drop(b *built) (release func()) {
+	if b.refs--; b.refs > 0 {
+		return func() {}
+	}
+	delete(f.byKey, b.key)
+	return b.release
+}
+
+// Chain returns the chain for streams of f on route r; nil is a stream without a route configuration. It is cheap and
+// takes no lock. It fails where r does not fit f, though it may fit others; the host then replies 500.
+func (f *Filter) Chain(r *Route) (*chain.Chain, error) {
+	if r == nil {
+		return f.own.chain, nil
+	}
+	v, ok := f.pairs.Load(r)
+	if !ok {
+		return nil, f.stranger(r)
+	}
+	p := v.(*pair)
+	if p.err != nil {
+		return nil, p.err
+	}
+	return p.b.chain, nil
+}
+
+var errClosed = errors.New("assembly: the configuration is closed")
+
+// stranger tells why f and r are no pair.
+func (f *Filter) stranger(r *Route) error {
+	if r.name != f.name || r.a != f.a {
+		return fmt.Errorf("the route's configuration is for the filter %q, not for %q", r.name, f.name)
+	}
+	return errClosed
+}
+
+// Metrics returns those of all chains that f has now, for hosts that declare metrics ahead. An object may be in it once
+// only; names may be there more than once, where routes have instances of their own.
+func (f *Filter) Metrics() []*core.Metric {
+	f.a.mu.Lock()
+	defer f.a.mu.Unlock()
+	var all []*core.Metric
+	seen := map[*core.Metric]bool{}
+	var add func(*built)
+	add = func(b *built) {
+		for _, m := range b.chain.Metrics() {
+			if !seen[m] {
+				seen[m] = true
+				all = append(all, m)
+			}
+		}
+		for _, c := range b.consumers {
+			add(c)
+		}
+	}
+	add(f.own)
+	for _, b := range f.byKey {
+		add(b)
+	}
+	return all
+}
+
+// Close lets go of f's chains; call it after the last stream that uses one, as Envoy destroys a configuration. It
+// returns when the plugins that nobody else uses are closed, which may take as long as their goroutines do. A second
+// call does nothing.
+func (f *Filter) Close() {
+	for _, release := range f.close() {
+		release()
+	}
+}
+
+func (f *Filter) close() (releases []func()) {
+	a := f.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	a.filters[f.name] = without(a.filters[f.name], f)
+	f.pairs.Range(func(r, _ any) bool {
+		releases = append(releases, f.unpair(r.(*Route)))
+		return true
+	})
+	return append(releases, f.drop(f.own))
+}
+
+// Close lets go of the chains that filters have for r; as [Filter.Close].
+func (r *Route) Close() {
+	for _, release := range r.close() {
+		release()
+	}
+}
+
+func (r *Route) close() (releases []func()) {
+	a := r.a
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	a.routes[r.name] = without(a.routes[r.name], r)
+	for _, f := range a.filters[r.name] {
+		releases = append(releases, f.unpair(r))
+	}
+	return releases
+}
+
+// without returns a new list, as the old one may be in use.
+func without[T comparable](list []T, v T) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(e T) bool { return e == v })
+}

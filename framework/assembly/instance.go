@@ -1,0 +1,191 @@
+package assembly
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// instance is a provisioned plugin. All chains of the process with the same configuration for it share it.
+type instance struct {
+	key    digest
+	refs   int           // guarded by instances.mu
+	ready  chan struct{} // closed once plugin, or err, is there
+	plugin chain.Plugin
+	err    error
+	close  func()
+}
+
+var instances = struct {
+	mu sync.Mutex
+	m  map[digest]*instance
+}{m: map[digest]*instance{}}
+
+func instanceLives(key digest) bool {
+	instances.mu.Lock()
+	defer instances.mu.Unlock()
+	return instances.m[key] != nil
+}
+
+// acquire returns the instance for s, provisioned by the first who asks for it. Who gets one releases it.
+func acquire(host core.ConfigHost, s *spec) (*instance, error) {
+	instances.mu.Lock()
+	in := instances.m[s.key]
+	if in != nil {
+		in.refs++
+		instances.mu.Unlock()
+		<-in.ready
+		if in.err != nil { // it is out of the map already
+			return nil, in.err
+		}
+		return in, nil
+	}
+	in = &instance{key: s.key, refs: 1, ready: make(chan struct{})}
+	instances.m[s.key] = in
+	instances.mu.Unlock()
+	in.err = in.provision(host, s)
+	if in.err != nil {
+		instances.mu.Lock()
+		delete(instances.m, s.key)
+		instances.mu.Unlock()
+	}
+	close(in.ready)
+	if in.err != nil {
+		return nil, in.err
+	}
+	return in, nil
+}
+
+// release gives one reference back; the last one closes the instance, and returns when it is closed.
+func (in *instance) release() {
+	instances.mu.Lock()
+	in.refs--
+	last := in.refs == 0
+	if last {
+		delete(instances.m, in.key)
+	}
+	instances.mu.Unlock()
+	if last {
+		in.close()
+	}
+}
+
+func (in *instance) provision(host core.ConfigHost, s *spec) error {
+	value, d, err := s.decode(filter.Capability(host.Capabilities()))
+	if err != nil {
+		return err
+	}
+	secrets := d.Secrets()
+	env, closeEnv := filter.NewEnv(filter.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: s.consumers,
+		Decode: func(raw, into any) error {
+			d := &config.Decoder{}
+			err := d.Decode(raw, into)
+			secrets = append(secrets, d.Secrets()...)
+			return err
+		}})
+	log := slog.New(host.Log()).With("plugin", s.id)
+	in.close = func() {
+		closeEnv()
+		closePlugin(log, value, secrets)
+	}
+	if p, ok := value.(filter.Provisioner); ok {
+		if err := provision(log, p, env, &secrets); err != nil {
+			closeEnv() // what Provision has not finished, Close cannot be asked to undo
+			return config.Errors{{Path: s.path, Plugin: s.reg.Name, Msg: config.Redact(err.Error(), secrets)}}
+		}
+	}
+	in.plugin = chain.Plugin{Name: s.id, Reg: s.reg, Config: value, Env: env}
+	return nil
+}
+
+func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *[]string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			msg := config.Redact(fmt.Sprint(v), *secrets)
+			log.Error("Provision panics", "value", msg, "stack", string(debug.Stack()))
+			err = fmt.Errorf("Provision panics: %s; the log has the stack", msg)
+		}
+	}()
+	return p.Provision(env)
+}
+
+func closePlugin(log *slog.Logger, value any, secrets []string) {
+	c, ok := value.(io.Closer)
+	if !ok {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			log.Error("Close panics", "value", config.Redact(fmt.Sprint(v), secrets), "stack", string(debug.Stack()))
+		}
+	}()
+	if err := c.Close(); err != nil {
+		log.Warn("Close fails", "error", config.Redact(err.Error(), secrets))
+	}
+}
+
+// built is a chain and what it holds.
+type built struct {
+	refs      int // guarded by Assembler.mu
+	key       digest
+	chain     *chain.Chain
+	consumers map[string]*built
+	instances []*instance
+}
+
+// build provisions p. If any of it fails, nothing stays.
+func (p *plan) build(host core.ConfigHost) (b *built, err error) {
+	b = &built{refs: 1, key: p.key}
+	defer func() {
+		if err != nil {
+			b.release()
+			b = nil
+		}
+	}()
+	plugins := make([]chain.Plugin, 0, len(p.specs))
+	for i := range p.specs {
+		in, err := acquire(host, &p.specs[i])
+		if err != nil {
+			return b, err
+		}
+		b.instances = append(b.instances, in)
+		plugins = append(plugins, in.plugin)
+	}
+	options := chain.Options{Timeout: p.timeout}
+	if len(p.forWhom) > 0 {
+		b.consumers = map[string]*built{}
+		for name, cp := range p.forWhom {
+			cb, err := cp.build(host)
+			if err != nil {
+				return b, err
+			}
+			b.consumers[name] = cb
+		}
+		options.ForConsumer = func(c *filter.Consumer) (*chain.Chain, error) {
+			if cb := b.consumers[c.Name]; cb != nil {
+				return cb.chain, nil
+			}
+			return b.chain, nil
+		}
+	}
+	b.chain = chain.New(plugins, options)
+	return b, nil
+}
+
+// release gives back all instances, the last first, as they may use those before.
+func (b *built) release() {
+	for _, c := range b.consumers {
+		c.release()
+	}
+	for _, in := range slices.Backward(b.instances) {
+		in.release()
+	}
+}

@@ -1,0 +1,192 @@
+package assembly
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+)
+
+// limit is a plugin with state: whether two configurations share it can be seen.
+type limit struct {
+	Rate   int           `json:"rate" validate:"required"`
+	Burst  int           `json:"burst" default:"1"`
+	Words  []string      `json:"words" merge:"append"`
+	Mode   string        `json:"mode" enum:"soft,hard"`
+	Secret filter.Secret `json:"secret"`
+	Fail   string        `json:"fail" enum:"validate,provision,panic,close,closepanic"`
+	Sub    struct {
+		A int `json:"a"`
+		B int `json:"b"`
+	} `json:"sub"`
+
+	hits   *filter.Counter
+	closed atomic.Int32
+}
+
+func (l *limit) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {
+	l.hits.Inc()
+	return filter.Continue
+}
+
+func (l *limit) Validate() error {
+	if l.Fail == "validate" {
+		return errors.New("it is told to fail with " + l.Secret.Reveal())
+	}
+	return nil
+}
+
+var provisioned, closed atomic.Int32
+
+func (l *limit) Provision(env *filter.Env) error {
+	switch l.Fail {
+	case "provision":
+		return errors.New("cannot reach " + l.Secret.Reveal())
+	case "panic":
+		panic("no luck with " + l.Secret.Reveal())
+	}
+	provisioned.Add(1)
+	l.hits = env.Counter("hits")
+	return nil
+}
+
+func (l *limit) Close() error {
+	if l.closed.Add(1) != 1 {
+		panic("closed twice")
+	}
+	closed.Add(1)
+	switch l.Fail {
+	case "close":
+		return errors.New("cannot close " + l.Secret.Reveal())
+	case "closepanic":
+		panic("cannot close " + l.Secret.Reveal())
+	}
+	return nil
+}
+
+// key authenticates.
+type key struct {
+	Header string `json:"header" default:"x-key"`
+
+	consumers map[string]*filter.Consumer
+}
+
+type credential struct {
+	Key filter.Secret `json:"key" validate:"required"`
+}
+
+func (k *key) Provision(env *filter.Env) (err error) {
+	k.consumers, err = filter.IndexConsumers(env, func(c *credential) string { return c.Key.Reveal() })
+	return err
+}
+
+func (k *key) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	s.SetConsumer(k.consumers[h.Get(k.Header)])
+	return filter.Continue
+}
+
+// own merges on its own: the child's tags come first.
+type own struct {
+	Tags []string `json:"tags"`
+}
+
+func (*own) Merge(parent, child map[string]any) (map[string]any, error) {
+	if child["panic"] == true {
+		panic("in Merge")
+	}
+	if child["refuse"] == true {
+		return nil, errors.New("refuse is not possible here")
+	}
+	p, _ := parent["tags"].([]any)
+	c, _ := child["first"].([]any)
+	return map[string]any{"tags": append(c, p...)}, nil
+}
+
+func (*own) OnComplete(filter.Stream) {}
+
+// greedy needs what the test's host lacks.
+type greedy struct{}
+
+func (*greedy) OnComplete(filter.Stream) {}
+
+func init() {
+	filter.Register[limit]("limit", filter.Traffic)
+	filter.Register[key]("key", filter.Authn)
+	filter.Register[own]("own", filter.Observe)
+	filter.Register[greedy]("greedy", filter.Access, filter.Needs(filter.PromptPipes))
+}
+
+type host struct {
+	name string
+	mu   sync.Mutex
+	log  bytes.Buffer
+}
+
+func (h *host) Name() string         { return h.name }
+func (h *host) Capabilities() uint32 { return ^uint32(filter.PromptPipes) }
+func (h *host) Log() slog.Handler    { return slog.NewTextHandler(h, nil) }
+func (h *host) Transport(string) (http.RoundTripper, error) {
+	return nil, filter.ErrUnsupported
+}
+
+func (h *host) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.Write(p)
+}
+
+func (h *host) text() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.log.String()
+}
+
+// fixture is an Assembler with a host of its own, so that tests share no instances.
+func fixture(t *testing.T) (*Assembler, *host) {
+	h := &host{name: t.Name()}
+	t.Cleanup(func() {
+		if n := alive(); n != 0 {
+			t.Errorf("%d instances are still provisioned", n)
+		}
+	})
+	return New(h), h
+}
+
+func alive() int {
+	instances.mu.Lock()
+	defer instances.mu.Unlock()
+	return len(instances.m)
+}
+
+func doc(t testing.TB, text string) any {
+	t.Helper()
+	v, err := config.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func mustFilter(t testing.TB, a *Assembler, text string) *Filter {
+	t.Helper()
+	f, err := a.Filter(ChainName, doc(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func mustRoute(t testing.TB, a *Assembler, text string) *Route {
+	t.Helper()
+	r, err := a.Route(ChainName, doc(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

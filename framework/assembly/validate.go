@@ -1,0 +1,54 @@
+package assembly
+
+import (
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+func capabilities(host core.ConfigHost) filter.Capability {
+	return filter.Capability(host.Capabilities())
+}
+
+func never(digest) bool { return false }
+
+// load reads, plans and checks the document of a filter, and goes on after a mistake to find the others. It decodes the
+// plugins that live does not know.
+func load(host, name string, doc any, caps filter.Capability, live func(digest) bool) (*document, *plan, error) {
+	r := &reading{}
+	d, err := read(name, doc, ofFilter)
+	r.add(err)
+	if d == nil {
+		return nil, nil, r.errs.Err()
+	}
+	p, err := newPlan(host, d)
+	r.add(err)
+	r.add(p.check(caps, live))
+	return d, p, r.errs.Err()
+}
+
+// Validate checks the document of a filter, as [Assembler.Filter] does, without provisioning anything, for a host with
+// caps. It returns nil or config.Errors with every mistake.
+func Validate(name string, doc any, caps filter.Capability) error {
+	_, _, err := load("", name, doc, caps, never)
+	return err
+}
+
+// ValidateRoute checks the document of a route, alone and merged over the filter's. Of a filter's document that is
+// wrong by itself, nothing is said; that is for [Validate].
+func ValidateRoute(name string, doc, route any, caps filter.Capability) error {
+	child, err := read(name, route, ofRoute)
+	if err != nil {
+		return err
+	}
+	parent, _, err := load("", name, doc, caps, never)
+	if err != nil {
+		return nil
+	}
+	r := &reading{}
+	merged, err := merge(parent, child)
+	r.add(err)
+	p, err := newPlan("", merged)
+	r.add(err)
+	r.add(p.check(caps, never))
+	return r.errs.Err()
+}
