@@ -4,7 +4,6 @@ package moefile
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"os"
@@ -43,8 +42,8 @@ type route struct {
 	Timeout   any             `json:"timeout"`
 }
 
-// Load reads the file at path; "-" is the standard input.
-func Load(path string) (*File, error) {
+// Load reads the file at path; "-" is the standard input. See Parse.
+func Load(path string, c Check) (*File, error) {
 	var text []byte
 	var err error
 	if path == "-" {
@@ -55,12 +54,11 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(text)
+	return Parse(text, c)
 }
 
-// Parse reads a file's text. An error of the text is a config.Errors, which may hold many. The plugins' own
-// configuration is not looked at: Check does that.
-func Parse(text []byte) (*File, error) {
+// Parse reads a file's text and checks it as c says. The error is a config.Errors with all that is wrong.
+func Parse(text []byte, c Check) (*File, error) {
 	raw, err := config.Parse(text)
 	if err != nil {
 		return nil, err
@@ -68,48 +66,49 @@ func Parse(text []byte) (*File, error) {
 	if list, ok := raw.([]any); ok {
 		raw = map[string]any{"plugins": list}
 	}
-	var d document
 	var errs config.Errors
-	if err := config.Decode(raw, &d); err != nil {
-		if !errors.As(err, &errs) {
-			return nil, err
+	add := func(path string, err error) {
+		var all config.Errors
+		if errors.As(err, &all) {
+			errs = append(errs, all.In(path)...)
+		} else if err != nil {
+			errs = append(errs, config.Error{Path: path, Msg: err.Error()})
 		}
-		return nil, errs
+	}
+	var d document
+	add("", config.Decode(raw, &d))
+	if _, ok := raw.(map[string]any); !ok && raw != nil {
+		return nil, errs // there is nothing to go on with
 	}
 	f := &File{Listen: d.Listen, Filter: filterDoc(d.Plugins, d.Consumers, d.Order, d.Timeout)}
-	if _, err := bootstrap.ParseAddress(d.Listen); err != nil {
-		errs = append(errs, config.Error{Path: "listen", Msg: err.Error()})
-	}
+	_, err = bootstrap.ParseAddress(d.Listen)
+	add("listen", err)
 	if d.Upstream != Echo {
-		if f.Upstream, err = bootstrap.ParseUpstream(d.Upstream); err != nil {
-			errs = append(errs, config.Error{Path: "upstream", Msg: err.Error()})
-		}
+		f.Upstream, err = bootstrap.ParseUpstream(d.Upstream)
+		add("upstream", err)
 	}
 	for i, r := range d.Routes {
-		if err := r.Match.Check(); err != nil {
-			errs = append(errs, config.Error{Path: fmt.Sprintf("routes[%d].match", i), Msg: err.Error()})
-		}
-		f.Routes = append(f.Routes, bootstrap.Route{
-			Match: r.Match, Doc: filterDoc(r.Plugins, r.Consumers, r.Order, r.Timeout),
-		})
+		add(config.Index("routes", i)+".match", r.Match.Check())
+		doc := filterDoc(r.Plugins, r.Consumers, r.Order, r.Timeout)
+		f.Routes = append(f.Routes, bootstrap.Route{Match: r.Match, Doc: doc})
 	}
-	return f, errs.Err()
+	f.check(c, add)
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
-// filterDoc is a document of what is given; nil if nothing is.
+// filterDoc is a document of what is given.
 func filterDoc(plugins, consumers, order, timeout any) map[string]any {
-	var doc map[string]any
+	doc := map[string]any{}
 	for _, e := range []struct {
 		key   string
 		value any
 	}{{"plugins", plugins}, {"consumers", consumers}, {"order", order}, {"timeout", timeout}} {
-		if e.value == nil {
-			continue
+		if e.value != nil {
+			doc[e.key] = e.value
 		}
-		if doc == nil {
-			doc = map[string]any{}
-		}
-		doc[e.key] = e.value
 	}
 	return doc
 }

@@ -125,7 +125,7 @@ func New() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
-		runCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
+		runCommand(), validateCommand(), newCommand(), buildCommand(),
 	)
 	return root
 }

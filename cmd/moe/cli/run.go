@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -87,14 +86,13 @@ func fileFlag(c *cobra.Command, file *string) {
 const printedEcho = "127.0.0.1:10001"
 
 func (f *runFlags) run(cmd *cobra.Command) error {
-	file, err := load(f.file)
+	check := moefile.CheckPlugins // Envoy sets them up in a moment
+	if f.unchecked {
+		check = moefile.CheckFile
+	}
+	file, err := load(f.file, check)
 	if err != nil {
 		return err
-	}
-	if !f.unchecked {
-		if err := file.Check(false); err != nil {
-			return fileError{f.file, err}
-		}
 	}
 	if f.print {
 		b, err := f.config(file, printedEcho)
@@ -137,8 +135,8 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 }
 
 // load is moefile.Load with the name in the error.
-func load(name string) (*moefile.File, error) {
-	file, err := moefile.Load(name)
+func load(name string, c moefile.Check) (*moefile.File, error) {
+	file, err := moefile.Load(name, c)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w; name another with -c FILE", err)
 	}
@@ -212,5 +210,3 @@ func findModule(explicit string) (string, error) {
 	return "", errors.New("no libmoe.so beside moe or in build/: run `make libmoe` in the checkout of MoE, or `moe build`, " +
 		"or name one with --module PATH")
 }
-
-var _ = context.Background

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"mosn.io/moe/internal/moefile"
 )
 
 func validateCommand() *cobra.Command {
@@ -23,12 +25,12 @@ func validateCommand() *cobra.Command {
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: does(func(cmd *cobra.Command, _ []string) error {
-			f, err := load(file)
-			if err != nil {
-				return err
+			check := moefile.ProvisionPlugins
+			if configOnly {
+				check = moefile.CheckPlugins
 			}
-			if err := f.Check(!configOnly); err != nil {
-				return fileError{file, err}
+			if _, err := load(file, check); err != nil {
+				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", file)
 			return nil
