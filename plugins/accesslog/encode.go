@@ -55,11 +55,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = member(b, "host", request.Host())
 	b = member(b, "path", p.path(request.Path()))
 	b = append(b, `,"status":`...)
-	if code := response.Get(":status"); len(code) == 3 && '1' <= code[0] && code[0] <= '9' {
-		b = append(b, code...)
-	} else {
-		b = append(b, '0')
-	}
+	b = append(b, status(response.Get(":status"))...)
 	b = append(b, `,"complete":`...)
 	b = strconv.AppendBool(b, x.completed)
 	b = milliseconds(b, "duration_ms", x.start, now)
@@ -92,6 +88,15 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = x.message(b, "request", x.sent, request.Headers, s.RequestTrailers())
 	b = x.message(b, "response", x.received, response.Headers, s.ResponseTrailers())
 	return append(b, '}', '\n')
+}
+
+// status returns a status code as a JSON number: 0 where there is none.
+func status(code string) string {
+	if len(code) == 3 && '1' <= code[0] && code[0] <= '9' && '0' <= code[1] && code[1] <= '9' &&
+		'0' <= code[2] && code[2] <= '9' {
+		return code
+	}
+	return "0"
 }
 
 func (x *stream) message(b []byte, name string, bytes int64, headers, trailers filter.Headers) []byte {
