@@ -1,0 +1,164 @@
+// Command bench measures what HTTP filters cost an Envoy: the CPU time of its worker per request, side by side for
+// filters of several kinds that do the same work. README.md says how, and how to read the result.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"time"
+
+	"mosn.io/moe/internal/envoy"
+)
+
+// settings are a run's flags.
+type settings struct {
+	Envoy    string        `json:"-"`
+	Match    string        `json:"variants"`
+	Rounds   int           `json:"rounds"`
+	Slice    time.Duration `json:"slice"`
+	Conns    int           `json:"connections"`
+	Extra    int           `json:"extraHeaders"`
+	Same     bool          `json:"sameHeaders"`
+	Upstream bool          `json:"upstream"`
+	Memory   int           `json:"memoryRequests"`
+	JSON     string        `json:"-"`
+	NoBuild  bool          `json:"-"`
+}
+
+func (s settings) String() string {
+	headers, from := "distinct", "Envoy itself"
+	if s.Same {
+		headers = "the same"
+	}
+	if s.Upstream {
+		from = "an upstream"
+	}
+	return fmt.Sprintf("median of %d interleaved rounds of %v; %d connections; ten filters set %s headers; "+
+		"%d further request headers; responses from %s", s.Rounds, s.Slice, s.Conns, headers, s.Extra, from)
+}
+
+func flags() settings {
+	var s settings
+	flag.StringVar(&s.Envoy, "envoy", "", "Envoy's `path` (default: $ENVOY, else the checkout's .envoy, else PATH)")
+	flag.StringVar(&s.Match, "variants", ".", "measure the variants whose names match this `regexp`")
+	flag.IntVar(&s.Rounds, "rounds", 7, "how often every variant is measured")
+	flag.DurationVar(&s.Slice, "slice", 2*time.Second, "how long each time")
+	flag.IntVar(&s.Conns, "conns", 8, "connections, each with one request in flight")
+	flag.IntVar(&s.Extra, "extra-headers", 0, "further request headers that no filter reads")
+	flag.BoolVar(&s.Same, "same-headers", false, "ten filters all set the same headers")
+	flag.BoolVar(&s.Upstream, "upstream", false, "responses come from an upstream, a second Envoy")
+	flag.IntVar(&s.Memory, "memory", 100_000, "requests of the memory test; 0 for none")
+	flag.StringVar(&s.JSON, "json", "", "write the results to this `file`; default build/bench/results.json")
+	flag.BoolVar(&s.NoBuild, "no-build", false, "use the modules as they are in build/bench")
+	flag.Parse()
+	return s
+}
+
+func main() {
+	s := flags()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := bench(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func progress(s string) { fmt.Fprintln(os.Stderr, time.Now().Format("15:04:05"), s) }
+
+func bench(ctx context.Context, s settings) error {
+	match, err := regexp.Compile(s.Match)
+	if err != nil {
+		return fmt.Errorf("-variants: %w", err)
+	}
+	if s.Rounds < 1 || s.Slice < 10*time.Millisecond || s.Conns < 1 {
+		return errors.New("a run needs a round, a slice of 10ms and a connection at least")
+	}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return err
+	}
+	path, err := envoy.Find(s.Envoy)
+	if err != nil {
+		return err
+	}
+	names := setHeaders{distinct: !s.Same}
+	vs, ms := choose(variants(names), match), choose(memoryVariants(), match)
+	if s.Memory == 0 {
+		ms = nil
+	}
+	out := filepath.Join(root, "build", "bench")
+	if !s.NoBuild {
+		progress("building modules")
+		if err := build(ctx, root, out, append(vs[:len(vs):len(vs)], ms...)); err != nil {
+			return err
+		}
+	}
+	h := &host{envoy: path, modules: out, names: names}
+	r := &report{Machine: thisMachine(ctx, root, path), Settings: s}
+	err = errors.Join(r.fill(ctx, h, s, vs, ms), h.stop())
+	if err != nil {
+		return err
+	}
+	r.print(os.Stdout)
+	if s.JSON == "" {
+		s.JSON = filepath.Join(out, "results.json")
+	}
+	p, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.JSON, append(p, '\n'), 0o644)
+}
+
+// fill measures.
+func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) error {
+	upstream := 0
+	if s.Upstream {
+		p, err := h.start(ctx, variant{name: "upstream"}, 0, false)
+		if err != nil {
+			return err
+		}
+		upstream = p.port
+	}
+	var subjects []*subject
+	for _, v := range vs {
+		p, err := h.start(ctx, v, upstream, s.Upstream)
+		if err != nil {
+			return err
+		}
+		c, err := dial(p.port, s.Conns, 16<<10, get(pathLoad, s.Extra), nil)
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		subjects = append(subjects, &subject{variant: v, process: p, client: c})
+	}
+	progress(fmt.Sprintf("%d Envoys run", len(h.started)))
+	if err := measure(ctx, subjects, s.Rounds, s.Slice, progress); err != nil {
+		return err
+	}
+	r.Variants = rows(subjects)
+	r.Goals = judge(r.Variants)
+	if err := h.stop(); err != nil || len(ms) == 0 {
+		return err
+	}
+	var err error
+	r.Memory, err = memory(ctx, h, ms, s.Memory, s.Conns, progress)
+	return err
+}
+
+// moduleRoot returns the folder of the main module.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := run(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}")
+	return strings.TrimSpace(out), err
+}

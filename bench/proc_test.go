@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestParseSchedstat(t *testing.T) {
+	if d, err := parseSchedstat("123942 96068 2\n"); err != nil || d != 123942 {
+		t.Errorf("%v, %v", d, err)
+	}
+	for _, bad := range []string{"", "x 1 2", "1.5 2 3"} {
+		if _, err := parseSchedstat(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+func TestParseRSS(t *testing.T) {
+	const status = "Name:\tenvoy\nVmPeak:\t  900000 kB\nVmHWM:\t   61000 kB\nVmRSS:\t   60000 kB\nThreads:\t4\n"
+	if r, err := parseRSS(status); err != nil || r != (rss{60000 << 10, 61000 << 10}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, bad := range []string{"", "VmRSS:\t1 kB\n", "VmRSS:\t1\nVmHWM:\t2 kB\n", "VmRSS:\tx kB\nVmHWM:\t2 kB\n"} {
+		if _, err := parseRSS(bad); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+// This process stands for an Envoy: one of its threads does work that must be found apart from the others'.
+func TestReadCPU(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	name, err := os.ReadFile("/proc/thread-self/comm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rename := func(s string) {
+		if err := os.WriteFile("/proc/thread-self/comm", []byte(s), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pid := os.Getpid()
+	if _, err := findWorker(pid); err == nil {
+		t.Error("a worker was found where there is none")
+	}
+	rename(workerName)
+	defer rename(strings.TrimSpace(string(name)))
+	worker, err := findWorker(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := readCPU(pid, worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); {
+	}
+	time.Sleep(settle)
+	after, err := readCPU(pid, worker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used := after.sub(before); used.worker <= 0 || used.others < 0 {
+		t.Errorf("used %v", used)
+	}
+}
+
+func TestReadRSS(t *testing.T) {
+	r, err := readRSS(os.Getpid())
+	if err != nil || r.now < 1<<20 || r.peak < r.now {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// A variant is one way to do the work: an Envoy of its own with these filters.
+type variant struct {
+	name    string
+	what    string
+	module  string // the dynamic module it needs: a key of modules, or ""
+	filters []filterConfig
+	headers int      // how many request and how many response headers it sets
+	env     []string // beside the process's own
+}
+
+// filterConfig is one entry of Envoy's http_filters.
+type filterConfig = map[string]any
+
+const (
+	none  = "none" // the variant that others are compared with
+	input = "x-bench"
+	value = "0123456789abcdef" // of the request header that every variant reads
+)
+
+// setHeaders names the headers that the i-th filter of a variant sets. With distinct names, ten filters leave ten
+// headers behind; otherwise each replaces what the one before it has set.
+type setHeaders struct{ distinct bool }
+
+func (s setHeaders) names(i int) (request, response string) {
+	if !s.distinct {
+		i = 0
+	}
+	return fmt.Sprintf("x-req-%d", i), fmt.Sprintf("x-res-%d", i)
+}
+
+// left is how many headers n filters leave behind.
+func (s setHeaders) left(n int) int {
+	if !s.distinct {
+		return min(n, 1)
+	}
+	return n
+}
+
+// variants lists what is measured.
+func variants(s setHeaders) []variant {
+	sdkEnv := []string{"GODEBUG=cgocheck=0"} // the SDK hands Go memory to C
+	all := []variant{
+		{name: none, what: "no filter"},
+		{name: "c-nop", what: "bare C module, nothing to do", module: "bare",
+			filters: []filterConfig{moduleFilter("bare", "nop", text(""))}},
+		{name: "c-one", what: "bare C module", module: "bare", headers: 1, filters: repeat(1, s, bareFilter)},
+		{name: "c-ten", what: "ten bare C modules", module: "bare", headers: 10, filters: repeat(10, s, bareFilter)},
+		{name: "native-one", what: "Envoy's header_mutation", headers: 1, filters: repeat(1, s, nativeFilter)},
+		{name: "native-ten", what: "ten header_mutation", headers: 10, filters: repeat(10, s, nativeFilter)},
+		{name: "sdk-nop", what: "upstream's Go SDK, nothing to do", module: "upstreamsdk", env: sdkEnv,
+			filters: []filterConfig{moduleFilter("upstreamsdk", "nop", text(""))}},
+		{name: "sdk-one", what: "upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 1,
+			filters: repeat(1, s, sdkFilter)},
+		{name: "sdk-ten", what: "ten of upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 10,
+			filters: repeat(10, s, sdkFilter)},
+		{name: "lua-one", what: "Lua", headers: 1, filters: repeat(1, s, luaFilter)},
+		{name: "lua-ten", what: "ten Lua", headers: 10, filters: repeat(10, s, luaFilter)},
+		{name: "moe-nop", what: "MoE, a chain of ten with nothing to do", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(10, "benchnop", nil))}},
+		{name: "moe-one", what: "MoE, one plugin", module: "moe", headers: 1,
+			filters: []filterConfig{chainFilter(plugins(1, "benchone", s.pluginConfig))}},
+		{name: "moe-ten", what: "MoE, a chain of ten", module: "moe", headers: 10,
+			filters: []filterConfig{chainFilter(plugins(10, "benchone", s.pluginConfig))}},
+		{name: "moe-ten-filters", what: "MoE, ten filters of one plugin", module: "moe", headers: 10,
+			filters: repeat(10, s, moeFilter)},
+		{name: "sdk-async", what: "upstream's Go SDK, goroutine and scheduler", module: "upstreamsdk", env: sdkEnv,
+			filters: []filterConfig{moduleFilter("upstreamsdk", "async", text(""))}},
+		{name: "moe-async", what: "MoE, filter.Go", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(1, "benchasync", nil))}},
+	}
+	for i := range all {
+		all[i].headers = s.left(all[i].headers)
+	}
+	return all
+}
+
+// memoryVariants lists what 10 KiB bodies are echoed through.
+func memoryVariants() []variant {
+	return []variant{
+		{name: none, what: "no filter"},
+		{name: "moe-body", what: "MoE, a plugin that sees every chunk", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(1, "benchbody", nil))}},
+		{name: "moe-wait", what: "MoE, a plugin that waits for the body", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(1, "benchwait", nil))}},
+	}
+}
+
+// choose returns the variants that match, and always the one without a filter.
+func choose(all []variant, match *regexp.Regexp) []variant {
+	var out []variant
+	for _, v := range all {
+		if v.name == none || match.MatchString(v.name) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func repeat(n int, s setHeaders, f func(request, response string) filterConfig) []filterConfig {
+	out := make([]filterConfig, n)
+	for i := range out {
+		out[i] = f(s.names(i))
+	}
+	return out
+}
+
+func bareFilter(request, response string) filterConfig {
+	return moduleFilter("bare", "one", text(request+" "+response))
+}
+
+func sdkFilter(request, response string) filterConfig {
+	return moduleFilter("upstreamsdk", "one", text(request+" "+response))
+}
+
+func moeFilter(request, response string) filterConfig {
+	return moduleFilter("moe", "benchone", object(map[string]any{"request": request, "response": response}))
+}
+
+func chainFilter(plugins []any) filterConfig {
+	return moduleFilter("moe", "moe", object(map[string]any{"plugins": plugins}))
+}
+
+func (s setHeaders) pluginConfig(i int) map[string]any {
+	request, response := s.names(i)
+	return map[string]any{"request": request, "response": response}
+}
+
+// plugins is the list of a chain that uses one plugin n times.
+func plugins(n int, name string, config func(i int) map[string]any) []any {
+	var out []any
+	for i := range n {
+		p := map[string]any{"name": name, "id": fmt.Sprintf("%s-%d", name, i)}
+		if config != nil {
+			p["config"] = config(i)
+		}
+		out = append(out, p)
+	}
+	return out
+}
