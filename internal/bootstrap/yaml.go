@@ -3,6 +3,7 @@ package bootstrap
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"go.yaml.in/yaml/v3"
@@ -33,8 +34,16 @@ func YAML(b *bootstrapv3.Bootstrap) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// plain takes the styles of JSON away, and has the name of a plugin come first: a Struct's fields are sorted.
 func plain(n *yaml.Node) {
 	n.Style = 0
+	if n.Kind == yaml.MappingNode {
+		for i := 2; i < len(n.Content); i += 2 {
+			if n.Content[i].Value == "name" {
+				n.Content = slices.Concat(n.Content[i:i+2], n.Content[:i], n.Content[i+2:])
+			}
+		}
+	}
 	for _, child := range n.Content {
 		plain(child)
 	}
