@@ -45,7 +45,7 @@ func (r *jsonReader) token() (json.Token, *jsonError) {
 	if err == nil {
 		return t, nil
 	}
-	line, msg := r.line(), "the JSON document ends too early"
+	line, msg := lineAt(r.text, len(r.text)), "the JSON document ends too early"
 	if s := (*json.SyntaxError)(nil); errors.As(err, &s) {
 		line, msg = lineAt(r.text, int(s.Offset)), "JSON: "+s.Error()
 	}

@@ -88,5 +88,5 @@ func tooDeep(line int) error {
 }
 
 func duplicate(line int, key string) error {
-	return parseError(line, "key %s is there twice; keep one", strings.TrimPrefix(Key(" ", key), " ."))
+	return parseError(line, "key %s is there twice; keep one", Key("", key))
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"mosn.io/moe/framework/filter"
@@ -66,12 +67,16 @@ func secretEnv(v any) (string, error) {
 	if !plainWord(name) || strings.Contains(name, "-") {
 		return "", errors.New("expected the name of an environment variable in env, got a string that is none")
 	}
+	shown := "environment variable " + name
+	if strings.ToUpper(name) != name { // no usual name: it may be the secret itself, in the wrong place
+		shown = "the environment variable in env"
+	}
 	s, ok := os.LookupEnv(name)
 	if !ok {
-		return "", fmt.Errorf("environment variable %s is not set; set it where Envoy is started", name)
+		return "", fmt.Errorf("%s is not set; set it where Envoy is started", shown)
 	}
 	if s == "" {
-		return "", fmt.Errorf("environment variable %s is empty", name)
+		return "", fmt.Errorf("%s is empty", shown)
 	}
 	return s, nil
 }
@@ -87,8 +92,8 @@ func secretFile(v any) (string, error) {
 			err = p.Err
 		}
 		const most = 200
-		if len(path) > most || strings.ContainsAny(path, "\n\r") {
-			path = "(its path is long or has line breaks)"
+		if !filepath.IsAbs(path) || len(path) > most || strings.ContainsAny(path, "\n\r") { // as above
+			path = "(not shown, as its path is relative or long)"
 		}
 		return "", fmt.Errorf("secret file %s: %w", path, err)
 	}

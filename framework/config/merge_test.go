@@ -1,0 +1,125 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+)
+
+type merging struct {
+	everything
+	Deep map[string]limits `json:"deep"`
+	Only *limits           `json:"only"`
+}
+
+func (*merging) OnComplete(filter.Stream) {}
+
+type mergesOwn struct{}
+
+func (*mergesOwn) OnComplete(filter.Stream) {}
+func (*mergesOwn) Merge(parent, child map[string]any) (map[string]any, error) {
+	switch child["how"] {
+	case "panic":
+		panic("oh")
+	case "error":
+		return nil, errors.New("no")
+	}
+	parent["x"] = "changed"
+	return map[string]any{"parent": parent["x"], "child": child["x"]}, nil
+}
+
+func init() {
+	filter.Register[merging]("merging", filter.Traffic)
+	filter.Register[mergesOwn]("mergesown", filter.Traffic)
+}
+
+func TestMerge(t *testing.T) {
+	for _, c := range []struct{ parent, child, want string }{
+		{``, ``, `{}`},
+		{`a: 1`, ``, `a: 1`},
+		{``, `a: 1`, `a: 1`},
+		{`{a: 1, b: 2}`, `{b: 3, c: 4}`, `{a: 1, b: 3, c: 4}`},
+		{`limits: {size: 1, delay: 2s}`, `limits: {delay: 3s}`, `limits: {size: 1, delay: 3s}`},
+		{`limits: {size: 1}`, `limits: null`, `{}`},
+		{`limits: {size: 1, delay: 1s}`, `limits: {size: null}`, `limits: {delay: 1s}`},
+		{`limits: 5`, `limits: {size: 1}`, `limits: {size: 1}`},
+		{`limits: {size: 1}`, `limits: 5`, `limits: 5`},
+		{`words: [a]`, `words: [b]`, `words: [a, b]`},
+		{`words: [a]`, `words: []`, `words: [a]`},
+		{`words: [a]`, `words: null`, `{}`},
+		{``, `words: [b]`, `words: [b]`},
+		{`rules: [{id: a}]`, `rules: [{id: a}]`, `rules: [{id: a}, {id: a}]`},
+		{`modes: [a]`, `modes: [b]`, `modes: [b]`},
+		{`rate: 0`, `rate: 5`, `rate: 5`},
+		{`rate: 5`, `rate: 0`, `rate: 0`},
+		{`secret: {env: A}`, `secret: {file: B}`, `secret: {file: B}`},
+		{`secrets: {a: {env: A}, b: x}`, `secrets: {a: {file: B}}`, `secrets: {a: {file: B}, b: x}`},
+		{`deep: {a: {size: 1}}`, `deep: {a: {delay: 1s}, b: {}}`, `deep: {a: {size: 1, delay: 1s}, b: {}}`},
+		{`only: {size: 1}`, `only: {delay: 1s}`, `only: {size: 1, delay: 1s}`},
+		{`next: {words: [a], modes: [a]}`, `next: {words: [b], modes: [b]}`, `next: {words: [a, b], modes: [b]}`},
+		{`any: {a: {b: 1}}`, `any: {a: {c: [2]}}`, `any: {a: {b: 1, c: [2]}}`},
+	} {
+		p, _ := parse(t, c.parent).(map[string]any)
+		k, _ := parse(t, c.child).(map[string]any)
+		before, after := Clone(p), Clone(k)
+		got, err := Merge(filter.Lookup("merging"), p, k)
+		if err != nil || !reflect.DeepEqual(any(got), parse(t, c.want)) {
+			t.Errorf("%s over %s: %v, %v", c.child, c.parent, got, err)
+		}
+		if !reflect.DeepEqual(before, any(p)) || !reflect.DeepEqual(after, any(k)) {
+			t.Errorf("%s over %s: changes what it was given", c.child, c.parent)
+		}
+	}
+}
+
+func TestOwnMerge(t *testing.T) {
+	reg := filter.Lookup("mergesown")
+	if !HasMerge(reg) || HasMerge(filter.Lookup("merging")) {
+		t.Error("HasMerge is wrong")
+	}
+	p := map[string]any{"x": 1}
+	got, err := Merge(reg, p, map[string]any{"x": 2})
+	if err != nil || got["parent"] != "changed" || got["child"] != 2 || p["x"] != 1 {
+		t.Error(got, err, p)
+	}
+	if _, err := Merge(reg, p, map[string]any{"how": "error"}); err == nil || err.Error() != "no (mergesown)" {
+		t.Error(err)
+	}
+	if _, err := Merge(reg, p, map[string]any{"how": "panic"}); err == nil ||
+		!strings.HasPrefix(err.Error(), "Merge of the plugin panics: oh\ngoroutine") {
+		t.Error(err)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	names := []string{"rate", "burst", "secret", "requestHeaders", "in"}
+	for name, want := range map[string]string{"rtae": "rate", "RATE": "rate", "secrets": "secret", "request_headers": "requestHeaders",
+		"requestheader": "requestHeaders", "x": "", "": "", "at": "", "inn": "in", "burts": "burst", "somethingelse": ""} {
+		if got := Suggest(name, names); got != map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""] {
+			t.Errorf("%q: %s", name, got)
+		}
+	}
+}
+
+func TestPathsAndLists(t *testing.T) {
+	es := Errors{{Path: "b[10].x", Msg: "m"}, {Path: "b[9].x", Msg: "m", Plugin: "p"}, {Path: "", Msg: "m"}}
+	if got := es.Of("q").In("routes[1]").Err().Error(); got != "routes[1]: m (q); routes[1].b[9].x: m (p); routes[1].b[10].x: m (q)" {
+		t.Error(got)
+	}
+	if Errors(nil).Err() != nil || Errors(nil).In("x").Err() != nil {
+		t.Error("no errors are an error")
+	}
+	many := make(Errors, 12)
+	for i := range many {
+		many[i].Msg = "m"
+	}
+	if got := many.Error(); !strings.HasSuffix(got, "; m; and 2 more") {
+		t.Error(got)
+	}
+	if got := Key("a", strings.Repeat("é", 100)); len(got) > 60 {
+		t.Error(got)
+	}
+}
