@@ -16,7 +16,8 @@ const (
 	appendReplace = "OVERWRITE_IF_EXISTS_OR_ADD"
 )
 
-func text(s string) map[string]any           { return map[string]any{"@type": stringType, "value": s} }
+func text(s string) map[string]any { return map[string]any{"@type": stringType, "value": s} }
+
 func object(m map[string]any) map[string]any { return map[string]any{"@type": structType, "value": m} }
 
 func filter(name, typ string, config map[string]any) filterConfig {
@@ -35,7 +36,8 @@ func moduleFilter(module, name string, config map[string]any) filterConfig {
 func nativeFilter(request, response string) filterConfig {
 	set := func(key, value string) []any {
 		return []any{map[string]any{"append": map[string]any{
-			"header": map[string]any{"key": key, "value": value}, "append_action": appendReplace}}}
+			"header": map[string]any{"key": key, "value": value}, "append_action": appendReplace,
+		}}}
 	}
 	return filter("header_mutation", mutationType, map[string]any{"mutations": map[string]any{
 		"request_mutations":  set(request, "%REQ("+input+")%"),
@@ -80,7 +82,8 @@ func bootstrap(v variant, s setHeaders, upstream int, forward bool) map[string]a
 	for i := range v.headers {
 		request, _ := s.names(i)
 		seen = append(seen, map[string]any{"header": map[string]any{
-			"key": fmt.Sprintf("x-seen-%d", i), "value": "%REQ(" + request + ")%"}})
+			"key": fmt.Sprintf("x-seen-%d", i), "value": "%REQ(" + request + ")%",
+		}})
 	}
 	check := map[string]any{"match": map[string]any{"path": pathCheck}, "direct_response": direct}
 	if seen != nil {

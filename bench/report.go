@@ -141,8 +141,10 @@ func (r *report) print(w io.Writer) {
 	if len(r.Memory) > 0 {
 		table = [][]string{{"memory", "", "requests", "RSS at start", "half-way", "at end", "peak", "change"}}
 		for _, m := range r.Memory {
-			table = append(table, []string{m.Name, m.What, fmt.Sprint(m.Requests), mib(m.Start), mib(m.Half), mib(m.End),
-				mib(m.Peak), fmt.Sprintf("%+.1f MiB", float64(m.End-m.Start)/(1<<20))})
+			table = append(table, []string{
+				m.Name, m.What, fmt.Sprint(m.Requests), mib(m.Start), mib(m.Half), mib(m.End),
+				mib(m.Peak), fmt.Sprintf("%+.1f MiB", float64(m.End-m.Start)/(1<<20)),
+			})
 		}
 		fmt.Fprintln(w)
 		markdown(w, table)

@@ -60,8 +60,10 @@ func TestRowsCompareWithinRounds(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	over := func(name string, m float64) row { return row{Name: name, Over: spread{Median: m}} }
-	got := judge([]row{over("moe-one", 5), over("sdk-one", 10), over("moe-ten", 8), over("native-ten", 8),
-		over("moe-nop", 1), over("c-nop", -1)})
+	got := judge([]row{
+		over("moe-one", 5), over("sdk-one", 10), over("moe-ten", 8), over("native-ten", 8),
+		over("moe-nop", 1), over("c-nop", -1),
+	})
 	want := []goalRow{
 		{"moe-one", "sdk-one", 0.6, 0.5, true},
 		{"moe-ten", "native-ten", 0.9, 1, false},
@@ -110,8 +112,10 @@ func TestOrder(t *testing.T) {
 func TestPrint(t *testing.T) {
 	r := &report{
 		Settings: settings{Rounds: 7, Conns: 8},
-		Variants: []row{{Name: none, What: "no filter", Worker: 22, Busy: 0.99},
-			{Name: "moe-one", Worker: 27, Over: spread{4.5, 5, 5.25}, Others: spread{1, 1.5, 2}, Busy: 1}},
+		Variants: []row{
+			{Name: none, What: "no filter", Worker: 22, Busy: 0.99},
+			{Name: "moe-one", Worker: 27, Over: spread{4.5, 5, 5.25}, Others: spread{1, 1.5, 2}, Busy: 1},
+		},
 		Goals:  []goalRow{{"moe-one", "sdk-one", 0.6, 0.5, true}, {"moe-nop", "c-nop", 1.3, math.Inf(1), false}},
 		Memory: []memoryRow{{Name: "memory-none", Requests: 10, Start: 50 << 20, Half: 51 << 20, End: 51 << 20, Peak: 52 << 20}},
 	}

@@ -48,32 +48,52 @@ func variants(s setHeaders) []variant {
 	sdkEnv := []string{"GODEBUG=cgocheck=0"} // the SDK hands Go memory to C
 	all := []variant{
 		{name: none, what: "no filter"},
-		{name: "c-nop", what: "bare C module, nothing to do", module: "bare",
-			filters: []filterConfig{moduleFilter("bare", "nop", text(""))}},
+		{
+			name: "c-nop", what: "bare C module, nothing to do", module: "bare",
+			filters: []filterConfig{moduleFilter("bare", "nop", text(""))},
+		},
 		{name: "c-one", what: "bare C module", module: "bare", headers: 1, filters: repeat(1, s, bareFilter)},
 		{name: "c-ten", what: "ten bare C modules", module: "bare", headers: 10, filters: repeat(10, s, bareFilter)},
 		{name: "native-one", what: "Envoy's header_mutation", headers: 1, filters: repeat(1, s, nativeFilter)},
 		{name: "native-ten", what: "ten header_mutation", headers: 10, filters: repeat(10, s, nativeFilter)},
-		{name: "sdk-nop", what: "upstream's Go SDK, nothing to do", module: "upstreamsdk", env: sdkEnv,
-			filters: []filterConfig{moduleFilter("upstreamsdk", "nop", text(""))}},
-		{name: "sdk-one", what: "upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 1,
-			filters: repeat(1, s, sdkFilter)},
-		{name: "sdk-ten", what: "ten of upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 10,
-			filters: repeat(10, s, sdkFilter)},
+		{
+			name: "sdk-nop", what: "upstream's Go SDK, nothing to do", module: "upstreamsdk", env: sdkEnv,
+			filters: []filterConfig{moduleFilter("upstreamsdk", "nop", text(""))},
+		},
+		{
+			name: "sdk-one", what: "upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 1,
+			filters: repeat(1, s, sdkFilter),
+		},
+		{
+			name: "sdk-ten", what: "ten of upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 10,
+			filters: repeat(10, s, sdkFilter),
+		},
 		{name: "lua-one", what: "Lua", headers: 1, filters: repeat(1, s, luaFilter)},
 		{name: "lua-ten", what: "ten Lua", headers: 10, filters: repeat(10, s, luaFilter)},
-		{name: "moe-nop", what: "MoE, a chain of ten with nothing to do", module: "moe",
-			filters: []filterConfig{chainFilter(plugins(10, "benchnop", nil))}},
-		{name: "moe-one", what: "MoE, one plugin", module: "moe", headers: 1,
-			filters: []filterConfig{chainFilter(plugins(1, "benchone", s.pluginConfig))}},
-		{name: "moe-ten", what: "MoE, a chain of ten", module: "moe", headers: 10,
-			filters: []filterConfig{chainFilter(plugins(10, "benchone", s.pluginConfig))}},
-		{name: "moe-ten-filters", what: "MoE, ten filters of one plugin", module: "moe", headers: 10,
-			filters: repeat(10, s, moeFilter)},
-		{name: "sdk-async", what: "upstream's Go SDK, goroutine and scheduler", module: "upstreamsdk", env: sdkEnv,
-			filters: []filterConfig{moduleFilter("upstreamsdk", "async", text(""))}},
-		{name: "moe-async", what: "MoE, filter.Go", module: "moe",
-			filters: []filterConfig{chainFilter(plugins(1, "benchasync", nil))}},
+		{
+			name: "moe-nop", what: "MoE, a chain of ten with nothing to do", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(10, "benchnop", nil))},
+		},
+		{
+			name: "moe-one", what: "MoE, one plugin", module: "moe", headers: 1,
+			filters: []filterConfig{chainFilter(plugins(1, "benchone", s.pluginConfig))},
+		},
+		{
+			name: "moe-ten", what: "MoE, a chain of ten", module: "moe", headers: 10,
+			filters: []filterConfig{chainFilter(plugins(10, "benchone", s.pluginConfig))},
+		},
+		{
+			name: "moe-ten-filters", what: "MoE, ten filters of one plugin", module: "moe", headers: 10,
+			filters: repeat(10, s, moeFilter),
+		},
+		{
+			name: "sdk-async", what: "upstream's Go SDK, goroutine and scheduler", module: "upstreamsdk", env: sdkEnv,
+			filters: []filterConfig{moduleFilter("upstreamsdk", "async", text(""))},
+		},
+		{
+			name: "moe-async", what: "MoE, filter.Go", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(1, "benchasync", nil))},
+		},
 	}
 	for i := range all {
 		all[i].headers = s.left(all[i].headers)
@@ -85,10 +105,14 @@ func variants(s setHeaders) []variant {
 func memoryVariants() []variant {
 	return []variant{
 		{name: none, what: "no filter"},
-		{name: "moe-body", what: "MoE, a plugin that sees every chunk", module: "moe",
-			filters: []filterConfig{chainFilter(plugins(1, "benchbody", nil))}},
-		{name: "moe-wait", what: "MoE, a plugin that waits for the body", module: "moe",
-			filters: []filterConfig{chainFilter(plugins(1, "benchwait", nil))}},
+		{
+			name: "moe-body", what: "MoE, a plugin that sees every chunk", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(1, "benchbody", nil))},
+		},
+		{
+			name: "moe-wait", what: "MoE, a plugin that waits for the body", module: "moe",
+			filters: []filterConfig{chainFilter(plugins(1, "benchwait", nil))},
+		},
 	}
 }
 
