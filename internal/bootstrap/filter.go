@@ -44,7 +44,7 @@ func toStruct(doc map[string]any) (*structpb.Struct, error) {
 }
 
 // toValue is structpb.NewValue with the place in the error, and without its silent loss: a Struct has no integers, and
-// one beyond 2^53 would arrive as another number.
+// one of 2^53 or more could arrive as another number.
 func toValue(path string, v any) (*structpb.Value, error) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -79,8 +79,8 @@ func toValue(path string, v any) (*structpb.Value, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if n, ok := value.Kind.(*structpb.Value_NumberValue); ok && math.Abs(n.NumberValue) > 1<<53 && isInteger(v) {
-		return nil, fmt.Errorf("%s: the integer is beyond 2^53, which Envoy's configuration cannot carry; write it as a "+
+	if n, ok := value.Kind.(*structpb.Value_NumberValue); ok && math.Abs(n.NumberValue) >= 1<<53 && isInteger(v) {
+		return nil, fmt.Errorf("%s: the integer is 2^53 or more, which Envoy's configuration cannot carry; write it as a "+
 			"string", path)
 	}
 	return value, nil

@@ -69,9 +69,6 @@ func upstream(o Options) (*clusterv3.Cluster, error) {
 	c := &clusterv3.Cluster{
 		Name:           Name,
 		ConnectTimeout: durationpb.New(5 * time.Second),
-		// Works for addresses, too; not AUTO, which asks for IPv6 alone where a name has both.
-		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS},
-		DnsLookupFamily:      clusterv3.Cluster_V4_PREFERRED,
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: Name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
@@ -80,6 +77,12 @@ func upstream(o Options) (*clusterv3.Cluster, error) {
 				},
 			}}}},
 		},
+	}
+	if isAddress(u.Hostname()) {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC}
+	} else {
+		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
+		c.DnsLookupFamily = clusterv3.Cluster_V4_PREFERRED // AUTO asks for IPv6 alone where a name has both
 	}
 	options := &httpv3.HttpProtocolOptions{}
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{}
@@ -123,7 +126,7 @@ func tls(name string) *corev3.TransportSocket {
 		Matcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Exact{Exact: name}},
 	}
 	context := &tlsv3.UpstreamTlsContext{Sni: name}
-	if _, err := netip.ParseAddr(name); err == nil {
+	if isAddress(name) {
 		san.SanType, context.Sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // an address is no server name
 	}
 	validation.MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{san}
@@ -171,10 +174,15 @@ func ParseAddress(s string) (*corev3.Address, error) {
 	case "localhost":
 		host = "127.0.0.1"
 	}
-	if _, err := netip.ParseAddr(host); err != nil {
+	if !isAddress(host) {
 		return nil, fmt.Errorf("%q: expected an IP address, localhost or nothing before the port", s)
 	}
 	return socket(host, uint32(n)), nil
+}
+
+func isAddress(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 func socket(host string, port uint32) *corev3.Address {

@@ -49,13 +49,27 @@ func goMod(root, module string) (mod, sum []byte, err error) {
 	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "module %s\n", module)
+	inBlock := false
 	for line := range strings.Lines(string(text)) {
-		if strings.HasPrefix(line, "module ") {
-			fmt.Fprintf(&b, "\nrequire %s %s\n\nreplace %s => %s\n", Module, unpublished, Module, quote(root))
+		line = strings.TrimRight(line, "\n")
+		switch word, _, _ := strings.Cut(line, " "); {
+		case line == ")" && inBlock:
+			inBlock = false
+		case inBlock, word == "require" && !strings.HasSuffix(line, "("):
+			// As far as this module is concerned; the go command takes the comment away from what is used directly.
+			if !strings.HasSuffix(line, "// indirect") && strings.TrimSpace(line) != "" {
+				line += " // indirect"
+			}
+		case line == "require (":
+			inBlock = true
+		case word == "go":
+			line = "\n" + line + "\n\nrequire " + Module + " " + unpublished + "\n"
+		default: // the module's name, and what concerns only MoE itself
 			continue
 		}
-		b.WriteString(line)
+		b.WriteString(line + "\n")
 	}
+	fmt.Fprintf(&b, "\n// The sources of MoE on this machine.\nreplace %s => %s\n", Module, quote(root))
 	return b.Bytes(), sum, nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,13 +17,13 @@ import (
 
 // Seen is the reply: the request as it arrived.
 type Seen struct {
-	Method   string              `json:"method"`
-	Host     string              `json:"host"`
-	Path     string              `json:"path"` // with the query
-	Protocol string              `json:"protocol"`
-	Headers  map[string][]string `json:"headers"` // names in lower case
-	Body     string              `json:"body,omitempty"`
-	Trailers map[string][]string `json:"trailers,omitempty"`
+	Method   string            `json:"method"`
+	Host     string            `json:"host"`
+	Path     string            `json:"path"` // with the query
+	Protocol string            `json:"protocol"`
+	Headers  map[string]string `json:"headers"` // names in lower case, several values joined by a comma
+	Body     string            `json:"body,omitempty"`
+	Trailers map[string]string `json:"trailers,omitempty"`
 }
 
 // Serve answers HTTP/1.1 and HTTP/2 without TLS on ln until it is closed.
@@ -156,10 +155,10 @@ func body(r io.Reader) string {
 	return string(b) + cut
 }
 
-func lower(h http.Header) map[string][]string {
-	m := make(map[string][]string, len(h))
+func lower(h http.Header) map[string]string {
+	m := make(map[string]string, len(h))
 	for k, v := range h {
-		m[strings.ToLower(k)] = slices.Clone(v)
+		m[strings.ToLower(k)] = strings.Join(v, ", ")
 	}
 	return m
 }

@@ -55,7 +55,7 @@ func TestShowsTheRequest(t *testing.T) {
 			t.Fatalf("%s: %v: %s", protocol, err, body)
 		}
 		if seen.Method != "POST" || seen.Path != "/a/b?c=d" || seen.Body != "text" || seen.Protocol != protocol ||
-			strings.Join(seen.Headers["x-mine"], ",") != "1,2" || seen.Host != strings.TrimPrefix(url, "http://") {
+			seen.Headers["x-mine"] != "1, 2" || seen.Host != strings.TrimPrefix(url, "http://") {
 			t.Errorf("%s: %+v", protocol, seen)
 		}
 		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" {
