@@ -1,0 +1,42 @@
+package filter
+
+import "mosn.io/moe/framework/internal/core"
+
+// Key is a typed value that the plugins of one stream share: the one that sets it exports the key. Make it a package
+// variable with [NewKey]; two keys never clash, whatever their names.
+type Key[T any] struct{ name string }
+
+// NewKey makes a key; name is for logs.
+func NewKey[T any](name string) *Key[T] { return &Key[T]{name} }
+
+// String returns the key's name.
+func (k *Key[T]) String() string { return k.name }
+
+// Get returns the value, if it is set and the stream goes on.
+func (k *Key[T]) Get(s Stream) (v T, ok bool) {
+	if !s.lock() {
+		return v, false
+	}
+	defer s.c.Mu.Unlock()
+	for i := range s.c.Vals {
+		if s.c.Vals[i].Key == any(k) {
+			return s.c.Vals[i].Value.(T), true
+		}
+	}
+	return v, false
+}
+
+// Set sets the value.
+func (k *Key[T]) Set(s Stream, v T) {
+	if !s.lock() {
+		return
+	}
+	defer s.c.Mu.Unlock()
+	for i := range s.c.Vals {
+		if s.c.Vals[i].Key == any(k) {
+			s.c.Vals[i].Value = v
+			return
+		}
+	}
+	s.c.Vals = append(s.c.Vals, core.Val{Key: k, Value: v})
+}

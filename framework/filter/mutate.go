@@ -1,0 +1,108 @@
+package filter
+
+import (
+	"strconv"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// Set replaces every value of key. Not every host can carry an empty value: Set(key, "") removes key on all of them.
+//
+// What Envoy or its peers would refuse is not set but reported as the plugin's bug: names that are no tokens, control
+// characters in values, pseudo-headers that do not belong to the block, a :status that is not 200 to 599, a :path that
+// does not begin with "/", a content-length that is no number, and transfer-encoding in a request, which is Envoy's.
+// Whitespace around a value is no part of it. In a request, "host" is ":authority".
+func (h Headers) Set(key, value string) {
+	value = trim(value)
+	if value == "" {
+		h.Del(key)
+		return
+	}
+	key, class := h.canonical(key)
+	b := h.change(key, h.refuses(key, class, value))
+	if b == nil {
+		return
+	}
+	if i := index(b.Fields, key); i < 0 {
+		b.Fields = append(b.Fields, core.Field{Name: key, Value: value})
+	} else {
+		b.Fields[i].Value = value
+		remove(b, i+1, key)
+	}
+	h.c.Mu.Unlock()
+}
+
+// Add appends a value of key, within the bounds of [Headers.Set]. An empty one is not added, and neither is another
+// value of a pseudo-header.
+func (h Headers) Add(key, value string) {
+	value = trim(value)
+	if value == "" {
+		return
+	}
+	key, class := h.canonical(key)
+	why := h.refuses(key, class, value)
+	if key != "" && key[0] == ':' {
+		why = "adds to the pseudo-header " + strconv.Quote(key)
+	}
+	if b := h.change(key, why); b != nil {
+		b.Fields = append(b.Fields, core.Field{Name: key, Value: value})
+		h.c.Mu.Unlock()
+	}
+}
+
+// Del removes every value of key. Pseudo-headers cannot be removed.
+func (h Headers) Del(key string) {
+	key, _ = h.canonical(key)
+	why := ""
+	if key != "" && key[0] == ':' {
+		why = "removes the pseudo-header " + strconv.Quote(key)
+	}
+	b := h.change(key, why)
+	if b == nil {
+		return
+	}
+	remove(b, 0, key)
+	h.c.Mu.Unlock()
+}
+
+// change locks the block for a change of key, or reports why there is none: why, or that it is not the plugin's turn.
+// Misuse is kept by the chain, which outlives the stream.
+func (h Headers) change(key, why string) *core.Block {
+	b := h.lock()
+	if b == nil {
+		return nil // the stream is gone, and with it anyone who could see the change
+	}
+	self := int32(h.plugin) + 1
+	if owner := b.Owner.Load(); owner != self {
+		if b.Revoked.Load() == self {
+			h.c.Mu.Unlock()
+			return nil
+		}
+		why = "changes " + key + " of headers that are sent or not there yet"
+	} else if why == "" {
+		b.Touch(key)
+		return b
+	}
+	misuse := h.c.Misuse
+	h.c.Mu.Unlock()
+	if misuse != nil {
+		misuse(int(h.plugin), why)
+	}
+	return nil
+}
+
+func remove(b *core.Block, from int, key string) {
+	n := from
+	for i := from; i < len(b.Fields); i++ {
+		if b.Fields[i].Name != key {
+			if n != i {
+				b.Fields[n] = b.Fields[i]
+			}
+			n++
+		}
+	}
+	if n < len(b.Fields) {
+		clear(b.Fields[n:])
+		b.Fields = b.Fields[:n]
+	}
+}
