@@ -50,6 +50,7 @@ type Filter struct {
 	doc  *document
 	own  *built
 
+	meter  *chain.Meter      // of all its chains
 	pairs  sync.Map          // of *pair by *Route
 	byKey  map[digest]*built // what pairs share; guarded by a.mu
 	closed bool              // guarded by a.mu
@@ -78,11 +79,12 @@ func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	b, err := p.build(a.host)
+	f := &Filter{a: a, name: name, doc: d, byKey: map[digest]*built{}, meter: chain.NewMeter()}
+	b, err := p.build(a.host, f.meter)
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{a: a, name: name, doc: d, own: b, byKey: map[digest]*built{}}
+	f.own = b
 	f.byKey[b.key] = b
 	a.filters[name] = append(a.filters[name], f)
 	for _, r := range a.routes[name] {
@@ -148,7 +150,7 @@ func (f *Filter) merged(r *Route) (*built, error) {
 	if err := plan.check(capabilities(f.a.host), instanceLives); err != nil {
 		return nil, err
 	}
-	b, err := plan.build(f.a.host)
+	b, err := plan.build(f.a.host, f.meter)
 	if err != nil {
 		return nil, err
 	}
@@ -200,30 +202,47 @@ func (f *Filter) stranger(r *Route) error {
 	return errClosed
 }
 
-// Metrics returns those of all chains that f has now, for hosts that declare metrics ahead. An object may be in it once
-// only; names may be there more than once, where routes have instances of their own.
+// Metrics returns those of all chains that f has now, for hosts that declare metrics ahead. An object is in it once;
+// names are there more than once where routes or consumers have instances of their own.
 func (f *Filter) Metrics() []*core.Metric {
 	f.a.mu.Lock()
 	defer f.a.mu.Unlock()
-	var all []*core.Metric
-	seen := map[*core.Metric]bool{}
-	var add func(*built)
-	add = func(b *built) {
-		for _, m := range b.chain.Metrics() {
-			if !seen[m] {
-				seen[m] = true
-				all = append(all, m)
-			}
-		}
-		for _, c := range b.consumers {
-			add(c)
-		}
-	}
-	add(f.own)
+	all := f.own.metrics(nil)
 	for _, b := range f.byKey {
-		add(b)
+		all = b.metrics(all)
+	}
+	return unique(all)
+}
+
+// ChainMetrics returns the metrics that streams of Chain(r) may record: the chain's and those of its consumers' chains.
+// It returns none where Chain fails.
+func (f *Filter) ChainMetrics(r *Route) []*core.Metric {
+	b := f.own
+	if r != nil {
+		v, ok := f.pairs.Load(r)
+		if !ok || v.(*pair).b == nil {
+			return nil
+		}
+		b = v.(*pair).b
+	}
+	return unique(b.metrics(nil))
+}
+
+func (b *built) metrics(all []*core.Metric) []*core.Metric {
+	all = append(all, b.chain.Metrics()...)
+	for _, c := range b.consumers {
+		all = c.metrics(all)
 	}
 	return all
+}
+
+func unique(all []*core.Metric) []*core.Metric {
+	seen := make(map[*core.Metric]bool, len(all))
+	return slices.DeleteFunc(all, func(m *core.Metric) bool {
+		again := seen[m]
+		seen[m] = true
+		return again
+	})
 }
 
 // Close lets go of f's chains; call it after the last stream that uses one, as Envoy destroys a configuration. It

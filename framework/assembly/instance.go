@@ -99,11 +99,24 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 	if p, ok := value.(filter.Provisioner); ok {
 		if err := provision(log, p, env, &secrets); err != nil {
 			closeEnv() // what Provision has not finished, Close cannot be asked to undo
-			return config.Errors{{Path: s.path, Plugin: s.reg.Name, Msg: config.Redact(err.Error(), secrets)}}
+			return s.provisionErrors(err).Redact(secrets)
 		}
 	}
 	in.plugin = chain.Plugin{Name: s.id, Reg: s.reg, Config: value, Env: env}
 	return nil
+}
+
+// provisionErrors puts what Provision returned where it belongs: to a field if it names one, else to the plugin.
+func (s *spec) provisionErrors(err error) config.Errors {
+	es := config.FromPlugin("", s.reg.Config, err).Of(s.reg.Name)
+	for i, e := range es {
+		at := s.path
+		if e.Path != "" {
+			at = s.configPath
+		}
+		es[i] = config.Errors{e}.In(at)[0]
+	}
+	return es
 }
 
 func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *[]string) (err error) {
@@ -141,8 +154,8 @@ type built struct {
 	instances []*instance
 }
 
-// build provisions p. If any of it fails, nothing stays.
-func (p *plan) build(host core.ConfigHost) (b *built, err error) {
+// build provisions p, with the meter of its filter. If any of it fails, nothing stays.
+func (p *plan) build(host core.ConfigHost, meter *chain.Meter) (b *built, err error) {
 	b = &built{refs: 1, key: p.key}
 	defer func() {
 		if err != nil {
@@ -159,11 +172,11 @@ func (p *plan) build(host core.ConfigHost) (b *built, err error) {
 		b.instances = append(b.instances, in)
 		plugins = append(plugins, in.plugin)
 	}
-	options := chain.Options{Timeout: p.timeout}
+	options := chain.Options{Timeout: p.timeout, Meter: meter}
 	if len(p.forWhom) > 0 {
 		b.consumers = map[string]*built{}
 		for name, cp := range p.forWhom {
-			cb, err := cp.build(host)
+			cb, err := cp.build(host, meter)
 			if err != nil {
 				return b, err
 			}
@@ -173,7 +186,7 @@ func (p *plan) build(host core.ConfigHost) (b *built, err error) {
 			if cb := b.consumers[c.Name]; cb != nil {
 				return cb.chain, nil
 			}
-			return b.chain, nil
+			return nil, nil
 		}
 	}
 	b.chain = chain.New(plugins, options)

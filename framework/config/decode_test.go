@@ -279,7 +279,7 @@ func (c *choosy) Validate() error {
 		panic("unlucky")
 	}
 	if c.N < 0 {
-		return errors.Join(errors.New("n must not be negative"), errors.New("really not"))
+		return errors.Join(errors.New("n.x[2][\"a b\"]: must not be negative"), errors.New("m: really not"))
 	}
 	return nil
 }
@@ -304,7 +304,7 @@ func TestDecodeOthers(t *testing.T) {
 		{``, &badDefault{}, "n: the plugin's default tag is wrong: expected a number, got a string; " +
 			"s: the plugin's field has a default tag, and a secret must not"},
 		{``, &badCheck{}, "a validate tag of the plugin is wrong: Undefined validation function 'nosuchcheck' on field 'N'"},
-		{`n: -1`, &choosy{}, "n must not be negative; really not"},
+		{`n: -1`, &choosy{}, `m: really not; n.x[2]["a b"]: must not be negative`},
 		{``, &needy{}, "addr: is required; at: is required; names: is required; net: is required; " +
 			"rate: is required and not 0; secret: is required; url: is required"},
 		{`{addr: x, at: 2024-01-01T00:00:00Z, names: [a, ""], net: 1.2.3.4, rate: 0, secret: "", url: /x}`, &needy{},

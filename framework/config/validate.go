@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"reflect"
+	"regexp"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -79,22 +80,31 @@ func (r *run) validate(into any) {
 			r.fail(r.Path, "Validate of the plugin panics: %v\n%s", p, debug.Stack())
 		}
 	}()
-	r.own(own.Validate())
+	for _, e := range FromPlugin(r.Path, v.Type(), own.Validate()) {
+		r.fail(e.Path, "%s", e.Msg)
+	}
 }
 
-// own adds what a plugin's Validate returned, joined errors one by one.
-func (r *run) own(err error) {
+// FromPlugin returns what a plugin's own code says is wrong with its configuration at path, joined errors one by one.
+// An error that begins with a field of the plugin's struct t, as in "rules[1].id: is reserved", gets the field's path.
+func FromPlugin(path string, t reflect.Type, err error) (es Errors) {
 	if err == nil {
-		return
+		return nil
 	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
-			r.own(e)
+			es = append(es, FromPlugin(path, t, e)...)
 		}
-		return
+		return es
 	}
-	r.fail(r.Path, "%s", err.Error())
+	e := Error{Msg: err.Error()}
+	if m := fieldPrefix.FindStringSubmatch(e.Msg); m != nil && fieldNamed(t, m[1]) != nil {
+		e.Path, e.Msg = m[1]+m[2], m[3]
+	}
+	return Errors{e}.In(path)
 }
+
+var fieldPrefix = regexp.MustCompile(`(?s)^([A-Za-z0-9_-]+)((?:\.[A-Za-z0-9_-]+|\[[0-9]+\]|\["[^"\\]*"\])*): (.*)$`)
 
 // checkTags runs validator over struct v and the structs directly in it.
 func (r *run) checkTags(path string, v reflect.Value) {
