@@ -111,7 +111,6 @@ func moeConfigDestroy(id C.uint32_t) {
 	if conf == nil {
 		return
 	}
-	defer rejectPanic("closing filter", "")
 	conf.mu.Lock()
 	conf.c = nil
 	pending := conf.callouts.end()
@@ -119,7 +118,15 @@ func moeConfigDestroy(id C.uint32_t) {
 	for _, c := range pending {
 		c.fail(errConfigGone)
 	}
-	conf.filter.Close()
+	closeLater("filter", conf.filter.Close)
+}
+
+// closeLater closes what may wait for plugins' goroutines, off Envoy's main thread.
+func closeLater(what string, f func()) {
+	go func() {
+		defer rejectPanic("closing "+what, "")
+		f()
+	}()
 }
 
 // moeRouteNew makes a per-route configuration and returns its number; 0 has Envoy reject it.
@@ -145,7 +152,6 @@ func moeRouteDestroy(id C.uint32_t) {
 	if r == nil {
 		return
 	}
-	defer rejectPanic("closing route", "")
 	if all := configs.all.Load(); all != nil {
 		for _, conf := range *all {
 			conf.mu.Lock()
@@ -154,7 +160,7 @@ func moeRouteDestroy(id C.uint32_t) {
 			conf.mu.Unlock()
 		}
 	}
-	r.Close()
+	closeLater("route", r.Close)
 }
 
 // reject logs why; Envoy itself says no more than that the module failed to initialise.
@@ -163,9 +169,10 @@ func reject(what, name string, err error) C.bool {
 	return false
 }
 
+// rejectPanic keeps a panic of the framework's own from taking Envoy down; what was being loaded is rejected.
 func rejectPanic(what, name string) {
 	if p := recover(); p != nil {
-		slog.New(logger).Error("configuration rejected: panic", what, name, "value", fmt.Sprint(p),
+		slog.New(logger).Error("framework panic", what, name, "value", fmt.Sprint(p),
 			"stack", string(debug.Stack()))
 	}
 }

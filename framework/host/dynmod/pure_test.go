@@ -1,0 +1,87 @@
+package dynmod
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+func TestDocument(t *testing.T) {
+	want := map[string]any{"plugins": []any{map[string]any{"name": "hello"}}}
+	s, err := structpb.NewStruct(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire, err := proto.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, raw := range map[string]string{
+		"JSON":              `{"plugins":[{"name":"hello"}]}`,
+		"YAML":              "plugins:\n- name: hello\n",
+		"YAML after a line": "\n\nplugins:\n- name: hello\n",
+		"wire format":       string(wire),
+	} {
+		if got, err := document([]byte(raw)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v %v", name, got, err)
+		}
+	}
+	for name, raw := range map[string]string{
+		"truncated wire": string(wire[:len(wire)-1]), "not UTF-8": "{\"a\":\"\xff\"}", "broken": `{"plugins":`,
+	} {
+		if doc, err := document([]byte(raw)); err == nil {
+			t.Errorf("%s: accepted as %v", name, doc)
+		}
+	}
+}
+
+func FuzzDocument(f *testing.F) {
+	f.Add([]byte(`{"plugins":[]}`))
+	f.Add([]byte("\n\x05\n\x01a\x12\x00"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if doc, err := document(raw); err != nil && doc != nil {
+			t.Error("both a document and an error")
+		}
+	})
+}
+
+func TestGRPCMessage(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "missing token": "missing token", "100%": "100%25", "a\nb\x00": "a%0Ab%00", "é": "%C3%A9",
+	} {
+		if got := grpcMessage([]byte(in)); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestGRPCStatus(t *testing.T) {
+	for http, want := range map[int]int{200: 0, 400: 13, 401: 16, 403: 7, 404: 12, 418: 2, 429: 14, 500: 2, 503: 14} {
+		if got := grpcStatus(http); got != want {
+			t.Errorf("%d: got %d, want %d", http, got, want)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	var all table[string]
+	a, b := all.add("a"), all.add("b")
+	if a == 0 || a == b || all.get(a) != "a" || all.get(b) != "b" || all.get(99) != "" {
+		t.Errorf("a is %d, b is %d", a, b)
+	}
+	if all.remove(a) != "a" || all.get(a) != "" || all.remove(a) != "" || all.get(b) != "b" {
+		t.Error("removal")
+	}
+	if c := all.add("c"); c == a || c == b {
+		t.Error("an id is used again")
+	}
+}
+
+func TestAttributesAreUnique(t *testing.T) {
+	if len(attributeIDs) != len(attributes) || strings.Join(attributes[:2], " ") != "request.path request.url_path" {
+		t.Error(attributes)
+	}
+}
