@@ -1,0 +1,68 @@
+package keyauth
+
+import (
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+)
+
+func consumer(name, key string) *filter.Consumer {
+	return &filter.Consumer{Name: name, Credentials: map[string]map[string]any{"keyauth": {"key": key}}}
+}
+
+// who is a plugin after keyauth that tells the upstream who the caller is.
+type who struct{}
+
+func (who) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	h.Set("x-consumer", s.Consumer().Name)
+	return filter.Continue
+}
+
+func init() { filter.Register[who]("who", filter.Authz) }
+
+func TestKeyAuth(t *testing.T) {
+	h := &filtertest.Host{Consumers: []*filter.Consumer{consumer("tom", "k1"), consumer("ann", "k2"), {Name: "guest"}}}
+	if err := h.Load(t, &KeyAuth{Header: "x-api-key", Query: "key"}, &who{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path   string
+		header []string
+		who    string // "" is denied
+		sent   string
+	}{
+		{"/", nil, "", ""},
+		{"/", []string{"x-api-key", "wrong"}, "", ""},
+		{"/", []string{"x-api-key", ""}, "", ""},
+		{"/?a=1", []string{"x-api-key", "k1"}, "tom", "/?a=1"},
+		{"/", []string{"X-API-Key", "k2"}, "ann", "/"},
+		{"/?key=k2", nil, "ann", "/"},
+		{"/?a=%20&key=k2&b", nil, "ann", "/?a=%20&b"},
+		{"/?key=wrong", nil, "", ""},
+		{"/?key=", nil, "", ""},
+	} {
+		r := h.Get(c.path, c.header...)
+		if c.who == "" {
+			if r.Status != 401 || r.Upstream != nil || r.Header.Get("www-authenticate") == "" {
+				t.Errorf("%s %v: %d", c.path, c.header, r.Status)
+			}
+			continue
+		}
+		if r.Status != 200 || r.Upstream.Header.Get("x-consumer") != c.who || r.Upstream.URL.String() != c.sent {
+			t.Errorf("%s %v: %d %v", c.path, c.header, r.Status, r.Upstream)
+		}
+		if r.Upstream.Header.Get("x-api-key") != "" {
+			t.Error("the upstream sees the key")
+		}
+	}
+}
+
+func TestTwoWithOneKey(t *testing.T) {
+	h := &filtertest.Host{Consumers: []*filter.Consumer{consumer("tom", "geheim"), consumer("ann", "geheim")}}
+	err := h.Load(t, &KeyAuth{Header: "x-api-key"})
+	if err == nil || !strings.Contains(err.Error(), "tom") || strings.Contains(err.Error(), "geheim") {
+		t.Error(err)
+	}
+}
