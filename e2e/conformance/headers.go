@@ -80,7 +80,7 @@ func requestHeaderRows() []row {
 				seen := b.Seen(r, 1)[0]
 				Equal(b, "x-got", seen.Header.Get("x-got"), "42")
 				Equal(b, "long header", seen.Header.Get("x-long2"), long)
-				Equal(b, "h-99", seen.Header.Get("h-99"), "99")
+				Equal(b, "h-84", seen.Header.Get("h-84"), "84")
 			},
 		},
 		{
@@ -91,7 +91,7 @@ func requestHeaderRows() []row {
 				for i := range 200 {
 					k := fmt.Sprintf("n-%d", i)
 					if seen.Header.Get(k) != strings.Repeat("v", i) {
-						b.Errorf("%s: got %q", k, seen.Header.Get(k))
+						b.Fatalf("%s: got %q", k, seen.Header.Get(k))
 					}
 				}
 			},
@@ -120,10 +120,10 @@ var long = strings.Repeat("long ", 6000)[:29999]
 
 func manyHeaders() []string {
 	h := []string{"x-long", long}
-	for i := range 95 { // Envoy's limit is 100, its own included
+	for i := range 80 { // Envoy's limit is 100, its own included
 		h = append(h, fmt.Sprintf("h-%d", i+5), fmt.Sprint(i+5))
 	}
-	return h[:2+2*80]
+	return h
 }
 
 func manySets(n int) string {
@@ -219,16 +219,16 @@ func phaseRows() []row {
 			chain: []M{Probe("p", "request_headers", "set x-order ${req.x-order}p", "complete", traceTo),
 				ProbeOf("probeauthn", "a", "request_headers", "set x-order ${req.x-order}a")},
 			up:  []string{"x-order", "ap"},
-			log: ended("a.request_headers p.request_headers p.response_headers p.response_body a.response_headers p.complete"),
+			log: ended("a.request_headers p.request_headers p.response_headers a.response_headers p.response_body p.complete"),
 		},
 		{
 			name: "phases: every one, in order",
 			chain: []M{Probe("p", "response_headers", "set x-trace '${trace}'", "complete", traceTo),
 				Probe("q")},
 			req: client.Request{Body: "b", Trailer: []string{"x-t", "1"}, Path: "/echo?t=x-t:1", H2: true},
-			log: ended("p.request_headers q.request_headers p.request_body q.request_body p.request_trailers " +
-				"q.request_trailers q.response_headers p.response_headers q.response_body p.response_body " +
-				"q.response_trailers p.response_trailers p.complete q.complete"),
+			log: `done ID \[p.request_headers q.request_headers (p.request_body q.request_body )+p.request_trailers ` +
+				`q.request_trailers q.response_headers p.response_headers (q.response_body p.response_body )+` +
+				`q.response_trailers p.response_trailers p.complete\]`,
 		},
 		{
 			name:    "phases: none needed but a plugin there",

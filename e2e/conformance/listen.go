@@ -27,6 +27,7 @@ type Listen struct {
 type Listener struct {
 	Name, Addr string
 
+	ip     string // its own: Envoy hands the socket of a listener that still drains to one with the same address
 	bed    *Bed
 	spec   Listen
 	config M
@@ -67,7 +68,8 @@ func (b *Bed) Listen(l Listen) *Listener {
 // TryListen is Listen that returns the refusal. A listener that was refused is removed again.
 func (b *Bed) TryListen(l Listen) (*Listener, error) {
 	b.Helper()
-	ln := &Listener{Name: b.name(), bed: b, spec: l}
+	ln := &Listener{bed: b, spec: l}
+	ln.Name, ln.ip = b.name()
 	if err := ln.build(l); err != nil {
 		return nil, err
 	}
@@ -168,12 +170,8 @@ func (ln *Listener) build(l Listen) error {
 		hcm["route_config"] = l.routeConfig(ln.Name)
 	}
 	maps.Copy(hcm, l.HCM)
-	addr := "127.0.0.1:0"
-	if ln.Addr != "" {
-		addr = ln.Addr
-	}
 	ln.config = M{
-		"name": ln.Name, "address": envoytest.Address(addr),
+		"name": ln.Name, "address": envoytest.Address(ln.ip + ":0"),
 		"filter_chains": A{M{"filters": A{M{"name": "hcm", "typed_config": hcm}}}},
 	}
 	if l.Buffer > 0 {
@@ -227,7 +225,8 @@ func (b *Bed) PerRoute(doc any) M {
 	return M{"typed_per_filter_config": M{FilterName: c}}
 }
 
-func (b *Bed) name() string {
-	b.names++
-	return fmt.Sprintf("l%d", b.names)
+// name returns a fresh name and a fresh address of the loopback network.
+func (s *station) name() (name, ip string) {
+	s.names++
+	return fmt.Sprintf("l%d", s.names), fmt.Sprintf("127.1.%d.%d", s.names/250, s.names%250+1)
 }

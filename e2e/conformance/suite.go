@@ -36,10 +36,20 @@ func Groups() []Group {
 	return []Group{
 		{"headers", headerScenarios()},
 		{"body", bodyScenarios()},
+		{"pipe", pipeScenarios()},
+		{"reply", replyScenarios()},
+		{"async", asyncScenarios()},
+		{"panic", panicScenarios()},
 	}
 }
 
-const patience = 15 * time.Second
+// patience is how long a scenario waits for what must come; $E2E_PATIENCE overrides it while one works on a failure.
+var patience = func() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("E2E_PATIENCE")); err == nil {
+		return d
+	}
+	return 15 * time.Second
+}()
 
 // Run runs the suite over h on each Envoy of the matrix, and prints a table at the end.
 func Run(t *testing.T, h Host) {

@@ -151,6 +151,8 @@ func changeBody(r *run, a []string) {
 		io.WriteString(r.body, rest(a))
 	case "upper":
 		r.body.Set([]byte(strings.ToUpper(string(r.body.Bytes()))))
+	case "lower":
+		r.body.Set([]byte(strings.ToLower(string(r.body.Bytes()))))
 	case "double":
 		r.body.Set([]byte(strings.Repeat(string(r.body.Bytes()), 2)))
 	case "clear":

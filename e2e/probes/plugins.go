@@ -9,6 +9,7 @@ import (
 
 func init() {
 	filter.Register[Probe]("probe", filter.Transform)
+	filter.Register[Change]("probechange", filter.Transform, filter.ChangesBody())
 	filter.Register[Authn]("probeauthn", filter.Authn)
 	filter.Register[Whole]("probewhole", filter.Transform)
 	filter.Register[Headers]("probeheaders", filter.Transform)

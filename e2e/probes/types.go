@@ -135,3 +135,6 @@ type Prompt struct{ Scripts }
 func (p *Prompt) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
 	return p.requestHeaders(s, h, end)
 }
+
+// Change is a Probe that may change the length of a body as it streams.
+type Change struct{ Probe }

@@ -94,6 +94,9 @@ func (s *Server) echo(w http.ResponseWriter, r *http.Request, rec *record) {
 			return
 		}
 	}
+	if q.Has("t") { // else net/http counts the bytes and leaves the trailers out
+		http.NewResponseController(w).Flush()
+	}
 	w.Write(p)
 }
 
@@ -149,6 +152,9 @@ func (s *Server) bytes(w http.ResponseWriter, r *http.Request, rec *record) {
 		w.Header().Set("content-length", q.Get("n"))
 	}
 	src, buf := io.LimitReader(&Pattern{}, n), make([]byte, chunk)
+	if q.Has("t") {
+		http.NewResponseController(w).Flush()
+	}
 	for {
 		m, err := io.ReadFull(src, buf)
 		if _, werr := w.Write(buf[:m]); werr != nil || r.Context().Err() != nil {
