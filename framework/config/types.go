@@ -28,9 +28,11 @@ type leaf struct {
 
 var leaves map[reflect.Type]leaf
 
+var durationType = reflect.TypeFor[time.Duration]()
+
 func init() {
 	leaves = map[reflect.Type]leaf{
-		reflect.TypeFor[time.Duration](): {duration, map[string]any{"type": "string",
+		durationType: {duration, map[string]any{"type": "string",
 			"pattern": `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`, "examples": []any{"250ms", "1m30s"}}},
 		reflect.TypeFor[filter.Bytes](): {size, map[string]any{"anyOf": []any{
 			map[string]any{"type": "string", "pattern": `^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$`},

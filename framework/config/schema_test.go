@@ -1,0 +1,186 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"mosn.io/moe/framework/filter"
+)
+
+func (*everything) OnComplete(filter.Stream) {}
+func (*needy) OnComplete(filter.Stream)      {}
+
+type limited struct {
+	Size   int                `json:"size" validate:"min=1,max=10"`
+	Ratio  float32            `json:"ratio" validate:"gt=0,lt=1"`
+	Names  []string           `json:"names" validate:"min=1,max=2,unique,dive,min=2"`
+	Labels map[string]string  `json:"labels" validate:"omitempty,max=1"`
+	Code   string             `json:"code" validate:"len=3" default:"abc"`
+	Kind   string             `json:"kind" validate:"required,oneof=a b"`
+	Tree   map[string]limited `json:"tree"`
+}
+
+func (*limited) OnComplete(filter.Stream) {}
+
+func init() {
+	filter.Register[everything]("everything", filter.Traffic)
+	filter.Register[needy]("needy", filter.Traffic)
+	filter.Register[limited]("limited", filter.Traffic)
+}
+
+func compile(t testing.TB, schema []byte, err error) *jsonschema.Schema {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft7) // so that $schema is needed
+	if err := c.AddResource("test.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("test.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// asJSON has numbers as the validator wants them.
+func asJSON(t testing.TB, v any) any {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err = jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// The schema and the decoder agree, but for what only the decoder can know.
+func TestSchema(t *testing.T) {
+	t.Setenv("CONFIG_TEST_SECRET", "x")
+	for name, docs := range map[string]struct{ good, bad []string }{
+		"everything": {
+			[]string{`{}`, `rate: 0`, `count: 65535`, `flag: false`, `rules: [{id: x, in: body, weight: -128}]`,
+				`limits: {size: 5, delay: 1m30s}`, `limits: {size: 10 MiB}`, `secret: x`, `secret: {env: CONFIG_TEST_SECRET}`,
+				`codes: {1: x}`, `nets: []`, `modes: [on]`, `level: low`, `any: [1, {a: null}]`, `pair: [1, 2]`, `match: a+`,
+				`next: {next: {rate: 1}}`, `since: 2024-01-02T03:04:05Z`, `url: /x`, `verbose: true`},
+			[]string{`rate: "5"`, `rate: [1]`, `count: 1.5`, `count: -1`, `count: 65536`, `rules: [{id: x, weight: 128}]`,
+				`name: 5`, `verbose: "true"`, `limits: [1]`, `rules: {}`, `rules: [x]`, `byName: []`, `byName: {a: 1}`, `[1]`,
+				`nam: x`, `Ignored: x`, `internal: x`, `limits: {dealy: 1s}`, `limits: {delay: 5}`, `limits: {delay: 5 sec}`,
+				`limits: {size: 1 Mb}`, `limits: {size: -1}`, `limits: {size: 1.5}`, `modes: [offf]`, `rules: [{id: x, in: ""}]`,
+				`ip: 1`, `level: 1`, `pair: [1]`, `secret: 5`, `secret: {}`, `secret: {key: x}`, `secret: {env: 5}`,
+				`rules: [{}]`, `next: {rate: x}`, `next: {next: {nope: x}}`},
+		},
+		"needy": {
+			[]string{`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [a], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`},
+			[]string{`{}`, `{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`,
+				`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [""], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`},
+		},
+		"limited": {
+			[]string{`{size: 1, ratio: 0.5, names: [ab], kind: a}`, `{size: 10, ratio: 0.5, names: [ab, cd], kind: b, labels: {a: b}}`,
+				`{size: 1, ratio: 0.5, names: [ab], kind: a, tree: {x: {size: 2, ratio: 0.1, names: [xy], kind: b}}}`},
+			[]string{`{}`, `{size: 0, ratio: 0.5, names: [ab], kind: a}`, `{size: 11, ratio: 0.5, names: [ab], kind: a}`,
+				`{size: 1, ratio: 0, names: [ab], kind: a}`, `{size: 1, ratio: 1, names: [ab], kind: a}`,
+				`{size: 1, ratio: 0.5, names: [a], kind: a}`, `{size: 1, ratio: 0.5, names: [ab, ab], kind: a}`,
+				`{size: 1, ratio: 0.5, names: [ab, bc, cd], kind: a}`, `{size: 1, ratio: 0.5, names: [ab], kind: c}`,
+				`{size: 1, ratio: 0.5, names: [ab], kind: a, code: ab}`,
+				`{size: 1, ratio: 0.5, names: [ab], kind: a, tree: {x: {size: 20, ratio: 0.1, names: [xy], kind: b}}}`},
+		},
+	} {
+		reg := filter.Lookup(name)
+		text, err := Schema(reg)
+		s := compile(t, text, err)
+		for i, doc := range append(docs.good, docs.bad...) {
+			good := i < len(docs.good)
+			raw := parse(t, doc)
+			if err := s.Validate(asJSON(t, raw)); (err == nil) != good {
+				t.Errorf("%s: %s: the schema says %v", name, doc, err)
+			}
+			if err := Decode(raw, reg.New()); (err == nil) != good && i > 0 {
+				t.Errorf("%s: %s: the decoder says %v", name, doc, err)
+			}
+		}
+	}
+}
+
+func TestSchemaText(t *testing.T) {
+	docs := func(owner reflect.Type, field string) string { return strings.TrimSuffix(owner.Name()+"."+field, ".") }
+	got, err := Reflect(filter.Lookup("limited"), docs)
+	want := `{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "title": "limited",
+  "description": "limited",
+  "type": "object",
+  "properties": {
+    "size": {
+      "description": "limited.Size",
+      "type": "integer",
+      "minimum": 1,
+      "maximum": 10
+    },`
+	if err != nil || !strings.HasPrefix(string(got), want) {
+		t.Errorf("%s %v", got, err)
+	}
+	AddSchemas(fstest.MapFS{"merging/schema.json": {Data: []byte("stored")}})
+	if got, err := Schema(filter.Lookup("merging")); err != nil || string(got) != "stored" {
+		t.Errorf("%s %v", got, err)
+	}
+	schemas.of = nil
+	type leaky struct {
+		S filter.Secret `json:"s" default:"hush"`
+	}
+	got, err = Reflect(&filter.Registration{Name: "leaky", Config: reflect.TypeFor[leaky]()}, nil)
+	if err != nil || strings.Contains(string(got), "hush") {
+		t.Errorf("%s %v", got, err)
+	}
+}
+
+func TestDocumentSchema(t *testing.T) {
+	text, err := DocumentSchema([]*filter.Registration{filter.Lookup("needy"), filter.Lookup("limited"),
+		filter.Lookup("everything"), filter.Lookup("mergesown")})
+	s := compile(t, text, err)
+	const limitedConfig = `{size: 1, ratio: 0.5, names: [ab], kind: a}`
+	for doc, good := range map[string]bool{
+		`plugins: [{name: everything}]`:                                    true,
+		`plugins: [{name: everything, config: {next: {rate: 1}}}]`:         true,
+		`plugins: [{name: everything, config: {next: {rate: x}}}]`:         false,
+		`plugins: [{name: limited, id: x, config: ` + limitedConfig + `}]`: true,
+		`plugins: [{name: limited}]`:                                       false,
+		`plugins: [{name: limited, config: {size: 1}}]`:                    false,
+		`plugins: [{name: limited, disabled: true}]`:                       true,
+		`plugins: [{name: limited, config: {tree: {x: {size: 99}}}}]`:      false,
+		`plugins: [{name: nope}]`:                                          false,
+		`plugins: [{id: limited}]`:                                         false,
+		`plugins: []`:                                                      false,
+		`{}`:                                                               false,
+		`{plugins: [{name: everything}], order: listed, timeout: 5s}`:      true,
+		`{plugins: [{name: everything}], order: random}`:                   false,
+		`{plugins: [{name: everything}], timeout: 5}`:                      false,
+		`{plugins: [{name: everything}], other: 5}`:                        false,
+		`{plugins: [{name: everything}], consumers: [{name: a}]}`:          true,
+		`{plugins: [{name: everything}], consumers: [{}]}`:                 false,
+		`{plugins: [{name: everything}], consumers: [{name: a, attributes: {x: 1}, credentials: {needy: {k: v}}}]}`:    true,
+		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{id: everything, config: {rate: 1}}]}]}`:      true,
+		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{name: limited, config: {size: 1}}]}]}`:       true,
+		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{name: limited, config: {size: x}}]}]}`:       false,
+		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{name: mergesown, config: {anything: x}}]}]}`: true,
+	} {
+		if err := s.Validate(asJSON(t, parse(t, doc))); (err == nil) != good {
+			t.Errorf("%s: %v", doc, err)
+		}
+	}
+}

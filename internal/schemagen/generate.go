@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+)
+
+// module is the path of this module; plugins of others have their schemas elsewhere.
+const module = "mosn.io/moe"
+
+// generate makes the schemas of regs, writes those that differ from what is there if write is set, and returns their
+// paths.
+func generate(regs []*filter.Registration, write bool) (changed []string, err error) {
+	root, err := moduleRoot()
+	if err != nil {
+		return nil, err
+	}
+	comments := &comments{root: root, packages: map[string]*pkg{}}
+	for _, reg := range regs {
+		dir, ok := strings.CutPrefix(reg.Config.PkgPath(), module+"/plugins/")
+		if !ok {
+			continue
+		}
+		path := filepath.Join(root, "plugins", filepath.FromSlash(dir), "schema.json")
+		if dir != reg.Name {
+			return changed, fmt.Errorf("plugin %s is in plugins/%s; a plugin's folder has its name", reg.Name, dir)
+		}
+		text, err := config.Reflect(reg, comments.of)
+		if err != nil {
+			return changed, fmt.Errorf("plugin %s: %w", reg.Name, err)
+		}
+		if comments.err != nil {
+			return changed, comments.err
+		}
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+			continue
+		}
+		changed = append(changed, path)
+		if !write {
+			continue
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// moduleRoot looks for go.mod from the working directory upwards.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		b, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && bytes.HasPrefix(b, []byte("module "+module+"\n")) {
+			return dir, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", errors.New("run it in a folder of the module " + module)
+		}
+		dir = up
+	}
+}
+
+var _ config.Docs = (*comments)(nil).of
+
+// of is a config.Docs.
+func (c *comments) of(t reflect.Type, field string) string {
+	dir, ok := strings.CutPrefix(t.PkgPath(), module+"/")
+	if !ok || t.Name() == "" {
+		return ""
+	}
+	p := c.load(dir)
+	if field == "" {
+		return p.docs[t.Name()]
+	}
+	return p.docs[t.Name()+"."+field]
+}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// What is written must be what the source says now.
+func TestSchemasAreFresh(t *testing.T) {
+	stale, err := generate(filter.Registrations(), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stale {
+		t.Errorf("%s is stale; run `go run ./internal/schemagen`", path)
+	}
+}

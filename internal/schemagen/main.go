@@ -1,0 +1,32 @@
+// Command schemagen writes plugins/NAME/schema.json, the JSON Schema of each plugin's configuration with the doc
+// comments of its source.
+//
+//	go run ./internal/schemagen           write what has changed
+//	go run ./internal/schemagen -check    write nothing, exit 1 if something would change
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+
+	"mosn.io/moe/framework/filter"
+	_ "mosn.io/moe/plugins"
+)
+
+func main() {
+	check := flag.Bool("check", false, "only tell what would change")
+	flag.Parse()
+	changed, err := generate(filter.Registrations(), !*check)
+	for _, path := range changed {
+		fmt.Println(path)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "schemagen:", err)
+		os.Exit(1)
+	}
+	if *check && len(changed) > 0 {
+		fmt.Fprintln(os.Stderr, "schemagen: these files are stale; run `go run ./internal/schemagen`")
+		os.Exit(1)
+	}
+}
