@@ -2,6 +2,7 @@
 package accesslog
 
 import (
+	"embed"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,8 +55,13 @@ type extra struct {
 // counters are those of one instance; the sink adds to them.
 type counters struct{ dropped, failed *filter.Counter }
 
+//go:embed README.md schema.json
+var docs embed.FS
+
 // The stage is the first one, so that what is logged and counted is what the client sent and got.
-func init() { filter.RegisterPerStream("accesslog", filter.Access, (*AccessLog).newStream) }
+func init() {
+	filter.RegisterPerStream("accesslog", filter.Access, (*AccessLog).newStream, filter.Docs(docs))
+}
 
 // redacted are headers that hold credentials.
 var redacted = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}

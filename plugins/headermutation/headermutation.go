@@ -2,6 +2,7 @@
 package headermutation
 
 import (
+	"embed"
 	"fmt"
 	"regexp"
 
@@ -55,7 +56,10 @@ type Mutation struct {
 	Action string `json:"action" default:"append_if_exists_or_add" enum:"append_if_exists_or_add,add_if_absent,overwrite_if_exists,overwrite_if_exists_or_add"` //nolint:lll
 }
 
-func init() { filter.Register[HeaderMutation]("headermutation", filter.Transform) }
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() { filter.Register[HeaderMutation]("headermutation", filter.Transform, filter.Docs(docs)) }
 
 // Validate compiles every mutation, to tell what is wrong with it.
 func (p *HeaderMutation) Validate() error {

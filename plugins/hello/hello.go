@@ -2,6 +2,7 @@
 package hello
 
 import (
+	"embed"
 	"fmt"
 	"strings"
 
@@ -17,7 +18,10 @@ type Hello struct {
 	Value string `json:"value" default:"Hello from ext_proc"`
 }
 
-func init() { filter.Register[Hello]("hello", filter.Transform) }
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() { filter.Register[Hello]("hello", filter.Transform, filter.Docs(docs)) }
 
 // Validate refuses a header that no response can have.
 func (p *Hello) Validate() error {

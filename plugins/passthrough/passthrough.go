@@ -1,13 +1,20 @@
 // Package passthrough takes part in every phase and does nothing.
 package passthrough
 
-import "mosn.io/moe/framework/filter"
+import (
+	"embed"
+
+	"mosn.io/moe/framework/filter"
+)
 
 // Passthrough changes nothing. It is for measuring what a chain costs that has to be entered in every phase, and for
 // telling whether Envoy loads a libmoe.so at all.
 type Passthrough struct{}
 
-func init() { filter.Register[Passthrough]("passthrough", filter.Observe) }
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() { filter.Register[Passthrough]("passthrough", filter.Observe, filter.Docs(docs)) }
 
 // OnRequestHeaders continues.
 func (*Passthrough) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {

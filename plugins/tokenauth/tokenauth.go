@@ -4,6 +4,7 @@ package tokenauth
 import (
 	"crypto/md5"
 	"crypto/subtle"
+	"embed"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -23,7 +24,10 @@ type TokenAuth struct {
 	missing, invalid *filter.Counter
 }
 
-func init() { filter.Register[TokenAuth]("tokenauth", filter.Authn) }
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() { filter.Register[TokenAuth]("tokenauth", filter.Authn, filter.Docs(docs)) }
 
 var (
 	noToken  = filter.Reply(403, "missing token", filter.WithDetails("moe.tokenauth.missing_token"))
