@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// maxUnflushed is how much a pipe's function may have written that has not moved on: Write waits beyond it.
-const maxUnflushed = 1 << 20
+// maxUnflushed is how much a pipe's function may have written that has not moved on: Write waits beyond it. Only tests
+// change it.
+var maxUnflushed = 1 << 20
 
 // pipe is a function of filter.Pipe at work. A chunk goes in and the direction stands still; when the function reads
 // again or returns, what it wrote goes on. It may also go on earlier: when maxUnflushed are written, and at every

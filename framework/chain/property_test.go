@@ -375,15 +375,25 @@ func interleave(seed uint64) []string {
 	return h.bugs
 }
 
-// TestInterleavings drives random chains over random streams.
+// TestInterleavings drives random chains over random streams, many at a time because most of them wait.
 func TestInterleavings(t *testing.T) {
-	n := 30000
+	n := uint64(60000)
 	if testing.Short() || raceEnabled {
-		n = 3000
+		n = 8000
 	}
-	for seed := range uint64(n) {
-		if bugs := interleave(seed); len(bugs) > 0 {
-			t.Fatalf("seed %d: %s", seed, strings.Join(bugs, "\n"))
-		}
+	defer chain.SetMaxUnflushed(48)()
+	const workers = 32
+	var wg sync.WaitGroup
+	var failed atomic.Bool
+	for w := range uint64(workers) {
+		wg.Go(func() {
+			for seed := w; seed < n && !failed.Load(); seed += workers {
+				if bugs := interleave(seed); len(bugs) > 0 {
+					failed.Store(true)
+					t.Errorf("seed %d: %s", seed, strings.Join(bugs, "\n"))
+				}
+			}
+		})
 	}
+	wg.Wait()
 }
