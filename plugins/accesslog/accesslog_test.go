@@ -123,10 +123,16 @@ func TestLine(t *testing.T) {
 			Protocol: "HTTP/2", Flags: "-", Details: "via_upstream", Consumer: "tom", ID: "id", Route: "r",
 			Cluster: "c", Downstream: "192.0.2.1:5", Upstream: "192.0.2.2:80",
 			Fields: map[string]string{"tenant": "1", "code": "201"},
-			Request: message{5, map[string][]string{"x-two": {"1", "2"}, "accept": {"*/*"}},
-				map[string][]string{"x-sum": {"5"}}},
-			Response: message{11, map[string][]string{"content-type": {"text/plain"}},
-				map[string][]string{"x-end": {"1"}}},
+			Request: message{
+				5,
+				map[string][]string{"x-two": {"1", "2"}, "accept": {"*/*"}},
+				map[string][]string{"x-sum": {"5"}},
+			},
+			Response: message{
+				11,
+				map[string][]string{"content-type": {"text/plain"}},
+				map[string][]string{"x-end": {"1"}},
+			},
 		}
 		if !reflect.DeepEqual(e, want) {
 			t.Errorf("chunks of %d:\ngot  %+v\nwant %+v", chunk, e, want)
@@ -200,8 +206,10 @@ func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"complete", "duration_ms", "first_byte_ms", "host", "method", "path", "request", "request_ms",
-		"response", "scheme", "status", "time"}
+	want := []string{
+		"complete", "duration_ms", "first_byte_ms", "host", "method", "path", "request", "request_ms",
+		"response", "scheme", "status", "time",
+	}
 	if got := slices.Sorted(maps.Keys(m)); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

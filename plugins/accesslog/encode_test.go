@@ -13,8 +13,10 @@ import (
 	"mosn.io/moe/plugins/internal/plugintest"
 )
 
-var texts = []string{"", "plain", `a "quoted\" value`, "tab\there", "line\r\nbreak", "\x00\x01\x1f\x7f", "grüße, 世界 🎉",
-	"latin-1 \xe4\xf6", "\xed\xa0\x80 surrogate", "cut \xe2\x82", "\u2028\u2029", "\ufffd", "</script>"}
+var texts = []string{
+	"", "plain", `a "quoted\" value`, "tab\there", "line\r\nbreak", "\x00\x01\x1f\x7f", "grüße, 世界 🎉",
+	"latin-1 \xe4\xf6", "\xed\xa0\x80 surrogate", "cut \xe2\x82", "\u2028\u2029", "\ufffd", "</script>",
+}
 
 func TestText(t *testing.T) {
 	for _, s := range texts {

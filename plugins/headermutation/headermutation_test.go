@@ -35,35 +35,79 @@ func TestRequest(t *testing.T) {
 		want http.Header
 	}{
 		{"nothing", Mutations{}, []string{"x-a", "1"}, http.Header{"X-A": {"1"}}},
-		{"remove", Mutations{Remove: []string{"X-A", "x-none"}}, []string{"x-a", "1", "x-a", "2", "x-ab", "3"},
-			http.Header{"X-Ab": {"3"}}},
-		{"remove by prefix", Mutations{RemovePrefix: []string{"X-In"}},
-			[]string{"x-in", "1", "x-internal", "2", "x-i", "3"}, http.Header{"X-I": {"3"}}},
-		{"remove by pattern", Mutations{RemoveRegexp: []*regexp.Regexp{re("x-[0-9]+"), re("X-A|x-b")}},
+		{
+			"remove",
+			Mutations{Remove: []string{"X-A", "x-none"}},
+			[]string{"x-a", "1", "x-a", "2", "x-ab", "3"},
+			http.Header{"X-Ab": {"3"}},
+		},
+		{
+			"remove by prefix",
+			Mutations{RemovePrefix: []string{"X-In"}},
+			[]string{"x-in", "1", "x-internal", "2", "x-i", "3"},
+			http.Header{"X-I": {"3"}},
+		},
+		{
+			"remove by pattern",
+			Mutations{RemoveRegexp: []*regexp.Regexp{re("x-[0-9]+"), re("X-A|x-b")}},
 			[]string{"x-1", "1", "x-12", "2", "x-1a", "3", "x-a", "4", "x-b", "5", "x-bb", "6"},
-			http.Header{"X-1a": {"3"}, "X-Bb": {"6"}}},
-		{"set", Mutations{Set: map[string]string{"X-A": "new", "x-b": "new"}}, []string{"x-a", "1", "x-a", "2"},
-			http.Header{"X-A": {"new"}, "X-B": {"new"}}},
-		{"add", Mutations{Add: map[string]string{"x-a": "new", "x-b": "new"}}, []string{"x-a", "1"},
-			http.Header{"X-A": {"1", "new"}, "X-B": {"new"}}},
-		{"set and add", Mutations{Set: map[string]string{"x-a": "1"}, Add: map[string]string{"x-a": "2"}}, nil,
-			http.Header{"X-A": {"1", "2"}}},
-		{"apply in order", Mutations{Apply: []Mutation{
-			{Name: "x-a", Value: "1"}, {Name: "x-a", Value: "2", Action: appendOrAdd},
-			{Name: "x-b", Value: "1", Action: addIfAbsent}, {Name: "x-b", Value: "2", Action: addIfAbsent},
-			{Name: "x-c", Value: "1", Action: overwriteIfThere},
-			{Name: "x-d", Value: "1", Action: overwriteIfThere},
-			{Name: "x-e", Value: "1", Action: overwriteOrAdd}, {Name: "x-e", Value: "2", Action: overwriteOrAdd},
-		}}, []string{"x-d", "0", "x-d", "0"},
-			http.Header{"X-A": {"1", "2"}, "X-B": {"1"}, "X-D": {"1"}, "X-E": {"2"}}},
-		{"rename", Mutations{Remove: []string{"x-old"}, Set: map[string]string{"x-new": "%REQ(x-old)%"}},
-			[]string{"x-old", "1"}, http.Header{"X-New": {"1"}}},
-		{"swap", Mutations{Set: map[string]string{"x-a": "%REQ(x-b)%", "x-b": "%REQ(x-a)%"}},
-			[]string{"x-a", "1", "x-b", "2"}, http.Header{"X-A": {"2"}, "X-B": {"1"}}},
-		{"unknown value changes nothing", Mutations{Set: map[string]string{"x-a": "%REQ(x-none)%"},
-			Add: map[string]string{"x-b": "%ROUTE_NAME%"}}, []string{"x-a", "1"}, http.Header{"X-A": {"1"}}},
-		{"text around an unknown value", Mutations{Set: map[string]string{"x-a": "<%REQ(x-none)%>"}}, nil,
-			http.Header{"X-A": {"<>"}}},
+			http.Header{"X-1a": {"3"}, "X-Bb": {"6"}},
+		},
+		{
+			"set",
+			Mutations{Set: map[string]string{"X-A": "new", "x-b": "new"}},
+			[]string{"x-a", "1", "x-a", "2"},
+			http.Header{"X-A": {"new"}, "X-B": {"new"}},
+		},
+		{
+			"add",
+			Mutations{Add: map[string]string{"x-a": "new", "x-b": "new"}},
+			[]string{"x-a", "1"},
+			http.Header{"X-A": {"1", "new"}, "X-B": {"new"}},
+		},
+		{
+			"set and add",
+			Mutations{Set: map[string]string{"x-a": "1"}, Add: map[string]string{"x-a": "2"}},
+			nil,
+			http.Header{"X-A": {"1", "2"}},
+		},
+		{
+			"apply in order",
+			Mutations{Apply: []Mutation{
+				{Name: "x-a", Value: "1"},
+				{Name: "x-a", Value: "2", Action: appendOrAdd},
+				{Name: "x-b", Value: "1", Action: addIfAbsent},
+				{Name: "x-b", Value: "2", Action: addIfAbsent},
+				{Name: "x-c", Value: "1", Action: overwriteIfThere},
+				{Name: "x-d", Value: "1", Action: overwriteIfThere},
+				{Name: "x-e", Value: "1", Action: overwriteOrAdd},
+				{Name: "x-e", Value: "2", Action: overwriteOrAdd},
+			}},
+			[]string{"x-d", "0", "x-d", "0"},
+			http.Header{"X-A": {"1", "2"}, "X-B": {"1"}, "X-D": {"1"}, "X-E": {"2"}},
+		},
+		{
+			"rename",
+			Mutations{Remove: []string{"x-old"}, Set: map[string]string{"x-new": "%REQ(x-old)%"}},
+			[]string{"x-old", "1"},
+			http.Header{"X-New": {"1"}},
+		},
+		{
+			"swap",
+			Mutations{Set: map[string]string{"x-a": "%REQ(x-b)%", "x-b": "%REQ(x-a)%"}},
+			[]string{"x-a", "1", "x-b", "2"},
+			http.Header{"X-A": {"2"}, "X-B": {"1"}},
+		},
+		{"unknown value changes nothing", Mutations{
+			Set: map[string]string{"x-a": "%REQ(x-none)%"},
+			Add: map[string]string{"x-b": "%ROUTE_NAME%"},
+		}, []string{"x-a", "1"}, http.Header{"X-A": {"1"}}},
+		{
+			"text around an unknown value",
+			Mutations{Set: map[string]string{"x-a": "<%REQ(x-none)%>"}},
+			nil,
+			http.Header{"X-A": {"<>"}},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := request(t, c.m, c.sent...); !reflect.DeepEqual(got, c.want) {
@@ -150,10 +194,12 @@ func TestRefused(t *testing.T) {
 		"request.set.:status:":                       set(":status", "200"),
 		"position 0: unknown command NOPE; known":    set("a", "%NOPE%"),
 		"belongs to the headers of a request": {Response: Mutations{
-			Set: map[string]string{":path": "/"}}},
+			Set: map[string]string{":path": "/"},
+		}},
 		"request.add.:path: :path has one value": {Request: Mutations{Add: map[string]string{":path": "/"}}},
 		"requestTrailers.apply[0]: unknown action": {RequestTrailers: Mutations{
-			Apply: []Mutation{{Name: "a", Value: "b", Action: "ADD"}}}},
+			Apply: []Mutation{{Name: "a", Value: "b", Action: "ADD"}},
+		}},
 	} {
 		err := new(filtertest.Host).Load(t, &p)
 		if err == nil || !strings.Contains(err.Error(), want) {

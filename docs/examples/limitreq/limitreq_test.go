@@ -30,8 +30,17 @@ func TestRefill(t *testing.T) {
 	for _, c := range []struct {
 		after time.Duration
 		wait  float64
-	}{{0, 0}, {0, 0}, {0, 0.1}, {50 * time.Millisecond, 0.05}, {100 * time.Millisecond, 0}, {time.Hour, 0}, {time.Hour, 0},
-		{time.Hour, 0.1}, {time.Second, 0.1}} {
+	}{
+		{0, 0},
+		{0, 0},
+		{0, 0.1},
+		{50 * time.Millisecond, 0.05},
+		{100 * time.Millisecond, 0},
+		{time.Hour, 0},
+		{time.Hour, 0},
+		{time.Hour, 0.1},
+		{time.Second, 0.1},
+	} {
 		if wait := p.take(start.Add(c.after)); math.Abs(wait-c.wait) > 1e-6 {
 			t.Errorf("after %v: %v, want %v", c.after, wait, c.wait)
 		}

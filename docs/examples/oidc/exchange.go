@@ -19,8 +19,10 @@ const maxAnswer = 1 << 20
 
 // exchange turns a code into the name of a user.
 func (o *OIDC) exchange(ctx context.Context, code string, a attempt) (user string, err error) {
-	form := url.Values{"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {a.Verifier},
-		"redirect_uri": {o.Redirect.String()}}
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "code_verifier": {a.Verifier},
+		"redirect_uri": {o.Redirect.String()},
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, o.Token.String(), strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err

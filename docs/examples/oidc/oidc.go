@@ -153,6 +153,8 @@ func (o *OIDC) callback(q url.Values, h filter.RequestHeaders) filter.Action {
 }
 
 func cookie(name, value string, life time.Duration) *http.Cookie {
-	return &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: true,
-		SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: true,
+		SameSite: http.SameSiteLaxMode,
+	}
 }

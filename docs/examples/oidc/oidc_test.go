@@ -57,9 +57,11 @@ func parseURL(t *testing.T, s string) *url.URL {
 }
 
 func config(t *testing.T) *OIDC {
-	return &OIDC{Issuer: "https://idp", Authorize: parseURL(t, "https://idp/auth?x=1"),
+	return &OIDC{
+		Issuer: "https://idp", Authorize: parseURL(t, "https://idp/auth?x=1"),
 		Token: parseURL(t, "https://idp/token"), Redirect: parseURL(t, "https://app/cb"), ClientID: "me",
-		ClientSecret: filter.NewSecret("s"), Cluster: "idp", Timeout: 5 * time.Second, Session: time.Hour}
+		ClientSecret: filter.NewSecret("s"), Cluster: "idp", Timeout: 5 * time.Second, Session: time.Hour,
+	}
 }
 
 func load(t *testing.T, o *OIDC) (*filtertest.Host, *provider) {
@@ -84,8 +86,10 @@ func begin(t *testing.T, h *filtertest.Host, p *provider, path string) (query ur
 		t.Error(to)
 	}
 	p.challenge = to.Query().Get("code_challenge")
-	p.claims = map[string]any{"iss": "https://idp", "sub": "tom", "aud": []string{"me"},
-		"nonce": to.Query().Get("nonce"), "exp": time.Now().Add(time.Minute).Unix()}
+	p.claims = map[string]any{
+		"iss": "https://idp", "sub": "tom", "aud": []string{"me"},
+		"nonce": to.Query().Get("nonce"), "exp": time.Now().Add(time.Minute).Unix(),
+	}
 	return to.Query(), cookies(r)[stateCookie]
 }
 
