@@ -152,8 +152,8 @@ func (s *stream) feedHeld(dir int) {
 		if c.held[dir]&C.HELD_DATA != 0 {
 			trailers := c.held[dir]&C.HELD_TRAILERS != 0
 			c.held[dir] &^= C.HELD_DATA
-			s.feed(dir, s.takeHeld(dir), c.ended[dir] != 0 && !trailers)
-			s.chunk = nil
+			p := s.takeHeld(dir) // Envoy has it no more, so it goes out even if it comes back as it is
+			s.st.Data(dir, p, c.ended[dir] != 0 && !trailers)
 			continue
 		}
 		c.held[dir] = 0
