@@ -43,7 +43,7 @@ func (st *Stream) apply(di int, a core.Action) {
 			st.chain.report(p, "returns Pipe from "+d.phase(di)+", where the headers have gone")
 		case d.hEnd && (d.stage == atHeaders || !st.hasBody(di)): // there is nothing to pipe
 		default:
-			st.addPipe(di, d, a.P.Pipe)
+			st.addPipe(di, d, a.P)
 			if d.stage == atWhole {
 				st.pass(di, d, true)
 				return

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // What a pipe's function asks of the stream, the weightier last.
@@ -15,9 +16,13 @@ const (
 	toEnd   // the function has returned
 )
 
-// addPipe starts f on the body that the plugin at d.idx sees.
-func (st *Stream) addPipe(di int, d *dir, f func(context.Context, io.Writer, io.Reader) error) {
-	st.removeLength(di)
+// addPipe starts a function on the body that the plugin at d.idx sees.
+func (st *Stream) addPipe(di int, d *dir, a *core.Payload) {
+	if d.delta = 0; a.KeepLength {
+		d.check, d.blame = true, d.plugin(di, d.idx)
+	} else {
+		st.removeLength(di)
+	}
 	s := filter.NewStream(&st.Stream, d.plugin(di, d.idx))
 	env := st.chain.plugins[d.plugin(di, d.idx)].Env
 	p := &pipe{pos: d.idx, prompt: env != nil && env.Has(filter.PromptPipes)}
@@ -27,7 +32,7 @@ func (st *Stream) addPipe(di int, d *dir, f func(context.Context, io.Writer, io.
 		st.post(gen, sink, func() { st.asked(di, p, ask, err) })
 	}
 	d.pipes = append(d.pipes, p)
-	go p.run(s.Context(), f)
+	go p.run(s.Context(), a.Pipe)
 }
 
 func (d *dir) pipeAt(pos int) *pipe {

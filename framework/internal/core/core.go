@@ -104,6 +104,8 @@ type Payload struct {
 	Prefix  int
 	Go      func(context.Context) Action
 	Pipe    func(context.Context, io.Writer, io.Reader) error
+
+	KeepLength bool // of Pipe: content-length holds for what it writes
 }
 
 // Errors; filter exports them.
