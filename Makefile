@@ -76,6 +76,7 @@ fuzz: ## Run every fuzz test for $FUZZTIME (5s)
 
 generate: ## Write all generated files anew
 	$(GO) generate ./...
+	$(GO) run ./internal/schemagen
 
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated

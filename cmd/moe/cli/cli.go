@@ -120,14 +120,28 @@ func New() *cobra.Command {
 		Version:       build.VersionString(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
+		Args:                       knownCommand,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
-		runCommand(), validateCommand(), newCommand(), buildCommand(),
+		runCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
 	)
 	return root
+}
+
+// knownCommand refuses a word that is no command, with the one that may have been meant.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := ""
+	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+		hint = "; did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q%s", args[0], hint)
 }
 
 // text takes the indentation of the source off a help text.

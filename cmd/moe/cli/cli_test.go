@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+
+	_ "mosn.io/moe/plugins"
+)
+
+// moe runs a command line inside the test.
+func moe(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	status = run(t.Context(), args, strings.NewReader(""), &out, &err)
+	return status, out.String(), err.String()
+}
+
+func write(t *testing.T, text string) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "moe.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestEveryCommandHasHelp(t *testing.T) {
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Name() == "help" || c.Name() == "completion" {
+			return
+		}
+		if c.Short == "" || c.Long == "" || c.Example == "" {
+			t.Errorf("%s: short %q, long %q, example %q", c.CommandPath(), c.Short, c.Long, c.Example)
+		}
+		for line := range strings.Lines(c.Long + "\n" + c.Example) {
+			if len(line) > 121 || strings.Contains(line, "\t") {
+				t.Errorf("%s: %q", c.CommandPath(), line)
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(New())
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args   string
+		status int
+		stdout string
+		stderr string
+	}{
+		{"", 0, "Available Commands", ""},
+		{"--version", 0, "moe ", ""},
+		{"run --help", 0, "--print-config", ""},
+		{"completion bash", 0, "__start_moe", ""},
+		{"__complete run --log-level de", 0, "debug", ""},
+		{"nothing", 2, "", `moe: unknown command "nothing"`},
+		{"rnu", 2, "", `unknown command "rnu"; did you mean run?`},
+		{"run --nothing", 2, "", "Run 'moe run --help' for usage."},
+		{"run more", 2, "", "unknown command"},
+		{"new", 2, "", "accepts 1 arg"},
+		{"build", 2, "", "say what to build"},
+		{"run -c /nowhere.yaml", 1, "", "moe: open /nowhere.yaml: no such file or directory; name another with -c FILE"},
+		{"validate -c /nowhere.yaml", 1, "", "no such file"},
+	} {
+		status, stdout, stderr := moe(t, strings.Fields(c.args)...)
+		if status != c.status || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+			t.Errorf("moe %s: status %d\n%s\n%s", c.args, status, stdout, stderr)
+		}
+	}
+}
+
+func TestValidateListsEveryError(t *testing.T) {
+	file := write(t, `
+listen: here
+plugins:
+- {name: tokenauth}
+- {name: hello, config: {value: "", valeu: x}}
+- {name: helo}
+`)
+	status, stdout, stderr := moe(t, "validate", "-c", file)
+	if status != 1 || stdout != "" {
+		t.Errorf("status %d, %s", status, stdout)
+	}
+	lines := strings.Split(strings.TrimSpace(stderr), "\n")
+	for _, want := range []string{"listen: ", "plugins[0].config.secret: ", "plugins[1].config.valeu: ", "plugins[2].name: "} {
+		found := false
+		for _, line := range lines {
+			found = found || strings.HasPrefix(line, "moe: "+file+": "+want)
+		}
+		if !found {
+			t.Errorf("no line about %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(stderr)
+	}
+	// A file that is wrong is not run, nor printed.
+	if status, stdout, _ := moe(t, "run", "--print-config", "-c", file); status != 1 || stdout != "" {
+		t.Errorf("print: status %d, %s", status, stdout)
+	}
+}
+
+func TestValidateSetsUp(t *testing.T) {
+	file := write(t, "plugins: [{name: accesslog, config: {output: /nowhere/at/all}}]")
+	if status, _, stderr := moe(t, "validate", "-c", file); status != 1 || !strings.Contains(stderr, "output: ") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	if status, stdout, stderr := moe(t, "validate", "--config-only", "-c", file); status != 0 || stdout != file+" is valid\n" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+func TestPrintConfig(t *testing.T) {
+	status, stdout, stderr := moe(t, "run", "--print-config", "-c", "../../../docs/demo/moe.yaml", "--admin", "127.0.0.1:9901")
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	for _, want := range []string{"# upstream: echo", "port_value: 9901", "name: tokenauth", "filter_name: moe", "port_value: 10001"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	// What this moe does not know is Envoy's to check.
+	file := write(t, "{upstream: 'http://example.com', plugins: [{name: theirs}]}")
+	status, stdout, stderr = moe(t, "run", "--print-config", "--no-validate", "-c", file)
+	if status != 0 || !strings.Contains(stdout, "name: theirs") || strings.HasPrefix(stdout, "#") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+func TestRunNeedsItsParts(t *testing.T) {
+	t.Setenv("ENVOY", "/nowhere/envoy")
+	module := write(t, "no module")
+	for want, args := range map[string]string{
+		"--module: stat /nowhere.so":  "--module /nowhere.so",
+		"ENVOY /nowhere/envoy":        "--module " + module,
+		"--envoy /nowhere/else":       "--envoy /nowhere/else --module " + module,
+		"admin: \"x\": expected HOST": "--admin x --envoy /bin/true --module " + module,
+		"starting Envoy: it exited":   "--envoy /bin/true --module " + module,
+	} {
+		args := append([]string{"run", "-c", "../../../docs/demo/moe.yaml"}, strings.Fields(args)...)
+		if status, _, stderr := moe(t, args...); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+}

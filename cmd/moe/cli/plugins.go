@@ -1,0 +1,156 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+)
+
+func pluginsCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   "plugins [NAME]",
+		Short: "List the plugins that are compiled in, or describe one",
+		Long: text(`
+			plugins lists the plugins of this moe: the stage that each runs in (access, authn, authz, traffic, transform,
+			observe), the phases of a request and its response that it takes part in, and what it does. With a name, it
+			prints that plugin's documentation, an example and the JSON Schema of its configuration.`),
+		Example: examples(`
+			moe plugins
+			moe plugins tokenauth
+			moe plugins -o json
+			moe plugins tokenauth -o json`),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: completePlugins,
+		RunE: does(func(cmd *cobra.Command, args []string) error {
+			w := cmd.OutOrStdout()
+			if len(args) == 0 {
+				return list(w, format)
+			}
+			reg, err := lookup(args[0])
+			if err != nil {
+				return err
+			}
+			p, err := describe(reg)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return writeJSON(w, p)
+			}
+			p.print(w, manualOf(reg))
+			return nil
+		}),
+	}
+	c.Flags().VarP(&enum{&format, []string{"text", "json"}}, "output", "o", "`FORMAT`: text or json")
+	c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]cobra.Completion{"text", "json"},
+		cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// completePlugins completes one plugin's name.
+func completePlugins(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var names []cobra.Completion
+	for _, reg := range filter.Registrations() {
+		names = append(names, reg.Name)
+	}
+	if len(args) > 0 {
+		names = nil
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+func lookup(name string) (*filter.Registration, error) {
+	if reg := filter.Lookup(name); reg != nil {
+		return reg, nil
+	}
+	var names []string
+	for _, reg := range filter.Registrations() {
+		names = append(names, reg.Name)
+	}
+	return nil, fmt.Errorf("%s; `moe plugins` lists them all", config.Unknown(fmt.Sprintf("plugin %q", name), name, names))
+}
+
+func list(w io.Writer, format string) error {
+	all := []*plugin{}
+	for _, reg := range filter.Registrations() {
+		p, err := describe(reg)
+		if err != nil {
+			return err
+		}
+		all = append(all, p)
+	}
+	if format == "json" {
+		return writeJSON(w, all)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NAME\tSTAGE\tPHASES\tSUMMARY")
+	for _, p := range all {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", p.Name, p.Stage, shortPhases(p.Phases), p.Summary)
+	}
+	return t.Flush()
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// shortPhases writes RequestHeaders, RequestBody, Complete as request[headers body] complete.
+func shortPhases(phases []string) string {
+	var parts []string
+	for _, dir := range []string{"Request", "Response"} {
+		var own []string
+		for _, p := range phases {
+			if rest, ok := strings.CutPrefix(p, dir); ok {
+				if rest == "" {
+					rest = "whole"
+				}
+				own = append(own, strings.ToLower(rest))
+			}
+		}
+		if own != nil {
+			parts = append(parts, strings.ToLower(dir)+"["+strings.Join(own, " ")+"]")
+		}
+	}
+	for _, p := range phases {
+		if p == "Complete" {
+			parts = append(parts, "complete")
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// enum is a flag whose value is one of a few words; the first is the default.
+type enum struct {
+	value *string
+	words []string
+}
+
+func (e *enum) String() string {
+	if e.value == nil || *e.value == "" {
+		return ""
+	}
+	return *e.value
+}
+
+func (e *enum) Type() string { return strings.Join(e.words, "|") }
+
+func (e *enum) Set(s string) error {
+	for _, w := range e.words {
+		if s == w {
+			*e.value = s
+			return nil
+		}
+	}
+	return fmt.Errorf("expected %s", strings.Join(e.words, " or "))
+}

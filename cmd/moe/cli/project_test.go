@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestProject goes the way of a plugin's author: a new plugin, its tests, a build with it, and a real Envoy that runs
+// it until it is told to stop.
+func TestProject(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	t.Setenv("MOE", checkout(t))
+	if status, stdout, stderr := moe(t, "new", "greet"); status != 0 || !strings.Contains(stdout, "cd greet") {
+		t.Fatalf("new: status %d, %s%s", status, stdout, stderr)
+	}
+	if status, _, stderr := moe(t, "new", "greet"); status != 1 || !strings.Contains(stderr, "not empty") {
+		t.Errorf("new again: status %d, %s", status, stderr)
+	}
+	if out, err := command("greet", "go", "test", "./...").CombinedOutput(); err != nil {
+		t.Fatalf("the new plugin's tests: %v\n%s", err, out)
+	}
+	status, stdout, stderr := moe(t, "build", "--with", "./greet", "--only", "hello,accesslog", "-o", "out/libmoe.so",
+		"--cli", "out/moe")
+	if status != 0 || stdout != "out/libmoe.so\nout/moe\n" {
+		t.Fatalf("build: status %d, %s%s", status, stdout, stderr)
+	}
+	if left, err := filepath.Glob("out/*"); err != nil || len(left) != 2 {
+		t.Errorf("out holds %v", left)
+	}
+
+	const file = "greet/moe.yaml"
+	t.Run("knows its plugins", func(t *testing.T) {
+		out, err := command(".", "out/moe", "plugins").CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "greet") || !strings.Contains(string(out), "accesslog") ||
+			strings.Contains(string(out), "tokenauth") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		if out, err := command(".", "out/moe", "validate", "-c", file).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		// This moe has no greet.
+		if status, _, stderr := moe(t, "validate", "-c", file); status != 1 || !strings.Contains(stderr, "plugins[0].name") {
+			t.Errorf("status %d, %s", status, stderr)
+		}
+	})
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		t.Run(sig.String(), func(t *testing.T) { serveAndStop(t, file, sig) })
+	}
+	t.Run("refused by Envoy", func(t *testing.T) {
+		bad := write(t, "{listen: 127.0.0.1:0, plugins: [{name: tokenauth, config: {secret: s}}]}")
+		out, err := command(".", "out/moe", "run", "--no-validate", "-c", bad).CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "plugins[0].name") || !strings.Contains(string(out), "moe: starting Envoy") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+}
+
+// serveAndStop runs out/moe with the new plugin's file, sends requests and has sig end it.
+func serveAndStop(t *testing.T, file string, sig os.Signal) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := write(t, strings.Replace(string(text), "127.0.0.1:10000", "127.0.0.1:0", 1)+"- name: accesslog\n")
+	c := command(".", "out/moe", "run", "-c", free, "--concurrency", "1")
+	var stdout, stderr output
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	url := stderr.wait(t, regexp.MustCompile(`serving (http://\S+) `))
+	for path, want := range map[string]int{"/": 200, "/internal/x": 404} {
+		resp, err := http.Get(url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != want || want == 200 && resp.Header.Get("X-Greet") != "shop" {
+			t.Errorf("%s: %s %v\n%s", path, resp.Status, resp.Header, body)
+		}
+	}
+	stdout.wait(t, regexp.MustCompile(`(?m)^\{.*("status":404).*\}$`)) // a plugin's print, without a prefix
+	stderr.wait(t, regexp.MustCompile(`(?m)^envoy: .*(hidden).*$`))    // a plugin's log, with one
+	c.Process.Signal(sig)
+	done := make(chan error, 1)
+	go func() { done <- c.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("status after %v: %v\n%s", sig, err, stderr.String())
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("runs on after %v\n%s", sig, stderr.String())
+	}
+	if _, err := http.Get(url); err == nil {
+		t.Error("Envoy still serves")
+	}
+}
+
+func TestBuildRefuses(t *testing.T) {
+	t.Setenv("GOPROXY", "off")
+	t.Setenv("MOE", checkout(t))
+	so := filepath.Join(t.TempDir(), "libmoe.so")
+	for want, args := range map[string][]string{
+		"--only helo: MoE has no such plugin, but accesslog, ": {"--only", "helo"},
+		"nothing to compile in":                                {"--only", ""},
+		"--with /nowhere: stat /nowhere":                       {"--with", "/nowhere"},
+		"neither the folder nor one above has a go.mod":        {"--with", os.TempDir()},
+		"--with @v1: expected MODULE":                          {"--with", "@v1"},
+		"--moe /tmp: no checkout of mosn.io/moe":               {"--moe", "/tmp"},
+		"--with example.com/none: go get: exit status 1":       {"--with", "example.com/none"},
+	} {
+		status, _, stderr := moe(t, append([]string{"build", "-o", so}, args...)...)
+		if status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+	if _, err := os.Stat(so); err == nil {
+		t.Error("a file was written")
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Chdir(t.TempDir())
+	t.Setenv("MOE", checkout(t))
+	for want, args := range map[string][]string{
+		"lower-case letters and digits":         {"My-Plugin"},
+		"cannot be the name":                    {"func"},
+		"MoE has a plugin hello already":        {"hello"},
+		"is no path of a Go module":             {"mine", "--module", "a b"},
+		"--moe /tmp: no checkout of mosn.io/mo": {"mine", "--moe", "/tmp"},
+	} {
+		if status, _, stderr := moe(t, append([]string{"new"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%v: status %d, %s", args, status, stderr)
+		}
+	}
+	if left, _ := filepath.Glob("*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func checkout(t *testing.T) string {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	root, err := filepath.Abs(filepath.Join(filepath.Dir(file), "../../.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func command(dir, name string, args ...string) *exec.Cmd {
+	if strings.Contains(name, "/") {
+		name, _ = filepath.Abs(name)
+	}
+	c := exec.Command(name, args...)
+	c.Dir = dir
+	return c
+}
+
+// output collects what a process prints.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// wait returns what the first group of re matches, once it does.
+func (o *output) wait(t *testing.T, re *regexp.Regexp) string {
+	t.Helper()
+	for range 300 {
+		if m := re.FindStringSubmatch(o.String()); m != nil {
+			return m[1]
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("no %v in:\n%s", re, o.String())
+	return ""
+}
