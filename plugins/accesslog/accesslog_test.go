@@ -34,7 +34,7 @@ type entry struct {
 	Status                             int
 	Complete                           bool
 	Duration                           *float64 `json:"duration_ms"`
-	Request_ms                         *float64 //nolint:revive
+	Request_ms                         *float64
 	First                              *float64 `json:"first_byte_ms"`
 	Protocol, Flags, Details, Consumer string
 	ID                                 string `json:"request_id"`
@@ -92,7 +92,7 @@ func TestLine(t *testing.T) {
 			h.Chunk = chunk
 			h.Attrs = map[filter.Attr]string{
 				filter.SourceAddress: "192.0.2.1:5", filter.UpstreamAddr: "192.0.2.2:80", filter.Protocol: "HTTP/2",
-				filter.RouteName: "r", filter.ClusterName: "c", filter.RequestID: "id", filter.ResponseFlags: "-",
+				filter.RouteName: "r", filter.ClusterName: "c", filter.RequestID: "id", filter.ResponseFlags: "32800",
 				filter.CodeDetails: "via_upstream",
 			}
 			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -120,7 +120,7 @@ func TestLine(t *testing.T) {
 		delete(e.Response.Headers, "trailer")
 		want := entry{
 			Method: "POST", Scheme: "http", Host: "example.com", Path: "/path?q=1", Status: 201, Complete: true,
-			Protocol: "HTTP/2", Flags: "-", Details: "via_upstream", Consumer: "tom", ID: "id", Route: "r",
+			Protocol: "HTTP/2", Flags: "UF,URX", Details: "via_upstream", Consumer: "tom", ID: "id", Route: "r",
 			Cluster: "c", Downstream: "192.0.2.1:5", Upstream: "192.0.2.2:80",
 			Fields: map[string]string{"tenant": "1", "code": "201"},
 			Request: message{

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/format"
 )
 
 // hidden stands for a value that is not to be written.
@@ -68,6 +69,9 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 		v, err := s.Attr(attributes[i].attr)
 		if errors.Is(err, filter.ErrUnsupported) {
 			p.lacks[i].Store(true)
+		}
+		if attributes[i].attr == filter.ResponseFlags {
+			v = format.Flags(v)
 		}
 		b = member(b, attributes[i].member, v)
 	}

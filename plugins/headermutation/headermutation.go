@@ -53,7 +53,7 @@ type Mutation struct {
 	// Value is its value, with substitutions.
 	Value string `json:"value" validate:"required"`
 	// Action says what to do with values that the header has.
-	Action string `json:"action" default:"append_if_exists_or_add" enum:"append_if_exists_or_add,add_if_absent,overwrite_if_exists,overwrite_if_exists_or_add"` //nolint:lll
+	Action string `json:"action" default:"append_if_exists_or_add" enum:"append_if_exists_or_add,add_if_absent,overwrite_if_exists,overwrite_if_exists_or_add"`
 }
 
 //go:embed README.md schema.json

@@ -37,7 +37,7 @@ func init() {
 		"STREAM_ID":             attr(filter.RequestID),
 		"ROUTE_NAME":            attr(filter.RouteName),
 		"UPSTREAM_CLUSTER":      attr(filter.ClusterName),
-		"RESPONSE_FLAGS":        attr(filter.ResponseFlags),
+		"RESPONSE_FLAGS":        simple(func(s filter.Stream) string { return Flags(attrGetter(filter.ResponseFlags)(s)) }),
 		"RESPONSE_CODE_DETAILS": attr(filter.CodeDetails),
 
 		"DOWNSTREAM_REMOTE_ADDRESS":              attr(filter.SourceAddress),

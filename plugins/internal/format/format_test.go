@@ -171,6 +171,17 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+func TestFlags(t *testing.T) {
+	for attribute, want := range map[string]string{
+		"": "", "-": "-", "UF,URX": "UF,URX", "0": "-", "16384": "DC", "32800": "UF,URX", "1": "LH", "536870912": "UDO",
+		"1073741825": "LH,bit30", "9223372036854775808": "bit63",
+	} {
+		if got := Flags(attribute); got != want {
+			t.Errorf("%s: got %s, want %s", attribute, got, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"a%%b", "%REQ(a?b):3%", "%START_TIME(%s.%3f)%", "%DYNAMIC_METADATA(a:b)%", "%(", "%A("} {
 		f.Add(s)
