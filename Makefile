@@ -69,7 +69,7 @@ conformance: libmoe envoys ## Run the conformance suite over every host on every
 	cd e2e && $(GO) test -timeout 20m ./...
 
 examples: ## Test the examples and what the docs show
-	$(GO) test ./docs/...
+	$(GO) test ./docs/... ./internal/doccheck
 
 fuzz: ## Run every fuzz test for $FUZZTIME (5s)
 	@scripts/fuzz $(FUZZTIME)

@@ -242,3 +242,8 @@ func (w *workspace) command(dir string, args ...string) *exec.Cmd {
 	c.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=1", "GOFLAGS="+strings.Join(append(flags, "-mod=mod"), " "))
 	return c
 }
+
+// InitModule writes a go.mod and go.sum into dir, for a module that uses the checkout root of MoE.
+func InitModule(root, dir, path string) error {
+	return (&workspace{root: root, dir: dir}).init(path)
+}

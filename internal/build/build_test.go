@@ -1,0 +1,167 @@
+package build
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, file, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestCheckout(t *testing.T) {
+	t.Setenv("MOE", "")
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := Checkout("")
+	if err != nil || modulePath(here) != Module {
+		t.Fatalf("%q, %v", here, err)
+	}
+	t.Chdir(dir)
+	if got, err := Checkout(""); err != nil || got != here {
+		t.Errorf("from elsewhere, the sources of this program: %q, %v", got, err)
+	}
+	// A module of ours inside of a checkout, as e2e is.
+	write(t, filepath.Join(dir, "go.mod"), "// comment\nmodule \"mosn.io/moe\" // ours\n")
+	write(t, filepath.Join(dir, "e2e", "go.mod"), "module mosn.io/moe/e2e\n")
+	t.Chdir(filepath.Join(dir, "e2e"))
+	if got, err := Checkout(""); err != nil || got != dir {
+		t.Errorf("%q, %v; want %q", got, err, dir)
+	}
+	t.Setenv("MOE", here)
+	if got, err := Checkout(""); err != nil || got != here {
+		t.Errorf("MOE: %q, %v", got, err)
+	}
+	if got, err := Checkout(".."); err != nil || got != dir {
+		t.Errorf("explicit: %q, %v", got, err)
+	}
+	if _, err := Checkout("."); err == nil || !strings.Contains(err.Error(), "--moe") {
+		t.Errorf("another module: %v", err)
+	}
+	t.Setenv("MOE", "/nowhere")
+	if _, err := Checkout(""); err == nil || !strings.Contains(err.Error(), "MOE /nowhere") {
+		t.Errorf("bad MOE: %v", err)
+	}
+}
+
+func TestGoMod(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "with blank")
+	write(t, filepath.Join(root, "go.mod"), `module mosn.io/moe
+
+go 1.26.0
+
+require example.com/one v1.0.0
+
+require (
+	example.com/two v2.0.0
+	example.com/three v3.0.0 // indirect
+
+)
+
+replace example.com/one => ../one
+
+tool example.com/two
+`)
+	write(t, filepath.Join(root, "go.sum"), "sums\n")
+	mod, sum, err := goMod(root, "example.com/mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `module example.com/mine
+
+go 1.26.0
+
+require mosn.io/moe ` + unpublished + `
+
+require example.com/one v1.0.0 // indirect
+require (
+	example.com/two v2.0.0 // indirect
+	example.com/three v3.0.0 // indirect
+
+)
+
+// The sources of MoE on this machine.
+replace mosn.io/moe => "` + root + `"
+`
+	if string(mod) != want || string(sum) != "sums\n" {
+		t.Errorf("got\n%s%s\nwant\n%s", mod, sum, want)
+	}
+}
+
+func TestAddFolder(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	root := write(t, "moe/go.mod", "module mosn.io/moe\n\ngo 1.26\n")
+	write(t, "theirs/go.mod", "module example.com/theirs\n\ngo 1.26\n\nreplace example.com/x => ../x\n\n"+
+		"replace example.com/y v1.2.3 => example.com/z v1.0.0\n\nreplace mosn.io/moe => ../elsewhere\n")
+	write(t, "theirs/go.sum", "their sums\n")
+	write(t, "theirs/sub/sub.go", "package sub\n")
+	w := &workspace{ctx: t.Context(), root: filepath.Dir(filepath.Join(dir, root)), dir: t.TempDir(), log: &bytes.Buffer{}}
+	if err := w.init("moe.build/libmoe"); err != nil {
+		t.Fatal(err)
+	}
+	pkg, err := w.add("./theirs/sub")
+	if err != nil || pkg != "example.com/theirs/sub" {
+		t.Fatalf("%q, %v\n%s", pkg, err, w.log)
+	}
+	if pkg, err := w.add("moe"); err != nil || pkg != Module { // a folder, as it has a go.mod
+		t.Errorf("%q, %v", pkg, err)
+	}
+	mod, err := os.ReadFile(filepath.Join(w.dir, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"example.com/theirs " + unpublished, "example.com/theirs => " + filepath.Join(dir, "theirs"),
+		"example.com/x => " + filepath.Join(dir, "x"), "example.com/y v1.2.3 => example.com/z v1.0.0",
+		"mosn.io/moe => " + filepath.Join(dir, "moe"),
+	} {
+		if !strings.Contains(string(mod), want) {
+			t.Errorf("no %q in\n%s", want, mod)
+		}
+	}
+	if sum, err := os.ReadFile(filepath.Join(w.dir, "go.sum")); err != nil || string(sum) != "their sums\n" {
+		t.Errorf("go.sum: %q, %v", sum, err)
+	}
+}
+
+func TestMainFile(t *testing.T) {
+	if got := string(mainFile([]string{"a/b"}, "")); got != "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n" {
+		t.Errorf("%s", got)
+	}
+	if got := string(mainFile([]string{"a/b"}, "c/cli")); !strings.Contains(got, "cli \"c/cli\"") {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestHostsOfTheCheckout(t *testing.T) {
+	root, err := Checkout("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts, err := hostImports(root)
+	if err != nil || len(hosts) == 0 {
+		t.Fatalf("%v, %v", hosts, err)
+	}
+	for _, h := range hosts {
+		if !strings.HasPrefix(h, Module+"/framework/host/") {
+			t.Errorf("cmd/libmoe imports %s, which is no host", h)
+		}
+	}
+	own, err := ownPlugins(root, []string{"hello"})
+	if err != nil || len(own) != 1 || own[0] != Module+"/plugins/hello" {
+		t.Errorf("%v, %v", own, err)
+	}
+}
