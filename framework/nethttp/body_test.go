@@ -187,7 +187,7 @@ func init() { filter.Register[whole]("whole", filter.Observe) }
 
 func TestBodies(t *testing.T) {
 	for _, body := range []string{"", "a", "hello world", strings.Repeat("0123456789abcdef", 8000)} {
-		for _, chunk := range []int{0, 1, 5, 40000} {
+		for _, chunk := range []int{0, 3, 40000} {
 			if chunk > 0 && chunk < 1000 && len(body) > 1000 {
 				continue
 			}
@@ -229,6 +229,7 @@ func bodies(t *testing.T, name, body string, chunk int, trailer bool, in, out *h
 		got = string(b)
 	}
 	if res.Status != 200 || res.Sent != up(body) || got != down(body) || trailer && res.Trailer.Get("x-t") != "1" {
-		t.Fatalf("%s: status %d, reset %q, sent %.50q, got %.50q, trailer %v", name, res.Status, res.Reset, res.Sent, got, res.Trailer)
+		t.Fatalf("%s: status %d, reset %q, sent %.50q, got %.50q, trailer %v", name, res.Status, res.Reset, res.Sent, got,
+			res.Trailer)
 	}
 }

@@ -112,7 +112,9 @@ func (x *exchange) leave() {
 // reply makes the response from what is the handler's alone; mu is held.
 func (x *exchange) reply() filter.Action {
 	x.replied = true
-	x.in.close()
+	if !x.in.eof { // no more comes; what is there may be read on
+		x.in.close()
+	}
 	x.back.close()
 	x.changed.Broadcast()
 	switch {
@@ -120,8 +122,10 @@ func (x *exchange) reply() filter.Action {
 		panic(x.panicked)
 	case x.aborted:
 		return filter.Reset("the handler aborted")
-	case x.ended:
-		return filter.Reply(x.down.status, x.down.out.take(), x.down.replyOptions()...)
 	}
-	return filter.ReplyReader(x.down.status, replyReader{x}, x.down.replyOptions()...)
+	opts := x.down.replyOptions()
+	if x.ended {
+		return filter.Reply(x.down.status, x.down.out.take(), opts...)
+	}
+	return filter.ReplyReader(x.down.status, replyReader{x}, opts...)
 }

@@ -89,8 +89,8 @@ func (x *exchange) forward(h filter.RequestHeaders, b *filter.Body) filter.Actio
 }
 
 // forwardNew lets a request that had no body go on with the one that next was given. A body that fits in a buffer gets
-// its Content-Length. Of a longer one b holds a beginning, for there is no pipe without; what the pipe yields of that is
-// discarded.
+// its Content-Length. Of a longer one b holds a beginning, for there is no pipe without; what the pipe yields of that
+// is discarded.
 func (x *exchange) forwardNew(b filter.Body) filter.Action {
 	defer x.unlock()
 	o, p, n := x.sent, make([]byte, bufferSize), 0

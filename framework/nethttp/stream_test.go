@@ -35,8 +35,10 @@ func shout(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(w, r)
 }
 
+var ways = map[string]func(http.ResponseWriter, *http.Request, http.Handler){"as it is": pass, "wrapped": shout}
+
 func TestRequestBodyStreams(t *testing.T) {
-	for name, f := range map[string]func(http.ResponseWriter, *http.Request, http.Handler){"as it is": pass, "wrapped": shout} {
+	for name, f := range ways {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t, handler(f))
 			w.request("POST", "/", false)
@@ -96,7 +98,7 @@ func TestResponseStreams(t *testing.T) {
 
 // Both directions are open at once, as in gRPC.
 func TestBothDirections(t *testing.T) {
-	for name, f := range map[string]func(http.ResponseWriter, *http.Request, http.Handler){"as it is": pass, "wrapped": shout} {
+	for name, f := range ways {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t, handler(f))
 			w.request("POST", "/", false, "content-type", "application/grpc", "te", "trailers")
@@ -148,7 +150,8 @@ func TestTrailersChange(t *testing.T) {
 	w.data(response, "b", false)
 	w.trailers(response, "x-res", "1", "x-other", "2")
 	w.untilEnd(response)
-	if w.trailer[request].Get("x-req") != "1!" || w.trailer[response].Get("x-res") != "changed" || w.trailer[response].Get("x-other") != "2" {
+	res := w.trailer[response]
+	if w.trailer[request].Get("x-req") != "1!" || res.Get("x-res") != "changed" || res.Get("x-other") != "2" {
 		t.Error(w.trailer)
 	}
 }
@@ -184,7 +187,7 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 		w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 			go r.Body.Read(make([]byte, 1))
 			<-go1
-			http.Error(w, "enough", 418)
+			http.Error(w, "enough", http.StatusTeapot)
 		}))
 		w.request("POST", "/", false)
 		time.Sleep(10 * time.Millisecond)
@@ -194,7 +197,9 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 			t.Error(w.headers)
 		}
 	})
-	timeout := &hook{func(next http.Handler) http.Handler { return http.TimeoutHandler(next, 30*time.Millisecond, "slow") }}
+	timeout := &hook{func(next http.Handler) http.Handler {
+		return http.TimeoutHandler(next, 30*time.Millisecond, "slow")
+	}}
 	t.Run("headers", func(t *testing.T) {
 		w := newWire(t, timeout)
 		w.request("GET", "/", true)
@@ -293,7 +298,8 @@ func TestClientGoesAway(t *testing.T) {
 			}
 		}
 	}
-	for name, h := range map[string]*hook{"next": observe(pass), "wrapped": observe(shout), "read": observe(read), "write": observe(write)} {
+	hooks := map[string]*hook{"next": observe(pass), "wrapped": observe(shout), "read": observe(read), "write": observe(write)}
+	for name, h := range hooks {
 		for _, stage := range []int{0, 1, 2, 3} {
 			w := newWire(t, h)
 			w.request("POST", "/", false)
@@ -385,7 +391,8 @@ func TestRequestIsAServers(t *testing.T) {
 	w.request("GET", "/a/b?c=d", true, "x-a", "1", "x-a", "2", "cookie", "k=v")
 	r := <-got
 	if r.Method != "GET" || r.URL.String() != "/a/b?c=d" || r.Host != "a" || r.Proto != "HTTP/2.0" || r.ProtoMajor != 2 ||
-		r.RemoteAddr != "10.0.0.1:99" || len(r.Header["X-A"]) != 2 || r.ContentLength != 0 || r.Body != http.NoBody || r.TLS != nil {
+		r.RemoteAddr != "10.0.0.1:99" || len(r.Header["X-A"]) != 2 || r.ContentLength != 0 || r.Body != http.NoBody ||
+		r.TLS != nil {
 		t.Errorf("%+v", r)
 	}
 	if c, err := r.Cookie("k"); err != nil || c.Value != "v" {

@@ -118,7 +118,8 @@ func (w *wire) block(i int, pairs []string) {
 
 func (w *wire) request(method, path string, end bool, fields ...string) {
 	w.do(func() {
-		w.block(core.RequestHeaders, append([]string{":method", method, ":path", path, ":scheme", "http", ":authority", "a"}, fields...))
+		pseudo := []string{":method", method, ":path", path, ":scheme", "http", ":authority", "a"}
+		w.block(core.RequestHeaders, append(pseudo, fields...))
 		w.st.Headers(core.Request, end)
 	})
 }
