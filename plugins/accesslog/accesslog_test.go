@@ -195,6 +195,46 @@ func (*deny) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter
 
 func init() { filter.Register[deny]("deny", filter.Authn) }
 
+// A stream that the client leaves is logged as far as it came.
+func TestReset(t *testing.T) {
+	for after, status := range map[string]int{
+		"request headers": 0, "request body": 0, "response headers": 200, "response body": 200,
+	} {
+		e := one(t, config(t), func(h *filtertest.Host) {
+			h.Leave = func(now string) bool { return now == after }
+			h.Chunk = 1
+		}, httptest.NewRequest("POST", "/", strings.NewReader("body")))
+		if e.Complete || e.Status != status || e.Duration == nil || (e.First != nil) != (status == 200) {
+			t.Errorf("after %s: %+v", after, e)
+		}
+		if after == "response body" && e.Response.Bytes != 1 {
+			t.Errorf("after the first byte: %d bytes", e.Response.Bytes)
+		}
+	}
+}
+
+// As the operator writes it, with defaults.
+func TestConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	h := filtertest.New(t, filtertest.Config{Name: "accesslog", JSON: "output: " + path + "\nredact: [x-key]"})
+	h.Get("/", "x-key", "geheim")
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(text), `"x-key":["[redacted]"]`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v %s", err, text)
+		}
+	}
+	for conf, want := range map[string]string{`buffer: 1KiB`: "buffer", `buffer: some`: "buffer", `output: ""`: "output"} {
+		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "accesslog", JSON: conf})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", conf, err)
+		}
+	}
+}
+
 func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
 	p := config(t)
 	one(t, p, nil, httptest.NewRequest("GET", "/", nil))

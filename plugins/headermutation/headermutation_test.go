@@ -208,17 +208,49 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func BenchmarkHeaderMutation(b *testing.B) {
-	for name, m := range map[string]Mutations{
-		"set":        {Set: map[string]string{"x-a": "1"}},
-		"substitute": {Set: map[string]string{"x-a": "%REQ(user-agent)%"}},
-		"join":       {Set: map[string]string{"x-a": "%REQ(:authority)%%REQ(:path)%"}},
-		"remove":     {Remove: []string{"x-a"}},
-		"prefix":     {RemovePrefix: []string{"x-internal-"}},
-		"regexp":     {RemoveRegexp: []*regexp.Regexp{regexp.MustCompile("x-internal-.*")}},
+// As the operator writes it, with defaults.
+func TestConfiguration(t *testing.T) {
+	h := filtertest.New(t, filtertest.Config{Name: "headermutation", JSON: `
+request:
+  removeRegexp: ["x-[0-9]+"]
+  apply:
+    - {name: x-a, value: "1"}
+    - {name: x-a, value: "2", action: add_if_absent}
+response:
+  set: {x-b: "%REQ(x-c)%"}
+`})
+	r := h.Get("/", "x-1", "1", "x-c", "c")
+	if r.Upstream.Header.Get("x-1") != "" || len(r.Upstream.Header.Values("x-a")) != 1 || r.Header.Get("x-b") != "c" {
+		t.Error(r.Upstream.Header, r.Header)
+	}
+	for conf, want := range map[string]string{
+		`{"request":{"apply":[{"name":"a","value":"b","action":"replace"}]}}`: "request.apply[0].action",
+		`{"request":{"apply":[{"name":"a"}]}}`:                                "request.apply[0].value",
+		`{"request":{"removeRegexp":["("]}}`:                                  "request.removeRegexp[0]",
+		`{"request":{"set":{"a":1}}}`:                                         "request.set.a",
+		`{"requests":{}}`:                                                     "requests",
 	} {
-		b.Run(name, func(b *testing.B) {
-			p := &HeaderMutation{Request: m}
+		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "headermutation", JSON: conf})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", conf, err)
+		}
+	}
+}
+
+func BenchmarkHeaderMutation(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		m    Mutations
+	}{
+		{"set", Mutations{Set: map[string]string{"x-a": "1"}}},
+		{"substitute", Mutations{Set: map[string]string{"x-a": "%REQ(user-agent)%"}}},
+		{"join", Mutations{Set: map[string]string{"x-a": "%REQ(:authority)%%REQ(:path)%"}}},
+		{"remove", Mutations{Remove: []string{"x-a"}}},
+		{"prefix", Mutations{RemovePrefix: []string{"x-internal-"}}},
+		{"regexp", Mutations{RemoveRegexp: []*regexp.Regexp{regexp.MustCompile("x-internal-.*")}}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			p := &HeaderMutation{Request: c.m}
 			plugintest.Load(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) { p.OnRequestHeaders(s, h, true) })
 		})

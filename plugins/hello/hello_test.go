@@ -25,6 +25,14 @@ func TestHello(t *testing.T) {
 	}
 }
 
+// As the operator writes it, with defaults.
+func TestConfiguration(t *testing.T) {
+	r := filtertest.New(t, filtertest.Config{Name: "hello", JSON: `{}`}).Get("/")
+	if got := r.Header.Get("x-extproc-hello"); got != "Hello from ext_proc" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for want, p := range map[string]*Hello{
 		"header:": {Value: "v"}, ":status": {Header: ":status", Value: "v"}, "empty": {Header: "x"},

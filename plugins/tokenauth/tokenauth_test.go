@@ -61,6 +61,26 @@ func TestHeader(t *testing.T) {
 	}
 }
 
+// As the operator writes it, with defaults.
+func TestConfiguration(t *testing.T) {
+	h := filtertest.New(t, filtertest.Config{Name: "tokenauth", JSON: `{"secret":"secret"}`})
+	if r := h.Get("/", "token", "c64319d06364528120a9f96af62ea83d"); r.Status != 200 {
+		t.Error(r.Status, r.Body)
+	}
+	if r := h.GRPC("/a.Service/Method", "", "token", "bad"); r.GRPCStatus != 7 || r.GRPCMessage != "invalid token" {
+		t.Error(r.GRPCStatus, r.GRPCMessage)
+	}
+	for conf, want := range map[string]string{
+		`{}`: "secret", `{"secret":""}`: "secret", `{"secret":"geheim","header":1}`: "header", `{"secret":{"env":"NOT_SET"}}`: "NOT_SET",
+		`{"secret":"geheim","x":1}`: "x",
+	} {
+		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "tokenauth", JSON: conf})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v", conf, err)
+		}
+	}
+}
+
 func TestCounters(t *testing.T) {
 	p := config()
 	h := filtertest.New(t, p)

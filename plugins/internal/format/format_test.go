@@ -29,6 +29,7 @@ func of(t *testing.T, text string) string {
 		s.SetConsumer(&filter.Consumer{Name: "tom"})
 		got = f.Of(s)
 	}})
+	h.FilterState = map[string]string{"user": "tom"}
 	h.Attrs = map[filter.Attr]string{
 		filter.SourceAddress: "192.0.2.1:123", "destination.address": "[2001:db8::1]:443", filter.Protocol: "HTTP/2",
 		filter.RouteName: "main", filter.ClusterName: "backend", filter.UpstreamAddr: "/run/socket",
@@ -83,6 +84,7 @@ func TestFormat(t *testing.T) {
 		"%DYNAMIC_METADATA(ns:key:x)%":             "",
 		"%DYNAMIC_METADATA(other:key)%":            "",
 		"%FILTER_STATE(none:PLAIN)%":               "",
+		"%FILTER_STATE(user:PLAIN):2%":             "to",
 		"%CONSUMER%":                               "tom",
 		"%HOSTNAME%":                               hostname,
 		"%ENVIRONMENT(MOE_FORMAT_TEST)%":           "from the environment",
