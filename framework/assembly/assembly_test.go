@@ -353,6 +353,28 @@ func TestManyRoutes(t *testing.T) {
 	}
 }
 
+// A megabyte of consumers loads, and so do routes beside it.
+func TestManyConsumers(t *testing.T) {
+	a, _ := fixture(t)
+	var b strings.Builder
+	b.WriteString(`{"plugins": [{"name": "key"}, {"name": "own"}], "consumers": [{"name": "last"}`)
+	n := 1
+	for ; b.Len() < 1<<20; n++ {
+		fmt.Fprintf(&b, `,{"name": "consumer%d", "attributes": {"n": %d}, "credentials": {"key": {"key": "key%d"}}}`, n, n, n)
+	}
+	b.WriteString("]}")
+	start := time.Now()
+	f := mustFilter(t, a, b.String())
+	defer f.Close()
+	for i := range 50 {
+		defer mustRoute(t, a, fmt.Sprintf(`plugins: [{id: own, config: {first: [x%d]}}]`, i)).Close()
+	}
+	if got := len(pluginOf[key](t, f, nil, 0).consumers); got != n-1 {
+		t.Errorf("%d consumers, want %d", got, n-1)
+	}
+	t.Logf("%d consumers took %v", n, time.Since(start))
+}
+
 func TestLookupAllocatesNothing(t *testing.T) {
 	a, _ := fixture(t)
 	f := mustFilter(t, a, `plugins: [{name: own}]`)

@@ -15,7 +15,13 @@ type consumer struct {
 // consumers is the list of a document. It is shared by all documents that were merged without another, and not changed.
 type consumers struct {
 	list    []*consumer
-	digests map[string]digest // by plugin: of what its instances know of the consumers
+	plugins map[string]known
+}
+
+// known is what the instances of one plugin know of the consumers: those with credentials for it.
+type known struct {
+	list   []*filter.Consumer
+	digest digest
 }
 
 func (r *reading) consumers(raw []rawConsumer) *consumers {
@@ -52,37 +58,25 @@ func (r *reading) consumers(raw []rawConsumer) *consumers {
 	return cs
 }
 
-// index prepares the digests, so that a thousand routes need not.
+// index prepares what plugins know, so that a thousand routes need not.
 func (cs *consumers) index() {
-	cs.digests = map[string]digest{}
+	lists := map[string][]*filter.Consumer{}
 	for _, c := range cs.list {
 		for plugin := range c.public.Credentials {
-			if _, ok := cs.digests[plugin]; !ok {
-				cs.digests[plugin] = cs.digestFor(plugin)
-			}
+			lists[plugin] = append(lists[plugin], c.public)
 		}
 	}
-}
-
-func (cs *consumers) digestFor(plugin string) digest {
-	h := newHash()
-	for _, c := range cs.of(plugin) {
-		h.value(c.Name)
-		h.value(c.Attributes)
-		h.value(c.Credentials[plugin])
-		h.secrets(c.Credentials[plugin])
-	}
-	return h.sum()
-}
-
-// of returns the consumers with credentials for a plugin, which are all that its instance sees.
-func (cs *consumers) of(plugin string) (list []*filter.Consumer) {
-	for _, c := range cs.list {
-		if _, ok := c.public.Credentials[plugin]; ok {
-			list = append(list, c.public)
+	cs.plugins = map[string]known{}
+	for plugin, list := range lists {
+		h := newHash()
+		for _, c := range list {
+			h.value(c.Name)
+			h.value(c.Attributes)
+			h.value(c.Credentials[plugin])
+			h.secrets(c.Credentials[plugin])
 		}
+		cs.plugins[plugin] = known{list, h.sum()}
 	}
-	return list
 }
 
 // mergeConsumers puts a route's consumers over the filter's, by name: attributes and credentials merge, plugins too.

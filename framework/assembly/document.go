@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"mosn.io/moe/framework/config"
@@ -176,6 +177,10 @@ func (r *reading) entries(path string, raw []rawEntry, l level) []entry {
 			}
 			continue
 		}
+		if !validID(e.id) { // it is part of metrics' names
+			r.fail(at+".id", "expected up to 64 letters, digits, - and _")
+			continue
+		}
 		if seen[e.id] {
 			if re.ID != "" {
 				r.fail(at+".id", "id %s is there twice; ids must differ", quoted(e.id))
@@ -190,6 +195,8 @@ func (r *reading) entries(path string, raw []rawEntry, l level) []entry {
 	}
 	return entries
 }
+
+func validID(id string) bool { return !strings.HasPrefix(config.Key("", id), "[") }
 
 // check looks at a configuration that is not complete, or not in use: its fields and types. That of a filter's enabled
 // plugin is decoded later, as a whole.

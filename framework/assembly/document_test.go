@@ -34,6 +34,7 @@ func TestFilterErrors(t *testing.T) {
 			`plugins[0].name: unknown plugin "zzzzzz"; expected "greedy", "key", "limit" or "own"`},
 		{`plugins: [{name: own}, {name: own}]`, `plugins[1]: plugin "own" is there twice; give each an id of its own`},
 		{`plugins: [{name: own, id: a}, {name: own, id: a}]`, `plugins[1].id: id "a" is there twice; ids must differ`},
+		{`plugins: [{name: own, id: a.b}]`, `plugins[0].id: expected up to 64 letters, digits, - and _`},
 		{`plugins: [{name: own, confg: {}}]`, `plugins[0].confg: unknown field; did you mean "config"?`},
 		{`plugins: [{name: own, disabled: yes}]`, `plugins[0].disabled: expected true or false, got a string`},
 		{`plugins: [{name: own, config: [1]}]`, `plugins[0].config: expected an object, got a list`},
@@ -188,7 +189,7 @@ func TestMergeErrors(t *testing.T) {
 		}
 	}
 	if _, err := a.Route(ChainName, doc(t, `plugins: [{id: own, config: {panic: true}}]`)); err == nil ||
-		!strings.Contains(err.Error(), "plugins[0].config: Merge of the plugin panics: in Merge\n") {
+		!strings.Contains(err.Error(), "plugins[0].config: Merge of the plugin panics at plugins_test.go:") {
 		t.Error(err)
 	}
 	other := mustFilter(t, a, `plugins: [{name: own, id: x}]`)

@@ -92,7 +92,8 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 		if e.off() || e.reg == nil {
 			continue
 		}
-		s := spec{entry: e, consumers: d.consumers.of(e.reg.Name)}
+		who := d.consumers.plugins[e.reg.Name]
+		s := spec{entry: e, consumers: who.list}
 		h := newHash()
 		h.value(host)
 		h.value(e.reg.Name)
@@ -103,10 +104,7 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 			h.value(map[string]any{})
 		}
 		h.secrets(e.config)
-		if len(s.consumers) > 0 {
-			sum := d.consumers.digests[e.reg.Name]
-			h.h.Write(sum[:])
-		}
+		h.h.Write(who.digest[:])
 		s.key = h.sum()
 		specs = append(specs, s)
 	}

@@ -181,6 +181,9 @@ func (r *run) key(k mapKey, to reflect.Value) (any, error) {
 	default:
 		if n, err := number(k.s); err == nil {
 			raw = n
+			if _, ok := n.(float64); !ok && fmt.Sprint(n) != k.s { // 1 and 01 would be one key
+				return nil, r.fail(k.path, "the key: expected a whole number as usually written")
+			}
 		}
 	}
 	v, err := basic(raw, to.Type())
@@ -212,6 +215,9 @@ func (r *run) object(n node, to reflect.Value) (any, error) {
 }
 
 func (r *run) unknown(path, name string, t reflect.Type) {
+	if len(r.errs) >= maxErrors {
+		return
+	}
 	var names []string
 	for _, f := range fieldsOf(t) {
 		names = append(names, f.name)

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +20,8 @@ func (l *level) UnmarshalText(b []byte) error {
 		*l = 1
 	case "high":
 		*l = 2
+	case "panic":
+		panic("oh " + string(b))
 	default:
 		return errors.New("level " + string(b) + " is neither low nor high")
 	}
@@ -225,6 +226,8 @@ func TestDecodeErrors(t *testing.T) {
 			`peer: expected an IP address and port such as "10.0.0.1:80", got a string that is none`},
 		{`since: yesterday`, `since: expected a time such as "2006-01-02T15:04:05Z", got a string that is none`},
 		{`level: middle`, `level: level … is neither low nor high`},
+		{`level: panic`, `level: UnmarshalText of the plugin's type config.level panics`},
+		{`codes: {01: x}`, `codes.01: the key: expected a whole number as usually written`},
 		{`level: 1`, `level: expected a string, got a number`},
 		{`pair: [1]`, `pair: expected a list of 2, got one of 1`},
 		{`secret: 5`, `secret: expected a secret: {env: NAME}, {file: PATH} or a string, got a number`},
@@ -317,7 +320,7 @@ func TestDecodeOthers(t *testing.T) {
 		}
 	}
 	err := Decode(parse(t, "n: 13"), &choosy{})
-	if err == nil || !strings.HasPrefix(err.Error(), "Validate of the plugin panics: unlucky\ngoroutine ") {
+	if err == nil || !regexp.MustCompile(`^Validate of the plugin panics at decode_test.go:\d+: unlucky$`).MatchString(err.Error()) {
 		t.Error(err)
 	}
 	d := Decoder{Path: "plugins[1].config", Plugin: "limitreq", Partial: true}

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"reflect"
-	"runtime/debug"
+	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 
 	"mosn.io/moe/framework/filter"
 )
@@ -23,15 +26,24 @@ func Merge(reg *filter.Registration, parent, child map[string]any) (merged map[s
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = Errors{{Plugin: reg.Name, Msg: fmt.Sprintf("Merge of the plugin panics: %v\n%s", p, debug.Stack())}}
+			err = fmt.Errorf("Merge of the plugin panics at %s: %v", panicAt(), p)
+		}
+		if err != nil {
+			merged, err = nil, mergeErrors(reg, err, parent, child)
 		}
 	}()
 	p, _ := Clone(parent).(map[string]any)
 	c, _ := Clone(child).(map[string]any)
-	if merged, err = m.Merge(p, c); err != nil {
-		return nil, Errors{{Plugin: reg.Name, Msg: err.Error()}}
+	return m.Merge(p, c)
+}
+
+// mergeErrors is what a plugin's Merge says, without the secrets of what it was given.
+func mergeErrors(reg *filter.Registration, err error, given ...map[string]any) error {
+	d := &Decoder{Partial: true}
+	for _, m := range given {
+		_ = d.Decode(m, reg.New()) // only for its secrets; it need not be complete
 	}
-	return merged, nil
+	return FromPlugin("", reg.Config, err).Of(reg.Name).Redact(d.secrets)
 }
 
 // HasMerge tells whether the plugin merges on its own, so that a child alone need not have the form of its struct.
@@ -101,4 +113,23 @@ func MergeData(parent, child map[string]any) map[string]any {
 		return nil
 	}
 	return mergeObjects(nil, parent, child)
+}
+
+// panicAt returns the place that panicked, for a message that a stack would be too long for. It is to be called from
+// the deferred function that recovers.
+func panicAt() string {
+	pcs := make([]uintptr, 32)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	panicking := false
+	for {
+		f, more := frames.Next()
+		inRuntime := strings.HasPrefix(f.Function, "runtime.")
+		if panicking && !inRuntime {
+			return filepath.Base(f.File) + ":" + strconv.Itoa(f.Line)
+		}
+		panicking = panicking || inRuntime
+		if !more {
+			return "an unknown place"
+		}
+	}
 }

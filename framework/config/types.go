@@ -151,12 +151,17 @@ func size(_ *run, n node) (any, error) {
 	return text(what, filter.ParseBytes)(nil, n)
 }
 
-func unmarshalText(v any, t reflect.Type) (any, error) {
+func unmarshalText(v any, t reflect.Type) (_ any, err error) {
 	s, ok := v.(string)
 	if !ok {
 		return nil, fmt.Errorf("expected a string, got %s", kind(v))
 	}
 	p := reflect.New(t)
+	defer func() {
+		if recover() != nil { // what it says may have the value in it
+			err = fmt.Errorf("UnmarshalText of the plugin's type %v panics", t)
+		}
+	}()
 	if err := p.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
 		msg := err.Error()
 		if s != "" {

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,7 +76,7 @@ func (r *run) validate(into any) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			r.fail(r.Path, "Validate of the plugin panics: %v\n%s", p, debug.Stack())
+			r.fail(r.Path, "Validate of the plugin panics at %s: %v", panicAt(), p)
 		}
 	}()
 	for _, e := range FromPlugin(r.Path, v.Type(), own.Validate()) {
