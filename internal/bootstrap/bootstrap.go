@@ -9,9 +9,11 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -19,6 +21,9 @@ import (
 
 // Name is how the configuration calls its listener, its filter, its cluster and the dynamic module.
 const Name = "moe"
+
+// maxConnections is there because Envoy warns where nothing limits them.
+const maxConnections = 50_000
 
 // Options are what the configuration depends on.
 type Options struct {
@@ -56,9 +61,14 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
+	limit := &connectionsv3.DownstreamConnectionsConfig{MaxActiveDownstreamConnections: maxConnections}
 	return &bootstrapv3.Bootstrap{
 		Node:  &corev3.Node{Id: Name, Cluster: Name},
 		Admin: &bootstrapv3.Admin{Address: admin},
+		OverloadManager: &overloadv3.OverloadManager{ResourceMonitors: []*overloadv3.ResourceMonitor{{
+			Name:       "envoy.resource_monitors.global_downstream_max_connections",
+			ConfigType: &overloadv3.ResourceMonitor_TypedConfig{TypedConfig: pack(limit)},
+		}}},
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Listeners: []*listenerv3.Listener{{
 				Name:    Name,

@@ -31,7 +31,7 @@ func perRoute(doc map[string]any) (*filterv3.DynamicModuleFilterPerRoute, error)
 		return nil, err
 	}
 	return &filterv3.DynamicModuleFilterPerRoute{
-		DynamicModuleConfig: module(), PerRouteConfigName: Name, FilterName: Name, FilterConfig: pack(s),
+		DynamicModuleConfig: module(), FilterName: Name, FilterConfig: pack(s),
 	}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -92,6 +93,10 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	}
 	file, err := load(f.file, check)
 	if err != nil {
+		if strings.Contains(err.Error(), "unknown plugin") {
+			cmd.PrintErrln("moe: plugins of others are known to a moe that has them: `moe build --with … --cli FILE` makes " +
+				"one; --no-validate leaves the check to Envoy")
+		}
 		return err
 	}
 	if f.print {
