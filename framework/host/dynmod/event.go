@@ -145,6 +145,9 @@ func (s *stream) onScheduled() {
 
 func (s *stream) feedHeld(dir int) {
 	c := s.c
+	if c.held[dir] != 0 {
+		s.dirs[dir].stopped = true // by C, which has held it back without asking here
+	}
 	for c.held[dir] != 0 && !s.st.Busy(dir) {
 		if c.replied != 0 || s.reply.begun {
 			return

@@ -178,6 +178,9 @@ func (s *stream) settleTrailers(dir int) C.uint32_t {
 // next one.
 func (s *stream) settlePosted(dir int) {
 	d := &s.dirs[dir]
+	if s.c.held[dir] != 0 { // Envoy may be continued once: when the chain has taken what is held
+		return
+	}
 	if !d.stopped || !s.ready(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
 		return
 	}
