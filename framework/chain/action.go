@@ -12,6 +12,7 @@ func (st *Stream) apply(di int, a core.Action) {
 	if st.over || d.stage == dead {
 		return // the stream ended, or was answered, while the plugin decided
 	}
+	d.used = true
 	p := d.plugin(di, d.idx)
 	switch a.Kind {
 	case core.Go:

@@ -96,7 +96,7 @@ type alarm struct {
 // wait has the direction stand still, for Options.Timeout at most.
 func (st *Stream) wait(di int) {
 	d, a := &st.d[di], &st.alarms[di]
-	d.susp = true
+	d.susp, d.used = true, true
 	d.epoch++
 	timeout := st.home.options.Timeout
 	st.Mu.Lock()

@@ -100,6 +100,7 @@ func (st *Stream) switchTo(to *Chain, k int) {
 
 	// An early response is at plugins before k; their positions in its order change with the number of plugins.
 	n, r := len(to.plugins), &st.d[Response]
+	r.used = true
 	shift := n - r.n
 	st.d[Request].n, r.n = n, n
 	if r.stage == idle && !r.sent && !r.susp && r.hold < 0 {

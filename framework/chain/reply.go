@@ -89,7 +89,7 @@ func (st *Stream) reply(di, pos int, r *core.Payload, details string) {
 	if st.isHead() {
 		body, end = nil, true
 	}
-	*d = dir{n: d.n, hold: -1, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders, idx: start, base: start, first: start,
+	*d = dir{n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders, idx: start, base: start, first: start,
 		cur: body, have: len(body) > 0, end: end, hEnd: end && len(body) == 0}
 	if r.Reader != nil {
 		d.src = newSource(st, start, r.Reader)
@@ -136,6 +136,7 @@ func (st *Stream) writeReply(r *core.Payload) {
 // kill ends a direction for good.
 func (st *Stream) kill(di int) {
 	d := &st.d[di]
+	d.used = true
 	st.revoke(di)
 	st.drop(di)
 	clear(d.queue)

@@ -5,7 +5,7 @@ package chain
 // feeds the chain anything of that direction, and, for the request's, before it feeds the response.
 func (st *Stream) Skip(dir int) {
 	d := &st.d[dir]
-	d.sent = true
+	d.sent, d.used = true, true
 	if dir == Request {
 		st.passed = d.n
 	} else {

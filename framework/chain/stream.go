@@ -37,6 +37,7 @@ type dir struct {
 	bufEnd      bool // buf is all of the body
 	sent        bool // the headers have left the chain
 	susp        bool // the direction waits for a plugin
+	used        bool // more than the fields that fresh zeroes may be set
 	check       bool // a plugin changed the body's length, or content-length: both are compared as the body leaves
 	blame       int  // that plugin
 
@@ -137,6 +138,7 @@ func (st *Stream) feed(di int, e event) {
 		return
 	}
 	if d.stage != idle || d.susp {
+		d.used = true
 		d.queue = append(d.queue, e)
 		return
 	}
@@ -150,7 +152,7 @@ func (st *Stream) begin(di int, d *dir, e event) {
 		// A response that comes early, as Envoy's 413, concerns the plugins that have passed the request on.
 		d.first = d.n - st.passed
 	}
-	d.stage, d.idx = e.kind, d.first
+	d.stage, d.idx, d.used = e.kind, d.first, d.used || e.kind != atHeaders
 	switch e.kind {
 	case atHeaders:
 		d.hEnd = e.end
@@ -239,8 +241,12 @@ func (st *Stream) drop(di int) {
 func (st *Stream) recycle() {
 	for i := range st.d {
 		d := &st.d[i]
-		clear(d.queue)
-		*d = dir{queue: d.queue[:0], epoch: d.epoch}
+		if d.used {
+			clear(d.queue)
+			*d = dir{queue: d.queue[:0], epoch: d.epoch}
+		} else { // headers have passed, and nothing else
+			d.idx, d.first, d.stage, d.hEnd, d.sent, d.check = 0, 0, idle, false, false, false
+		}
 	}
 	st.own, st.sink, st.chain, st.laters = nil, nil, nil, nil
 	st.passed, st.broken = 0, 0

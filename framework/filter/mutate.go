@@ -13,23 +13,46 @@ import (
 // does not begin with "/", a content-length that is no number, and transfer-encoding in a request, which is Envoy's.
 // Whitespace around a value is no part of it. In a request, "host" is ":authority".
 func (h Headers) Set(key, value string) {
+	if !plain(key, value) { // which is rare
+		h.set(key, value)
+		return
+	}
+	b := h.lock()
+	if b == nil {
+		return
+	}
+	if b.Owner.Load() != int32(h.plugin)+1 {
+		h.c.Mu.Unlock()
+		h.change(key, "")
+		return
+	}
+	b.Touch(key)
+	put(b, key, value)
+	h.c.Mu.Unlock()
+}
+
+// set is Set for any field.
+func (h Headers) set(key, value string) {
 	value = trim(value)
 	if value == "" {
 		h.Del(key)
 		return
 	}
 	key, class := h.canonical(key)
-	b := h.change(key, h.refuses(key, class, value))
-	if b == nil {
-		return
+	if b := h.change(key, h.refuses(key, class, value)); b != nil {
+		put(b, key, value)
+		h.c.Mu.Unlock()
 	}
+}
+
+// put replaces the values of key by one.
+func put(b *core.Block, key, value string) {
 	if i := index(b.Fields, key); i < 0 {
 		b.Fields = append(b.Fields, core.Field{Name: key, Value: value})
 	} else {
 		b.Fields[i].Value = value
 		remove(b, i+1, key)
 	}
-	h.c.Mu.Unlock()
 }
 
 // Add appends a value of key, within the bounds of [Headers.Set]. An empty one is not added, and neither is another

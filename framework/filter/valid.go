@@ -56,6 +56,25 @@ func trim(v string) string {
 	return v
 }
 
+// plain reports whether a field can be set in any block just as it is.
+func plain(key, value string) bool {
+	switch len(key) {
+	case 0, len("host"), len("content-length"), len("transfer-encoding"):
+		return false
+	}
+	if value == "" || (classes[value[0]]|classes[value[len(value)-1]])&space != 0 {
+		return false
+	}
+	var class uint8
+	for i := 0; i < len(key); i++ {
+		class |= classes[key[i]] & (upper | badKey)
+	}
+	for i := 0; i < len(value); i++ {
+		class |= classes[value[i]] & badValue
+	}
+	return class == 0
+}
+
 // canonical returns key as blocks hold it, and the class of its bytes.
 func (h Headers) canonical(key string) (string, uint8) {
 	class := classOf(key)
