@@ -54,14 +54,22 @@ func pluginOf[T any](t testing.TB, f *Filter, r *Route, i int) *T {
 func TestOrder(t *testing.T) {
 	a, _ := fixture(t)
 	for _, c := range []struct{ doc, route, want, merged string }{
-		{`plugins: [{name: own}, {name: limit, config: {rate: 1}}, {name: key}, {name: own, id: own2}]`, ``,
-			"key limit own own2", "key limit own own2"},
-		{`{order: listed, plugins: [{name: own}, {name: limit, config: {rate: 1}}, {name: key}]}`, `order: stage`,
-			"own limit key", "key limit own"},
-		{`plugins: [{name: own}, {name: key}]`, `plugins: [{name: limit, config: {rate: 1}}, {id: key, disabled: true}]`,
-			"key own", "limit own"},
-		{`plugins: [{name: own}, {name: key}]`, `{order: listed, plugins: [{name: limit, config: {rate: 1}}]}`,
-			"key own", "own key limit"},
+		{
+			`plugins: [{name: own}, {name: limit, config: {rate: 1}}, {name: key}, {name: own, id: own2}]`, ``,
+			"key limit own own2", "key limit own own2",
+		},
+		{
+			`{order: listed, plugins: [{name: own}, {name: limit, config: {rate: 1}}, {name: key}]}`, `order: stage`,
+			"own limit key", "key limit own",
+		},
+		{
+			`plugins: [{name: own}, {name: key}]`, `plugins: [{name: limit, config: {rate: 1}}, {id: key, disabled: true}]`,
+			"key own", "limit own",
+		},
+		{
+			`plugins: [{name: own}, {name: key}]`, `{order: listed, plugins: [{name: limit, config: {rate: 1}}]}`,
+			"key own", "own key limit",
+		},
 		{`plugins: [{name: own}]`, `plugins: [{id: own, disabled: true}]`, "own", ""},
 		{`plugins: [{name: own, disabled: true}]`, `plugins: [{id: own, disabled: false}]`, "", "own"},
 		{`plugins: [{name: own}]`, `plugins: [{id: unknown, disabled: true}]`, "own", "own"},
@@ -129,7 +137,8 @@ func TestSameInstance(t *testing.T) {
 		t.Fatal("a route that changes no plugin has another instance")
 	}
 	ms := f2.Metrics()
-	if len(ms) == 0 || !slices.ContainsFunc(ms, func(m *metric) bool { return m.Name == "moe.limit.hits" && m.Sum() == 5 }) {
+	hits := func(m *metric) bool { return m.Name == "moe.limit.hits" && m.Sum() == 5 }
+	if !slices.ContainsFunc(ms, hits) {
 		t.Error("the count is gone")
 	}
 	f2.Close()
@@ -178,10 +187,12 @@ func TestSecretContent(t *testing.T) {
 	for i, f := range []*Filter{f1, f2, f3, f4} {
 		defer f.Close()
 		l, k := pluginOf[limit](t, f, nil, 1), pluginOf[key](t, f, nil, 0)
-		if same := l == pluginOf[limit](t, f1, nil, 1); same != (i < 2) || l.Secret.Reveal() != [...]string{"one", "one", "two", "two"}[i] {
+		secret := [...]string{"one", "one", "two", "two"}[i]
+		if same := l == pluginOf[limit](t, f1, nil, 1); same != (i < 2) || l.Secret.Reveal() != secret {
 			t.Errorf("filter %d: secret %s, same %t", i+1, l.Secret.Reveal(), same)
 		}
-		if same := k == pluginOf[key](t, f1, nil, 0); same != (i < 3) || k.consumers[[...]string{"open", "open", "open", "sesame"}[i]] == nil {
+		word := [...]string{"open", "open", "open", "sesame"}[i]
+		if same := k == pluginOf[key](t, f1, nil, 0); same != (i < 3) || k.consumers[word] == nil {
 			t.Errorf("filter %d: consumers %v, same %t", i+1, k.consumers, same)
 		}
 	}
@@ -235,10 +246,14 @@ func TestConsumers(t *testing.T) {
 	}
 	for _, c := range []struct{ doc, want string }{
 		{`consumers: [{name: a, credentials: {key: {}}}]`, `plugins[0]: consumer a: key: is required (key)`},
-		{`consumers: [{name: a, credentials: {key: {kee: hush-hush}}}]`,
-			`plugins[0]: consumer a: kee: unknown field; did you mean "key"? (key)`},
-		{`consumers: [{name: a, credentials: {key: {key: x}}}, {name: b, credentials: {key: {key: x}}}]`,
-			`plugins[0]: consumers a and b have the same credential (key)`},
+		{
+			`consumers: [{name: a, credentials: {key: {kee: hush-hush}}}]`,
+			`plugins[0]: consumer a: kee: unknown field; did you mean "key"? (key)`,
+		},
+		{
+			`consumers: [{name: a, credentials: {key: {key: x}}}, {name: b, credentials: {key: {key: x}}}]`,
+			`plugins[0]: consumers a and b have the same credential (key)`,
+		},
 	} {
 		_, err := a.Filter(ChainName, doc(t, "plugins: [{name: key}]\n"+c.doc))
 		if err == nil || err.Error() != c.want {
@@ -253,7 +268,7 @@ func TestProvisionFails(t *testing.T) {
 	p, c := provisioned.Load(), closed.Load()
 	for how, want := range map[string]string{
 		"provision": "plugins[2]: cannot reach [secret] (limit)",
-		"panic":     "plugins[2]: Provision panics: no luck with [secret]; the log has the stack (limit)",
+		"panic":     "plugins[2]: its Provision panics: no luck with [secret]; the log has the stack (limit)",
 	} {
 		text := `plugins: [{name: limit, config: {rate: 1}}, {name: limit, id: b, config: {rate: 2, fail: close}},
 			{name: limit, id: c, config: {rate: 3, secret: hush-hush, fail: ` + how + `}}]`

@@ -32,7 +32,9 @@ func (r *reading) consumers(raw []rawConsumer) *consumers {
 			break
 		}
 		at := config.Index("consumers", i)
-		c := &consumer{path: at, public: &filter.Consumer{Name: rc.Name, Attributes: rc.Attributes, Credentials: rc.Credentials}}
+		c := &consumer{path: at, public: &filter.Consumer{
+			Name: rc.Name, Attributes: rc.Attributes, Credentials: rc.Credentials,
+		}}
 		switch {
 		case rc.Name == "":
 			if !r.has(at) && !r.has(at+".name") {

@@ -30,8 +30,10 @@ func TestFilterErrors(t *testing.T) {
 		{`plugins: [{id: x}]`, `plugins[0].name: is required: the name of a plugin`},
 		{`plugins: [{name: 5}]`, `plugins[0].name: expected a string, got a number`},
 		{`plugins: [{name: limt}]`, `plugins[0].name: unknown plugin "limt"; did you mean "limit"?`},
-		{`plugins: [{name: zzzzzz}]`,
-			`plugins[0].name: unknown plugin "zzzzzz"; expected "greedy", "key", "limit" or "own"`},
+		{
+			`plugins: [{name: zzzzzz}]`,
+			`plugins[0].name: unknown plugin "zzzzzz"; expected "greedy", "key", "limit" or "own"`,
+		},
 		{`plugins: [{name: own}, {name: own}]`, `plugins[1]: plugin "own" is there twice; give each an id of its own`},
 		{`plugins: [{name: own, id: a}, {name: own, id: a}]`, `plugins[1].id: id "a" is there twice; ids must differ`},
 		{`plugins: [{name: own, id: a.b}]`, `plugins[0].id: expected up to 64 letters, digits, - and _`},
@@ -39,47 +41,75 @@ func TestFilterErrors(t *testing.T) {
 		{`plugins: [{name: own, disabled: yes}]`, `plugins[0].disabled: expected true or false, got a string`},
 		{`plugins: [{name: own, config: [1]}]`, `plugins[0].config: expected an object, got a list`},
 		{`plugins: [{name: limit}]`, `plugins[0].config.rate: is required and not 0 (limit)`},
-		{`plugins: [{name: own}, {name: limit, config: {rate: "5"}}]`,
-			`plugins[1].config.rate: expected a number, got a string (limit)`},
-		{`plugins: [{name: limit, config: {rate: 5, brust: 1}}]`,
-			`plugins[0].config.brust: unknown field; did you mean "burst"? (limit)`},
-		{`plugins: [{name: limit, config: {rate: 5, fail: validate, secret: hush-hush}}]`,
-			`plugins[0].config: it is told to fail with [secret] (limit)`},
-		{`plugins: [{name: limit, disabled: true, config: {rate: "5"}}]`,
-			`plugins[0].config.rate: expected a number, got a string (limit)`},
-		{`plugins: [{name: greedy}]`,
-			`plugins[0]: needs PromptPipes, which this host cannot; docs/hosts.md tells which can (greedy)`},
+		{
+			`plugins: [{name: own}, {name: limit, config: {rate: "5"}}]`,
+			`plugins[1].config.rate: expected a number, got a string (limit)`,
+		},
+		{
+			`plugins: [{name: limit, config: {rate: 5, brust: 1}}]`,
+			`plugins[0].config.brust: unknown field; did you mean "burst"? (limit)`,
+		},
+		{
+			`plugins: [{name: limit, config: {rate: 5, fail: validate, secret: hush-hush}}]`,
+			`plugins[0].config: it is told to fail with [secret] (limit)`,
+		},
+		{
+			`plugins: [{name: limit, disabled: true, config: {rate: "5"}}]`,
+			`plugins[0].config.rate: expected a number, got a string (limit)`,
+		},
+		{
+			`plugins: [{name: greedy}]`,
+			`plugins[0]: needs PromptPipes, which this host cannot; docs/hosts.md tells which can (greedy)`,
+		},
 		{`{plugins: [{name: own}], ordr: listed}`, `ordr: unknown field; did you mean "order"?`},
 		{`{plugins: [{name: own}], order: random}`, `order: expected "stage" or "listed", got another string`},
-		{`{plugins: [{name: own}], timeout: 5}`,
-			`timeout: expected a duration such as "1s" or "250ms", got a number without a unit`},
+		{
+			`{plugins: [{name: own}], timeout: 5}`,
+			`timeout: expected a duration such as "1s" or "250ms", got a number without a unit`,
+		},
 		{`{plugins: [{name: own}], timeout: 0s}`, `timeout: expected a duration above 0; leave it out for 30s`},
 		{fmt.Sprintf("plugins:\n"+many, n...), `plugins: 101 plugins in one chain; the limit is 100`},
 		{`{plugins: [{name: own}], consumers: [{}]}`, `consumers[0].name: is required`},
-		{`{plugins: [{name: own}], consumers: [{name: a}, {name: a}]}`,
-			`consumers[1].name: consumer "a" is there twice; names must differ`},
-		{`{plugins: [{name: own}], consumers: [{name: a, credentials: {kye: {key: x}}}]}`,
-			`consumers[0].credentials.kye: unknown plugin "kye"; did you mean "key"?`},
-		{`{plugins: [{name: own}], consumers: [{name: a, credentials: {key: x}}]}`,
-			`consumers[0].credentials.key: expected an object, got a string`},
-		{`{plugins: [{name: own}], consumers: [{name: a, plugins: [{name: key}]}]}`,
+		{
+			`{plugins: [{name: own}], consumers: [{name: a}, {name: a}]}`,
+			`consumers[1].name: consumer "a" is there twice; names must differ`,
+		},
+		{
+			`{plugins: [{name: own}], consumers: [{name: a, credentials: {kye: {key: x}}}]}`,
+			`consumers[0].credentials.kye: unknown plugin "kye"; did you mean "key"?`,
+		},
+		{
+			`{plugins: [{name: own}], consumers: [{name: a, credentials: {key: x}}]}`,
+			`consumers[0].credentials.key: expected an object, got a string`,
+		},
+		{
+			`{plugins: [{name: own}], consumers: [{name: a, plugins: [{name: key}]}]}`,
 			`consumers[0].plugins[0]: runs in stage authn, before it is known who the consumer is; ` +
-				`a consumer's plugins are of stage authz or later (key)`},
-		{`{plugins: [{name: own}], consumers: [{name: a, plugins: [{name: limit}]}]}`,
-			`consumers[0].plugins[0].config.rate: is required and not 0 (limit)`},
-		{`{plugins: [{name: own}], consumers: [{name: a, plugins: [{id: x}]}]}`,
-			`consumers[0].plugins[0].id: the filter has no plugin with id "x"; give its name to add one`},
-		{`{plugins: [{name: limit, config: {rate: 1}}, {name: key}], order: listed,
+				`a consumer's plugins are of stage authz or later (key)`,
+		},
+		{
+			`{plugins: [{name: own}], consumers: [{name: a, plugins: [{name: limit}]}]}`,
+			`consumers[0].plugins[0].config.rate: is required and not 0 (limit)`,
+		},
+		{
+			`{plugins: [{name: own}], consumers: [{name: a, plugins: [{id: x}]}]}`,
+			`consumers[0].plugins[0].id: the filter has no plugin with id "x"; give its name to add one`,
+		},
+		{
+			`{plugins: [{name: limit, config: {rate: 1}}, {name: key}], order: listed,
 			consumers: [{name: a, plugins: [{id: limit, config: {rate: 2}}]}]}`,
 			`consumers[0].plugins: consumer "a" changes plugins that run before the last one of stage authn, ` +
-				`when it is not known yet who the consumer is; list those after it`},
-		{`{plugins: [{name: limit, config: {rate: x}}, {nam: own}, {name: limit, id: b}], order: x, timeout: 1}`,
+				`when it is not known yet who the consumer is; list those after it`,
+		},
+		{
+			`{plugins: [{name: limit, config: {rate: x}}, {nam: own}, {name: limit, id: b}], order: x, timeout: 1}`,
 			`order: expected "stage" or "listed", got another string; ` +
 				`plugins[0].config.rate: expected a number, got a string (limit); ` +
 				`plugins[1].nam: unknown field; did you mean "name"?; ` +
 				`plugins[1].name: is required: the name of a plugin; ` +
 				`plugins[2].config.rate: is required and not 0 (limit); ` +
-				`timeout: expected a duration such as "1s" or "250ms", got a number without a unit`},
+				`timeout: expected a duration such as "1s" or "250ms", got a number without a unit`,
+		},
 	} {
 		a, _ := fixture(t)
 		d := doc(t, c.doc)
@@ -95,7 +125,7 @@ func TestFilterErrors(t *testing.T) {
 		if v := Validate(ChainName, d, host1); v == nil || v.Error() != err.Error() {
 			t.Errorf("%s: Validate says %v", c.doc, v)
 		}
-		if es := (config.Errors)(nil); !errors.As(err, &es) {
+		if es := config.Errors(nil); !errors.As(err, &es) {
 			t.Errorf("%s: the error is a %T", c.doc, err)
 		}
 	}
@@ -140,12 +170,18 @@ func TestRouteErrors(t *testing.T) {
 	for _, c := range []struct{ doc, want string }{
 		{`[]`, `expected an object, got a list`},
 		{`plugins: [{}]`, `plugins[0].name: is required: the name of a plugin`},
-		{`plugins: [{name: nope-nope}]`,
-			`plugins[0].name: unknown plugin "nope-nope"; expected "greedy", "key", "limit" or "own"`},
-		{`plugins: [{name: limit, config: {rate: "5"}}]`,
-			`plugins[0].config.rate: expected a number, got a string (limit)`},
-		{`plugins: [{name: limit, config: {mode: sof}}]`,
-			`plugins[0].config.mode: expected "soft" or "hard", got another string; did you mean "soft"? (limit)`},
+		{
+			`plugins: [{name: nope-nope}]`,
+			`plugins[0].name: unknown plugin "nope-nope"; expected "greedy", "key", "limit" or "own"`,
+		},
+		{
+			`plugins: [{name: limit, config: {rate: "5"}}]`,
+			`plugins[0].config.rate: expected a number, got a string (limit)`,
+		},
+		{
+			`plugins: [{name: limit, config: {mode: sof}}]`,
+			`plugins[0].config.mode: expected "soft" or "hard", got another string; did you mean "soft"? (limit)`,
+		},
 		{`plugins: [{name: limit}, {name: limit}]`, `plugins[1]: plugin "limit" is there twice; give each an id of its own`},
 		{`timeout: -1s`, `timeout: expected a duration above 0; leave it out for 30s`},
 	} {
@@ -153,8 +189,10 @@ func TestRouteErrors(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
 		}
 	}
-	for _, ok := range []string{``, `{}`, `plugins: []`, `plugins: [{id: x, config: {a: 1}}]`, `order: listed`,
-		`plugins: [{name: limit, config: {burst: 2}}]`} {
+	for _, ok := range []string{
+		``, `{}`, `plugins: []`, `plugins: [{id: x, config: {a: 1}}]`, `order: listed`,
+		`plugins: [{name: limit, config: {burst: 2}}]`,
+	} {
 		mustRoute(t, a, ok).Close()
 	}
 }
@@ -168,8 +206,10 @@ func TestMergeErrors(t *testing.T) {
 	const merged = "merged with the filter's configuration: "
 	for _, c := range []struct{ doc, want string }{
 		{`plugins: [{id: x}]`, `plugins[0].id: the filter has no plugin with id "x"; give its name to add one`},
-		{`plugins: [{id: limit, name: own}]`,
-			`plugins[0].name: id "limit" is a limit in the filter and a own here; choose another id`},
+		{
+			`plugins: [{id: limit, name: own}]`,
+			`plugins[0].name: id "limit" is a limit in the filter and a own here; choose another id`,
+		},
 		{`plugins: [{name: limit, id: new}]`, `plugins[0].config.rate: is required and not 0 (limit)`},
 		{`plugins: [{id: limit, config: {rate: null}}]`, `plugins[0].config.rate: is required and not 0 (limit)`},
 		{`plugins: [{id: limit, config: {rate: x}}]`, `plugins[0].config.rate: expected a number, got a string (limit)`},

@@ -84,13 +84,15 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 		return err
 	}
 	secrets := d.Secrets()
-	env, closeEnv := filter.NewEnv(filter.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: s.consumers,
+	env, closeEnv := filter.NewEnv(filter.EnvConfig{
+		Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: s.consumers,
 		Decode: func(raw, into any) error {
 			d := &config.Decoder{}
 			err := d.Decode(raw, into)
 			secrets = append(secrets, d.Secrets()...)
 			return err
-		}})
+		},
+	})
 	log := slog.New(host.Log()).With("plugin", s.id)
 	in.close = func() {
 		closeEnv()
@@ -124,7 +126,7 @@ func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets 
 		if v := recover(); v != nil {
 			msg := config.Redact(fmt.Sprint(v), *secrets)
 			log.Error("Provision panics", "value", msg, "stack", string(debug.Stack()))
-			err = fmt.Errorf("Provision panics: %s; the log has the stack", msg)
+			err = fmt.Errorf("its Provision panics: %s; the log has the stack", msg)
 		}
 	}()
 	return p.Provision(env)

@@ -46,31 +46,30 @@ type limits struct {
 
 type everything struct {
 	common
-	Name     string                   `json:"name" validate:"omitempty,min=2,max=8"`
-	Rate     float64                  `json:"rate" default:"1.5"`
-	Count    uint16                   `json:"count" default:"3"`
-	Big      uint64                   `json:"big"`
-	Flag     *bool                    `json:"flag" default:"true"`
-	Limits   limits                   `json:"limits"`
-	Rules    []rule                   `json:"rules" merge:"append"`
-	ByName   map[string]rule          `json:"byName"`
-	Codes    map[int]string           `json:"codes"`
-	Nets     []netip.Prefix           `json:"nets" default:"10.0.0.0/8,::1"`
-	Words    []string                 `json:"words" default:"[\"a\",\"b\"]" merge:"append"`
-	Modes    []string                 `json:"modes" enum:"on,off"`
-	URL      *url.URL                 `json:"url"`
-	Peer     netip.AddrPort           `json:"peer"`
-	IP       netip.Addr               `json:"ip"`
-	Secret   filter.Secret            `json:"secret"`
-	Secrets  map[string]filter.Secret `json:"secrets"`
-	Level    level                    `json:"level"`
-	Any      any                      `json:"any"`
-	Pair     [2]int                   `json:"pair"`
-	Since    time.Time                `json:"since"`
-	Match    regexp.Regexp            `json:"match"`
-	Next     *everything              `json:"next"`
-	Ignored  string                   `json:"-"`
-	internal string
+	Name    string                   `json:"name" validate:"omitempty,min=2,max=8"`
+	Rate    float64                  `json:"rate" default:"1.5"`
+	Count   uint16                   `json:"count" default:"3"`
+	Big     uint64                   `json:"big"`
+	Flag    *bool                    `json:"flag" default:"true"`
+	Limits  limits                   `json:"limits"`
+	Rules   []rule                   `json:"rules" merge:"append"`
+	ByName  map[string]rule          `json:"byName"`
+	Codes   map[int]string           `json:"codes"`
+	Nets    []netip.Prefix           `json:"nets" default:"10.0.0.0/8,::1"`
+	Words   []string                 `json:"words" default:"[\"a\",\"b\"]" merge:"append"`
+	Modes   []string                 `json:"modes" enum:"on,off"`
+	URL     *url.URL                 `json:"url"`
+	Peer    netip.AddrPort           `json:"peer"`
+	IP      netip.Addr               `json:"ip"`
+	Secret  filter.Secret            `json:"secret"`
+	Secrets map[string]filter.Secret `json:"secrets"`
+	Level   level                    `json:"level"`
+	Any     any                      `json:"any"`
+	Pair    [2]int                   `json:"pair"`
+	Since   time.Time                `json:"since"`
+	Match   regexp.Regexp            `json:"match"`
+	Next    *everything              `json:"next"`
+	Ignored string                   `json:"-"`
 }
 
 func parse(t testing.TB, text string) any {
@@ -130,8 +129,10 @@ next: { name: inner, limits: null, nets: null }
 	want := &everything{
 		Name: "moe", Rate: 2, Count: 3, Big: 1<<64 - 1, Flag: &no,
 		Limits: limits{64 << 10, 3 * time.Second},
-		Rules: []rule{{"a", regexp.MustCompile("^x"), "head", 7},
-			{"b", nil, "body", 0}},
+		Rules: []rule{
+			{"a", regexp.MustCompile("^x"), "head", 7},
+			{"b", nil, "body", 0},
+		},
 		ByName: map[string]rule{"c": {"c", nil, "head", 7}},
 		Codes:  map[int]string{404: "gone"},
 		Nets:   nets, Words: []string{}, Modes: []string{"on", "off"}, URL: u,
@@ -139,8 +140,10 @@ next: { name: inner, limits: null, nets: null }
 		Secret: filter.NewSecret("from env"), Secrets: map[string]filter.Secret{"a": filter.NewSecret("plain")},
 		Level: 2, Any: map[string]any{"x": []any{int64(1), nil, map[string]any{"y": 1.5}}}, Pair: [2]int{1, 2},
 		Since: time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC), Match: *regexp.MustCompile("a+"),
-		Next: &everything{common: common{true}, Name: "inner", Rate: 1.5, Count: 3, Flag: &yes,
-			Limits: limits{1 << 20, 3 * time.Second}, Nets: nets, Words: []string{"a", "b"}},
+		Next: &everything{
+			common: common{true}, Name: "inner", Rate: 1.5, Count: 3, Flag: &yes,
+			Limits: limits{1 << 20, 3 * time.Second}, Nets: nets, Words: []string{"a", "b"},
+		},
 	}
 	g, w := reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem()
 	for i := range g.NumField() {
@@ -168,8 +171,8 @@ func TestDefaults(t *testing.T) {
 	if err := Decode(nil, got); err != nil {
 		t.Fatal(err)
 	}
-	if !got.Verbose || got.Rate != 1.5 || got.Count != 3 || !*got.Flag || got.Limits != (limits{1 << 20, 3 * time.Second}) ||
-		len(got.Nets) != 2 || !reflect.DeepEqual(got.Words, []string{"a", "b"}) || got.Next != nil {
+	if !got.Verbose || got.Rate != 1.5 || got.Count != 3 || !*got.Flag ||
+		got.Limits != (limits{1 << 20, 3 * time.Second}) || len(got.Nets) != 2 || !reflect.DeepEqual(got.Words, []string{"a", "b"}) || got.Next != nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -184,8 +187,10 @@ func TestDecodeErrors(t *testing.T) {
 		{`count: -1`, `count: expected a whole number from 0 to 65535, got one out of this range`},
 		{`count: 65536`, `count: expected a whole number from 0 to 65535, got one out of this range`},
 		{`big: 1e30`, `big: expected a whole number, got one out of range`},
-		{`rules: [{id: x, weight: 128}]`,
-			`rules[0].weight: expected a whole number from -128 to 127, got one out of this range`},
+		{
+			`rules: [{id: x, weight: 128}]`,
+			`rules[0].weight: expected a whole number from -128 to 127, got one out of this range`,
+		},
 		{`name: 5`, `name: expected a string, got a number`},
 		{`verbose: "true"`, `verbose: expected true or false, got a string`},
 		{`flag: 1`, `flag: expected true or false, got a number`},
@@ -206,15 +211,23 @@ func TestDecodeErrors(t *testing.T) {
 		{`internal: x`, `internal: unknown field`},
 		{`"-": x`, `-: unknown field`},
 		{`common: {}`, `common: unknown field`},
-		{`limits: {delay: 5}`,
-			`limits.delay: expected a duration such as "1s" or "250ms", got a number without a unit`},
-		{`limits: {delay: 5 sec}`,
-			`limits.delay: expected a duration such as "1s" or "250ms", got a string that is none`},
+		{
+			`limits: {delay: 5}`,
+			`limits.delay: expected a duration such as "1s" or "250ms", got a number without a unit`,
+		},
+		{
+			`limits: {delay: 5 sec}`,
+			`limits.delay: expected a duration such as "1s" or "250ms", got a string that is none`,
+		},
 		{`limits: {delay: ""}`, `limits.delay: expected a duration such as "1s" or "250ms", got an empty string`},
-		{`limits: {size: 1 Mb}`,
-			`limits.size: expected a size such as "64KiB", "10MiB" or a number of bytes, got a string that is none`},
-		{`limits: {size: -1}`,
-			`limits.size: expected a size such as "64KiB", "10MiB" or a number of bytes, got a negative number`},
+		{
+			`limits: {size: 1 Mb}`,
+			`limits.size: expected a size such as "64KiB", "10MiB" or a number of bytes, got a string that is none`,
+		},
+		{
+			`limits: {size: -1}`,
+			`limits.size: expected a size such as "64KiB", "10MiB" or a number of bytes, got a negative number`,
+		},
 		{`limits: {size: 1.5}`, `limits.size: expected a whole number, got a number with a fraction`},
 		{`modes: [on, offf]`, `modes[1]: expected "on" or "off", got another string; did you mean "off"?`},
 		{`rules: [{id: x, in: ""}]`, `rules[0].in: expected "head" or "body", got an empty string`},
@@ -222,8 +235,10 @@ func TestDecodeErrors(t *testing.T) {
 		{`match: "[a"`, `match: expected a regular expression (RE2), got a string that is none: missing closing ]`},
 		{`nets: [10.0.0.0/40]`, `nets[0]: expected a CIDR such as "10.0.0.0/8", got a string that is none`},
 		{`ip: 1`, `ip: expected an IP address such as "10.0.0.1", got a number`},
-		{`peer: localhost:80`,
-			`peer: expected an IP address and port such as "10.0.0.1:80", got a string that is none`},
+		{
+			`peer: localhost:80`,
+			`peer: expected an IP address and port such as "10.0.0.1:80", got a string that is none`,
+		},
 		{`since: yesterday`, `since: expected a time such as "2006-01-02T15:04:05Z", got a string that is none`},
 		{`level: middle`, `level: level … is neither low nor high`},
 		{`level: panic`, `level: UnmarshalText of the plugin's type config.level panics`},
@@ -232,12 +247,18 @@ func TestDecodeErrors(t *testing.T) {
 		{`pair: [1]`, `pair: expected a list of 2, got one of 1`},
 		{`secret: 5`, `secret: expected a secret: {env: NAME}, {file: PATH} or a string, got a number`},
 		{`secret: {}`, `secret: expected a secret: {env: NAME}, {file: PATH} or a string, got an object with 0 fields`},
-		{`secret: {key: x}`,
-			`secret: expected a secret: {env: NAME}, {file: PATH} or a string, got an object with another field`},
-		{`secret: {env: CONFIG_TEST_UNSET}`,
-			`secret: environment variable CONFIG_TEST_UNSET is not set; set it where Envoy is started`},
-		{`secret: {env: not a name}`,
-			`secret: expected the name of an environment variable in env, got a string that is none`},
+		{
+			`secret: {key: x}`,
+			`secret: expected a secret: {env: NAME}, {file: PATH} or a string, got an object with another field`,
+		},
+		{
+			`secret: {env: CONFIG_TEST_UNSET}`,
+			`secret: environment variable CONFIG_TEST_UNSET is not set; set it where Envoy is started`,
+		},
+		{
+			`secret: {env: not a name}`,
+			`secret: expected the name of an environment variable in env, got a string that is none`,
+		},
 		{`secret: {env: 5}`, `secret: expected the name of an environment variable in env, got a number`},
 		{`secret: {file: /nonexistent/x}`, `secret: secret file /nonexistent/x: no such file or directory`},
 		{`secret: {file: /}`, `secret: secret file /: is not a file with content`},
@@ -247,9 +268,11 @@ func TestDecodeErrors(t *testing.T) {
 		{`rules: [{}, {id: x}, {in: body}]`, `rules[0].id: is required; rules[2].id: is required`},
 		{`byName: {k: {}}`, `byName.k.id: is required`},
 		{`next: {rules: [{}]}`, `next.rules[0].id: is required`},
-		{`{rate: x, limits: {delay: 1}, nope: 1}`,
+		{
+			`{rate: x, limits: {delay: 1}, nope: 1}`,
 			`limits.delay: expected a duration such as "1s" or "250ms", got a number without a unit; ` +
-				`nope: unknown field; rate: expected a number, got a string`},
+				`nope: unknown field; rate: expected a number, got a string`,
+		},
 	} {
 		err := Decode(parse(t, c.doc), &everything{})
 		if err == nil {
@@ -310,9 +333,11 @@ func TestDecodeOthers(t *testing.T) {
 		{`n: -1`, &choosy{}, `m: really not; n.x[2]["a b"]: must not be negative`},
 		{``, &needy{}, "addr: is required; at: is required; names: is required; net: is required; " +
 			"rate: is required and not 0; secret: is required; url: is required"},
-		{`{addr: x, at: 2024-01-01T00:00:00Z, names: [a, ""], net: 1.2.3.4, rate: 0, secret: "", url: /x}`, &needy{},
+		{
+			`{addr: x, at: 2024-01-01T00:00:00Z, names: [a, ""], net: 1.2.3.4, rate: 0, secret: "", url: /x}`, &needy{},
 			`addr: expected a host and port such as "localhost:8080"; names[1]: is required; ` +
-				`rate: is required and not 0; secret: is required; url: expected a URL with a scheme`},
+				`rate: is required and not 0; secret: is required; url: expected a URL with a scheme`,
+		},
 	} {
 		err := Decode(parse(t, c.doc), c.into)
 		if err == nil || err.Error() != c.want {
@@ -320,7 +345,8 @@ func TestDecodeOthers(t *testing.T) {
 		}
 	}
 	err := Decode(parse(t, "n: 13"), &choosy{})
-	if err == nil || !regexp.MustCompile(`^Validate of the plugin panics at decode_test.go:\d+: unlucky$`).MatchString(err.Error()) {
+	want := regexp.MustCompile(`^Validate of the plugin panics at decode_test.go:\d+: unlucky$`)
+	if err == nil || !want.MatchString(err.Error()) {
 		t.Error(err)
 	}
 	d := Decoder{Path: "plugins[1].config", Plugin: "limitreq", Partial: true}

@@ -97,8 +97,10 @@ func TestOwnMerge(t *testing.T) {
 
 func TestSuggest(t *testing.T) {
 	names := []string{"rate", "burst", "secret", "requestHeaders", "in"}
-	for name, want := range map[string]string{"rtae": "rate", "RATE": "rate", "secrets": "secret", "request_headers": "requestHeaders",
-		"requestheader": "requestHeaders", "x": "", "": "", "at": "", "inn": "in", "burts": "burst", "somethingelse": ""} {
+	for name, want := range map[string]string{
+		"rtae": "rate", "RATE": "rate", "secrets": "secret",
+		"request_headers": "requestHeaders", "requestheader": "requestHeaders", "x": "", "": "", "at": "", "inn": "in", "burts": "burst", "somethingelse": "",
+	} {
 		if got := Suggest(name, names); got != map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""] {
 			t.Errorf("%q: %s", name, got)
 		}
@@ -107,7 +109,8 @@ func TestSuggest(t *testing.T) {
 
 func TestPathsAndLists(t *testing.T) {
 	es := Errors{{Path: "b[10].x", Msg: "m"}, {Path: "b[9].x", Msg: "m", Plugin: "p"}, {Path: "", Msg: "m"}}
-	if got := es.Of("q").In("routes[1]").Err().Error(); got != "routes[1]: m (q); routes[1].b[9].x: m (p); routes[1].b[10].x: m (q)" {
+	const want = "routes[1]: m (q); routes[1].b[9].x: m (p); routes[1].b[10].x: m (q)"
+	if got := es.Of("q").In("routes[1]").Err().Error(); got != want {
 		t.Error(got)
 	}
 	if Errors(nil).Err() != nil || Errors(nil).In("x").Err() != nil {

@@ -26,7 +26,7 @@ func Parse(text []byte) (data any, err error) {
 		}
 	}()
 	if len(text) > MaxSize {
-		return nil, parseError(0, "the configuration has %d bytes, the limit is %d; split it or shorten it",
+		return nil, parseError(0, "the configuration has %d bytes, the limit is %d; split or shorten it",
 			len(text), MaxSize)
 	}
 	if !utf8.Valid(text) {

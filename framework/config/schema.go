@@ -60,11 +60,15 @@ func DocumentSchema(regs []*filter.Registration) ([]byte, error) {
 		then := obj{"properties": obj{"config": config}}
 		if required, ok := s["required"]; ok {
 			delete(s, "required")
-			then = obj{"required": []any{"config"},
-				"properties": obj{"config": obj{"allOf": []any{config, obj{"required": required}}}}}
+			then = obj{
+				"required":   []any{"config"},
+				"properties": obj{"config": obj{"allOf": []any{config, obj{"required": required}}}},
+			}
 		}
-		on := obj{"properties": obj{"name": obj{"const": reg.Name}, "disabled": obj{"not": obj{"const": true}}},
-			"required": []any{"name"}}
+		on := obj{
+			"properties": obj{"name": obj{"const": reg.Name}, "disabled": obj{"not": obj{"const": true}}},
+			"required":   []any{"name"},
+		}
 		complete = append(complete, obj{"if": on, "then": then})
 	}
 	entry := func(required, cases []any) obj {
@@ -92,21 +96,33 @@ func DocumentSchema(regs []*filter.Registration) ([]byte, error) {
 		"$schema": draft, "title": "MoE chain", "type": "object", "additionalProperties": false,
 		"required": []any{"plugins"}, "$defs": defs,
 		"properties": obj{
-			"plugins": obj{"type": "array", "minItems": 1, "items": obj{"$ref": "#/$defs/pluginEntry"},
-				"description": "The plugins of the chain."},
-			"order": obj{"enum": []any{"stage", "listed"}, "default": "stage",
-				"description": "Run plugins in the order of their stages (access, authn, authz, traffic, transform, observe), or as listed."},
-			"timeout": merged(leaves[durationType].schema, obj{"default": "30s",
-				"description": "How long a plugin may hold a stream before it is answered with 504."}),
+			"plugins": obj{
+				"type": "array", "minItems": 1, "items": obj{"$ref": "#/$defs/pluginEntry"},
+				"description": "The plugins of the chain.",
+			},
+			"order": obj{
+				"enum": []any{"stage", "listed"}, "default": "stage",
+				"description": "Run plugins in the order of their stages (access, authn, authz, traffic, transform, " +
+					"observe), or as listed.",
+			},
+			"timeout": merged(leaves[durationType].schema, obj{
+				"default":     "30s",
+				"description": "How long a plugin may hold a stream before it is answered with 504.",
+			}),
 			"consumers": obj{"type": "array", "description": "Who may call.", "items": obj{
 				"type": "object", "additionalProperties": false, "required": []any{"name"}, "properties": obj{
 					"name":       obj{"type": "string", "minLength": 1},
 					"attributes": obj{"type": "object", "description": "What is known of the consumer, for authorization."},
-					"credentials": obj{"type": "object", "additionalProperties": obj{"type": "object"},
-						"description": "What the consumer proves itself with, by the name of the plugin that asks for it."},
-					"plugins": obj{"type": "array", "items": obj{"$ref": "#/$defs/consumerEntry"},
-						"description": "Merged over the chain's plugins for requests of the consumer."},
-				}}},
+					"credentials": obj{
+						"type": "object", "additionalProperties": obj{"type": "object"},
+						"description": "What the consumer proves itself with, by the name of the plugin that asks for it.",
+					},
+					"plugins": obj{
+						"type": "array", "items": obj{"$ref": "#/$defs/consumerEntry"},
+						"description": "Merged over the chain's plugins for requests of the consumer.",
+					},
+				},
+			}},
 		},
 	})
 }

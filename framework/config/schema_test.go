@@ -74,31 +74,43 @@ func TestSchema(t *testing.T) {
 	t.Setenv("CONFIG_TEST_SECRET", "x")
 	for name, docs := range map[string]struct{ good, bad []string }{
 		"everything": {
-			[]string{`{}`, `rate: 0`, `count: 65535`, `flag: false`, `rules: [{id: x, in: body, weight: -128}]`,
+			[]string{
+				`{}`, `rate: 0`, `count: 65535`, `flag: false`, `rules: [{id: x, in: body, weight: -128}]`,
 				`limits: {size: 5, delay: 1m30s}`, `limits: {size: 10 MiB}`, `secret: x`, `secret: {env: CONFIG_TEST_SECRET}`,
 				`codes: {1: x}`, `nets: []`, `modes: [on]`, `level: low`, `any: [1, {a: null}]`, `pair: [1, 2]`, `match: a+`,
-				`next: {next: {rate: 1}}`, `since: 2024-01-02T03:04:05Z`, `url: /x`, `verbose: true`},
-			[]string{`rate: "5"`, `rate: [1]`, `count: 1.5`, `count: -1`, `count: 65536`, `rules: [{id: x, weight: 128}]`,
+				`next: {next: {rate: 1}}`, `since: 2024-01-02T03:04:05Z`, `url: /x`, `verbose: true`,
+			},
+			[]string{
+				`rate: "5"`, `rate: [1]`, `count: 1.5`, `count: -1`, `count: 65536`, `rules: [{id: x, weight: 128}]`,
 				`name: 5`, `verbose: "true"`, `limits: [1]`, `rules: {}`, `rules: [x]`, `byName: []`, `byName: {a: 1}`, `[1]`,
 				`nam: x`, `Ignored: x`, `internal: x`, `limits: {dealy: 1s}`, `limits: {delay: 5}`, `limits: {delay: 5 sec}`,
 				`limits: {size: 1 Mb}`, `limits: {size: -1}`, `limits: {size: 1.5}`, `modes: [offf]`, `rules: [{id: x, in: ""}]`,
 				`ip: 1`, `level: 1`, `pair: [1]`, `secret: 5`, `secret: {}`, `secret: {key: x}`, `secret: {env: 5}`,
-				`rules: [{}]`, `next: {rate: x}`, `next: {next: {nope: x}}`},
+				`rules: [{}]`, `next: {rate: x}`, `next: {next: {nope: x}}`,
+			},
 		},
 		"needy": {
-			[]string{`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [a], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`},
-			[]string{`{}`, `{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`,
-				`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [""], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`},
+			[]string{`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [a], net: 1.2.3.0/24, rate: 1, secret: x, url: http://x}`},
+			[]string{
+				`{}`,
+				`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`,
+				`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [""], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`,
+			},
 		},
 		"limited": {
-			[]string{`{size: 1, ratio: 0.5, names: [ab], kind: a}`, `{size: 10, ratio: 0.5, names: [ab, cd], kind: b, labels: {a: b}}`,
-				`{size: 1, ratio: 0.5, names: [ab], kind: a, tree: {x: {size: 2, ratio: 0.1, names: [xy], kind: b}}}`},
-			[]string{`{}`, `{size: 0, ratio: 0.5, names: [ab], kind: a}`, `{size: 11, ratio: 0.5, names: [ab], kind: a}`,
+			[]string{
+				`{size: 1, ratio: 0.5, names: [ab], kind: a}`,
+				`{size: 10, ratio: 0.5, names: [ab, cd], kind: b, labels: {a: b}}`,
+				`{size: 1, ratio: 0.5, names: [ab], kind: a, tree: {x: {size: 2, ratio: 0.1, names: [xy], kind: b}}}`,
+			},
+			[]string{
+				`{}`, `{size: 0, ratio: 0.5, names: [ab], kind: a}`, `{size: 11, ratio: 0.5, names: [ab], kind: a}`,
 				`{size: 1, ratio: 0, names: [ab], kind: a}`, `{size: 1, ratio: 1, names: [ab], kind: a}`,
 				`{size: 1, ratio: 0.5, names: [a], kind: a}`, `{size: 1, ratio: 0.5, names: [ab, ab], kind: a}`,
 				`{size: 1, ratio: 0.5, names: [ab, bc, cd], kind: a}`, `{size: 1, ratio: 0.5, names: [ab], kind: c}`,
 				`{size: 1, ratio: 0.5, names: [ab], kind: a, code: ab}`,
-				`{size: 1, ratio: 0.5, names: [ab], kind: a, tree: {x: {size: 20, ratio: 0.1, names: [xy], kind: b}}}`},
+				`{size: 1, ratio: 0.5, names: [ab], kind: a, tree: {x: {size: 20, ratio: 0.1, names: [xy], kind: b}}}`,
+			},
 		},
 	} {
 		reg := filter.Lookup(name)
@@ -150,8 +162,10 @@ func TestSchemaText(t *testing.T) {
 }
 
 func TestDocumentSchema(t *testing.T) {
-	text, err := DocumentSchema([]*filter.Registration{filter.Lookup("needy"), filter.Lookup("limited"),
-		filter.Lookup("everything"), filter.Lookup("mergesown")})
+	text, err := DocumentSchema([]*filter.Registration{
+		filter.Lookup("needy"), filter.Lookup("limited"),
+		filter.Lookup("everything"), filter.Lookup("mergesown"),
+	})
 	s := compile(t, text, err)
 	const limitedConfig = `{size: 1, ratio: 0.5, names: [ab], kind: a}`
 	for doc, good := range map[string]bool{

@@ -20,12 +20,20 @@ const secretWhat = `a secret: {env: NAME}, {file: PATH} or a string`
 
 var secretSchema = map[string]any{"writeOnly": true, "anyOf": []any{
 	map[string]any{"type": "string"},
-	map[string]any{"type": "object", "required": []any{"env"}, "additionalProperties": false,
-		"properties": map[string]any{"env": map[string]any{"type": "string",
-			"description": "The environment variable of Envoy's process that holds the secret."}}},
-	map[string]any{"type": "object", "required": []any{"file"}, "additionalProperties": false,
-		"properties": map[string]any{"file": map[string]any{"type": "string",
-			"description": "The file that holds the secret; a line break at its end does not count."}}},
+	map[string]any{
+		"type": "object", "required": []any{"env"}, "additionalProperties": false,
+		"properties": map[string]any{"env": map[string]any{
+			"type":        "string",
+			"description": "The environment variable of Envoy's process that holds the secret.",
+		}},
+	},
+	map[string]any{
+		"type": "object", "required": []any{"file"}, "additionalProperties": false,
+		"properties": map[string]any{"file": map[string]any{
+			"type":        "string",
+			"description": "The file that holds the secret; a line break at its end does not count.",
+		}},
+	},
 }}
 
 func secret(r *run, n node) (any, error) {

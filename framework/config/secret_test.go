@@ -51,12 +51,24 @@ func TestSecretsNeverShow(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Setenv("CONFIG_TEST_SECRET", s)
-		forms := []any{s, map[string]any{"env": "CONFIG_TEST_SECRET"}, map[string]any{"file": path}, []any{s},
-			map[string]any{"env": s}, map[string]any{"value": s}, map[string]any{"env": map[string]any{"x": s}},
-			map[string]any{"env": s, "file": s}, map[string]any{"file": s}, map[string]any{"file": []any{s}}, 5, nil, true}
+		forms := []any{
+			s,
+			map[string]any{"env": "CONFIG_TEST_SECRET"},
+			map[string]any{"file": path},
+			[]any{s},
+			map[string]any{"env": s},
+			map[string]any{"value": s},
+			map[string]any{"env": map[string]any{"x": s}},
+			map[string]any{"env": s, "file": s},
+			map[string]any{"file": s},
+			map[string]any{"file": []any{s}},
+			5, nil, true,
+		}
 		form := func() any { return forms[rnd.IntN(len(forms))] }
-		raw := map[string]any{"secret": form(), "ptr": form(), "list": []any{form(), form()},
-			"map": map[string]any{"k": form()}, "in": []any{map[string]any{"secret": form()}}}
+		raw := map[string]any{
+			"secret": form(), "ptr": form(), "list": []any{form(), form()},
+			"map": map[string]any{"k": form()}, "in": []any{map[string]any{"secret": form()}},
+		}
 		switch rnd.IntN(5) {
 		case 0:
 			raw["leaky"] = "yes"
@@ -88,7 +100,13 @@ func TestSecretsNeverShow(t *testing.T) {
 func TestValuesNeverShow(t *testing.T) {
 	const s = "hush-hush://[ (\xffhush"
 	for _, f := range fieldsOf(reflect.TypeFor[everything]()) {
-		for _, v := range []any{s, []any{s}, map[string]any{"x": s}, []any{map[string]any{"id": []any{s}}}, "hush:hush@hush"} {
+		for _, v := range []any{
+			s,
+			[]any{s},
+			map[string]any{"x": s},
+			[]any{map[string]any{"id": []any{s}}},
+			"hush:hush@hush",
+		} {
 			if err := Decode(map[string]any{f.name: v}, &everything{}); err != nil && strings.Contains(err.Error(), "hush") {
 				t.Errorf("%s: %v", f.name, err)
 			}
@@ -121,12 +139,16 @@ func TestSecretFiles(t *testing.T) {
 		want string
 	}{
 		{map[string]any{"file": write("empty", "")}, "secret file " + dir + "/empty: is empty"},
-		{map[string]any{"file": write("big", strings.Repeat("x", maxSecret+1))},
-			"secret file " + dir + "/big: is larger than 1048576 bytes"},
+		{
+			map[string]any{"file": write("big", strings.Repeat("x", maxSecret+1))},
+			"secret file " + dir + "/big: is larger than 1048576 bytes",
+		},
 		{map[string]any{"file": dir}, "secret file " + dir + ": is not a file with content"},
 		{map[string]any{"file": "/dev/zero"}, "secret file /dev/zero: is not a file with content"},
-		{map[string]any{"file": strings.Repeat("x", 300)},
-			"secret file (not shown, as its path is relative or long): file name too long"},
+		{
+			map[string]any{"file": strings.Repeat("x", 300)},
+			"secret file (not shown, as its path is relative or long): file name too long",
+		},
 		{map[string]any{"env": "CONFIG_TEST_SECRET"}, "environment variable CONFIG_TEST_SECRET is empty"},
 	} {
 		err := Decode(map[string]any{"secret": c.form}, &guarded{})
@@ -151,8 +173,10 @@ func TestSecretFiles(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{`{"rate": "x", "rules": [{"id": 1}]}`, "secret: {env: HOME}", "next: {next: {next: {}}}",
-		"codes: {1: a}", "any: [1, {a: b}]", "url: ':'", "limits: {size: 99999999999TiB}"} {
+	for _, s := range []string{
+		`{"rate": "x", "rules": [{"id": 1}]}`, "secret: {env: HOME}", "next: {next: {next: {}}}",
+		"codes: {1: a}", "any: [1, {a: b}]", "url: ':'", "limits: {size: 99999999999TiB}",
+	} {
 		f.Add(s, "hush hush")
 	}
 	f.Fuzz(func(t *testing.T, text, s string) {

@@ -32,23 +32,38 @@ var durationType = reflect.TypeFor[time.Duration]()
 
 func init() {
 	leaves = map[reflect.Type]leaf{
-		durationType: {duration, map[string]any{"type": "string",
-			"pattern": `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`, "examples": []any{"250ms", "1m30s"}}},
+		durationType: {duration, map[string]any{
+			"type":    "string",
+			"pattern": `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`, "examples": []any{"250ms", "1m30s"},
+		}},
 		reflect.TypeFor[filter.Bytes](): {size, map[string]any{"anyOf": []any{
 			map[string]any{"type": "string", "pattern": `^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$`},
-			map[string]any{"type": "integer", "minimum": 0}}, "examples": []any{"64KiB", "10MiB"}}},
-		reflect.TypeFor[url.URL](): {text(`a URL such as "https://example.com/path"`, parseURL),
-			map[string]any{"type": "string", "format": "uri-reference", "minLength": 1}},
-		reflect.TypeFor[regexp.Regexp](): {text("a regular expression (RE2)", parseRegexp),
-			map[string]any{"type": "string"}},
-		reflect.TypeFor[netip.Prefix](): {text(`a CIDR such as "10.0.0.0/8"`, parsePrefix),
-			map[string]any{"type": "string", "examples": []any{"10.0.0.0/8", "fd00::/8"}}},
-		reflect.TypeFor[netip.Addr](): {text(`an IP address such as "10.0.0.1"`, netip.ParseAddr),
-			map[string]any{"type": "string", "examples": []any{"10.0.0.1"}}},
-		reflect.TypeFor[netip.AddrPort](): {text(`an IP address and port such as "10.0.0.1:80"`, netip.ParseAddrPort),
-			map[string]any{"type": "string", "examples": []any{"10.0.0.1:80"}}},
-		reflect.TypeFor[time.Time](): {text(`a time such as "2006-01-02T15:04:05Z"`, parseTime),
-			map[string]any{"type": "string", "format": "date-time"}},
+			map[string]any{"type": "integer", "minimum": 0},
+		}, "examples": []any{"64KiB", "10MiB"}}},
+		reflect.TypeFor[url.URL](): {
+			text(`a URL such as "https://example.com/path"`, parseURL),
+			map[string]any{"type": "string", "format": "uri-reference", "minLength": 1},
+		},
+		reflect.TypeFor[regexp.Regexp](): {
+			text("a regular expression (RE2)", parseRegexp),
+			map[string]any{"type": "string"},
+		},
+		reflect.TypeFor[netip.Prefix](): {
+			text(`a CIDR such as "10.0.0.0/8"`, parsePrefix),
+			map[string]any{"type": "string", "examples": []any{"10.0.0.0/8", "fd00::/8"}},
+		},
+		reflect.TypeFor[netip.Addr](): {
+			text(`an IP address such as "10.0.0.1"`, netip.ParseAddr),
+			map[string]any{"type": "string", "examples": []any{"10.0.0.1"}},
+		},
+		reflect.TypeFor[netip.AddrPort](): {
+			text(`an IP address and port such as "10.0.0.1:80"`, netip.ParseAddrPort),
+			map[string]any{"type": "string", "examples": []any{"10.0.0.1:80"}},
+		},
+		reflect.TypeFor[time.Time](): {
+			text(`a time such as "2006-01-02T15:04:05Z"`, parseTime),
+			map[string]any{"type": "string", "format": "date-time"},
+		},
 		secretType: {secret, secretSchema},
 	}
 }

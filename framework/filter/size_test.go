@@ -3,18 +3,26 @@ package filter
 import "testing"
 
 func TestBytes(t *testing.T) {
-	for text, want := range map[string]Bytes{"0": 0, "7": 7, "7B": 7, "64KiB": 64 << 10, "10MiB": 10 << 20, "1 GiB": 1 << 30,
-		"2TiB": 2 << 40, "1kB": 1000, "1KB": 1000, "1MB": 1e6, "3GB": 3e9, "1TB": 1e12} {
+	for text, want := range map[string]Bytes{
+		"0": 0, "7": 7, "7B": 7, "64KiB": 64 << 10, "10MiB": 10 << 20,
+		"1 GiB": 1 << 30, "2TiB": 2 << 40, "1kB": 1000, "1KB": 1000, "1MB": 1e6, "3GB": 3e9, "1TB": 1e12,
+	} {
 		if got, err := ParseBytes(text); err != nil || got != want {
 			t.Errorf("%s: %d, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "KiB", "-1", "1.5MiB", "1 MiB ", " 1", "1mb", "1 Mb", "99999999999TiB", "9223372036854775808", "1e3"} {
+	for _, text := range []string{
+		"", "KiB", "-1", "1.5MiB", "1 MiB ", " 1", "1mb", "1 Mb", "99999999999TiB",
+		"9223372036854775808", "1e3",
+	} {
 		if got, err := ParseBytes(text); err == nil {
 			t.Errorf("%q is %d", text, got)
 		}
 	}
-	for b, want := range map[Bytes]string{0: "0B", 1023: "1023B", 1024: "1KiB", 10 << 20: "10MiB", 1 << 40: "1TiB", 1e6: "1000000B"} {
+	for b, want := range map[Bytes]string{
+		0: "0B", 1023: "1023B", 1024: "1KiB", 10 << 20: "10MiB", 1 << 40: "1TiB",
+		1e6: "1000000B",
+	} {
 		if got := b.String(); got != want {
 			t.Errorf("%d prints as %s", b, got)
 		}
