@@ -29,6 +29,9 @@ func (all *callouts) add(c *callout) uint32 {
 
 // end empties the owner and returns what it had.
 func (all *callouts) end() (pending []*callout) {
+	if all.next == 0 {
+		return nil
+	}
 	for _, c := range all.tokens {
 		pending = append(pending, c)
 	}

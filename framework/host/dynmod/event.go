@@ -33,8 +33,8 @@ func moeEvent(e *C.moe_event) {
 		}
 	}()
 	t := threadOf(e.thread)
-	for _, slot := range unsafe.Slice(e.finished, int(e.finished_n)) {
-		t.finish(t.streams[slot-1])
+	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
+		t.finish(t.streams[c.slot-1])
 	}
 	switch {
 	case e.stream != nil:

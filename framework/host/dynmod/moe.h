@@ -84,7 +84,7 @@ typedef struct {
   size_t headers_n;
   const ebuf *data;
   size_t data_n;
-  const uint32_t *finished; // slots of this thread whose streams Envoy has destroyed since the last crossing
+  moe_stream *const *finished; // streams of this thread that Envoy has destroyed since the last crossing
   size_t finished_n;
 
   // Go's answer: verbs in out, see apply.c, and what the hook returns.
@@ -141,4 +141,3 @@ void moe_config_commit(moe_config *c);
 void moe_drain_ours(moe_stream *s, int dir);
 bool moe_foreign(moe_stream *s, int dir);
 bool moe_no_buffer(moe_stream *s, int dir);
-void moe_release(moe_stream *s); // Go is done with s

@@ -12,7 +12,7 @@ enum { MAX_FINISHED = 64, STACK_HEADERS = 64, STACK_CHUNKS = 16, STACK_OUT = 204
 
 static _Atomic uint32_t threads;
 static _Thread_local uint32_t thread_no; // 1 + index
-static _Thread_local uint32_t finished[MAX_FINISHED];
+static _Thread_local moe_stream *finished[MAX_FINISHED];
 static _Thread_local size_t finished_n;
 
 // moe_on_envoy_thread reports whether the caller runs on a thread of Envoy's that has entered Go: that goroutine is bound
@@ -32,15 +32,15 @@ static void free_stream(moe_stream *s) {
   free(s);
 }
 
-void moe_release(moe_stream *s) {
-  s->completed = true;
-  if (s->gone && s->depth == 0)
+// release frees s when both sides are done with it and no hook of it is under way.
+static void release(moe_stream *s) {
+  if (s->completed && s->gone && s->depth == 0)
     free_stream(s);
 }
 
 void moe_cross(moe_event *e) {
   uint8_t stack[STACK_OUT];
-  uint32_t batch[MAX_FINISHED];
+  moe_stream *batch[MAX_FINISHED];
   moe_stream *s = e->stream;
   e->out = stack;
   e->out_cap = sizeof stack;
@@ -55,11 +55,15 @@ void moe_cross(moe_event *e) {
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
   }
   moeEvent(e);
+  for (size_t i = 0; i < e->finished_n; i++)
+    release(batch[i]);
   if (e->out_len > 0)
     moe_apply(e);
   free(e->out_heap);
-  if (s != NULL && --s->depth == 0 && s->gone && s->completed)
-    free_stream(s);
+  if (s != NULL) {
+    s->depth--;
+    release(s);
+  }
 }
 
 // wanted reports whether Go must be entered for a phase.
@@ -191,7 +195,8 @@ HOOK void ON(http_filter_destroy)(const void *stream) {
   s->envoy = NULL;
   atomic_store(&s->gone, 1); // before attention is read: Go writes that one and then reads this
   if (s->slot == 0 || s->completed) {
-    moe_release(s);
+    s->completed = true;
+    release(s);
     return;
   }
   if (s->escaped || atomic_load(&s->attention) != 0) {
@@ -200,7 +205,7 @@ HOOK void ON(http_filter_destroy)(const void *stream) {
     return;
   }
   // Nobody waits for the news: Go hears of it at this thread's next crossing, which saves one per stream.
-  finished[finished_n++] = s->slot;
+  finished[finished_n++] = s;
   if (finished_n == MAX_FINISHED) {
     moe_event e = {.kind = EVENT_DRAIN};
     moe_cross(&e);

@@ -172,7 +172,7 @@ func (s *stream) finish() {
 	}
 	s.handle, s.conf, s.bound, s.st, s.e, s.chunk = nil, nil, nil, nil, nil, nil
 	s.dirs, s.failed, s.done, s.reply = [2]direction{}, false, false, reply{}
-	C.moe_release(c)
+	c.completed = 1 // C frees it
 }
 
 func cbool(b bool) C.uint8_t {
