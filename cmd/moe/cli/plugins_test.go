@@ -1,0 +1,141 @@
+package cli
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/internal/moefile"
+)
+
+// noted has every kind of field, and no manual.
+type noted struct {
+	Secret filter.Secret `json:"secret" validate:"required"`
+	Name   string        `json:"name" validate:"required"`
+	Mode   string        `json:"mode" validate:"required" enum:"fast,safe"`
+	Limit  int           `json:"limit" validate:"required,min=3"`
+	Share  float64       `json:"share" validate:"required"`
+	Hosts  []string      `json:"hosts" validate:"required"`
+	Tags   struct {
+		A string `json:"a"`
+	} `json:"tags"`
+	Size filter.Bytes `json:"size" default:"1MiB"`
+}
+
+func init() {
+	filter.Register[noted]("noted", filter.Traffic, filter.Needs(filter.Callouts|filter.RouteCache))
+}
+
+func (*noted) OnRequest(filter.Stream, filter.RequestHeaders, filter.Body) filter.Action {
+	return filter.Continue
+}
+
+func (*noted) OnResponseBody(filter.Stream, filter.Body, bool) filter.Action { return filter.Continue }
+func (*noted) OnComplete(filter.Stream)                                      {}
+
+func TestPluginsTable(t *testing.T) {
+	status, stdout, stderr := moe(t, "plugins")
+	if status != 0 {
+		t.Fatal(stderr)
+	}
+	lines := strings.Split(strings.TrimSpace(stdout), "\n")
+	if len(lines) != 1+len(filter.Registrations()) || !strings.HasPrefix(lines[0], "NAME ") {
+		t.Errorf("%s", stdout)
+	}
+	for _, want := range [][]string{
+		{"hello", "transform", "response[headers]", "adds a header to every response"},
+		{"noted", "traffic", "request[whole] response[body] complete"},
+	} {
+		if !slices.ContainsFunc(lines, func(l string) bool {
+			return strings.HasPrefix(l, want[0]+" ") && !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(l, w) })
+		}) {
+			t.Errorf("no line with %v in\n%s", want, stdout)
+		}
+	}
+}
+
+func TestPluginsJSON(t *testing.T) {
+	status, stdout, stderr := moe(t, "plugins", "-o", "json")
+	var all []plugin
+	if err := json.Unmarshal([]byte(stdout), &all); status != 0 || err != nil || len(all) != len(filter.Registrations()) {
+		t.Fatalf("status %d, %v %s", status, err, stderr)
+	}
+	status, stdout, _ = moe(t, "plugins", "noted", "-o", "json")
+	var p plugin
+	if err := json.Unmarshal([]byte(stdout), &p); status != 0 || err != nil {
+		t.Fatalf("status %d, %v", status, err)
+	}
+	if p.Needs != "Callouts|RouteCache" || !slices.Equal(p.Phases, []string{"Request", "ResponseBody", "Complete"}) {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestPluginWithManual(t *testing.T) {
+	_, stdout, _ := moe(t, "plugins", "tokenauth")
+	for _, want := range []string{"# tokenauth\n", "\n## Metrics\n", "\n## Example", "\nplugins:\n", "\n## JSON Schema", `"writeOnly": true`} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+}
+
+func TestPluginWithoutManual(t *testing.T) {
+	_, stdout, _ := moe(t, "plugins", "noted")
+	for _, want := range []string{
+		"# noted\n", "Stage: traffic. Phases: Request, ResponseBody, Complete.", "needs a host with Callouts|RouteCache",
+		"| `hosts` | list of string | required |", "| `tags` | object |  |", "| `size` | string or integer | \"1MiB\" |",
+		"\nplugins:\n- name: noted\n  config:\n    secret: {env: NOTED_SECRET}\n    name: TEXT\n    mode: \"fast\"\n    limit: 3\n" +
+			"    share: 1\n    hosts: []\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+}
+
+// TestExamples checks that the example of every plugin is accepted by the plugin.
+func TestExamples(t *testing.T) {
+	t.Setenv("TOKEN_SECRET", "x")
+	t.Setenv("NOTED_SECRET", "x")
+	for _, reg := range filter.Registrations() {
+		p, err := describe(reg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		example := strings.Replace(p.Example, "hosts: []", "hosts: [a]", 1)
+		if _, err := moefile.Parse([]byte(example), moefile.CheckPlugins); err != nil {
+			t.Errorf("%s: %v\n%s", p.Name, err, p.Example)
+		}
+	}
+}
+
+func TestSchema(t *testing.T) {
+	_, own, _ := moe(t, "schema", "hello")
+	if !strings.Contains(own, `"title": "hello"`) {
+		t.Errorf("%s", own)
+	}
+	_, text, _ := moe(t, "schema")
+	var s struct{ Properties map[string]any }
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"listen", "upstream", "plugins", "consumers", "order", "timeout", "routes"} {
+		if s.Properties[name] == nil {
+			t.Errorf("nothing about %s", name)
+		}
+	}
+}
+
+func TestUnknownPlugin(t *testing.T) {
+	for _, command := range []string{"plugins", "schema"} {
+		status, _, stderr := moe(t, command, "helo")
+		if status != 1 || !strings.Contains(stderr, `did you mean "hello"?`) {
+			t.Errorf("%s: status %d, %s", command, status, stderr)
+		}
+	}
+	if _, stdout, _ := moe(t, "__complete", "plugins", "to"); !strings.Contains(stdout, "tokenauth") {
+		t.Errorf("completion: %s", stdout)
+	}
+}

@@ -1,0 +1,95 @@
+package moefile
+
+import (
+	"bytes"
+	"encoding/json"
+	"reflect"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/internal/bootstrap"
+)
+
+// TestSchema has a validator read files by the schema, and finds it and Parse of one mind.
+func TestSchema(t *testing.T) {
+	text, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("moe.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("moe.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, ok := range map[string]bool{
+		"plugins: [{name: probe, config: {n: 1}}]":                                                                                         true,
+		"{listen: ':80', upstream: 'https://a.b', timeout: 3s, plugins: [{name: probe, config: {n: 1}}]}":                                  true,
+		"{plugins: [{name: probe, config: {n: 1}}], routes: [{match: {path: /, methods: [GET]}, plugins: [{id: probe, disabled: true}]}]}": true,
+		"{plugins: [{name: probe, config: {n: 1}}], routes: [{match: {paht: /}}]}":                                                         false,
+		"{plugins: [{name: probe, config: {n: 1}}], upstream: 'ftp://x'}":                                                                  false,
+		"{plugins: [{name: probe, config: {m: 1}}]}":                                                                                       false,
+		"{plugins: [{name: probe, config: {n: 1}}], lisen: ':80'}":                                                                         false,
+	} {
+		raw, err := config.Parse([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(v); (err == nil) != ok {
+			t.Errorf("%s: by the schema: %v", text, err)
+		}
+		if _, err := Parse([]byte(text), CheckPlugins); (err == nil) != ok {
+			t.Errorf("%s: by Parse: %v", text, err)
+		}
+	}
+}
+
+// TestSchemaKnowsEveryField compares the schema with the structs that Parse decodes into.
+func TestSchemaKnowsEveryField(t *testing.T) {
+	text, err := Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct {
+		Properties map[string]struct {
+			Items struct {
+				Properties map[string]struct{ Properties map[string]any }
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	inRoute := s.Properties["routes"].Items.Properties
+	check := func(where string, v any, known func(name string) bool, n int) {
+		typ := reflect.TypeOf(v)
+		for i := range typ.NumField() {
+			if name := typ.Field(i).Tag.Get("json"); !known(name) {
+				t.Errorf("%s: the schema has no %s", where, name)
+			}
+		}
+		if n != typ.NumField() {
+			t.Errorf("%s: %d fields in the schema, %d in the struct", where, n, typ.NumField())
+		}
+	}
+	check("file", document{}, func(n string) bool { _, ok := s.Properties[n]; return ok }, len(s.Properties))
+	check("route", route{}, func(n string) bool { _, ok := inRoute[n]; return ok }, len(inRoute))
+	check("match", bootstrap.Match{}, func(n string) bool { return inRoute["match"].Properties[n] != nil },
+		len(inRoute["match"].Properties))
+}
