@@ -1,0 +1,152 @@
+package filter_test
+
+import (
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// stream is a stream whose plugin 0 owns all blocks.
+func stream() (*core.Stream, filter.Stream, *[]string) {
+	c, bugs := &core.Stream{}, &[]string{}
+	c.Misuse = func(_ int, what string) { *bugs = append(*bugs, what) }
+	for i := range c.H {
+		c.H[i].Present = true
+		c.H[i].Owner.Store(1)
+	}
+	return c, filter.NewStream(c, 0), bugs
+}
+
+func TestSetRefuses(t *testing.T) {
+	for _, c := range []struct {
+		key, value string
+		request    bool // may be set on a request
+		response   bool
+	}{
+		{"x-a", "1", true, true},
+		{"X-A", " spaced\t", true, true},
+		{"x-a", "tab\tinside \xe4\xf6", true, true},
+		{"x a", "1", false, false},
+		{"x:a", "1", false, false},
+		{"", "1", false, false},
+		{"ä", "1", false, false},
+		{"x-a", "1\r\nx-b: 2", false, false},
+		{"x-a", "1\n", false, false},
+		{"x-a", "\x00", false, false},
+		{"x-a", "\x7f", false, false},
+		{"x-a", "\x1b[31m", false, false},
+		{":status", "200", false, true},
+		{":status", "599", false, true},
+		{":status", "101", false, false},
+		{":status", "600", false, false},
+		{":status", "2000", false, false},
+		{":status", "2x0", false, false},
+		{":path", "/a?b", true, false},
+		{":path", "*", true, false},
+		{":path", "a", false, false},
+		{":path", "/a b", false, false},
+		{":path", "/a HTTP/1.1\r\nx: y", false, false},
+		{":method", "PATCH", true, false},
+		{":method", "PA TCH", false, false},
+		{":authority", "a:80", true, false},
+		{":authority", "a b", false, false},
+		{":scheme", "https", true, false},
+		{":other", "1", false, false},
+		{":", "1", false, false},
+		{"host", "b", true, true},
+		{"content-length", "12", true, true},
+		{"content-length", "-1", false, false},
+		{"content-length", "1,1", false, false},
+		{"transfer-encoding", "chunked", false, true},
+	} {
+		for i, ok := range []bool{c.request, c.response} {
+			_, s, bugs := stream()
+			h := s.RequestHeaders().Headers
+			if i == 1 {
+				h = s.ResponseHeaders().Headers
+			}
+			h.Set(c.key, c.value)
+			if got := h.Len() == 1 && len(*bugs) == 0; got != ok {
+				t.Errorf("%q: %q, block %d: set %v, %q", c.key, c.value, i, got, *bugs)
+			}
+			if ok && h.Get(c.key) != strings.Trim(c.value, " \t") {
+				t.Errorf("%q: %q reads %q", c.key, c.value, h.Get(c.key))
+			}
+			if len(*bugs) > 0 && len(c.value) > 3 && strings.Contains((*bugs)[0], c.value) {
+				t.Errorf("%q tells the value", *bugs)
+			}
+			s.RequestTrailers().Set(c.key, c.value)
+			if n := s.RequestTrailers().Len(); strings.HasPrefix(c.key, ":") && n > 0 {
+				t.Errorf("%q in trailers", c.key)
+			}
+		}
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	c, s, bugs := stream()
+	h := s.RequestHeaders()
+	h.SetHost("a")
+	h.Add("X-Multi", "1")
+	h.Add("x-multi", "2")
+	h.Set("x-one", "1")
+	if h.Get("host") != "a" || h.Get("Host") != "a" || h.Host() != "a" || !h.Has("HOST") {
+		t.Error("host")
+	}
+	if got := strings.Join(h.Values("X-MULTI"), ","); got != "1,2" {
+		t.Error(got)
+	}
+	h.Set("x-multi", "3")
+	if got := strings.Join(h.Values("x-multi"), ","); got != "3" {
+		t.Error(got)
+	}
+	h.Set("x-one", "")
+	h.Add("x-one", "")
+	if h.Has("x-one") {
+		t.Error("an empty value does not remove")
+	}
+	for k := range h.All() {
+		if k[0] != ':' {
+			h.Del(k)
+		}
+	}
+	if h.Len() != 1 || len(h.HTTP()) != 0 {
+		t.Error(c.H[0].Fields)
+	}
+	if got := strings.Join(c.H[0].Changed, " "); got != ":authority x-multi x-one" {
+		t.Error(got)
+	}
+	if len(*bugs) > 0 {
+		t.Error(*bugs)
+	}
+	h.Del(":authority")
+	h.Add(":authority", "b")
+	h.SetPath("")
+	if len(*bugs) != 3 || h.Host() != "a" {
+		t.Error(*bugs)
+	}
+	var zero filter.Headers
+	zero.Set("a", "b")
+	if zero.Get("a") != "" || zero.Len() != 0 {
+		t.Error("the zero Headers")
+	}
+}
+
+func FuzzSet(f *testing.F) {
+	f.Add("x-a", "1")
+	f.Add(":path", "/ x")
+	f.Add("Host", "\n")
+	f.Fuzz(func(t *testing.T, key, value string) {
+		_, s, _ := stream()
+		h := s.RequestHeaders()
+		h.Set(key, value)
+		h.Add(key, value)
+		for k, v := range h.All() {
+			if k == "" || v == "" || strings.ContainsAny(k, "\r\n\x00 ") || strings.ContainsAny(v, "\r\n\x00") || k != strings.ToLower(k) {
+				t.Errorf("%q: %q", k, v)
+			}
+		}
+	})
+}
