@@ -200,14 +200,25 @@ static void apply_one(moe_event *e, const moe_verb *v, const uint8_t *p, mbuf *d
   }
 }
 
-// moe_apply carries out the verbs of e in order, until the stream is gone.
-void moe_apply(moe_event *e) {
+static bool is_metric(const moe_verb *v) { return v->verb >= VERB_COUNTER && v->verb <= VERB_HISTOGRAM; }
+
+// apply carries out the metrics' verbs, or all others, in order, until the stream is gone.
+static void apply(moe_event *e, bool metrics) {
   mbuf details = {NULL, 0};
   for (size_t at = 0; at < e->out_len && !(e->stream != NULL && e->stream->gone);) {
     moe_verb v;
     memcpy(&v, e->out + at, sizeof v);
     at += sizeof v;
-    apply_one(e, &v, e->out + at, &details);
+    if (is_metric(&v) == metrics)
+      apply_one(e, &v, e->out + at, &details);
     at += v.n1 + v.n2;
   }
+}
+
+// moe_apply carries out the verbs of e. Metrics come first: a reply or a reset may end the stream, and with it the way
+// to Envoy's stats.
+void moe_apply(moe_event *e) {
+  if (e->metrics)
+    apply(e, true);
+  apply(e, false);
 }

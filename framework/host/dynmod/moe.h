@@ -92,6 +92,7 @@ typedef struct {
   size_t out_len, out_cap;
   uint8_t *out_heap; // out, if it had to grow
   uint32_t status;
+  uint32_t metrics;  // there are verbs of metrics
 } moe_event;
 
 enum { STATUS_CONTINUE = 0, STATUS_STOP = 1, STATUS_WATERMARK = 2, STATUS_NO_BUFFER = 3 };

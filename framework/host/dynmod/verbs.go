@@ -88,6 +88,7 @@ func (s *stream) sampleVerb(kind core.MetricKind, id uint64, sample core.Sample)
 	for _, v := range sample.Values {
 		size += 4 + len(v)
 	}
+	s.e.metrics = 1
 	p, _ := s.verb(C.VERB_COUNTER+uint8(kind), len(sample.Values), 0, size, 0)
 	binary.NativeEndian.PutUint64(p, id)
 	binary.NativeEndian.PutUint64(p[8:], uint64(sample.N))
