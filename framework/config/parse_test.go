@@ -72,7 +72,7 @@ func TestParseErrors(t *testing.T) {
 		"a: [1":                              "line 1: YAML: did not find expected ',' or ']'",
 		"a: b: c":                            "YAML: mapping values are not allowed in this context",
 		"a:\n\tb: 1":                         "line 2: YAML: found character that cannot start any token",
-		"a: *nope":                           "YAML: unknown anchor 'nope' referenced",
+		"a: *nope":                           "YAML: an alias has no anchor; put quotes around a text that begins with *",
 		"a: 1\n---\nb: 2":                    "line 2: a second YAML document begins; put one in a file",
 		"a: !!binary aGk=":                   tag,
 		"a: !x {b: c}":                       tag,

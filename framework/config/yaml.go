@@ -36,9 +36,13 @@ func parseYAML(text []byte) (any, error) {
 	return r.value(&doc)
 }
 
-// Of the parser's own errors only those that quote nothing but an anchor's name are known; others could.
+// yamlError keeps what the parser says, which quotes nothing but an anchor's name. That may be a secret that happens to
+// begin with an asterisk.
 func yamlError(err error) error {
 	msg := strings.TrimPrefix(err.Error(), "yaml: ")
+	if strings.HasPrefix(msg, "unknown anchor") {
+		return parseError(0, "YAML: an alias has no anchor; put quotes around a text that begins with *")
+	}
 	if m := yamlLine.FindStringSubmatch(msg); m != nil {
 		line, _ := strconv.Atoi(m[1])
 		return parseError(line, "YAML: %s", m[2])

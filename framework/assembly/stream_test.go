@@ -1,0 +1,66 @@
+package assembly
+
+import (
+	"testing"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// quietHost has no limit and is asked for nothing else.
+type quietHost struct{ core.Host }
+
+func (quietHost) BufferLimit() int { return 0 }
+func (quietHost) Escaped()         {}
+
+type countingSink struct{ headers int }
+
+func (s *countingSink) Headers(int, bool)      { s.headers++ }
+func (s *countingSink) Data(int, []byte, bool) {}
+func (s *countingSink) Trailers(int)           {}
+func (s *countingSink) Reset(string)           {}
+func (s *countingSink) Post(func())            {}
+
+// A stream goes on with the plugins of the consumer that its authentication finds.
+func TestStreamsJoinTheirConsumers(t *testing.T) {
+	a, _ := fixture(t)
+	f := mustFilter(t, a, `{plugins: [{name: key}, {name: limit, config: {rate: 1}}], consumers: [
+		{name: alice, credentials: {key: {key: a}}, plugins: [{id: limit, config: {rate: 100}}]},
+		{name: bob, credentials: {key: {key: b}}, plugins: [{id: limit, disabled: true}]},
+		{name: carol, credentials: {key: {key: c}}}]}`)
+	defer f.Close()
+	own := builtOf(t, f, nil)
+	hits := func(b *built) uint64 { return b.instances[1].plugin.Config.(*limit).hits.Value() }
+	for _, c := range []struct {
+		key        string
+		own, alice uint64
+	}{{"a", 0, 1}, {"b", 0, 1}, {"c", 1, 1}, {"nobody's", 2, 1}, {"a", 2, 2}} {
+		sink := &countingSink{}
+		st := own.chain.Start(quietHost{}, sink)
+		st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "x-key", Value: c.key})
+		st.H[core.RequestHeaders].Present = true
+		st.Headers(core.Request, true)
+		st.Done()
+		if sink.headers != 1 {
+			t.Errorf("key %s: the request went on %d times", c.key, sink.headers)
+		}
+		if o, al := hits(own), hits(own.consumers["alice"]); o != c.own || al != c.alice {
+			t.Errorf("key %s: %d requests on the filter's limit and %d on alice's, want %d and %d", c.key, o, al, c.own, c.alice)
+		}
+	}
+	declared := f.ChainMetrics(nil)
+	for _, l := range []*built{own, own.consumers["alice"]} {
+		m := l.instances[1].plugin.Env.Metrics()[0]
+		n := 0
+		for _, d := range declared {
+			if d == m {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("ChainMetrics has %s %d times", m.Name, n)
+		}
+	}
+	if f.ChainMetrics(&Route{}) != nil {
+		t.Error("a stranger's route has metrics")
+	}
+}
