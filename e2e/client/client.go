@@ -109,6 +109,7 @@ func Open(addr string, r Request) (string, *http.Response, error) {
 	}
 	if len(r.Trailer) > 0 {
 		req.Trailer = http.Header{}
+		req.Header.Set("trailer", "x-got") // a Go server drops what was not announced, as what plugins add
 		for i := 0; i+1 < len(r.Trailer); i += 2 {
 			req.Trailer.Add(r.Trailer[i], r.Trailer[i+1])
 		}

@@ -85,47 +85,37 @@ func asyncRows() []row {
 	}
 }
 
-func timeoutRows() []row {
-	chain := func(on ...string) Listen {
-		doc := Chain(Probe("p", append(on, "complete", "log info 'done ${req.x-id} ${status}'")...))
+func timeoutRows() (rs []row) {
+	for i, c := range []struct {
+		name  string
+		reset bool // the response has begun
+		on    []string
+	}{
+		{"a function that never ends, in request headers", false, []string{"request_headers", "go; wait"}},
+		{"in the request's body", false, []string{"request_body", "go; wait"}},
+		{"in the whole request", false, []string{"request_headers", "waitbody", "request", "go; wait"}},
+		{"in response headers", false, []string{"response_headers", "go; wait"}},
+		{"in the response's body resets", true, []string{"response_body", "go; wait"}},
+		{"of a pipe", false, []string{"request_headers", "del content-length; pipe wait"}},
+		{"of a response's pipe resets", true, []string{"response_headers", "del content-length; pipe wait"}},
+	} {
+		id := fmt.Sprintf("t%d", i) // by which the metric counts
+		doc := Chain(Probe(id, append(c.on, "complete", "log info 'done ${req.x-id} ${status}'")...))
 		doc["timeout"] = "200ms"
-		return Listen{Chain: doc}
+		r := row{
+			name: "timeout: " + c.name, listen: Listen{Chain: doc}, req: client.Request{Body: "body"},
+			reset: c.reset, log: "done ID",
+			then: func(b *Bed, _ *client.Response) {
+				b.WaitMetric("moe.timeouts", fmt.Sprintf("plugin=%q", id), 1)
+				b.Poll(zero(b, "waiting"))
+			},
+		}
+		if !c.reset {
+			r.status, r.details, r.log = 504, "moe."+id+".timeout", "done ID 504"
+		}
+		rs = append(rs, r)
 	}
-	counted := func(b *Bed, _ *client.Response) {
-		b.WaitMetric("moe.p.timeouts", "", 1)
-		b.Poll(zero(b, "waiting"))
-	}
-	post := client.Request{Body: "body", Path: "/echo"}
-	return []row{
-		{
-			name: "timeout: a function that never ends, in request headers", listen: chain("request_headers", "go; wait"),
-			req: post, status: 504, details: "moe.p.timeout", log: "done ID 504", upNone: true, then: counted,
-		},
-		{
-			name: "timeout: in the request's body", listen: chain("request_body", "go; wait"),
-			req: post, status: 504, details: "moe.p.timeout", log: "done ID 504", then: counted,
-		},
-		{
-			name: "timeout: in the whole request", listen: chain("request_headers", "waitbody", "request", "go; wait"),
-			req: post, status: 504, details: "moe.p.timeout", upNone: true, then: counted,
-		},
-		{
-			name: "timeout: in response headers", listen: chain("response_headers", "go; wait"),
-			req: post, status: 504, details: "moe.p.timeout", log: "done ID 504", then: counted,
-		},
-		{
-			name: "timeout: in the response's body resets", listen: chain("response_body", "go; wait"),
-			req: post, reset: true, log: "done ID", then: counted,
-		},
-		{
-			name: "timeout: of a pipe", listen: chain("request_headers", "del content-length; pipe wait"),
-			req: post, status: 504, details: "moe.p.timeout", then: counted,
-		},
-		{
-			name: "timeout: of a response's pipe resets", listen: chain("response_headers", "del content-length; pipe wait"),
-			req: post, reset: true, log: "done ID", then: counted,
-		},
-	}
+	return rs
 }
 
 // resetScenarios are clients that leave while a plugin decides: everything ends, once.

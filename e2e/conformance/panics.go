@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"strings"
 
 	"mosn.io/moe/e2e/client"
@@ -21,35 +22,35 @@ func panicScenarios() []Scenario {
 		{"response", false, []string{"response_headers", "waitbody"}},
 	} {
 		for how, script := range map[string]string{"": "panic boom", " inside Go": "go; panic boom"} {
-			r := row{
+			id := fmt.Sprintf("b%d", len(rs)) // by which the metric counts
+			rs = append(rs, row{
 				name: "panic: in " + p.phase + how, req: post, status: 500, reset: p.reset,
-				chain: []M{Probe("p", append(p.on, p.phase, script, "complete", "log info 'done ${req.x-id} ${status}'")...)},
+				chain: []M{Probe(id, append(p.on, p.phase, script, "complete", "log info 'done ${req.x-id} ${status}'")...)},
 				log:   `(?s)boom.*run\.go.*done ID`, // the value, the stack, the completion
-				then:  afterPanic,
-			}
-			rs = append(rs, r)
+				then:  counted(id),
+			})
 		}
 	}
 	rs = append(rs, []row{
 		{
-			name: "panic: in newStream", chain: []M{ProbeOf("probestream", "p", "new_stream", "panic boom")},
-			status: 500, log: `(?s)boom.*run\.go`, upNone: true, then: afterPanic,
+			name: "panic: in newStream", chain: []M{ProbeOf("probestream", "c0", "new_stream", "panic boom")},
+			status: 500, log: `(?s)boom.*run\.go`, upNone: true, then: counted("c0"),
 		},
 		{
-			name: "panic: in OnComplete", chain: []M{Probe("p", "response_headers", "set x-seen 1", "complete", "panic boom"),
+			name: "panic: in OnComplete", chain: []M{Probe("c1", "response_headers", "set x-seen 1", "complete", "panic boom"),
 				Probe("q", "complete", "log info 'done ${req.x-id}'")},
 			headers: []string{"x-seen", "1"}, log: `(?s)boom.*run\.go`, then: func(b *Bed, r *client.Response) {
 				b.WaitLog("done " + r.ID + `\b`) // the others complete all the same
-				afterPanic(b, r)
+				counted("c1")(b, r)
 			},
 		},
 		{
-			name: "panic: in a request's pipe", chain: []M{Probe("p", "request_headers", "del content-length; pipe panic")},
-			req: post, status: 500, log: `(?s)pipe-panic.*pipe\.go`, then: afterPanic,
+			name: "panic: in a request's pipe", chain: []M{Probe("c2", "request_headers", "del content-length; pipe panic")},
+			req: post, status: 500, log: `(?s)pipe-panic.*pipe\.go`, then: counted("c2"),
 		},
 		{
-			name: "panic: in a response's pipe", chain: []M{Probe("p", "response_headers", "del content-length; pipe panic")},
-			req: post, reset: true, log: `(?s)pipe-panic.*pipe\.go`, then: afterPanic,
+			name: "panic: in a response's pipe", chain: []M{Probe("c3", "response_headers", "del content-length; pipe panic")},
+			req: post, reset: true, log: `(?s)pipe-panic.*pipe\.go`, then: counted("c3"),
 		},
 		{
 			name: "panic: the body says nothing of it", chain: []M{Probe("p", "request_headers", "panic boom")}, status: 500,
@@ -63,15 +64,14 @@ func panicScenarios() []Scenario {
 	return rows(rs)
 }
 
-// afterPanic: it was counted, and the listener serves on.
-func afterPanic(b *Bed, _ *client.Response) {
-	b.WaitMetric("moe.p.panics", "", 1)
-	for _, l := range b.listeners {
-		if l.spec.keep {
-			continue
-		}
-		if r, err := client.Do(l.Addr, client.Request{}); err == nil && r.Status == 0 {
-			b.Errorf("the listener does not serve any more")
+// counted checks that the panic was counted for the plugin, and that the listeners serve on.
+func counted(id string) func(*Bed, *client.Response) {
+	return func(b *Bed, _ *client.Response) {
+		b.WaitMetric("moe.panics", fmt.Sprintf("plugin=%q", id), 1)
+		for _, l := range b.listeners {
+			if r, err := client.Do(l.Addr, client.Request{Path: "/body/x"}); err == nil && r.Status == 0 {
+				b.Errorf("the listener does not serve any more")
+			}
 		}
 	}
 }

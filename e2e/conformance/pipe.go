@@ -69,19 +69,21 @@ func pipeRows() []row {
 }
 
 func trailerRows() []row {
-	change := Probe("p", "request_trailers", "set x-got ${reqt.x-in}/${all.x-two}; set x-in new; add x-two 3; del x-gone",
-		"response_trailers", "set x-got ${respt.x-in}/${all.x-two}; set x-in new; add x-two 3; del x-gone")
+	change := func(id string) M {
+		return Probe(id, "request_trailers", "set x-got ${reqt.x-in}/${all.x-two}; set x-in new; add x-two 3; del x-gone",
+			"response_trailers", "set x-got ${respt.x-in}/${all.x-two}; set x-in new; add x-two 3; del x-gone")
+	}
 	in := []string{"x-in", "old", "x-two", "1", "x-two", "2", "x-gone", "1"}
 	out := []string{"x-got", "old/1|2", "x-in", "new", "x-two", "1|2|3", "x-gone", "-"}
 	path := "/echo?t=x-in:old&t=x-two:1&t=x-two:2&t=x-gone:1"
 	return []row{
 		{
-			name: "trailers: over HTTP/2", chain: []M{change}, listen: Listen{Routes: []M{To("up2", "/")}},
+			name: "trailers: over HTTP/2", chain: []M{change("p")}, listen: Listen{Routes: []M{To("up2", "/")}},
 			req: client.Request{Body: "body", Trailer: in, Path: path, H2: true}, upBody: "body",
 			upTrailer: out, trailer: out,
 		},
 		{
-			name: "trailers: of chunked HTTP/1.1", chain: []M{change},
+			name: "trailers: of chunked HTTP/1.1", chain: []M{change("p")},
 			req: client.Request{Body: "body", Trailer: in, Path: path}, upBody: "body",
 			upTrailer: out, trailer: out,
 		},
@@ -93,21 +95,21 @@ func trailerRows() []row {
 		},
 		{
 			name: "trailers: after a body that is waited for",
-			chain: []M{Probe("p", "request_headers", "waitbody", "request", "set x-h ${bodylen}/${complete}; body append !",
-				"request_trailers", "set x-got 1", "response_headers", "waitbody", "response", "set x-h 1; body set all",
-				"response_trailers", "set x-got 2", "complete", traceTo), Probe("q")},
+			chain: []M{Probe("p", "request_headers", "waitbody",
+				"request", "set x-h ${bodylen}/${complete}/${reqt.x-in}; body append !",
+				"response_headers", "waitbody", "response", "set x-h ${respt.x-in}; body set all"), change("q")},
 			req: client.Request{Body: "body", Trailer: in, Path: path, H2: true}, upBody: "body!", body: "all",
-			up: []string{"x-h", "4/true"}, upTrailer: []string{"x-got", "1"}, trailer: []string{"x-got", "2"},
+			up: []string{"x-h", "4/true/old"}, upTrailer: out, headers: []string{"x-h", "new"}, trailer: out,
 		},
 		{
 			name:  "trailers: of a plugin after one that waits",
-			chain: []M{ProbeOf("probewhole", "p", "request", "body upper"), change},
+			chain: []M{ProbeOf("probewhole", "p", "request", "body upper"), change("q")},
 			req:   client.Request{Body: "body", Trailer: in, Path: path, H2: true}, upBody: "BODY",
 			upTrailer: out, trailer: out,
 		},
 		{
 			name:  "trailers: without a body",
-			chain: []M{change},
+			chain: []M{change("p")},
 			req:   client.Request{Chunks: []string{}, Trailer: in, Path: path, H2: true, Method: "POST"}, upBody: "-",
 			upTrailer: out, trailer: out,
 		},

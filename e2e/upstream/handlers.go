@@ -78,9 +78,11 @@ func (s *Server) echo(w http.ResponseWriter, r *http.Request, rec *record) {
 	for _, kv := range q["h"] {
 		add(w.Header(), "", kv)
 	}
-	for _, kv := range q["t"] {
-		defer add(w.Header(), http.TrailerPrefix, kv)
-	}
+	defer func() {
+		for _, kv := range q["t"] {
+			add(w.Header(), http.TrailerPrefix, kv)
+		}
+	}()
 	s.mu.Lock()
 	e := Echo{r.Method, r.RequestURI, r.Host, r.Header, rec.v.Body, rec.v.SHA256, rec.v.Bytes, rec.v.Trailer}
 	s.mu.Unlock()
