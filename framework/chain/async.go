@@ -2,7 +2,6 @@ package chain
 
 import (
 	"context"
-	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
@@ -83,53 +82,21 @@ func (st *Stream) post(gen uint32, sink core.Sink, f func()) {
 	})
 }
 
-// alarm bounds how long a direction waits for a plugin. Its timer lives as long as the memory of the stream.
-type alarm struct {
-	timer *time.Timer
-
-	// Guarded by Stream.Mu.
-	deadline   time.Time
-	gen, epoch uint32
-	sink       core.Sink
-}
-
 // wait has the direction stand still, for Options.Timeout at most.
 func (st *Stream) wait(di int) {
-	d, a := &st.d[di], &st.alarms[di]
+	d := &st.d[di]
 	d.susp, d.used = true, true
 	d.epoch++
-	timeout := st.home.options.Timeout
-	st.Mu.Lock()
-	a.deadline, a.gen, a.epoch, a.sink = time.Now().Add(timeout), st.Gen, d.epoch, st.sink
-	st.Mu.Unlock()
-	if a.timer == nil {
-		a.timer = time.AfterFunc(timeout, func() { st.ring(di) })
-	} else {
-		a.timer.Reset(timeout)
-	}
+	st.home.watch.begin(&st.alarms[di], st, di)
 }
 
 // wake ends the standing still. Results that were waited for are late from now on.
 func (st *Stream) wake(di int) {
-	d, a := &st.d[di], &st.alarms[di]
+	d := &st.d[di]
 	d.epoch++
-	if d.susp = false; a.timer != nil {
-		a.timer.Stop()
-	}
-}
-
-// ring runs on the timer's goroutine. It may come late, from a life or a wait that is over.
-func (st *Stream) ring(di int) {
-	a := &st.alarms[di]
-	st.Mu.Lock()
-	gen, epoch, sink, due := a.gen, a.epoch, a.sink, st.Gen == a.gen && !time.Now().Before(a.deadline)
-	st.Mu.Unlock()
-	if due {
-		st.post(gen, sink, func() {
-			if d := &st.d[di]; d.susp && d.epoch == epoch {
-				st.expire(di, d)
-			}
-		})
+	if d.susp {
+		d.susp = false
+		st.home.watch.end(&st.alarms[di])
 	}
 }
 

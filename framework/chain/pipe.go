@@ -105,7 +105,7 @@ func (st *Stream) servePipe(di int, d *dir, p *pipe) {
 	if p.ask == toFlush && di == Response && st.high {
 		p.paused = true
 		d.epoch++ // it is not the plugin that keeps the stream waiting
-		st.alarms[di].timer.Stop()
+		st.home.watch.end(&st.alarms[di])
 		return
 	}
 	st.wake(di)
