@@ -99,7 +99,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 		return reject("filter", filterName, err)
 	}
 	conf.define(conf.filter.Metrics())
-	conf.own = conf.bind(own)
+	conf.own = conf.bind(own, nil)
 	c.id = C.uint32_t(configs.add(conf))
 	c.wants = C.uint32_t(own.Wants())
 	return true
@@ -187,13 +187,14 @@ func (conf *filterConfig) bound(route uint32) (*bound, error) {
 	if b := conf.routes[route]; b != nil {
 		return b, nil
 	}
-	ch, err := conf.filter.Chain(routes.get(route))
+	r := routes.get(route)
+	ch, err := conf.filter.Chain(r)
 	if err != nil {
 		return nil, err
 	}
 	b := conf.own
 	if ch != conf.own.chain {
-		b = conf.bind(ch)
+		b = conf.bind(ch, r)
 	}
 	conf.routes[route] = b
 	return b, nil
@@ -214,10 +215,12 @@ func (conf *filterConfig) refuse(route uint32, err error) {
 type bound struct {
 	chain   *chain.Chain
 	metrics []boundMetric
+	flushed atomic.Uint64 // core.MetricsDirtied when they were flushed last
 }
 
-func (conf *filterConfig) bind(ch *chain.Chain) *bound {
-	return &bound{chain: ch, metrics: conf.bindMetrics(ch.Metrics())}
+// bind pairs a route's chain, and those of its consumers, with conf's metrics.
+func (conf *filterConfig) bind(ch *chain.Chain, r *assembly.Route) *bound {
+	return &bound{chain: ch, metrics: conf.bindMetrics(conf.filter.ChainMetrics(r))}
 }
 
 // configHost is core.ConfigHost for all configurations of the process, because plugins are shared between them. Metrics

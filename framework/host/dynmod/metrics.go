@@ -74,6 +74,10 @@ func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetr
 
 // flush writes what has been recorded since the last flush into the answer to the event under way.
 func (b *bound) flush(s *stream) {
+	now := core.MetricsDirtied()
+	if b.flushed.Swap(now) == now {
+		return
+	}
 	for i := range b.metrics {
 		if m := b.metrics[i].m; m.Dirty() {
 			m.Flush(func(sample core.Sample) {

@@ -53,9 +53,7 @@ func (m *Metric) With(values ...string) *Cell {
 func (c *Cell) Add(n int64) {
 	c.m.sum.Add(n)
 	c.n.Add(n)
-	if !c.m.dirty.Load() {
-		c.m.dirty.Store(true)
-	}
+	c.m.soil()
 }
 
 // Sample is a pending change of a metric: a sum for counters and gauges, one recorded value for histograms.
@@ -94,8 +92,13 @@ func (m *Metric) Add(n int64, values []string) {
 		s.N += n
 		m.mu.Unlock()
 	}
-	if !m.dirty.Load() {
-		m.dirty.Store(true)
+	m.soil()
+}
+
+// soil notes that there is something to flush.
+func (m *Metric) soil() {
+	if !m.dirty.Load() && !m.dirty.Swap(true) {
+		dirtied.Add(1)
 	}
 }
 
@@ -111,6 +114,13 @@ func (m *Metric) fit(values []string) []string {
 
 // Sum returns the sum of all that was recorded.
 func (m *Metric) Sum() int64 { return m.sum.Load() }
+
+// dirtied counts how often a metric has come to have something to flush.
+var dirtied atomic.Uint64
+
+// MetricsDirtied changes whenever some metric of the process comes to have something to flush, so that a host need not
+// ask them all each time.
+func MetricsDirtied() uint64 { return dirtied.Load() }
 
 // Dirty reports whether Flush has something to give.
 func (m *Metric) Dirty() bool { return m.dirty.Load() }
