@@ -1,0 +1,253 @@
+package filtertest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+)
+
+// plugin is a plugin whose request headers phase is a function, for the tests of the kit itself.
+type plugin struct {
+	Limit int           `json:"limit" default:"3" validate:"min=1"`
+	Wait  time.Duration `json:"wait" default:"1s"`
+
+	f    func(s filter.Stream, h filter.RequestHeaders) filter.Action
+	resp func(s filter.Stream, h filter.ResponseHeaders) filter.Action
+
+	seen *filter.Counter
+	size *filter.Histogram
+}
+
+func (p *plugin) Provision(env *filter.Env) error {
+	p.seen, p.size = env.Counter("seen", "method"), env.Histogram("size")
+	return nil
+}
+
+func (p *plugin) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	p.seen.Inc(h.Method())
+	p.size.Record(uint64(len(h.Path())))
+	if p.f != nil {
+		return p.f(s, h)
+	}
+	return filter.Continue
+}
+
+func (p *plugin) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
+	if p.resp != nil {
+		return p.resp(s, h)
+	}
+	return filter.Continue
+}
+
+func init() { filter.Register[plugin]("plugin", filter.Traffic, filter.Needs(filter.Metadata)) }
+
+// fake is a test that can fail.
+type fake struct {
+	testing.TB
+	errors  []string
+	cleanup []func()
+}
+
+func (f *fake) Helper()                   {}
+func (f *fake) Cleanup(c func())          { f.cleanup = append(f.cleanup, c) }
+func (f *fake) Errorf(s string, a ...any) { f.errors = append(f.errors, fmt.Sprintf(s, a...)) }
+func (f *fake) end() string {
+	for _, c := range f.cleanup {
+		c()
+	}
+	return strings.Join(f.errors, "\n")
+}
+
+func TestStrict(t *testing.T) {
+	forever := make(chan struct{})
+	defer close(forever)
+	for want, f := range map[string]func(s filter.Stream, h filter.RequestHeaders) filter.Action{
+		"panics in OnRequestHeaders: boom": func(filter.Stream, filter.RequestHeaders) filter.Action { panic("boom") },
+		"invalid header": func(_ filter.Stream, h filter.RequestHeaders) filter.Action {
+			h.Set("a b", "c")
+			return filter.Continue
+		},
+		"headers that are sent": func(s filter.Stream, _ filter.RequestHeaders) filter.Action {
+			s.ResponseHeaders().Set("x", "y")
+			return filter.Continue
+		},
+		"without OnRequest":     func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.WaitBody },
+		"does not answer":       func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Go(forEver(nil)) },
+		"goroutines behind":     func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Go(forEver(forever)) },
+		"replies with status 7": func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Reply(7, "") },
+	} {
+		ft := &fake{TB: t}
+		h := &filtertest.Host{Timeout: 10 * time.Millisecond}
+		if err := h.Load(ft, &plugin{f: f}); err != nil {
+			t.Fatal(err)
+		}
+		h.Get("/")
+		if got := ft.end(); !strings.Contains(got, want) {
+			t.Errorf("want %s, got %q", want, got)
+		}
+	}
+}
+
+// forEver waits until the stream is over, or for something else.
+func forEver(c chan struct{}) func(context.Context) filter.Action {
+	return func(ctx context.Context) filter.Action {
+		if c == nil {
+			<-ctx.Done()
+		} else {
+			<-c
+		}
+		return filter.Continue
+	}
+}
+
+func TestConfig(t *testing.T) {
+	for json, want := range map[string]string{
+		`{"limit": 5, "wait": "2s"}`: "",
+		`{}`:                         "",
+		"":                           "",
+		"limit: 2\n":                 "",
+		`{"limit": 0}`:               "limit",
+		`{"limit": "x"}`:             "limit",
+		`{"lim": 1}`:                 "lim",
+		`{`:                          "plugin",
+	} {
+		err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "plugin", JSON: json})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", json, err)
+		}
+	}
+	if err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "none"}); err == nil {
+		t.Error("an unknown plugin")
+	}
+	if err := (&filtertest.Host{Lacks: filter.Metadata}).Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
+		t.Error(err)
+	}
+	for _, p := range []any{struct{}{}, &struct{}{}, nil} {
+		if err := (&filtertest.Host{}).Load(t, p); err == nil {
+			t.Errorf("%T is taken", p)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	h := &filtertest.Host{
+		Attrs:       map[filter.Attr]string{filter.SourceAddress: "192.0.2.7:99"},
+		Metadata:    map[string]any{"in/a": "1"},
+		FilterState: map[string]string{"k": "v"},
+	}
+	var kept filter.Stream
+	if err := h.Load(t, &plugin{f: func(s filter.Stream, h filter.RequestHeaders) filter.Action {
+		kept = s
+		if got := s.RemoteAddr().String(); got != "192.0.2.7:99" {
+			t.Error(got)
+		}
+		if _, err := s.Attr(filter.RouteName); !errors.Is(err, filter.ErrNotFound) {
+			t.Error(err)
+		}
+		if v, err := s.Metadata("in", "a"); v != "1" || err != nil {
+			t.Error(v, err)
+		}
+		if v, err := s.FilterState("k"); v != "v" || err != nil {
+			t.Error(v, err)
+		}
+		if err := s.SetMetadata("out", "n", map[string]any{"list": []any{1, "x", true}}); err != nil {
+			t.Error(err)
+		}
+		if err := s.SetMetadata("out", "bad", struct{}{}); err == nil {
+			t.Error("metadata of any type")
+		}
+		s.SetFilterState("k2", "v2")
+		s.ClearRouteCache()
+		s.SetUpstreamHost("10.0.0.1:80", true)
+		return filter.Continue
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	r := h.Get("/x")
+	if got := fmt.Sprint(r.Metadata["out/n"]); got != "map[list:[1 x true]]" || r.FilterState["k2"] != "v2" || r.RouteCleared != 1 ||
+		r.UpstreamHost != "10.0.0.1:80" || !r.UpstreamStrict {
+		t.Errorf("%+v", r)
+	}
+	if err := kept.SetFilterState("k", "late"); !errors.Is(err, filter.ErrStreamDone) {
+		t.Error(err)
+	}
+	h.Post("/abc", "x")
+	if h.Metric("seen", "GET") != 1 || h.Metric("moe.plugin.seen", "POST") != 1 || h.Metric("seen", "PUT") != 0 ||
+		!slices.Equal(h.Recorded("size"), []int64{2, 4}) {
+		t.Error("metrics", h.Recorded("size"))
+	}
+}
+
+func TestGRPC(t *testing.T) {
+	deny := func(opts ...filter.ReplyOption) *plugin {
+		return &plugin{f: func(filter.Stream, filter.RequestHeaders) filter.Action {
+			return filter.Reply(403, "go away", opts...)
+		}}
+	}
+	if r := filtertest.New(t, &plugin{}).GRPC("/s/m", "msg"); r.GRPCStatus != 0 || r.Body != "msg" || r.Trailer == nil {
+		t.Errorf("%+v", r)
+	}
+	if r := filtertest.New(t, deny()).GRPC("/s/m", "msg"); r.Status != 200 || r.GRPCStatus != 7 || r.GRPCMessage != "go away" || r.Body != "" {
+		t.Errorf("%+v", r)
+	}
+	if r := filtertest.New(t, deny(filter.WithGRPCStatus(16))).GRPC("/s/m", "msg"); r.GRPCStatus != 16 {
+		t.Errorf("%+v", r)
+	}
+	if r := filtertest.New(t, deny(filter.WithGRPCStatus(16))).Get("/"); r.Status != 403 || r.GRPCStatus != -1 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// The client leaves after each event in turn.
+func TestLeave(t *testing.T) {
+	var events []string
+	h := filtertest.New(t, &plugin{f: func(filter.Stream, filter.RequestHeaders) filter.Action {
+		return filter.Go(func(context.Context) filter.Action { return filter.Continue })
+	}})
+	h.Chunk = 2
+	do := func() *filtertest.Response {
+		r := filtertest.NewRequest("POST", "/", "body")
+		r.Trailer = http.Header{"X-T": {"1"}}
+		return h.Do(r)
+	}
+	h.Leave = func(after string) bool {
+		if !slices.Contains(events, after) {
+			events = append(events, after)
+		}
+		return false
+	}
+	do()
+	for _, e := range events {
+		h.Leave = func(after string) bool { return after == e }
+		if r := do(); r.Reset != "left" && e != events[len(events)-1] {
+			t.Errorf("after %s: %+v", e, r)
+		}
+	}
+	if len(events) < 5 {
+		t.Error(events)
+	}
+}
+
+func TestChunks(t *testing.T) {
+	h := filtertest.New(t, &plugin{})
+	h.Chunk = 3
+	if r := h.Post("/", "abcdefgh"); fmt.Sprint(r.Chunks) != "[abc def gh]" || !r.SentEnd {
+		t.Error(r.Chunks)
+	}
+	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, p)
+	})
+	if r := h.Post("/p?q", "x"); r.Body != "POST /p?q x" {
+		t.Error(r.Body)
+	}
+}
