@@ -70,7 +70,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	}
 	if err := p.waitReady(ctx); err != nil {
 		p.Stop()
-		return nil, fmt.Errorf("starting Envoy: %w%s", err, p.tail.quote())
+		return nil, p.failed(fmt.Errorf("starting Envoy: %w", err))
 	}
 	return p, nil
 }
@@ -91,8 +91,8 @@ func Validate(ctx context.Context, o Options) error {
 	}
 	<-p.done
 	if !p.cmd.ProcessState.Success() {
-		return fmt.Errorf("the configuration is refused by Envoy: %v%s",
-			cmp.Or(ctx.Err(), error(errors.New(p.cmd.ProcessState.String()))), p.tail.quote())
+		return p.failed(fmt.Errorf("the configuration is refused by Envoy: %w",
+			cmp.Or(ctx.Err(), error(errors.New(p.cmd.ProcessState.String())))))
 	}
 	return nil
 }
@@ -223,11 +223,25 @@ func (p *Process) ended(err error) {
 	case err == nil:
 		p.err = errors.New("the Envoy ended by itself")
 	default:
-		p.err = fmt.Errorf("the Envoy ended: %w%s", err, p.tail.quote())
+		p.err = p.failed(fmt.Errorf("the Envoy ended: %w", err))
 	}
 	os.RemoveAll(p.dir)
 	close(p.done)
 }
+
+// Error is a failure of Envoy's, with the end of its log.
+type Error struct {
+	Err error
+	Log string // warnings and worse of the last lines; each begins with a line break and two blanks
+}
+
+// Error is the failure and the log.
+func (e *Error) Error() string { return e.Err.Error() + e.Log }
+
+// Unwrap returns Err.
+func (e *Error) Unwrap() error { return e.Err }
+
+func (p *Process) failed(err error) error { return &Error{err, p.tail.quote()} }
 
 // tail keeps the last lines of the log.
 type tail struct {

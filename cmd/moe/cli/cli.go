@@ -26,6 +26,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/internal/build"
+	"mosn.io/moe/internal/envoy"
 )
 
 // Main runs the command line args and returns the exit status: 0, 1 for what went wrong, 2 for a wrong command line.
@@ -77,6 +78,10 @@ func does(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, 
 func messages(err error) []string {
 	var file fileError
 	var all config.Errors
+	var envoyError *envoy.Error
+	if errors.As(err, &envoyError) {
+		return []string{envoyError.Err.Error() + "; its log above tells more"}
+	}
 	if !errors.As(err, &all) {
 		return []string{err.Error()}
 	}
@@ -127,7 +132,7 @@ func New() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
-		runCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
+		runCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(), vetCommand(),
 	)
 	return root
 }

@@ -153,3 +153,19 @@ func TestRunNeedsItsParts(t *testing.T) {
 		}
 	}
 }
+
+func TestVet(t *testing.T) {
+	dir := t.TempDir()
+	plugin := "package p\n\nimport _ \"mosn.io/moe/framework/filter\"\n\nfunc f() { go f() }\n"
+	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(plugin), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := moe(t, "vet", dir)
+	if status != 1 || !strings.HasPrefix(stdout, filepath.Join(dir, "p.go")+":5:") || stderr != "moe: 1 found\n" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	t.Chdir(t.TempDir())
+	if status, stdout, stderr := moe(t, "vet"); status != 0 || stdout != "" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
