@@ -39,9 +39,9 @@ var attributes = [...]struct {
 	{"downstream", filter.SourceAddress},
 	{"downstream_local", "destination.address"},
 	{"upstream", filter.UpstreamAddr},
-	{"upstream_failure", "upstream.transport_failure_reason"},
-	{"server_name", "connection.requested_server_name"},
 	{"tls_version", filter.TLSVersion},
+	{"server_name", "connection.requested_server_name"},
+	{"upstream_failure", "upstream.transport_failure_reason"},
 }
 
 // encode appends the line of a stream that ends at now.
@@ -49,7 +49,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	p := x.log
 	request, response := s.RequestHeaders(), s.ResponseHeaders()
 	b = append(b, `{"time":"`...)
-	b = x.start.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	b = timestamp(b, x.start)
 	b = append(b, '"')
 	b = member(b, "method", request.Method())
 	b = member(b, "scheme", request.Scheme())
@@ -62,19 +62,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = milliseconds(b, "duration_ms", x.start, now)
 	b = milliseconds(b, "request_ms", x.start, x.requested)
 	b = milliseconds(b, "first_byte_ms", x.start, x.began)
-	for i := range attributes {
-		if p.lacks[i].Load() {
-			continue
-		}
-		v, err := s.Attr(attributes[i].attr)
-		if errors.Is(err, filter.ErrUnsupported) {
-			p.lacks[i].Store(true)
-		}
-		if attributes[i].attr == filter.ResponseFlags {
-			v = format.Flags(v)
-		}
-		b = member(b, attributes[i].member, v)
-	}
+	b = x.attributes(b, s)
 	if c := s.Consumer(); c != nil {
 		b = member(b, "consumer", c.Name)
 	}
@@ -101,6 +89,33 @@ func status(code string) string {
 		return code
 	}
 	return "0"
+}
+
+// attributes appends those that the host has. Asking is not free, so it is not asked in vain where that can be known.
+func (x *stream) attributes(b []byte, s filter.Stream) []byte {
+	flags, tls := "", false
+	for i := range attributes {
+		a := &attributes[i]
+		switch {
+		case x.log.lacks[i].Load(),
+			a.member == "server_name" && !tls,
+			a.member == "upstream_failure" && (flags == "" || flags == "-"):
+			continue
+		}
+		v, err := s.Attr(a.attr)
+		if errors.Is(err, filter.ErrUnsupported) {
+			x.log.lacks[i].Store(true)
+		}
+		switch a.attr {
+		case filter.ResponseFlags:
+			v = format.Flags(v)
+			flags = v
+		case filter.TLSVersion:
+			tls = v != ""
+		}
+		b = member(b, a.member, v)
+	}
+	return b
 }
 
 func (x *stream) message(b []byte, name string, bytes int64, headers, trailers filter.Headers) []byte {
@@ -152,6 +167,13 @@ func member(b []byte, name, value string) []byte {
 	}
 	b = append(append(append(b, `,"`...), name...), `":`...)
 	return text(b, value)
+}
+
+// timestamp appends a time in UTC with milliseconds. Package time is fast at RFC 3339 without them.
+func timestamp(b []byte, t time.Time) []byte {
+	b = t.UTC().AppendFormat(b, time.RFC3339)
+	ms := t.Nanosecond() / 1e6
+	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
 }
 
 // milliseconds appends the time from start to end with three decimals, if there was an end.

@@ -12,17 +12,20 @@ import (
 )
 
 // sink writes lines to one output. Instances with one output share it, so that their lines never mix. Writers append
-// to memory only; one goroutine writes what has gathered meanwhile in one piece, so a busy log needs few system calls.
+// to memory only. One goroutine writes what has gathered within a few milliseconds in one piece: so a busy log needs
+// few system calls, and a worker seldom has to wake the goroutine, which would cost it more than the line.
 type sink struct {
 	output string
-	users  int // guarded by sinks.mu
-	wake   chan struct{}
+	users  int           // guarded by sinks.mu
+	wake   chan struct{} // the first line since the goroutine found none
+	hurry  chan struct{} // do not wait for more
 	done   chan struct{} // closed when the goroutine has ended
 	log    *slog.Logger
 	to     destination
 
 	mu      sync.Mutex
 	waiting batch
+	awake   bool // the goroutine will look at waiting without being told
 	closing bool
 	writing int // bytes that the goroutine has in hand
 }
@@ -43,6 +46,9 @@ type destination interface {
 
 // closeTimeout bounds how long the last user waits for a slow output.
 const closeTimeout = 5 * time.Second
+
+// gather is how long a line waits for others.
+const gather = 10 * time.Millisecond
 
 // maxIdleBatch bounds the memory that a burst leaves behind.
 const maxIdleBatch = 1 << 20
@@ -91,8 +97,9 @@ func resolve(path string) (string, error) {
 
 // start returns a sink that writes once after is closed, if it is not nil.
 func start(output string, to destination, log *slog.Logger, after <-chan struct{}) *sink {
-	s := &sink{output: output, to: to, log: log, wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go func() {
+	s := &sink{output: output, to: to, log: log, wake: make(chan struct{}, 1),
+		hurry: make(chan struct{}, 1), done: make(chan struct{})}
+	go func() { //moe:goroutine run recovers; a sink outlives the configurations that share it
 		if after != nil {
 			<-after
 		}
@@ -117,7 +124,8 @@ func (s *sink) release() error {
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
-	s.notify()
+	signal(s.wake)
+	signal(s.hurry)
 	select {
 	case <-s.done:
 		return nil
@@ -126,9 +134,10 @@ func (s *sink) release() error {
 	}
 }
 
-func (s *sink) notify() {
+// signal does nothing if there is a signal that was not taken yet.
+func signal(c chan<- struct{}) {
 	select {
-	case s.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -136,15 +145,24 @@ func (s *sink) notify() {
 // write queues a line, or drops it where more than limit bytes would wait. It never waits for the output.
 func (s *sink) write(line []byte, limit int64, owner *counters) {
 	s.mu.Lock()
-	if s.closing || int64(len(s.waiting.text)+s.writing+len(line)) > limit {
+	before := int64(len(s.waiting.text) + s.writing)
+	after := before + int64(len(line))
+	if s.closing || after > limit {
 		s.mu.Unlock()
 		owner.dropped.Inc()
 		return
 	}
 	s.waiting.text = append(s.waiting.text, line...)
 	s.waiting.owners = append(s.waiting.owners, owner)
+	asleep := !s.awake
+	s.awake = true
 	s.mu.Unlock()
-	s.notify()
+	if asleep {
+		signal(s.wake)
+	}
+	if before <= limit/2 && after > limit/2 {
+		signal(s.hurry)
+	}
 }
 
 // run writes until s is closed and nothing waits.
@@ -160,19 +178,21 @@ func (s *sink) run() {
 			s.log.Error("close the access log", "output", s.output, "error", err)
 		}
 	}()
+	w, timer := writer{sink: s}, time.NewTimer(0)
+	defer timer.Stop()
 	var b batch
-	w := writer{sink: s}
 	for range s.wake {
 		for {
-			s.mu.Lock()
-			b, s.waiting = s.waiting, batch{b.text[:0], b.owners[:0]}
-			s.writing = len(b.text)
-			closing := s.closing
-			s.mu.Unlock()
+			timer.Reset(gather)
+			select {
+			case <-timer.C:
+			case <-s.hurry:
+			}
+			var closing bool
+			if b, closing = s.take(b); closing && len(b.text) == 0 {
+				return
+			}
 			if len(b.text) == 0 {
-				if closing {
-					return
-				}
 				break
 			}
 			w.write(b)
@@ -180,11 +200,21 @@ func (s *sink) run() {
 			if cap(b.text) > maxIdleBatch {
 				b = batch{}
 			}
-			s.mu.Lock()
-			s.writing = 0
-			s.mu.Unlock()
 		}
 	}
+}
+
+// take returns what waits, and has spare filled next. If nothing waits, the next line wakes the goroutine again.
+func (s *sink) take(spare batch) (b batch, closing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, s.waiting = s.waiting, batch{spare.text[:0], spare.owners[:0]}
+	s.writing = len(b.text)
+	s.awake = len(b.text) > 0
+	if s.closing {
+		signal(s.hurry)
+	}
+	return b, s.closing
 }
 
 // writer writes batches and accounts for what fails.

@@ -143,7 +143,8 @@ func TestCallbackRefused(t *testing.T) {
 		"no user":         {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["sub"] = "" }), 500},
 		"provider errs":   {"code=x&state=" + q.Get("state"), state, with(func() { p.status = 400 }), 500},
 		"no ID token":     {"code=x&state=" + q.Get("state"), state, with(func() { p.answer = `{}` }), 500},
-		"endless nothing": {"code=x&state=" + q.Get("state"), state, with(func() { p.answer = strings.Repeat(" ", 2<<20) }), 500},
+		"endless nothing": {"code=x&state=" + q.Get("state"), state,
+			with(func() { p.answer = strings.Repeat(" ", 2<<20) }), 500},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := map[string]any{}

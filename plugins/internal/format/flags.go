@@ -15,6 +15,9 @@ var flags = [...]string{
 // Flags writes response flags as Envoy's access logs do: "UF,URX", or "-" for none. The attribute that hosts hand out
 // is a number with one bit for each; anything else is returned as it is.
 func Flags(attribute string) string {
+	if attribute == "" {
+		return ""
+	}
 	set, err := strconv.ParseUint(attribute, 10, 64)
 	if err != nil {
 		return attribute
