@@ -97,8 +97,10 @@ func resolve(path string) (string, error) {
 
 // start returns a sink that writes once after is closed, if it is not nil.
 func start(output string, to destination, log *slog.Logger, after <-chan struct{}) *sink {
-	s := &sink{output: output, to: to, log: log, wake: make(chan struct{}, 1),
-		hurry: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &sink{
+		output: output, to: to, log: log, wake: make(chan struct{}, 1),
+		hurry: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	go func() { //moe:goroutine run recovers; a sink outlives the configurations that share it
 		if after != nil {
 			<-after

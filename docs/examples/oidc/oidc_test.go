@@ -132,19 +132,21 @@ func TestCallbackRefused(t *testing.T) {
 		change        func()
 		status        int
 	}{
-		"no cookie":       {"code=x&state=" + q.Get("state"), "", nil, 400},
-		"another state":   {"code=x&state=y", state, nil, 400},
-		"no state":        {"code=x", state, nil, 400},
-		"no code":         {"error=access_denied&state=" + q.Get("state"), state, nil, 403},
-		"another nonce":   {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["nonce"] = "y" }), 500},
-		"another client":  {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["aud"] = "you" }), 500},
-		"another issuer":  {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["iss"] = "x" }), 500},
-		"expired":         {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["exp"] = 1 }), 500},
-		"no user":         {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["sub"] = "" }), 500},
-		"provider errs":   {"code=x&state=" + q.Get("state"), state, with(func() { p.status = 400 }), 500},
-		"no ID token":     {"code=x&state=" + q.Get("state"), state, with(func() { p.answer = `{}` }), 500},
-		"endless nothing": {"code=x&state=" + q.Get("state"), state,
-			with(func() { p.answer = strings.Repeat(" ", 2<<20) }), 500},
+		"no cookie":      {"code=x&state=" + q.Get("state"), "", nil, 400},
+		"another state":  {"code=x&state=y", state, nil, 400},
+		"no state":       {"code=x", state, nil, 400},
+		"no code":        {"error=access_denied&state=" + q.Get("state"), state, nil, 403},
+		"another nonce":  {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["nonce"] = "y" }), 500},
+		"another client": {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["aud"] = "you" }), 500},
+		"another issuer": {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["iss"] = "x" }), 500},
+		"expired":        {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["exp"] = 1 }), 500},
+		"no user":        {"code=x&state=" + q.Get("state"), state, with(func() { p.claims["sub"] = "" }), 500},
+		"provider errs":  {"code=x&state=" + q.Get("state"), state, with(func() { p.status = 400 }), 500},
+		"no ID token":    {"code=x&state=" + q.Get("state"), state, with(func() { p.answer = `{}` }), 500},
+		"endless nothing": {
+			"code=x&state=" + q.Get("state"), state,
+			with(func() { p.answer = strings.Repeat(" ", 2<<20) }), 500,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := map[string]any{}
