@@ -48,16 +48,6 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-func TestGRPCMessage(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "", "missing token": "missing token", "100%": "100%25", "a\nb\x00": "a%0Ab%00", "é": "%C3%A9",
-	} {
-		if got := grpcMessage([]byte(in)); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
-		}
-	}
-}
-
 func TestGRPCStatus(t *testing.T) {
 	for http, want := range map[int]int{200: 0, 400: 13, 401: 16, 403: 7, 404: 12, 418: 2, 429: 14, 500: 2, 503: 14} {
 		if got := grpcStatus(http); got != want {

@@ -206,8 +206,6 @@ func (s *stream) settleReply() {
 		if len(r.body) > 0 || r.end && !r.headersEnd {
 			s.bytesVerb(C.VERB_RESPONSE_DATA, 0, int(cbool(r.end)), r.body)
 		}
-	case r.end && s.isGRPC():
-		s.grpcReply()
 	case r.end:
 		s.localReply()
 	default:
@@ -220,18 +218,28 @@ func (s *stream) settleReply() {
 	r.sent, r.body = true, r.body[:0]
 }
 
-// localReply uses Envoy's local reply, which knows HEAD, its own formats and the response code details.
+// localReply uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. To gRPC
+// requests Envoy sends trailers only, with the body as grpc-message. The status of a module's reply would always be
+// OK, but one that is among the headers stands.
 func (s *stream) localReply() {
-	status := 200
+	status, grpc := 200, s.isGRPC()
 	fields := make([]core.Field, 0, maxHeaders)
 	for _, f := range s.st.H[core.ResponseHeaders].Fields {
 		switch {
 		case f.Name == ":status":
 			status, _ = strconv.Atoi(f.Value)
-		case f.Name == "content-length" || len(fields) == maxHeaders: // Envoy sets the length itself
+		case f.Name == "content-length" || len(fields) == maxHeaders-1: // Envoy sets the length itself
+		case grpc && (f.Name == "grpc-status" || f.Name == "grpc-message" || f.Name == "content-type"):
 		default:
 			fields = append(fields, f)
 		}
+	}
+	if grpc {
+		code := s.st.ReplyGRPC
+		if code < 0 {
+			code = grpcStatus(status)
+		}
+		fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(code)})
 	}
 	s.bytesVerb(C.VERB_DETAILS, 0, 0, []byte(s.st.ReplyDetails))
 	p1, p2 := s.verb(C.VERB_RESPONSE, len(fields), status, pairsSize(fields), len(s.reply.body))
@@ -262,31 +270,6 @@ func (s *stream) requestFields() []core.Field {
 	return s.fetch(core.RequestHeaders)
 }
 
-// grpcReply replies with trailers only. Envoy's local reply would do it too, but from a module always says OK.
-func (s *stream) grpcReply() {
-	fields := []core.Field{{Name: ":status", Value: "200"}, {Name: "content-type", Value: "application/grpc"}}
-	status := 200
-	var own []core.Field
-	for _, f := range s.st.H[core.ResponseHeaders].Fields {
-		switch f.Name {
-		case ":status":
-			status, _ = strconv.Atoi(f.Value)
-		case "content-type", "content-length", "grpc-status", "grpc-message":
-		default:
-			own = append(own, f)
-		}
-	}
-	code := s.st.ReplyGRPC
-	if code < 0 {
-		code = grpcStatus(status)
-	}
-	fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(code)})
-	if len(s.reply.body) > 0 {
-		fields = append(fields, core.Field{Name: "grpc-message", Value: grpcMessage(s.reply.body)})
-	}
-	s.responseHeaders(append(fields, own...), true)
-}
-
 // grpcStatus maps a status as gRPC over HTTP does for responses that lack grpc-status, and so Envoy for local replies:
 // https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
 func grpcStatus(http int) int {
@@ -305,18 +288,4 @@ func grpcStatus(http int) int {
 		return 14 // UNAVAILABLE
 	}
 	return 2 // UNKNOWN
-}
-
-// grpcMessage percent-encodes a status message:
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
-func grpcMessage(p []byte) string {
-	var b strings.Builder
-	for _, c := range p {
-		if c >= ' ' && c <= '~' && c != '%' {
-			b.WriteByte(c)
-		} else {
-			b.WriteString("%" + strings.ToUpper(strconv.FormatUint(uint64(c)|0x100, 16)[1:]))
-		}
-	}
-	return b.String()
 }
