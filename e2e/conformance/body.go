@@ -209,7 +209,7 @@ func wholeRows() []row {
 			name: "combined: two that wait",
 			chain: []M{ProbeOf("probewhole", "p", "request", "body append p", "response", "body append p"),
 				ProbeOf("probewhole", "q", "request", "body append q", "response", "body append q")},
-			req:    client.Request{Chunks: []string{"ab", "cd"}, Path: "/body/xyz"},
+			req:    client.Request{Body: "abcd", Path: "/body/xyz"},
 			upBody: "abcdpq", body: "xyzqp", then: fits,
 		},
 	}
@@ -222,8 +222,14 @@ func limitRows() []row {
 		{
 			name: "limit: a request that is waited for is answered 413", listen: small,
 			chain: []M{ProbeOf("probewhole", "p")},
-			req:   client.Request{Reader: strings.NewReader(big), Length: 100_000, H2: true}, status: 413,
-			upNone: true, details: "request_payload_too_large",
+			req:   client.Request{Body: big}, status: 413, upNone: true, details: "request_payload_too_large",
+		},
+		{
+			name:   "limit: over HTTP/2 it is the stream's window",
+			listen: Listen{HCM: M{"http2_protocol_options": M{"initial_stream_window_size": 65535}}},
+			chain:  []M{ProbeOf("probewhole", "p")},
+			req:    client.Request{Reader: strings.NewReader(big), H2: true}, status: 413, upNone: true,
+			details: "request_payload_too_large",
 		},
 		{
 			name: "limit: a response that is waited for becomes 500", listen: small,
@@ -243,7 +249,7 @@ func limitRows() []row {
 		{
 			name: "limit: a body just below it is waited for", listen: small,
 			chain: []M{ProbeOf("probewhole", "p", "request", "set x-got ${bodylen}")},
-			req:   client.Request{Body: big[:16<<10]}, up: []string{"x-got", "16384"},
+			req:   client.Request{Body: big[:16<<10], Path: "/body/x"}, up: []string{"x-got", "16384"},
 		},
 	}
 }

@@ -39,12 +39,14 @@ func parse(on map[string]string) (map[string][]command, error) {
 func split(text string) ([]command, error) {
 	var cmds []command
 	var cmd command
-	word, open, any := "", false, false
+	var word strings.Builder
+	open, any := false, false
 	endWord := func() {
 		if any {
-			cmd = append(cmd, word)
+			cmd = append(cmd, word.String())
 		}
-		word, any = "", false
+		word.Reset()
+		any = false
 	}
 	endCommand := func() error {
 		endWord()
@@ -66,7 +68,7 @@ func split(text string) ([]command, error) {
 		case c == '\'':
 			open, any = !open, true
 		case open:
-			word += string(c)
+			word.WriteRune(c)
 		case c == ' ' || c == '\n' || c == '\t':
 			endWord()
 		case c == ';':
@@ -74,7 +76,8 @@ func split(text string) ([]command, error) {
 				return nil, err
 			}
 		default:
-			word, any = word+string(c), true
+			word.WriteRune(c)
+			any = true
 		}
 	}
 	if open {

@@ -88,7 +88,7 @@ func init() {
 		}),
 		"reply":    final(1, func(_ *run, a []string) filter.Action { return reply(a, plainReply) }),
 		"json":     final(2, func(_ *run, a []string) filter.Action { return reply(a, jsonReply) }),
-		"reader":   final(2, func(_ *run, a []string) filter.Action { return reply(a, readerReply) }),
+		"reader":   final(2, func(_ *run, a []string) filter.Action { return reply(a, readerReply) }), // STATUS BYTES
 		"redirect": final(1, func(_ *run, a []string) filter.Action { return filter.Redirect(a[0]) }),
 		"fail":     final(1, func(_ *run, a []string) filter.Action { return filter.Fail(errors.New(rest2(a))) }),
 		"panic":    final(1, func(_ *run, a []string) filter.Action { panic(rest2(a)) }),
