@@ -127,7 +127,8 @@ func TestTrailersAfterPipe(t *testing.T) {
 
 func TestReplyLater(t *testing.T) {
 	sink := &posts{c: make(chan func(), 9)}
-	st := chain.New([]chain.Plugin{{Name: "holder", Reg: filter.Lookup("holder"), Config: &holder{}}}, chain.Options{}).Start(sink, sink)
+	ps := []chain.Plugin{{Name: "holder", Reg: filter.Lookup("holder"), Config: &holder{}}}
+	st := chain.New(ps, chain.Options{}).Start(sink, sink)
 	fill(st)
 	st.Headers(chain.Request, true)
 	st.Headers(chain.Response, false)

@@ -47,7 +47,8 @@ type mailbox struct {
 func (m mailbox) Post(f func()) { m.c <- f }
 
 func BenchmarkGo(b *testing.B) {
-	c := chain.New(plugins(1, func() *async { return new(async) }), chain.Options{Misuse: func(p, w string) { b.Error(p, w) }})
+	o := chain.Options{Misuse: func(p, w string) { b.Error(p, w) }}
+	c := chain.New(plugins(1, func() *async { return new(async) }), o)
 	m := mailbox{c: make(chan func(), 1)}
 	b.ReportAllocs()
 	for b.Loop() {

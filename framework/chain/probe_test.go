@@ -4,7 +4,7 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-// probe is a plugin made of functions; those that are nil continue. Its OnRequest and OnResponse are there for WaitBody.
+// probe is a plugin made of functions; those that are nil continue. OnRequest and OnResponse are there for WaitBody.
 type probe struct {
 	reqH, respH func(s filter.Stream, h filter.Headers, end bool) filter.Action
 	reqB, respB func(s filter.Stream, b filter.Body, end bool) filter.Action

@@ -17,7 +17,6 @@ type source struct {
 	st     *Stream
 	sink   core.Sink
 	gen    uint32
-	plugin int
 	start  int // the position that sees its chunks first
 	r      io.Reader
 	closed sync.Once

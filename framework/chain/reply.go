@@ -53,10 +53,8 @@ func (st *Stream) tooLarge(di int, d *dir) {
 func (st *Stream) replyBroken(di int) {
 	details := st.chain.details[st.broken-1] + ".panic"
 	st.broken = 0
-	pos := st.d[di].idx
-	if di == Request { // so that no plugin sees the response
-		pos = 0
-	} else {
+	pos := 0 // so that no plugin sees the response
+	if di == Response {
 		pos = st.d[di].n - 1
 	}
 	st.reply(di, pos, failed, details)
@@ -89,7 +87,8 @@ func (st *Stream) reply(di, pos int, r *core.Payload, details string) {
 	if st.isHead() {
 		body, end = nil, true
 	}
-	*d = dir{n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders, idx: start, base: start, first: start,
+	*d = dir{n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders,
+		idx: start, base: start, first: start,
 		cur: body, have: len(body) > 0, end: end, hEnd: end && len(body) == 0}
 	if r.Reader != nil {
 		d.src = newSource(st, start, r.Reader)

@@ -198,8 +198,8 @@ func (h *strict) block(i int, fields ...core.Field) {
 
 // script is what arrives in a direction, in order.
 func (h *strict) script(r *rand.Rand, di int) (events []func()) {
-	fields := []core.Field{{Name: ":method", Value: h.method}, {Name: ":path", Value: "/"}, {Name: ":scheme", Value: "http"},
-		{Name: ":authority", Value: "a"}}
+	fields := []core.Field{{Name: ":method", Value: h.method}, {Name: ":path", Value: "/"},
+		{Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "a"}}
 	if di == chain.Response {
 		fields = []core.Field{{Name: ":status", Value: "200"}}
 	}
@@ -247,7 +247,8 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 	}
 	early := r.IntN(8) == 0 // Envoy answers by itself, before the request's headers have passed
 	for step := 0; ; step++ {
-		if h.reset != "" || h.end[chain.Response] && (h.end[chain.Request] || h.st.Replied || r.IntN(2) == 0) || step == resetAt {
+		complete := h.end[chain.Response] && (h.end[chain.Request] || h.st.Replied || r.IntN(2) == 0)
+		if h.reset != "" || complete || step == resetAt {
 			break
 		}
 		var can []func() bool

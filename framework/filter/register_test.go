@@ -29,7 +29,8 @@ func TestRegister(t *testing.T) {
 	docs := fstest.MapFS{"README.md": {Data: []byte("# x")}}
 	Register[fine]("fine-1_x", Observe, Docs(docs), Needs(Callouts|Metadata), ChangesBody())
 	r := Lookup("fine-1_x")
-	if r == nil || r.Docs == nil || r.Needs.String() != "Callouts|Metadata" || !r.ChangesBody || LookupType(r.Config) != r {
+	if r == nil || r.Docs == nil || r.Needs.String() != "Callouts|Metadata" || !r.ChangesBody ||
+		LookupType(r.Config) != r {
 		t.Errorf("%+v", r)
 	}
 	if rs := Registrations(); len(rs) == 0 || rs[0].Name > rs[len(rs)-1].Name {

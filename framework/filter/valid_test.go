@@ -144,7 +144,8 @@ func FuzzSet(f *testing.F) {
 		h.Set(key, value)
 		h.Add(key, value)
 		for k, v := range h.All() {
-			if k == "" || v == "" || strings.ContainsAny(k, "\r\n\x00 ") || strings.ContainsAny(v, "\r\n\x00") || k != strings.ToLower(k) {
+			if k == "" || v == "" || strings.ContainsAny(k, "\r\n\x00 ") || strings.ContainsAny(v, "\r\n\x00") ||
+				k != strings.ToLower(k) {
 				t.Errorf("%q: %q", k, v)
 			}
 		}

@@ -80,9 +80,11 @@ func TestStrict(t *testing.T) {
 			s.ResponseHeaders().Set("x", "y")
 			return filter.Continue
 		},
-		"without OnRequest":     func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.WaitBody },
-		"does not answer":       func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Go(forEver(nil)) },
-		"goroutines behind":     func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Go(forEver(forever)) },
+		"without OnRequest": func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.WaitBody },
+		"does not answer":   func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Go(forEver(nil)) },
+		"goroutines behind": func(filter.Stream, filter.RequestHeaders) filter.Action {
+			return filter.Go(forEver(forever))
+		},
 		"replies with status 7": func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Reply(7, "") },
 	} {
 		ft := &fake{TB: t}
@@ -128,7 +130,8 @@ func TestConfig(t *testing.T) {
 	if err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "none"}); err == nil {
 		t.Error("an unknown plugin")
 	}
-	if err := (&filtertest.Host{Lacks: filter.Metadata}).Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
+	lacking := &filtertest.Host{Lacks: filter.Metadata}
+	if err := lacking.Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
 		t.Error(err)
 	}
 	for _, p := range []any{struct{}{}, &struct{}{}, nil} {
@@ -173,8 +176,10 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := h.Get("/x")
-	if got := fmt.Sprint(r.Metadata["out/n"]); got != "map[list:[1 x true]]" || r.FilterState["k2"] != "v2" || r.RouteCleared != 1 ||
-		r.UpstreamHost != "10.0.0.1:80" || !r.UpstreamStrict {
+	if got := fmt.Sprint(r.Metadata["out/n"]); got != "map[list:[1 x true]]" {
+		t.Error(got)
+	}
+	if r.FilterState["k2"] != "v2" || r.RouteCleared != 1 || r.UpstreamHost != "10.0.0.1:80" || !r.UpstreamStrict {
 		t.Errorf("%+v", r)
 	}
 	if err := kept.SetFilterState("k", "late"); !errors.Is(err, filter.ErrStreamDone) {
@@ -196,7 +201,8 @@ func TestGRPC(t *testing.T) {
 	if r := filtertest.New(t, &plugin{}).GRPC("/s/m", "msg"); r.GRPCStatus != 0 || r.Body != "msg" || r.Trailer == nil {
 		t.Errorf("%+v", r)
 	}
-	if r := filtertest.New(t, deny()).GRPC("/s/m", "msg"); r.Status != 200 || r.GRPCStatus != 7 || r.GRPCMessage != "go away" || r.Body != "" {
+	r := filtertest.New(t, deny()).GRPC("/s/m", "msg")
+	if r.Status != 200 || r.GRPCStatus != 7 || r.GRPCMessage != "go away" || r.Body != "" {
 		t.Errorf("%+v", r)
 	}
 	if r := filtertest.New(t, deny(filter.WithGRPCStatus(16))).GRPC("/s/m", "msg"); r.GRPCStatus != 16 {

@@ -111,7 +111,7 @@ func (h *Host) provision(reg *filter.Registration, id string, value any) (env *f
 	if v, ok := value.(filter.Provisioner); ok {
 		defer func() {
 			if v := recover(); v != nil {
-				err = fmt.Errorf("Provision panics: %v", v)
+				err = fmt.Errorf("panic in Provision: %v", v)
 			}
 			if err != nil {
 				done()

@@ -51,8 +51,8 @@ func (h *Host) Post(path, body string, header ...string) *Response {
 // grpc-status 0.
 func (h *Host) GRPC(path, message string, header ...string) *Response {
 	h.t.Helper()
-	r := NewRequest("POST", path, message, append([]string{"content-type", "application/grpc", "te", "trailers"}, header...)...)
-	return h.Do(r)
+	header = append([]string{"content-type", "application/grpc", "te", "trailers"}, header...)
+	return h.Do(NewRequest("POST", path, message, header...))
 }
 
 // NewRequest returns a request for [Host.Do]: set its Trailer, its Host and so on. header is name, value, ….
@@ -70,7 +70,8 @@ func NewRequest(method, path, body string, header ...string) *http.Request {
 
 func isGRPC(h http.Header) bool {
 	t := h.Get("Content-Type")
-	return t == "application/grpc" || strings.HasPrefix(t, "application/grpc+") || strings.HasPrefix(t, "application/grpc;")
+	rest, ok := strings.CutPrefix(t, "application/grpc")
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 
 // grpcStatus is Envoy's mapping of a local reply's status.

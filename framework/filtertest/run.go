@@ -47,7 +47,8 @@ func (h *Host) Do(r *http.Request) *Response {
 		h.t.Fatal("filtertest: the host has no plugins; see New and Load")
 	}
 	h.watch()
-	x := &run{h: h, grpc: isGRPC(r.Header), head: r.Method == http.MethodHead, posts: make(chan func(), 64), dead: make(chan struct{}),
+	x := &run{h: h, grpc: isGRPC(r.Header), head: r.Method == http.MethodHead,
+		posts: make(chan func(), 64), dead: make(chan struct{}),
 		r: &Response{GRPCStatus: -1, Metadata: map[string]any{}, FilterState: map[string]string{}}}
 	maps.Copy(x.r.Metadata, h.Metadata)
 	maps.Copy(x.r.FilterState, h.FilterState)
