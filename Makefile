@@ -13,7 +13,7 @@ ENVOY_VERSION ?= 1.39.3
 ENVOY_VERSIONS ?= 1.38.3 1.39.3 1.40.0
 STATICCHECK_VERSION := 0.8.2
 GOFUMPT_VERSION := 0.12.0
-FUZZTIME ?= 5s
+FUZZTIME ?= 10000x
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
@@ -28,7 +28,7 @@ GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 libmoe: ## Build build/libmoe.so, the dynamic module for Envoy
 	CGO_ENABLED=1 $(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDFLAGS)' -o build/libmoe.so ./cmd/libmoe
@@ -71,7 +71,7 @@ conformance: libmoe envoys ## Run the conformance suite over every host on every
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck
 
-fuzz: ## Run every fuzz test for $FUZZTIME (5s)
+fuzz: ## Run every fuzz test for $FUZZTIME (10000x, so many inputs; or a time: 1m)
 	@scripts/fuzz $(FUZZTIME)
 
 generate: ## Write all generated files anew
