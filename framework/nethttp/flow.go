@@ -16,6 +16,7 @@ type inlet struct {
 	data     []byte
 	eof      bool   // nothing follows data
 	closed   bool   // nobody may read any more
+	refused  bool   // somebody has tried
 	taken    bool   // some has been read
 	readers  int    // that wait
 	trailers func() // called at the end, once
@@ -58,6 +59,7 @@ func (in *inlet) Read(p []byte) (int, error) {
 	case x.gone:
 		return 0, filter.ErrStreamDone
 	case in.closed:
+		in.refused = true
 		return 0, http.ErrBodyReadAfterClose
 	case len(in.data) > 0:
 		n := copy(p, in.data)

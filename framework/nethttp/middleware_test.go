@@ -128,6 +128,17 @@ func TestOwnAnswers(t *testing.T) {
 	}
 }
 
+// An answer to a body that could not be read to its end is no whole answer.
+func TestEchoTooLarge(t *testing.T) {
+	w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { io.Copy(w, r.Body) }))
+	w.request("POST", "/", false)
+	for range 40 {
+		w.data(request, strings.Repeat("x", 64<<10), false)
+	}
+	w.data(request, "", true)
+	w.until("the reset", func() bool { return w.reset != "" })
+}
+
 func chunks(s string, n int) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for len(s) > 0 {

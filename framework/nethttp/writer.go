@@ -133,12 +133,19 @@ func (w *writer) finish() {
 	w.x.mu.Lock()
 	defer w.x.unlock()
 	w.trailer = trailers(w.header, w.settled, w.x.s.ResponseTrailers().HTTP())
-	if w.length > w.written {
-		w.x.aborted = true
-		if !w.x.gone {
-			w.x.s.Log().Error("the handler wrote less than its Content-Length", "length", w.length, "written", w.written)
-		}
+	why := ""
+	switch {
+	case w.x.gone:
+		return
+	case w.length > w.written:
+		why = "the handler wrote less than its Content-Length"
+	case w.x.sent == nil && w.x.in.refused: // what it then wrote was not all that it had to say
+		why = "the handler read the request's body when its own answer had left"
+	default:
+		return
 	}
+	w.x.aborted = true
+	w.x.s.Log().Error(why)
 }
 
 // replyOptions are the header of a response that is the handler's alone.
