@@ -109,7 +109,7 @@ func TestRefused(t *testing.T) {
 		{"listen: \"nowhere\": expected HOST:PORT", func(o *Options) { o.Listen = "nowhere" }},
 		{"listen: \"127.0.0.1:x\": expected a port", func(o *Options) { o.Listen = "127.0.0.1:x" }},
 		{"admin: \"example.com:1\": expected an IP address", func(o *Options) { o.Admin = "example.com:1" }},
-		{"routes[0]: match: path: \"x\" must begin with /", func(o *Options) { o.Routes = []Route{{Match: Match{Path: "x"}}} }},
+		{"routes[0]: match: path: \"x\" must begin", func(o *Options) { o.Routes = []Route{{Match: Match{Path: "x"}}} }},
 		{"routes[0]: match: prefix: \"x\"", func(o *Options) { o.Routes = []Route{{Match: Match{Prefix: "x"}}} }},
 		{"routes[0]: match: regex:", func(o *Options) { o.Routes = []Route{{Match: Match{Regex: "("}}} }},
 		{"give one of path, prefix and regex", func(o *Options) {

@@ -158,7 +158,8 @@ func systemCA() string {
 	return files[0]
 }
 
-// ParseAddress reads the address of a listener: an IP address or localhost or nothing, which is all addresses, and a port.
+// ParseAddress reads the address of a listener: an IP address or localhost, or nothing, which is all addresses, and a
+// port.
 func ParseAddress(s string) (*corev3.Address, error) {
 	host, text, err := net.SplitHostPort(s)
 	if err != nil {

@@ -138,7 +138,8 @@ func TestAddFolder(t *testing.T) {
 }
 
 func TestMainFile(t *testing.T) {
-	if got := string(mainFile([]string{"a/b"}, "")); got != "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n" {
+	got := string(mainFile([]string{"a/b"}, ""))
+	if got != "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n" {
 		t.Errorf("%s", got)
 	}
 	if got := string(mainFile([]string{"a/b"}, "c/cli")); !strings.Contains(got, "cli \"c/cli\"") {

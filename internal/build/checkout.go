@@ -16,9 +16,9 @@ const Module = "mosn.io/moe"
 // ErrNoCheckout tells how to name a checkout.
 var ErrNoCheckout = errors.New("the sources of MoE were not found: name their folder with --moe DIR or MOE=DIR")
 
-// Checkout returns the absolute path of a checkout of MoE: dir if it is not empty, else that of the environment variable
-// MOE, else the one that the working directory is in, the one that the running program is in, and last the one that it
-// was built from, if that is still there.
+// Checkout returns the absolute path of a checkout of MoE: dir if it is not empty, else that of the variable MOE of the
+// environment, else the one that the working directory is in, the one that the running program is in, and last the one
+// that it was built from, if that is still there.
 func Checkout(dir string) (string, error) {
 	for _, named := range []struct{ by, dir string }{{"--moe", dir}, {"MOE", os.Getenv("MOE")}} {
 		if named.dir == "" {

@@ -122,7 +122,8 @@ func (w *workspace) add(with string) (string, error) {
 // isFolder reports whether with names a folder, not a module: by how it is written, as for the go command, or because
 // it has a go.mod.
 func isFolder(with string) bool {
-	if filepath.IsAbs(with) || with == "." || with == ".." || strings.HasPrefix(with, "./") || strings.HasPrefix(with, "../") {
+	if filepath.IsAbs(with) || with == "." || with == ".." || strings.HasPrefix(with, "./") ||
+		strings.HasPrefix(with, "../") {
 		return true
 	}
 	return modulePath(with) != ""

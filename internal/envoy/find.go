@@ -16,8 +16,8 @@ import (
 const DefaultVersion = "1.39.3"
 
 // ErrNotFound tells how to get an Envoy.
-var ErrNotFound = errors.New("no Envoy found: run `make envoy` in the checkout of MoE, which installs one into .envoy, " +
-	"or name one with --envoy PATH or ENVOY=PATH")
+var ErrNotFound = errors.New("no Envoy found: run `make envoy` in the checkout of MoE, which installs one into " +
+	".envoy, or name one with --envoy PATH or ENVOY=PATH")
 
 // Find returns the path of an Envoy binary: the explicit one if it is not empty, else that of the environment variable
 // ENVOY, else the one installed in the .envoy folder of the checkout that the working directory or this program is in,

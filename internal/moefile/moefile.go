@@ -1,5 +1,5 @@
-// Package moefile reads moe.yaml, the file of `moe run` and `moe validate`: where to listen, where to send requests, and
-// the plugins in between. A document of plugins alone, as Envoy's configuration holds it, is one, too.
+// Package moefile reads moe.yaml, the file of `moe run` and `moe validate`: where to listen, where to send requests,
+// and the plugins in between. A document of plugins alone, as Envoy's configuration holds it, is one, too.
 package moefile
 
 import (

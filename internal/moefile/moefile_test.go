@@ -72,7 +72,9 @@ routes:
 }
 
 func TestShortForms(t *testing.T) {
-	for _, text := range []string{"- {name: probe, config: {n: 1}}", `{"plugins": [{"name": "probe", "config": {"n": 1}}]}`} {
+	for _, text := range []string{
+		"- {name: probe, config: {n: 1}}", `{"plugins": [{"name": "probe", "config": {"n": 1}}]}`,
+	} {
 		f, err := Parse([]byte(text), CheckPlugins)
 		if err != nil {
 			t.Fatal(err)
@@ -122,7 +124,10 @@ func TestChecksGoAsFarAsAsked(t *testing.T) {
 		from Check // the first check that finds something
 	}{
 		{"plugins: [{name: probe, config: {n: 1, file: /nowhere}}]", ProvisionPlugins},
-		{"plugins: [{name: probe, config: {n: 1}}]\nroutes: [{plugins: [{name: probe, config: {file: /nowhere}}]}]", ProvisionPlugins},
+		{
+			"plugins: [{name: probe, config: {n: 1}}]\nroutes: [{plugins: [{name: probe, config: {file: /nowhere}}]}]",
+			ProvisionPlugins,
+		},
 		{"plugins: [{name: probe, config: {n: 1}}]\nroutes: [{plugins: [{name: probe, config: {n: 0}}]}]", CheckPlugins},
 		{"plugins: [{name: theirs}]", CheckPlugins},
 		{"plugins: []", CheckPlugins},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -31,14 +32,19 @@ func TestSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, ok := range map[string]bool{
-		"plugins: [{name: probe, config: {n: 1}}]":                                                                                         true,
-		"{listen: ':80', upstream: 'https://a.b', timeout: 3s, plugins: [{name: probe, config: {n: 1}}]}":                                  true,
-		"{plugins: [{name: probe, config: {n: 1}}], routes: [{match: {path: /, methods: [GET]}, plugins: [{id: probe, disabled: true}]}]}": true,
-		"{plugins: [{name: probe, config: {n: 1}}], routes: [{match: {paht: /}}]}":                                                         false,
-		"{plugins: [{name: probe, config: {n: 1}}], upstream: 'ftp://x'}":                                                                  false,
-		"{plugins: [{name: probe, config: {m: 1}}]}":                                                                                       false,
-		"{plugins: [{name: probe, config: {n: 1}}], lisen: ':80'}":                                                                         false,
+		"":                        true,
+		"listen: ':80'":           true,
+		"upstream: 'https://a.b'": true,
+		"upstream: 'ftp://x'":     false,
+		"timeout: 3s":             true,
+		"lisen: ':80'":            false,
+		"plugins: [{name: probe, config: {m: 1}}]":                                             false,
+		"routes: [{match: {paht: /}}]":                                                         false,
+		"routes: [{match: {path: /, methods: [GET]}, plugins: [{id: probe, disabled: true}]}]": true,
 	} {
+		if !strings.HasPrefix(text, "plugins") {
+			text = "plugins: [{name: probe, config: {n: 1}}]\n" + text
+		}
 		raw, err := config.Parse([]byte(text))
 		if err != nil {
 			t.Fatal(err)

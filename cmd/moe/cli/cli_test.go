@@ -91,7 +91,9 @@ plugins:
 		t.Errorf("status %d, %s", status, stdout)
 	}
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
-	for _, want := range []string{"listen: ", "plugins[0].config.secret: ", "plugins[1].config.valeu: ", "plugins[2].name: "} {
+	for _, want := range []string{
+		"listen: ", "plugins[0].config.secret: ", "plugins[1].config.valeu: ", "plugins[2].name: ",
+	} {
 		found := false
 		for _, line := range lines {
 			found = found || strings.HasPrefix(line, "moe: "+file+": "+want)
@@ -114,17 +116,22 @@ func TestValidateSetsUp(t *testing.T) {
 	if status, _, stderr := moe(t, "validate", "-c", file); status != 1 || !strings.Contains(stderr, "output: ") {
 		t.Errorf("status %d, %s", status, stderr)
 	}
-	if status, stdout, stderr := moe(t, "validate", "--config-only", "-c", file); status != 0 || stdout != file+" is valid\n" {
+	status, stdout, stderr := moe(t, "validate", "--config-only", "-c", file)
+	if status != 0 || stdout != file+" is valid\n" {
 		t.Errorf("status %d, %s%s", status, stdout, stderr)
 	}
 }
 
+const demo = "../../../docs/demo/moe.yaml"
+
 func TestPrintConfig(t *testing.T) {
-	status, stdout, stderr := moe(t, "run", "--print-config", "-c", "../../../docs/demo/moe.yaml", "--admin", "127.0.0.1:9901")
+	status, stdout, stderr := moe(t, "run", "--print-config", "-c", demo, "--admin", "127.0.0.1:9901")
 	if status != 0 || stderr != "" {
 		t.Fatalf("status %d, %s", status, stderr)
 	}
-	for _, want := range []string{"# upstream: echo", "port_value: 9901", "name: tokenauth", "filter_name: moe", "port_value: 10001"} {
+	for _, want := range []string{
+		"# upstream: echo", "port_value: 9901", "name: tokenauth", "filter_name: moe", "port_value: 10001",
+	} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q", want)
 		}
@@ -147,7 +154,7 @@ func TestRunNeedsItsParts(t *testing.T) {
 		"admin: \"x\": expected HOST": "--admin x --envoy /bin/true --module " + module,
 		"starting Envoy: it exited":   "--envoy /bin/true --module " + module,
 	} {
-		args := append([]string{"run", "-c", "../../../docs/demo/moe.yaml"}, strings.Fields(args)...)
+		args := append([]string{"run", "-c", demo}, strings.Fields(args)...)
 		if status, _, stderr := moe(t, args...); status != 1 || !strings.Contains(stderr, want) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}

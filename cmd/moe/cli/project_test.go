@@ -61,7 +61,8 @@ func TestProject(t *testing.T) {
 	t.Run("refused by Envoy", func(t *testing.T) {
 		bad := write(t, "{listen: 127.0.0.1:0, plugins: [{name: tokenauth, config: {secret: s}}]}")
 		out, err := command(".", "out/moe", "run", "--no-validate", "-c", bad).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), "plugins[0].name") || !strings.Contains(string(out), "moe: starting Envoy") {
+		if err == nil || !strings.Contains(string(out), "plugins[0].name") ||
+			!strings.Contains(string(out), "moe: starting Envoy") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})

@@ -66,7 +66,8 @@ func runCommand() *cobra.Command {
 	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
 	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
 	fl.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDR` of Envoy's admin page; port 0 is any free one")
-	fl.StringVar(&f.level, "log-level", "warning", "Envoy's log `LEVEL`: trace, debug, info, warning, error, critical, off")
+	fl.StringVar(&f.level, "log-level", "warning",
+		"Envoy's log `LEVEL`: trace, debug, info, warning, error, critical or off")
 	fl.StringVar(&f.pluginLevel, "plugin-log-level", "info", "log `LEVEL` of the plugins")
 	fl.BoolVar(&f.unchecked, "no-validate", false,
 		"leave all checks of plugins to Envoy: for a --module with plugins that this moe does not have")
@@ -212,6 +213,6 @@ func findModule(explicit string) (string, error) {
 			return filepath.Abs(p)
 		}
 	}
-	return "", errors.New("no libmoe.so beside moe or in build/: run `make libmoe` in the checkout of MoE, or `moe build`, " +
-		"or name one with --module PATH")
+	return "", errors.New("no libmoe.so beside moe or in build/: run `make libmoe` in the checkout of MoE, or " +
+		"`moe build`, or name one with --module PATH")
 }
