@@ -103,6 +103,19 @@ func TestContentLength(t *testing.T) {
 	if r.Body != "" {
 		t.Errorf("a body for HEAD: %q", r.Body)
 	}
+	h = filtertest.New(t, &probe{respH: func(_ filter.Stream, h filter.Headers, _ bool) filter.Action {
+		h.Set(":status", "204")
+		return filter.Continue
+	}})
+	if r := h.Post("/", "body"); r.Body != "" || r.Header.Get("content-length") != "" || r.Status != 204 {
+		t.Errorf("a body for 204: %q %v", r.Body, r.Header)
+	}
+	h = filtertest.New(t, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
+		return filter.Reply(304, "body")
+	}})
+	if r := h.Post("/", "body"); r.Body != "" || r.Header.Get("content-length") != "" || r.Status != 304 {
+		t.Errorf("a body for 304: %q %v", r.Body, r.Header)
+	}
 }
 
 // Pipes move any amount, through each other, and more than their input.

@@ -171,6 +171,29 @@ func TestNewStreamPanics(t *testing.T) {
 	}
 }
 
+// brokenBody wants no headers, so that a host may pass them on by itself.
+type brokenBody struct{}
+
+type brokenBodyLife struct{}
+
+func (brokenBodyLife) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action { return filter.Continue }
+
+func init() {
+	filter.RegisterPerStream("brokenbody", filter.Observe, func(*brokenBody, filter.Stream) brokenBodyLife { panic("boom") })
+}
+
+func TestNewStreamPanicsUnseen(t *testing.T) {
+	ps := []chain.Plugin{{Name: "b", Reg: filter.Lookup("brokenbody"), Config: &brokenBody{}}}
+	st := chain.New(ps, chain.Options{}).Start(dead{}, dead{})
+	fill(st)
+	st.Skip(chain.Request)
+	st.Data(chain.Request, []byte("x"), false)
+	if !st.Replied || st.ReplyDetails != "moe.b.panic" {
+		t.Error("the request passes a plugin that is broken")
+	}
+	st.Done()
+}
+
 func TestOnCompletePanics(t *testing.T) {
 	n := 0
 	h := &filtertest.Host{AllowsBugs: true}

@@ -94,11 +94,11 @@ func (st *Stream) fitLength(di int, d *dir, dirty bool) {
 
 // bodiless reports whether the response can have no body.
 func (st *Stream) bodiless() bool {
-	switch filter.NewStream(&st.Stream, 0).ResponseHeaders().Status() {
-	case http.StatusNoContent, http.StatusNotModified:
-		return true
-	}
-	return st.isHead()
+	return noBody(filter.NewStream(&st.Stream, 0).ResponseHeaders().Status()) || st.isHead()
+}
+
+func noBody(status int) bool {
+	return status == http.StatusNoContent || status == http.StatusNotModified
 }
 
 // beforeHeaders takes the headers back from the last plugin as they leave.
@@ -106,14 +106,18 @@ func (st *Stream) beforeHeaders(di int, d *dir) {
 	st.Mu.Lock()
 	b := &st.H[2*di]
 	b.Owner.Store(0)
+	status := false
 	for _, name := range b.Changed {
-		if name == "content-length" {
-			d.check = !d.hEnd
-		}
+		d.check = d.check || name == "content-length" && !d.hEnd
+		status = status || name == ":status" && !d.hEnd
 	}
 	st.Mu.Unlock()
 	if d.delta != 0 {
 		d.check = true
+	}
+	if status && st.bodiless() { // a plugin took the body away, so to speak
+		d.check = true
+		st.setLength(di, -1)
 	}
 }
 

@@ -74,7 +74,7 @@ func interleave(seed uint64) []string {
 
 // TestInterleavings drives random chains over random streams, many at a time because most of them wait.
 func TestInterleavings(t *testing.T) {
-	n := uint64(60000)
+	n := uint64(40000)
 	if testing.Short() || raceEnabled {
 		n = 8000
 	}

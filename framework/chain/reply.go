@@ -84,7 +84,7 @@ func (st *Stream) reply(di, pos int, r *core.Payload, details string) {
 	st.writeReply(r)
 
 	body, end := r.Body, r.Reader == nil
-	if st.isHead() {
+	if noBody(r.Status) || st.isHead() {
 		body, end = nil, true
 	}
 	*d = dir{n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders,
@@ -121,7 +121,7 @@ func (st *Stream) writeReply(r *core.Payload) {
 		typed = typed || f.Name == "content-type"
 		b.Fields = append(b.Fields, f)
 	}
-	if len(r.Body) == 0 {
+	if len(r.Body) == 0 || noBody(r.Status) {
 		return
 	}
 	if !typed { // as Envoy's own local replies

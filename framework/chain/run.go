@@ -9,6 +9,9 @@ import (
 func (st *Stream) run(di int) {
 	st.depth++
 	defer st.leave(di)
+	if st.broken != 0 && !st.over {
+		st.replyBroken(di)
+	}
 	st.loop(di, &st.d[di])
 }
 
@@ -73,10 +76,6 @@ func (d *dir) stop() int {
 
 func (st *Stream) headersStep(di int, d *dir) {
 	if di == Request && d.idx >= st.chain.joinAt && !st.joined && !st.join(d) {
-		return
-	}
-	if st.broken != 0 {
-		st.replyBroken(di)
 		return
 	}
 	if d.idx = st.chain.next[di][headersPhase][d.idx]; d.idx < d.n {

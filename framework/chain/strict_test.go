@@ -184,7 +184,7 @@ func (*strict) FilterState(string) (string, error)    { return "", filter.ErrNot
 func (*strict) SetFilterState(string, string) error   { return nil }
 func (*strict) ClearRouteCache() error                { return nil }
 func (*strict) SetUpstreamHost(string, bool) error    { return nil }
-func (*strict) Fetch(int) []core.Field                { return nil }
+func (h *strict) Fetch(int) []core.Field              { return []core.Field{{Name: ":method", Value: h.method}} }
 func (h *strict) BufferLimit() int                    { return h.limit }
 func (*strict) Escaped()                              {}
 
@@ -208,7 +208,18 @@ func (h *strict) script(r *rand.Rand, di int) (events []func()) {
 		fields = append(fields, core.Field{Name: "content-length", Value: strconv.Itoa(len(body))})
 	}
 	bodiless := len(body) == 0 && !h.trails[di] && r.IntN(4) > 0
+	skip := r.IntN(2) == 0
 	events = append(events, func() {
+		if want := h.st.Wants() & (core.WantRequestHeaders << (3 * di)); want == 0 && skip {
+			h.headers[di], h.end[di], h.length[di] = true, bodiless, -1 // Envoy passes them on itself
+			h.st.Mu.Lock()
+			h.st.Remote |= 1 << (2 * di)
+			h.st.Mu.Unlock()
+			if !bodiless {
+				h.st.Skip(di)
+			}
+			return
+		}
 		h.block(2*di, fields...)
 		h.st.Headers(di, bodiless)
 	})
