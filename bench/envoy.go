@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"mosn.io/moe/internal/envoy"
@@ -19,6 +21,8 @@ type host struct {
 	envoy   string // the binary's path
 	modules string // the folder with the dynamic modules
 	names   setHeaders
+	godebug []string      // for every Envoy, besides what its variant needs
+	timeout time.Duration // for its start, its stop and its first answer; 0: the usual ones
 	started []*process
 }
 
@@ -36,7 +40,12 @@ func (h *host) options(v variant, upstream int, forward bool) (envoy.Options, er
 		Config:      config,
 		Concurrency: 1,
 		LogLevel:    "warning",
-		Env:         append([]string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + h.modules}, v.env...),
+		Env: []string{
+			"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + h.modules,
+			"GODEBUG=" + strings.Join(append(v.godebug, h.godebug...), ","),
+		},
+		StartTimeout: h.timeout,
+		StopTimeout:  h.timeout,
 	}, err
 }
 
@@ -74,7 +83,7 @@ func (h *host) launch(ctx context.Context, v variant, upstream int, forward bool
 	if p.worker, err = findWorker(e.Pid()); err != nil {
 		return nil, err
 	}
-	resp, err := p.ask(ctx)
+	resp, err := p.ask(ctx, cmp.Or(h.timeout, 10*time.Second))
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +103,8 @@ func (h *host) stop() error {
 }
 
 // ask sends a request for pathCheck.
-func (p *process) ask(ctx context.Context) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+func (p *process) ask(ctx context.Context, timeout time.Duration) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d%s", p.port, pathCheck), nil)
 	if err != nil {

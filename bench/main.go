@@ -30,8 +30,9 @@ type settings struct {
 	Same     bool          `json:"sameHeaders"`
 	Upstream bool          `json:"upstream"`
 	Memory   int           `json:"memoryRequests"`
+	Count    int           `json:"callgrindRequests"`
 	JSON     string        `json:"-"`
-	NoBuild  bool          `json:"-"`
+	Modules  string        `json:"-"`
 }
 
 func (s settings) String() string {
@@ -42,8 +43,12 @@ func (s settings) String() string {
 	if s.Upstream {
 		from = "an upstream"
 	}
-	return fmt.Sprintf("median of %d interleaved rounds of %v; %d connections; ten filters set %s headers; "+
-		"%d further request headers; responses from %s", s.Rounds, s.Slice, s.Conns, headers, s.Extra, from)
+	how := fmt.Sprintf("CPU time: median of %d interleaved rounds of %v; %d connections", s.Rounds, s.Slice, s.Conns)
+	if s.Count > 0 {
+		how = fmt.Sprintf("instructions by callgrind: mean of %d requests", s.Count)
+	}
+	return fmt.Sprintf("%s; ten filters set %s headers; %d further request headers; responses from %s",
+		how, headers, s.Extra, from)
 }
 
 func flags() settings {
@@ -57,8 +62,9 @@ func flags() settings {
 	flag.BoolVar(&s.Same, "same-headers", false, "ten filters all set the same headers")
 	flag.BoolVar(&s.Upstream, "upstream", false, "responses come from an upstream, a second Envoy")
 	flag.IntVar(&s.Memory, "memory", 100_000, "requests of the memory test; 0 for none")
+	flag.IntVar(&s.Count, "callgrind", 0, "instead of all else, count instructions under valgrind for so many requests")
 	flag.StringVar(&s.JSON, "json", "", "write the results to this `file`; default build/bench/results.json")
-	flag.BoolVar(&s.NoBuild, "no-build", false, "use the modules as they are in build/bench")
+	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder` as they are (default: build them into build/bench)")
 	flag.Parse()
 	return s
 }
@@ -93,17 +99,18 @@ func bench(ctx context.Context, s settings) error {
 	}
 	names := setHeaders{distinct: !s.Same}
 	vs, ms := choose(variants(names), match), choose(memoryVariants(), match)
-	if s.Memory == 0 {
+	if s.Memory == 0 || s.Count > 0 {
 		ms = nil
 	}
 	out := filepath.Join(root, "build", "bench")
-	if !s.NoBuild {
+	if s.Modules == "" {
+		s.Modules = out
 		progress("building modules")
 		if err := build(ctx, root, out, append(vs[:len(vs):len(vs)], ms...)); err != nil {
 			return err
 		}
 	}
-	h := &host{envoy: path, modules: out, names: names}
+	h := &host{envoy: path, modules: s.Modules, names: names}
 	r := &report{Machine: thisMachine(ctx, root, path), Settings: s}
 	err = errors.Join(r.fill(ctx, h, s, vs, ms), h.stop())
 	if err != nil {
@@ -117,11 +124,23 @@ func bench(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(s.JSON), 0o755); err != nil {
+		return err
+	}
 	return os.WriteFile(s.JSON, append(p, '\n'), 0o644)
 }
 
 // fill measures.
-func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) error {
+func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) (err error) {
+	if s.Count > 0 {
+		r.Counts, err = count(ctx, h, vs, s.Count, s.Extra, progress)
+		over := map[string]float64{}
+		for _, c := range r.Counts {
+			over[c.Name] = c.Over
+		}
+		r.Goals = judge(over)
+		return err
+	}
 	upstream := 0
 	if s.Upstream {
 		p, err := h.start(ctx, variant{name: "upstream"}, 0, false)
@@ -148,11 +167,14 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		return err
 	}
 	r.Variants = rows(subjects)
-	r.Goals = judge(r.Variants)
+	over := map[string]float64{}
+	for _, v := range r.Variants {
+		over[v.Name] = v.Over.Median
+	}
+	r.Goals = judge(over)
 	if err := h.stop(); err != nil || len(ms) == 0 {
 		return err
 	}
-	var err error
 	r.Memory, err = memory(ctx, h, ms, s.Memory, s.Conns, progress)
 	return err
 }

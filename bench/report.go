@@ -27,7 +27,8 @@ var goals = []goal{
 type report struct {
 	Machine  machine     `json:"machine"`
 	Settings settings    `json:"settings"`
-	Variants []row       `json:"variants"`
+	Variants []row       `json:"variants,omitempty"`
+	Counts   []countRow  `json:"instructions,omitempty"`
 	Goals    []goalRow   `json:"goals"`
 	Memory   []memoryRow `json:"memory,omitempty"`
 }
@@ -93,12 +94,8 @@ func rows(subjects []*subject) []row {
 	return out
 }
 
-// judge holds what was measured against the goals; those whose variants were not measured are left out.
-func judge(rs []row) []goalRow {
-	over := map[string]float64{}
-	for _, r := range rs {
-		over[r.Name] = r.Over.Median
-	}
+// judge holds what variants cost over none against the goals; those whose variants were not measured are left out.
+func judge(over map[string]float64) []goalRow {
 	var out []goalRow
 	for _, g := range goals {
 		a, ok := over[g.variant]
@@ -115,6 +112,23 @@ func judge(rs []row) []goalRow {
 // print writes the report as Markdown.
 func (r *report) print(w io.Writer) {
 	fmt.Fprintf(w, "%s\n%s\n\n", r.Machine, r.Settings)
+	if len(r.Variants) > 0 {
+		markdown(w, r.variantTable())
+	}
+	if len(r.Counts) > 0 {
+		markdown(w, r.countTable())
+	}
+	if len(r.Goals) > 0 {
+		fmt.Fprintln(w)
+		markdown(w, r.goalTable())
+	}
+	if len(r.Memory) > 0 {
+		fmt.Fprintln(w)
+		markdown(w, r.memoryTable())
+	}
+}
+
+func (r *report) variantTable() [][]string {
 	table := [][]string{{"variant", "", "worker µs", "over none", "quartiles", "other threads", "busy"}}
 	for _, v := range r.Variants {
 		line := []string{v.Name, v.What, fmt.Sprintf("%.1f", v.Worker), "", "", "", fmt.Sprintf("%.0f%%", v.Busy*100)}
@@ -125,30 +139,42 @@ func (r *report) print(w io.Writer) {
 		}
 		table = append(table, line)
 	}
-	markdown(w, table)
-	if len(r.Goals) > 0 {
-		table = [][]string{{"goal", "at most", "measured", ""}}
-		for _, g := range r.Goals {
-			word := "miss"
-			if g.OK {
-				word = "ok"
-			}
-			table = append(table, []string{g.Variant + " / " + g.Than, fmt.Sprintf("%.2f", g.Goal), number(g.Ratio), word})
+	return table
+}
+
+func (r *report) countTable() [][]string {
+	table := [][]string{{"variant", "", "worker", "over none", "other threads"}}
+	for _, c := range r.Counts {
+		line := []string{c.Name, c.What, fmt.Sprintf("%.0f", c.Worker), "", ""}
+		if c.Name != none {
+			line[3], line[4] = fmt.Sprintf("%+.0f", c.Over), fmt.Sprintf("%+.0f", c.Others)
 		}
-		fmt.Fprintln(w)
-		markdown(w, table)
+		table = append(table, line)
 	}
-	if len(r.Memory) > 0 {
-		table = [][]string{{"memory", "", "requests", "RSS at start", "half-way", "at end", "peak", "change"}}
-		for _, m := range r.Memory {
-			table = append(table, []string{
-				m.Name, m.What, fmt.Sprint(m.Requests), mib(m.Start), mib(m.Half), mib(m.End),
-				mib(m.Peak), fmt.Sprintf("%+.1f MiB", float64(m.End-m.Start)/(1<<20)),
-			})
+	return table
+}
+
+func (r *report) goalTable() [][]string {
+	table := [][]string{{"goal", "at most", "measured", ""}}
+	for _, g := range r.Goals {
+		word := "miss"
+		if g.OK {
+			word = "ok"
 		}
-		fmt.Fprintln(w)
-		markdown(w, table)
+		table = append(table, []string{g.Variant + " / " + g.Than, fmt.Sprintf("%.2f", g.Goal), number(g.Ratio), word})
 	}
+	return table
+}
+
+func (r *report) memoryTable() [][]string {
+	table := [][]string{{"memory", "", "requests", "RSS at start", "half-way", "at end", "peak", "change"}}
+	for _, m := range r.Memory {
+		table = append(table, []string{
+			m.Name, m.What, fmt.Sprint(m.Requests), mib(m.Start), mib(m.Half), mib(m.End),
+			mib(m.Peak), fmt.Sprintf("%+.1f MiB", float64(m.End-m.Start)/(1<<20)),
+		})
+	}
+	return table
 }
 
 func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

@@ -59,10 +59,8 @@ func TestRowsCompareWithinRounds(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	over := func(name string, m float64) row { return row{Name: name, Over: spread{Median: m}} }
-	got := judge([]row{
-		over("moe-one", 5), over("sdk-one", 10), over("moe-ten", 8), over("native-ten", 8),
-		over("moe-nop", 1), over("c-nop", -1),
+	got := judge(map[string]float64{
+		"moe-one": 5, "sdk-one": 10, "moe-ten": 8, "native-ten": 8, "moe-nop": 1, "c-nop": -1,
 	})
 	want := []goalRow{
 		{"moe-one", "sdk-one", 0.6, 0.5, true},

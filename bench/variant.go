@@ -12,7 +12,7 @@ type variant struct {
 	module  string // the dynamic module it needs: a key of modules, or ""
 	filters []filterConfig
 	headers int      // how many request and how many response headers it sets
-	env     []string // beside the process's own
+	godebug []string // settings of a Go runtime that it cannot do without
 }
 
 // filterConfig is one entry of Envoy's http_filters.
@@ -45,7 +45,7 @@ func (s setHeaders) left(n int) int {
 
 // variants lists what is measured.
 func variants(s setHeaders) []variant {
-	sdkEnv := []string{"GODEBUG=cgocheck=0"} // the SDK hands Go memory to C
+	needs := []string{"cgocheck=0"} // the SDK hands Go memory to C
 	all := []variant{
 		{name: none, what: "no filter"},
 		{
@@ -57,15 +57,15 @@ func variants(s setHeaders) []variant {
 		{name: "native-one", what: "Envoy's header_mutation", headers: 1, filters: repeat(1, s, nativeFilter)},
 		{name: "native-ten", what: "ten header_mutation", headers: 10, filters: repeat(10, s, nativeFilter)},
 		{
-			name: "sdk-nop", what: "upstream's Go SDK, nothing to do", module: "upstreamsdk", env: sdkEnv,
+			name: "sdk-nop", what: "upstream's Go SDK, nothing to do", module: "upstreamsdk", godebug: needs,
 			filters: []filterConfig{moduleFilter("upstreamsdk", "nop", text(""))},
 		},
 		{
-			name: "sdk-one", what: "upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 1,
+			name: "sdk-one", what: "upstream's Go SDK", module: "upstreamsdk", godebug: needs, headers: 1,
 			filters: repeat(1, s, sdkFilter),
 		},
 		{
-			name: "sdk-ten", what: "ten of upstream's Go SDK", module: "upstreamsdk", env: sdkEnv, headers: 10,
+			name: "sdk-ten", what: "ten of upstream's Go SDK", module: "upstreamsdk", godebug: needs, headers: 10,
 			filters: repeat(10, s, sdkFilter),
 		},
 		{name: "lua-one", what: "Lua", headers: 1, filters: repeat(1, s, luaFilter)},
@@ -87,7 +87,7 @@ func variants(s setHeaders) []variant {
 			filters: repeat(10, s, moeFilter),
 		},
 		{
-			name: "sdk-async", what: "upstream's Go SDK, goroutine and scheduler", module: "upstreamsdk", env: sdkEnv,
+			name: "sdk-async", what: "upstream's Go SDK, goroutine and scheduler", module: "upstreamsdk", godebug: needs,
 			filters: []filterConfig{moduleFilter("upstreamsdk", "async", text(""))},
 		},
 		{
