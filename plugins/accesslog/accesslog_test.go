@@ -266,7 +266,7 @@ func TestRefused(t *testing.T) {
 		"redact[0]":             {Output: stdout, Buffer: 1 << 20, Redact: []string{"a b"}},
 		"reveal[0]: x is":       {Output: stdout, Buffer: 1 << 20, Reveal: []string{"x"}},
 		"redactQuery[0]":        {Output: stdout, Buffer: 1 << 20, RedactQuery: []string{""}},
-		"fields.x: \"%X%\"":     {Output: stdout, Buffer: 1 << 20, Fields: map[string]string{"x": "%X%"}},
+		"fields.x: position 0":  {Output: stdout, Buffer: 1 << 20, Fields: map[string]string{"x": "%X%"}},
 		"is a directory":        {Output: dir, Buffer: 1 << 20},
 		"no such file":          {Output: filepath.Join(dir, "none", "a.log"), Buffer: 1 << 20},
 	} {

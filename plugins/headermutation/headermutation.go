@@ -3,6 +3,7 @@ package headermutation
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 	"regexp"
 
@@ -61,8 +62,10 @@ var docs embed.FS
 
 func init() { filter.Register[HeaderMutation]("headermutation", filter.Transform, filter.Docs(docs)) }
 
-// Validate compiles every mutation, to tell what is wrong with it.
+// Validate compiles every mutation, to tell what is wrong with each.
 func (p *HeaderMutation) Validate() error {
+	var errs []error
+	p.timed = false
 	for _, x := range []struct {
 		field     string
 		mutations *Mutations
@@ -74,14 +77,12 @@ func (p *HeaderMutation) Validate() error {
 		{"response", &p.Response, &p.response, false},
 		{"responseTrailers", &p.ResponseTrailers, &p.responseTrailers, false},
 	} {
-		compiled, err := x.mutations.compile(x.pseudo)
-		if err != nil {
-			return fmt.Errorf("%s.%w", x.field, err)
-		}
-		*x.program = compiled
-		p.timed = p.timed || compiled.timed
+		*x.program = x.mutations.compile(x.pseudo, func(path string, err error) {
+			errs = append(errs, fmt.Errorf("%s.%s: %w", x.field, path, err))
+		})
+		p.timed = p.timed || x.program.timed
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // Provision declares the counter.

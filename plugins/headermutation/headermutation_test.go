@@ -237,6 +237,23 @@ response:
 	}
 }
 
+// All errors are told, not only the first.
+func TestEveryError(t *testing.T) {
+	p := &HeaderMutation{
+		Request:  Mutations{Remove: []string{":path", "ok", "host"}, Set: map[string]string{"a b": "1", "a": "%"}},
+		Response: Mutations{RemoveRegexp: []*regexp.Regexp{regexp.MustCompile("")}, Apply: []Mutation{{Value: "1"}}},
+	}
+	err := p.Validate()
+	for _, path := range []string{
+		"request.remove[0]: ", "request.remove[2]: ", "request.set.a: ", "request.set.a b: ",
+		"response.removeRegexp[0]: ", "response.apply[0]: ",
+	} {
+		if !strings.Contains("\n"+err.Error(), "\n"+path) {
+			t.Errorf("%s is missing in\n%v", path, err)
+		}
+	}
+}
+
 func BenchmarkHeaderMutation(b *testing.B) {
 	for _, c := range []struct {
 		name string

@@ -1,6 +1,8 @@
 package headermutation
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -35,49 +37,47 @@ type put struct {
 	action string
 }
 
-// compile checks m; pseudo tells whether the pseudo-headers of a request are in reach.
-func (m *Mutations) compile(pseudo bool) (program, error) {
-	p := program{pattern: make([]*regexp.Regexp, len(m.RemoveRegexp))}
-	for i, name := range m.Remove {
-		if err := removable(name); err != nil {
-			return p, fmt.Errorf("remove[%d]: %w", i, err)
+// compile checks m, and tells fail what is wrong with it and where. pseudo tells whether the pseudo-headers of a
+// request are in reach.
+func (m *Mutations) compile(pseudo bool, fail func(path string, err error)) (p program) {
+	check := func(err error, field string, index any) {
+		if err != nil {
+			fail(fmt.Sprintf(field, index), err)
 		}
+	}
+	for i, name := range m.Remove {
+		check(removable(name), "remove[%d]", i)
 		p.remove = append(p.remove, strings.ToLower(name))
 	}
 	for i, prefix := range m.RemovePrefix {
-		if err := fieldname.Check(prefix); err != nil {
-			return p, fmt.Errorf("removePrefix[%d]: %w", i, err)
-		}
+		check(fieldname.Check(prefix), "removePrefix[%d]", i)
 		p.prefix = append(p.prefix, strings.ToLower(prefix))
 	}
 	for i, re := range m.RemoveRegexp {
-		if re == nil || re.String() == "" {
-			return p, fmt.Errorf("removeRegexp[%d]: must not be empty", i)
-		}
-		var err error
-		if p.pattern[i], err = regexp.Compile(`(?i)^(?:` + re.String() + `)$`); err != nil {
-			return p, fmt.Errorf("removeRegexp[%d]: %w", i, err)
-		}
+		whole, err := entire(re)
+		check(err, "removeRegexp[%d]", i)
+		p.pattern = append(p.pattern, whole)
 	}
 	for _, x := range []struct {
 		field, action string
 		values        map[string]string
-	}{{"set", overwriteOrAdd, m.Set}, {"add", appendOrAdd, m.Add}} {
+	}{{"set.%s", overwriteOrAdd, m.Set}, {"add.%s", appendOrAdd, m.Add}} {
 		for _, name := range slices.Sorted(maps.Keys(x.values)) {
-			if err := p.add(name, x.values[name], x.action, pseudo); err != nil {
-				return p, fmt.Errorf("%s.%s: %w", x.field, name, err)
-			}
+			check(p.add(name, x.values[name], x.action, pseudo), x.field, name)
 		}
 	}
 	for i, a := range m.Apply {
-		if a.Action == "" {
-			a.Action = appendOrAdd
-		}
-		if err := p.add(a.Name, a.Value, a.Action, pseudo); err != nil {
-			return p, fmt.Errorf("apply[%d]: %w", i, err)
-		}
+		check(p.add(a.Name, a.Value, cmp.Or(a.Action, appendOrAdd), pseudo), "apply[%d]", i)
 	}
-	return p, nil
+	return p
+}
+
+// entire returns re for a whole name in any case.
+func entire(re *regexp.Regexp) (*regexp.Regexp, error) {
+	if re == nil || re.String() == "" {
+		return nil, errors.New("must not be empty")
+	}
+	return regexp.Compile(`(?i)^(?:` + re.String() + `)$`)
 }
 
 func (p *program) add(name, value, action string, pseudo bool) error {

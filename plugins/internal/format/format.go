@@ -40,7 +40,7 @@ const (
 	required
 )
 
-// Parse compiles text. An error tells the position in bytes, from 0.
+// Parse compiles text. An error tells the position in bytes, from 0, and not the text, which may hold a credential.
 func Parse(text string) (*Format, error) {
 	f := &Format{}
 	var literal strings.Builder
@@ -65,7 +65,7 @@ func Parse(text string) (*Format, error) {
 		default:
 			p, n, err := parseCommand(text[pos:])
 			if err != nil {
-				return nil, fmt.Errorf("%q, position %d: %w", text, pos, err)
+				return nil, fmt.Errorf("position %d: %w", pos, err)
 			}
 			if p.get == nil { // known for good
 				literal.WriteString(p.cut(p.text))
