@@ -1,14 +1,7 @@
 package dynmod
 
 /*
-#include <time.h>
 #include "moe.h"
-
-static uint64_t moe_now(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 */
 import "C"
 
@@ -59,7 +52,7 @@ func (h *handle) Attribute(name string) (value string, err error) {
 		return "", fmt.Errorf("attribute %q: %w", name, core.ErrNotFound)
 	}
 	err = h.lookup(func(s *stream) (ok bool) {
-		value, ok = s.attribute(C.envoy_dynamic_module_type_attribute_id(id))
+		value, ok = s.attribute(C.int(id))
 		if !ok {
 			value, ok = s.ownAttribute(name)
 		}
@@ -68,22 +61,19 @@ func (h *handle) Attribute(name string) (value string, err error) {
 	return value, err
 }
 
-func (s *stream) attribute(id C.envoy_dynamic_module_type_attribute_id) (string, bool) {
-	var text C.ebuf
-	var number C.uint64_t
-	var truth C.bool
-	switch {
-	case bool(C.envoy_dynamic_module_callback_http_filter_get_attribute_string(s.c.envoy, id, &text)) && text.length > 0:
-		return goBuffer(text), true
-	case bool(C.envoy_dynamic_module_callback_http_filter_get_attribute_int(s.c.envoy, id, &number)):
-		return strconv.FormatUint(uint64(number), 10), true
-	case bool(C.envoy_dynamic_module_callback_http_filter_get_attribute_bool(s.c.envoy, id, &truth)):
-		return strconv.FormatBool(bool(truth)), true
+func (s *stream) attribute(id C.int) (string, bool) {
+	switch v := C.moe_attribute(s.c, id); v.kind {
+	case C.VALUE_TEXT:
+		return goBuffer(v.text), true
+	case C.VALUE_NUMBER:
+		return strconv.FormatUint(uint64(v.number), 10), true
+	case C.VALUE_TRUTH:
+		return strconv.FormatBool(v.number != 0), true
 	}
 	return "", false
 }
 
-// ownAttribute works out an attribute from what this filter has seen.
+// ownAttribute works out an attribute from what this filter has seen, or from elsewhere in the ABI.
 func (s *stream) ownAttribute(name string) (string, bool) {
 	switch name {
 	case "request.duration":
@@ -92,6 +82,11 @@ func (s *stream) ownAttribute(name string) (string, bool) {
 		return strconv.FormatUint(uint64(s.c.bytes[core.Request]), 10), true
 	case "response.size":
 		return strconv.FormatUint(uint64(s.c.bytes[core.Response]), 10), true
+	case "xds.cluster_name":
+		var v C.ebuf
+		if C.envoy_dynamic_module_callback_http_get_cluster_name(s.c.envoy, &v) {
+			return goBuffer(v), true
+		}
 	case "response.code_details":
 		if s.c.details != nil {
 			return goString(s.c.details, s.c.details_len), true

@@ -135,6 +135,15 @@ extern _Atomic uint32_t moe_route_configs; // per-route configurations alive in 
 
 // For Go, which calls them while it is entered.
 void moe_grow(moe_event *e, size_t need);
+// An attribute as Envoy offers it to modules.
+typedef struct {
+  enum { VALUE_NONE, VALUE_TEXT, VALUE_NUMBER, VALUE_TRUTH } kind;
+  ebuf text;
+  uint64_t number;
+} moe_value;
+
+uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
+moe_value moe_attribute(moe_stream *s, int id);
 bool moe_on_envoy_thread(void);
 void *moe_scheduler(moe_stream *s);
 void moe_commit(moe_stream *s);

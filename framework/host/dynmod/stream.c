@@ -1,7 +1,6 @@
 // Event hooks of streams: decide whether the chain wants the event, cross into Go if so, and do what it says.
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "_cgo_export.h"
 #include "moe.h"
@@ -75,9 +74,7 @@ HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
   moe_stream *s = calloc(1, sizeof *s);
   if (s == NULL)
     return NULL;
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  s->start = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+  s->start = moe_now();
   s->envoy = filter;
   s->config = (moe_config *)config;
   s->wants = s->config->wants;
