@@ -40,6 +40,9 @@ func Groups() []Group {
 		{"reply", replyScenarios()},
 		{"async", asyncScenarios()},
 		{"panic", panicScenarios()},
+		{"config", configScenarios()},
+		{"bad input", badInputScenarios()},
+		{"state", stateScenarios()},
 	}
 }
 

@@ -73,9 +73,10 @@ func (e *Envoy) bootstrap(more M) M {
 		return M{"path_config_source": M{"path": filepath.Join(e.Dir, file)}, "resource_api_version": "V3"}
 	}
 	boot := M{
-		"node":              M{"id": "e2e", "cluster": "e2e"},
-		"admin":             M{"address": Address("127.0.0.1:0")},
-		"dynamic_resources": M{"lds_config": source(ldsFile), "cds_config": source(cdsFile)},
+		"node":                 M{"id": "e2e", "cluster": "e2e"},
+		"admin":                M{"address": Address("127.0.0.1:0")},
+		"stats_flush_interval": "0.1s", // histograms are merged then
+		"dynamic_resources":    M{"lds_config": source(ldsFile), "cds_config": source(cdsFile)},
 	}
 	for k, v := range more {
 		boot[k] = v

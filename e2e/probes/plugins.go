@@ -20,6 +20,7 @@ func init() {
 	filter.Register[Complete]("probecomplete", filter.Transform)
 	filter.RegisterPerStream("probestream", filter.Transform, (*PerStream).newStream)
 	filter.Register[Control]("probecontrol", filter.Access)
+	filter.Register[Key]("probekey", filter.Authn)
 	filter.Register[Config]("probeconfig", filter.Transform)
 	filter.Register[Prompt]("probeprompt", filter.Transform, filter.Needs(filter.PromptPipes))
 }

@@ -1,0 +1,33 @@
+package probes
+
+import "mosn.io/moe/framework/filter"
+
+// Key is a plugin of the authn stage that knows consumers by the header x-key.
+type Key struct {
+	// Optional lets requests without a key pass.
+	Optional bool `json:"optional"`
+
+	consumers map[string]*filter.Consumer
+}
+
+type keyCredential struct {
+	Key string `json:"key"`
+}
+
+// Provision indexes the consumers.
+func (k *Key) Provision(env *filter.Env) (err error) {
+	k.consumers, err = filter.IndexConsumers(env, func(c *keyCredential) string { return c.Key })
+	return err
+}
+
+// OnRequestHeaders says who calls.
+func (k *Key) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	c := k.consumers[h.Get("x-key")]
+	switch {
+	case c != nil:
+		s.SetConsumer(c)
+	case h.Has("x-key") || !k.Optional:
+		return filter.Reply(401, "who are you?")
+	}
+	return filter.Continue
+}
