@@ -176,7 +176,9 @@ type brokenBody struct{}
 
 type brokenBodyLife struct{}
 
-func (brokenBodyLife) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action { return filter.Continue }
+func (brokenBodyLife) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action {
+	return filter.Continue
+}
 
 func init() {
 	filter.RegisterPerStream("brokenbody", filter.Observe, func(*brokenBody, filter.Stream) brokenBodyLife { panic("boom") })

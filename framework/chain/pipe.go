@@ -186,6 +186,7 @@ func (p *pipe) run(ctx context.Context, f func(context.Context, io.Writer, io.Re
 
 type pipePanic struct{ r *recovered }
 
+// Error is that of error.
 func (*pipePanic) Error() string { return "panic" }
 
 // stop ends p from the stream's side.

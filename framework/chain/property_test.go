@@ -94,3 +94,13 @@ func TestInterleavings(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// FuzzInterleavings looks for more of them.
+func FuzzInterleavings(f *testing.F) {
+	f.Add(uint64(1))
+	f.Fuzz(func(t *testing.T, seed uint64) {
+		if bugs := interleave(seed); len(bugs) > 0 {
+			t.Errorf("seed %d: %s", seed, strings.Join(bugs, "\n"))
+		}
+	})
+}

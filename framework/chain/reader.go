@@ -59,6 +59,7 @@ func (s *source) post() {
 
 type readPanic struct{ r *recovered }
 
+// Error is that of error.
 func (*readPanic) Error() string { return "panic in the reply's reader" }
 
 func (s *source) arrived() {

@@ -123,14 +123,22 @@ func (st *Stream) makeHandler(i int) (p phases) {
 			st.broken = i + 1
 		}
 	}()
-	return phasesOf(c.plugins[i].Reg.PerStream(c.plugins[i].Config, filter.NewStream(&st.Stream, i)), c.bits[i])
+	v := c.plugins[i].Reg.PerStream(c.plugins[i].Config, filter.NewStream(&st.Stream, i))
+	if v == nil {
+		panic("newStream returns nil")
+	}
+	return phasesOf(v, c.bits[i])
 }
 
-// Headers, Data and Trailers feed the chain with what arrives in a direction. The fields of a block are in Stream.H by
-// then, or its bit in Stream.Remote is set. A chunk is Go's, and the chain's from then on.
-func (st *Stream) Headers(di int, end bool)        { st.feed(di, event{kind: atHeaders, end: end}) }
+// Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
+// Stream.Remote is set.
+func (st *Stream) Headers(di int, end bool) { st.feed(di, event{kind: atHeaders, end: end}) }
+
+// Data feeds a chunk, which is Go's, and the chain's from then on.
 func (st *Stream) Data(di int, p []byte, end bool) { st.feed(di, event{kind: atData, end: end, p: p}) }
-func (st *Stream) Trailers(di int)                 { st.feed(di, event{kind: atTrailers, end: true}) }
+
+// Trailers feeds trailers, as Headers does headers. They end the direction.
+func (st *Stream) Trailers(di int) { st.feed(di, event{kind: atTrailers, end: true}) }
 
 func (st *Stream) feed(di int, e event) {
 	d := &st.d[di]

@@ -34,7 +34,7 @@ type strict struct {
 	reset   string
 	done    bool
 	status  int
-	nesting []func() // what to feed from within the next call of the sink
+	nested  func() // what happens from within the next call of the sink
 }
 
 func (h *strict) bug(format string, args ...any) {
@@ -169,10 +169,11 @@ func (h *strict) post(r *rand.Rand) bool {
 	return true
 }
 
+// nest has something happen while the chain is inside a call of the sink, as in Envoy, where to continue a request may
+// bring its response, or its end, at once.
 func (h *strict) nest() {
-	if len(h.nesting) > 0 {
-		f := h.nesting[0]
-		h.nesting = h.nesting[1:]
+	if f := h.nested; f != nil {
+		h.nested = nil
 		f()
 	}
 }
@@ -256,10 +257,20 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 	if r.IntN(4) == 0 {
 		resetAt = r.IntN(12)
 	}
+	switch r.IntN(8) {
+	case 0:
+		h.nested = func() {
+			for len(in[1]) > 0 && h.headers[0] && !h.st.Replied && !h.done && h.reset == "" && r.IntN(3) > 0 {
+				h.next(&in[1])
+			}
+		}
+	case 1:
+		h.nested = h.finish
+	}
 	early := r.IntN(8) == 0 // Envoy answers by itself, before the request's headers have passed
 	for step := 0; ; step++ {
 		complete := h.end[chain.Response] && (h.end[chain.Request] || h.st.Replied || r.IntN(2) == 0)
-		if h.reset != "" || complete || step == resetAt {
+		if h.done || h.reset != "" || complete || step == resetAt {
 			break
 		}
 		var can []func() bool
@@ -272,7 +283,7 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 				ok = false // most hosts hold back; the others' events queue
 			}
 			if ok {
-				can = append(can, func() bool { h.next(r, &in[di]); return true })
+				can = append(can, func() bool { h.next(&in[di]); return true })
 			}
 		}
 		can = append(can, func() bool { return h.post(r) })
@@ -289,7 +300,7 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 		if len(in[0])+len(in[1]) > 0 && (h.st.Busy(0) || h.st.Busy(1) || !h.headers[0]) {
 			for di := range in { // what waits is an event that the driver held back
 				if len(in[di]) > 0 && !h.st.Replied && (di == 0 || h.headers[0]) && !h.st.Busy(di) {
-					h.next(r, &in[di])
+					h.next(&in[di])
 				}
 			}
 		}
@@ -297,21 +308,23 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 		case <-h.ready:
 		case <-time.After(3 * time.Second):
 			h.bug("the stream hangs: in %d %d, end %v, busy %v %v", len(in[0]), len(in[1]), h.end, h.st.Busy(0), h.st.Busy(1))
-			h.finish(r)
+			h.finish()
 			return
 		}
 	}
-	h.finish(r)
+	h.finish()
 }
 
-// next feeds the next event, or sometimes has the sink feed it.
-func (h *strict) next(r *rand.Rand, events *[]func()) {
+// next feeds the next event.
+func (h *strict) next(events *[]func()) {
 	e := (*events)[0]
 	*events = (*events)[1:]
 	h.enter(e)
 }
 
-func (h *strict) finish(r *rand.Rand) {
-	h.enter(h.st.Done)
-	h.done = true
+func (h *strict) finish() {
+	if !h.done {
+		h.done = true
+		h.enter(h.st.Done)
+	}
 }

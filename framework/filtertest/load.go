@@ -172,10 +172,16 @@ func (h *Host) shut() {
 // configHost is the core.ConfigHost of a Host.
 type configHost struct{ h *Host }
 
-func (c configHost) Name() string         { return "filtertest" }
-func (c configHost) Capabilities() uint32 { return ^uint32(c.h.Lacks) }
-func (c configHost) Log() slog.Handler    { return c.h.handler() }
+// Name is that of the host.
+func (c configHost) Name() string { return "filtertest" }
 
+// Capabilities are all but Host.Lacks.
+func (c configHost) Capabilities() uint32 { return ^uint32(c.h.Lacks) }
+
+// Log goes to Host.Log.
+func (c configHost) Log() slog.Handler { return c.h.handler() }
+
+// Transport finds what Host.Clusters has.
 func (c configHost) Transport(cluster string) (http.RoundTripper, error) {
 	if rt := c.h.Clusters[cluster]; rt != nil && c.h.Lacks&filter.Callouts == 0 {
 		return rt, nil
