@@ -86,7 +86,6 @@ typedef enum {
 
 typedef enum {
   envoy_dynamic_module_type_attribute_id_RequestPath = 0,
-  envoy_dynamic_module_type_attribute_id_XdsClusterName = 57,
   envoy_dynamic_module_type_attribute_id_HealthCheck = 67,
 } envoy_dynamic_module_type_attribute_id;
 
@@ -235,7 +234,6 @@ CALLBACK bool CB(http_get_filter_state_typed)(void *, mbuf, ebuf *);
 CALLBACK bool CB(http_filter_get_attribute_string)(void *, T(attribute_id), ebuf *);
 CALLBACK bool CB(http_filter_get_attribute_int)(void *, T(attribute_id), uint64_t *);
 CALLBACK bool CB(http_filter_get_attribute_bool)(void *, T(attribute_id), bool *);
-CALLBACK bool CB(http_get_cluster_name)(void *, ebuf *);
 CALLBACK bool CB(http_get_cluster_name)(void *, ebuf *);
 
 // Callbacks: threads.

@@ -52,8 +52,11 @@ func (h *handle) Attribute(name string) (value string, err error) {
 		return "", fmt.Errorf("attribute %q: %w", name, core.ErrNotFound)
 	}
 	err = h.lookup(func(s *stream) (ok bool) {
-		value, ok = s.attribute(C.int(id))
-		if !ok {
+		if name == "request.duration" { // the same text with every Envoy
+			value, ok = s.ownAttribute(name)
+			return ok
+		}
+		if value, ok = s.attribute(C.int(id)); !ok {
 			value, ok = s.ownAttribute(name)
 		}
 		return ok

@@ -19,8 +19,6 @@ moe_value moe_attribute(moe_stream *s, int id) {
   } else if (CB(http_filter_get_attribute_bool)(s->envoy, id, &truth)) {
     v.kind = VALUE_TRUTH;
     v.number = truth;
-  } else if (id == T(attribute_id_XdsClusterName) && CB(http_get_cluster_name)(s->envoy, &v.text)) {
-    v.kind = VALUE_TEXT;
   }
   return v;
 }

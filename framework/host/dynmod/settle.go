@@ -201,6 +201,7 @@ func (s *stream) reschedule() {
 // settleReply sends the chain's own response, at once if it is complete.
 func (s *stream) settleReply() {
 	r := &s.reply
+	s.c.bytes[core.Response] += C.uint64_t(len(r.body))
 	switch {
 	case r.sent:
 		if len(r.body) > 0 || r.end && !r.headersEnd {
