@@ -181,7 +181,8 @@ func (brokenBodyLife) OnRequestBody(filter.Stream, filter.Body, bool) filter.Act
 }
 
 func init() {
-	filter.RegisterPerStream("brokenbody", filter.Observe, func(*brokenBody, filter.Stream) brokenBodyLife { panic("boom") })
+	boom := func(*brokenBody, filter.Stream) brokenBodyLife { panic("boom") }
+	filter.RegisterPerStream("brokenbody", filter.Observe, boom)
 }
 
 func TestNewStreamPanicsUnseen(t *testing.T) {

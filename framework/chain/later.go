@@ -13,6 +13,8 @@ func (st *Stream) addLater(plugin int) func(func() core.Action) {
 	gen, sink := st.Gen, st.sink
 	return func(f func() core.Action) {
 		st.post(gen, sink, func() {
+			st.depth++
+			defer st.leave(Response)
 			st.laters = append(st.laters, later{plugin, f})
 			st.runLaters()
 		})

@@ -76,7 +76,7 @@ func interleave(seed uint64) []string {
 func TestInterleavings(t *testing.T) {
 	n := uint64(40000)
 	if testing.Short() || raceEnabled {
-		n = 8000
+		n = 5000
 	}
 	defer chain.SetMaxUnflushed(48)()
 	const workers = 32

@@ -33,7 +33,7 @@ func (st *Stream) replied(di, p, pos int, r *core.Payload) {
 		r = failed
 	}
 	for i := range r.Header {
-		if !filter.ValidReplyField(r.Header[i]) {
+		if r.Header[i].Value != "" && !filter.ValidReplyField(r.Header[i]) {
 			st.chain.report(p, "replies with an invalid header "+strconv.Quote(r.Header[i].Name))
 		}
 	}

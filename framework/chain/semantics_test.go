@@ -143,6 +143,23 @@ func TestTimeout(t *testing.T) {
 			t.Errorf("%s: not counted", phase)
 		}
 	}
+	stubborn := &probe{reqH: func(_ filter.Stream, rh filter.Headers, _ bool) filter.Action {
+		return filter.Go(func(ctx context.Context) filter.Action {
+			<-ctx.Done()
+			for range 100 { // whose turn was taken away cannot help it
+				rh.Set("x-late", "1")
+				time.Sleep(100 * time.Microsecond)
+			}
+			return filter.Continue
+		})
+	}}
+	late := &filtertest.Host{AllowsBugs: true, Timeout: 5 * time.Millisecond}
+	if err := late.Load(t, stubborn); err != nil {
+		t.Fatal(err)
+	}
+	if r := late.Get("/"); r.Status != 504 || len(late.Bugs()) != 1 || late.Metric("moe.misuses", "probe") != 0 {
+		t.Errorf("%d %q", r.Status, late.Bugs())
+	}
 	pipe := &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
 		return filter.Pipe(func(ctx context.Context, w io.Writer, r io.Reader) error {
 			r.Read(make([]byte, 1))

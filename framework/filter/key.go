@@ -20,7 +20,8 @@ func (k *Key[T]) Get(s Stream) (v T, ok bool) {
 	defer s.c.Mu.Unlock()
 	for i := range s.c.Vals {
 		if s.c.Vals[i].Key == any(k) {
-			return s.c.Vals[i].Value.(T), true
+			v, _ = s.c.Vals[i].Value.(T) // a nil interface is no T, and v is nil then
+			return v, true
 		}
 	}
 	return v, false
