@@ -189,6 +189,9 @@ func unmarshalText(v any, t reflect.Type) (_ any, err error) {
 
 // basic converts v to t, a boolean, number or string type, only if it is one already and fits.
 func basic(v any, t reflect.Type) (any, error) {
+	if t.Kind() >= reflect.Int && t.Kind() <= reflect.Float64 {
+		v = fromEnvoyYAML(v)
+	}
 	switch t.Kind() {
 	case reflect.Bool:
 		if b, ok := v.(bool); ok {
