@@ -10,9 +10,14 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
+// JSON returns b for Envoy to read.
+func JSON(b *bootstrapv3.Bootstrap) ([]byte, error) {
+	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+}
+
 // YAML returns b as people write it: Envoy's field names, in the order of Envoy's own definitions.
 func YAML(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+	text, err := JSON(b)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package envoy
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -55,7 +56,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		return nil, err
 	}
 	args := append([]string{
-		"-c", filepath.Join(p.dir, "envoy.yaml"), "--admin-address-path", p.adminFile(),
+		"-c", p.configFile(), "--admin-address-path", p.adminFile(),
 		// No shared memory and no parent: any number of them run on one machine.
 		"--disable-hot-restart",
 		"--log-format", "[%Y-%m-%d %T.%e][%t][%l][%n] %v",
@@ -84,7 +85,7 @@ func Validate(ctx context.Context, o Options) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.options.StartTimeout)
 	defer cancel()
-	p.command(ctx, append([]string{"-c", filepath.Join(p.dir, "envoy.yaml"), "--mode", "validate"}, p.arguments()...))
+	p.command(ctx, append([]string{"-c", p.configFile(), "--mode", "validate"}, p.arguments()...))
 	if err := p.run(); err != nil {
 		os.RemoveAll(p.dir)
 		return fmt.Errorf("%s: %w", p.options.Path, err)
@@ -126,7 +127,7 @@ func prepare(o Options) (*Process, error) {
 // write puts the configuration and the module where Envoy finds them. The configuration may hold secrets: the folder
 // is readable by this user alone.
 func (p *Process) write() error {
-	if err := os.WriteFile(filepath.Join(p.dir, "envoy.yaml"), p.options.Config, 0o600); err != nil {
+	if err := os.WriteFile(p.configFile(), p.options.Config, 0o600); err != nil {
 		return err
 	}
 	if p.options.Module == "" {
@@ -140,6 +141,14 @@ func (p *Process) write() error {
 		return fmt.Errorf("dynamic module: %w", err)
 	}
 	return os.Symlink(module, filepath.Join(p.dir, "libmoe.so"))
+}
+
+// configFile has the extension that tells Envoy how to read it. Its YAML reader takes most numbers for strings.
+func (p *Process) configFile() string {
+	if bytes.HasPrefix(bytes.TrimSpace(p.options.Config), []byte("{")) {
+		return filepath.Join(p.dir, "envoy.json")
+	}
+	return filepath.Join(p.dir, "envoy.yaml")
 }
 
 func (p *Process) adminFile() string { return filepath.Join(p.dir, "admin") }

@@ -180,6 +180,9 @@ func TestValidate(t *testing.T) {
 	if err := Validate(t.Context(), Options{Config: []byte(direct)}); err != nil {
 		t.Error(err)
 	}
+	if err := Validate(t.Context(), Options{Config: []byte(`{"node": {"id": "x"}}`)}); err != nil {
+		t.Errorf("JSON: %v", err)
+	}
 	err := Validate(t.Context(), Options{Config: []byte(strings.Replace(direct, "stat_prefix", "stat_prefax", 1))})
 	if err == nil || !strings.Contains(err.Error(), "stat_prefax") {
 		t.Errorf("error %v", err)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/internal/bootstrap"
@@ -101,7 +102,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if f.print {
-		b, err := f.config(file, printedEcho)
+		b, err := f.config(file, printedEcho, bootstrap.YAML)
 		if err != nil {
 			return err
 		}
@@ -129,7 +130,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
-	b, err := f.config(file, upstream)
+	b, err := f.config(file, upstream, bootstrap.JSON)
 	if err != nil {
 		return err
 	}
@@ -152,12 +153,14 @@ func load(name string, c moefile.Check) (*moefile.File, error) {
 	return file, nil
 }
 
-func (f *runFlags) config(file *moefile.File, echo string) ([]byte, error) {
+func (f *runFlags) config(
+	file *moefile.File, echo string, write func(*bootstrapv3.Bootstrap) ([]byte, error),
+) ([]byte, error) {
 	b, err := bootstrap.New(file.Bootstrap(f.admin, echo))
 	if err != nil {
 		return nil, fileError{f.file, err}
 	}
-	return bootstrap.YAML(b)
+	return write(b)
 }
 
 // serve runs Envoy until it ends or the command's context does.
