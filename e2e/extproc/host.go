@@ -1,0 +1,224 @@
+// Package extproc runs the conformance suite over Envoy's external processing: a server in a process of its own for
+// each Envoy.
+package extproc
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"mosn.io/moe/e2e/conformance"
+	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host/extproc"
+)
+
+type (
+	m = conformance.M
+	a = conformance.A
+)
+
+// Host is envoy.filters.http.ext_proc before a test server with the probes.
+type Host struct {
+	// Mode is the body mode of both directions. Default: FULL_DUPLEX_STREAMED.
+	Mode string
+	// Change, if there is one, changes the filter's configuration.
+	Change func(config m)
+
+	mu      sync.Mutex
+	servers map[*envoytest.Envoy]*process
+}
+
+// Name returns "extproc".
+func (h *Host) Name() string { return "extproc" }
+
+// Capabilities are those of the host.
+func (h *Host) Capabilities() filter.Capability { return extproc.Capabilities }
+
+// Build does nothing: the test binary is the server.
+func (h *Host) Build(testing.TB) {}
+
+// Env is empty.
+func (h *Host) Env() []string { return nil }
+
+// process is a server of [serve].
+type process struct {
+	cmd     *exec.Cmd
+	control string
+	log     *envoytest.Log
+}
+
+// of returns the server of an Envoy, and starts it at the first call.
+func (h *Host) of(e *envoytest.Envoy) (*process, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if p := h.servers[e]; p != nil {
+		return p, nil
+	}
+	log, err := envoytest.NewLog(filepath.Join(e.Dir, "extproc.log"))
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.Command(os.Args[0]), log: log}
+	p.cmd.Env = append(os.Environ(), serverEnv+"=1")
+	p.cmd.Stderr = log
+	if _, err := p.cmd.StdinPipe(); err != nil { // which ends with this process, and the server with it
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	if err != nil {
+		return nil, fmt.Errorf("the server does not start: %w", err)
+	}
+	go io.Copy(log, lines)
+	p.control = strings.TrimSpace(line)
+	if h.servers == nil {
+		h.servers = map[*envoytest.Envoy]*process{}
+	}
+	h.servers[e] = p
+	return p, nil
+}
+
+// Close ends the servers.
+func (h *Host) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, p := range h.servers {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+	}
+	h.servers = nil
+}
+
+// post sends a document to the server's control page and returns the answer.
+func (p *process) post(path string, doc any) (string, error) {
+	body, err := json.Marshal(doc)
+	if err != nil {
+		return "", err
+	}
+	r, err := http.Post("http://"+p.control+path, "application/json", bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != 200 {
+		err = fmt.Errorf("%s", text)
+	}
+	return string(text), err
+}
+
+func envoyOf(tb testing.TB) *envoytest.Envoy { return tb.(*conformance.Bed).Envoy }
+
+// Filter returns the HTTP filter and the cluster of a server with that configuration.
+func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, error) {
+	p, err := h.of(envoyOf(tb))
+	if err != nil {
+		return conformance.Filter{}, err
+	}
+	addr, err := p.post("/filter?name="+name, wrap(doc))
+	if err != nil {
+		return conformance.Filter{}, err
+	}
+	_, port, _ := strings.Cut(addr, ":")
+	cluster := "moe-extproc-" + port
+	mode := h.Mode
+	if mode == "" {
+		mode = "FULL_DUPLEX_STREAMED"
+	}
+	config := m{
+		"@type":        "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+		"grpc_service": m{"envoy_grpc": m{"cluster_name": cluster}},
+		"processing_mode": m{
+			"request_header_mode": "SEND", "response_header_mode": "SEND",
+			"request_body_mode": mode, "response_body_mode": mode,
+			"request_trailer_mode": "SEND", "response_trailer_mode": "SEND",
+		},
+		"request_attributes":  Attributes,
+		"response_attributes": a{"response.code", "response.code_details", "response.flags", "upstream.address"},
+		"metadata_options": m{
+			"forwarding_namespaces": m{"untyped": a{"moe.test", "race", "stale", "lua", "envoy.filters.http.lua"}},
+			"receiving_namespaces":  m{"untyped": a{"moe.test", "race", "stale"}},
+		},
+		"mutation_rules":      m{"allow_all_routing": true, "allow_envoy": true},
+		"message_timeout":     "1s",
+		"max_message_timeout": "60s",
+	}
+	if h.Change != nil {
+		h.Change(config)
+	}
+	return conformance.Filter{
+		HTTP:     []m{{"name": conformance.FilterName, "typed_config": config}},
+		Clusters: []m{envoytest.Cluster(cluster, true, addr)},
+	}, nil
+}
+
+// Attributes are what the probes ask for.
+var Attributes = a{"request.path", "request.url_path", "request.host", "request.scheme", "request.method",
+	"request.protocol", "request.id", "request.query", "source.address", "source.port", "destination.address",
+	"destination.port", "connection.id", "connection.mtls", "xds.route_name", "xds.virtual_host_name", "xds.cluster_name"}
+
+// Route returns the configuration of a route.
+func (h *Host) Route(tb testing.TB, name string, doc any) (m, error) {
+	p, err := h.of(envoyOf(tb))
+	if err != nil {
+		return nil, err
+	}
+	text, err := p.post("/route?name="+name, wrap(doc))
+	if err != nil {
+		return nil, err
+	}
+	return m{
+		"@type":     "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute",
+		"overrides": m{"grpc_initial_metadata": a{m{"key": extproc.ConfigKey, "value": text}}},
+	}, nil
+}
+
+// wrap keeps apart a document and its text.
+func wrap(doc any) any {
+	switch doc := doc.(type) {
+	case []byte:
+		return m{"text": doc}
+	case string:
+		return m{"text": []byte(doc)}
+	}
+	return m{"doc": doc}
+}
+
+// Log is the server's.
+func (h *Host) Log(e *envoytest.Envoy) *envoytest.Log {
+	if p, err := h.of(e); err == nil {
+		return p.log
+	}
+	return e.Log
+}
+
+// Metrics are the server's.
+func (h *Host) Metrics(e *envoytest.Envoy) (string, error) {
+	p, err := h.of(e)
+	if err != nil {
+		return "", err
+	}
+	return p.post("/metrics", nil)
+}
+
+// Metric has the name of the plugin's metric as it is, but for dots.
+func (h *Host) Metric(name string) string {
+	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
+}

@@ -1,0 +1,173 @@
+package extproc
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+)
+
+// Config is what a server runs.
+type Config struct {
+	Name   string         // assembly.ChainName (the default), or one plugin's name
+	Doc    any            // that filter's document, as config.Parse returns it
+	Routes map[string]any // routes' documents, by the name of the route
+}
+
+// generation is a loaded configuration. Streams finish on the one that they began with.
+type generation struct {
+	srv    *Server
+	name   string
+	filter *assembly.Filter
+	routes map[string]*assembly.Route
+	refs   atomic.Int64
+
+	mu    sync.Mutex
+	given map[string]*given // routes that came with streams, by their documents
+}
+
+type given struct {
+	route *assembly.Route
+	err   error
+}
+
+// maxGiven bounds how many different documents streams may bring.
+const maxGiven = 10_000
+
+// Load replaces the configuration. After an error the one before goes on; the error names every mistake.
+func (s *Server) Load(c Config) error {
+	orElse(&c.Name, assembly.ChainName)
+	g := &generation{srv: s, name: c.Name, routes: map[string]*assembly.Route{}, given: map[string]*given{}}
+	var err error
+	if g.filter, err = s.assembler.Filter(c.Name, c.Doc); err != nil {
+		return err
+	}
+	var errs config.Errors
+	for _, name := range slices.Sorted(maps.Keys(c.Routes)) {
+		r, err := s.assembler.Route(c.Name, c.Routes[name])
+		if err == nil {
+			g.routes[name] = r
+			_, err = g.filter.Chain(r)
+		}
+		var all config.Errors
+		if errors.As(err, &all) {
+			errs = append(errs, all.In(config.Key("routes", name))...)
+		} else if err != nil {
+			errs = append(errs, config.Error{Path: config.Key("routes", name), Msg: err.Error()})
+		}
+	}
+	if err := errs.Err(); err != nil {
+		g.close()
+		return err
+	}
+	g.refs.Store(1)
+	s.o.Registry.add(g.filter)
+	if old := s.current.Swap(g); old != nil {
+		old.release()
+	}
+	return nil
+}
+
+// Close lets go of the configuration; streams that run finish on it.
+func (s *Server) Close() {
+	if old := s.current.Swap(nil); old != nil {
+		old.release()
+	}
+}
+
+// Loaded reports whether there is a configuration.
+func (s *Server) Loaded() bool { return s.current.Load() != nil }
+
+// Streams is how many streams run.
+func (s *Server) Streams() int64 { return s.o.Registry.server.active.Load() }
+
+func (s *Server) acquire() *generation {
+	for {
+		g := s.current.Load()
+		if g == nil {
+			return nil
+		}
+		if n := g.refs.Load(); n > 0 && g.refs.CompareAndSwap(n, n+1) {
+			return g
+		}
+	}
+}
+
+func (g *generation) release() {
+	if g.refs.Add(-1) == 0 {
+		go g.close() // may wait for plugins' goroutines
+	}
+}
+
+func (g *generation) close() {
+	g.srv.o.Registry.remove(g.filter)
+	for _, r := range g.routes {
+		r.Close()
+	}
+	for _, r := range g.given {
+		if r.route != nil {
+			r.route.Close()
+		}
+	}
+	g.filter.Close()
+}
+
+// chain returns the chain for a stream: doc is a route's document that came with it, names are routes that it may be on,
+// the first that the configuration knows counts.
+func (g *generation) chain(doc string, names ...string) (*chain.Chain, error) {
+	if doc != "" {
+		r, err := g.give(doc)
+		if err != nil {
+			return nil, err
+		}
+		return g.filter.Chain(r)
+	}
+	for _, name := range names {
+		if r := g.routes[name]; r != nil {
+			return g.filter.Chain(r)
+		}
+	}
+	return g.filter.Chain(nil)
+}
+
+func (g *generation) give(doc string) (*assembly.Route, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if r := g.given[doc]; r != nil {
+		return r.route, r.err
+	}
+	if len(g.given) >= maxGiven {
+		return nil, fmt.Errorf("more than %d different %s", maxGiven, ConfigKey)
+	}
+	r := &given{}
+	raw, err := config.Parse([]byte(doc))
+	if err == nil {
+		r.route, err = g.srv.assembler.Route(g.name, raw)
+	}
+	if err != nil {
+		r.err = fmt.Errorf("%s: %w", ConfigKey, err)
+		g.srv.log.Error("requests of this route are refused: " + r.err.Error())
+	}
+	g.given[doc] = r
+	return r.route, r.err
+}
+
+// configHost is core.ConfigHost.
+type configHost struct{ log slog.Handler }
+
+func (configHost) Name() string         { return Name }
+func (configHost) Capabilities() uint32 { return uint32(Capabilities) }
+func (h configHost) Log() slog.Handler  { return h.log }
+
+func (configHost) Transport(cluster string) (http.RoundTripper, error) {
+	return nil, fmt.Errorf("cluster %s: a process outside Envoy has no clusters: %w", cluster, filter.ErrUnsupported)
+}

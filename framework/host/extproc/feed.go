@@ -1,0 +1,201 @@
+package extproc
+
+import (
+	"errors"
+
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// begin chooses the chain and the modes by the first message.
+func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
+	s.observe = m.GetObservabilityMode()
+	for dir := range s.dirs {
+		s.dirs[dir].mode = s.srv.o.BodyMode
+	}
+	switch p := m.GetProtocolConfig(); {
+	case p != nil:
+		s.dirs[core.Request].mode, s.dirs[core.Response].mode = p.GetRequestBodyMode(), p.GetResponseBodyMode()
+		s.early = p.GetSendBodyWithoutWaitingForHeaderResponse()
+	case s.observe:
+		s.dirs[core.Request].mode = modev3.ProcessingMode_STREAMED
+		s.dirs[core.Response].mode = modev3.ProcessingMode_STREAMED
+	}
+	s.learn(m)
+	md, _ := metadata.FromIncomingContext(s.ctx)
+	route := ""
+	if v := s.attributes["xds.route_name"]; v != nil {
+		route = v.GetStringValue()
+	}
+	c, err := s.gen.chain(last(md, ConfigKey), last(md, RouteKey), route)
+	if err != nil {
+		if s.observe {
+			return status.Error(codes.FailedPrecondition, err.Error())
+		}
+		s.srv.log.Debug("a stream is refused", "error", err)
+		s.immediate(500, "moe.route", nil)
+		return s.err
+	}
+	s.wants = c.Wants()
+	s.st = c.Start(s, s)
+	return nil
+}
+
+func last(md metadata.MD, key string) string {
+	if v := md[key]; len(v) > 0 {
+		return v[len(v)-1]
+	}
+	return ""
+}
+
+// feed gives a message to the chain. The error is a gRPC status: what the client did wrong.
+func (s *stream) feed(m *extprocv3.ProcessingRequest) error {
+	if s.over {
+		return nil
+	}
+	var err error
+	switch r := m.GetRequest().(type) {
+	case *extprocv3.ProcessingRequest_RequestHeaders:
+		if s.dirs[core.Response].started() {
+			err = errors.New("request_headers after the response has begun")
+		} else {
+			err = s.headers(core.Request, r.RequestHeaders)
+		}
+	case *extprocv3.ProcessingRequest_ResponseHeaders:
+		err = s.headers(core.Response, r.ResponseHeaders)
+	case *extprocv3.ProcessingRequest_RequestBody:
+		err = s.body(core.Request, r.RequestBody)
+	case *extprocv3.ProcessingRequest_ResponseBody:
+		err = s.body(core.Response, r.ResponseBody)
+	case *extprocv3.ProcessingRequest_RequestTrailers:
+		err = s.trailers(core.Request, r.RequestTrailers)
+	case *extprocv3.ProcessingRequest_ResponseTrailers:
+		err = s.trailers(core.Response, r.ResponseTrailers)
+	default:
+		err = errors.New("a message without a request that this server knows")
+	}
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return nil
+}
+
+var names = [2]string{"request", "response"}
+
+func (s *stream) headers(dir int, h *extprocv3.HttpHeaders) error {
+	d := &s.dirs[dir]
+	switch {
+	case d.headersIn:
+		return errors.New("a second " + names[dir] + "_headers")
+	case d.started():
+		return errors.New(names[dir] + "_headers after the " + names[dir] + "'s body or trailers")
+	}
+	if dir == core.Response && !s.dirs[core.Request].started() {
+		s.skip(core.Request)
+	}
+	d.headersIn, d.headersPending = true, true
+	d.headersEnd, d.endIn = h.GetEndOfStream(), h.GetEndOfStream()
+	if err := s.load(2*dir, h.GetHeaders()); err != nil {
+		return err
+	}
+	s.st.Headers(dir, h.GetEndOfStream())
+	return nil
+}
+
+func (s *stream) body(dir int, b *extprocv3.HttpBody) error {
+	d := &s.dirs[dir]
+	if d.endIn {
+		return errors.New(names[dir] + "_body after the " + names[dir] + "'s end")
+	}
+	s.skipped(dir)
+	p, end := b.GetBody(), b.GetEndOfStream()
+	d.bodyIn, d.endIn = true, end
+	if !d.duplex() {
+		d.bodyPending++
+	}
+	if !d.headersOut || s.st.Busy(dir) {
+		d.backlog += len(p)
+		if !s.account(s.held + int64(len(p))) {
+			s.srv.o.Registry.server.overload.Add(1)
+			s.immediate(503, "moe.overload", []byte("overloaded"))
+			return nil
+		}
+	}
+	d.chunk, d.same = p, false
+	s.st.Data(dir, p, end)
+	if !end && !d.duplex() && !s.observe {
+		s.complete(dir)
+	}
+	d.chunk = nil
+	return nil
+}
+
+// complete lets a body end that is all there is of it, though Envoy does not call it the end.
+func (s *stream) complete(dir int) {
+	d := &s.dirs[dir]
+	switch d.mode {
+	case modev3.ProcessingMode_BUFFERED: // trailers follow, which may come here or not
+		if s.st.Keeps(dir) {
+			d.faked = true
+			s.st.Trailers(dir)
+		}
+	case modev3.ProcessingMode_BUFFERED_PARTIAL:
+		if s.st.Keeps(dir) && !s.over && !s.st.Replied {
+			s.tooLarge(dir)
+		}
+	}
+}
+
+func (s *stream) trailers(dir int, t *extprocv3.HttpTrailers) error {
+	d := &s.dirs[dir]
+	switch {
+	case d.trailersIn:
+		return errors.New("second " + names[dir] + "_trailers")
+	case d.endIn:
+		return errors.New(names[dir] + "_trailers after the " + names[dir] + "'s end")
+	}
+	s.skipped(dir)
+	d.trailersIn, d.trailersPending, d.endIn = true, true, true
+	if d.faked {
+		return nil
+	}
+	if err := s.load(2*dir+1, t.GetTrailers()); err != nil {
+		return err
+	}
+	s.st.Trailers(dir)
+	return nil
+}
+
+// skipped tells the chain, where a direction begins without its headers, that Envoy does not send them.
+func (s *stream) skipped(dir int) {
+	if s.dirs[dir].started() {
+		return
+	}
+	if dir == core.Response && !s.dirs[core.Request].started() {
+		s.skip(core.Request)
+	}
+	s.skip(dir)
+}
+
+func (s *stream) skip(dir int) {
+	s.dirs[dir].headersOut = true
+	s.st.Skip(dir)
+}
+
+// load puts headers or trailers into the chain's block.
+func (s *stream) load(block int, h headerMap) error {
+	fields, err := fieldsOf(h)
+	if err != nil {
+		return err
+	}
+	s.st.Mu.Lock()
+	b := &s.st.H[block]
+	b.Fields, b.Present = append(b.Fields[:0], fields...), true
+	s.st.Mu.Unlock()
+	return nil
+}

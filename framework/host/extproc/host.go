@@ -1,0 +1,227 @@
+package extproc
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"strconv"
+	"strings"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// learn keeps what a message tells beside its phase.
+func (s *stream) learn(m *extprocv3.ProcessingRequest) {
+	meta := m.GetMetadataContext().GetFilterMetadata()
+	if len(m.GetAttributes()) == 0 && len(meta) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range m.GetAttributes() {
+		if s.attributes == nil {
+			s.attributes = make(map[string]*structpb.Value, len(a.GetFields()))
+		}
+		maps.Copy(s.attributes, a.GetFields())
+	}
+	for ns, v := range meta {
+		if s.metadata == nil {
+			s.metadata = make(map[string]*structpb.Struct, len(meta))
+		}
+		if mine := s.changed[ns]; mine != nil && v != nil { // Envoy has not heard of these
+			if v.Fields == nil {
+				v.Fields = map[string]*structpb.Value{}
+			}
+			maps.Copy(v.Fields, mine.GetFields())
+		}
+		s.metadata[ns] = v
+	}
+}
+
+// Attribute returns what Envoy has sent, or what the headers tell.
+func (s *stream) Attribute(name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return "", core.ErrStreamDone
+	}
+	if v, ok := s.attributes[name]; ok {
+		if text, ok := textOf(v); ok {
+			return text, nil
+		}
+	}
+	if text := s.ownAttribute(name); text != "" {
+		return text, nil
+	}
+	return "", fmt.Errorf("attribute %q (is it in request_attributes or response_attributes?): %w", name, core.ErrNotFound)
+}
+
+func textOf(v *structpb.Value) (string, bool) {
+	switch v := v.GetKind().(type) {
+	case *structpb.Value_StringValue:
+		return v.StringValue, v.StringValue != ""
+	case *structpb.Value_NumberValue:
+		return strconv.FormatFloat(v.NumberValue, 'f', -1, 64), true
+	case *structpb.Value_BoolValue:
+		return strconv.FormatBool(v.BoolValue), true
+	}
+	return "", false
+}
+
+// fromHeaders are attributes that a header tells.
+var fromHeaders = map[string]struct {
+	block int
+	name  string
+}{
+	"request.path": {core.RequestHeaders, ":path"}, "request.host": {core.RequestHeaders, ":authority"},
+	"request.method": {core.RequestHeaders, ":method"}, "request.scheme": {core.RequestHeaders, ":scheme"},
+	"request.referer": {core.RequestHeaders, "referer"}, "request.useragent": {core.RequestHeaders, "user-agent"},
+	"request.id": {core.RequestHeaders, "x-request-id"}, "response.code": {core.ResponseHeaders, ":status"},
+}
+
+// ownAttribute is called with s.mu held; the stream is not done.
+func (s *stream) ownAttribute(name string) string {
+	switch name {
+	case "request.url_path", "request.query":
+		path, query, _ := strings.Cut(s.ownAttribute("request.path"), "?")
+		if name == "request.query" {
+			return query
+		}
+		return path
+	}
+	from, ok := fromHeaders[name]
+	if !ok || s.st == nil {
+		return ""
+	}
+	s.st.Mu.Lock()
+	defer s.st.Mu.Unlock()
+	for _, f := range s.st.H[from.block].Fields {
+		if f.Name == from.name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// Metadata returns what Envoy has sent of its dynamic metadata, or plugins have set.
+func (s *stream) Metadata(namespace, key string) (any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return nil, core.ErrStreamDone
+	}
+	if v, ok := s.metadata[namespace].GetFields()[key]; ok {
+		return v.AsInterface(), nil
+	}
+	return nil, fmt.Errorf("metadata %s/%s (is the namespace among the forwarding_namespaces?): %w", namespace, key,
+		core.ErrNotFound)
+}
+
+// SetMetadata has the next answer carry the value.
+func (s *stream) SetMetadata(namespace, key string, value any) error {
+	v, err := valueOf(reflect.ValueOf(value))
+	if err != nil {
+		return fmt.Errorf("metadata %s/%s: %w", namespace, key, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return core.ErrStreamDone
+	}
+	put(&s.metadata, namespace, key, v)
+	put(&s.changed, namespace, key, v)
+	return nil
+}
+
+func put(to *map[string]*structpb.Struct, namespace, key string, v *structpb.Value) {
+	if *to == nil {
+		*to = map[string]*structpb.Struct{}
+	}
+	ns := (*to)[namespace]
+	if ns.GetFields() == nil {
+		ns = &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		(*to)[namespace] = ns
+	}
+	ns.Fields[key] = v
+}
+
+// valueOf takes what structpb takes, and all kinds of numbers, lists and maps.
+func valueOf(v reflect.Value) (*structpb.Value, error) {
+	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	switch {
+	case !v.IsValid():
+		return structpb.NewNullValue(), nil
+	case v.Kind() == reflect.String:
+		return structpb.NewStringValue(strings.ToValidUTF8(v.String(), "\uFFFD")), nil
+	case v.Kind() == reflect.Bool:
+		return structpb.NewBoolValue(v.Bool()), nil
+	case v.CanInt():
+		return structpb.NewNumberValue(float64(v.Int())), nil
+	case v.CanUint():
+		return structpb.NewNumberValue(float64(v.Uint())), nil
+	case v.CanFloat():
+		return structpb.NewNumberValue(v.Float()), nil
+	case v.Kind() == reflect.Slice:
+		l := &structpb.ListValue{}
+		for i := range v.Len() {
+			e, err := valueOf(v.Index(i))
+			if err != nil {
+				return nil, err
+			}
+			l.Values = append(l.Values, e)
+		}
+		return structpb.NewListValue(l), nil
+	case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
+		m := &structpb.Struct{Fields: map[string]*structpb.Value{}}
+		for _, k := range v.MapKeys() {
+			e, err := valueOf(v.MapIndex(k))
+			if err != nil {
+				return nil, err
+			}
+			m.Fields[k.String()] = e
+		}
+		return structpb.NewStructValue(m), nil
+	}
+	return nil, fmt.Errorf("a %v: %w", v.Type(), core.ErrUnsupported)
+}
+
+// ClearRouteCache has the next answer of the request ask for it.
+func (s *stream) ClearRouteCache() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return core.ErrStreamDone
+	}
+	s.clearRoute = true
+	return nil
+}
+
+// unsupported is for what the protocol does not have.
+func (s *stream) unsupported() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done {
+		return core.ErrStreamDone
+	}
+	return core.ErrUnsupported
+}
+
+// FilterState is not in the protocol.
+func (s *stream) FilterState(string) (string, error) { return "", s.unsupported() }
+
+// SetFilterState is not in the protocol.
+func (s *stream) SetFilterState(string, string) error { return s.unsupported() }
+
+// SetUpstreamHost is not in the protocol.
+func (s *stream) SetUpstreamHost(string, bool) error { return s.unsupported() }
+
+// Fetch returns nil: Envoy has no way to be asked for headers.
+func (s *stream) Fetch(int) []core.Field { return nil }
+
+// BufferLimit is the server's.
+func (s *stream) BufferLimit() int { return s.srv.o.BufferLimit }

@@ -1,0 +1,42 @@
+package extproc
+
+import (
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// override returns the processing mode that fits what plugins want, for the answer to the headers of dir; nil where
+// Envoy would ignore it, or it fits already. Envoy takes it only if its configuration allows that; if it does not,
+// what was not wanted comes all the same, and is answered.
+func (s *stream) override(dir int) *modev3.ProcessingMode {
+	req, resp := &s.dirs[core.Request], &s.dirs[core.Response]
+	if s.early || req.duplex() || resp.duplex() {
+		return nil
+	}
+	wants := s.st.Wants()
+	m := &modev3.ProcessingMode{RequestBodyMode: req.mode, ResponseBodyMode: resp.mode}
+	const none = modev3.ProcessingMode_NONE
+	if dir == core.Request {
+		if !req.headersHeld && wants&core.WantRequestBody == 0 && !s.st.Keeps(core.Request) {
+			m.RequestBodyMode = none
+		}
+		if wants&core.WantRequestTrailers == 0 {
+			m.RequestTrailerMode = modev3.ProcessingMode_SKIP
+		}
+		const response = core.WantResponseHeaders | core.WantResponseBody | core.WantResponseTrailers
+		if wants&(response|core.WantComplete) == 0 {
+			m.ResponseHeaderMode, m.ResponseBodyMode = modev3.ProcessingMode_SKIP, none
+		}
+	} else if !resp.headersHeld && wants&core.WantResponseBody == 0 && !s.st.Keeps(core.Response) {
+		m.ResponseBodyMode = none
+	}
+	if wants&core.WantResponseTrailers == 0 {
+		m.ResponseTrailerMode = modev3.ProcessingMode_SKIP
+	}
+	if dir == core.Response || s.srv.o.ModeOverride || m.RequestBodyMode != req.mode || m.ResponseBodyMode != resp.mode ||
+		m.ResponseHeaderMode != modev3.ProcessingMode_DEFAULT {
+		return m
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package extproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"mosn.io/moe/framework/assembly"
+)
+
+// Server serves Envoy's external processing protocol. Its methods may be called from any goroutine.
+type Server struct {
+	extprocv3.UnimplementedExternalProcessorServer
+
+	o         Options
+	log       *slog.Logger
+	assembler *assembly.Assembler
+	current   atomic.Pointer[generation]
+	held      atomic.Int64 // bytes of body that all streams hold back
+}
+
+// New returns a server without a configuration: until [Server.Load], its streams end with Unavailable.
+func New(o Options) *Server {
+	o.defaults()
+	s := &Server{o: o, log: slog.New(o.Log)}
+	s.assembler = assembly.New(configHost{o.Log})
+	return s
+}
+
+// GRPCOptions are for the grpc.Server that s is registered with: limits, and what lets a silent stream be ended.
+func (s *Server) GRPCOptions() []grpc.ServerOption {
+	o := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(s.o.MaxMessage),
+		grpc.InTapHandle(cancellable),
+	}
+	if s.o.MaxStreams > 0 {
+		o = append(o, grpc.MaxConcurrentStreams(s.o.MaxStreams))
+	}
+	return o
+}
+
+// Register registers the service with g.
+func (s *Server) Register(g *grpc.Server) { extprocv3.RegisterExternalProcessorServer(g, s) }
+
+type cancelKey struct{}
+
+// cancellable gives a stream a context that can be cancelled from this side, which ends a Recv that waits.
+func cancellable(ctx context.Context, _ *tap.Info) (context.Context, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return context.WithValue(ctx, cancelKey{}, cancel), nil
+}
+
+var errSilent = errors.New("the stream's first message has not come")
+
+// Process runs one stream.
+func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error) {
+	ctx := g.Context()
+	m := &s.o.Registry.server
+	m.started.Add(1)
+	m.active.Add(1)
+	defer func() {
+		if v := recover(); v != nil { // plugins' panics are the chain's to catch
+			m.panics.Add(1)
+			s.log.Error("framework panic", "value", fmt.Sprint(v), "stack", string(debug.Stack()))
+			err = status.Error(codes.Internal, "panic")
+		}
+		m.active.Add(-1)
+		if err != nil {
+			m.failed.Add(1)
+		}
+	}()
+	cancel, _ := ctx.Value(cancelKey{}).(context.CancelCauseFunc)
+	if cancel != nil {
+		defer cancel(nil)
+		silent := time.AfterFunc(s.o.FirstMessage, func() { cancel(errSilent) })
+		defer silent.Stop()
+		first, err := g.Recv()
+		silent.Stop()
+		return s.process(ctx, g, first, err)
+	}
+	first, err := g.Recv()
+	return s.process(ctx, g, first, err)
+}
+
+func (s *Server) process(ctx context.Context, g extprocv3.ExternalProcessor_ProcessServer,
+	first *extprocv3.ProcessingRequest, err error) error {
+	switch {
+	case errors.Is(context.Cause(ctx), errSilent):
+		return status.Errorf(codes.DeadlineExceeded, "no message within %v of the stream's begin", s.o.FirstMessage)
+	case err == io.EOF:
+		return nil
+	case err != nil:
+		return gone(ctx, err)
+	}
+	gen := s.acquire()
+	if gen == nil {
+		return status.Error(codes.Unavailable, "no configuration is loaded")
+	}
+	defer gen.release()
+	st := &stream{srv: s, gen: gen, grpc: g, ctx: ctx, wake: make(chan struct{}, 1)}
+	return st.run(first)
+}
+
+// gone tells the end of a stream by the other side from an error.
+func gone(ctx context.Context, err error) error {
+	if err == io.EOF || ctx.Err() != nil || status.Code(err) == codes.Canceled {
+		return nil
+	}
+	return err
+}

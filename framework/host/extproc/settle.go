@@ -1,0 +1,189 @@
+package extproc
+
+import (
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// maxChunk is how many bytes of body one answer has: what the protocol recommends.
+const maxChunk = 64 << 10
+
+// settle tells Envoy what has left the chain.
+func (s *stream) settle() {
+	switch {
+	case s.over || s.observe:
+	case s.reply.begun:
+		s.settleReply()
+	default:
+		for dir := range s.dirs {
+			if d := &s.dirs[dir]; d.started() {
+				s.settleDirection(dir, d)
+			}
+		}
+	}
+	if s.over {
+		return
+	}
+	waiting, held := false, s.held
+	for dir := range s.dirs {
+		d := &s.dirs[dir]
+		if !s.st.Busy(dir) {
+			d.backlog = 0
+		} else if !d.duplex() && (d.headersPending || d.bodyPending > 0 || d.trailersPending) {
+			waiting = true
+		}
+	}
+	if held > 0 && s.atRest() {
+		s.account(0)
+	}
+	s.watch(waiting && !s.observe)
+}
+
+// atRest reports whether no plugin holds anything back.
+func (s *stream) atRest() bool {
+	for dir := range s.dirs {
+		if s.st.Busy(dir) || s.st.Keeps(dir) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *stream) settleDirection(dir int, d *direction) {
+	if !s.settleHeaders(dir) || s.over {
+		return
+	}
+	if d.duplex() {
+		s.settleDuplex(dir, d)
+	} else if !s.settleChunks(dir, d) {
+		return
+	}
+	if d.trailersPending && (d.trailersOut || d.faked) && !s.over {
+		d.trailersPending = false
+		if len(d.out) > 0 {
+			s.impossible(dir, "a plugin adds to the body at its end, when the answers to it are given")
+			return
+		}
+		s.sendTrailers(dir, d.trailerMutation)
+	}
+}
+
+// settleHeaders answers the headers if that can be; it reports whether they are answered.
+func (s *stream) settleHeaders(dir int) bool {
+	d := &s.dirs[dir]
+	if !d.headersPending {
+		return true
+	}
+	if s.observe {
+		return false
+	}
+	if d.headersOut && (d.endOut || !d.headersEnd) {
+		c := &extprocv3.CommonResponse{HeaderMutation: d.mutation}
+		d.mutation = nil
+		if d.out != nil && !d.bodyIn && (d.headersEnd || d.trailersIn) { // a body where Envoy has none
+			c.Status = extprocv3.CommonResponse_CONTINUE_AND_REPLACE
+			c.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.out}}
+			d.out = nil
+		}
+		s.sendHeaders(dir, c)
+		return true
+	}
+	if d.duplex() || s.st.Busy(dir) || d.headersOut {
+		return false
+	}
+	switch { // a plugin holds the headers for the body
+	case d.mode == modev3.ProcessingMode_BUFFERED, d.mode == modev3.ProcessingMode_BUFFERED_PARTIAL:
+	case d.mode == modev3.ProcessingMode_STREAMED && s.early:
+		return false // the body comes all the same
+	case s.srv.o.ModeOverride && !s.early:
+		d.mode = modev3.ProcessingMode_BUFFERED
+	default:
+		s.impossible(dir, "a plugin needs the whole body: set "+names[dir]+"_body_mode to FULL_DUPLEX_STREAMED or BUFFERED")
+		return false
+	}
+	d.headersHeld = true
+	s.sendHeaders(dir, &extprocv3.CommonResponse{})
+	return true
+}
+
+// settleDuplex sends what has left the chain, in pieces.
+func (s *stream) settleDuplex(dir int, d *direction) {
+	if !d.bodyIn {
+		if d.trailersPending && len(d.out) > 0 {
+			s.impossible(dir, "a plugin adds a body where there is none but trailers")
+		}
+		return
+	}
+	if len(d.out) > 0 || d.endOut && !d.trailersOut && !d.eosSent {
+		p := d.out
+		d.out = nil
+		s.sendStreamed(dir, p, d.endOut && !d.trailersOut)
+	}
+}
+
+// settleChunks answers the chunks that Envoy waits for; it reports whether it waits for none any more.
+func (s *stream) settleChunks(dir int, d *direction) bool {
+	if d.bodyPending == 0 {
+		return true
+	}
+	if s.st.Busy(dir) || !d.headersOut {
+		return false
+	}
+	for ; d.bodyPending > 1; d.bodyPending-- {
+		s.sendBody(dir, &extprocv3.CommonResponse{BodyMutation: clearBody})
+	}
+	d.bodyPending = 0
+	c := &extprocv3.CommonResponse{}
+	if d.headersHeld {
+		d.headersHeld = false
+		c.HeaderMutation, d.mutation = d.mutation, nil
+	}
+	switch {
+	case d.same:
+	case len(d.out) == 0:
+		c.BodyMutation = clearBody
+	default:
+		c.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.out}}
+	}
+	d.same, d.out = false, nil
+	s.sendBody(dir, c)
+	return true
+}
+
+var clearBody = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_ClearBody{ClearBody: true}}
+
+// settleReply sends the chain's own response.
+func (s *stream) settleReply() {
+	r := &s.reply
+	switch {
+	case r.streaming:
+		s.streamReply()
+	case r.end:
+		s.replyAtOnce()
+	case s.canStream():
+		r.streaming = true
+		s.streamReplyHeaders()
+		s.streamReply()
+	case len(r.body) > s.srv.o.BufferLimit:
+		s.impossible(core.Response, "a reply's reader gives more than can be held, where Envoy takes no streamed reply")
+	}
+}
+
+// canStream reports whether Envoy takes a reply in pieces: only as the answer to request headers, and only in these
+// modes; of several values of a name it would keep the last.
+func (s *stream) canStream() bool {
+	d := &s.dirs[core.Request]
+	if !d.headersPending || !d.duplex() && d.mode != modev3.ProcessingMode_NONE {
+		return false
+	}
+	seen := map[string]bool{}
+	for _, f := range s.reply.fields {
+		if seen[f.Name] {
+			return false
+		}
+		seen[f.Name] = true
+	}
+	return true
+}

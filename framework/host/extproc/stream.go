@@ -1,0 +1,225 @@
+package extproc
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// stream is one HTTP stream. What is not said to be guarded belongs to its goroutine.
+type stream struct {
+	srv  *Server
+	gen  *generation
+	grpc extprocv3.ExternalProcessor_ProcessServer
+	ctx  context.Context
+	st   *chain.Stream
+
+	dirs    [2]direction
+	reply   reply
+	wants   uint32
+	observe bool  // nothing is answered
+	early   bool  // bodies come without waiting for the answer to the headers
+	over    bool  // nothing is to be sent any more
+	err     error // what the gRPC stream ends with
+	held    int64 // of Server.held
+
+	msgs    chan received // nil while the stream's goroutine reads itself
+	ask     *time.Timer
+	asking  bool
+	wake    chan struct{}
+	escaped atomic.Bool
+
+	mu         sync.Mutex // guards the rest
+	posts      []func()
+	done       bool
+	attributes map[string]*structpb.Value
+	metadata   map[string]*structpb.Struct // as Envoy told, with our own changes
+	changed    map[string]*structpb.Struct // changes that Envoy has not been told
+	clearRoute bool
+}
+
+// direction is what Envoy and the chain have said of one.
+type direction struct {
+	mode modev3.ProcessingMode_BodySendMode
+
+	headersIn, bodyIn, trailersIn, endIn bool // has come; endIn: nothing follows
+	headersEnd                           bool // the headers are all there is
+	headersPending, trailersPending      bool // Envoy waits for the answer
+	bodyPending                          int  // how many chunks Envoy waits for the answers of; not in FULL_DUPLEX_STREAMED
+	headersHeld                          bool // answered, but their changes come with the body's answer
+	faked                                bool // the chain was told of trailers, so that it lets go of the body
+
+	headersOut, trailersOut, endOut bool // has left the chain
+	mutation, trailerMutation       *extprocv3.HeaderMutation
+	out                             []byte // has left the chain and was not sent
+	eosSent                         bool
+	chunk                           []byte // what the chain was given last
+	same                            bool   // chunk has left the chain as it came, and nothing besides
+	backlog                         int    // bytes that came while the chain could not take them
+}
+
+func (d *direction) duplex() bool { return d.mode == modev3.ProcessingMode_FULL_DUPLEX_STREAMED }
+
+type received struct {
+	m   *extprocv3.ProcessingRequest
+	err error
+}
+
+// run runs the stream, whose first message has come.
+func (s *stream) run(first *extprocv3.ProcessingRequest) error {
+	defer s.finish()
+	if err := s.begin(first); err != nil {
+		return err
+	}
+	s.handle(first)
+	for s.err == nil && !s.over {
+		if s.msgs == nil && s.escaped.Load() {
+			s.msgs = make(chan received)
+			go s.receive()
+		}
+		if s.msgs == nil {
+			m, err := s.grpc.Recv()
+			if err != nil {
+				return gone(s.ctx, err)
+			}
+			s.handle(m)
+			continue
+		}
+		in := s.msgs
+		if s.full() {
+			in = nil
+		}
+		var ask <-chan time.Time
+		if s.asking {
+			ask = s.ask.C
+		}
+		select {
+		case r := <-in:
+			if r.err != nil {
+				return gone(s.ctx, r.err)
+			}
+			s.handle(r.m)
+		case <-s.wake:
+			s.runPosts()
+			s.settle()
+		case <-ask:
+			s.askForTime()
+		case <-s.ctx.Done():
+			return nil
+		}
+	}
+	return s.err
+}
+
+// receive reads messages; it ends with the stream's context.
+func (s *stream) receive() {
+	for {
+		m, err := s.grpc.Recv()
+		select {
+		case s.msgs <- received{m, err}:
+		case <-s.ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// handle takes a message.
+func (s *stream) handle(m *extprocv3.ProcessingRequest) {
+	reg := s.srv.o.Registry
+	kind, start := kindOf(m), time.Now()
+	s.learn(m)
+	if s.err = s.feed(m); s.err != nil {
+		s.srv.log.Warn("a client breaks the protocol", "error", s.err)
+		return
+	}
+	s.runPosts()
+	s.settle()
+	reg.server.received(kind, time.Since(start))
+}
+
+// Post has f run on the stream's goroutine.
+func (s *stream) Post(f func()) {
+	s.mu.Lock()
+	if !s.done {
+		s.posts = append(s.posts, f)
+	}
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *stream) runPosts() {
+	if !s.escaped.Load() {
+		return
+	}
+	for {
+		s.mu.Lock()
+		posts := s.posts
+		s.posts = nil
+		s.mu.Unlock()
+		if len(posts) == 0 {
+			return
+		}
+		for _, f := range posts {
+			f()
+		}
+	}
+}
+
+// Escaped has messages read by another goroutine from now on.
+func (s *stream) Escaped() { s.escaped.Store(true) }
+
+// finish ends the stream for the chain, and for whoever still has a handle.
+func (s *stream) finish() {
+	if s.ask != nil {
+		s.ask.Stop()
+	}
+	s.mu.Lock()
+	s.done, s.posts = true, nil
+	s.mu.Unlock()
+	s.over = true
+	if s.st != nil {
+		s.st.Done()
+	}
+	s.account(0)
+}
+
+// account notes how many bytes of body the stream holds back; false: too many for the server.
+func (s *stream) account(held int64) bool {
+	if held == s.held {
+		return true
+	}
+	total := s.srv.held.Add(held - s.held)
+	grown := held > s.held
+	s.held = held
+	return !grown || total <= s.srv.o.TotalLimit
+}
+
+// full reports whether so much waits for plugins that nothing more should be read.
+func (s *stream) full() bool {
+	for dir := range s.dirs {
+		if s.dirs[dir].backlog > s.srv.o.BufferLimit && s.st.Busy(dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// started reports whether a message of dir has come.
+func (d *direction) started() bool { return d.headersIn || d.bodyIn || d.trailersIn }
+
+var _ core.Sink = (*stream)(nil)
+var _ core.Host = (*stream)(nil)
