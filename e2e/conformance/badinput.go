@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/framework/filter"
 )
 
 // bad is a document that must be refused, and what the message must say.
@@ -41,7 +42,6 @@ var badDocuments = []bad{
 	{"an empty chain", Chain(), []string{`plugins`, `empty`}, ""},
 	{"no chain", M{}, []string{`plugins`}, ""},
 	{"a plugin without a name", Chain(M{"id": "x"}), []string{`plugins[0].name`}, ""},
-	{"a capability that the host lacks", Chain(M{"name": "probeprompt"}), []string{`plugins[0]`, `PromptPipes`}, ""},
 	{"no UTF-8", []byte("{\"plugins\": [{\"name\": \"probeconfig\", \"config\": {\"pad\": \"\xff\xfe\"}}]}"),
 		[]string{`UTF-8`}, ""},
 	{"broken JSON", []byte(`{"plugins": [`), nil, ""},
@@ -54,6 +54,10 @@ func badInputScenarios() []Scenario {
 	var out []Scenario
 	for _, bad := range badDocuments {
 		out = append(out, Scenario{Name: "refused: " + bad.name, Run: bad.run})
+	}
+	for name, c := range map[string]filter.Capability{"probeprompt": filter.PromptPipes, "probecallouts": filter.Callouts} {
+		lacking := bad{"a capability that the host lacks", Chain(M{"name": name}), []string{`plugins[0]`, c.String()}, ""}
+		out = append(out, Scenario{Name: "refused: " + name + " where the host lacks " + c.String(), Lacks: c, Run: lacking.run})
 	}
 	return append(out, rejectionScenarios()...)
 }

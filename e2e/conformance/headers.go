@@ -84,8 +84,9 @@ func requestHeaderRows() []row {
 			},
 		},
 		{
-			name:  "request headers: many changes",
-			chain: []M{Probe("p", "request_headers", manySets(200))},
+			name:   "request headers: many changes",
+			listen: Listen{HCM: M{"common_http_protocol_options": M{"max_headers_count": 400}}},
+			chain:  []M{Probe("p", "request_headers", manySets(200))},
 			then: func(b *Bed, r *client.Response) {
 				seen := b.Seen(r, 1)[0]
 				for i := range 200 {

@@ -44,8 +44,30 @@ type Host interface {
 
 // Filter is a host's part of a configuration of Envoy.
 type Filter struct {
-	HTTP     []M // filters, to insert before the router
-	Clusters []M // that they need
+	HTTP     []M      // filters, to insert before the router
+	Clusters []M      // that they need
+	Release  *Release // where the host must be told that no listener has the filter any more
+}
+
+// Release tells a host, once, that Envoy has a filter no more.
+type Release struct{ Func func() }
+
+// Limits are what a host's protocol cannot do.
+type Limits struct {
+	// SoftReset: before the response has begun, a reset is a reply with a status of 500 or more.
+	SoftReset bool
+	// BlindEnd: what happens in OnComplete does not reach Envoy, and Envoy's last words do not reach the plugin.
+	BlindEnd bool
+}
+
+// Limited is a [Host] with limits.
+type Limited interface{ Limits() Limits }
+
+func limits(h Host) Limits {
+	if l, ok := h.(Limited); ok {
+		return l.Limits()
+	}
+	return Limits{}
 }
 
 // none is a host that does nothing: scenarios must fail on it. See [Control].

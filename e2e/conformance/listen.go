@@ -144,6 +144,9 @@ func (ln *Listener) build(l Listen) error {
 		if ln.filter, err = b.Host.Filter(b, name, l.Chain); err != nil {
 			return err
 		}
+		if r := ln.filter.Release; r != nil {
+			b.releases[r] = true
+		}
 	}
 	filters := A{}
 	for _, fs := range [][]M{l.Before, ln.filter.HTTP, l.After} {

@@ -56,7 +56,7 @@ func metadataRows() []row {
 			listen: Listen{After: []M{rbac}}, status: 403, headers: []string{"x-seen", "1"},
 		},
 		{
-			name: "metadata: set in OnComplete is in Envoy's access log", needs: filter.Metadata,
+			name: "metadata: set in OnComplete is in Envoy's access log", needs: filter.Metadata, end: true,
 			chain: []M{Probe("p", "response_headers", "meta moe.test early 1", "complete", "meta moe.test late '${trace}'")},
 			then: func(b *Bed, r *client.Response) {
 				meta, _ := b.Access(r.ID)["meta"].(map[string]any)
@@ -65,7 +65,7 @@ func metadataRows() []row {
 			},
 		},
 		{
-			name: "metadata: of a reset stream is in the access log too", needs: filter.Metadata,
+			name: "metadata: of a reset stream is in the access log too", needs: filter.Metadata, end: true,
 			chain: []M{Probe("p", "response_headers", "pipe error", "complete", "meta moe.test late ${req.x-id}")},
 			reset: true,
 			then: func(b *Bed, r *client.Response) {
@@ -128,7 +128,7 @@ func attributeRows() []row {
 			up: []string{"x-got", strings.TrimSpace(got.String())},
 		},
 		{
-			name: "attributes: of the response, at its end",
+			name: "attributes: of the response, at its end", end: true,
 			chain: []M{Probe("p", "complete", "log info 'done ${req.x-id} ${attr.response.code} ${attr.upstream.address} "+
 				"${attr.request.size} ${attr.response.size} ${attr.response.flags} ${attr.xds.cluster_name} ${attr.response.code_details}'")},
 			req: client.Request{Path: "/body/xyz", Body: "body"},

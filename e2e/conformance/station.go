@@ -22,13 +22,14 @@ type station struct {
 
 	listeners  []*Listener
 	clusters   map[string]M // in force, by name
+	releases   map[*Release]bool
 	names      int
 	controller *Listener
 }
 
 func startStation(tb testing.TB, h Host, bin envoytest.Binary, dir string) *station {
 	tb.Helper()
-	s := &station{Host: h, clusters: map[string]M{}}
+	s := &station{Host: h, clusters: map[string]M{}, releases: map[*Release]bool{}}
 	var err error
 	if s.Up, err = upstream.Start(); err != nil {
 		tb.Fatal(err)
@@ -101,7 +102,25 @@ func (s *station) push() error {
 	for _, l := range s.listeners {
 		configs = append(configs, l.config)
 	}
-	return s.Envoy.SetListeners(configs)
+	if err := s.Envoy.SetListeners(configs); err != nil {
+		return err
+	}
+	s.release()
+	return nil
+}
+
+// release tells the host of the filters that no listener has any more.
+func (s *station) release() {
+	used := map[*Release]bool{}
+	for _, l := range s.listeners {
+		used[l.filter.Release] = true
+	}
+	for r := range s.releases {
+		if !used[r] {
+			delete(s.releases, r)
+			r.Func()
+		}
+	}
 }
 
 func (s *station) remove(ln *Listener) {

@@ -19,6 +19,8 @@ import (
 type Scenario struct {
 	Name  string
 	Needs filter.Capability // hosts that lack it are not asked
+	Lacks filter.Capability // nor are hosts that have it
+	End   bool              // Envoy is there at the stream's end; see Limits.BlindEnd
 	// Neutral scenarios hold without the filter too, such as one about a plugin that does nothing. All others must
 	// fail without it.
 	Neutral bool
@@ -77,7 +79,7 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 	s := startStation(t, h, bin, workDir(t))
 	defer func() { s.stop(t) }()
 	for _, sc := range g.Scenarios {
-		if sc.Needs&^h.Capabilities() != 0 {
+		if sc.Needs&^h.Capabilities() != 0 || sc.Lacks&h.Capabilities() != 0 || sc.End && limits(h).BlindEnd {
 			table.count(bin.Version, g.Name, "n/a")
 			continue
 		}

@@ -44,6 +44,11 @@ func (h *Host) Name() string { return "extproc" }
 // Capabilities are those of the host.
 func (h *Host) Capabilities() filter.Capability { return extproc.Capabilities }
 
+// Limits are those of the protocol.
+func (h *Host) Limits() conformance.Limits {
+	return conformance.Limits{SoftReset: true, BlindEnd: true}
+}
+
 // Build does nothing: the test binary is the server.
 func (h *Host) Build(testing.TB) {}
 
@@ -153,12 +158,13 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 		"request_attributes":  Attributes,
 		"response_attributes": a{"response.code", "response.code_details", "response.flags", "upstream.address"},
 		"metadata_options": m{
-			"forwarding_namespaces": m{"untyped": a{"moe.test", "race", "stale", "lua", "envoy.filters.http.lua"}},
+			"forwarding_namespaces": m{"untyped": a{"moe.test", "race", "stale", "from.lua"}},
 			"receiving_namespaces":  m{"untyped": a{"moe.test", "race", "stale"}},
 		},
-		"mutation_rules":      m{"allow_all_routing": true, "allow_envoy": true},
-		"message_timeout":     "1s",
-		"max_message_timeout": "60s",
+		"mutation_rules":              m{"allow_all_routing": true, "allow_envoy": true},
+		"allow_content_length_header": true,
+		"message_timeout":             "1s",
+		"max_message_timeout":         "60s",
 	}
 	if h.Change != nil {
 		h.Change(config)
@@ -166,6 +172,7 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 	return conformance.Filter{
 		HTTP:     []m{{"name": conformance.FilterName, "typed_config": config}},
 		Clusters: []m{envoytest.Cluster(cluster, true, addr)},
+		Release:  &conformance.Release{Func: func() { p.post("/release?addr="+addr, nil) }},
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -50,9 +51,20 @@ func serve() error {
 		}
 		answer(w, string(text), err)
 	})
+	mux.HandleFunc("/release", func(w http.ResponseWriter, r *http.Request) {
+		// Requests that are under way, and connections that Envoy drains, still use it.
+		time.AfterFunc(time.Second, func() {
+			if stop, ok := running.LoadAndDelete(r.FormValue("addr")); ok {
+				stop.(func())()
+			}
+		})
+	})
 	mux.Handle("/metrics", extproc.DefaultRegistry)
 	return http.Serve(ln, mux)
 }
+
+// running has, by address, what stops a server.
+var running sync.Map
 
 // check tries a route's document alone.
 func check(name string, doc any) error {
@@ -85,6 +97,10 @@ func start(log slog.Handler, name string, body io.Reader) (string, error) {
 	g := grpc.NewServer(s.GRPCOptions()...)
 	s.Register(g)
 	go g.Serve(ln)
+	running.Store(ln.Addr().String(), func() {
+		s.Close()
+		g.GracefulStop()
+	})
 	return ln.Addr().String(), nil
 }
 

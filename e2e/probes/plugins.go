@@ -23,6 +23,7 @@ func init() {
 	filter.Register[Key]("probekey", filter.Authn)
 	filter.Register[Config]("probeconfig", filter.Transform)
 	filter.Register[Prompt]("probeprompt", filter.Transform, filter.Needs(filter.PromptPipes))
+	filter.Register[Caller]("probecallouts", filter.Transform, filter.Needs(filter.Callouts))
 }
 
 // Scripts is the configuration that all scripted probes share.

@@ -136,5 +136,8 @@ func (p *Prompt) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end 
 	return p.requestHeaders(s, h, end)
 }
 
+// Caller needs a capability that a process outside Envoy lacks.
+type Caller struct{ Headers }
+
 // Change is a Probe that may change the length of a body as it streams.
 type Change struct{ Probe }

@@ -43,6 +43,7 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 	}
 	s.wants = c.Wants()
 	s.st = c.Start(s, s)
+	s.life = s.st.Gen
 	return nil
 }
 

@@ -98,6 +98,9 @@ func (s *stream) ownAttribute(name string) string {
 	}
 	s.st.Mu.Lock()
 	defer s.st.Mu.Unlock()
+	if s.st.Gen != s.life {
+		return ""
+	}
 	for _, f := range s.st.H[from.block].Fields {
 		if f.Name == from.name {
 			return f.Value
@@ -116,8 +119,7 @@ func (s *stream) Metadata(namespace, key string) (any, error) {
 	if v, ok := s.metadata[namespace].GetFields()[key]; ok {
 		return v.AsInterface(), nil
 	}
-	return nil, fmt.Errorf("metadata %s/%s (is the namespace among the forwarding_namespaces?): %w", namespace, key,
-		core.ErrNotFound)
+	return nil, core.ErrNotFound // or the namespace is not among Envoy's forwarding_namespaces
 }
 
 // SetMetadata has the next answer carry the value.

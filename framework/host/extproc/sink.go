@@ -64,7 +64,12 @@ func (s *stream) Trailers(dir int) {
 
 // Reset ends the stream as abruptly as the protocol can: Envoy resets where the response has begun, and replies with 500
 // where it has not.
-func (s *stream) Reset(reason string) { s.immediate(500, "moe: "+reason, nil) }
+func (s *stream) Reset(reason string) {
+	if d := &s.dirs[core.Response]; d.duplex() && d.headersIn && !d.headersPending && d.bodyIn && !d.eosSent {
+		s.sendStreamed(core.Response, nil, false) // Envoy keeps headers until it has some of the body: they have begun
+	}
+	s.immediate(500, "moe: "+reason, nil)
+}
 
 func same(p, q []byte) bool {
 	return len(p) == len(q) && (len(p) == 0 || unsafe.SliceData(p) == unsafe.SliceData(q))

@@ -21,6 +21,7 @@ type stream struct {
 	grpc extprocv3.ExternalProcessor_ProcessServer
 	ctx  context.Context
 	st   *chain.Stream
+	life uint32 // the chain's Stream is ours while it has this Gen
 
 	dirs    [2]direction
 	reply   reply
@@ -187,13 +188,13 @@ func (s *stream) finish() {
 	if s.ask != nil {
 		s.ask.Stop()
 	}
-	s.mu.Lock()
-	s.done, s.posts = true, nil
-	s.mu.Unlock()
 	s.over = true
 	if s.st != nil {
 		s.st.Done()
 	}
+	s.mu.Lock()
+	s.done, s.posts = true, nil
+	s.mu.Unlock()
 	s.account(0)
 }
 
