@@ -35,10 +35,12 @@ type Options struct {
 	KeepProtocol bool
 	Filter       map[string]any // the document of the filter (plugins, consumers, order, …); nil leaves the filter out
 	Routes       []Route        // tried in order; what matches none gets the filter's own plugins
+	ExtProc      *ExtProc       // the plugins run in that server, which has their configuration
 }
 
 // Route has a configuration of its own for the requests that match.
 type Route struct {
+	Name  string // in Envoy's configuration; may be empty
 	Match Match
 	Doc   map[string]any // merged over the filter's; nil changes nothing
 }
@@ -56,6 +58,14 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	cluster, err := upstream(o)
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
+	}
+	clusters := []*clusterv3.Cluster{cluster}
+	if o.ExtProc != nil {
+		server, err := o.ExtProc.cluster()
+		if err != nil {
+			return nil, fmt.Errorf("server: %w", err)
+		}
+		clusters = append(clusters, server)
 	}
 	manager, err := connectionManager(o)
 	if err != nil {
@@ -78,14 +88,16 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 					ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(manager)},
 				}}}},
 			}},
-			Clusters: []*clusterv3.Cluster{cluster},
+			Clusters: clusters,
 		},
 	}, nil
 }
 
 func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 	var filters []*hcmv3.HttpFilter
-	if o.Filter != nil {
+	if o.ExtProc != nil {
+		filters = append(filters, httpFilter(Name, o.ExtProc.filter()))
+	} else if o.Filter != nil {
 		config, err := filter(o.Filter)
 		if err != nil {
 			return nil, err

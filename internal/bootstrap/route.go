@@ -34,8 +34,8 @@ func (r Route) build(o Options) (*routev3.Route, error) {
 	if err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
-	route := &routev3.Route{Match: m, Action: action(o)}
-	if r.Doc != nil {
+	route := &routev3.Route{Name: r.Name, Match: m, Action: action(o)}
+	if r.Doc != nil && o.ExtProc == nil {
 		config, err := perRoute(r.Doc)
 		if err != nil {
 			return nil, err

@@ -4,9 +4,11 @@ package moefile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"os"
+	"strconv"
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/internal/bootstrap"
@@ -35,6 +37,7 @@ type document struct {
 }
 
 type route struct {
+	Name      string          `json:"name"`
 	Match     bootstrap.Match `json:"match"`
 	Plugins   any             `json:"plugins"`
 	Consumers any             `json:"consumers"`
@@ -87,16 +90,30 @@ func Parse(text []byte, c Check) (*File, error) {
 		f.Upstream, err = bootstrap.ParseUpstream(d.Upstream)
 		add("upstream", err)
 	}
+	taken := map[string]bool{"default": true}
 	for i, r := range d.Routes {
+		if name := routeName(r.Name, i); taken[name] {
+			add(config.Index("routes", i)+".name", fmt.Errorf("%q is another route's", name))
+		} else {
+			taken[name] = true
+		}
 		add(config.Index("routes", i)+".match", r.Match.Check())
 		doc := filterDoc(r.Plugins, r.Consumers, r.Order, r.Timeout)
-		f.Routes = append(f.Routes, bootstrap.Route{Match: r.Match, Doc: doc})
+		f.Routes = append(f.Routes, bootstrap.Route{Name: routeName(r.Name, i), Match: r.Match, Doc: doc})
 	}
 	f.check(c, add)
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
 	return f, nil
+}
+
+// routeName is a route's name in Envoy's configuration, by which `moe extproc` knows it.
+func routeName(given string, i int) string {
+	if given != "" {
+		return given
+	}
+	return "route-" + strconv.Itoa(i)
 }
 
 // filterDoc is a document of what is given.

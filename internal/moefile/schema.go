@@ -33,6 +33,9 @@ func Schema() ([]byte, error) {
 		"items": object{"$ref": "#/$defs/consumerEntry"},
 	}
 	route["match"] = matchSchema()
+	route["name"] = object{
+		"type": "string", "description": "In Envoy's configuration; route-0, route-1 and so on by default.",
+	}
 	properties["listen"] = object{
 		"type": "string", "default": "127.0.0.1:10000",
 		"description": "IP address and port to listen on; :PORT is all addresses, port 0 any free one.",

@@ -121,6 +121,7 @@ func New() *cobra.Command {
 			moe plugins tokenauth         # one plugin: documentation, schema, example
 			moe validate -c moe.yaml      # everything that is wrong with a file
 			moe run -c moe.yaml           # Envoy with those plugins, until Ctrl-C
+			moe extproc -c moe.yaml       # those plugins for an Envoy that reaches them over gRPC
 			moe build --with ./greet -o libmoe.so`),
 		Version:       build.VersionString(),
 		SilenceErrors: true,
@@ -132,7 +133,7 @@ func New() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
-		runCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(), vetCommand(),
+		runCommand(), extprocCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(), vetCommand(),
 	)
 	return root
 }

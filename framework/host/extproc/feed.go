@@ -116,6 +116,7 @@ func (s *stream) body(dir int, b *extprocv3.HttpBody) error {
 	s.skipped(dir)
 	p, end := b.GetBody(), b.GetEndOfStream()
 	d.bodyIn, d.endIn = true, end
+	d.bytes.Add(int64(len(p)))
 	if !d.duplex() {
 		d.bodyPending++
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/protobuf/types/known/structpb"
@@ -85,6 +86,12 @@ var fromHeaders = map[string]struct {
 // ownAttribute is called with s.mu held; the stream is not done.
 func (s *stream) ownAttribute(name string) string {
 	switch name {
+	case "request.duration":
+		return time.Since(s.begun).String()
+	case "request.size":
+		return strconv.FormatInt(s.dirs[core.Request].bytes.Load(), 10)
+	case "response.size":
+		return strconv.FormatInt(s.dirs[core.Response].bytes.Load(), 10)
 	case "request.url_path", "request.query":
 		path, query, _ := strings.Cut(s.ownAttribute("request.path"), "?")
 		if name == "request.query" {

@@ -108,7 +108,7 @@ func (s *Server) process(ctx context.Context, g extprocv3.ExternalProcessor_Proc
 		return status.Error(codes.Unavailable, "no configuration is loaded")
 	}
 	defer gen.release()
-	st := &stream{srv: s, gen: gen, grpc: g, ctx: ctx, wake: make(chan struct{}, 1)}
+	st := &stream{srv: s, gen: gen, grpc: g, ctx: ctx, begun: time.Now(), wake: make(chan struct{}, 1)}
 	return st.run(first)
 }
 

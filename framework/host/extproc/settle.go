@@ -80,6 +80,10 @@ func (s *stream) settleHeaders(dir int) bool {
 		return false
 	}
 	if d.headersOut && (d.endOut || !d.headersEnd) {
+		if d.mode == modev3.ProcessingMode_NONE && !d.headersEnd && s.st.Keeps(dir) {
+			s.impossible(dir, "a plugin pipes the body: set "+names[dir]+"_body_mode to FULL_DUPLEX_STREAMED")
+			return false
+		}
 		c := &extprocv3.CommonResponse{HeaderMutation: d.mutation}
 		d.mutation = nil
 		if d.out != nil && !d.bodyIn && (d.headersEnd || d.trailersIn) { // a body where Envoy has none

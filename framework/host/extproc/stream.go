@@ -23,6 +23,7 @@ type stream struct {
 	st   *chain.Stream
 	life uint32 // the chain's Stream is ours while it has this Gen
 
+	begun   time.Time
 	dirs    [2]direction
 	reply   reply
 	wants   uint32
@@ -64,6 +65,7 @@ type direction struct {
 	eosSent                         bool
 	chunk                           []byte // what the chain was given last
 	same                            bool   // chunk has left the chain as it came, and nothing besides
+	bytes                           atomic.Int64
 	backlog                         int    // bytes that came while the chain could not take them
 }
 

@@ -1,0 +1,121 @@
+package bootstrap
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	rulesv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// serverCluster is the cluster of the processing server.
+const serverCluster = "moe-extproc"
+
+// ExtProc is how Envoy reaches a processing server, and what it sends there.
+type ExtProc struct {
+	Server     string // host:port
+	Mode       *extprocv3.ProcessingMode
+	Attributes []string // of the request
+	Response   []string // attributes of the response
+	Namespaces []string // of dynamic metadata, sent and taken
+	FailOpen   bool     // failure_mode_allow
+
+	MessageTimeout, MaxMessageTimeout time.Duration
+
+	TLS           bool   // Envoy speaks TLS to the server
+	CA, Cert, Key string // files: the server's authority, Envoy's own certificate and its key; may be empty
+}
+
+func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
+	grpc := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
+	}}
+	f := &extprocv3.ExternalProcessor{
+		GrpcService: grpc, FailureModeAllow: x.FailOpen, ProcessingMode: x.Mode,
+		RequestAttributes: x.Attributes, ResponseAttributes: x.Response,
+		MessageTimeout: durationpb.New(x.MessageTimeout), MaxMessageTimeout: durationpb.New(x.MaxMessageTimeout),
+		// Without it :method, :scheme, :authority and host stay as they are, whatever a plugin sets.
+		MutationRules: &rulesv3.HeaderMutationRules{AllowAllRouting: wrapperspb.Bool(true)},
+		// The server keeps content-length right; otherwise Envoy removes it.
+		AllowContentLengthHeader: true,
+		AllowModeOverride: x.Mode.GetRequestBodyMode() != extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED &&
+			x.Mode.GetResponseBodyMode() != extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED,
+	}
+	if len(x.Namespaces) > 0 {
+		all := &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: x.Namespaces}
+		f.MetadataOptions = &extprocv3.MetadataOptions{ForwardingNamespaces: all, ReceivingNamespaces: all}
+	}
+	return f
+}
+
+func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
+	if _, err := ParseAddress(x.Server); err != nil {
+		return nil, err
+	}
+	host, text, _ := net.SplitHostPort(x.Server)
+	if host == "" || host == "localhost" {
+		host = "127.0.0.1"
+	}
+	port, _ := strconv.ParseUint(text, 10, 16)
+	h2 := &httpv3.HttpProtocolOptions{
+		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
+			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
+				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
+					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{},
+				},
+			},
+		},
+	}
+	c := &clusterv3.Cluster{
+		Name: serverCluster, ConnectTimeout: durationpb.New(time.Second),
+		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STATIC},
+		LoadAssignment: &endpointv3.ClusterLoadAssignment{
+			ClusterName: serverCluster,
+			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
+				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+					Endpoint: &endpointv3.Endpoint{Address: socket(host, uint32(port))},
+				},
+			}}}},
+		},
+		HealthChecks: []*corev3.HealthCheck{{
+			Timeout: durationpb.New(time.Second), Interval: durationpb.New(5 * time.Second),
+			UnhealthyThreshold: wrapperspb.UInt32(2), HealthyThreshold: wrapperspb.UInt32(1),
+			HealthChecker: &corev3.HealthCheck_GrpcHealthCheck_{GrpcHealthCheck: &corev3.HealthCheck_GrpcHealthCheck{}},
+		}},
+		TypedExtensionProtocolOptions: map[string]*anypb.Any{
+			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(h2),
+		},
+	}
+	if x.TLS {
+		c.TransportSocket = &corev3.TransportSocket{
+			Name:       "envoy.transport_sockets.tls",
+			ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(x.tls())},
+		}
+	}
+	return c, nil
+}
+
+func (x *ExtProc) tls() *tlsv3.UpstreamTlsContext {
+	file := func(name string) *corev3.DataSource {
+		return &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: name}}
+	}
+	common := &tlsv3.CommonTlsContext{AlpnProtocols: []string{"h2"}}
+	if x.CA != "" {
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{
+			ValidationContext: &tlsv3.CertificateValidationContext{TrustedCa: file(x.CA)},
+		}
+	}
+	if x.Cert != "" {
+		common.TlsCertificates = []*tlsv3.TlsCertificate{{CertificateChain: file(x.Cert), PrivateKey: file(x.Key)}}
+	}
+	return &tlsv3.UpstreamTlsContext{CommonTlsContext: common}
+}

@@ -1,0 +1,177 @@
+// Package extprocd is the process around framework/host/extproc: it reads moe.yaml, again when it changes, listens,
+// answers health checks, shows metrics and stops in an orderly way.
+package extprocd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/host/extproc"
+	"mosn.io/moe/internal/moefile"
+)
+
+// serviceName is what health checks may ask for besides "", which is the whole server.
+const serviceName = "envoy.service.ext_proc.v3.ExternalProcessor"
+
+// Options are what a process depends on.
+type Options struct {
+	File   string // moe.yaml; a file is read again when it changes, "-" is not
+	Listen string // host:port of the gRPC server
+	Admin  string // host:port of metrics and readiness; "" is none
+	TLS    TLS
+
+	Server extproc.Options
+
+	Poll      time.Duration // how often to look at files; default 1 s
+	Drain     time.Duration // how long streams may go on once the process is told to stop; default 30 s
+	MaxAge    time.Duration // of connections, so that Envoys spread over new servers; 0 is no bound
+	Keepalive time.Duration // pings on idle connections; default 30 s
+
+	// Ready, if there is one, is told the addresses when the server serves.
+	Ready func(listen, admin string)
+}
+
+// Load reads a moe.yaml into what a server runs.
+func Load(path string) (*moefile.File, extproc.Config, error) {
+	f, err := moefile.Load(path, moefile.CheckFile)
+	if err != nil {
+		return nil, extproc.Config{}, err
+	}
+	c := extproc.Config{Name: assembly.ChainName, Doc: f.Filter, Routes: map[string]any{}}
+	for _, r := range f.Routes {
+		c.Routes[r.Name] = r.Doc
+	}
+	return f, c, nil
+}
+
+// Run serves until ctx ends, and then until the streams have ended or the time for that is over.
+func Run(ctx context.Context, o Options) error {
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.Drain <= 0 {
+		o.Drain = 30 * time.Second
+	}
+	if o.Keepalive <= 0 {
+		o.Keepalive = 30 * time.Second
+	}
+	log := slog.New(o.Server.Log)
+	s := extproc.New(o.Server)
+	defer s.Close()
+	_, c, err := Load(o.File)
+	if err == nil {
+		err = s.Load(c)
+	}
+	if err != nil {
+		return err
+	}
+	creds, err := o.TLS.credentials(log, o.Poll)
+	if err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", o.Listen)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	g := grpc.NewServer(append(s.GRPCOptions(), creds,
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: o.Keepalive, Timeout: 10 * time.Second,
+			MaxConnectionAge: o.MaxAge, MaxConnectionAgeGrace: o.Drain}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	)...)
+	s.Register(g)
+	h := health.NewServer()
+	h.SetServingStatus(serviceName, healthv1.HealthCheckResponse_SERVING)
+	healthv1.RegisterHealthServer(g, h)
+
+	a, err := startAdmin(o.Admin, s, o.Server.Registry)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(ln) }()
+	log.Info("serving", "listen", ln.Addr().String(), "admin", a.addr(), "file", o.File, "tls", o.TLS.Cert != "")
+	if o.Ready != nil {
+		o.Ready(ln.Addr().String(), a.addr())
+	}
+	w := watch(o.File)
+	tick := time.NewTicker(o.Poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if w.changed() {
+				reload(s, o, log)
+			}
+		case <-hup:
+			w.changed()
+			reload(s, o, log)
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			a.draining.Store(true)
+			h.Shutdown()
+			stop(g, o.Drain, log)
+			return nil
+		}
+	}
+}
+
+// reload loads the file again. After an error the server goes on with what it has.
+func reload(s *extproc.Server, o Options, log *slog.Logger) {
+	_, c, err := Load(o.File)
+	if err == nil {
+		err = s.Load(c)
+	}
+	registry := o.Server.Registry
+	if registry == nil {
+		registry = extproc.DefaultRegistry
+	}
+	registry.Reloaded(err == nil)
+	if err == nil {
+		log.Info("configuration loaded", "file", o.File)
+		return
+	}
+	var all config.Errors
+	if !errors.As(err, &all) {
+		all = config.Errors{{Msg: err.Error()}}
+	}
+	for _, e := range all {
+		log.Error("configuration refused, the one before goes on: "+e.Error(), "file", o.File)
+	}
+}
+
+// stop lets streams end, and then ends them.
+func stop(g *grpc.Server, drain time.Duration, log *slog.Logger) {
+	log.Info("stopping", "at most", fmt.Sprint(drain))
+	done := make(chan struct{})
+	go func() {
+		g.GracefulStop()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(drain):
+		log.Warn("streams are still running; they are cut off")
+		g.Stop()
+		<-done
+	}
+}
