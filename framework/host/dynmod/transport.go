@@ -191,7 +191,7 @@ func (s *stream) calloutEvent(e *C.moe_event) {
 // start writes the verb that starts c.
 func (all *callouts) start(w *stream, c *callout, cluster string, fields []core.Field, body []byte, end bool, timeout uint64) {
 	if c.request.Context().Err() != nil {
-		c.started <- context.Cause(c.request.Context())
+		c.begin(context.Cause(c.request.Context()))
 		return
 	}
 	fields = fields[:min(len(fields), maxHeaders)]
@@ -214,7 +214,7 @@ func (all *callouts) event(w *stream, e *C.moe_event) {
 			return
 		}
 		if e.status != C.envoy_dynamic_module_type_http_callout_init_result_Success {
-			c.started <- calloutError(int(e.status))
+			c.begin(calloutError(int(e.status)))
 			return
 		}
 		all.running[uint64(e.callout_id)] = c
@@ -222,7 +222,7 @@ func (all *callouts) event(w *stream, e *C.moe_event) {
 		if c.abandoned() {
 			c.resetVerb(w)
 		}
-		c.started <- nil
+		c.begin(nil)
 		return
 	}
 	c := all.running[uint64(e.callout_id)]
