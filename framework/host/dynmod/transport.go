@@ -76,9 +76,11 @@ func closeBody(r *http.Request) {
 	}
 }
 
+// deadline is Envoy's timeout for a request, in ms. It comes a little after the context's own, which gives the error
+// that a caller of Go's expects; Envoy would answer 504 in the upstream's name.
 func deadline(ctx context.Context) uint64 {
 	if d, ok := ctx.Deadline(); ok {
-		return uint64(max(time.Until(d).Milliseconds(), 1))
+		return uint64(max(time.Until(d).Milliseconds(), 0)) + 1000
 	}
 	return 0
 }
