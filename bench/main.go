@@ -44,7 +44,8 @@ func (s settings) String() string {
 	if s.Upstream {
 		from = "an upstream"
 	}
-	how := fmt.Sprintf("CPU time: median of %d interleaved rounds of %v; %d connections × %d requests", s.Rounds, s.Slice, s.Conns, s.Depth)
+	how := fmt.Sprintf("CPU time: median of %d interleaved rounds of %v; %d connections × %d requests",
+		s.Rounds, s.Slice, s.Conns, s.Depth)
 	if s.Count > 0 {
 		how = fmt.Sprintf("instructions by callgrind: mean of %d requests", s.Count)
 	}
@@ -66,7 +67,7 @@ func flags() settings {
 	flag.IntVar(&s.Memory, "memory", 100_000, "requests of the memory test; 0 for none")
 	flag.IntVar(&s.Count, "callgrind", 0, "instead of all else, count instructions under valgrind for so many requests")
 	flag.StringVar(&s.JSON, "json", "", "write the results to this `file`; default build/bench/results.json")
-	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder` as they are (default: build them into build/bench)")
+	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder`, as they are (default: build them)")
 	flag.Parse()
 	return s
 }
@@ -90,6 +91,9 @@ func bench(ctx context.Context, s settings) error {
 	}
 	if s.Rounds < 1 || s.Slice < 10*time.Millisecond || s.Conns < 1 || s.Depth < 1 {
 		return errors.New("a run needs a round, a slice of 10ms, a connection and a request at least")
+	}
+	if s.Count > 0 && s.Upstream {
+		return errors.New("-callgrind and -upstream don't go together")
 	}
 	root, err := moduleRoot(ctx)
 	if err != nil {
