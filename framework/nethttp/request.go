@@ -162,8 +162,10 @@ func outlineOf(r *http.Request) outline {
 func newRequest(h filter.RequestHeaders, in *inlet, end bool, remote, proto string) *http.Request {
 	u := h.URL()
 	u.Scheme, u.Host = "", ""
-	r := &http.Request{Method: h.Method(), URL: u, Host: h.Host(), RequestURI: h.Path(), Header: h.HTTP(),
-		RemoteAddr: remote, Body: in, ContentLength: -1, Trailer: http.Header{}}
+	r := &http.Request{
+		Method: h.Method(), URL: u, Host: h.Host(), RequestURI: h.Path(), Header: h.HTTP(),
+		RemoteAddr: remote, Body: in, ContentLength: -1, Trailer: http.Header{},
+	}
 	if r.Method == http.MethodConnect && r.RequestURI == "" {
 		u.Host, r.RequestURI = r.Host, r.Host
 	}
