@@ -254,11 +254,11 @@ var errReset = errors.New("the upstream reset the request, or could not be reach
 func calloutError(result int) error {
 	switch result {
 	case C.envoy_dynamic_module_type_http_callout_init_result_ClusterNotFound:
-		return errors.New("Envoy has no such cluster")
+		return errors.New("no such cluster in Envoy")
 	case C.envoy_dynamic_module_type_http_callout_init_result_MissingRequiredHeaders:
 		return errors.New("the request lacks a method, path or host")
 	}
-	return errors.New("Envoy cannot create the request: no upstream is there to take it")
+	return errors.New("no upstream is there to take the request")
 }
 
 func (c *callout) idVerb(w *stream, verb uint8, end bool, p []byte) {
