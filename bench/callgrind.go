@@ -76,7 +76,7 @@ func countOne(ctx context.Context, h *host, v variant, dir string, n, extra int)
 	if err != nil {
 		return row, err
 	}
-	c, err := dial(p.port, 1, 16<<10, get(pathLoad, extra), nil)
+	c, err := dial(p.port, 1, 1, 16<<10, get(pathLoad, extra), nil)
 	if err != nil {
 		return row, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -55,7 +56,7 @@ func TestMeasure(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := settings{Rounds: 2, Slice: 20e6, Conns: 2, Memory: 100}
+	s := settings{Rounds: 2, Slice: 20e6, Conns: 2, Depth: 2, Memory: 100}
 	vs := choose(variants(h.names), regexp.MustCompile("^native-ten$"))
 	var r report
 	if err := r.fill(t.Context(), h, s, vs, memoryVariants()[:1]); err != nil {
@@ -80,7 +81,12 @@ func TestMeasure(t *testing.T) {
 func TestCheck(t *testing.T) {
 	names := setHeaders{true}
 	v := variant{headers: 2}
-	good := http.Header{"X-Seen-0": {value}, "X-Seen-1": {value}, "X-Res-0": {"1"}, "X-Res-1": {"1"}}
+	good := http.Header{}
+	for i := range v.headers {
+		_, response := names.names(i)
+		good.Set(fmt.Sprintf("x-seen-%d", i), value)
+		good.Set(response, "1")
+	}
 	if err := check(&http.Response{StatusCode: 200, Header: good}, v, names); err != nil {
 		t.Error(err)
 	}

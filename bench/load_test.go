@@ -63,16 +63,18 @@ func serve(t *testing.T, h http.HandlerFunc) (port int) {
 func TestClientCounts(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789"), 1000)
 	port := serve(t, echo)
-	c, err := dial(port, 8, 16<<10, post("/", body), body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.close()
-	for _, want := range []int{1, 100, 1000} {
-		n, err := c.run(func(done int) bool { return done < want })
-		if err != nil || n < want || n > want+16 {
-			t.Errorf("%d responses, %v; want %d and those in flight", n, err, want)
+	for _, depth := range []int{1, 3} {
+		c, err := dial(port, 8, depth, 16<<10, post("/", body), body)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, want := range []int{1, 100, 1000} {
+			n, err := c.run(func(done int) bool { return done < want })
+			if err != nil || n < want || n > want+2*8*depth || n%depth != 0 {
+				t.Errorf("%d responses, %v; want %d and those in flight", n, err, want)
+			}
+		}
+		c.close()
 	}
 }
 
@@ -88,7 +90,7 @@ func TestClientErrors(t *testing.T) {
 		{"status", 4096, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "status 200"},
 		{"size", 32, echo, "longer than 32 bytes"},
 	} {
-		k, err := dial(serve(t, c.h), 1, c.size, post("/", []byte("hello")), []byte("hello"))
+		k, err := dial(serve(t, c.h), 1, 1, c.size, post("/", []byte("hello")), []byte("hello"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +99,7 @@ func TestClientErrors(t *testing.T) {
 		}
 		k.close()
 	}
-	if _, err := dial(1, 1, 16, nil, nil); err == nil {
+	if _, err := dial(1, 1, 1, 16, nil, nil); err == nil {
 		t.Error("connected to port 1")
 	}
 }

@@ -26,6 +26,7 @@ type settings struct {
 	Rounds   int           `json:"rounds"`
 	Slice    time.Duration `json:"slice"`
 	Conns    int           `json:"connections"`
+	Depth    int           `json:"pipelined"`
 	Extra    int           `json:"extraHeaders"`
 	Same     bool          `json:"sameHeaders"`
 	Upstream bool          `json:"upstream"`
@@ -43,7 +44,8 @@ func (s settings) String() string {
 	if s.Upstream {
 		from = "an upstream"
 	}
-	how := fmt.Sprintf("CPU time: median of %d interleaved rounds of %v; %d connections", s.Rounds, s.Slice, s.Conns)
+	how := fmt.Sprintf("CPU time: median of %d interleaved rounds of %v; %d connections × %d requests",
+		s.Rounds, s.Slice, s.Conns, s.Depth)
 	if s.Count > 0 {
 		how = fmt.Sprintf("instructions by callgrind: mean of %d requests", s.Count)
 	}
@@ -55,16 +57,17 @@ func flags() settings {
 	var s settings
 	flag.StringVar(&s.Envoy, "envoy", "", "Envoy's `path` (default: $ENVOY, else the checkout's .envoy, else PATH)")
 	flag.StringVar(&s.Match, "variants", ".", "measure the variants whose names match this `regexp`")
-	flag.IntVar(&s.Rounds, "rounds", 7, "how often every variant is measured")
-	flag.DurationVar(&s.Slice, "slice", 2*time.Second, "how long each time")
-	flag.IntVar(&s.Conns, "conns", 8, "connections, each with one request in flight")
+	flag.IntVar(&s.Rounds, "rounds", 20, "how often every variant is measured")
+	flag.DurationVar(&s.Slice, "slice", 500*time.Millisecond, "how long each time")
+	flag.IntVar(&s.Conns, "conns", 8, "connections")
+	flag.IntVar(&s.Depth, "pipeline", 1, "requests that each connection sends in one piece; Envoy answers 2 at most")
 	flag.IntVar(&s.Extra, "extra-headers", 0, "further request headers that no filter reads")
 	flag.BoolVar(&s.Same, "same-headers", false, "ten filters all set the same headers")
 	flag.BoolVar(&s.Upstream, "upstream", false, "responses come from an upstream, a second Envoy")
 	flag.IntVar(&s.Memory, "memory", 100_000, "requests of the memory test; 0 for none")
 	flag.IntVar(&s.Count, "callgrind", 0, "instead of all else, count instructions under valgrind for so many requests")
 	flag.StringVar(&s.JSON, "json", "", "write the results to this `file`; default build/bench/results.json")
-	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder` as they are (default: build them into build/bench)")
+	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder`, as they are (default: build them)")
 	flag.Parse()
 	return s
 }
@@ -86,8 +89,11 @@ func bench(ctx context.Context, s settings) error {
 	if err != nil {
 		return fmt.Errorf("-variants: %w", err)
 	}
-	if s.Rounds < 1 || s.Slice < 10*time.Millisecond || s.Conns < 1 {
-		return errors.New("a run needs a round, a slice of 10ms and a connection at least")
+	if s.Rounds < 1 || s.Slice < 10*time.Millisecond || s.Conns < 1 || s.Depth < 1 {
+		return errors.New("a run needs a round, a slice of 10ms, a connection and a request at least")
+	}
+	if s.Count > 0 && s.Upstream {
+		return errors.New("-callgrind and -upstream don't go together")
 	}
 	root, err := moduleRoot(ctx)
 	if err != nil {
@@ -155,7 +161,7 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		if err != nil {
 			return err
 		}
-		c, err := dial(p.port, s.Conns, 16<<10, get(pathLoad, s.Extra), nil)
+		c, err := dial(p.port, s.Conns, s.Depth, 64<<10, get(pathLoad, s.Extra), nil)
 		if err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ func memoryOf(ctx context.Context, h *host, v variant, upstream, n, conns int, b
 	if err != nil {
 		return row, err
 	}
-	c, err := dial(p.port, conns, bodySize+4096, post(pathEcho, body), body)
+	c, err := dial(p.port, conns, 1, bodySize+4096, post(pathEcho, body), body)
 	if err != nil {
 		return row, err
 	}

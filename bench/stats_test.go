@@ -114,13 +114,17 @@ func TestPrint(t *testing.T) {
 			{Name: none, What: "no filter", Worker: 22, Busy: 0.99},
 			{Name: "moe-one", Worker: 27, Over: spread{4.5, 5, 5.25}, Others: spread{1, 1.5, 2}, Busy: 1},
 		},
-		Goals:  []goalRow{{"moe-one", "sdk-one", 0.6, 0.5, true}, {"moe-nop", "c-nop", 1.3, math.Inf(1), false}},
-		Memory: []memoryRow{{Name: "memory-none", Requests: 10, Start: 50 << 20, Half: 51 << 20, End: 51 << 20, Peak: 52 << 20}},
+		Goals: []goalRow{{"moe-one", "sdk-one", 0.6, 0.5, true}, {"moe-nop", "c-nop", 1.3, math.Inf(1), false}},
+		Memory: []memoryRow{
+			{Name: "memory-none", Requests: 10, Start: 50 << 20, Half: 51 << 20, End: 51 << 20, Peak: 52 << 20},
+		},
+		Counts: []countRow{{Name: none, Worker: 78600}, {Name: "c-nop", Worker: 82600, Over: 4000, Others: 100}},
 	}
 	var b strings.Builder
 	r.print(&b)
 	for _, want := range []string{
-		"median of 7 interleaved rounds", "| +5.00 ", "| +4.50 … +5.25 ", "| +1.50 ", "| 99% ", "| 0.50 ", "| ok ", "| miss |",
+		"median of 7 interleaved rounds", "| +5.00 ", "| +4.50 … +5.25 ", "| +1.50 ", "| 99% ", "| 0.50 ", "| ok ",
+		"| miss |", "| +4000 ", "| +100 ",
 		"| - ", "| 50.0 MiB ", "| +1.0 MiB |",
 	} {
 		if !strings.Contains(b.String(), want) {

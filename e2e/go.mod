@@ -3,6 +3,7 @@ module mosn.io/moe/e2e
 go 1.26.0
 
 require (
+	golang.org/x/net v0.58.0
 	google.golang.org/grpc v1.84.0
 	mosn.io/moe v0.0.0
 )
@@ -23,7 +24,6 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.55.0 // indirect
-	golang.org/x/net v0.58.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260720211330-0afa2a65878a // indirect

@@ -293,3 +293,14 @@ func sum(n int64) string {
 	io.Copy(h, io.LimitReader(&upstream.Pattern{}, n))
 	return hex.EncodeToString(h.Sum(nil))
 }
+
+// hashOf is the checksum of a text, patternHead the first n bytes of the pattern.
+func hashOf(s string) string {
+	h := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(h[:])
+}
+
+func patternHead(n int64) string {
+	p, _ := io.ReadAll(io.LimitReader(&upstream.Pattern{}, n))
+	return string(p)
+}

@@ -45,6 +45,8 @@ func Groups() []Group {
 		{"config", configScenarios()},
 		{"bad input", badInputScenarios()},
 		{"state", stateScenarios()},
+		{"callout", calloutScenarios()},
+		{"interop", interopScenarios()},
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"golang.org/x/net/websocket"
 )
 
 type countError struct {
@@ -28,6 +30,7 @@ func (e *countError) Error() string {
 //	/flaky?fail=N                             503 for the first N requests with this x-id, then as /echo
 //	/early                                    403 before the body is read
 //	/hang                                     nothing until the client goes away
+//	/ws                                       a WebSocket that sends back what it gets
 //	/abort                                    a connection that ends after the headers and 5 of 10 bytes
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -41,6 +44,14 @@ func (s *Server) handler() http.Handler {
 			rec.done(r, nil)
 		})
 	}
+	mux.Handle("/ws", websocket.Handler(func(ws *websocket.Conn) {
+		for {
+			var message []byte
+			if websocket.Message.Receive(ws, &message) != nil || websocket.Message.Send(ws, string(message)) != nil {
+				return
+			}
+		}
+	}))
 	return mux
 }
 

@@ -14,6 +14,7 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // sipper takes the request's body in turns, holding the headers, and then sends what it has seen on through Pipe.
@@ -68,7 +69,7 @@ type later struct {
 }
 
 func (p *later) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
-	post := filter.Later(s)
+	post := filter.Later(core.Internal{}, s)
 	go func() { <-p.wait; post(p.action) }()
 	return filter.Continue
 }
@@ -79,7 +80,7 @@ func init() { filter.Register[later]("later", filter.Access) }
 type holder struct{ post func(func() filter.Action) }
 
 func (p *holder) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
-	p.post = filter.Later(s)
+	p.post = filter.Later(core.Internal{}, s)
 	return filter.Continue
 }
 

@@ -4,31 +4,15 @@ import (
 	"encoding/json"
 	"io/fs"
 	"strings"
-	"sync"
 
 	"mosn.io/moe/framework/filter"
 )
 
-var schemas struct {
-	mu sync.Mutex
-	of []fs.FS
-}
-
-// AddSchemas has [Schema] look in files for NAME/schema.json, of plugin NAME. Those are generated with the doc comments
-// of the plugin's source, which a program does not have. Call it in an init function.
-func AddSchemas(files fs.FS) {
-	schemas.mu.Lock()
-	defer schemas.mu.Unlock()
-	schemas.of = append(schemas.of, files)
-}
-
-// Schema returns the JSON Schema (draft 2020-12) of reg's configuration: the generated one if there is one (see
-// [AddSchemas]), else from the struct alone.
+// Schema returns the JSON Schema (draft 2020-12) of reg's configuration: the schema.json of its filter.Docs, which was
+// generated with the doc comments of the plugin's source, or one from the struct alone.
 func Schema(reg *filter.Registration) ([]byte, error) {
-	schemas.mu.Lock()
-	defer schemas.mu.Unlock()
-	for _, f := range schemas.of {
-		if b, err := fs.ReadFile(f, reg.Name+"/schema.json"); err == nil {
+	if reg.Docs != nil {
+		if b, err := fs.ReadFile(reg.Docs, "schema.json"); err == nil {
 			return b, nil
 		}
 	}

@@ -147,11 +147,11 @@ func TestSchemaText(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(got), want) {
 		t.Errorf("%s %v", got, err)
 	}
-	AddSchemas(fstest.MapFS{"merging/schema.json": {Data: []byte("stored")}})
-	if got, err := Schema(filter.Lookup("merging")); err != nil || string(got) != "stored" {
+	documented := *filter.Lookup("merging")
+	documented.Docs = fstest.MapFS{"schema.json": {Data: []byte("stored")}}
+	if got, err := Schema(&documented); err != nil || string(got) != "stored" {
 		t.Errorf("%s %v", got, err)
 	}
-	schemas.of = nil
 	type leaky struct {
 		S filter.Secret `json:"s" default:"hush"`
 	}

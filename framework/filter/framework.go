@@ -29,7 +29,7 @@ func ValidReplyField(f core.Field) bool {
 // Later is to be called on the stream's thread. The function it returns may be called from any goroutine, at any time:
 // where the request has passed the plugin of s and no response has begun, it runs f on the stream's thread, and a Reply
 // or Reset that f returns takes effect as one from a phase would.
-func Later(s Stream) func(f func() Action) {
+func Later(_ core.Internal, s Stream) func(f func() Action) {
 	if !s.lock() {
 		return func(func() Action) {}
 	}

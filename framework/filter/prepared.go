@@ -8,8 +8,8 @@ import (
 
 // RegisterPrepared is for the framework's own packages: [RegisterPerStream] with a step between a configuration and
 // its streams. prepare is called once for each provisioned configuration, when the first chain has it.
-func RegisterPrepared[T, P, S any](name string, stage Stage, prepare func(*T) *P, newStream func(*P, Stream) S,
-	opts ...Option) {
+func RegisterPrepared[T, P, S any](_ core.Internal, name string, stage Stage, prepare func(*T) *P,
+	newStream func(*P, Stream) S, opts ...Option) {
 	register(&Registration{Name: name, Stage: stage, Config: reflect.TypeFor[T](), Handler: reflect.TypeFor[S](),
 		New:       func() any { return new(T) },
 		Prepare:   func(c any) any { return prepare(c.(*T)) },
@@ -30,7 +30,7 @@ func (e *Env) Prepared(r *Registration, config any) any {
 }
 
 // KeepLength is for the framework's own packages: a Pipe whose writer sees to it that content-length holds.
-func KeepLength(pipe Action) Action {
+func KeepLength(_ core.Internal, pipe Action) Action {
 	p := *pipe.a.P
 	p.KeepLength = true
 	return Action{core.Action{Kind: pipe.a.Kind, P: &p}}

@@ -179,6 +179,7 @@ type whole struct{}
 func (whole) OnRequest(filter.Stream, filter.RequestHeaders, filter.Body) filter.Action {
 	return filter.Continue
 }
+
 func (whole) OnResponse(filter.Stream, filter.ResponseHeaders, filter.Body) filter.Action {
 	return filter.Continue
 }

@@ -125,7 +125,8 @@ func (x *exchange) carry(w io.Writer, r io.Reader, in *inlet, out *outlet, done 
 }
 
 func (x *exchange) carryUntil(buf []byte, w io.Writer, r io.Reader, in *inlet, out *outlet,
-	done func() (bool, error)) error {
+	done func() (bool, error),
+) error {
 	x.mu.Lock()
 	defer x.unlock()
 	defer in.close() // buf is no longer its

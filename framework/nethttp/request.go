@@ -8,11 +8,12 @@ import (
 	"strconv"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // OnRequestHeaders starts the handler.
 func (x *exchange) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
-	x.later = filter.Later(s)
+	x.later = filter.Later(core.Internal{}, s)
 	remote, proto := "", ""
 	if a := s.RemoteAddr(); a.IsValid() {
 		remote = a.String()
@@ -85,7 +86,7 @@ func (x *exchange) forward(h filter.RequestHeaders, b *filter.Body) filter.Actio
 		o.fromNothing = true
 		return filter.WaitBody // which is at once
 	}
-	return filter.KeepLength(filter.Pipe(x.carryUp))
+	return filter.KeepLength(core.Internal{}, filter.Pipe(x.carryUp))
 }
 
 // forwardNew lets a request that had no body go on with the one that next was given. A body that fits in a buffer gets
@@ -118,7 +119,7 @@ func (x *exchange) forwardNew(b filter.Body) filter.Action {
 	}
 	x.up.data = append(x.up.data, p...)
 	b.Set(p)
-	return filter.KeepLength(filter.Pipe(x.carryUp))
+	return filter.KeepLength(core.Internal{}, filter.Pipe(x.carryUp))
 }
 
 // OnRequestTrailers changes the trailers as next's request has them, if the handler has seen them.
@@ -161,8 +162,10 @@ func outlineOf(r *http.Request) outline {
 func newRequest(h filter.RequestHeaders, in *inlet, end bool, remote, proto string) *http.Request {
 	u := h.URL()
 	u.Scheme, u.Host = "", ""
-	r := &http.Request{Method: h.Method(), URL: u, Host: h.Host(), RequestURI: h.Path(), Header: h.HTTP(),
-		RemoteAddr: remote, Body: in, ContentLength: -1, Trailer: http.Header{}}
+	r := &http.Request{
+		Method: h.Method(), URL: u, Host: h.Host(), RequestURI: h.Path(), Header: h.HTTP(),
+		RemoteAddr: remote, Body: in, ContentLength: -1, Trailer: http.Header{},
+	}
 	if r.Method == http.MethodConnect && r.RequestURI == "" {
 		u.Host, r.RequestURI = r.Host, r.Host
 	}

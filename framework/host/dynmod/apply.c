@@ -180,12 +180,16 @@ static void apply_one(moe_event *e, const moe_verb *v, const uint8_t *p, mbuf *d
   case VERB_RESPONSE_HEADERS: {
     mheader *headers = moe_read_headers(p, v->a);
     s->replied = true;
+    s->sending++;
     CB(http_send_response_headers)(s->envoy, headers, v->a, v->b);
+    s->sending--;
     free(headers);
     break;
   }
   case VERB_RESPONSE_DATA:
+    s->sending++;
     CB(http_send_response_data)(s->envoy, buf(p, v->n1), v->b);
+    s->sending--;
     break;
   case VERB_RESET:
     CB(http_filter_reset_stream)(s->envoy, T(http_filter_stream_reset_reason_LocalReset), buf(p, v->n1));

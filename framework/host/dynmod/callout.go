@@ -81,12 +81,18 @@ func (c *callout) await(ctx context.Context, started chan error) error {
 	}
 }
 
-// fail ends c with err; what was read before stands.
-func (c *callout) fail(err error) {
+// begin tells the goroutine that sent the request what has become of its start. Envoy's thread must not wait for one
+// that has given up, as fail has told it.
+func (c *callout) begin(err error) {
 	select {
 	case c.started <- err:
 	default:
 	}
+}
+
+// fail ends c with err; what was read before stands.
+func (c *callout) fail(err error) {
+	c.begin(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {

@@ -42,6 +42,7 @@ typedef struct {
   uint8_t held[2];    // HELD_…: what waits in Envoy until the chain goes on
   uint8_t escaped;    // a goroutine may wait for news of this stream: tell its end at once
   uint8_t replied;    // we sent a response of our own; what else comes is dropped
+  uint8_t sending;    // it is on its way: Envoy 1.38 has it pass our own response hooks
   uint8_t completed;  // Go is done with it
   uint8_t depth;      // hooks under way on the stack
   char *details;      // of a local reply of another filter's or of Envoy's, malloc'd

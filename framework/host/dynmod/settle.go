@@ -117,6 +117,14 @@ func (s *stream) ready(dir int) bool {
 	return d.headersOut && (d.endOut || s.c.ended[dir] == 0)
 }
 
+// maxWaiting is how much may wait in out for the chain to come to rest.
+const maxWaiting = 1 << 20
+
+// waits reports whether a plugin still works on what it was given. What comes of it goes on outside of a hook, which
+// Envoy allows only after a hook has stopped, and once for each stop: so Envoy stays stopped until the chain rests, or
+// the answer to one message would wait for the next. The bound is for a peer that sends faster than plugins work.
+func (s *stream) waits(dir int) bool { return s.st.Busy(dir) && len(s.dirs[dir].out) < maxWaiting }
+
 func (d *direction) stop(status C.uint32_t) C.uint32_t {
 	d.stopped = true
 	return status
@@ -142,7 +150,8 @@ func (s *stream) settleData(dir int) C.uint32_t {
 	d := &s.dirs[dir]
 	// Envoy sends all that is in its buffer when we continue after a stop: with foreign bytes there, resume must do it.
 	foreign := d.stopped && bool(C.moe_foreign(s.c, C.int(dir)))
-	if s.ready(dir) && !foreign {
+	goOn := s.ready(dir) && !s.waits(dir)
+	if goOn && !foreign {
 		if !s.chunkBack {
 			s.bytesVerb(C.VERB_REPLACE_CHUNK, dir, 0, d.out)
 		}
@@ -150,7 +159,7 @@ func (s *stream) settleData(dir int) C.uint32_t {
 	}
 	s.unshare(dir)
 	s.bytesVerb(C.VERB_REPLACE_CHUNK, dir, 0, nil)
-	if foreign && s.ready(dir) {
+	if goOn {
 		s.reschedule()
 	}
 	return d.stop(C.STATUS_NO_BUFFER)
@@ -181,7 +190,7 @@ func (s *stream) settlePosted(dir int) {
 	if s.c.held[dir] != 0 { // Envoy may be continued once: when the chain has taken what is held
 		return
 	}
-	if !d.stopped || !s.ready(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
+	if !d.stopped || !s.ready(dir) || s.waits(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
 		return
 	}
 	s.bytesVerb(C.VERB_RESUME, dir, 0, d.out)

@@ -165,6 +165,8 @@ HOOK T(on_http_filter_request_trailers_status) ON(http_filter_request_trailers)(
 HOOK T(on_http_filter_response_headers_status)
     ON(http_filter_response_headers)(void *envoy, const void *stream, bool end) {
   moe_stream *s = (moe_stream *)stream;
+  if (s->sending)
+    return STATUS_CONTINUE;
   s->ended[1] = end;
   if (!wanted(s, WANT_RESPONSE_HEADERS))
     return STATUS_CONTINUE;
@@ -172,6 +174,8 @@ HOOK T(on_http_filter_response_headers_status)
 }
 
 HOOK T(on_http_filter_response_body_status) ON(http_filter_response_body)(void *envoy, const void *stream, bool end) {
+  if (((moe_stream *)stream)->sending)
+    return STATUS_CONTINUE;
   return data((moe_stream *)stream, 1, end);
 }
 

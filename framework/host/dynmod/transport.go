@@ -76,9 +76,11 @@ func closeBody(r *http.Request) {
 	}
 }
 
+// deadline is Envoy's timeout for a request, in ms. It comes a little after the context's own, which gives the error
+// that a caller of Go's expects; Envoy would answer 504 in the upstream's name.
 func deadline(ctx context.Context) uint64 {
 	if d, ok := ctx.Deadline(); ok {
-		return uint64(max(time.Until(d).Milliseconds(), 1))
+		return uint64(max(time.Until(d).Milliseconds(), 0)) + 1000
 	}
 	return 0
 }
@@ -191,7 +193,7 @@ func (s *stream) calloutEvent(e *C.moe_event) {
 // start writes the verb that starts c.
 func (all *callouts) start(w *stream, c *callout, cluster string, fields []core.Field, body []byte, end bool, timeout uint64) {
 	if c.request.Context().Err() != nil {
-		c.started <- context.Cause(c.request.Context())
+		c.begin(context.Cause(c.request.Context()))
 		return
 	}
 	fields = fields[:min(len(fields), maxHeaders)]
@@ -214,7 +216,7 @@ func (all *callouts) event(w *stream, e *C.moe_event) {
 			return
 		}
 		if e.status != C.envoy_dynamic_module_type_http_callout_init_result_Success {
-			c.started <- calloutError(int(e.status))
+			c.begin(calloutError(int(e.status)))
 			return
 		}
 		all.running[uint64(e.callout_id)] = c
@@ -222,7 +224,7 @@ func (all *callouts) event(w *stream, e *C.moe_event) {
 		if c.abandoned() {
 			c.resetVerb(w)
 		}
-		c.started <- nil
+		c.begin(nil)
 		return
 	}
 	c := all.running[uint64(e.callout_id)]
@@ -252,11 +254,11 @@ var errReset = errors.New("the upstream reset the request, or could not be reach
 func calloutError(result int) error {
 	switch result {
 	case C.envoy_dynamic_module_type_http_callout_init_result_ClusterNotFound:
-		return errors.New("Envoy has no such cluster")
+		return errors.New("no such cluster in Envoy")
 	case C.envoy_dynamic_module_type_http_callout_init_result_MissingRequiredHeaders:
 		return errors.New("the request lacks a method, path or host")
 	}
-	return errors.New("Envoy cannot create the request: no upstream is there to take it")
+	return errors.New("no upstream is there to take the request")
 }
 
 func (c *callout) idVerb(w *stream, verb uint8, end bool, p []byte) {

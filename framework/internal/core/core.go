@@ -11,6 +11,9 @@ import (
 	"sync/atomic"
 )
 
+// Internal is an argument of functions in public packages that only the framework's own are to call.
+type Internal struct{}
+
 // Directions.
 const (
 	Request  = 0
