@@ -1,0 +1,115 @@
+package extproc
+
+import (
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func textLog(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
+
+func TestMisuse(t *testing.T) {
+	type messages []*extprocv3.ProcessingRequest
+	for what, ms := range map[string]messages{
+		"a second request_headers":                 {requestHeaders(false), requestHeaders(false)},
+		"a second response_headers":                {responseHeaders(false), responseHeaders(false)},
+		"request_headers after the request's body": {requestBody("a", false), requestHeaders(true)},
+		"request_headers after the response has":   {responseHeaders(true), requestHeaders(true)},
+		"request_body after the request's end":     {requestHeaders(true), requestBody("a", true)},
+		"response_body after the response's end":   {responseHeaders(true), responseBody("a", true)},
+		"second response_trailers":                 {responseTrailers(), responseTrailers()},
+		"request_trailers after the request's end": {requestHeaders(true), requestTrailers()},
+		"a message without a request":              {{}},
+		"headers; at most":                         {requestHeaders(true, make([]string, 30_000)...)},
+	} {
+		e := open(t, newServer(t, Options{}, "upper"), duplex)
+		for _, m := range ms {
+			e.send(m)
+		}
+		err := e.ended()
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: got %v", what, err)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	s := New(Options{Log: slog.DiscardHandler, Registry: &Registry{}})
+	e := open(t, s, none)
+	e.send(requestHeaders(true))
+	if status.Code(e.ended()) != codes.Unavailable {
+		t.Error("a server without a configuration serves")
+	}
+	mark := func(v string) any {
+		return map[string]any{"plugins": []any{map[string]any{"name": "marks", "config": map[string]any{"mark": v}}}}
+	}
+	defer s.Close()
+	if err := s.Load(Config{Doc: mark("a"), Routes: map[string]any{"r": mark("route")}}); err != nil {
+		t.Fatal(err)
+	}
+	old := open(t, s, none)
+	got := func(e *envoy, m *extprocv3.ProcessingRequest) string {
+		t.Helper()
+		return strings.Join(values(e.ask(m).GetRequestHeaders().GetResponse().GetHeaderMutation(), "x-mark"), "")
+	}
+	equal(t, "own", got(old, requestHeaders(true)), "a")
+	equal(t, "by metadata", got(open(t, s, none, RouteKey, "r"), requestHeaders(true)), "route")
+	equal(t, "unknown route", got(open(t, s, none, RouteKey, "other"), requestHeaders(true)), "a")
+	given := `{"plugins": [{"name": "marks", "config": {"mark": "given"}}]}`
+	equal(t, "given", got(open(t, s, none, ConfigKey, given), requestHeaders(true)), "given")
+	broken := open(t, s, none, ConfigKey, `{"plugins": [{"name": "nonesuch"}]}`)
+	equal(t, "broken", int(broken.ask(requestHeaders(true)).GetImmediateResponse().GetStatus().GetCode()), 500)
+
+	for _, bad := range []Config{{Doc: mark("b"), Routes: map[string]any{"r": map[string]any{"plugins": 1}}}, {Doc: 1}} {
+		if err := s.Load(bad); err == nil {
+			t.Error("a bad configuration is loaded")
+		}
+	}
+	if err := s.Load(Config{Doc: map[string]any{"plugins": []any{map[string]any{"name": "needscallouts"}}}}); err == nil ||
+		!strings.Contains(err.Error(), "Callouts") {
+		t.Errorf("a plugin that needs Callouts: %v", err)
+	}
+	equal(t, "after bad ones", got(open(t, s, none), requestHeaders(true)), "a")
+	if err := s.Load(Config{Doc: mark("c")}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "reloaded", got(open(t, s, none), requestHeaders(true)), "c")
+	equal(t, "a stream that had begun", strings.Join(values(old.ask(responseHeaders(true)).GetResponseHeaders().
+		GetResponse().GetHeaderMutation(), "x-mark"), ""), "a")
+}
+
+func TestProcessingMode(t *testing.T) {
+	for name, want := range map[string]string{
+		"looks": "response_header_mode:SKIP request_trailer_mode:SKIP response_trailer_mode:SKIP",
+		"whole": "request_body_mode:FULL_DUPLEX_STREAMED",
+		"marks": "response_trailer_mode:SEND",
+	} {
+		m := newServer(t, Options{}, name).ProcessingMode().String()
+		m = strings.Join(strings.Fields(m), " ")
+		for _, w := range strings.Fields(want) {
+			if !strings.Contains(m, w) {
+				t.Errorf("%s: %s lacks %s", name, m, w)
+			}
+		}
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s := newServer(t, Options{}, "marks")
+	e := open(t, s, none)
+	e.ask(requestHeaders(true))
+	e.end()
+	var page strings.Builder
+	s.o.Registry.WriteTo(&page)
+	for _, want := range []string{"moe_extproc_streams_started_total 1", "moe_extproc_streams_active 0",
+		`moe_extproc_message_seconds_count{phase="request_headers"} 1`, "# TYPE moe_panics counter"} {
+		if !strings.Contains(page.String(), want) {
+			t.Errorf("no %s in\n%s", want, page.String())
+		}
+	}
+}
