@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/tap"
 
 	"mosn.io/moe/framework/assembly"
 )
@@ -38,11 +36,10 @@ func New(o Options) *Server {
 	return s
 }
 
-// GRPCOptions are for the grpc.Server that s is registered with: limits, and what lets a silent stream be ended.
+// GRPCOptions are the limits, for the grpc.Server that s is registered with.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	o := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.o.MaxMessage),
-		grpc.InTapHandle(cancellable),
 	}
 	if s.o.MaxStreams > 0 {
 		o = append(o, grpc.MaxConcurrentStreams(s.o.MaxStreams))
@@ -52,16 +49,6 @@ func (s *Server) GRPCOptions() []grpc.ServerOption {
 
 // Register registers the service with g.
 func (s *Server) Register(g *grpc.Server) { extprocv3.RegisterExternalProcessorServer(g, s) }
-
-type cancelKey struct{}
-
-// cancellable gives a stream a context that can be cancelled from this side, which ends a Recv that waits.
-func cancellable(ctx context.Context, _ *tap.Info) (context.Context, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	return context.WithValue(ctx, cancelKey{}, cancel), nil
-}
-
-var errSilent = errors.New("the stream's first message has not come")
 
 // Process runs one stream.
 func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error) {
@@ -80,24 +67,8 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 			m.failed.Add(1)
 		}
 	}()
-	cancel, _ := ctx.Value(cancelKey{}).(context.CancelCauseFunc)
-	if cancel != nil {
-		defer cancel(nil)
-		silent := time.AfterFunc(s.o.FirstMessage, func() { cancel(errSilent) })
-		defer silent.Stop()
-		first, err := g.Recv()
-		silent.Stop()
-		return s.process(ctx, g, first, err)
-	}
-	first, err := g.Recv()
-	return s.process(ctx, g, first, err)
-}
-
-func (s *Server) process(ctx context.Context, g extprocv3.ExternalProcessor_ProcessServer,
-	first *extprocv3.ProcessingRequest, err error) error {
+	first, err := s.first(g)
 	switch {
-	case errors.Is(context.Cause(ctx), errSilent):
-		return status.Errorf(codes.DeadlineExceeded, "no message within %v of the stream's begin", s.o.FirstMessage)
 	case err == io.EOF:
 		return nil
 	case err != nil:
@@ -110,6 +81,23 @@ func (s *Server) process(ctx context.Context, g extprocv3.ExternalProcessor_Proc
 	defer gen.release()
 	st := &stream{srv: s, gen: gen, grpc: g, ctx: ctx, begun: time.Now(), wake: make(chan struct{}, 1)}
 	return st.run(first)
+}
+
+// first waits for the first message, within bounds. The goroutine that reads ends with the stream at the latest.
+func (s *Server) first(g extprocv3.ExternalProcessor_ProcessServer) (*extprocv3.ProcessingRequest, error) {
+	c := make(chan received, 1)
+	go func() {
+		m, err := g.Recv()
+		c <- received{m, err}
+	}()
+	silent := time.NewTimer(s.o.FirstMessage)
+	defer silent.Stop()
+	select {
+	case r := <-c:
+		return r.m, r.err
+	case <-silent.C:
+		return nil, status.Errorf(codes.DeadlineExceeded, "no message within %v of the stream's begin", s.o.FirstMessage)
+	}
 }
 
 // gone tells the end of a stream by the other side from an error.
