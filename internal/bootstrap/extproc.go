@@ -38,6 +38,9 @@ type ExtProc struct {
 func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 	grpc := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
 		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
+	}, RetryPolicy: &corev3.RetryPolicy{
+		// A stream that no server has begun may begin at another one.
+		RetryOn: "connect-failure,refused-stream", NumRetries: wrapperspb.UInt32(2),
 	}}
 	f := &extprocv3.ExternalProcessor{
 		GrpcService: grpc, FailureModeAllow: x.FailOpen, ProcessingMode: x.Mode,

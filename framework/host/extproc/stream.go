@@ -66,7 +66,7 @@ type direction struct {
 	chunk                           []byte // what the chain was given last
 	same                            bool   // chunk has left the chain as it came, and nothing besides
 	bytes                           atomic.Int64
-	backlog                         int    // bytes that came while the chain could not take them
+	backlog                         int // bytes that came while the chain could not take them
 }
 
 func (d *direction) duplex() bool { return d.mode == modev3.ProcessingMode_FULL_DUPLEX_STREAMED }

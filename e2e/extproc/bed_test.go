@@ -1,0 +1,211 @@
+package extproc
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+
+	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/e2e/upstream"
+)
+
+// bed is an Envoy with a listener for each configuration of ext_proc.
+type bed struct {
+	*testing.T
+	envoy     *envoytest.Envoy
+	up        *upstream.Server
+	clusters  []m
+	listeners []m
+}
+
+// onEach runs f on each Envoy of the matrix.
+func onEach(t *testing.T, f func(b *bed)) {
+	bins, err := envoytest.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, bin := range bins {
+		t.Run(bin.Version, func(t *testing.T) {
+			b := &bed{T: t}
+			if b.envoy, err = envoytest.Start(envoytest.Options{Binary: bin, Dir: t.TempDir()}); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := b.envoy.Stop(); err != nil {
+					t.Error(err)
+				}
+			})
+			if b.up, err = upstream.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(b.up.Close)
+			b.clusters = []m{envoytest.Cluster("up", false, b.up.Addr)}
+			f(b)
+		})
+	}
+}
+
+// listen adds a listener whose ext_proc filter speaks to servers, and returns its address and the prefix of its
+// statistics.
+func (b *bed) listen(config m, servers ...string) (addr, stats string) {
+	b.Helper()
+	name := fmt.Sprintf("s%d", len(b.listeners)+1)
+	b.clusters = append(b.clusters, envoytest.Cluster(name, true, servers...))
+	filter := m{
+		"@type":        "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+		"grpc_service": m{"envoy_grpc": m{"cluster_name": name}},
+		"stat_prefix":  "moe",
+	}
+	maps.Copy(filter, config)
+	if retry, ok := filter["retry"]; ok {
+		delete(filter, "retry")
+		filter["grpc_service"].(m)["retry_policy"] = retry
+	}
+	hcm := m{
+		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
+			"HttpConnectionManager",
+		"stat_prefix": name,
+		"http_filters": a{m{"name": "moe", "typed_config": filter}, m{"name": "router", "typed_config": m{
+			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}},
+		"route_config": m{"virtual_hosts": a{m{"name": "all", "domains": a{"*"},
+			"routes": a{m{"name": "only", "match": m{"prefix": "/"}, "route": m{"cluster": "up"}}}}}},
+	}
+	b.listeners = append(b.listeners, m{
+		"name": name, "address": envoytest.Address("127.0.0.1:0"),
+		"filter_chains": a{m{"filters": a{m{"name": "hcm", "typed_config": hcm}}}},
+	})
+	if err := b.envoy.SetClusters(b.clusters); err != nil {
+		b.Fatal(err)
+	}
+	if err := b.envoy.SetListeners(b.listeners); err != nil {
+		b.Fatal(err)
+	}
+	b.poll(func() (err error) { addr, err = b.envoy.ListenerAddress(name); return err })
+	return addr, "http." + name + ".ext_proc.moe."
+}
+
+func (b *bed) poll(f func() error) {
+	b.Helper()
+	if err := envoytest.Poll(10*time.Second, f); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// get sends a request.
+func (b *bed) get(addr string, header ...string) *client.Response {
+	b.Helper()
+	r, err := client.Do(addr, client.Request{Path: "/body/x", Header: header})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// moved waits until a statistic has moved.
+func (b *bed) moved(prefix string, names ...string) {
+	b.Helper()
+	for _, name := range names {
+		b.poll(func() error {
+			s, err := b.envoy.Stats("^" + regexp.QuoteMeta(prefix) + ".*")
+			if err == nil && s[prefix+name] == 0 {
+				err = fmt.Errorf("%s has not moved: %v", name, s)
+			}
+			return err
+		})
+	}
+}
+
+// raw starts a server of the protocol that does what f says.
+func raw(t *testing.T, f func(extprocv3.ExternalProcessor_ProcessServer) error) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := grpc.NewServer()
+	extprocv3.RegisterExternalProcessorServer(g, &rawServer{f: f})
+	go g.Serve(ln)
+	t.Cleanup(g.Stop)
+	return ln.Addr().String()
+}
+
+type rawServer struct {
+	extprocv3.UnimplementedExternalProcessorServer
+	f func(extprocv3.ExternalProcessor_ProcessServer) error
+}
+
+func (s *rawServer) Process(g extprocv3.ExternalProcessor_ProcessServer) error { return s.f(g) }
+
+// moe is the command, built once.
+func moe(t *testing.T) string {
+	t.Helper()
+	root, err := envoytest.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "moe")
+	cmd := exec.Command("go", "build", "-o", file, "./cmd/moe")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building moe: %v\n%s", err, out)
+	}
+	return file
+}
+
+// serving is a process of moe extproc.
+type serving struct {
+	addr string
+	cmd  *exec.Cmd
+}
+
+var listenRE = regexp.MustCompile(`listen=(\S+)`)
+
+// startMoe starts moe extproc with a configuration.
+func startMoe(t *testing.T, binary, config string, flags ...string) *serving {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "moe.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &serving{cmd: exec.Command(binary, append([]string{"extproc", "-c", file, "--listen", "127.0.0.1:0"}, flags...)...)}
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.kill() })
+	lines := bufio.NewReader(stderr)
+	var all strings.Builder
+	for s.addr == "" {
+		line, err := lines.ReadString('\n')
+		all.WriteString(line)
+		if err != nil {
+			t.Fatalf("moe extproc does not serve: %s", all.String())
+		}
+		if f := listenRE.FindStringSubmatch(line); f != nil {
+			s.addr = f[1]
+		}
+	}
+	go io.Copy(io.Discard, lines)
+	return s
+}
+
+func (s *serving) kill() {
+	s.cmd.Process.Kill()
+	s.cmd.Wait()
+}
