@@ -63,7 +63,11 @@ func onEach(t *testing.T, f func(b *bed)) {
 func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 	b.Helper()
 	name := fmt.Sprintf("s%d", len(b.listeners)+1)
-	b.clusters = append(b.clusters, envoytest.Cluster(name, true, servers...))
+	cluster := envoytest.Cluster(name, true, servers...)
+	cluster["outlier_detection"] = m{"split_external_local_origin_errors": true, "consecutive_local_origin_failure": 1,
+		"base_ejection_time": "5s", "max_ejection_percent": 50}
+	cluster["circuit_breakers"] = m{"thresholds": a{m{"max_retries": 1000}}}
+	b.clusters = append(b.clusters, cluster)
 	filter := m{
 		"@type":        "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
 		"grpc_service": m{"envoy_grpc": m{"cluster_name": name}},

@@ -10,6 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -39,8 +40,19 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 	grpc := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
 		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
 	}, RetryPolicy: &corev3.RetryPolicy{
-		// A stream that no server has begun may begin at another one.
+		// A stream that no server has begun may begin at another one, well before the message's timeout. Envoy makes a
+		// timeout for all of the stream of the longest interval.
 		RetryOn: "connect-failure,refused-stream", NumRetries: wrapperspb.UInt32(2),
+		RetryBackOff: &corev3.BackoffStrategy{
+			BaseInterval: durationpb.New(5 * time.Millisecond), MaxInterval: durationpb.New(24 * time.Hour),
+		},
+		RetryHostPredicate: []*corev3.RetryPolicy_RetryHostPredicate{{
+			Name: "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &corev3.RetryPolicy_RetryHostPredicate_TypedConfig{
+				TypedConfig: pack(&previousv3.PreviousHostsPredicate{}),
+			},
+		}},
+		HostSelectionRetryMaxAttempts: 5,
 	}}
 	f := &extprocv3.ExternalProcessor{
 		GrpcService: grpc, FailureModeAllow: x.FailOpen, ProcessingMode: x.Mode,
@@ -89,6 +101,15 @@ func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
 				},
 			}}}},
 		},
+		// A server that cannot be reached is left alone at once, not only after the next health check.
+		OutlierDetection: &clusterv3.OutlierDetection{
+			SplitExternalLocalOriginErrors: true, ConsecutiveLocalOriginFailure: wrapperspb.UInt32(1),
+			BaseEjectionTime: durationpb.New(5 * time.Second), MaxEjectionPercent: wrapperspb.UInt32(50),
+		},
+		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
+			MaxRequests: wrapperspb.UInt32(maxConnections), MaxPendingRequests: wrapperspb.UInt32(maxConnections),
+			MaxRetries: wrapperspb.UInt32(maxConnections), // each of these is a stream, and each request has one
+		}}},
 		HealthChecks: []*corev3.HealthCheck{{
 			Timeout: durationpb.New(time.Second), Interval: durationpb.New(5 * time.Second),
 			UnhealthyThreshold: wrapperspb.UInt32(2), HealthyThreshold: wrapperspb.UInt32(1),
