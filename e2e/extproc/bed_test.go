@@ -78,6 +78,10 @@ func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 		delete(filter, "retry")
 		filter["grpc_service"].(m)["retry_policy"] = retry
 	}
+	if metadata, ok := filter["metadata"]; ok {
+		delete(filter, "metadata")
+		filter["grpc_service"].(m)["initial_metadata"] = metadata
+	}
 	hcm := m{
 		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
 			"HttpConnectionManager",

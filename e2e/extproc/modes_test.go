@@ -1,0 +1,166 @@
+package extproc
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/framework/host/extproc"
+)
+
+func modes(body string, more ...any) m {
+	mode := m{"request_body_mode": body, "response_body_mode": body}
+	if body == "FULL_DUPLEX_STREAMED" {
+		mode["request_trailer_mode"], mode["response_trailer_mode"] = "SEND", "SEND"
+	}
+	return with(m{"processing_mode": mode, "message_timeout": "1s", "max_message_timeout": "60s",
+		"request_attributes": a{"xds.route_name"}}, more...)
+}
+
+// TestModes puts the same plugins behind each body mode.
+func TestModes(t *testing.T) {
+	onEach(t, func(b *bed) {
+		h := &Host{}
+		b.Cleanup(h.Close)
+		p, err := h.of(b.envoy)
+		if err != nil {
+			b.Fatal(err)
+		}
+		server := func(plugins ...any) string {
+			b.Helper()
+			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": plugins}))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return addr
+		}
+		probe := func(name string, on ...any) any {
+			return m{"name": name, "config": m{"on": with(m{}, on...)}}
+		}
+		whole := server(probe("probewhole", "request", "set x-got ${bodylen}; body append !", "response", "body append !"))
+		chunks := server(probe("probechange", "request_body", "body double", "response_body", "body double"))
+		late := server(probe("probebody", "request_body", "go; sleep 1200ms; body upper"))
+		for _, c := range []struct {
+			name, server string
+			config       m
+			status       int
+			up, body     string
+		}{
+			{"whole", whole, modes("FULL_DUPLEX_STREAMED"), 200, "body!", "body!!"},
+			{"whole", whole, modes("BUFFERED"), 200, "body!", "body!!"},
+			{"whole", whole, modes("BUFFERED_PARTIAL"), 200, "body!", "body!!"},
+			{"whole, early", whole, modes("STREAMED", "send_body_without_waiting_for_header_response", true), 200, "body!", "body!!"},
+			{"whole", whole, modes("STREAMED"), 500, "", ""},
+			{"whole", whole, modes("NONE"), 500, "", ""},
+			{"chunks", chunks, modes("FULL_DUPLEX_STREAMED"), 200, "bodybody", strings.Repeat("body", 4)},
+			{"chunks", chunks, modes("STREAMED"), 200, "bodybody", strings.Repeat("body", 4)},
+			{"chunks", chunks, modes("BUFFERED"), 200, "bodybody", strings.Repeat("body", 4)},
+			{"chunks", chunks, modes("BUFFERED_PARTIAL"), 200, "bodybody", strings.Repeat("body", 4)},
+			{"late", late, modes("STREAMED"), 200, "BODY", "BODY"},
+			{"late", late, modes("BUFFERED"), 200, "BODY", "BODY"},
+		} {
+			mode := c.config["processing_mode"].(m)["request_body_mode"].(string)
+			addr, stats := b.listen(c.config, c.server)
+			r, err := client.Do(addr, client.Request{Path: "/mirror", Body: "body"})
+			if err != nil {
+				b.Errorf("%s in %s: %v", c.name, mode, err)
+				continue
+			}
+			if r.Status != c.status || c.body != "" && (r.Body != c.body || r.Err != nil) {
+				b.Errorf("%s in %s: %d %q %v", c.name, mode, r.Status, r.Body, r.Err)
+			}
+			if c.up != "" {
+				if seen, err := b.up.Wait(r.ID, 1, 5*time.Second); err != nil || seen[0].Body != c.up {
+					b.Errorf("%s in %s: upstream saw %v %v", c.name, mode, seen, err)
+				}
+			}
+			if all, _ := b.envoy.Stats("^" + stats); all[stats+"spurious_msgs_received"] != 0 {
+				b.Errorf("%s in %s: spurious messages", c.name, mode)
+			}
+		}
+	})
+}
+
+// TestOverride has the server change modes where Envoy allows it.
+func TestOverride(t *testing.T) {
+	onEach(t, func(b *bed) {
+		h := &Host{}
+		b.Cleanup(h.Close)
+		p, err := h.of(b.envoy)
+		if err != nil {
+			b.Fatal(err)
+		}
+		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "proberequest",
+			"config": m{"on": m{"request_headers": "set x-got 1"}}}}}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		for allow, messages := range map[bool]int64{true: 1, false: 4} {
+			front, stats := b.listen(modes("STREAMED", "allow_mode_override", allow), addr)
+			r, err := client.Do(front, client.Request{Path: "/body/x", Body: "body"})
+			if err != nil || r.Status != 200 {
+				b.Fatalf("%v %v", r, err)
+			}
+			b.moved(stats, "streams_closed")
+			all, err := b.envoy.Stats("^" + stats)
+			if got := all[stats+"stream_msgs_sent"]; err != nil || allow && got != messages || !allow && got < messages {
+				b.Errorf("allow_mode_override %v: %d messages", allow, got)
+			}
+		}
+	})
+}
+
+// TestObservability has plugins look on.
+func TestObservability(t *testing.T) {
+	onEach(t, func(b *bed) {
+		h := &Host{}
+		b.Cleanup(h.Close)
+		p, err := h.of(b.envoy)
+		if err != nil {
+			b.Fatal(err)
+		}
+		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "probe", "id": "o", "config": m{"on": m{
+			"request_headers": "reply 403 no", "complete": "log info 'denied ${req.x-id}'"}}}, m{"name": "probe", "config": m{"on": m{}}}}}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		front, _ := b.listen(modes("STREAMED", "observability_mode", true, "deferred_close_timeout", "0.5s"), addr)
+		r, err := client.Do(front, client.Request{Path: "/mirror", Body: "body"})
+		if err != nil || r.Status != 200 || r.Body != "body" {
+			b.Errorf("a plugin that only looks changes something: %v %v", r, err)
+		}
+		if _, err := p.log.Wait(0, "denied "+r.ID+`\b`, 10*time.Second); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+// TestRoutes has a route's plugins apply by its name, and by gRPC metadata.
+func TestRoutes(t *testing.T) {
+	binary := moe(t)
+	const config = `plugins:
+- name: hello
+routes:
+- name: only
+  plugins: [{name: hello, config: {value: by name}}]
+- name: other
+  plugins: [{name: hello, config: {value: by metadata}}]
+`
+	onEach(t, func(b *bed) {
+		s := startMoe(b.T, binary, config)
+		greets := func(config m, want string) {
+			b.Helper()
+			front, _ := b.listen(config, s.addr)
+			if got := b.get(front).Header.Get("x-extproc-hello"); got != want {
+				b.Errorf("got %q, want %q", got, want)
+			}
+		}
+		greets(modes("NONE"), "by name")
+		greets(with(seed(), "response_attributes", a{"xds.route_name"}), "by name")
+		greets(seed(), "Hello from ext_proc")
+		greets(with(seed(), "metadata", a{m{"key": extproc.RouteKey, "value": "other"}}), "by metadata")
+		greets(with(seed(), "metadata", a{m{"key": extproc.ConfigKey,
+			"value": `{"plugins": [{"name": "hello", "config": {"value": "given"}}]}`}}), "given")
+	})
+}
