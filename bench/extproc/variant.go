@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// variant is a server and what Envoy sends it.
+type variant struct {
+	name, server string // server: what -serve is given, or "" for no filter
+	beside       string // the variant that it is compared with
+	both         bool   // request and response headers, not the response's alone
+
+	cmd      *exec.Cmd
+	at, addr string
+	micros   []float64
+	rates    []float64
+	rss      int64
+	requests int
+}
+
+func variants() []*variant {
+	return []*variant{
+		{name: "none"},
+		{name: "minimal", server: "minimal", beside: "minimal"},
+		{name: "moe", server: "moe", beside: "minimal"},
+		{name: "minimal-both", server: "minimal-both", beside: "minimal-both", both: true},
+		{name: "moe-both", server: "moe-both", beside: "minimal-both", both: true},
+	}
+}
+
+func (v *variant) greeted() bool { return v.server != "" }
+
+func (v *variant) start() error {
+	v.cmd = exec.Command(os.Args[0], "-serve", v.server)
+	v.cmd.Stderr = os.Stderr
+	if _, err := v.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := v.cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := v.cmd.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	v.at = strings.TrimSpace(line)
+	return err
+}
+
+func (v *variant) stop() {
+	v.cmd.Process.Kill()
+	v.cmd.Wait()
+}
+
+// cpu is what all threads of the server have used.
+func (v *variant) cpu() (total time.Duration, err error) {
+	if v.cmd == nil {
+		return 0, nil
+	}
+	dir := fmt.Sprintf("/proc/%d/task", v.cmd.Process.Pid)
+	tasks, err := os.ReadDir(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, t := range tasks {
+		p, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat")
+		if err != nil {
+			continue // the thread has ended
+		}
+		n, err := strconv.ParseInt(string(bytes.Fields(p)[0]), 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += time.Duration(n)
+	}
+	return total, nil
+}
+
+func (v *variant) memory() int64 {
+	if v.cmd == nil {
+		return 0
+	}
+	p, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", v.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(string(bytes.Fields(p)[1]), 10, 64)
+	return n * int64(os.Getpagesize())
+}
+
+type m = map[string]any
+
+// config is Envoy's: a listener for each variant, which answers itself.
+func config(all []*variant) ([]byte, error) {
+	var listeners, clusters []any
+	for _, v := range all {
+		filters := []any{m{"name": "router", "typed_config": m{
+			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}}
+		if v.server != "" {
+			request := "SKIP"
+			if v.both {
+				request = "SEND"
+			}
+			filters = append([]any{m{"name": "ext_proc", "typed_config": m{
+				"@type":           "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+				"grpc_service":    m{"envoy_grpc": m{"cluster_name": v.name}},
+				"message_timeout": "5s",
+				"processing_mode": m{"request_header_mode": request, "response_header_mode": "SEND"},
+			}}}, filters...)
+			host, port, _ := strings.Cut(v.at, ":")
+			n, _ := strconv.Atoi(port)
+			clusters = append(clusters, m{"name": v.name, "type": "STATIC", "load_assignment": m{"cluster_name": v.name,
+				"endpoints": []any{m{"lb_endpoints": []any{m{"endpoint": m{"address": address(host, n)}}}}}},
+				"typed_extension_protocol_options": m{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": m{
+					"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+					"explicit_http_config": m{"http2_protocol_options": m{}}}}})
+		}
+		listeners = append(listeners, m{"name": v.name, "address": address("127.0.0.1", 0), "filter_chains": []any{m{
+			"filters": []any{m{"name": "hcm", "typed_config": m{
+				"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
+					"HttpConnectionManager",
+				"stat_prefix": v.name, "http_filters": filters,
+				"route_config": m{"virtual_hosts": []any{m{"name": "all", "domains": []any{"*"}, "routes": []any{m{
+					"match": m{"prefix": "/"}, "direct_response": m{"status": 200, "body": m{"inline_string": "ok"}}}}}}},
+			}}}}}})
+	}
+	return json.Marshal(m{"admin": m{"address": address("127.0.0.1", 0)},
+		"static_resources": m{"listeners": listeners, "clusters": clusters}})
+}
+
+func address(host string, port int) m {
+	return m{"socket_address": m{"address": host, "port_value": port}}
+}
