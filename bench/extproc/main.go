@@ -48,8 +48,10 @@ func run(serve string, rounds int, length time.Duration, conns int) error {
 		return err
 	}
 	ctx := context.Background()
-	p, err := envoy.Start(ctx, envoy.Options{Path: binary, Config: config, Concurrency: 1, LogLevel: "warning",
-		Log: os.Stderr, Stdout: os.Stderr})
+	p, err := envoy.Start(ctx, envoy.Options{
+		Path: binary, Config: config, Concurrency: 1, LogLevel: "warning",
+		Log: os.Stderr, Stdout: os.Stderr,
+	})
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,8 @@ func config(all []*variant) ([]byte, error) {
 	var listeners, clusters []any
 	for _, v := range all {
 		filters := []any{m{"name": "router", "typed_config": m{
-			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}}
+			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+		}}}
 		if v.server != "" {
 			request := "SKIP"
 			if v.both {
@@ -118,11 +119,16 @@ func config(all []*variant) ([]byte, error) {
 			}}}, filters...)
 			host, port, _ := strings.Cut(v.at, ":")
 			n, _ := strconv.Atoi(port)
-			clusters = append(clusters, m{"name": v.name, "type": "STATIC", "load_assignment": m{"cluster_name": v.name,
-				"endpoints": []any{m{"lb_endpoints": []any{m{"endpoint": m{"address": address(host, n)}}}}}},
+			clusters = append(clusters, m{
+				"name": v.name, "type": "STATIC", "load_assignment": m{
+					"cluster_name": v.name,
+					"endpoints":    []any{m{"lb_endpoints": []any{m{"endpoint": m{"address": address(host, n)}}}}},
+				},
 				"typed_extension_protocol_options": m{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": m{
 					"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-					"explicit_http_config": m{"http2_protocol_options": m{}}}}})
+					"explicit_http_config": m{"http2_protocol_options": m{}},
+				}},
+			})
 		}
 		listeners = append(listeners, m{"name": v.name, "address": address("127.0.0.1", 0), "filter_chains": []any{m{
 			"filters": []any{m{"name": "hcm", "typed_config": m{
@@ -130,11 +136,15 @@ func config(all []*variant) ([]byte, error) {
 					"HttpConnectionManager",
 				"stat_prefix": v.name, "http_filters": filters,
 				"route_config": m{"virtual_hosts": []any{m{"name": "all", "domains": []any{"*"}, "routes": []any{m{
-					"match": m{"prefix": "/"}, "direct_response": m{"status": 200, "body": m{"inline_string": "ok"}}}}}}},
-			}}}}}})
+					"match": m{"prefix": "/"}, "direct_response": m{"status": 200, "body": m{"inline_string": "ok"}},
+				}}}}},
+			}}},
+		}}})
 	}
-	return json.Marshal(m{"admin": m{"address": address("127.0.0.1", 0)},
-		"static_resources": m{"listeners": listeners, "clusters": clusters}})
+	return json.Marshal(m{
+		"admin":            m{"address": address("127.0.0.1", 0)},
+		"static_resources": m{"listeners": listeners, "clusters": clusters},
+	})
 }
 
 func address(host string, port int) m {

@@ -64,8 +64,10 @@ func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 	b.Helper()
 	name := fmt.Sprintf("s%d", len(b.listeners)+1)
 	cluster := envoytest.Cluster(name, true, servers...)
-	cluster["outlier_detection"] = m{"split_external_local_origin_errors": true, "consecutive_local_origin_failure": 1,
-		"base_ejection_time": "5s", "max_ejection_percent": 50}
+	cluster["outlier_detection"] = m{
+		"split_external_local_origin_errors": true, "consecutive_local_origin_failure": 1,
+		"base_ejection_time": "5s", "max_ejection_percent": 50,
+	}
 	cluster["circuit_breakers"] = m{"thresholds": a{m{"max_retries": 1000}}}
 	b.clusters = append(b.clusters, cluster)
 	filter := m{
@@ -87,9 +89,12 @@ func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 			"HttpConnectionManager",
 		"stat_prefix": name,
 		"http_filters": a{m{"name": "moe", "typed_config": filter}, m{"name": "router", "typed_config": m{
-			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}},
-		"route_config": m{"virtual_hosts": a{m{"name": "all", "domains": a{"*"},
-			"routes": a{m{"name": "only", "match": m{"prefix": "/"}, "route": m{"cluster": "up"}}}}}},
+			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+		}}},
+		"route_config": m{"virtual_hosts": a{m{
+			"name": "all", "domains": a{"*"},
+			"routes": a{m{"name": "only", "match": m{"prefix": "/"}, "route": m{"cluster": "up"}}},
+		}}},
 	}
 	b.listeners = append(b.listeners, m{
 		"name": name, "address": envoytest.Address("127.0.0.1:0"),

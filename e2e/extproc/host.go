@@ -177,9 +177,11 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 }
 
 // Attributes are what the probes ask for.
-var Attributes = a{"request.path", "request.url_path", "request.host", "request.scheme", "request.method",
+var Attributes = a{
+	"request.path", "request.url_path", "request.host", "request.scheme", "request.method",
 	"request.protocol", "request.id", "request.query", "source.address", "source.port", "destination.address",
-	"destination.port", "connection.id", "connection.mtls", "xds.route_name", "xds.virtual_host_name", "xds.cluster_name"}
+	"destination.port", "connection.id", "connection.mtls", "xds.route_name", "xds.virtual_host_name", "xds.cluster_name",
+}
 
 // Route returns the configuration of a route.
 func (h *Host) Route(tb testing.TB, name string, doc any) (m, error) {

@@ -14,8 +14,10 @@ func modes(body string, more ...any) m {
 	if body == "FULL_DUPLEX_STREAMED" {
 		mode["request_trailer_mode"], mode["response_trailer_mode"] = "SEND", "SEND"
 	}
-	return with(m{"processing_mode": mode, "message_timeout": "1s", "max_message_timeout": "60s",
-		"request_attributes": a{"xds.route_name"}}, more...)
+	return with(m{
+		"processing_mode": mode, "message_timeout": "1s", "max_message_timeout": "60s",
+		"request_attributes": a{"xds.route_name"},
+	}, more...)
 }
 
 // TestModes puts the same plugins behind each body mode.
@@ -91,8 +93,10 @@ func TestOverride(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "proberequest",
-			"config": m{"on": m{"request_headers": "set x-got 1"}}}}}))
+		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{
+			"name":   "proberequest",
+			"config": m{"on": m{"request_headers": "set x-got 1"}},
+		}}}))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -121,7 +125,8 @@ func TestObservability(t *testing.T) {
 			b.Fatal(err)
 		}
 		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "probe", "id": "o", "config": m{"on": m{
-			"request_headers": "reply 403 no", "complete": "log info 'denied ${req.x-id}'"}}}, m{"name": "probe", "config": m{"on": m{}}}}}))
+			"request_headers": "reply 403 no", "complete": "log info 'denied ${req.x-id}'",
+		}}}, m{"name": "probe", "config": m{"on": m{}}}}}))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -160,7 +165,9 @@ routes:
 		greets(with(seed(), "response_attributes", a{"xds.route_name"}), "by name")
 		greets(seed(), "Hello from ext_proc")
 		greets(with(seed(), "metadata", a{m{"key": extproc.RouteKey, "value": "other"}}), "by metadata")
-		greets(with(seed(), "metadata", a{m{"key": extproc.ConfigKey,
-			"value": `{"plugins": [{"name": "hello", "config": {"value": "given"}}]}`}}), "given")
+		greets(with(seed(), "metadata", a{m{
+			"key":   extproc.ConfigKey,
+			"value": `{"plugins": [{"name": "hello", "config": {"value": "given"}}]}`,
+		}}), "given")
 	})
 }

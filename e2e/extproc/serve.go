@@ -85,8 +85,10 @@ func start(log slog.Handler, name string, body io.Reader) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s := extproc.New(extproc.Options{Log: log, BufferLimit: 64 << 10, MessageTimeout: time.Second,
-		MaxMessageTimeout: time.Minute})
+	s := extproc.New(extproc.Options{
+		Log: log, BufferLimit: 64 << 10, MessageTimeout: time.Second,
+		MaxMessageTimeout: time.Minute,
+	})
 	if err := s.Load(extproc.Config{Name: name, Doc: doc}); err != nil {
 		return "", err
 	}

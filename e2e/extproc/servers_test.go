@@ -24,11 +24,14 @@ func TestServerKilled(t *testing.T) {
 					servers, addrs = append(servers, s), append(addrs, s.addr)
 				}
 				config := with(seed(), "failure_mode_allow", open)
-				config["retry"] = m{"retry_on": "connect-failure,refused-stream", "num_retries": 2,
+				config["retry"] = m{
+					"retry_on": "connect-failure,refused-stream", "num_retries": 2,
 					"retry_back_off": m{"base_interval": "0.005s", "max_interval": "86400s"},
 					"retry_host_predicate": a{m{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": m{
-						"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"}}},
-					"host_selection_retry_max_attempts": 5}
+						"@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+					}}},
+					"host_selection_retry_max_attempts": 5,
+				}
 				addr, _ := b.listen(config, addrs...)
 				var stop atomic.Bool
 				var served, greeted, failed atomic.Int64

@@ -11,8 +11,10 @@ import (
 
 // seed is the smallest configuration: headers of the response, and requests are served without the server if need be.
 func seed() m {
-	return m{"failure_mode_allow": true,
-		"processing_mode": m{"request_header_mode": "SKIP", "response_header_mode": "SEND"}}
+	return m{
+		"failure_mode_allow": true,
+		"processing_mode":    m{"request_header_mode": "SKIP", "response_header_mode": "SEND"},
+	}
 }
 
 func with(config m, more ...any) m {
@@ -71,12 +73,14 @@ func answering(t *testing.T, answers ...*extprocv3.ProcessingResponse) string {
 
 func responseAnswer(c *extprocv3.CommonResponse) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseHeaders{
-		ResponseHeaders: &extprocv3.HeadersResponse{Response: c}}}
+		ResponseHeaders: &extprocv3.HeadersResponse{Response: c},
+	}}
 }
 
 func requestAnswer(c *extprocv3.CommonResponse) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
-		RequestHeaders: &extprocv3.HeadersResponse{Response: c}}}
+		RequestHeaders: &extprocv3.HeadersResponse{Response: c},
+	}}
 }
 
 // TestStatistics makes each of ext_proc's statistics move: those that MoE's servers move by a plugin, the others by a
@@ -93,8 +97,10 @@ func TestStatistics(t *testing.T) {
 		}
 		server := func(script string) string {
 			b.Helper()
-			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "proberequest", "id": "p",
-				"config": m{"on": m{"request_headers": script}}}}}))
+			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{
+				"name": "proberequest", "id": "p",
+				"config": m{"on": m{"request_headers": script}},
+			}}}))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -89,8 +89,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer ln.Close()
 	g := grpc.NewServer(append(s.GRPCOptions(), creds,
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: o.Keepalive, Timeout: 10 * time.Second,
-			MaxConnectionAge: o.MaxAge, MaxConnectionAgeGrace: o.Drain}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: o.Keepalive, Timeout: 10 * time.Second,
+			MaxConnectionAge: o.MaxAge, MaxConnectionAgeGrace: o.Drain,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)...)
 	s.Register(g)

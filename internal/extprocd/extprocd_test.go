@@ -80,9 +80,11 @@ func start(t *testing.T, change func(*Options)) *daemon {
 	d := &daemon{file: filepath.Join(t.TempDir(), "moe.yaml"), log: &log{}, done: make(chan error, 1)}
 	write(t, d.file, strings.ReplaceAll(hello, "VALUE", "one"))
 	ready := make(chan struct{})
-	o := Options{File: d.file, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Poll: 10 * time.Millisecond, Drain: 5 * time.Second,
+	o := Options{
+		File: d.file, Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Poll: 10 * time.Millisecond, Drain: 5 * time.Second,
 		Server: extproc.Options{Log: slog.NewTextHandler(d.log, nil), Registry: &extproc.Registry{}},
-		Ready:  func(listen, admin string) { d.addr, d.admin = listen, admin; close(ready) }}
+		Ready:  func(listen, admin string) { d.addr, d.admin = listen, admin; close(ready) },
+	}
 	if change != nil {
 		change(&o)
 	}
@@ -133,7 +135,8 @@ func open(t *testing.T, conn *grpc.ClientConn) extprocv3.ExternalProcessor_Proce
 func greeting(s extprocv3.ExternalProcessor_ProcessClient) (string, error) {
 	s.Send(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{
 		ResponseHeaders: &extprocv3.HttpHeaders{Headers: &corev3.HeaderMap{
-			Headers: []*corev3.HeaderValue{{Key: ":status", RawValue: []byte("200")}}}},
+			Headers: []*corev3.HeaderValue{{Key: ":status", RawValue: []byte("200")}},
+		}},
 	}})
 	r, err := s.Recv()
 	if err != nil {
@@ -159,7 +162,8 @@ func TestReload(t *testing.T) {
 	greets("one")
 	old := open(t, conn)
 	old.Send(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestHeaders{
-		RequestHeaders: &extprocv3.HttpHeaders{EndOfStream: true}}})
+		RequestHeaders: &extprocv3.HttpHeaders{EndOfStream: true},
+	}})
 	old.Recv()
 	write(t, d.file, strings.ReplaceAll(hello, "VALUE", "two"))
 	d.log.wait(t, "configuration loaded")
@@ -224,7 +228,8 @@ func TestDrain(t *testing.T) {
 	}
 	page(t, d.admin, "/ready", 503)
 	s.Send(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{
-		ResponseTrailers: &extprocv3.HttpTrailers{}}})
+		ResponseTrailers: &extprocv3.HttpTrailers{},
+	}})
 	if _, err := s.Recv(); err != nil {
 		t.Errorf("a stream is not let end: %v", err)
 	}
@@ -259,7 +264,8 @@ func TestLimits(t *testing.T) {
 	}
 	large := open(t, conn)
 	large.Send(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestBody{
-		RequestBody: &extprocv3.HttpBody{Body: make([]byte, 2000)}}})
+		RequestBody: &extprocv3.HttpBody{Body: make([]byte, 2000)},
+	}})
 	if _, err := large.Recv(); status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("a large message: %v", err)
 	}
@@ -300,8 +306,10 @@ func TestTLS(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca.pem)
 	serial := int64(0)
-	conf := &tls.Config{RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{pair},
-		VerifyConnection: func(s tls.ConnectionState) error { serial = s.PeerCertificates[0].SerialNumber.Int64(); return nil }}
+	conf := &tls.Config{
+		RootCAs: pool, ServerName: "127.0.0.1", Certificates: []tls.Certificate{pair},
+		VerifyConnection: func(s tls.ConnectionState) error { serial = s.PeerCertificates[0].SerialNumber.Int64(); return nil },
+	}
 	if got, err := greeting(open(t, dial(t, d.addr, credentials.NewTLS(conf)))); got != "one" || err != nil || serial != 2 {
 		t.Errorf("got %q %v, serial number %d", got, err, serial)
 	}

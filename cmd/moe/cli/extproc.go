@@ -165,8 +165,10 @@ func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 }
 
 // sentAttributes are those that are often asked for and are not among the headers.
-var sentAttributes = []filter.Attr{filter.RequestID, filter.Protocol, filter.SourceAddress, filter.DestinationAddress,
-	filter.RouteName, filter.VirtualHostName, filter.ClusterName}
+var sentAttributes = []filter.Attr{
+	filter.RequestID, filter.Protocol, filter.SourceAddress, filter.DestinationAddress,
+	filter.RouteName, filter.VirtualHostName, filter.ClusterName,
+}
 
 func (f *extprocFlags) adjust(m *modev3.ProcessingMode) error {
 	const full, send = modev3.ProcessingMode_FULL_DUPLEX_STREAMED, modev3.ProcessingMode_SEND

@@ -81,9 +81,11 @@ func newServer(tb testing.TB, o Options, plugins ...any) *Server {
 // open begins a stream in a body mode.
 func open(tb testing.TB, s *Server, mode modev3.ProcessingMode_BodySendMode, md ...string) *envoy {
 	ctx, cancel := context.WithCancel(metadata.NewIncomingContext(context.Background(), metadata.Pairs(md...)))
-	e := &envoy{tb: tb, ctx: ctx, cancel: cancel, to: make(chan *extprocv3.ProcessingRequest, 100),
+	e := &envoy{
+		tb: tb, ctx: ctx, cancel: cancel, to: make(chan *extprocv3.ProcessingRequest, 100),
 		from: make(chan *extprocv3.ProcessingResponse, 1000), result: make(chan error, 1),
-		config: &extprocv3.ProtocolConfiguration{RequestBodyMode: mode, ResponseBodyMode: mode}}
+		config: &extprocv3.ProtocolConfiguration{RequestBodyMode: mode, ResponseBodyMode: mode},
+	}
 	go func() {
 		err := s.Process(e)
 		cancel()
@@ -109,32 +111,38 @@ func fields(pairs ...string) *corev3.HeaderMap {
 func requestHeaders(end bool, more ...string) *extprocv3.ProcessingRequest {
 	h := fields(append([]string{":method", "POST", ":path", "/p?q=1", ":authority", "host", ":scheme", "http"}, more...)...)
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestHeaders{
-		RequestHeaders: &extprocv3.HttpHeaders{Headers: h, EndOfStream: end}}}
+		RequestHeaders: &extprocv3.HttpHeaders{Headers: h, EndOfStream: end},
+	}}
 }
 
 func responseHeaders(end bool, more ...string) *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{
-		ResponseHeaders: &extprocv3.HttpHeaders{Headers: fields(append([]string{":status", "200"}, more...)...), EndOfStream: end}}}
+		ResponseHeaders: &extprocv3.HttpHeaders{Headers: fields(append([]string{":status", "200"}, more...)...), EndOfStream: end},
+	}}
 }
 
 func requestBody(p string, end bool) *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestBody{
-		RequestBody: &extprocv3.HttpBody{Body: []byte(p), EndOfStream: end}}}
+		RequestBody: &extprocv3.HttpBody{Body: []byte(p), EndOfStream: end},
+	}}
 }
 
 func responseBody(p string, end bool) *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseBody{
-		ResponseBody: &extprocv3.HttpBody{Body: []byte(p), EndOfStream: end}}}
+		ResponseBody: &extprocv3.HttpBody{Body: []byte(p), EndOfStream: end},
+	}}
 }
 
 func requestTrailers() *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestTrailers{
-		RequestTrailers: &extprocv3.HttpTrailers{Trailers: fields("x-t", "1")}}}
+		RequestTrailers: &extprocv3.HttpTrailers{Trailers: fields("x-t", "1")},
+	}}
 }
 
 func responseTrailers() *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{
-		ResponseTrailers: &extprocv3.HttpTrailers{Trailers: fields("x-t", "1")}}}
+		ResponseTrailers: &extprocv3.HttpTrailers{Trailers: fields("x-t", "1")},
+	}}
 }
 
 // next returns the next answer.
@@ -190,7 +198,8 @@ func values(m *extprocv3.HeaderMutation, name string) (all []string) {
 	for _, o := range m.GetSetHeaders() {
 		if o.GetHeader().GetKey() == name {
 			add := ""
-			if o.GetAppend().GetValue() { //nolint:staticcheck // as Envoy reads it
+			//lint:ignore SA1019 it is what Envoy reads
+			if o.GetAppend().GetValue() {
 				add = "+"
 			}
 			all = append(all, add+string(o.GetHeader().GetRawValue()))

@@ -54,7 +54,9 @@ func option(f core.Field, add bool) *corev3.HeaderValueOption {
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}
 	if add {
-		o.Append, o.AppendAction = appended, corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD //nolint:staticcheck // see appended
+		o.AppendAction = corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
+		//lint:ignore SA1019 it is what Envoy reads
+		o.Append = appended
 	}
 	return o
 }
@@ -95,8 +97,10 @@ const (
 	kindCount
 )
 
-var kindNames = [kindCount]string{"unknown", "request_headers", "request_body", "request_trailers", "response_headers",
-	"response_body", "response_trailers"}
+var kindNames = [kindCount]string{
+	"unknown", "request_headers", "request_body", "request_trailers", "response_headers",
+	"response_body", "response_trailers",
+}
 
 func kindOf(m *extprocv3.ProcessingRequest) int {
 	switch m.GetRequest().(type) {

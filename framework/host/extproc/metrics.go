@@ -44,9 +44,11 @@ type phase struct {
 }
 
 // latencies are upper bounds.
-var latencies = [...]time.Duration{10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond,
+var latencies = [...]time.Duration{
+	10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond,
 	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond,
-	25 * time.Millisecond, 100 * time.Millisecond}
+	25 * time.Millisecond, 100 * time.Millisecond,
+}
 
 func (m *serverMetrics) received(kind int, d time.Duration) {
 	p := &m.messages[kind]
@@ -82,8 +84,10 @@ type sample struct {
 }
 
 // bounds are those of Envoy's histograms.
-var bounds = []int64{1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000,
-	1_800_000, 3_600_000}
+var bounds = []int64{
+	1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000,
+	1_800_000, 3_600_000,
+}
 
 func (r *Registry) add(f *assembly.Filter) {
 	r.mu.Lock()

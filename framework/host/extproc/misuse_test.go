@@ -106,8 +106,10 @@ func TestMetrics(t *testing.T) {
 	e.end()
 	var page strings.Builder
 	s.o.Registry.WriteTo(&page)
-	for _, want := range []string{"moe_extproc_streams_started_total 1", "moe_extproc_streams_active 0",
-		`moe_extproc_message_seconds_count{phase="request_headers"} 1`, "# TYPE moe_panics counter"} {
+	for _, want := range []string{
+		"moe_extproc_streams_started_total 1", "moe_extproc_streams_active 0",
+		`moe_extproc_message_seconds_count{phase="request_headers"} 1`, "# TYPE moe_panics counter",
+	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %s in\n%s", want, page.String())
 		}

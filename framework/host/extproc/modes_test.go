@@ -234,7 +234,8 @@ func TestLooks(t *testing.T) {
 		"request.protocol": structpb.NewStringValue("HTTP/2"), "source.address": structpb.NewStringValue("1.2.3.4:5"),
 	}}}
 	m.MetadataContext = &corev3.Metadata{FilterMetadata: map[string]*structpb.Struct{
-		"in": {Fields: map[string]*structpb.Value{"key": structpb.NewNumberValue(7)}}}}
+		"in": {Fields: map[string]*structpb.Value{"key": structpb.NewNumberValue(7)}},
+	}}
 	e.ask(m)
 	got := looked.Load().([]any)
 	equal(t, "attribute", got[0], "HTTP/2")
@@ -248,8 +249,10 @@ func TestLooks(t *testing.T) {
 
 func TestObserve(t *testing.T) {
 	e := open(t, newServer(t, Options{}, "marks", "whole"), duplex)
-	for _, m := range []*extprocv3.ProcessingRequest{requestHeaders(false), requestBody("a", true), responseHeaders(false),
-		responseBody("b", false), responseTrailers()} {
+	for _, m := range []*extprocv3.ProcessingRequest{
+		requestHeaders(false), requestBody("a", true), responseHeaders(false),
+		responseBody("b", false), responseTrailers(),
+	} {
 		m.ObservabilityMode = true
 		e.config = nil
 		e.silent(m)

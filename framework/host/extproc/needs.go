@@ -44,7 +44,8 @@ func completion(wants uint32) uint32 {
 
 // mode reads the bits of a direction, which are the request's.
 func mode(wants uint32, headers *modev3.ProcessingMode_HeaderSendMode, body *modev3.ProcessingMode_BodySendMode,
-	trailers *modev3.ProcessingMode_HeaderSendMode) {
+	trailers *modev3.ProcessingMode_HeaderSendMode,
+) {
 	*headers, *trailers = modev3.ProcessingMode_SKIP, modev3.ProcessingMode_SKIP
 	if wants&(core.WantRequestHeaders|core.WantRequestBody) != 0 {
 		*headers = modev3.ProcessingMode_SEND

@@ -224,5 +224,7 @@ func (s *stream) full() bool {
 // started reports whether a message of dir has come.
 func (d *direction) started() bool { return d.headersIn || d.bodyIn || d.trailersIn }
 
-var _ core.Sink = (*stream)(nil)
-var _ core.Host = (*stream)(nil)
+var (
+	_ core.Sink = (*stream)(nil)
+	_ core.Host = (*stream)(nil)
+)
