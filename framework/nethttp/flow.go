@@ -159,7 +159,8 @@ func (x *exchange) carryUntil(buf []byte, w io.Writer, r io.Reader, in *inlet, o
 				in.put(buf[:n], false)
 			}
 		}
-		if err != nil {
+		if err != nil { // the direction is over, and the stream soon: who waits for in learns of the latter
+			x.wait(func() bool { return x.ended })
 			return err
 		}
 	}
