@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/filter"
 )
@@ -63,6 +64,7 @@ func Run(t *testing.T, h Host) {
 		t.Fatal(err)
 	}
 	h.Build(t)
+	client.Timeout = 2 * patience
 	table := &table{host: h.Name(), cells: map[string]map[string]*cell{}}
 	t.Cleanup(table.print)
 	for _, bin := range bins {
