@@ -24,6 +24,8 @@ type Host interface {
 	Name() string
 	// Capabilities are what the host has, for the scenarios that need one.
 	Capabilities() filter.Capability
+	// Limit returns why a scenario cannot hold on that version of Envoy, whatever the host does, or "".
+	Limit(version, scenario string) string
 	// Build prepares, once for a run, what all Envoys share, such as a library.
 	Build(tb testing.TB)
 	// Env is the environment of an Envoy.

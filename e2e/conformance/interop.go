@@ -34,10 +34,10 @@ func tunnelScenarios() []Scenario {
 	}
 	return append(out,
 		Scenario{Name: "websocket: refused before the upgrade", Run: func(b *Bed) {
-			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers", "reply 403 no"))})
+			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers", "reply 403 'not by websocket'"))})
 			raw, err := client.Raw(ln.Addr, "GET /ws HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n"+
 				"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n\n", time.Second)
-			if err != nil || !strings.HasPrefix(raw, "HTTP/1.1 403 ") {
+			if err != nil || !strings.HasPrefix(raw, "HTTP/1.1 403 ") || !strings.HasSuffix(raw, "not by websocket") {
 				b.Errorf("got %q %v", raw, err)
 			}
 		}},

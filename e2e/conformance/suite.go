@@ -46,6 +46,8 @@ func Groups() []Group {
 		{"state", stateScenarios()},
 		{"callout", calloutScenarios()},
 		{"interop", interopScenarios()},
+		{"plugins", pluginScenarios()},
+		{"stress", stressScenarios()},
 	}
 }
 
@@ -83,6 +85,11 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 	for _, sc := range g.Scenarios {
 		if sc.Needs&^h.Capabilities() != 0 {
 			table.count(bin.Version, g.Name, "n/a")
+			continue
+		}
+		if why := h.Limit(bin.Version, sc.Name); why != "" {
+			t.Logf("%s: a limit of Envoy %s: %s", sc.Name, bin.Version, why)
+			table.count(bin.Version, g.Name, "limit")
 			continue
 		}
 		if s.Envoy.Alive() != nil { // the scenario before has failed for it; this one has its own chance
@@ -163,7 +170,7 @@ func (t *table) print() {
 	slices.Sort(versions)
 	fmt.Printf("\n%-14s", t.host)
 	for _, v := range versions {
-		fmt.Printf("%-22s", "Envoy "+v)
+		fmt.Printf("%-26s", "Envoy "+v)
 	}
 	fmt.Println()
 	for _, g := range Groups() {
@@ -171,13 +178,13 @@ func (t *table) print() {
 		for _, v := range versions {
 			var s []string
 			if c := t.cells[v][g.Name]; c != nil {
-				for _, o := range []string{"pass", "FAIL", "n/a"} {
+				for _, o := range []string{"pass", "FAIL", "limit", "n/a"} {
 					if n := (*c)[o]; n > 0 {
 						s = append(s, fmt.Sprintf("%d %s", n, o))
 					}
 				}
 			}
-			fmt.Printf("%-22s", strings.Join(s, ", "))
+			fmt.Printf("%-26s", strings.Join(s, ", "))
 		}
 		fmt.Println()
 	}
