@@ -21,6 +21,7 @@ func stressScenarios() []Scenario {
 const (
 	stressTime    = 8 * time.Second
 	stressClients = 16
+	drainTime     = time.Second // as envoytest tells Envoy
 )
 
 // stressChain does by the request's header x-do what the scenarios before do one by one.
@@ -37,11 +38,11 @@ func stressChain(generation int) M {
 		Probe("f", "request_headers", by("call", "go; call other GET /bytes?n=20000")),
 		Probe("g", "request_headers", by("reader", "reader 200 300000 pause=100us")),
 	)
-	doc["timeout"] = "500ms"
+	doc["timeout"] = "2s" // one that strikes too early, or a wake-up that is lost, shows as a 504
 	return doc
 }
 
-var stressDeeds = []string{"plain", "plain", "reply", "panicbody", "panic", "asyncbody", "wait", "late", "whole", "pipe", "call", "reader"}
+var stressDeeds = []string{"plain", "plain", "plain", "plain", "reply", "reply", "panicbody", "panic", "asyncbody", "wait", "late", "whole", "pipe", "call", "reader"}
 
 func stress(b *Bed) {
 	b.sweep()
@@ -62,13 +63,15 @@ func stress(b *Bed) {
 			r := rand.New(rand.NewPCG(uint64(i), 1))
 			for ctx.Err() == nil {
 				deed := stressDeeds[r.IntN(len(stressDeeds))]
-				leave := r.IntN(4) == 0
+				leave := r.IntN(4) == 0 || deed == "wait" && r.IntN(4) > 0
+				began := time.Now()
 				status, err := stressRequest(ln.Addr, r, deed, leave)
+				drained := err != nil && time.Since(began) > drainTime*9/10 // by a reload, which ends what takes longer
 				done.Add(1)
 				if status == 200 {
 					good.Add(1)
 				}
-				if !leave && !expected(deed, status, err) {
+				if !leave && !drained && !expected(deed, status, err) {
 					unexpected.Add(1)
 					first.CompareAndSwap(nil, fmt.Sprintf("%s: %d %v", deed, status, err))
 				}
