@@ -28,9 +28,11 @@ func asyncRows() []row {
 		},
 		{
 			name: "async: at once",
-			chain: []M{Probe("p", "request_headers", "go; set x-a 1", "request_body", "go; body upper",
-				"response_headers", "go; set x-a 2", "response_body", "go; body upper"),
-				Probe("q", "request_headers", "go", "request_body", "go", "response_headers", "go", "response_body", "go")},
+			chain: []M{
+				Probe("p", "request_headers", "go; set x-a 1", "request_body", "go; body upper",
+					"response_headers", "go; set x-a 2", "response_body", "go; body upper"),
+				Probe("q", "request_headers", "go", "request_body", "go", "response_headers", "go", "response_body", "go"),
+			},
 			req: client.Request{Chunks: manyChunks(20), Path: "/body/xyz"},
 			up:  []string{"x-a", "1"}, upBody: strings.ToUpper(strings.Join(manyChunks(20), "")),
 			headers: []string{"x-a", "2"}, body: "XYZ",

@@ -192,7 +192,8 @@ func (l *Listen) routeConfig(name string) M {
 
 func router() M {
 	return M{"name": "router", "typed_config": M{
-		"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+	}}
 }
 
 func (b *Bed) accessLog() M {

@@ -43,8 +43,10 @@ func pipeRows() []row {
 		},
 		{
 			name: "pipe: two in a row",
-			chain: []M{Probe("p", "request_headers", "pipe suffix", "response_headers", "del content-length; pipe suffix"),
-				Probe("q", "request_headers", "pipe double", "response_headers", "pipe double")},
+			chain: []M{
+				Probe("p", "request_headers", "pipe suffix", "response_headers", "del content-length; pipe suffix"),
+				Probe("q", "request_headers", "pipe double", "response_headers", "pipe double"),
+			},
 			req: client.Request{Chunks: []string{"abcd"}, Path: "/body/xyz"}, upBody: "abcdabcd>>>>", body: "xyzxyz>>",
 		},
 		{

@@ -42,8 +42,10 @@ func startStation(tb testing.TB, h Host, bin envoytest.Binary, dir string) *stat
 		tb.Fatal(err)
 	}
 	tb.Cleanup(s.GRPC.Close)
-	if s.Envoy, err = envoytest.Start(envoytest.Options{Binary: bin, Dir: dir, Env: h.Env(),
-		LogLevel: os.Getenv("E2E_LOG")}); err != nil {
+	if s.Envoy, err = envoytest.Start(envoytest.Options{
+		Binary: bin, Dir: dir, Env: h.Env(),
+		LogLevel: os.Getenv("E2E_LOG"),
+	}); err != nil {
 		tb.Fatal(err)
 	}
 	return s

@@ -136,9 +136,11 @@ func stressRequest(addr string, r *rand.Rand, deed string, leave bool) (int, err
 		time.AfterFunc(time.Duration(r.IntN(10))*time.Millisecond, cancel)
 	}
 	// A reload closes idle connections: net/http may send again what it has just sent on one.
-	resp, err := client.Do(addr, client.Request{Context: ctx, H2: r.IntN(2) == 0,
+	resp, err := client.Do(addr, client.Request{
+		Context: ctx, H2: r.IntN(2) == 0,
 		Header: []string{"x-do", deed, "x-idempotency-key", deed},
-		Path:   fmt.Sprintf("/bytes?n=%d", r.IntN(100_000)), Body: patternHead(1 + r.Int64N(60_000))})
+		Path:   fmt.Sprintf("/bytes?n=%d", r.IntN(100_000)), Body: patternHead(1 + r.Int64N(60_000)),
+	})
 	if err == nil {
 		err = resp.Err
 	}
