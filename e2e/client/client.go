@@ -44,6 +44,9 @@ type Response struct {
 	Err     error // of the body: a reset after the headers
 }
 
+// Timeout bounds requests without a context of their own.
+var Timeout = 30 * time.Second
+
 var ids atomic.Uint64
 
 // NewID returns a fresh x-id.
@@ -75,7 +78,7 @@ func Open(addr string, r Request) (string, *http.Response, error) {
 	ctx := r.Context
 	if ctx == nil {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel = context.WithTimeout(context.Background(), Timeout)
 		context.AfterFunc(ctx, cancel)
 	}
 	path := r.Path

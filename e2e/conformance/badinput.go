@@ -34,16 +34,25 @@ var badDocuments = []bad{
 	{"a failing Validate", Chain(cfg(M{"fail": "validate"})), []string{`plugins[0]`, `told to fail in Validate`}, ""},
 	{"a failing Provision", Chain(cfg(M{"fail": "provision"})), []string{`plugins[0]`, `told to fail in Provision`}, ""},
 	{"a panic in Provision", Chain(cfg(M{"fail": "panic"})), []string{`plugins[0]`, `told to panic in Provision`}, ""},
-	{"a secret whose file is missing", Chain(cfg(M{"token": M{"file": "/nowhere/at/all"}})),
-		[]string{`plugins[0].config.token`, `/nowhere/at/all`}, ""},
-	{"a secret whose variable is missing", Chain(cfg(M{"token": M{"env": "MOE_E2E_NOWHERE"}})),
-		[]string{`plugins[0].config.token`, `MOE_E2E_NOWHERE`}, ""},
+	{
+		"a secret whose file is missing", Chain(cfg(M{"token": M{"file": "/nowhere/at/all"}})),
+		[]string{`plugins[0].config.token`, `/nowhere/at/all`},
+		"",
+	},
+	{
+		"a secret whose variable is missing", Chain(cfg(M{"token": M{"env": "MOE_E2E_NOWHERE"}})),
+		[]string{`plugins[0].config.token`, `MOE_E2E_NOWHERE`},
+		"",
+	},
 	{"a duplicate id", Chain(cfg(M{}), cfg(M{})), []string{`plugins[1]`, `c`, `twice`}, ""},
 	{"an empty chain", Chain(), []string{`plugins`, `empty`}, ""},
 	{"no chain", M{}, []string{`plugins`}, ""},
 	{"a plugin without a name", Chain(M{"id": "x"}), []string{`plugins[0].name`}, ""},
-	{"no UTF-8", []byte("{\"plugins\": [{\"name\": \"probeconfig\", \"config\": {\"pad\": \"\xff\xfe\"}}]}"),
-		[]string{`UTF-8`}, ""},
+	{
+		"no UTF-8", []byte("{\"plugins\": [{\"name\": \"probeconfig\", \"config\": {\"pad\": \"\xff\xfe\"}}]}"),
+		[]string{`UTF-8`},
+		"",
+	},
 	{"broken JSON", []byte(`{"plugins": [`), nil, ""},
 	{"nothing", []byte(nil), nil, ""},
 	{"1 MiB of rubbish", []byte(strings.Repeat("[", 1<<20)), nil, ""},
@@ -127,8 +136,10 @@ func rejectionScenarios() []Scenario {
 			Contains(b, "config_dump", dump, ln.Name)
 		}},
 		{Name: "refused: a route's configuration, while the old routes serve", Run: func(b *Bed) {
-			ln := b.Listen(Listen{RDS: true, Chain: Chain(cfg(M{})),
-				Routes: []M{To("up", "/body/r", b.PerRoute(Chain(cfg(M{"rate": 3})))), To("up", "/")}})
+			ln := b.Listen(Listen{
+				RDS: true, Chain: Chain(cfg(M{})),
+				Routes: []M{To("up", "/body/r", b.PerRoute(Chain(cfg(M{"rate": 3})))), To("up", "/")},
+			})
 			shown(b, ln.Do(client.Request{Path: "/body/r"}), "rate", 3)
 			for _, doc := range []any{Chain(cfg(M{"rate": "x"})), Chain(M{"name": "nosuch"}), Chain(cfg(M{"rat": 1}))} {
 				c, err := b.Host.Route(b, FilterName, doc)
@@ -143,7 +154,8 @@ func rejectionScenarios() []Scenario {
 		{Name: "refused: what only the merge shows, at the latest by that route", Run: func(b *Bed) {
 			// The route's part is good by itself; over the filter's it is not.
 			ln, err := b.TryListen(Listen{Chain: Chain(cfg(M{"rate": 1})), Routes: []M{
-				To("up", "/body/r", b.PerRoute(Chain(cfg(M{"fail": "provision"})))), To("up", "/")}})
+				To("up", "/body/r", b.PerRoute(Chain(cfg(M{"fail": "provision"})))), To("up", "/"),
+			}})
 			if err == nil {
 				r := ln.Do(client.Request{Path: "/body/r"})
 				Equal(b, "status", r.Status, 500)
@@ -156,8 +168,13 @@ func rejectionScenarios() []Scenario {
 			secret := "hush-" + client.NewID()
 			ln := b.Listen(Listen{Chain: Chain(cfg(M{"token": secret}))})
 			shown(b, ln.Do(client.Request{}), "token", len(secret))
-			for _, c := range []M{{"token": secret, "rate": "x"}, {"token": M{"nofile": secret}}, {"token": A{secret}},
-				{"token": secret, "fail": "provision"}, {"token": secret, "fail": "validate"}} {
+			for _, c := range []M{
+				{"token": secret, "rate": "x"},
+				{"token": M{"nofile": secret}},
+				{"token": A{secret}},
+				{"token": secret, "fail": "provision"},
+				{"token": secret, "fail": "validate"},
+			} {
 				refusal(b, ln.Update(Listen{Chain: Chain(cfg(c))}))
 			}
 			b.Access(ln.Do(client.Request{}).ID)

@@ -165,8 +165,10 @@ func wholeRows() []row {
 		},
 		{
 			name: "whole: plugins before it stream, plugins after it see headers, body and end as one",
-			chain: []M{Probe("p", "complete", traceTo), ProbeOf("probewhole", "q", "request", "note ${bodylen}"),
-				Probe("r", "request_body", seesBody)},
+			chain: []M{
+				Probe("p", "complete", traceTo), ProbeOf("probewhole", "q", "request", "note ${bodylen}"),
+				Probe("r", "request_body", seesBody),
+			},
 			req: client.Request{Chunks: []string{"ab", "cd", "ef"}, Path: "/body/xyz"},
 			log: `done ID \[p.request_headers p.request_body q.request 6 r.request_headers r.request_body 6/true `,
 		},
@@ -198,17 +200,21 @@ func wholeRows() []row {
 		},
 		{
 			name: "combined: one streams, one waits, one pipes",
-			chain: []M{Probe("p", "request_body", "body upper", "response_body", "body upper"),
+			chain: []M{
+				Probe("p", "request_body", "body upper", "response_body", "body upper"),
 				ProbeOf("probewhole", "q", "request", "body append -q", "response", "body append -q"),
 				Probe("r", "request_headers", "del content-length; pipe suffix",
-					"response_headers", "del content-length; pipe suffix")},
+					"response_headers", "del content-length; pipe suffix"),
+			},
 			req:    client.Request{Chunks: []string{"ab", "cd"}, Path: "/body/xyz"},
 			upBody: "ABCD-q>>", body: "XYZ>>-Q",
 		},
 		{
 			name: "combined: two that wait",
-			chain: []M{ProbeOf("probewhole", "p", "request", "body append p", "response", "body append p"),
-				ProbeOf("probewhole", "q", "request", "body append q", "response", "body append q")},
+			chain: []M{
+				ProbeOf("probewhole", "p", "request", "body append p", "response", "body append p"),
+				ProbeOf("probewhole", "q", "request", "body append q", "response", "body append q"),
+			},
 			req:    client.Request{Body: "abcd", Path: "/body/xyz"},
 			upBody: "abcdpq", body: "xyzqp", then: fits,
 		},

@@ -16,8 +16,10 @@ func calloutScenarios() []Scenario {
 
 func calloutRows() []row {
 	get := func(name, call string, want ...string) row {
-		return row{name: "callout: " + name, needs: filter.Callouts,
-			chain: []M{Probe("p", "request_headers", "go; "+call+"; set x-got '${last}'")}, up: append([]string{"x-got"}, want...)}
+		return row{
+			name: "callout: " + name, needs: filter.Callouts,
+			chain: []M{Probe("p", "request_headers", "go; "+call+"; set x-got '${last}'")}, up: append([]string{"x-got"}, want...),
+		}
 	}
 	fails := func(name, call, why string) row {
 		r := get(name, call)
@@ -57,8 +59,10 @@ func calloutRows() []row {
 		},
 		{
 			name: "callout: several after each other, in several plugins", needs: filter.Callouts,
-			chain: []M{Probe("p", "request_headers", "go; call other GET /body/1; call other GET /body/2; set x-p '${last}'"),
-				Probe("q", "request_headers", "go; call up2 GET /body/3; set x-q '${last}'")},
+			chain: []M{
+				Probe("p", "request_headers", "go; call other GET /body/1; call other GET /body/2; set x-p '${last}'"),
+				Probe("q", "request_headers", "go; call up2 GET /body/3; set x-q '${last}'"),
+			},
 			up: []string{"x-p", "200 1 " + sumOf("2") + "  2", "x-q", "200 1 " + sumOf("3") + "  3"},
 		},
 		{

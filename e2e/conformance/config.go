@@ -46,21 +46,27 @@ func routeScenarios() []Scenario {
 			shown(b, get(b, ln, "/body/x"), "rate", 1, "a", "fa", "b", "fb", "tags", "[x]")
 		}},
 		{Name: "route: defaults hold where nothing is said", Run: func(b *Bed) {
-			ln := b.Listen(Listen{Chain: Chain(cfg(M{"wait": "1m30s"})),
-				Routes: []M{To("up", "/body/r", b.PerRoute(Chain(cfg(M{"nested": M{"a": "ra"}})))), To("up", "/")}})
+			ln := b.Listen(Listen{
+				Chain:  Chain(cfg(M{"wait": "1m30s"})),
+				Routes: []M{To("up", "/body/r", b.PerRoute(Chain(cfg(M{"nested": M{"a": "ra"}})))), To("up", "/")},
+			})
 			shown(b, get(b, ln, "/body/r"), "rate", 7, "a", "ra", "wait", "1m30s")
 		}},
 		{Name: "route: of a virtual host, and the route's before it", Run: func(b *Bed) {
-			ln := b.Listen(Listen{Chain: Chain(cfg(base)), VHost: b.PerRoute(Chain(cfg(M{"rate": 5}))),
-				Routes: []M{To("up", "/body/r", b.PerRoute(over)), To("up", "/")}})
+			ln := b.Listen(Listen{
+				Chain: Chain(cfg(base)), VHost: b.PerRoute(Chain(cfg(M{"rate": 5}))),
+				Routes: []M{To("up", "/body/r", b.PerRoute(over)), To("up", "/")},
+			})
 			shown(b, get(b, ln, "/body/r"), "rate", 2)
 			shown(b, get(b, ln, "/body/x"), "rate", 5, "a", "fa")
 		}},
 		{Name: "route: of a weighted cluster", Run: func(b *Bed) {
 			w := M{"name": "up", "weight": 100}
 			maps.Copy(w, b.PerRoute(over))
-			ln := b.Listen(Listen{Chain: Chain(cfg(base)), Routes: []M{{"match": M{"prefix": "/"},
-				"route": M{"weighted_clusters": M{"clusters": A{w}}}}}})
+			ln := b.Listen(Listen{Chain: Chain(cfg(base)), Routes: []M{{
+				"match": M{"prefix": "/"},
+				"route": M{"weighted_clusters": M{"clusters": A{w}}},
+			}}})
 			shown(b, get(b, ln, "/body/x"), "rate", 2, "a", "fa")
 		}},
 		{Name: "route: disables and enables plugins", Run: func(b *Bed) {
@@ -71,7 +77,8 @@ func routeScenarios() []Scenario {
 				Routes: []M{
 					To("up", "/body/off", b.PerRoute(Chain(M{"id": "c", "name": "probeconfig", "disabled": true}))),
 					To("up", "/body/on", b.PerRoute(Chain(M{"id": "h", "name": "hello", "disabled": false}))), To("up", "/"),
-				}})
+				},
+			})
 			r := get(b, ln, "/body/x")
 			Equal(b, "enabled", r.Header.Get("x-count") != "", true)
 			Equal(b, "disabled in the filter", r.Header.Get("x-extproc-hello"), "")
@@ -81,15 +88,20 @@ func routeScenarios() []Scenario {
 		{Name: "route: adds plugins", Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(cfg(base)), Routes: []M{
 				To("up", "/body/r", b.PerRoute(Chain(Probe("p", "request_headers", "reply 403 ${req.x-id}",
-					"response_headers", "set x-p 1")))), To("up", "/")}})
+					"response_headers", "set x-p 1")))), To("up", "/"),
+			}})
 			Equal(b, "with it", get(b, ln, "/body/r").Status, 403)
 			Equal(b, "without", get(b, ln, "/body/x").Status, 200)
 		}},
 		{Name: "route: is chosen again with another configuration when a plugin clears the cache", Run: func(b *Bed) {
 			// A stream keeps the chain that it began with: half of one and half of another serves nobody.
-			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers", "set x-to other; clearroute"), cfg(base)),
-				Routes: []M{{"match": M{"prefix": "/", "headers": A{M{"name": "x-to", "string_match": M{"exact": "other"}}}},
-					"route": M{"cluster": "other"}}, To("up", "/")}})
+			ln := b.Listen(Listen{
+				Chain: Chain(Probe("p", "request_headers", "set x-to other; clearroute"), cfg(base)),
+				Routes: []M{{
+					"match": M{"prefix": "/", "headers": A{M{"name": "x-to", "string_match": M{"exact": "other"}}}},
+					"route": M{"cluster": "other"},
+				}, To("up", "/")},
+			})
 			r := get(b, ln, "/echo")
 			Equal(b, "upstream", r.Header.Get("x-upstream"), b.Other.Addr)
 			shown(b, r, "rate", 1)
@@ -217,10 +229,14 @@ func consumerScenarios() []Scenario {
 		d := Chain(M{"name": "probekey", "config": M{"optional": true}}, Probe("p", "response_headers", "set x-p ${consumer}",
 			"request_headers", "set x-consumer ${consumer}"))
 		d["consumers"] = A{
-			M{"name": "ann", "credentials": M{"probekey": M{"key": "a"}},
-				"plugins": A{Probe("extra", "request_headers", "set x-extra ${consumer}", "response_headers", "set x-extra 1")}},
-			M{"name": "bob", "credentials": M{"probekey": M{"key": "b"}},
-				"plugins": A{M{"name": "probe", "id": "p", "config": M{"on": M{"response_headers": "set x-p bobs"}}}}},
+			M{
+				"name": "ann", "credentials": M{"probekey": M{"key": "a"}},
+				"plugins": A{Probe("extra", "request_headers", "set x-extra ${consumer}", "response_headers", "set x-extra 1")},
+			},
+			M{
+				"name": "bob", "credentials": M{"probekey": M{"key": "b"}},
+				"plugins": A{M{"name": "probe", "id": "p", "config": M{"on": M{"response_headers": "set x-p bobs"}}}},
+			},
 			M{"name": "cid", "credentials": M{"probekey": M{"key": "c"}}},
 		}
 		return d

@@ -80,8 +80,12 @@ func grpcScenarios() []Scenario {
 			}
 		}},
 		{Name: "gRPC: a plugin replies in later phases", Run: func(b *Bed) {
-			for _, on := range [][]string{{"request_body", "reply 403 no"}, {"request_headers", "waitbody", "request", "reply 403 no"},
-				{"response_headers", "reply 403 no"}, {"response_headers", "waitbody", "response", "reply 403 no"}} {
+			for _, on := range [][]string{
+				{"request_body", "reply 403 no"},
+				{"request_headers", "waitbody", "request", "reply 403 no"},
+				{"response_headers", "reply 403 no"},
+				{"response_headers", "waitbody", "response", "reply 403 no"},
+			} {
 				_, c, ctx := grpcBed(b, Probe("p", on...))
 				_, err := c.UnaryCall(ctx, &grpc_testing.SimpleRequest{Payload: payload("hello")})
 				Equal(b, fmt.Sprint(on), status.Code(err), codes.PermissionDenied)

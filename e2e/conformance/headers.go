@@ -53,8 +53,10 @@ func requestHeaderRows() []row {
 		},
 		{
 			name: "request headers: a change and its opposite",
-			chain: []M{Probe("p", "request_headers", "del x-a; set x-a 2; set x-b 1; del x-b; set x-c 1; set x-c ${req.x-c}0"),
-				Probe("q", "request_headers", "set x-q ${all.x-a}/${has.x-b}/${all.x-c}; del x-c; add x-c 5")},
+			chain: []M{
+				Probe("p", "request_headers", "del x-a; set x-a 2; set x-b 1; del x-b; set x-c 1; set x-c ${req.x-c}0"),
+				Probe("q", "request_headers", "set x-q ${all.x-a}/${has.x-b}/${all.x-c}; del x-c; add x-c 5"),
+			},
 			req: client.Request{Header: []string{"x-a", "1"}},
 			up:  []string{"x-a", "2", "x-b", "-", "x-c", "5", "x-q", "2/false/10"},
 		},
@@ -179,9 +181,11 @@ func responseHeaderRows() []row {
 		},
 		{
 			name: "response headers: in the order of the chain reversed",
-			chain: []M{Probe("p", "request_headers", "set x-order p", "response_headers", "set x-order ${resp.x-order}p"),
+			chain: []M{
+				Probe("p", "request_headers", "set x-order p", "response_headers", "set x-order ${resp.x-order}p"),
 				Probe("q", "request_headers", "set x-order ${req.x-order}q", "response_headers", "set x-order ${resp.x-order}q"),
-				Probe("r", "request_headers", "set x-order ${req.x-order}r", "response_headers", "set x-order ${resp.x-order}r")},
+				Probe("r", "request_headers", "set x-order ${req.x-order}r", "response_headers", "set x-order ${resp.x-order}r"),
+			},
 			up:      []string{"x-order", "pqr"},
 			headers: []string{"x-order", "rqp"},
 		},
@@ -217,15 +221,19 @@ func phaseRows() []row {
 		},
 		{
 			name: "phases: stages come before the listed order",
-			chain: []M{Probe("p", "request_headers", "set x-order ${req.x-order}p", "complete", traceTo),
-				ProbeOf("probeauthn", "a", "request_headers", "set x-order ${req.x-order}a")},
+			chain: []M{
+				Probe("p", "request_headers", "set x-order ${req.x-order}p", "complete", traceTo),
+				ProbeOf("probeauthn", "a", "request_headers", "set x-order ${req.x-order}a"),
+			},
 			up:  []string{"x-order", "ap"},
 			log: ended("a.request_headers p.request_headers p.response_headers a.response_headers p.response_body p.complete"),
 		},
 		{
 			name: "phases: every one, in order",
-			chain: []M{Probe("p", "response_headers", "set x-trace '${trace}'", "complete", traceTo),
-				Probe("q")},
+			chain: []M{
+				Probe("p", "response_headers", "set x-trace '${trace}'", "complete", traceTo),
+				Probe("q"),
+			},
 			req: client.Request{Body: "b", Trailer: []string{"x-t", "1"}, Path: "/echo?t=x-t:1", H2: true},
 			log: `done ID \[p.request_headers q.request_headers (p.request_body q.request_body )+p.request_trailers ` +
 				`q.request_trailers q.response_headers p.response_headers (q.response_body p.response_body )+` +

@@ -24,6 +24,8 @@ type Host interface {
 	Name() string
 	// Capabilities are what the host has, for the scenarios that need one.
 	Capabilities() filter.Capability
+	// Limit returns why a scenario cannot hold on that version of Envoy, whatever the host does, or "".
+	Limit(version, scenario string) string
 	// Build prepares, once for a run, what all Envoys share, such as a library.
 	Build(tb testing.TB)
 	// Env is the environment of an Envoy.
@@ -45,6 +47,7 @@ type Host interface {
 // Filter is a host's part of a configuration of Envoy.
 type Filter struct {
 	HTTP     []M      // filters, to insert before the router
+	Tunnels  []M      // for upgrades and CONNECT, where they differ
 	Clusters []M      // that they need
 	Release  *Release // where the host must be told that no listener has the filter any more
 }
@@ -52,23 +55,9 @@ type Filter struct {
 // Release tells a host, once, that Envoy has a filter no more.
 type Release struct{ Func func() }
 
-// Limits are what a host's protocol cannot do.
-type Limits struct {
-	// SoftReset: before the response has begun, a reset is a reply with a status of 500 or more.
-	SoftReset bool
-	// BlindEnd: what happens in OnComplete does not reach Envoy, and Envoy's last words do not reach the plugin.
-	BlindEnd bool
-}
-
-// Limited is a [Host] with limits.
-type Limited interface{ Limits() Limits }
-
-func limits(h Host) Limits {
-	if l, ok := h.(Limited); ok {
-		return l.Limits()
-	}
-	return Limits{}
-}
+// SoftReset is a [Host] that cannot reset a stream before its response has begun: it replies with a status of 500 or
+// more.
+type SoftReset interface{ SoftReset() }
 
 // none is a host that does nothing: scenarios must fail on it. See [Control].
 type none struct{ Host }

@@ -34,10 +34,10 @@ func tunnelScenarios() []Scenario {
 	}
 	return append(out,
 		Scenario{Name: "websocket: refused before the upgrade", Run: func(b *Bed) {
-			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers", "reply 403 no"))})
+			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers", "reply 403 'not by websocket'"))})
 			raw, err := client.Raw(ln.Addr, "GET /ws HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n"+
 				"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n\n", time.Second)
-			if err != nil || !strings.HasPrefix(raw, "HTTP/1.1 403 ") {
+			if err != nil || !strings.HasPrefix(raw, "HTTP/1.1 403 ") || !strings.HasSuffix(raw, "not by websocket") {
 				b.Errorf("got %q %v", raw, err)
 			}
 		}},
@@ -52,8 +52,10 @@ func tunnelScenarios() []Scenario {
 		Scenario{Name: "CONNECT: a tunnel over HTTP/1.1", Run: func(b *Bed) { connect(b, false) }},
 		Scenario{Name: "CONNECT: a tunnel over HTTP/2", Run: func(b *Bed) { connect(b, true) }},
 		Scenario{Name: "HTTP/1.0", Run: func(b *Bed) {
-			ln := b.Listen(Listen{HCM: M{"http_protocol_options": M{"accept_http_10": true}},
-				Chain: Chain(Probe("p", "response_headers", "set x-seen ${attr.request.protocol}", "response_body", "body upper"))})
+			ln := b.Listen(Listen{
+				HCM:   M{"http_protocol_options": M{"accept_http_10": true}},
+				Chain: Chain(Probe("p", "response_headers", "set x-seen ${attr.request.protocol}", "response_body", "body upper")),
+			})
 			raw, err := client.Raw(ln.Addr, "GET /body/hello HTTP/1.0\nHost: x\n\n", 5*time.Second)
 			if err != nil {
 				b.Fatal(err)
@@ -114,8 +116,10 @@ func connect(b *Bed, h2 bool) {
 	ln := b.Listen(Listen{
 		Chain: Chain(Probe("p", "request_headers", "log info 'connect ${req.x-id} ${method} ${host}'", "response_headers", "set x-seen 1",
 			"request_body", "if 1 0")),
-		Routes: []M{{"match": M{"connect_matcher": M{}}, "route": M{"cluster": "up",
-			"upgrade_configs": A{M{"upgrade_type": "CONNECT", "connect_config": M{}}}}}},
+		Routes: []M{{"match": M{"connect_matcher": M{}}, "route": M{
+			"cluster":         "up",
+			"upgrade_configs": A{M{"upgrade_type": "CONNECT", "connect_config": M{}}},
+		}}},
 	})
 	id := client.NewID()
 	var conn io.ReadWriter

@@ -148,20 +148,21 @@ func (ln *Listener) build(l Listen) error {
 			b.releases[r] = true
 		}
 	}
-	filters := A{}
-	for _, fs := range [][]M{l.Before, ln.filter.HTTP, l.After} {
-		for _, f := range fs {
-			filters = append(filters, f)
+	filters := l.around(ln.filter.HTTP)
+	upgrades := A{M{"upgrade_type": "websocket"}, M{"upgrade_type": "CONNECT"}}
+	if ln.filter.Tunnels != nil {
+		for _, u := range upgrades {
+			u.(M)["filters"] = l.around(ln.filter.Tunnels)
 		}
 	}
 	hcm := M{
 		"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
 			"HttpConnectionManager",
 		"stat_prefix":            ln.Name,
-		"http_filters":           append(filters, router()),
+		"http_filters":           filters,
 		"http_protocol_options":  M{"enable_trailers": true},
 		"http2_protocol_options": M{"allow_connect": true},
-		"upgrade_configs":        A{M{"upgrade_type": "websocket"}, M{"upgrade_type": "CONNECT"}},
+		"upgrade_configs":        upgrades,
 		"access_log":             A{b.accessLog()},
 	}
 	if l.RDS {
@@ -183,6 +184,16 @@ func (ln *Listener) build(l Listen) error {
 	return nil
 }
 
+// around lists all filters, with those of the host in their place.
+func (l *Listen) around(host []M) (filters A) {
+	for _, fs := range [][]M{l.Before, host, l.After, {router()}} {
+		for _, f := range fs {
+			filters = append(filters, f)
+		}
+	}
+	return filters
+}
+
 func (l *Listen) routeConfig(name string) M {
 	routes := l.Routes
 	if routes == nil {
@@ -195,7 +206,8 @@ func (l *Listen) routeConfig(name string) M {
 
 func router() M {
 	return M{"name": "router", "typed_config": M{
-		"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}
+		"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+	}}
 }
 
 func (b *Bed) accessLog() M {

@@ -16,9 +16,13 @@ func panicScenarios() []Scenario {
 		reset bool
 		on    []string
 	}{
-		{"request_headers", false, nil}, {"request_body", false, nil}, {"request_trailers", false, nil},
+		{"request_headers", false, nil},
+		{"request_body", false, nil},
+		{"request_trailers", false, nil},
 		{"request", false, []string{"request_headers", "waitbody"}},
-		{"response_headers", false, nil}, {"response_body", true, nil}, {"response_trailers", true, nil},
+		{"response_headers", false, nil},
+		{"response_body", true, nil},
+		{"response_trailers", true, nil},
 		{"response", false, []string{"response_headers", "waitbody"}},
 	} {
 		for how, script := range map[string]string{"": "panic boom", " inside Go": "go; panic boom"} {
@@ -37,8 +41,10 @@ func panicScenarios() []Scenario {
 			status: 500, log: `(?s)boom.*run\.go`, upNone: true, then: counted("c0"),
 		},
 		{
-			name: "panic: in OnComplete", chain: []M{Probe("c1", "response_headers", "set x-seen 1", "complete", "panic boom"),
-				Probe("q", "complete", "log info 'done ${req.x-id}'")},
+			name: "panic: in OnComplete", chain: []M{
+				Probe("c1", "response_headers", "set x-seen 1", "complete", "panic boom"),
+				Probe("q", "complete", "log info 'done ${req.x-id}'"),
+			},
 			headers: []string{"x-seen", "1"}, log: `(?s)boom.*run\.go`, then: func(b *Bed, r *client.Response) {
 				b.WaitLog("done " + r.ID + `\b`) // the others complete all the same
 				counted("c1")(b, r)

@@ -155,14 +155,18 @@ func onionRows() []row {
 		},
 		{
 			name: "onion: a reply may be changed on its way",
-			chain: []M{Probe("p", "response_headers", "set x-was ${status}; set :status 200"),
-				ProbeOf("probewhole", "q", "response", "body append !"), ProbeOf("proberequest", "r", "request_headers", "reply 403 no")},
+			chain: []M{
+				Probe("p", "response_headers", "set x-was ${status}; set :status 200"),
+				ProbeOf("probewhole", "q", "response", "body append !"), ProbeOf("proberequest", "r", "request_headers", "reply 403 no"),
+			},
 			status: 200, body: "no!", headers: []string{"x-was", "403", "content-length", "3"},
 		},
 		{
 			name: "onion: a reply may be replaced on its way",
-			chain: []M{seen("p"), Probe("q", "response_headers", "reply 404 hidden"),
-				ProbeOf("proberequest", "r", "request_headers", "reply 403 no h:x-r=1")},
+			chain: []M{
+				seen("p"), Probe("q", "response_headers", "reply 404 hidden"),
+				ProbeOf("proberequest", "r", "request_headers", "reply 403 no h:x-r=1"),
+			},
 			status: 404, body: "hidden", headers: []string{"x-seen", "p", "x-r", "-"}, details: "moe.q",
 		},
 		{
@@ -177,8 +181,10 @@ func onionRows() []row {
 		},
 		{
 			name:  "onion: Envoy's direct response too",
-			chain: []M{seen("p")}, listen: Listen{Routes: []M{{"match": M{"prefix": "/"},
-				"direct_response": M{"status": 201, "body": M{"inline_string": "direct"}}}}},
+			chain: []M{seen("p")}, listen: Listen{Routes: []M{{
+				"match":           M{"prefix": "/"},
+				"direct_response": M{"status": 201, "body": M{"inline_string": "direct"}},
+			}}},
 			status: 201, body: "direct", headers: []string{"x-seen", "p"},
 		},
 		{

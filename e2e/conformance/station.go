@@ -43,8 +43,10 @@ func startStation(tb testing.TB, h Host, bin envoytest.Binary, dir string) *stat
 		tb.Fatal(err)
 	}
 	tb.Cleanup(s.GRPC.Close)
-	if s.Envoy, err = envoytest.Start(envoytest.Options{Binary: bin, Dir: dir, Env: h.Env(),
-		LogLevel: os.Getenv("E2E_LOG")}); err != nil {
+	if s.Envoy, err = envoytest.Start(envoytest.Options{
+		Binary: bin, Dir: dir, Env: h.Env(),
+		LogLevel: os.Getenv("E2E_LOG"),
+	}); err != nil {
 		tb.Fatal(err)
 	}
 	return s
@@ -88,11 +90,12 @@ func (s *station) push() error {
 			want[c["name"].(string)] = c
 		}
 	}
+	maps.Copy(want, s.clusters) // listeners that still drain need theirs
 	grown := false
 	for name := range want {
 		grown = grown || s.clusters[name] == nil
 	}
-	if grown { // clusters before the listeners that need them; those that are no longer needed go with the next
+	if grown { // clusters before the listeners that need them
 		if err := s.Envoy.SetClusters(slices.Collect(maps.Values(want))); err != nil {
 			return err
 		}

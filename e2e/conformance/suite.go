@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/filter"
 )
@@ -20,7 +21,6 @@ type Scenario struct {
 	Name  string
 	Needs filter.Capability // hosts that lack it are not asked
 	Lacks filter.Capability // nor are hosts that have it
-	End   bool              // Envoy is there at the stream's end; see Limits.BlindEnd
 	// Neutral scenarios hold without the filter too, such as one about a plugin that does nothing. All others must
 	// fail without it.
 	Neutral bool
@@ -47,6 +47,8 @@ func Groups() []Group {
 		{"state", stateScenarios()},
 		{"callout", calloutScenarios()},
 		{"interop", interopScenarios()},
+		{"plugins", pluginScenarios()},
+		{"stress", stressScenarios()},
 	}
 }
 
@@ -65,6 +67,7 @@ func Run(t *testing.T, h Host) {
 		t.Fatal(err)
 	}
 	h.Build(t)
+	client.Timeout = 2 * patience
 	table := &table{host: h.Name(), cells: map[string]map[string]*cell{}}
 	t.Cleanup(table.print)
 	for _, bin := range bins {
@@ -81,8 +84,13 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 	s := startStation(t, h, bin, workDir(t))
 	defer func() { s.stop(t) }()
 	for _, sc := range g.Scenarios {
-		if sc.Needs&^h.Capabilities() != 0 || sc.Lacks&h.Capabilities() != 0 || sc.End && limits(h).BlindEnd {
+		if sc.Needs&^h.Capabilities() != 0 || sc.Lacks&h.Capabilities() != 0 {
 			table.count(bin.Version, g.Name, "n/a")
+			continue
+		}
+		if why := h.Limit(bin.Version, sc.Name); why != "" {
+			t.Logf("%s: a limit of Envoy %s: %s", sc.Name, bin.Version, why)
+			table.count(bin.Version, g.Name, "limit")
 			continue
 		}
 		if s.Envoy.Alive() != nil { // the scenario before has failed for it; this one has its own chance
@@ -163,7 +171,7 @@ func (t *table) print() {
 	slices.Sort(versions)
 	fmt.Printf("\n%-14s", t.host)
 	for _, v := range versions {
-		fmt.Printf("%-22s", "Envoy "+v)
+		fmt.Printf("%-26s", "Envoy "+v)
 	}
 	fmt.Println()
 	for _, g := range Groups() {
@@ -171,13 +179,13 @@ func (t *table) print() {
 		for _, v := range versions {
 			var s []string
 			if c := t.cells[v][g.Name]; c != nil {
-				for _, o := range []string{"pass", "FAIL", "n/a"} {
+				for _, o := range []string{"pass", "FAIL", "limit", "n/a"} {
 					if n := (*c)[o]; n > 0 {
 						s = append(s, fmt.Sprintf("%d %s", n, o))
 					}
 				}
 			}
-			fmt.Printf("%-22s", strings.Join(s, ", "))
+			fmt.Printf("%-26s", strings.Join(s, ", "))
 		}
 		fmt.Println()
 	}

@@ -14,7 +14,6 @@ type row struct {
 	name    string
 	needs   filter.Capability
 	neutral bool
-	end     bool
 
 	chain  []M
 	listen Listen // the rest of the listener; Chain is taken from chain
@@ -40,7 +39,7 @@ type row struct {
 }
 
 func (r row) scenario() Scenario {
-	return Scenario{Name: r.name, Needs: r.needs, Neutral: r.neutral, End: r.end, Run: r.run}
+	return Scenario{Name: r.name, Needs: r.needs, Neutral: r.neutral, Run: r.run}
 }
 
 func rows(rs []row) []Scenario {
@@ -76,7 +75,7 @@ func (r row) run(b *Bed) {
 
 // softReset accepts a reply for a reset that comes before the response has begun.
 func (r row) softReset(b *Bed, resp *client.Response) bool {
-	if !limits(b.Host).SoftReset || resp.Status < 500 {
+	if _, soft := b.Host.(SoftReset); !soft || resp.Status < 500 {
 		return false
 	}
 	details, _ := b.Access(resp.ID)["details"].(string)

@@ -71,6 +71,7 @@ func (e *Envoy) push(prefix, file string, resources []M) error {
 		case err != nil:
 			return err
 		case bad > bad0:
+			e.Log.Wait(mark, `(?i)config update (rejected|failure)`, 2*time.Second) // statistics may be ahead of the log
 			return Final(&Rejected{e.Log.Since(mark)})
 		case ok > ok0:
 			return nil
@@ -93,7 +94,7 @@ func (e *Envoy) SetClusters(cs []M) error {
 // RDS returns the `rds` of an HTTP connection manager whose routes are those of [Envoy.SetRoutes] under name.
 func (e *Envoy) RDS(name string) M {
 	return M{"route_config_name": name, "config_source": M{
-		"path_config_source": M{"path": filepath.Join(e.Dir, routesFile(name))}, "resource_api_version": "V3",
+		"path_config_source": M{"path": filepath.Join(e.files.dir, routesFile(name))}, "resource_api_version": "V3",
 	}}
 }
 

@@ -44,7 +44,11 @@ type Envoy struct {
 // [Envoy.SetListeners], [Envoy.SetClusters], [Envoy.SetRoutes].
 func Start(o Options) (*Envoy, error) {
 	e := &Envoy{Binary: o.Binary, Dir: o.Dir}
-	e.files.dir = o.Dir
+	// A folder of their own: Envoy looks up whenever something changes in the one that it watches.
+	e.files.dir = filepath.Join(o.Dir, "xds")
+	if err := os.MkdirAll(e.files.dir, 0o755); err != nil {
+		return nil, err
+	}
 	for _, f := range []string{ldsFile, cdsFile} {
 		if err := e.files.write(f, nil); err != nil {
 			return nil, err
@@ -70,7 +74,7 @@ func Start(o Options) (*Envoy, error) {
 
 func (e *Envoy) bootstrap(more M) M {
 	source := func(file string) M {
-		return M{"path_config_source": M{"path": filepath.Join(e.Dir, file)}, "resource_api_version": "V3"}
+		return M{"path_config_source": M{"path": filepath.Join(e.files.dir, file)}, "resource_api_version": "V3"}
 	}
 	boot := M{
 		"node":                 M{"id": "e2e", "cluster": "e2e"},

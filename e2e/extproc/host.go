@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -44,9 +45,20 @@ func (h *Host) Name() string { return "extproc" }
 // Capabilities are those of the host.
 func (h *Host) Capabilities() filter.Capability { return extproc.Capabilities }
 
-// Limits are those of the protocol.
-func (h *Host) Limits() conformance.Limits {
-	return conformance.Limits{SoftReset: true, BlindEnd: true}
+// SoftReset tells that before the response has begun, ext_proc has no way to reset a stream.
+func (h *Host) SoftReset() {}
+
+// Limit knows what the protocol cannot do, on any version.
+func (h *Host) Limit(_, scenario string) string {
+	switch scenario {
+	case "metadata: set in OnComplete is in Envoy's access log", "metadata: of a reset stream is in the access log too":
+		return "Envoy takes no message at the stream's end"
+	case "attributes: of the response, at its end":
+		return "Envoy sends no message at the stream's end"
+	case "websocket: ping-pong, piped", "websocket: the client leaves":
+		return "plugins see the headers of tunnels only"
+	}
+	return ""
 }
 
 // Build does nothing: the test binary is the server.
@@ -169,7 +181,10 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 	if h.Change != nil {
 		h.Change(config)
 	}
+	tunnel := maps.Clone(config)
+	tunnel["processing_mode"] = m{"request_header_mode": "SEND", "response_header_mode": "SEND"}
 	return conformance.Filter{
+		Tunnels:  []m{{"name": conformance.FilterName, "typed_config": tunnel}},
 		HTTP:     []m{{"name": conformance.FilterName, "typed_config": config}},
 		Clusters: []m{envoytest.Cluster(cluster, true, addr)},
 		Release:  &conformance.Release{Func: func() { p.post("/release?addr="+addr, nil) }},

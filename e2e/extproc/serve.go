@@ -53,7 +53,7 @@ func serve() error {
 	})
 	mux.HandleFunc("/release", func(w http.ResponseWriter, r *http.Request) {
 		// Requests that are under way, and connections that Envoy drains, still use it.
-		time.AfterFunc(time.Second, func() {
+		time.AfterFunc(3*time.Second, func() {
 			if stop, ok := running.LoadAndDelete(r.FormValue("addr")); ok {
 				stop.(func())()
 			}

@@ -66,8 +66,10 @@ func (c *Config) Close() error {
 
 // OnResponseHeaders shows the configuration.
 func (c *Config) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
-	p, _ := json.Marshal(map[string]any{"rate": c.Rate, "wait": c.Wait.String(), "tags": c.Tags,
-		"a": c.Nested.A, "b": c.Nested.B, "token": len(c.Token.Reveal()), "pad": len(c.Pad)})
+	p, _ := json.Marshal(map[string]any{
+		"rate": c.Rate, "wait": c.Wait.String(), "tags": c.Tags,
+		"a": c.Nested.A, "b": c.Nested.B, "token": len(c.Token.Reveal()), "pad": len(c.Pad),
+	})
 	h.Set("x-config", string(p))
 	h.Set("x-count", c.count.next())
 	return filter.Continue

@@ -46,7 +46,7 @@ func init() {
 	ops = map[string]op{
 		"go":     step(0, nil), // the rest of the script runs inside filter.Go; see exec
 		"note":   step(1, func(r *run, a []string) { traceOf(r.s).add(strings.Join(a, " ")) }),
-		"if":     op{2, condition(true)}, // if VALUE OTHER: go on only where they are equal
+		"if":     {2, condition(true)}, // if VALUE OTHER: go on only where they are equal
 		"unless": {2, condition(false)},
 
 		// This phase's block and body.
@@ -199,7 +199,8 @@ func jsonReply(status int, body string, _ time.Duration, o []filter.ReplyOption)
 func readerReply(status int, size string, pause time.Duration, o []filter.ReplyOption) filter.Action {
 	Live.Readers.Add(1)
 	return filter.ReplyReader(status, &replyReader{
-		Reader: io.LimitReader(&upstream.Pattern{}, int64(number(size))), pause: pause}, o...)
+		Reader: io.LimitReader(&upstream.Pattern{}, int64(number(size))), pause: pause,
+	}, o...)
 }
 
 type replyReader struct {
@@ -251,8 +252,10 @@ func stale(name string) string {
 	s.ResponseHeaders().Set("x-stale", "1")
 	_, aerr := s.Attr(filter.RequestID)
 	_, merr := s.Metadata("a", "b")
-	for _, err := range []error{aerr, merr, s.SetMetadata("stale", "a", "b"), s.SetFilterState("a", "b"),
-		s.ClearRouteCache(), s.SetUpstreamHost("127.0.0.1:1", true)} {
+	for _, err := range []error{
+		aerr, merr, s.SetMetadata("stale", "a", "b"), s.SetFilterState("a", "b"),
+		s.ClearRouteCache(), s.SetUpstreamHost("127.0.0.1:1", true),
+	} {
 		if !errors.Is(err, filter.ErrStreamDone) {
 			return fmt.Sprintf("got %v, want ErrStreamDone", err)
 		}

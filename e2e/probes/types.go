@@ -8,24 +8,31 @@ type Probe struct{ Scripts }
 func (p *Probe) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
 	return p.requestHeaders(s, h, end)
 }
+
 func (p *Probe) OnRequestBody(s filter.Stream, b filter.Body, end bool) filter.Action {
 	return p.bodyPhase(s, "request_body", b, end)
 }
+
 func (p *Probe) OnRequestTrailers(s filter.Stream, t filter.Headers) filter.Action {
 	return p.trailers(s, "request_trailers", t)
 }
+
 func (p *Probe) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
 	return p.whole(s, "request", h.Headers, b)
 }
+
 func (p *Probe) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
 	return p.responseHeaders(s, h, end)
 }
+
 func (p *Probe) OnResponseBody(s filter.Stream, b filter.Body, end bool) filter.Action {
 	return p.bodyPhase(s, "response_body", b, end)
 }
+
 func (p *Probe) OnResponseTrailers(s filter.Stream, t filter.Headers) filter.Action {
 	return p.trailers(s, "response_trailers", t)
 }
+
 func (p *Probe) OnResponse(s filter.Stream, h filter.ResponseHeaders, b filter.Body) filter.Action {
 	return p.whole(s, "response", h.Headers, b)
 }
@@ -37,6 +44,7 @@ type Authn struct{ Scripts }
 func (p *Authn) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
 	return p.requestHeaders(s, h, end)
 }
+
 func (p *Authn) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
 	return p.responseHeaders(s, h, end)
 }
@@ -47,6 +55,7 @@ type Whole struct{ Scripts }
 func (p *Whole) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
 	return p.whole(s, "request", h.Headers, b)
 }
+
 func (p *Whole) OnResponse(s filter.Stream, h filter.ResponseHeaders, b filter.Body) filter.Action {
 	return p.whole(s, "response", h.Headers, b)
 }
@@ -57,6 +66,7 @@ type Headers struct{ Scripts }
 func (p *Headers) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
 	return p.requestHeaders(s, h, end)
 }
+
 func (p *Headers) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
 	return p.responseHeaders(s, h, end)
 }
@@ -81,6 +91,7 @@ type Bodies struct{ Scripts }
 func (p *Bodies) OnRequestBody(s filter.Stream, b filter.Body, end bool) filter.Action {
 	return p.bodyPhase(s, "request_body", b, end)
 }
+
 func (p *Bodies) OnResponseBody(s filter.Stream, b filter.Body, end bool) filter.Action {
 	return p.bodyPhase(s, "response_body", b, end)
 }
@@ -91,6 +102,7 @@ type Trailers struct{ Scripts }
 func (p *Trailers) OnRequestTrailers(s filter.Stream, t filter.Headers) filter.Action {
 	return p.trailers(s, "request_trailers", t)
 }
+
 func (p *Trailers) OnResponseTrailers(s filter.Stream, t filter.Headers) filter.Action {
 	return p.trailers(s, "response_trailers", t)
 }
@@ -118,9 +130,11 @@ func (p *PerStream) newStream(s filter.Stream) *perStream {
 func (o *perStream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
 	return o.p.requestHeaders(s, h, end)
 }
+
 func (o *perStream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
 	return o.p.responseHeaders(s, h, end)
 }
+
 func (o *perStream) OnComplete(s filter.Stream) {
 	Live.Completed.Add(1)
 	if o.completed++; o.completed > 1 {

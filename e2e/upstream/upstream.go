@@ -95,8 +95,10 @@ type record struct {
 }
 
 func (s *Server) record(r *http.Request) *record {
-	v := &Seen{Method: r.Method, Path: r.RequestURI, Host: r.Host, Proto: r.Proto, Header: r.Header.Clone(),
-		ContentLength: r.ContentLength}
+	v := &Seen{
+		Method: r.Method, Path: r.RequestURI, Host: r.Host, Proto: r.Proto, Header: r.Header.Clone(),
+		ContentLength: r.ContentLength,
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := r.Header.Get("x-id")

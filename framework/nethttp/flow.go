@@ -2,6 +2,7 @@ package nethttp
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"runtime/debug"
@@ -158,7 +159,8 @@ func (x *exchange) carryUntil(buf []byte, w io.Writer, r io.Reader, in *inlet, o
 				in.put(buf[:n], false)
 			}
 		}
-		if err != nil {
+		if err != nil { // the direction is over, and the stream soon: who waits for in learns of the latter
+			x.wait(func() bool { return x.ended })
 			return err
 		}
 	}
@@ -171,19 +173,36 @@ func (x *exchange) outside(f func()) {
 	f()
 }
 
+// errAbandoned is that next has returned while its request's body was on its way.
+var errAbandoned = errors.New("nethttp: next has returned")
+
 // carryUp is the Pipe of a request whose body the handler has wrapped or replaced.
 func (x *exchange) carryUp(_ context.Context, w io.Writer, r io.Reader) error {
 	go x.readUp(x.sent)
-	return x.carry(w, r, &x.in, &x.up, func() (bool, error) {
+	err := x.carry(w, r, &x.in, &x.up, func() (bool, error) {
 		o := x.sent
-		if o.err != nil {
-			if x.answer == nil {
-				return false, nil // next has it, and will answer
-			}
+		switch {
+		case o.abandoned:
+			return true, errAbandoned
+		case o.err != nil && x.answer != nil:
 			return true, o.err
+		case o.err != nil:
+			return false, nil // next has it, and will answer
 		}
 		return o.done, nil
 	})
+	if err != errAbandoned {
+		return err
+	}
+	// The upstream has answered and not waited for all. A piece must not look to it like the whole, so the request does
+	// not end before the stream does, which is when the response has left.
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.unlock()
+	x.wait(func() bool { return false })
+	return filter.ErrStreamDone
 }
 
 // readUp fills up.
@@ -209,11 +228,10 @@ func (x *exchange) readUp(o *outgoing) {
 			if o.r.Trailer != nil && x.in.trailers == nil {
 				o.trailer = o.r.Trailer.Clone()
 			}
-		case err != nil && !o.done:
+		case err != nil && !o.abandoned:
 			o.err = err
 		}
-		stop := err != nil || o.done ||
-			!x.wait(func() bool { return len(x.up.data) < outletLimit || o.done }) || o.done
+		stop := err != nil || !x.wait(func() bool { return len(x.up.data) < outletLimit || o.abandoned }) || o.abandoned
 		x.unlock()
 		if stop {
 			return

@@ -17,7 +17,8 @@ type outgoing struct {
 	same      bool // the body is the handler's own, untouched
 	empty     bool // there is none
 	cancelled bool // its context is; exchange.mu
-	done      bool // its body has been read to the end, or given up; exchange.mu
+	done      bool // its body has been read to the end; exchange.mu
+	abandoned bool // next has returned before that; exchange.mu
 	err       error
 
 	fromNothing bool // the stream's request has no body

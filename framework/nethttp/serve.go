@@ -134,9 +134,7 @@ func (x *exchange) finishUp(o *outgoing) {
 	if !o.same || x.ended {
 		x.in.close()
 	}
-	if o.err == nil {
-		o.done = true
-	}
+	o.abandoned = !o.done && o.err == nil
 	x.changed.Broadcast()
 	x.unlock()
 	o.close()

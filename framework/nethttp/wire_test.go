@@ -54,12 +54,27 @@ type wire struct {
 
 // newWire starts a stream through middlewares. At the test's end no goroutine may be left.
 func newWire(t *testing.T, hooks ...*hook) *wire {
+	before := runtime.NumGoroutine()
+	w := openWire(t, hooks...)
+	t.Cleanup(func() {
+		w.done()
+		for end := time.Now().Add(3 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				buf := make([]byte, 1<<20)
+				t.Fatalf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
+			}
+		}
+	})
+	return w
+}
+
+// openWire is newWire without that check, for tests that run side by side.
+func openWire(t *testing.T, hooks ...*hook) *wire {
 	w := &wire{t: t, loop: make(chan func(), 64), stop: make(chan struct{})}
 	var ps []chain.Plugin
 	for i, h := range hooks {
 		ps = append(ps, chain.Plugin{Name: "hook" + strconv.Itoa(i), Reg: filter.Lookup("hook"), Config: h})
 	}
-	before := runtime.NumGoroutine()
 	w.idle.Go(func() {
 		for {
 			select {
@@ -76,15 +91,6 @@ func newWire(t *testing.T, hooks ...*hook) *wire {
 		w.bugs = append(w.bugs, what)
 	}})
 	w.do(func() { w.st = c.Start(w, w) })
-	t.Cleanup(func() {
-		w.done()
-		for end := time.Now().Add(3 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(end) {
-				buf := make([]byte, 1<<20)
-				t.Fatalf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
-			}
-		}
-	})
 	return w
 }
 

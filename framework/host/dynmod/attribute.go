@@ -8,7 +8,6 @@ import "C"
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"mosn.io/moe/framework/internal/core"
 )
@@ -80,7 +79,7 @@ func (s *stream) attribute(id C.int) (string, bool) {
 func (s *stream) ownAttribute(name string) (string, bool) {
 	switch name {
 	case "request.duration":
-		return time.Duration(C.moe_now() - s.c.start).String(), true
+		return strconv.FormatFloat(float64(C.moe_now()-s.c.start)/1e6, 'f', 3, 64), true
 	case "request.size":
 		return strconv.FormatUint(uint64(s.c.bytes[core.Request]), 10), true
 	case "response.size":
