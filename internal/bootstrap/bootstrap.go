@@ -106,6 +106,11 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 	}
 	filters = append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{}))
 
+	upgrade := &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: "websocket"}
+	if o.ExtProc != nil {
+		upgrade.Filters = []*hcmv3.HttpFilter{httpFilter(Name, o.ExtProc.headersOnly()), filters[len(filters)-1]}
+	}
+
 	routes := make([]*routev3.Route, 0, len(o.Routes)+1)
 	for i, r := range o.Routes {
 		route, err := r.build(o)
@@ -128,7 +133,7 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 			}},
 		}},
 		HttpFilters:    filters,
-		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
+		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{upgrade},
 	}, nil
 }
 

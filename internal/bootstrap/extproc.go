@@ -72,6 +72,16 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 	return f
 }
 
+// headersOnly is the filter for tunnels, whose headers Envoy would hold back for bytes that do not come.
+func (x *ExtProc) headersOnly() *extprocv3.ExternalProcessor {
+	f := x.filter()
+	f.ProcessingMode = &extprocv3.ProcessingMode{
+		RequestHeaderMode: x.Mode.GetRequestHeaderMode(), ResponseHeaderMode: x.Mode.GetResponseHeaderMode(),
+		RequestTrailerMode: extprocv3.ProcessingMode_SKIP, ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+	}
+	return f
+}
+
 func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
 	if _, err := ParseAddress(x.Server); err != nil {
 		return nil, err

@@ -40,6 +40,7 @@ func extprocCommand() *cobra.Command {
 			--print-config prints a configuration of Envoy with the filter and the cluster of this server. Its processing
 			modes, attributes and timeouts are those that the plugins in the file need. A plugin that returns Pipe without
 			a phase for bodies needs --body full, one that reads request headers in the response's phases --request-headers.
+			Flags that begin with "printed:" below are about this configuration.
 
 			A route's plugins apply where Envoy's route has the name of the one in the file (name: in routes, by default
 			route-0, route-1 …; Envoy must list xds.route_name in request_attributes), where the gRPC initial metadata
@@ -64,7 +65,7 @@ func extprocCommand() *cobra.Command {
 	fl.StringVar(&f.o.Admin, "admin", "", "`ADDR` of metrics and readiness; none without it")
 	fl.StringVar(&f.o.TLS.Cert, "tls-cert", "", "certificate `FILE`; plain text without it; read again when it changes")
 	fl.StringVar(&f.o.TLS.Key, "tls-key", "", "key `FILE`")
-	fl.StringVar(&f.o.TLS.ClientCA, "tls-client-ca", "", "`FILE` of the authorities whose clients may connect; any without it")
+	fl.StringVar(&f.o.TLS.ClientCA, "tls-client-ca", "", "`FILE` of the authorities of clients; any client without it")
 	fl.StringVar(&f.level, "log-level", "info", "log `LEVEL`: debug, info, warn, error")
 	fl.BoolVar(&f.json, "log-json", false, "log as JSON")
 	fl.DurationVar(&f.o.Drain, "drain", 30*time.Second, "how long streams may go on when the server is told to stop")
@@ -80,16 +81,16 @@ func extprocCommand() *cobra.Command {
 		"Envoy's max_message_timeout, which is asked for where a plugin takes longer; 0 never asks")
 	fl.BoolVar(&s.ModeOverride, "mode-override", false,
 		"Envoy's allow_mode_override is set: a body mode may be raised to BUFFERED for a plugin that needs the body whole")
-	fl.StringVar(&f.body, "body", "auto", "in the printed configuration: auto, full (bodies in both directions) or none")
-	fl.BoolVar(&f.requestHeaders, "request-headers", false, "in the printed configuration: send request headers in any case")
-	fl.StringVar(&f.address, "address", "", "in the printed configuration: `ADDR` of this server (default: --listen)")
-	fl.StringVar(&f.envoyAdmin, "envoy-admin", "127.0.0.1:9901", "in the printed configuration: `ADDR` of Envoy's admin page")
-	fl.BoolVar(&f.failOpen, "failure-mode-allow", false, "in the printed configuration: serve on without the plugins if need be")
-	fl.StringSliceVar(&f.attributes, "attribute", nil, "in the printed configuration: another `NAME` to send; may repeat")
-	fl.StringSliceVar(&f.namespaces, "metadata", nil, "in the printed configuration: `NAMESPACE` to send and take; may repeat")
-	fl.StringVar(&f.envoyCA, "envoy-ca", "", "in the printed configuration: authority `FILE` by which Envoy knows the server")
-	fl.StringVar(&f.envoyCert, "envoy-cert", "", "in the printed configuration: Envoy's certificate `FILE`")
-	fl.StringVar(&f.envoyKey, "envoy-key", "", "in the printed configuration: Envoy's key `FILE`")
+	fl.StringVar(&f.body, "body", "auto", "printed: auto, full (bodies in both directions) or none")
+	fl.BoolVar(&f.requestHeaders, "request-headers", false, "printed: send request headers in any case")
+	fl.StringVar(&f.address, "address", "", "printed: `ADDR` of this server (default: --listen)")
+	fl.StringVar(&f.envoyAdmin, "envoy-admin", "127.0.0.1:9901", "printed: `ADDR` of Envoy's admin page")
+	fl.BoolVar(&f.failOpen, "failure-mode-allow", false, "printed: serve on without the plugins if need be")
+	fl.StringSliceVar(&f.attributes, "attribute", nil, "printed: another `NAME` to send; may repeat")
+	fl.StringSliceVar(&f.namespaces, "metadata", nil, "printed: `NAMESPACE` to send and take; may repeat")
+	fl.StringVar(&f.envoyCA, "envoy-ca", "", "printed: authority `FILE` by which Envoy knows the server")
+	fl.StringVar(&f.envoyCert, "envoy-cert", "", "printed: Envoy's certificate `FILE`")
+	fl.StringVar(&f.envoyKey, "envoy-key", "", "printed: Envoy's key `FILE`")
 	return c
 }
 
@@ -147,7 +148,7 @@ func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 		x.Attributes = append(x.Attributes, string(a))
 	}
 	x.Attributes = append(x.Attributes, f.attributes...)
-	if mode.GetRequestHeaderMode() == modev3.ProcessingMode_SKIP && mode.GetRequestBodyMode() == modev3.ProcessingMode_NONE {
+	if mode.RequestHeaderMode == modev3.ProcessingMode_SKIP && mode.RequestBodyMode == modev3.ProcessingMode_NONE {
 		x.Response, x.Attributes = append(x.Response, x.Attributes...), nil
 	}
 	o := file.Bootstrap(f.envoyAdmin, printedEcho)

@@ -121,8 +121,8 @@ func (g *generation) close() {
 	g.filter.Close()
 }
 
-// chain returns the chain for a stream: doc is a route's document that came with it, names are routes that it may be on,
-// the first that the configuration knows counts.
+// chain returns the chain for a stream: doc is a route's document that came with it, names are routes that it may be
+// on, of which the first that the configuration knows counts.
 func (g *generation) chain(doc string, names ...string) (*chain.Chain, error) {
 	if doc != "" {
 		r, err := g.give(doc)

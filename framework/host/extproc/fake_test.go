@@ -109,7 +109,8 @@ func fields(pairs ...string) *corev3.HeaderMap {
 }
 
 func requestHeaders(end bool, more ...string) *extprocv3.ProcessingRequest {
-	h := fields(append([]string{":method", "POST", ":path", "/p?q=1", ":authority", "host", ":scheme", "http"}, more...)...)
+	own := []string{":method", "POST", ":path", "/p?q=1", ":authority", "host", ":scheme", "http"}
+	h := fields(append(own, more...)...)
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestHeaders{
 		RequestHeaders: &extprocv3.HttpHeaders{Headers: h, EndOfStream: end},
 	}}

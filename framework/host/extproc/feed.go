@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"errors"
+	"net/http"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -9,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -104,8 +106,31 @@ func (s *stream) headers(dir int, h *extprocv3.HttpHeaders) error {
 	if err := s.load(2*dir, h.GetHeaders()); err != nil {
 		return err
 	}
+	if dir == core.Request && s.stuck() {
+		return nil
+	}
 	s.st.Headers(dir, h.GetEndOfStream())
 	return nil
+}
+
+// stuck refuses a request for a tunnel (WebSocket, CONNECT) in a mode in which Envoy would let its headers go with the
+// first bytes only, for which the client waits until it has the response's headers.
+func (s *stream) stuck() bool {
+	if s.observe {
+		return false
+	}
+	h := filter.NewStream(&s.st.Stream, 0).RequestHeaders()
+	if !h.Has("upgrade") && h.Method() != http.MethodConnect {
+		return false
+	}
+	for dir := range s.dirs {
+		if d := &s.dirs[dir]; d.duplex() || d.mode == modev3.ProcessingMode_STREAMED {
+			s.impossible(dir, "a tunnel (upgrade, CONNECT) would hang: give upgrade_configs filters of their own, where "+
+				"the body modes of ext_proc are NONE")
+			return true
+		}
+	}
+	return false
 }
 
 func (s *stream) body(dir int, b *extprocv3.HttpBody) error {

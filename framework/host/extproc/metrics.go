@@ -188,7 +188,9 @@ func (f *family) write(b *strings.Builder, name string) {
 	}
 }
 
-func histogram(b *strings.Builder, name, tags string, buckets []int64, bound func(int) string, count int64, sum string) {
+func histogram(b *strings.Builder, name, tags string, buckets []int64, bound func(int) string, count int64,
+	sum string,
+) {
 	sofar := int64(0)
 	for i, n := range buckets {
 		sofar += n

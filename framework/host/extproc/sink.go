@@ -62,8 +62,8 @@ func (s *stream) Trailers(dir int) {
 	d.trailerMutation = s.mutationOf(2*dir + 1)
 }
 
-// Reset ends the stream as abruptly as the protocol can: Envoy resets where the response has begun, and replies with 500
-// where it has not.
+// Reset ends the stream as abruptly as the protocol can: Envoy resets where the response has begun, and replies with
+// 500 where it has not.
 func (s *stream) Reset(reason string) {
 	if d := &s.dirs[core.Response]; d.duplex() && d.headersIn && !d.headersPending && d.bodyIn && !d.eosSent {
 		s.sendStreamed(core.Response, nil, false) // Envoy keeps headers until it has some of the body: they have begun

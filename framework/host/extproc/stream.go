@@ -55,7 +55,7 @@ type direction struct {
 	headersIn, bodyIn, trailersIn, endIn bool // has come; endIn: nothing follows
 	headersEnd                           bool // the headers are all there is
 	headersPending, trailersPending      bool // Envoy waits for the answer
-	bodyPending                          int  // how many chunks Envoy waits for the answers of; not in FULL_DUPLEX_STREAMED
+	bodyPending                          int  // chunks that Envoy waits for answers to, but for FULL_DUPLEX_STREAMED
 	headersHeld                          bool // answered, but their changes come with the body's answer
 	faked                                bool // the chain was told of trailers, so that it lets go of the body
 
