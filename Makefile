@@ -83,6 +83,7 @@ check-generated: ## Fail if a generated file is out of date
 
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
 	$(GO) run ./bench
+	$(GO) run ./bench/extproc
 
 # Tools live in folders of their version, so that a new version is a new file.
 .tools/staticcheck-%/staticcheck:
