@@ -108,10 +108,12 @@ func (st *Stream) writeReply(r *core.Payload) {
 	defer st.Mu.Unlock()
 	st.Remote &^= 1<<core.ResponseHeaders | 1<<core.ResponseTrailers
 	t := &st.H[core.ResponseTrailers]
-	t.Fields, t.Changed, t.Present = t.Fields[:0], t.Changed[:0], false
+	t.Told()
+	t.Fields, t.Present = t.Fields[:0], false
 	b := &st.H[core.ResponseHeaders]
 	b.Owner.Store(0)
-	b.Present, b.Changed = true, b.Changed[:0]
+	b.Told()
+	b.Present = true
 	b.Fields = append(b.Fields[:0], core.Field{Name: ":status", Value: status(r.Status)})
 	typed, length := false, r.Reader != nil
 	for _, f := range r.Header {
