@@ -267,24 +267,31 @@ func (l *life) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, end bo
 	h.Set("x-seen", "1")
 	return l.onHeaders(chain.Request, end)
 }
+
 func (l *life) OnRequestBody(_ filter.Stream, b filter.Body, end bool) filter.Action {
 	return l.onBody(chain.Request, b, end)
 }
+
 func (l *life) OnRequestTrailers(_ filter.Stream, t filter.Headers) filter.Action {
 	return l.onTrailers(chain.Request, t)
 }
+
 func (l *life) OnRequest(_ filter.Stream, _ filter.RequestHeaders, b filter.Body) filter.Action {
 	return l.onWhole(chain.Request, b)
 }
+
 func (l *life) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
 	return l.onHeaders(chain.Response, end)
 }
+
 func (l *life) OnResponseBody(_ filter.Stream, b filter.Body, end bool) filter.Action {
 	return l.onBody(chain.Response, b, end)
 }
+
 func (l *life) OnResponseTrailers(_ filter.Stream, t filter.Headers) filter.Action {
 	return l.onTrailers(chain.Response, t)
 }
+
 func (l *life) OnResponse(_ filter.Stream, _ filter.ResponseHeaders, b filter.Body) filter.Action {
 	return l.onWhole(chain.Response, b)
 }
@@ -301,6 +308,7 @@ func (s *slimLife) OnRequestBody(_ filter.Stream, b filter.Body, end bool) filte
 	s.l.passed.Store(true)
 	return s.l.onBody(chain.Request, b, end)
 }
+
 func (s *slimLife) OnResponseHeaders(_ filter.Stream, _ filter.ResponseHeaders, end bool) filter.Action {
 	if s.l.passed.Store(true); s.l.pick(s.l.rare) == 0 {
 		return filter.Reply(500, "denied")

@@ -51,6 +51,7 @@ func (m *mark) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool
 	h.Add("x-trace", m.Name)
 	return filter.Continue
 }
+
 func (m *mark) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
 	h.Add("x-trace", m.Name)
 	return filter.Continue
@@ -69,6 +70,7 @@ func (l *stateLife) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, e
 	l.n++
 	return l.mark.OnRequestHeaders(s, h, end)
 }
+
 func (l *stateLife) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
 	if l.n != 1 {
 		return filter.Fail(errors.New("another handler"))

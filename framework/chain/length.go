@@ -28,7 +28,7 @@ func (st *Stream) setLength(di int, n int64) {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()
 	b := &st.H[2*di]
-	b.Touch("content-length")
+	b.Touch("content-length", b.Index("content-length"))
 	kept := b.Fields[:0]
 	for _, f := range b.Fields {
 		if f.Name != "content-length" {

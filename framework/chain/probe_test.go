@@ -27,48 +27,56 @@ func (p *probe) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end b
 	}
 	return a
 }
+
 func (p *probe) OnRequestBody(s filter.Stream, b filter.Body, end bool) (a filter.Action) {
 	if p.reqB != nil {
 		a = p.reqB(s, b, end)
 	}
 	return a
 }
+
 func (p *probe) OnRequestTrailers(s filter.Stream, t filter.Headers) (a filter.Action) {
 	if p.reqT != nil {
 		a = p.reqT(s, t)
 	}
 	return a
 }
+
 func (p *probe) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.Body) (a filter.Action) {
 	if p.req != nil {
 		a = p.req(s, h.Headers, b)
 	}
 	return a
 }
+
 func (p *probe) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) (a filter.Action) {
 	if p.respH != nil {
 		a = p.respH(s, h.Headers, end)
 	}
 	return a
 }
+
 func (p *probe) OnResponseBody(s filter.Stream, b filter.Body, end bool) (a filter.Action) {
 	if p.respB != nil {
 		a = p.respB(s, b, end)
 	}
 	return a
 }
+
 func (p *probe) OnResponseTrailers(s filter.Stream, t filter.Headers) (a filter.Action) {
 	if p.respT != nil {
 		a = p.respT(s, t)
 	}
 	return a
 }
+
 func (p *probe) OnResponse(s filter.Stream, h filter.ResponseHeaders, b filter.Body) (a filter.Action) {
 	if p.resp != nil {
 		a = p.resp(s, h.Headers, b)
 	}
 	return a
 }
+
 func (p *probe) OnComplete(s filter.Stream) {
 	if p.done != nil {
 		p.done(s)

@@ -11,10 +11,14 @@ import (
 // The chain's own replies.
 var (
 	failed          = &core.Payload{Status: http.StatusInternalServerError, GRPC: -1}
-	requestTooLarge = &core.Payload{Status: http.StatusRequestEntityTooLarge, GRPC: -1,
-		Body: []byte("Payload Too Large")}
-	responseTooLarge = &core.Payload{Status: http.StatusInternalServerError, GRPC: -1,
-		Body: []byte("Internal Server Error")}
+	requestTooLarge = &core.Payload{
+		Status: http.StatusRequestEntityTooLarge, GRPC: -1,
+		Body: []byte("Payload Too Large"),
+	}
+	responseTooLarge = &core.Payload{
+		Status: http.StatusInternalServerError, GRPC: -1,
+		Body: []byte("Internal Server Error"),
+	}
 	timedOut = &core.Payload{Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("filter timeout")}
 )
 
@@ -87,9 +91,11 @@ func (st *Stream) reply(di, pos int, r *core.Payload, details string) {
 	if noBody(r.Status) || st.isHead() {
 		body, end = nil, true
 	}
-	*d = dir{n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders,
+	*d = dir{
+		n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders,
 		idx: start, base: start, first: start,
-		cur: body, have: len(body) > 0, end: end, hEnd: end && len(body) == 0}
+		cur: body, have: len(body) > 0, end: end, hEnd: end && len(body) == 0,
+	}
 	if r.Reader != nil {
 		d.src = newSource(st, start, r.Reader)
 		if end {
@@ -108,10 +114,12 @@ func (st *Stream) writeReply(r *core.Payload) {
 	defer st.Mu.Unlock()
 	st.Remote &^= 1<<core.ResponseHeaders | 1<<core.ResponseTrailers
 	t := &st.H[core.ResponseTrailers]
-	t.Fields, t.Changed, t.Present = t.Fields[:0], t.Changed[:0], false
+	t.Told()
+	t.Fields, t.Present = t.Fields[:0], false
 	b := &st.H[core.ResponseHeaders]
 	b.Owner.Store(0)
-	b.Present, b.Changed = true, b.Changed[:0]
+	b.Told()
+	b.Present = true
 	b.Fields = append(b.Fields[:0], core.Field{Name: ":status", Value: status(r.Status)})
 	typed, length := false, r.Reader != nil
 	for _, f := range r.Header {

@@ -199,8 +199,12 @@ func (h *strict) block(i int, fields ...core.Field) {
 
 // script is what arrives in a direction, in order.
 func (h *strict) script(r *rand.Rand, di int) (events []func()) {
-	fields := []core.Field{{Name: ":method", Value: h.method}, {Name: ":path", Value: "/"},
-		{Name: ":scheme", Value: "http"}, {Name: ":authority", Value: "a"}}
+	fields := []core.Field{
+		{Name: ":method", Value: h.method},
+		{Name: ":path", Value: "/"},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":authority", Value: "a"},
+	}
 	if di == chain.Response {
 		fields = []core.Field{{Name: ":status", Value: "200"}}
 	}

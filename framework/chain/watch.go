@@ -36,8 +36,10 @@ func (w *watch) begin(a *alarm, st *Stream, di int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.remove(a)
-	*a = alarm{st: st, di: di, gen: st.Gen, epoch: st.d[di].epoch, sink: st.sink, deadline: now.Add(w.timeout),
-		prev: w.last, waiting: true}
+	*a = alarm{
+		st: st, di: di, gen: st.Gen, epoch: st.d[di].epoch, sink: st.sink, deadline: now.Add(w.timeout),
+		prev: w.last, waiting: true,
+	}
 	if w.last == nil {
 		w.first = a
 	} else {

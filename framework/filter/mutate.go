@@ -26,8 +26,9 @@ func (h Headers) Set(key, value string) {
 		h.change(key, "")
 		return
 	}
-	b.Touch(key)
-	put(b, key, value)
+	i := b.Index(key)
+	b.Touch(key, i)
+	put(b, i, key, value)
 	h.c.Mu.Unlock()
 }
 
@@ -40,14 +41,14 @@ func (h Headers) set(key, value string) {
 	}
 	key, class := h.canonical(key)
 	if b := h.change(key, h.refuses(key, class, value)); b != nil {
-		put(b, key, value)
+		put(b, b.Index(key), key, value)
 		h.c.Mu.Unlock()
 	}
 }
 
-// put replaces the values of key by one.
-func put(b *core.Block, key, value string) {
-	if i := index(b.Fields, key); i < 0 {
+// put replaces the values of key by one; i is the first one's index.
+func put(b *core.Block, i int, key, value string) {
+	if i < 0 {
 		b.Fields = append(b.Fields, core.Field{Name: key, Value: value})
 	} else {
 		b.Fields[i].Value = value
@@ -68,6 +69,7 @@ func (h Headers) Add(key, value string) {
 		why = "adds to the pseudo-header " + strconv.Quote(key)
 	}
 	if b := h.change(key, why); b != nil {
+		b.Multi = true
 		b.Fields = append(b.Fields, core.Field{Name: key, Value: value})
 		h.c.Mu.Unlock()
 	}
@@ -103,7 +105,7 @@ func (h Headers) change(key, why string) *core.Block {
 		}
 		why = "changes " + key + " of headers that are sent or not there yet"
 	} else if why == "" {
-		b.Touch(key)
+		b.Touch(key, b.Index(key))
 		return b
 	}
 	misuse := h.c.Misuse

@@ -106,8 +106,10 @@ func (h *Host) provision(reg *filter.Registration, id string, value any) (env *f
 	if lacks := reg.Needs & h.Lacks; lacks != 0 {
 		return nil, fmt.Errorf("this host lacks %v", lacks)
 	}
-	env, done := filter.NewEnv(filter.EnvConfig{Host: configHost{h}, ID: id, Plugin: reg.Name, Consumers: h.Consumers,
-		Decode: config.Decode})
+	env, done := filter.NewEnv(filter.EnvConfig{
+		Host: configHost{h}, ID: id, Plugin: reg.Name, Consumers: h.Consumers,
+		Decode: config.Decode,
+	})
 	if v, ok := value.(filter.Provisioner); ok {
 		defer func() {
 			if v := recover(); v != nil {

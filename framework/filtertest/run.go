@@ -47,9 +47,11 @@ func (h *Host) Do(r *http.Request) *Response {
 		h.t.Fatal("filtertest: the host has no plugins; see New and Load")
 	}
 	h.watch()
-	x := &run{h: h, grpc: isGRPC(r.Header), head: r.Method == http.MethodHead,
+	x := &run{
+		h: h, grpc: isGRPC(r.Header), head: r.Method == http.MethodHead,
 		posts: make(chan func(), 64), dead: make(chan struct{}),
-		r: &Response{GRPCStatus: -1, Metadata: map[string]any{}, FilterState: map[string]string{}}}
+		r: &Response{GRPCStatus: -1, Metadata: map[string]any{}, FilterState: map[string]string{}},
+	}
 	maps.Copy(x.r.Metadata, h.Metadata)
 	maps.Copy(x.r.FilterState, h.FilterState)
 	h.mu.Lock()
@@ -60,8 +62,12 @@ func (h *Host) Do(r *http.Request) *Response {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	fields := []core.Field{{Name: ":method", Value: r.Method}, {Name: ":scheme", Value: "http"},
-		{Name: ":authority", Value: r.Host}, {Name: ":path", Value: r.URL.RequestURI()}}
+	fields := []core.Field{
+		{Name: ":method", Value: r.Method},
+		{Name: ":scheme", Value: "http"},
+		{Name: ":authority", Value: r.Host},
+		{Name: ":path", Value: r.URL.RequestURI()},
+	}
 	if r.TLS != nil {
 		fields[1].Value = "https"
 	}

@@ -43,6 +43,28 @@ var attributeIDs = func() map[string]int {
 	return ids
 }()
 
+// kinds are those of the attributes that every Envoy offers to modules.
+var kinds = func() map[string]C.int {
+	all := map[string]C.int{"connection.mtls": C.VALUE_TRUTH}
+	for _, name := range []string{
+		"response.code", "upstream.port", "source.port", "destination.port", "connection.id",
+	} {
+		all[name] = C.VALUE_NUMBER
+	}
+	for _, name := range []string{
+		"request.path", "request.url_path", "request.host", "request.scheme", "request.method", "request.referer",
+		"request.useragent", "request.id", "request.protocol", "request.query", "source.address",
+		"destination.address", "upstream.address", "xds.route_name", "connection.requested_server_name",
+		"connection.tls_version", "connection.subject_local_certificate", "connection.subject_peer_certificate",
+		"connection.sha256_peer_certificate_digest", "connection.dns_san_local_certificate",
+		"connection.dns_san_peer_certificate", "connection.uri_san_local_certificate",
+		"connection.uri_san_peer_certificate",
+	} {
+		all[name] = C.VALUE_TEXT
+	}
+	return all
+}()
+
 // Attribute returns an attribute as text. Those that Envoy's version does not offer to modules are worked out here
 // where that is possible.
 func (h *handle) Attribute(name string) (value string, err error) {
@@ -55,7 +77,7 @@ func (h *handle) Attribute(name string) (value string, err error) {
 			value, ok = s.ownAttribute(name)
 			return ok
 		}
-		if value, ok = s.attribute(C.int(id)); !ok {
+		if value, ok = s.attribute(id, name); !ok {
 			value, ok = s.ownAttribute(name)
 		}
 		return ok
@@ -63,8 +85,8 @@ func (h *handle) Attribute(name string) (value string, err error) {
 	return value, err
 }
 
-func (s *stream) attribute(id C.int) (string, bool) {
-	switch v := C.moe_attribute(s.c, id); v.kind {
+func (s *stream) attribute(id int, name string) (string, bool) {
+	switch v := C.moe_attribute(s.c, C.int(id), kinds[name]); v.kind {
 	case C.VALUE_TEXT:
 		return goBuffer(v.text), true
 	case C.VALUE_NUMBER:

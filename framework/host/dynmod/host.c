@@ -9,14 +9,20 @@ uint64_t moe_now(void) {
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-moe_value moe_attribute(moe_stream *s, int id) {
+// Envoy 1.38 offers modules few attributes and logs an error for each other one; 1.39 brought the rest, and this
+// callback, which nothing here calls.
+extern __attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
+
+moe_value moe_attribute(moe_stream *s, int id, int kind) {
   moe_value v = {.kind = VALUE_NONE};
-  bool truth;
-  if (CB(http_filter_get_attribute_string)(s->envoy, id, &v.text) && v.text.length > 0) {
+  bool truth, any = kind == VALUE_NONE;
+  if (any && envoy_dynamic_module_callback_http_get_header_values == NULL)
+    return v;
+  if ((any || kind == VALUE_TEXT) && CB(http_filter_get_attribute_string)(s->envoy, id, &v.text) && v.text.length > 0) {
     v.kind = VALUE_TEXT;
-  } else if (CB(http_filter_get_attribute_int)(s->envoy, id, &v.number)) {
+  } else if ((any || kind == VALUE_NUMBER) && CB(http_filter_get_attribute_int)(s->envoy, id, &v.number)) {
     v.kind = VALUE_NUMBER;
-  } else if (CB(http_filter_get_attribute_bool)(s->envoy, id, &truth)) {
+  } else if ((any || kind == VALUE_TRUTH) && CB(http_filter_get_attribute_bool)(s->envoy, id, &truth)) {
     v.kind = VALUE_TRUTH;
     v.number = truth;
   }

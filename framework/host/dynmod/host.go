@@ -213,6 +213,5 @@ func (s *stream) pushHeaders(block int) {
 			C.envoy_dynamic_module_callback_http_set_header(s.c.envoy, kind, key, C.mbuf{})
 		}
 	}
-	clear(b.Changed)
-	b.Changed = b.Changed[:0]
+	b.Told()
 }

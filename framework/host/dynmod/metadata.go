@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"sync"
 
 	"mosn.io/moe/framework/internal/core"
 )
@@ -19,26 +20,89 @@ func (h *handle) Metadata(namespace, key string) (value any, err error) {
 		m := &scratch{}
 		defer m.free()
 		var ok bool
-		value, ok = s.metadata(m.buf(namespace), m.buf(key))
+		value, ok = s.metadata(m, namespace, key)
 		return ok
 	})
 	return value, err
 }
 
-func (s *stream) metadata(ns, key C.mbuf) (any, bool) {
+// Kinds of metadata, in the order in which they are tried.
+const (
+	metaText = iota
+	metaNumber
+	metaTruth
+	metaList
+	metaKinds
+)
+
+// metaSeen remembers the kind that each key has had: Envoy logs an error when it is asked for another, and offers no way
+// to learn which it is. It is bounded, as keys may come from requests.
+var metaSeen struct {
+	mu    sync.Mutex
+	kinds map[[2]string]int
+}
+
+const maxMetaSeen = 4096
+
+func metaKind(namespace, key string) int {
+	metaSeen.mu.Lock()
+	defer metaSeen.mu.Unlock()
+	return metaSeen.kinds[[2]string{namespace, key}]
+}
+
+func rememberMetaKind(namespace, key string, kind int) {
+	metaSeen.mu.Lock()
+	defer metaSeen.mu.Unlock()
+	name := [2]string{namespace, key}
+	if metaSeen.kinds[name] == kind {
+		return
+	}
+	if metaSeen.kinds == nil || len(metaSeen.kinds) >= maxMetaSeen {
+		metaSeen.kinds = map[[2]string]int{}
+	}
+	metaSeen.kinds[name] = kind
+}
+
+// metadata reads a value, of the kind that it had last if it still has.
+func (s *stream) metadata(m *scratch, namespace, key string) (any, bool) {
+	first := metaKind(namespace, key)
+	ns, k := m.buf(namespace), m.buf(key)
+	for i := range metaKinds {
+		kind := (first + i) % metaKinds
+		if v, ok := s.metadataOf(kind, ns, k); ok {
+			rememberMetaKind(namespace, key, kind)
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+func (s *stream) metadataOf(kind int, ns, key C.mbuf) (any, bool) {
+	const dynamic = C.envoy_dynamic_module_type_metadata_source_Dynamic
+	switch kind {
+	case metaText:
+		var text C.ebuf
+		ok := C.envoy_dynamic_module_callback_http_get_metadata_string(s.c.envoy, dynamic, ns, key, &text)
+		return goBuffer(text), bool(ok)
+	case metaNumber:
+		var number C.double
+		ok := C.envoy_dynamic_module_callback_http_get_metadata_number(s.c.envoy, dynamic, ns, key, &number)
+		return float64(number), bool(ok)
+	case metaTruth:
+		var truth C.bool
+		ok := C.envoy_dynamic_module_callback_http_get_metadata_bool(s.c.envoy, dynamic, ns, key, &truth)
+		return bool(truth), bool(ok)
+	}
+	return s.metadataList(ns, key)
+}
+
+func (s *stream) metadataList(ns, key C.mbuf) (any, bool) {
+	const dynamic = C.envoy_dynamic_module_type_metadata_source_Dynamic
 	var text C.ebuf
 	var number C.double
 	var truth C.bool
 	var n C.size_t
-	const dynamic = C.envoy_dynamic_module_type_metadata_source_Dynamic
-	switch {
-	case bool(C.envoy_dynamic_module_callback_http_get_metadata_string(s.c.envoy, dynamic, ns, key, &text)):
-		return goBuffer(text), true
-	case bool(C.envoy_dynamic_module_callback_http_get_metadata_number(s.c.envoy, dynamic, ns, key, &number)):
-		return float64(number), true
-	case bool(C.envoy_dynamic_module_callback_http_get_metadata_bool(s.c.envoy, dynamic, ns, key, &truth)):
-		return bool(truth), true
-	case !bool(C.envoy_dynamic_module_callback_http_get_metadata_list_size(s.c.envoy, dynamic, ns, key, &n)):
+	if !C.envoy_dynamic_module_callback_http_get_metadata_list_size(s.c.envoy, dynamic, ns, key, &n) {
 		return nil, false
 	}
 	list := make([]any, n)
@@ -72,8 +136,22 @@ func (h *handle) SetMetadata(namespace, key string, value any) error {
 	return h.later(func(s *stream) {
 		m := &scratch{}
 		defer m.free()
-		s.setMetadata(m, m.buf(namespace), m.buf(key), reflect.ValueOf(value))
+		v := reflect.ValueOf(value)
+		s.setMetadata(m, m.buf(namespace), m.buf(key), v)
+		rememberMetaKind(namespace, key, kindOfMetadata(v.Kind()))
 	})
+}
+
+func kindOfMetadata(k reflect.Kind) int {
+	switch k {
+	case reflect.String:
+		return metaText
+	case reflect.Bool:
+		return metaTruth
+	case reflect.Slice:
+		return metaList
+	}
+	return metaNumber
 }
 
 func scalar(k reflect.Kind) bool {

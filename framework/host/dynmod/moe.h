@@ -144,7 +144,7 @@ typedef struct {
 } moe_value;
 
 uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
-moe_value moe_attribute(moe_stream *s, int id);
+moe_value moe_attribute(moe_stream *s, int id, int kind); // VALUE_NONE: of any kind
 bool moe_on_envoy_thread(void);
 void *moe_scheduler(moe_stream *s);
 void moe_commit(moe_stream *s);

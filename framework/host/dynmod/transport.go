@@ -106,8 +106,12 @@ func (t *transport) split(r *http.Request) (fields []core.Field, inline []byte, 
 	if scheme == "" {
 		scheme = "http"
 	}
-	fields = []core.Field{{Name: ":method", Value: method}, {Name: ":scheme", Value: scheme},
-		{Name: ":authority", Value: host}, {Name: ":path", Value: r.URL.RequestURI()}}
+	fields = []core.Field{
+		{Name: ":method", Value: method},
+		{Name: ":scheme", Value: scheme},
+		{Name: ":authority", Value: host},
+		{Name: ":path", Value: r.URL.RequestURI()},
+	}
 	for name, values := range r.Header {
 		for _, v := range values {
 			fields = append(fields, core.Field{Name: strings.ToLower(name), Value: v})

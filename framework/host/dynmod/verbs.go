@@ -46,23 +46,49 @@ func (s *stream) bytesVerb(verb uint8, a, b int, p []byte) {
 	copy(p1, p)
 }
 
-// changes writes what differs in a block from what Envoy has.
+// changes writes what differs in a block from what Envoy has. Setting a header has Envoy remove its old values first,
+// and index all headers by name to find them: what it cannot have is added instead.
 func (s *stream) changes(block int) {
 	b := &s.st.H[block]
-	for _, name := range b.Changed {
+	next := 0 // fresh fields are at the end, in the order in which they were set
+	for n, name := range b.Changed {
 		verb := uint8(C.VERB_SET_HEADER)
+		if b.Fresh&(1<<n) != 0 {
+			verb = C.VERB_ADD_HEADER
+			if !b.Multi {
+				if i := fieldFrom(b.Fields, next, name); i >= 0 {
+					s.headerVerb(verb, block, name, b.Fields[i].Value)
+					next = i + 1
+				}
+				continue
+			}
+		}
+		found := false
 		for i := range b.Fields {
 			if f := &b.Fields[i]; f.Name == name {
 				s.headerVerb(verb, block, name, f.Value)
-				verb = C.VERB_ADD_HEADER
+				verb, found = C.VERB_ADD_HEADER, true
 			}
 		}
-		if verb == C.VERB_SET_HEADER {
+		if !found && verb == C.VERB_SET_HEADER {
 			s.headerVerb(verb, block, name, "") // an empty value removes
 		}
 	}
-	clear(b.Changed)
-	b.Changed = b.Changed[:0]
+	b.Told()
+}
+
+// fieldFrom returns the index of the field name, looking from i on first; -1 if there is none.
+func fieldFrom(fields []core.Field, i int, name string) int {
+	for n := range fields {
+		k := i + n
+		if k >= len(fields) {
+			k -= len(fields)
+		}
+		if fields[k].Name == name {
+			return k
+		}
+	}
+	return -1
 }
 
 // pairsSize and putPairs encode header fields as C's moe_read_headers reads them.

@@ -45,23 +45,52 @@ type Block struct {
 	// Changed lists, once each, the names whose fields differ from what the host handed over. A host carries a change
 	// out per name: all values of the name as they are in Fields now, or none.
 	Changed []string
+	// Fresh has bit i set if the host handed over no field named Changed[i]: what is there now can be added without
+	// a look for what it replaces.
+	Fresh uint64
+	// Multi is set once a name may have got several values.
+	Multi bool
 }
 
-// Touch notes that the fields of name have changed. Stream.Mu is held.
-func (b *Block) Touch(name string) {
+// Index returns the index of the first field called name, or -1.
+func (b *Block) Index(name string) int {
+	if name == "" {
+		return -1
+	}
+	last := len(name) - 1
+	for i := range b.Fields {
+		// Names of one length tend to begin alike.
+		if n := b.Fields[i].Name; len(n) == len(name) && n[last] == name[last] && n == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Touch notes that the fields of name are about to change; at is its Index. Stream.Mu is held.
+func (b *Block) Touch(name string, at int) {
 	for _, c := range b.Changed {
 		if c == name {
 			return
 		}
 	}
+	if at < 0 {
+		b.Fresh |= 1 << len(b.Changed) // which is nothing beyond the 64th
+	}
 	b.Changed = append(b.Changed, name)
+}
+
+// Told forgets the changes, which the host has been told of.
+func (b *Block) Told() {
+	clear(b.Changed)
+	b.Changed, b.Fresh, b.Multi = b.Changed[:0], 0, false
 }
 
 // clear empties b and keeps its memory.
 func (b *Block) clear() {
 	clear(b.Fields)
-	clear(b.Changed)
-	b.Fields, b.Changed, b.Present = b.Fields[:0], b.Changed[:0], false
+	b.Told()
+	b.Fields, b.Present = b.Fields[:0], false
 	if b.Owner.Load() != 0 {
 		b.Owner.Store(0)
 	}
