@@ -18,7 +18,7 @@ FUZZTIME ?= 10000x
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
 # Go modules of this repository; each is built and tested in its own folder.
-MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod bench/go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod bench/upstreamsdk/go.mod))
 MODULES := $(patsubst go.mod,.,$(MODULES))
 STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
@@ -61,6 +61,7 @@ fmt: $(GOFUMPT) ## Format all Go files
 
 unit: envoy ## Run the unit tests with the race detector
 	$(GO) test -race ./framework/... ./plugins/... ./internal/... ./cmd/...
+	$(GO) test ./bench/...
 
 portable: ## Compile what plugin authors import without cgo, and for other systems
 	@scripts/portable
