@@ -213,7 +213,8 @@ func (w *workspace) compile(target, name string, main []byte, flags ...string) e
 func (w *workspace) goCommand(args ...string) error {
 	c := w.command(w.dir, args...)
 	var said bytes.Buffer
-	c.Stdout, c.Stderr = w.log, io.MultiWriter(w.log, &said)
+	both := io.MultiWriter(w.log, &said)
+	c.Stdout, c.Stderr = both, both // one writer, so that it is written to by one goroutine
 	if err := c.Run(); err != nil {
 		if w.log == io.Discard {
 			return fmt.Errorf("go %s: %w\n%s", args[0], err, bytes.TrimSpace(said.Bytes()))
