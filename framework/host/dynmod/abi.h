@@ -249,12 +249,10 @@ CALLBACK T(http_callout_init_result)
     CB(http_filter_start_http_stream)(void *, uint64_t *, mbuf, mheader *, size_t, mbuf, bool, uint64_t);
 CALLBACK void CB(http_filter_reset_http_stream)(void *, uint64_t);
 CALLBACK bool CB(http_stream_send_data)(void *, uint64_t, mbuf, bool);
-CALLBACK bool CB(http_stream_send_trailers)(void *, uint64_t, mheader *, size_t);
 CALLBACK T(http_callout_init_result)
     CB(http_filter_config_start_http_stream)(void *, uint64_t *, mbuf, mheader *, size_t, mbuf, bool, uint64_t);
 CALLBACK void CB(http_filter_config_reset_http_stream)(void *, uint64_t);
 CALLBACK bool CB(http_filter_config_stream_send_data)(void *, uint64_t, mbuf, bool);
-CALLBACK bool CB(http_filter_config_stream_send_trailers)(void *, uint64_t, mheader *, size_t);
 
 // Callbacks: the stream's way on.
 CALLBACK void CB(http_filter_continue_decoding)(void *);

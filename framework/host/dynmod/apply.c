@@ -164,9 +164,6 @@ static void apply_one(moe_event *e, const moe_verb *v, const uint8_t *p, mbuf *d
   case VERB_RESUME:
     resume(s, v->a, p, v->n1);
     break;
-  case VERB_RESCHEDULE:
-    CB(http_filter_scheduler_commit)(s->scheduler, 0);
-    break;
   case VERB_DETAILS:
     *details = buf(p, v->n1);
     break;

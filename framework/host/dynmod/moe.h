@@ -105,7 +105,6 @@ enum {
   VERB_REPLACE_CHUNK,  // a: direction; n1 bytes instead of those received
   VERB_APPEND,         // a: direction; n1 bytes behind what Envoy has buffered
   VERB_RESUME,         // a: direction; n1 bytes, then continue
-  VERB_RESCHEDULE,     // come back as EVENT_SCHEDULED
   VERB_DETAILS,        // n1: response code details of the VERB_RESPONSE that follows
   VERB_RESPONSE,       // b: status, a: number of headers; n1: their encoding, n2: body
   VERB_RESPONSE_HEADERS, // a: number of headers, b: end_stream; n1: their encoding
