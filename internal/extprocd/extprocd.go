@@ -21,6 +21,7 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/host/extproc"
+	"mosn.io/moe/internal/filewatch"
 	"mosn.io/moe/internal/moefile"
 )
 
@@ -70,6 +71,7 @@ func Run(ctx context.Context, o Options) error {
 		o.Keepalive = 30 * time.Second
 	}
 	log := slog.New(o.Server.Log)
+	w := filewatch.New(o.File)
 	s := extproc.New(o.Server)
 	defer s.Close()
 	_, c, err := Load(o.File)
@@ -114,17 +116,16 @@ func Run(ctx context.Context, o Options) error {
 	if o.Ready != nil {
 		o.Ready(ln.Addr().String(), a.addr())
 	}
-	w := watch(o.File)
 	tick := time.NewTicker(o.Poll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if w.changed() {
+			if w.Settled() {
 				reload(s, o, log)
 			}
 		case <-hup:
-			w.changed()
+			w.Changed()
 			reload(s, o, log)
 		case err := <-served:
 			return err

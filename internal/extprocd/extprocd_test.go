@@ -61,9 +61,14 @@ func eventually(t *testing.T, what string, f func() bool) {
 
 const hello = "plugins:\n- {name: hello, config: {value: VALUE}}\n"
 
+// write puts the file in its place whole, so that no look of the server sees a part of it.
 func write(t *testing.T, file, text string) {
 	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	next := file + ".next"
+	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, file); err != nil {
 		t.Fatal(err)
 	}
 }

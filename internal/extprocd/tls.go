@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"mosn.io/moe/internal/filewatch"
 )
 
 // TLS names files. Without Cert the server speaks plain text; with ClientCA it asks clients for a certificate of that
@@ -25,7 +27,7 @@ func (t TLS) credentials(log *slog.Logger, poll time.Duration) (grpc.ServerOptio
 		}
 		return grpc.Creds(insecure.NewCredentials()), nil
 	}
-	c := &certificates{t: t, log: log, poll: poll, files: watch(t.Cert, t.Key, t.ClientCA)}
+	c := &certificates{t: t, log: log, poll: poll, files: filewatch.New(t.Cert, t.Key, t.ClientCA)}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -43,7 +45,7 @@ type certificates struct {
 	poll time.Duration
 
 	mu      sync.Mutex
-	files   *watched
+	files   *filewatch.Files
 	looked  time.Time
 	current *tls.Config
 }
@@ -79,11 +81,11 @@ func (c *certificates) config() *tls.Config {
 		return c.current
 	}
 	c.looked = time.Now()
-	if !c.files.changed() {
+	if !c.files.Changed() {
 		return c.current
 	}
 	if err := c.load(); err != nil {
-		c.files.sum = [32]byte{} // to be tried again
+		c.files.Again()
 		c.log.Error("certificates refused, those before go on", "error", err)
 	} else {
 		c.log.Info("certificates loaded", "file", c.t.Cert)

@@ -1,0 +1,89 @@
+package filewatch
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSettled(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	write(t, file, "one")
+	f := New(file, "", "-")
+	for i, step := range []struct {
+		text string
+		want bool
+	}{
+		{"one", false},
+		{"", false}, // cut, to be written anew
+		{"two", false},
+		{"two", true},
+		{"two", false},
+		{"three", false},
+		{"two", false}, // back again before it settled: nothing to take
+		{"two", false},
+		{"three", false},
+		{"three", true},
+	} {
+		write(t, file, step.text)
+		if got := f.Settled(); got != step.want {
+			t.Errorf("look %d at %q: %v, want %v", i, step.text, got, step.want)
+		}
+	}
+}
+
+func TestMissingIsNoChange(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	write(t, file, "one")
+	f := New(file)
+	os.Remove(file)
+	if f.Changed() || f.Settled() || f.Settled() {
+		t.Error("a file that cannot be read counts as changed")
+	}
+	write(t, file, "one")
+	if f.Changed() {
+		t.Error("the same bytes count as changed")
+	}
+}
+
+func TestTurnedLink(t *testing.T) {
+	dir := t.TempDir()
+	a, b, link := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "link")
+	write(t, a, "one")
+	write(t, b, "two")
+	if err := os.Symlink(a, link); err != nil {
+		t.Fatal(err)
+	}
+	f := New(link)
+	next := link + ".next"
+	if err := os.Symlink(b, next); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, link); err != nil {
+		t.Fatal(err)
+	}
+	if !f.Changed() || f.Changed() || f.Settled() {
+		t.Error("a link that is turned to another file counts as one change")
+	}
+}
+
+func TestAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	write(t, file, "one")
+	f := New(file)
+	f.Again()
+	if !f.Changed() || f.Changed() {
+		t.Error("Again makes one change")
+	}
+	f.Again()
+	if !f.Settled() || f.Settled() {
+		t.Error("Again makes one change that has settled")
+	}
+}
