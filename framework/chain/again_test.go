@@ -173,7 +173,7 @@ func (p *slow) OnRequestBody(filter.Stream, filter.Body, bool) filter.Action {
 	return filter.Go(func(context.Context) filter.Action {
 		select {
 		case <-p.ctx.Done():
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(30 * time.Second):
 		}
 		return filter.Reply(500, "too late")
 	})

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
@@ -176,11 +175,23 @@ func TestPipes(t *testing.T) {
 
 // What is written while the pipe waits for its reader moves on at once, on a host with PromptPipes.
 func TestPromptPipe(t *testing.T) {
-	h := filtertest.New(t, &probe{respH: func(filter.Stream, filter.Headers, bool) filter.Action {
-		return filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error {
+	moved := make(chan string, 8)
+	watch := &probe{respB: func(_ filter.Stream, b filter.Body, _ bool) filter.Action {
+		moved <- string(b.Bytes())
+		return filter.Continue
+	}}
+	h := filtertest.New(t, watch, &probe{respH: func(filter.Stream, filter.Headers, bool) filter.Action {
+		return filter.Pipe(func(ctx context.Context, w io.Writer, r io.Reader) error {
 			for _, s := range []string{"a", "b"} {
 				io.WriteString(w, s)
-				time.Sleep(20 * time.Millisecond)
+				select {
+				case got := <-moved:
+					if got != s {
+						t.Errorf("moved %q, want %q", got, s)
+					}
+				case <-ctx.Done():
+					return ctx.Err()
+				}
 			}
 			_, err := io.Copy(w, r)
 			return err

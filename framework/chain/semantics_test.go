@@ -199,7 +199,7 @@ func TestReplyReader(t *testing.T) {
 		}
 		select {
 		case <-rd.closed:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Error("the reader is not closed")
 		}
 	}

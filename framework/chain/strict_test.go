@@ -310,7 +310,7 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 		}
 		select {
 		case <-h.ready:
-		case <-time.After(3 * time.Second):
+		case <-time.After(30 * time.Second):
 			h.bug("the stream hangs: in %d %d, end %v, busy %v %v", len(in[0]), len(in[1]), h.end, h.st.Busy(0), h.st.Busy(1))
 			h.finish()
 			return

@@ -318,7 +318,7 @@ func TestClientGoesAway(t *testing.T) {
 			w.done()
 		}
 	}
-	for end := time.Now().Add(2 * time.Second); broken.Load() < 16 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); broken.Load() < 16 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if n := broken.Load(); n != 16 {
 		t.Errorf("%d of 16 handlers were ended", n)

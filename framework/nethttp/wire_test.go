@@ -58,7 +58,7 @@ func newWire(t *testing.T, hooks ...*hook) *wire {
 	w := openWire(t, hooks...)
 	t.Cleanup(func() {
 		w.done()
-		for end := time.Now().Add(3 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); runtime.NumGoroutine() > before; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				buf := make([]byte, 1<<20)
 				t.Fatalf("goroutines are left:\n%s", buf[:runtime.Stack(buf, true)])
@@ -151,7 +151,7 @@ func (w *wire) trailers(dir int, fields ...string) {
 // until waits for something to be so.
 func (w *wire) until(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		w.mu.Lock()
 		is := ok()
 		w.mu.Unlock()

@@ -218,7 +218,7 @@ func TestConfiguration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.log")
 	h := filtertest.New(t, filtertest.Config{Name: "accesslog", JSON: "output: " + path + "\nredact: [x-key]"})
 	h.Get("/", "x-key", "geheim")
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile(path)
 		if err == nil && strings.Contains(string(text), `"x-key":["[redacted]"]`) {
 			break

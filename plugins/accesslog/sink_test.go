@@ -118,7 +118,7 @@ func TestDropped(t *testing.T) {
 	for range 100 {
 		s.write(line, 1000, c)
 	}
-	if d := time.Since(began); d > time.Second {
+	if d := time.Since(began); d > 10*time.Second {
 		t.Error("writing took", d)
 	}
 	if n := c.dropped.Value(); n != 90 {
@@ -220,7 +220,7 @@ func TestRotationIsNoticedInASecond(t *testing.T) {
 	if err := os.Rename(p.Output, p.Output+".1"); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		h.Get("/two")
 		if _, err := os.Stat(p.Output); err == nil {
 			break

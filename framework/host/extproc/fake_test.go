@@ -152,7 +152,7 @@ func (e *envoy) next() *extprocv3.ProcessingResponse {
 	select {
 	case r := <-e.from:
 		return r
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		e.tb.Fatal("no answer")
 		return nil
 	}
@@ -188,7 +188,7 @@ func (e *envoy) ended() error {
 	select {
 	case err := <-e.result:
 		return err
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		e.tb.Fatal("the stream does not end")
 		return nil
 	}

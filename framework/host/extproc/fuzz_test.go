@@ -89,7 +89,7 @@ func FuzzMessages(f *testing.F) {
 		if n := s.held.Load(); n != 0 {
 			t.Errorf("%d bytes are still accounted for", n)
 		}
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for runtime.NumGoroutine() > 20 && time.Now().Before(deadline) {
 			time.Sleep(time.Millisecond)
 		}
