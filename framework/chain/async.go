@@ -57,6 +57,9 @@ func (c *call) resume() {
 	defer st.leave(c.di)
 	st.wake(c.di)
 	if c.returned {
+		if st.Observer != nil && c.a.Kind != core.Go {
+			st.observe(c.di, d)
+		}
 		st.apply(c.di, c.a)
 	} else {
 		st.failPhase(c.di, d, c.panicked)
@@ -104,6 +107,9 @@ func (st *Stream) wake(di int) {
 func (st *Stream) expire(di int, d *dir) {
 	pos := d.idx
 	p := d.plugin(di, pos)
+	if st.Observer != nil {
+		st.observe(di, d)
+	}
 	st.chain.cells[p].timeouts.Add(1)
 	st.chain.tell(p, "does not answer within "+st.home.options.Timeout.String(), "phase", d.phase(di))
 	st.depth++

@@ -14,7 +14,7 @@ func (st *Stream) callHeaders(di int, d *dir) {
 	if di == Request {
 		if ph.reqH != nil {
 			s := st.turn(p, core.RequestHeaders)
-			st.calling = true
+			st.begins(d)
 			a = ph.reqH.OnRequestHeaders(s, s.RequestHeaders(), d.hEnd)
 		} else if ph.req != nil {
 			a = filter.WaitBody
@@ -22,14 +22,13 @@ func (st *Stream) callHeaders(di int, d *dir) {
 	} else {
 		if ph.respH != nil {
 			s := st.turn(p, core.ResponseHeaders)
-			st.calling = true
+			st.begins(d)
 			a = ph.respH.OnResponseHeaders(s, s.ResponseHeaders(), d.hEnd)
 		} else if ph.resp != nil {
 			a = filter.WaitBody
 		}
 	}
-	st.calling = false
-	if c := filter.CoreAction(a); c.Kind != core.Continue || st.over || st.chain.resizes {
+	if c := st.returns(di, d, filter.CoreAction(a)); c.Kind != core.Continue || st.over || st.chain.resizes {
 		st.apply(di, c)
 	} else {
 		d.idx++ // the next turn takes the block
@@ -45,15 +44,14 @@ func (st *Stream) callData(di int, d *dir) {
 	}
 	s := st.lend(di, p, d.cur, false)
 	b := filter.NewBody(&st.Stream, p, di)
-	st.calling = true
+	st.begins(d)
 	var a filter.Action
 	if di == Request {
 		a = ph.reqB.OnRequestBody(s, b, d.end)
 	} else {
 		a = ph.respB.OnResponseBody(s, b, d.end)
 	}
-	st.calling = false
-	st.apply(di, filter.CoreAction(a))
+	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
 }
 
 func (st *Stream) callTrailers(di int, d *dir) {
@@ -63,15 +61,14 @@ func (st *Stream) callTrailers(di int, d *dir) {
 	switch {
 	case di == Request && ph.reqT != nil:
 		s := st.turn(p, core.RequestTrailers)
-		st.calling = true
+		st.begins(d)
 		a = ph.reqT.OnRequestTrailers(s, s.RequestTrailers())
 	case di == Response && ph.respT != nil:
 		s := st.turn(p, core.ResponseTrailers)
-		st.calling = true
+		st.begins(d)
 		a = ph.respT.OnResponseTrailers(s, s.ResponseTrailers())
 	}
-	st.calling = false
-	st.apply(di, filter.CoreAction(a))
+	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
 }
 
 func (st *Stream) callWhole(di int, d *dir) {
@@ -80,26 +77,29 @@ func (st *Stream) callWhole(di int, d *dir) {
 	st.turn(p, 2*di)
 	s := st.lend(di, p, d.buf, d.bufEnd)
 	b := filter.NewBody(&st.Stream, p, di)
-	st.calling = true
+	st.begins(d)
 	var a filter.Action
 	if di == Request {
 		a = ph.req.OnRequest(s, s.RequestHeaders(), b)
 	} else {
 		a = ph.resp.OnResponse(s, s.ResponseHeaders(), b)
 	}
-	st.calling = false
-	st.apply(di, filter.CoreAction(a))
+	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
 }
 
-var phaseNames = [2][5]string{
-	{"", "OnRequestHeaders", "OnRequestBody", "OnRequestTrailers", "OnRequest"},
-	{"", "OnResponseHeaders", "OnResponseBody", "OnResponseTrailers", "OnResponse"},
+// returns is called after a plugin's method has returned. What it gives to Go counts to its time.
+func (st *Stream) returns(di int, d *dir, c core.Action) core.Action {
+	st.calling = false
+	if st.Observer != nil && c.Kind != core.Go {
+		st.observe(di, d)
+	}
+	return c
 }
 
 // phase names the phase in flight, for logs.
 func (d *dir) phase(di int) string {
-	if d.stage > atWhole {
+	if d.stage == idle || d.stage > atWhole {
 		return ""
 	}
-	return phaseNames[di][d.stage]
+	return phaseOf(di, d).String()
 }

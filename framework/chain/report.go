@@ -114,6 +114,9 @@ func (st *Stream) panicIn(p int, where string, v any) {
 // failPhase ends the phase in flight for a panic: 500, or a reset when the response has begun.
 func (st *Stream) failPhase(di int, d *dir, v any) {
 	p := d.plugin(di, d.idx)
+	if st.Observer != nil {
+		st.observe(di, d)
+	}
 	st.panicIn(p, d.phase(di), v)
 	if !st.over && d.stage != dead {
 		st.reply(di, d.idx, failed, st.chain.details[p]+".panic")

@@ -1,6 +1,8 @@
 package chain
 
 import (
+	"time"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -41,6 +43,8 @@ type dir struct {
 	check       bool // a plugin changed the body's length, or content-length: both are compared as the body leaves
 	blame       int  // that plugin
 
+	began time.Time // when the plugin in flight was called, if there is an observer and it was not told yet
+
 	epoch uint32 // counts suspensions and their ends, so that a late result finds another one
 	cur   []byte
 	buf   []byte
@@ -76,6 +80,10 @@ type Stream struct {
 	Replied      bool   // the response is the chain's own
 	ReplyDetails string // of that response, for Envoy's response code details
 	ReplyGRPC    int    // its gRPC status, or -1: by Envoy's mapping
+
+	// Observer, if the host sets one after Start and before it feeds the stream, is told how long plugins take. It is
+	// nil in the next stream that gets this memory.
+	Observer Observer
 }
 
 func (c *Chain) newStream() *Stream {
@@ -219,7 +227,13 @@ func (st *Stream) callComplete(i int, h filter.CompleteHandler) {
 			st.panicIn(i, "OnComplete", v)
 		}
 	}()
+	if st.Observer == nil {
+		h.OnComplete(filter.NewStream(&st.Stream, i))
+		return
+	}
+	began := time.Now()
 	h.OnComplete(filter.NewStream(&st.Stream, i))
+	st.Observer.Observe(st.chain.names[i], OnComplete, time.Since(began))
 }
 
 // halt stops what may still run for the stream: timers, pipes and readers.
@@ -256,7 +270,7 @@ func (st *Stream) recycle() {
 			d.idx, d.first, d.stage, d.hEnd, d.sent, d.check = 0, 0, idle, false, false, false
 		}
 	}
-	st.own, st.sink, st.chain, st.laters = nil, nil, nil, nil
+	st.own, st.sink, st.chain, st.laters, st.Observer = nil, nil, nil, nil, nil
 	st.passed, st.broken = 0, 0
 	st.joined, st.over, st.gone, st.high, st.calling = false, false, false, false, false
 	st.Replied, st.ReplyDetails, st.ReplyGRPC = false, "", 0

@@ -45,6 +45,7 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 	}
 	s.wants = c.Wants()
 	s.st = c.Start(s, s)
+	s.st.Observer = &s.srv.o.Registry.plugins
 	s.life = s.st.Gen
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/internal/core"
@@ -20,7 +19,8 @@ import (
 // Registry collects the metrics of servers and of their plugins and writes them in Prometheus' text format. Plugins are
 // shared by the whole process, so that one Registry should serve it.
 type Registry struct {
-	server serverMetrics
+	server  serverMetrics
+	plugins timings
 
 	mu       sync.Mutex
 	filters  []*assembly.Filter
@@ -34,32 +34,7 @@ var DefaultRegistry = &Registry{}
 type serverMetrics struct {
 	started, active, failed, sent, replies, panics, overload atomic.Int64
 	reloads, reloadFailures                                  atomic.Int64
-	messages                                                 [kindCount]phase
-}
-
-// phase is how often a phase came, and how long it was worked on before the server waited again.
-type phase struct {
-	count, nanos atomic.Int64
-	buckets      [len(latencies)]atomic.Int64
-}
-
-// latencies are upper bounds.
-var latencies = [...]time.Duration{
-	10 * time.Microsecond, 25 * time.Microsecond, 50 * time.Microsecond,
-	100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond, time.Millisecond, 5 * time.Millisecond,
-	25 * time.Millisecond, 100 * time.Millisecond,
-}
-
-func (m *serverMetrics) received(kind int, d time.Duration) {
-	p := &m.messages[kind]
-	p.count.Add(1)
-	p.nanos.Add(int64(d))
-	for i, bound := range latencies {
-		if d <= bound {
-			p.buckets[i].Add(1)
-			break
-		}
-	}
+	messages                                                 [kindCount]timing
 }
 
 // Reloaded counts an attempt to load a configuration again.
@@ -162,6 +137,7 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (r *Registry) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	r.server.write(&b)
+	r.plugins.write(&b)
 	r.mu.Lock()
 	for _, f := range r.filters {
 		r.collect(f)
@@ -231,16 +207,6 @@ func (m *serverMetrics) write(b *strings.Builder) {
 	const name = "moe_extproc_message_seconds"
 	fmt.Fprintf(b, "# HELP %s Time from a message to the wait for the next, by phase.\n# TYPE %s histogram\n", name, name)
 	for kind := range m.messages {
-		p := &m.messages[kind]
-		if p.count.Load() == 0 {
-			continue
-		}
-		buckets := make([]int64, len(latencies))
-		for i := range buckets {
-			buckets[i] = p.buckets[i].Load()
-		}
-		histogram(b, name, `phase="`+kindNames[kind]+`"`, buckets,
-			func(i int) string { return strconv.FormatFloat(latencies[i].Seconds(), 'g', -1, 64) },
-			p.count.Load(), strconv.FormatFloat(time.Duration(p.nanos.Load()).Seconds(), 'g', -1, 64))
+		m.messages[kind].write(b, name, `phase="`+kindNames[kind]+`"`)
 	}
 }

@@ -1,14 +1,18 @@
 package extproc
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"mosn.io/moe/framework/chain"
 )
 
 func textLog(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
@@ -100,18 +104,35 @@ func TestProcessingMode(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	s := newServer(t, Options{}, "marks")
-	e := open(t, s, none)
-	e.ask(requestHeaders(true))
+	s := newServer(t, Options{}, "marks", map[string]any{"name": "upper", "id": "my-up"})
+	e := open(t, s, stream1)
+	e.ask(requestHeaders(false))
+	e.ask(requestBody("a", false))
+	e.ask(requestBody("b", true))
 	e.end()
 	var page strings.Builder
 	s.o.Registry.WriteTo(&page)
 	for _, want := range []string{
 		"moe_extproc_streams_started_total 1", "moe_extproc_streams_active 0",
 		`moe_extproc_message_seconds_count{phase="request_headers"} 1`, "# TYPE moe_panics counter",
+		"# TYPE moe_extproc_plugin_seconds histogram",
+		`moe_extproc_plugin_seconds_count{plugin="marks",phase="OnRequestHeaders"} 1`,
+		`moe_extproc_plugin_seconds_count{plugin="my-up",phase="OnRequestBody"} 2`,
+		`moe_extproc_plugin_seconds_bucket{plugin="my-up",phase="OnRequestBody",le="+Inf"} 2`,
+		`moe_extproc_plugin_seconds_count{plugin="my-up",phase="OnComplete"} 1`,
 	} {
 		if !strings.Contains(page.String(), want) {
 			t.Errorf("no %s in\n%s", want, page.String())
 		}
 	}
+}
+
+// Streams may bring any number of plugins' ids: what is kept of them is bounded.
+func TestTimingsBound(t *testing.T) {
+	var all timings
+	for i := range maxTimed + 10 {
+		all.Observe(fmt.Sprint("p", i), chain.OnComplete, time.Millisecond)
+	}
+	equal(t, "plugins", len(all.all()), maxTimed)
+	equal(t, "others", all.other[chain.OnComplete].count.Load(), int64(10))
 }

@@ -148,7 +148,7 @@ func (s *stream) handle(m *extprocv3.ProcessingRequest) {
 	}
 	s.runPosts()
 	s.settle()
-	reg.server.received(kind, time.Since(start))
+	reg.server.messages[kind].add(time.Since(start))
 }
 
 // Post has f run on the stream's goroutine.
