@@ -18,6 +18,7 @@ func init() {
 	filter.Register[pipes]("pipes", filter.Transform)
 	filter.Register[looks]("needscallouts", filter.Transform, filter.Needs(filter.Callouts))
 	filter.Register[looks]("looks", filter.Transform)
+	filter.Register[echoes]("echoes", filter.Transform)
 }
 
 // completed counts OnComplete of all test plugins.
@@ -139,5 +140,13 @@ func (*looks) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool)
 	meta, _ := s.Metadata("in", "key")
 	_, err := s.FilterState("x")
 	looked.Store([]any{protocol, path, s.RemoteAddr().String(), meta, err})
+	return filter.Continue
+}
+
+// echoes sets a header to the value of another one.
+type echoes struct{}
+
+func (*echoes) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	h.Set("x-out", h.Get("x-in"))
 	return filter.Continue
 }

@@ -29,7 +29,10 @@ func (s *stream) send(r *extprocv3.ProcessingResponse) {
 	s.mu.Unlock()
 	s.srv.o.Registry.server.sent.Add(1)
 	if err := s.grpc.Send(r); err != nil {
-		s.over, s.err = true, gone(s.ctx, err)
+		s.over = true
+		if s.ctx.Err() == nil {
+			s.err = err
+		}
 	}
 }
 

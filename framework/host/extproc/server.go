@@ -68,11 +68,8 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 		}
 	}()
 	first, err := s.first(g)
-	switch {
-	case err == io.EOF:
-		return nil
-	case err != nil:
-		return gone(ctx, err)
+	if first == nil {
+		return err
 	}
 	gen := s.acquire()
 	if gen == nil {
@@ -83,14 +80,26 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 	return st.run(first)
 }
 
-// first waits for the first message, within bounds.
+// first waits for the first message, within bounds; without one the stream is over.
 func (s *Server) first(g extprocv3.ExternalProcessor_ProcessServer) (*extprocv3.ProcessingRequest, error) {
-	silence := status.Newf(codes.DeadlineExceeded, "no message within %v of the stream's begin", s.o.FirstMessage)
+	silence := func() error {
+		return status.Errorf(codes.DeadlineExceeded, "no message within %v of the stream's begin", s.o.FirstMessage)
+	}
 	// To end the stream from a timer spares a goroutine that reads for each stream, which costs more than all the rest.
+	// The method is not part of grpc-go's API, but its transport calls it from any goroutine itself, under a lock and
+	// with no effect on a stream that is done. Where a stream does not have it, a goroutine reads.
 	if t, ok := grpc.ServerTransportStreamFromContext(g.Context()).(statusWriter); ok {
-		timer := time.AfterFunc(s.o.FirstMessage, func() { t.WriteStatus(silence) })
-		defer timer.Stop()
-		return g.Recv()
+		var silent atomic.Bool
+		timer := time.AfterFunc(s.o.FirstMessage, func() {
+			silent.Store(true)
+			t.WriteStatus(status.Convert(silence()))
+		})
+		m, err := g.Recv()
+		timer.Stop()
+		if silent.Load() {
+			return nil, silence()
+		}
+		return m, gone(g.Context(), err)
 	}
 	c := make(chan received, 1)
 	go func() {
@@ -101,9 +110,9 @@ func (s *Server) first(g extprocv3.ExternalProcessor_ProcessServer) (*extprocv3.
 	defer timer.Stop()
 	select {
 	case r := <-c:
-		return r.m, r.err
+		return r.m, gone(g.Context(), r.err)
 	case <-timer.C:
-		return nil, silence.Err()
+		return nil, silence()
 	}
 }
 
@@ -112,7 +121,7 @@ type statusWriter interface {
 	WriteStatus(*status.Status) error
 }
 
-// gone tells the end of a stream by the other side from an error.
+// gone tells the end of a stream by the other side, which is nil, from an error of it.
 func gone(ctx context.Context, err error) error {
 	if err == io.EOF || ctx.Err() != nil || status.Code(err) == codes.Canceled {
 		return nil
