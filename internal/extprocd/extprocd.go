@@ -40,7 +40,7 @@ type Options struct {
 	Poll      time.Duration // how often to look at files; default 1 s
 	Drain     time.Duration // how long streams may go on once the process is told to stop; default 30 s
 	MaxAge    time.Duration // of connections, so that Envoys spread over new servers; 0 is no bound
-	Keepalive time.Duration // pings on idle connections; default 30 s
+	Keepalive time.Duration // pings on idle connections; default 30 s; one without an answer in that time, at most 10 s, closes
 
 	// Ready, if there is one, is told the addresses when the server serves.
 	Ready func(listen, admin string)
@@ -92,7 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	defer ln.Close()
 	g := grpc.NewServer(append(s.GRPCOptions(), creds,
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time: o.Keepalive, Timeout: 10 * time.Second,
+			Time: o.Keepalive, Timeout: min(o.Keepalive, 10*time.Second),
 			MaxConnectionAge: o.MaxAge, MaxConnectionAgeGrace: o.Drain,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),

@@ -118,6 +118,7 @@ func (s *stream) ownAttribute(name string) string {
 
 // Metadata returns what Envoy has sent of its dynamic metadata, or plugins have set.
 func (s *stream) Metadata(namespace, key string) (any, error) {
+	namespace, key = text(namespace), text(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
@@ -135,6 +136,7 @@ func (s *stream) SetMetadata(namespace, key string, value any) error {
 	if err != nil {
 		return fmt.Errorf("metadata %s/%s: %w", namespace, key, err)
 	}
+	namespace, key = text(namespace), text(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
@@ -166,7 +168,7 @@ func valueOf(v reflect.Value) (*structpb.Value, error) {
 	case !v.IsValid():
 		return structpb.NewNullValue(), nil
 	case v.Kind() == reflect.String:
-		return structpb.NewStringValue(strings.ToValidUTF8(v.String(), "\uFFFD")), nil
+		return structpb.NewStringValue(text(v.String())), nil
 	case v.Kind() == reflect.Bool:
 		return structpb.NewBoolValue(v.Bool()), nil
 	case v.CanInt():
@@ -192,7 +194,7 @@ func valueOf(v reflect.Value) (*structpb.Value, error) {
 			if err != nil {
 				return nil, err
 			}
-			m.Fields[k.String()] = e
+			m.Fields[text(k.String())] = e
 		}
 		return structpb.NewStructValue(m), nil
 	}

@@ -143,10 +143,15 @@ func (*looks) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool)
 	return filter.Continue
 }
 
-// echoes sets a header to the value of another one.
+// echoes sets a header, metadata and details of a reply to the value of a header.
 type echoes struct{}
 
-func (*echoes) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	h.Set("x-out", h.Get("x-in"))
+func (*echoes) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	in := h.Get("x-in")
+	h.Set("x-out", in)
+	s.SetMetadata(in, in, map[string]any{in: in})
+	if h.Has("x-reply") {
+		return filter.Reply(403, in, filter.WithDetails(in))
+	}
 	return filter.Continue
 }

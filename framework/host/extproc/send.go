@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -93,7 +94,7 @@ func (s *stream) sendTrailers(dir int, m *extprocv3.HeaderMutation) {
 
 // replyAtOnce uses Envoy's local reply, which knows HEAD and gRPC.
 func (s *stream) replyAtOnce() {
-	r := &extprocv3.ImmediateResponse{Body: s.reply.body, Details: s.st.ReplyDetails}
+	r := &extprocv3.ImmediateResponse{Body: s.reply.body, Details: text(s.st.ReplyDetails)}
 	m := &extprocv3.HeaderMutation{}
 	seen := map[string]bool{}
 	for _, f := range s.reply.fields {
@@ -128,7 +129,7 @@ func (s *stream) immediate(status int, details string, body []byte) {
 		return
 	}
 	s.sendImmediate(&extprocv3.ImmediateResponse{
-		Status: &typev3.HttpStatus{Code: typev3.StatusCode(status)}, Details: details, Body: body,
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode(status)}, Details: text(details), Body: body,
 	})
 }
 
@@ -214,3 +215,6 @@ func (s *stream) watch(waiting bool) {
 func (s *stream) askForTime() {
 	s.send(&extprocv3.ProcessingResponse{OverrideMessageTimeout: durationpb.New(s.srv.o.MaxMessageTimeout)})
 }
+
+// text is what protobuf takes as a string.
+func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -36,10 +36,11 @@ func New(o Options) *Server {
 	return s
 }
 
-// GRPCOptions are the limits, for the grpc.Server that s is registered with.
+// GRPCOptions are the limits, and how messages are read, for the grpc.Server that s is registered with.
 func (s *Server) GRPCOptions() []grpc.ServerOption {
 	o := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(s.o.MaxMessage),
+		grpc.ForceServerCodecV2(newCodec()),
 	}
 	if s.o.MaxStreams > 0 {
 		o = append(o, grpc.MaxConcurrentStreams(s.o.MaxStreams))
@@ -65,6 +66,7 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 		m.active.Add(-1)
 		if err != nil {
 			m.failed.Add(1)
+			s.log.Warn("a stream fails", "error", err)
 		}
 	}()
 	first, err := s.first(g)

@@ -143,7 +143,6 @@ func (s *stream) handle(m *extprocv3.ProcessingRequest) {
 	kind, start := kindOf(m), time.Now()
 	s.learn(m)
 	if s.err = s.feed(m); s.err != nil {
-		s.srv.log.Warn("a client breaks the protocol", "error", s.err)
 		return
 	}
 	s.runPosts()

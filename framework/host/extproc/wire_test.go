@@ -159,6 +159,13 @@ func TestWireRawBytes(t *testing.T) {
 	if got := values(r.GetRequestHeaders().GetResponse().GetHeaderMutation(), "x-out"); len(got) != 1 || got[0] != bad {
 		t.Errorf("got %q", got)
 	}
+	if m := r.GetDynamicMetadata().GetFields()["a\uFFFD(b"]; m == nil {
+		t.Errorf("metadata: %v", r.GetDynamicMetadata())
+	}
+	r = dial(t, conn, none).ask(requestHeaders(true, "x-in", bad, "x-reply", "1"))
+	if got := string(r.GetImmediateResponse().GetBody()); got != bad {
+		t.Errorf("a reply of %q", got)
+	}
 }
 
 // bytesCodec sends what it is given.

@@ -1,0 +1,47 @@
+package extproc
+
+import (
+	"testing"
+	"time"
+
+	"mosn.io/moe/e2e/client"
+)
+
+// TestNotUTF8 has clients send header values that are not UTF-8, which Envoy's attributes repeat as text.
+func TestNotUTF8(t *testing.T) {
+	onEach(t, func(b *bed) {
+		h := &Host{}
+		b.Cleanup(func() { h.end(b.T) })
+		p, err := h.of(b.envoy)
+		if err != nil {
+			b.Fatal(err)
+		}
+		server, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "proberequest", "config": m{"on": m{
+			"request_headers": "set x-got ${req.x-in}; set x-agent ${attr.request.useragent}",
+		}}}}}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		front, stats := b.listen(modes("NONE", "request_attributes", a{"request.useragent", "request.headers", "request.id"}), server)
+		const bad = "a\xffb"
+		r, err := client.Do(front, client.Request{Path: "/body/x", Header: []string{
+			"x-in", bad, "user-agent", bad, "x-request-id", bad,
+		}})
+		if err != nil || r.Status != 200 {
+			b.Fatalf("%+v %v", r, err)
+		}
+		seen, err := b.up.Wait(r.ID, 1, 10*time.Second)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if got := seen[0].Header.Get("x-got"); got != bad {
+			b.Errorf("the value comes back as %q", got)
+		}
+		if got := seen[0].Header.Get("x-agent"); got != "a\uFFFDb" {
+			b.Errorf("the attribute is %q", got)
+		}
+		if all, _ := b.envoy.Stats("^" + stats); all[stats+"streams_failed"] != 0 {
+			b.Errorf("failed: %v", all)
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package extproc
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/e2e/upstream"
+)
+
+// peakRSS is the most memory that a server has had.
+func (p *process) peakRSS(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
+	if found == nil {
+		t.Fatal("no VmHWM")
+	}
+	n, _ := strconv.ParseInt(string(found[1]), 10, 64)
+	return n << 10
+}
+
+// upper is what a plugin makes of a body.
+type upper struct{ io.Reader }
+
+func (u upper) Read(p []byte) (int, error) {
+	n, err := u.Reader.Read(p)
+	copy(p, bytes.ToUpper(p[:n]))
+	return n, err
+}
+
+// TestLargeBody sends 100 MiB, there and back, through plugins that see all of it, and to such that want it whole.
+func TestLargeBody(t *testing.T) {
+	const size, fits = 100 << 20, 100 << 20
+	sum := sha256.New()
+	io.Copy(sum, upper{io.LimitReader(&upstream.Pattern{}, size)})
+	want := hex.EncodeToString(sum.Sum(nil))
+	onEach(t, func(b *bed) {
+		h := &Host{}
+		b.Cleanup(func() { h.end(b.T) })
+		p, err := h.of(b.envoy)
+		if err != nil {
+			b.Fatal(err)
+		}
+		server := func(name, phase, script string) string {
+			b.Helper()
+			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": name, "config": m{"on": m{phase: script}}}}}))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return addr
+		}
+		streams, waits := server("probebody", "request_body", "body upper"), server("probewhole", "request", "set x-a b")
+		for _, c := range []struct {
+			mode, server string
+			h2           bool
+			status       int
+		}{
+			{"FULL_DUPLEX_STREAMED", streams, true, 200},
+			{"STREAMED", streams, true, 200},
+			{"FULL_DUPLEX_STREAMED", waits, true, 413},
+			{"BUFFERED", waits, true, 413},
+			{"BUFFERED_PARTIAL", waits, false, 413}, // over HTTP/2 Envoy collects more in it than a message may have
+		} {
+			front, stats := b.listen(modes(c.mode), c.server)
+			body := io.LimitReader(&upstream.Pattern{}, size)
+			r, err := client.Do(front, client.Request{Path: "/mirror", Reader: body, H2: c.h2})
+			if err != nil || r.Status != c.status {
+				b.Errorf("%s: %d %v, want %d", c.mode, r.Status, err, c.status)
+				continue
+			}
+			if c.status == 200 && (r.Bytes != size || r.SHA256 != want || r.Err != nil) {
+				b.Errorf("%s: %d bytes come back, as they should: %v, %v", c.mode, r.Bytes, r.SHA256 == want, r.Err)
+			}
+			if all, _ := b.envoy.Stats("^" + stats); all[stats+"streams_failed"] != 0 || all[stats+"spurious_msgs_received"] != 0 {
+				b.Errorf("%s: Envoy complains: %v", c.mode, all)
+			}
+		}
+		rss := p.peakRSS(b.T)
+		b.Logf("the server had %d MiB at most", rss>>20)
+		if rss > fits && !raceEnabled {
+			b.Errorf("the server had %d MiB", rss>>20)
+		}
+	})
+}
