@@ -69,6 +69,9 @@ portable: ## Compile what plugin authors import without cgo, and for other syste
 conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m ./...
 
+soak: envoy ## Reset clients of moe extproc for 5 minutes, and watch its memory over 200,000 streams
+	cd e2e && $(GO) test ./extproc -run 'TestSoak|TestFlat' -v -timeout 60m -soak.duration 5m -soak.streams 200000
+
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck
 
@@ -93,5 +96,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
+.PHONY: help libmoe moe envoy envoys demo clean test lint fmt unit portable conformance soak examples fuzz generate \
 	check-generated bench

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
 	_ "mosn.io/moe/e2e/probes"
@@ -35,9 +36,13 @@ func serve() error {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
-	log := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
+	all := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/filter", func(w http.ResponseWriter, r *http.Request) {
+		log := slog.Handler(all)
+		if r.FormValue("quiet") != "" {
+			log = slog.DiscardHandler
+		}
 		addr, err := start(log, r.FormValue("name"), r.Body)
 		answer(w, addr, err)
 	})
@@ -59,8 +64,25 @@ func serve() error {
 			}
 		})
 	})
+	mux.HandleFunc("/leaks", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, "no goroutine is left", leaks())
+	})
 	mux.Handle("/metrics", extproc.DefaultRegistry)
 	return http.Serve(ln, mux)
+}
+
+// leaks stops all servers and returns what goroutines there are besides this page's and those of listeners.
+func leaks() error {
+	running.Range(func(addr, stop any) bool {
+		running.Delete(addr)
+		stop.(func())()
+		return true
+	})
+	return goleak.Find(
+		goleak.IgnoreAnyFunction("net/http.(*Server).Serve"), goleak.IgnoreAnyFunction("net/http.(*conn).serve"),
+		goleak.IgnoreAnyFunction("net/http.(*connReader).backgroundRead"),
+		goleak.IgnoreAnyFunction("mosn.io/moe/e2e/extproc.serve.func1"), // waits for the end of the standard input
+	)
 }
 
 // running has, by address, what stops a server.
