@@ -106,9 +106,11 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 	}
 	filters = append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{}))
 
-	upgrade := &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: "websocket"}
+	upgrades := []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
+	var h2 *corev3.Http2ProtocolOptions
 	if o.ExtProc != nil {
-		upgrade.Filters = []*hcmv3.HttpFilter{httpFilter(Name, o.ExtProc.headersOnly()), filters[len(filters)-1]}
+		upgrades = o.ExtProc.upgrades(filters[len(filters)-1])
+		h2 = &corev3.Http2ProtocolOptions{AllowConnect: true}
 	}
 
 	routes := make([]*routev3.Route, 0, len(o.Routes)+1)
@@ -132,8 +134,9 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 				Name: Name, Domains: []string{"*"}, Routes: append(routes, rest),
 			}},
 		}},
-		HttpFilters:    filters,
-		UpgradeConfigs: []*hcmv3.HttpConnectionManager_UpgradeConfig{upgrade},
+		HttpFilters:          filters,
+		UpgradeConfigs:       upgrades,
+		Http2ProtocolOptions: h2,
 	}, nil
 }
 

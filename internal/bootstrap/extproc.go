@@ -10,6 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
@@ -72,14 +73,23 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 	return f
 }
 
-// headersOnly is the filter for tunnels, whose headers Envoy would hold back for bytes that do not come.
-func (x *ExtProc) headersOnly() *extprocv3.ExternalProcessor {
-	f := x.filter()
-	f.ProcessingMode = &extprocv3.ProcessingMode{
-		RequestHeaderMode: x.Mode.GetRequestHeaderMode(), ResponseHeaderMode: x.Mode.GetResponseHeaderMode(),
-		RequestTrailerMode: extprocv3.ProcessingMode_SKIP, ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+// upgrades are for tunnels: WebSocket, and CONNECT where a route lets it. Where bodies are sent they need a filter of
+// their own, which does not send them: Envoy would hold the headers back for bytes that do not come.
+func (x *ExtProc) upgrades(router *hcmv3.HttpFilter) (all []*hcmv3.HttpConnectionManager_UpgradeConfig) {
+	for _, kind := range []string{"websocket", "CONNECT"} {
+		u := &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: kind}
+		if x.Mode.GetRequestBodyMode() != extprocv3.ProcessingMode_NONE ||
+			x.Mode.GetResponseBodyMode() != extprocv3.ProcessingMode_NONE {
+			f := x.filter()
+			f.ProcessingMode = &extprocv3.ProcessingMode{
+				RequestHeaderMode: x.Mode.GetRequestHeaderMode(), ResponseHeaderMode: x.Mode.GetResponseHeaderMode(),
+				RequestTrailerMode: extprocv3.ProcessingMode_SKIP, ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+			}
+			u.Filters = []*hcmv3.HttpFilter{httpFilter(Name, f), router}
+		}
+		all = append(all, u)
 	}
-	return f
+	return all
 }
 
 func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
