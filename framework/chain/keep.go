@@ -13,14 +13,22 @@ func (st *Stream) Keeps(dir int) bool {
 // Whole returns core.WantRequestBody and core.WantResponseBody for the directions in which a plugin may wait for the
 // body, with OnRequest or OnResponse. [Chain.Wants] has no bits for that, because streams want it only as it happens.
 func (c *Chain) Whole() (w uint32) {
-	for i := range c.plugins {
-		t := c.plugins[i].Reg.Handler
-		if _, ok := t.MethodByName("OnRequest"); ok {
-			w |= core.WantRequestBody
-		}
-		if _, ok := t.MethodByName("OnResponse"); ok {
-			w |= core.WantResponseBody
-		}
+	if len(c.Waits(Request)) > 0 {
+		w |= core.WantRequestBody
+	}
+	if len(c.Waits(Response)) > 0 {
+		w |= core.WantResponseBody
 	}
 	return w
+}
+
+// Waits returns the names of the plugins that may wait for the body of a direction, in order.
+func (c *Chain) Waits(dir int) (names []string) {
+	method := [2]string{"OnRequest", "OnResponse"}[dir]
+	for i := range c.plugins {
+		if _, ok := c.plugins[i].Reg.Handler.MethodByName(method); ok {
+			names = append(names, c.names[i])
+		}
+	}
+	return names
 }

@@ -21,6 +21,7 @@ type extprocFlags struct {
 	json, print bool
 	o           extprocd.Options
 
+	requestMode, responseMode    string
 	requestHeaders, failOpen     bool
 	body, address, envoyAdmin    string
 	attributes, namespaces       []string
@@ -81,6 +82,10 @@ func extprocCommand() *cobra.Command {
 		"Envoy's max_message_timeout, which is asked for where a plugin takes longer; 0 never asks")
 	fl.BoolVar(&s.ModeOverride, "mode-override", false,
 		"Envoy's allow_mode_override is set: a body mode may be raised to BUFFERED for a plugin that needs the body whole")
+	fl.StringVar(&f.requestMode, "request-body-mode", "",
+		"Envoy's request_body_mode: plugins are refused that need a whole body, where `MODE` does not give it")
+	fl.StringVar(&f.responseMode, "response-body-mode", "", "Envoy's response_body_mode `MODE`, likewise")
+	fl.BoolVar(&s.EarlyBodies, "early-bodies", false, "Envoy's send_body_without_waiting_for_header_response is set")
 	fl.StringVar(&f.body, "body", "auto", "printed: auto, full (bodies in both directions) or none")
 	fl.BoolVar(&f.requestHeaders, "request-headers", false, "printed: send request headers in any case")
 	fl.StringVar(&f.address, "address", "", "printed: `ADDR` of this server (default: --listen)")
@@ -105,10 +110,39 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 		f.o.Server.Log = slog.NewJSONHandler(cmd.ErrOrStderr(), opts)
 	}
 	f.o.File = f.file
+	var err error
+	if f.o.Server.Modes, err = f.modes(); err != nil {
+		return err
+	}
 	if f.print {
 		return f.printConfig(cmd)
 	}
 	return f.inFile(extprocd.Run(cmd.Context(), f.o))
+}
+
+// modes are what Envoy is said to use; nil if that is not said. A mode that is not given gives all.
+func (f *extprocFlags) modes() (*modev3.ProcessingMode, error) {
+	if f.requestMode == "" && f.responseMode == "" {
+		return nil, nil
+	}
+	m := &modev3.ProcessingMode{}
+	for _, c := range []struct {
+		flag, name string
+		to         *modev3.ProcessingMode_BodySendMode
+	}{
+		{"--request-body-mode", f.requestMode, &m.RequestBodyMode},
+		{"--response-body-mode", f.responseMode, &m.ResponseBodyMode},
+	} {
+		n, ok := modev3.ProcessingMode_BodySendMode_value[c.name]
+		*c.to = modev3.ProcessingMode_BodySendMode(n)
+		switch {
+		case c.name == "":
+			*c.to = modev3.ProcessingMode_BUFFERED
+		case !ok || *c.to == modev3.ProcessingMode_GRPC:
+			return nil, fmt.Errorf("%s %s: give NONE, STREAMED, BUFFERED, BUFFERED_PARTIAL or FULL_DUPLEX_STREAMED", c.flag, c.name)
+		}
+	}
+	return m, nil
 }
 
 // inFile names the file in an error of its contents.
@@ -134,6 +168,9 @@ func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 	mode := s.ProcessingMode()
 	if err := f.adjust(mode); err != nil {
 		return err
+	}
+	if err := s.Fits(mode); err != nil {
+		return f.inFile(err)
 	}
 	x := &bootstrap.ExtProc{
 		Server: f.address, Mode: mode, Namespaces: f.namespaces, FailOpen: f.failOpen,

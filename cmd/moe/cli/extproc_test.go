@@ -57,6 +57,9 @@ func TestExtprocRefused(t *testing.T) {
 		{"plugins: [{name: hello, config: {valu: 1}}]", "--print-config", "plugins[0].config"},
 		{"plugins: [{name: hello}]\nroutes: [{match: {prefix: /x}, plugins: [{name: hello, config: {valu: 1}}]}]", "", "route-0"},
 		{"plugins: [{name: hello}]", "--print-config --body some", "--body"},
+		{"plugins: [{name: hello}]", "--request-body-mode SOME", "--request-body-mode SOME: give NONE, STREAMED"},
+		{"plugins: [{name: passthrough}]", "--request-body-mode NONE", "request_body_mode NONE does not give: set FULL_DUPLEX"},
+		{"plugins: [{name: passthrough}]", "--print-config --body none", "response_body_mode NONE does not give: set FULL_DUPLEX"},
 		{"plugins: [{name: hello}]", "--log-level loud", "--log-level"},
 		{"plugins: [{name: hello}]", "--tls-key k", "TLS"},
 	} {

@@ -69,6 +69,12 @@ func (s *Server) Load(c Config) error {
 		g.close()
 		return err
 	}
+	if s.o.Modes != nil {
+		if err := g.fits(s.o.Modes); err != nil {
+			g.close()
+			return err
+		}
+	}
 	g.refs.Store(1)
 	s.o.Registry.add(g.filter)
 	if old := s.current.Swap(g); old != nil {
@@ -152,6 +158,9 @@ func (g *generation) give(doc string) (*assembly.Route, error) {
 	raw, err := config.Parse([]byte(doc))
 	if err == nil {
 		r.route, err = g.srv.assembler.Route(g.name, raw)
+	}
+	if err == nil && g.srv.o.Modes != nil {
+		err = g.misfits(r.route, g.srv.o.Modes, "").Err()
 	}
 	if err != nil {
 		r.err = fmt.Errorf("%s: %w", ConfigKey, err)

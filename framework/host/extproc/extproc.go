@@ -12,7 +12,8 @@
 // Envoy tells in its first message which body modes it uses. In FULL_DUPLEX_STREAMED, the mode to prefer, headers, body
 // and trailers may be held for as long as a plugin wants and leave in any sizes. In all other modes Envoy waits, with a
 // timeout, for one answer to each message. A plugin that needs the body whole then needs BUFFERED, or BUFFERED_PARTIAL
-// for bodies that fit; in STREAMED and NONE such a stream is answered with 500 and the log says which mode to set.
+// for bodies that fit; in STREAMED and NONE such a stream is answered with 500 and the log says which mode to set, or
+// the configuration is refused, where Options tell the modes ahead.
 package extproc
 
 import (
@@ -45,6 +46,11 @@ type Options struct {
 	// BodyMode is what the bodies' mode is taken for where Envoy does not tell: for Envoys older than 1.36. Default:
 	// FULL_DUPLEX_STREAMED.
 	BodyMode modev3.ProcessingMode_BodySendMode
+	// Modes are Envoy's, where they are known ahead. Then a configuration is refused whose plugins need a whole body that
+	// Envoy does not send, as [Server.Fits] describes it; otherwise such streams are answered with 500. Default: nil.
+	Modes *modev3.ProcessingMode
+	// EarlyBodies tells, beside Modes, that Envoy's send_body_without_waiting_for_header_response is set.
+	EarlyBodies bool
 	// ModeOverride tells that Envoy's allow_mode_override is set. Then a plugin may have the body mode raised to
 	// BUFFERED. To lower modes is tried in any case, where Envoy's configuration lets that be understood.
 	ModeOverride bool

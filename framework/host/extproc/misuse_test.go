@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -101,6 +102,48 @@ func TestProcessingMode(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Where Envoy's modes are known ahead, plugins are refused that could not have what they need.
+func TestFits(t *testing.T) {
+	plugin := func(name string) any {
+		return map[string]any{"plugins": []any{map[string]any{"name": name, "id": "my-" + name}}}
+	}
+	mode := func(request, response modev3.ProcessingMode_BodySendMode) *modev3.ProcessingMode {
+		return &modev3.ProcessingMode{RequestBodyMode: request, ResponseBodyMode: response}
+	}
+	for _, c := range []struct {
+		plugin string
+		o      Options
+		want   string // "" is taken
+	}{
+		{"whole", Options{}, ""},
+		{"whole", Options{Modes: mode(duplex, duplex)}, ""},
+		{"whole", Options{Modes: mode(buffers, partial)}, ""},
+		{"whole", Options{Modes: mode(none, buffers)}, "request_body_mode NONE does not give: set FULL_DUPLEX_STREAMED or BUFFERED (my-whole)"},
+		{"whole", Options{Modes: mode(duplex, stream1)}, "response_body_mode STREAMED"},
+		{"whole", Options{Modes: mode(stream1, stream1), EarlyBodies: true}, ""},
+		{"whole", Options{Modes: mode(stream1, none), ModeOverride: true}, ""},
+		{"whole", Options{Modes: mode(duplex, none), ModeOverride: true}, "response_body_mode NONE"},
+		{"upper", Options{Modes: mode(none, stream1)}, ""},
+	} {
+		c.o.Log, c.o.Registry = slog.DiscardHandler, &Registry{}
+		s := New(c.o)
+		for where, doc := range map[string]Config{
+			"":                {Doc: plugin(c.plugin)},
+			"routes[\"a/b\"]": {Doc: plugin("looks"), Routes: map[string]any{"a/b": plugin(c.plugin)}},
+		} {
+			err := s.Load(doc)
+			if c.want == "" && err != nil ||
+				c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), where)) {
+				t.Errorf("%s %v in %q: %v", c.plugin, c.o.Modes, where, err)
+			}
+		}
+		s.Close()
+	}
+	s := newServer(t, Options{Modes: mode(none, none)}, "looks")
+	e := open(t, s, none, ConfigKey, `{"plugins": [{"name": "whole"}]}`)
+	equal(t, "a stream's own", int(e.ask(requestHeaders(false)).GetImmediateResponse().GetStatus().GetCode()), 500)
 }
 
 func TestMetrics(t *testing.T) {
