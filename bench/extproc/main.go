@@ -14,8 +14,8 @@ import (
 )
 
 func main() {
-	rounds := flag.Int("rounds", 7, "rounds, of which the median counts")
-	length := flag.Duration("round", 2*time.Second, "length of a round")
+	rounds := flag.Int("rounds", 20, "rounds, of which the median counts")
+	length := flag.Duration("round", 500*time.Millisecond, "how long each server is measured in a round")
 	conns := flag.Int("connections", 8, "connections")
 	serve := flag.String("serve", "", "be a server: moe, moe-whole, minimal or minimal-both")
 	flag.Parse()
@@ -64,8 +64,9 @@ func run(serve string, rounds int, length time.Duration, conns int) error {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
 	}
-	for range rounds {
-		for _, v := range all {
+	for i := range rounds {
+		for j := range all {
+			v := all[(i+j)%len(all)] // in another order each time
 			if err := v.measure(conns, length); err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
@@ -107,12 +108,20 @@ func report(all []*variant) {
 	for _, v := range all {
 		cpuRatio, rateRatio := "", ""
 		if b := base[v.beside]; b != nil {
-			cpuRatio = fmt.Sprintf("%.2f", median(v.micros)/median(b.micros))
-			rateRatio = fmt.Sprintf("%.2f", median(v.rates)/median(b.rates))
+			cpuRatio = fmt.Sprintf("%.2f", median(ratios(v.micros, b.micros)))
+			rateRatio = fmt.Sprintf("%.2f", median(ratios(v.rates, b.rates)))
 		}
 		fmt.Printf("%-14s %14.1f %8s %12.0f %8s %10.1f %9d\n", v.name, median(v.micros), cpuRatio, median(v.rates), rateRatio,
 			float64(v.rss)/(1<<20), v.requests)
 	}
+}
+
+// ratios compares round by round: what disturbs a round disturbs both.
+func ratios(all, base []float64) (r []float64) {
+	for i := range all {
+		r = append(r, all[i]/base[i])
+	}
+	return r
 }
 
 func median(all []float64) float64 {

@@ -97,6 +97,7 @@ func Run(ctx context.Context, o Options) error {
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	)...)
+	defer g.Stop()
 	s.Register(g)
 	h := health.NewServer()
 	h.SetServingStatus(serviceName, healthv1.HealthCheckResponse_SERVING)

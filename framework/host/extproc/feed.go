@@ -29,12 +29,11 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 		s.dirs[core.Response].mode = modev3.ProcessingMode_STREAMED
 	}
 	s.learn(m)
-	md, _ := metadata.FromIncomingContext(s.ctx)
 	route := ""
 	if v := s.attributes["xds.route_name"]; v != nil {
 		route = v.GetStringValue()
 	}
-	c, err := s.gen.chain(last(md, ConfigKey), last(md, RouteKey), route)
+	c, err := s.gen.chain(s.told(ConfigKey), s.told(RouteKey), route)
 	if err != nil {
 		if s.observe {
 			return status.Error(codes.FailedPrecondition, err.Error())
@@ -50,8 +49,9 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 	return nil
 }
 
-func last(md metadata.MD, key string) string {
-	if v := md[key]; len(v) > 0 {
+// told returns the last value of a key in the gRPC initial metadata.
+func (s *stream) told(key string) string {
+	if v := metadata.ValueFromIncomingContext(s.ctx, key); len(v) > 0 {
 		return v[len(v)-1]
 	}
 	return ""
@@ -216,14 +216,12 @@ func (s *stream) skip(dir int) {
 }
 
 // load puts headers or trailers into the chain's block.
-func (s *stream) load(block int, h headerMap) error {
-	fields, err := fieldsOf(h)
-	if err != nil {
-		return err
-	}
+func (s *stream) load(block int, h headerMap) (err error) {
 	s.st.Mu.Lock()
+	defer s.st.Mu.Unlock()
 	b := &s.st.H[block]
-	b.Fields, b.Present = append(b.Fields[:0], fields...), true
-	s.st.Mu.Unlock()
-	return nil
+	if b.Fields, err = appendFields(b.Fields[:0], h); err == nil {
+		b.Present = true
+	}
+	return err
 }

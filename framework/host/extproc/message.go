@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -16,11 +17,11 @@ type headerMap = *corev3.HeaderMap
 // maxFields is far more than Envoy lets through.
 const maxFields = 10_000
 
-// fieldsOf copies headers; their values share one allocation.
-func fieldsOf(h headerMap) ([]core.Field, error) {
+// appendFields copies headers to fields; their values share one allocation.
+func appendFields(fields []core.Field, h headerMap) ([]core.Field, error) {
 	all := h.GetHeaders()
 	if len(all) > maxFields {
-		return nil, fmt.Errorf("%d headers; at most %d are taken", len(all), maxFields)
+		return fields, fmt.Errorf("%d headers; at most %d are taken", len(all), maxFields)
 	}
 	size := 0
 	for _, f := range all {
@@ -32,7 +33,7 @@ func fieldsOf(h headerMap) ([]core.Field, error) {
 		text.Write(f.GetRawValue())
 	}
 	values := text.String()
-	fields := make([]core.Field, 0, len(all)+8)
+	fields = slices.Grow(fields, len(all)+8)
 	at := 0
 	for _, f := range all {
 		value := f.GetValue() // of clients other than Envoy

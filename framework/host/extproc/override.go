@@ -34,7 +34,7 @@ func (s *stream) override(dir int) *modev3.ProcessingMode {
 	if wants&core.WantResponseTrailers == 0 {
 		m.ResponseTrailerMode = modev3.ProcessingMode_SKIP
 	}
-	if dir == core.Response || s.srv.o.ModeOverride || m.RequestBodyMode != req.mode || m.ResponseBodyMode != resp.mode ||
+	if s.srv.o.ModeOverride || m.RequestBodyMode != req.mode || m.ResponseBodyMode != resp.mode ||
 		m.ResponseHeaderMode != modev3.ProcessingMode_DEFAULT {
 		return m
 	}

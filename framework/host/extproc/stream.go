@@ -24,6 +24,7 @@ type stream struct {
 	life uint32 // the chain's Stream is ours while it has this Gen
 
 	begun   time.Time
+	silence silence
 	dirs    [2]direction
 	reply   reply
 	wants   uint32
@@ -36,10 +37,10 @@ type stream struct {
 	msgs    chan received // nil while the stream's goroutine reads itself
 	ask     *time.Timer
 	asking  bool
-	wake    chan struct{}
 	escaped atomic.Bool
 
-	mu         sync.Mutex // guards the rest
+	mu         sync.Mutex    // guards the rest
+	wake       chan struct{} // made when something may be posted
 	posts      []func()
 	done       bool
 	attributes map[string]*structpb.Value
@@ -83,9 +84,13 @@ func (s *stream) run(first *extprocv3.ProcessingRequest) error {
 		return err
 	}
 	s.handle(first)
+	var wake chan struct{}
 	for s.err == nil && !s.over {
 		if s.msgs == nil && s.escaped.Load() {
 			s.msgs = make(chan received)
+			s.mu.Lock()
+			wake = s.waker()
+			s.mu.Unlock()
 			go s.receive()
 		}
 		if s.msgs == nil {
@@ -110,7 +115,7 @@ func (s *stream) run(first *extprocv3.ProcessingRequest) error {
 				return gone(s.ctx, r.err)
 			}
 			s.handle(r.m)
-		case <-s.wake:
+		case <-wake:
 			s.runPosts()
 			s.settle()
 		case <-ask:
@@ -156,11 +161,20 @@ func (s *stream) Post(f func()) {
 	if !s.done {
 		s.posts = append(s.posts, f)
 	}
+	wake := s.waker()
 	s.mu.Unlock()
 	select {
-	case s.wake <- struct{}{}:
+	case wake <- struct{}{}:
 	default:
 	}
+}
+
+// waker is called with s.mu held.
+func (s *stream) waker() chan struct{} {
+	if s.wake == nil {
+		s.wake = make(chan struct{}, 1)
+	}
+	return s.wake
 }
 
 func (s *stream) runPosts() {
