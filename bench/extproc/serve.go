@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -13,6 +15,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host/extproc"
+	"mosn.io/moe/internal/extprocd"
 	_ "mosn.io/moe/plugins/hello"
 )
 
@@ -38,30 +41,41 @@ const (
 
 // serveAs is the process of one server. It prints its address and ends with its standard input.
 func serveAs(what string) error {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	var g *grpc.Server
-	switch what {
-	case "minimal", "minimal-both":
-		g = grpc.NewServer()
-		extprocv3.RegisterExternalProcessorServer(g, &minimal{})
-	default:
-		s := extproc.New(extproc.Options{Log: slog.DiscardHandler})
-		plugin := map[string]string{"moe": "hello", "moe-both": "both"}[what]
-		if err := s.Load(extproc.Config{Doc: map[string]any{"plugins": []any{map[string]any{"name": plugin}}}}); err != nil {
-			return err
-		}
-		g = grpc.NewServer(s.GRPCOptions()...)
-		s.Register(g)
-	}
-	fmt.Println(ln.Addr())
 	go func() {
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
 	}()
+	if plugin, ok := map[string]string{"moe": "hello", "moe-both": "both"}[what]; ok {
+		return serveMoe(plugin)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	g := grpc.NewServer()
+	extprocv3.RegisterExternalProcessorServer(g, &minimal{})
+	fmt.Println(ln.Addr())
 	return g.Serve(ln)
+}
+
+// serveMoe is `moe extproc`, with the plugins of this program.
+func serveMoe(plugin string) error {
+	dir, err := os.MkdirTemp("", "bench-extproc")
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "moe.yaml")
+	if err := os.WriteFile(file, []byte("plugins: [{name: "+plugin+"}]\n"), 0o600); err != nil {
+		return err
+	}
+	return extprocd.Run(context.Background(), extprocd.Options{
+		File: file, Listen: "127.0.0.1:0",
+		Server: extproc.Options{Log: slog.DiscardHandler},
+		Ready: func(listen, _ string) {
+			os.RemoveAll(dir)
+			fmt.Println(listen)
+		},
+	})
 }
 
 // minimal is what one writes by hand to set a header.

@@ -15,6 +15,7 @@ import (
 // variant is a server and what Envoy sends it.
 type variant struct {
 	name, server string // server: what -serve is given, or "" for no filter
+	module       string // the plugin that libmoe.so runs
 	beside       string // the variant that it is compared with
 	both         bool   // request and response headers, not the response's alone
 
@@ -22,6 +23,8 @@ type variant struct {
 	at, addr string
 	micros   []float64
 	rates    []float64
+	envoy    []float64 // µs of CPU of Envoy's for each request
+	waits    []float64 // µs from a request to the next of a connection
 	rss      int64
 	requests int
 }
@@ -29,6 +32,8 @@ type variant struct {
 func variants() []*variant {
 	return []*variant{
 		{name: "none"},
+		{name: "libmoe", module: "hello"},
+		{name: "libmoe-both", module: "headermutation"},
 		{name: "minimal", server: "minimal", beside: "minimal"},
 		{name: "moe", server: "moe", beside: "minimal"},
 		{name: "minimal-both", server: "minimal-both", beside: "minimal-both", both: true},
@@ -36,7 +41,7 @@ func variants() []*variant {
 	}
 }
 
-func (v *variant) greeted() bool { return v.server != "" }
+func (v *variant) greeted() bool { return v.server != "" || v.module != "" }
 
 func (v *variant) start() error {
 	v.cmd = exec.Command(os.Args[0], "-serve", v.server)
@@ -66,7 +71,11 @@ func (v *variant) cpu() (total time.Duration, err error) {
 	if v.cmd == nil {
 		return 0, nil
 	}
-	dir := fmt.Sprintf("/proc/%d/task", v.cmd.Process.Pid)
+	return cpuOf(v.cmd.Process.Pid)
+}
+
+func cpuOf(pid int) (total time.Duration, err error) {
+	dir := fmt.Sprintf("/proc/%d/task", pid)
 	tasks, err := os.ReadDir(dir)
 	if err != nil {
 		return 0, err
@@ -106,6 +115,9 @@ func config(all []*variant) ([]byte, error) {
 		filters := []any{m{"name": "router", "typed_config": m{
 			"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
 		}}}
+		if v.module != "" {
+			filters = append([]any{inProcess(v.module)}, filters...)
+		}
 		if v.server != "" {
 			request := "SKIP"
 			if v.both {
@@ -145,6 +157,20 @@ func config(all []*variant) ([]byte, error) {
 		"admin":            m{"address": address("127.0.0.1", 0)},
 		"static_resources": m{"listeners": listeners, "clusters": clusters},
 	})
+}
+
+// inProcess is the filter of libmoe.so with a plugin that does what the servers do.
+func inProcess(plugin string) m {
+	config := m{}
+	if plugin == "headermutation" {
+		config = m{"request": m{"set": m{"x-user-id": "%REQ(x-bench)%"}}, "response": m{"set": m{name: value}}}
+	}
+	return m{"name": "moe", "typed_config": m{
+		"@type":                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
+		"dynamic_module_config": m{"name": "moe", "do_not_close": true},
+		"filter_name":           plugin,
+		"filter_config":         m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config},
+	}}
 }
 
 func address(host string, port int) m {

@@ -175,7 +175,7 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 		},
 		"mutation_rules":              m{"allow_all_routing": true, "allow_envoy": true},
 		"allow_content_length_header": true,
-		"message_timeout":             "1s",
+		"message_timeout":             "10s",
 		"max_message_timeout":         "60s",
 	}
 	if h.Change != nil {

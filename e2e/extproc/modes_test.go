@@ -15,7 +15,7 @@ func modes(body string, more ...any) m {
 		mode["request_trailer_mode"], mode["response_trailer_mode"] = "SEND", "SEND"
 	}
 	return with(m{
-		"processing_mode": mode, "message_timeout": "1s", "max_message_timeout": "60s",
+		"processing_mode": mode, "message_timeout": "10s", "max_message_timeout": "60s",
 		"request_attributes": a{"xds.route_name"},
 	}, more...)
 }
@@ -59,8 +59,8 @@ func TestModes(t *testing.T) {
 			{"chunks", chunks, modes("STREAMED"), 200, "bodybody", strings.Repeat("body", 4)},
 			{"chunks", chunks, modes("BUFFERED"), 200, "bodybody", strings.Repeat("body", 4)},
 			{"chunks", chunks, modes("BUFFERED_PARTIAL"), 200, "bodybody", strings.Repeat("body", 4)},
-			{"late", late, modes("STREAMED"), 200, "BODY", "BODY"},
-			{"late", late, modes("BUFFERED"), 200, "BODY", "BODY"},
+			{"late", late, modes("STREAMED", "message_timeout", "1s"), 200, "BODY", "BODY"},
+			{"late", late, modes("BUFFERED", "message_timeout", "1s"), 200, "BODY", "BODY"},
 		} {
 			mode := c.config["processing_mode"].(m)["request_body_mode"].(string)
 			addr, stats := b.listen(c.config, c.server)
