@@ -193,7 +193,8 @@ func startMoe(t *testing.T, binary, config string, flags ...string) *serving {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &serving{cmd: exec.Command(binary, append([]string{"extproc", "-c", file, "--listen", "127.0.0.1:0"}, flags...)...)}
+	args := append([]string{"extproc", "-c", file, "--listen", "127.0.0.1:0"}, flags...)
+	s := &serving{cmd: exec.Command(binary, args...)}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

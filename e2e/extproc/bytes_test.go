@@ -22,7 +22,8 @@ func TestNotUTF8(t *testing.T) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		front, stats := b.listen(modes("NONE", "request_attributes", a{"request.useragent", "request.headers", "request.id"}), server)
+		attributes := a{"request.useragent", "request.headers", "request.id"}
+		front, stats := b.listen(modes("NONE", "request_attributes", attributes), server)
 		const bad = "a\xffb"
 		r, err := client.Do(front, client.Request{Path: "/body/x", Header: []string{
 			"x-in", bad, "user-agent", bad, "x-request-id", bad,

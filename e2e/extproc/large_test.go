@@ -82,7 +82,8 @@ func TestLargeBody(t *testing.T) {
 			if c.status == 200 && (r.Bytes != size || r.SHA256 != want || r.Err != nil) {
 				b.Errorf("%s: %d bytes come back, as they should: %v, %v", c.mode, r.Bytes, r.SHA256 == want, r.Err)
 			}
-			if all, _ := b.envoy.Stats("^" + stats); all[stats+"streams_failed"] != 0 || all[stats+"spurious_msgs_received"] != 0 {
+			all, _ := b.envoy.Stats("^" + stats)
+			if all[stats+"streams_failed"] != 0 || all[stats+"spurious_msgs_received"] != 0 {
 				b.Errorf("%s: Envoy complains: %v", c.mode, all)
 			}
 		}

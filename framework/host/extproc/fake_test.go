@@ -118,7 +118,9 @@ func requestHeaders(end bool, more ...string) *extprocv3.ProcessingRequest {
 
 func responseHeaders(end bool, more ...string) *extprocv3.ProcessingRequest {
 	return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{
-		ResponseHeaders: &extprocv3.HttpHeaders{Headers: fields(append([]string{":status", "200"}, more...)...), EndOfStream: end},
+		ResponseHeaders: &extprocv3.HttpHeaders{
+			Headers: fields(append([]string{":status", "200"}, more...)...), EndOfStream: end,
+		},
 	}}
 }
 

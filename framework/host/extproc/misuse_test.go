@@ -120,7 +120,11 @@ func TestFits(t *testing.T) {
 		{"whole", Options{}, ""},
 		{"whole", Options{Modes: mode(duplex, duplex)}, ""},
 		{"whole", Options{Modes: mode(buffers, partial)}, ""},
-		{"whole", Options{Modes: mode(none, buffers)}, "request_body_mode NONE does not give: set FULL_DUPLEX_STREAMED or BUFFERED (my-whole)"},
+		{
+			"whole",
+			Options{Modes: mode(none, buffers)},
+			"request_body_mode NONE does not give: set FULL_DUPLEX_STREAMED or BUFFERED (my-whole)",
+		},
 		{"whole", Options{Modes: mode(duplex, stream1)}, "response_body_mode STREAMED"},
 		{"whole", Options{Modes: mode(stream1, stream1), EarlyBodies: true}, ""},
 		{"whole", Options{Modes: mode(stream1, none), ModeOverride: true}, ""},

@@ -105,8 +105,9 @@ func (g *generation) misfits(r *assembly.Route, m *modev3.ProcessingMode, path s
 		}
 		slices.Sort(waiting)
 		for _, plugin := range slices.Compact(waiting) {
-			errs = append(errs, config.Error{Path: path, Plugin: plugin, Msg: fmt.Sprintf("may wait for the whole body of the %s, "+
-				"which %s_body_mode %v does not give: set FULL_DUPLEX_STREAMED or BUFFERED", names[dir], names[dir], mode)})
+			msg := fmt.Sprintf("may wait for the whole body of the %s, which %s_body_mode %v does not give: "+
+				"set FULL_DUPLEX_STREAMED or BUFFERED", names[dir], names[dir], mode)
+			errs = append(errs, config.Error{Path: path, Plugin: plugin, Msg: msg})
 		}
 	}
 	return errs

@@ -11,7 +11,7 @@ import (
 // what was not wanted comes all the same, and is answered.
 func (s *stream) override(dir int) *modev3.ProcessingMode {
 	req, resp := &s.dirs[core.Request], &s.dirs[core.Response]
-	if s.early || req.duplex() || resp.duplex() {
+	if !s.overridable() {
 		return nil
 	}
 	wants := s.st.Wants()
@@ -39,4 +39,9 @@ func (s *stream) override(dir int) *modev3.ProcessingMode {
 		return m
 	}
 	return nil
+}
+
+// overridable reports whether Envoy takes overrides in these modes, where its configuration allows them at all.
+func (s *stream) overridable() bool {
+	return !s.early && !s.dirs[core.Request].duplex() && !s.dirs[core.Response].duplex()
 }

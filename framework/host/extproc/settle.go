@@ -101,7 +101,7 @@ func (s *stream) settleHeaders(dir int) bool {
 	case d.mode == modev3.ProcessingMode_BUFFERED, d.mode == modev3.ProcessingMode_BUFFERED_PARTIAL:
 	case d.mode == modev3.ProcessingMode_STREAMED && s.early:
 		return false // the body comes all the same
-	case s.srv.o.ModeOverride && !s.early:
+	case s.srv.o.ModeOverride && s.overridable():
 		d.mode = modev3.ProcessingMode_BUFFERED
 	default:
 		s.impossible(dir, "a plugin needs the whole body: set "+names[dir]+"_body_mode to FULL_DUPLEX_STREAMED or BUFFERED")

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -99,7 +100,7 @@ func (t *timings) of(plugin string) *timingsOf {
 
 func (t *timings) write(b *strings.Builder) {
 	const name = "moe_extproc_plugin_seconds"
-	b.WriteString("# HELP " + name + " Time of a plugin's phase, with what it gave to Go.\n# TYPE " + name + " histogram\n")
+	fmt.Fprintf(b, "# HELP %s Time of a plugin's phase, with what it gave to Go.\n# TYPE %s histogram\n", name, name)
 	all := t.all()
 	for _, plugin := range slices.Sorted(maps.Keys(all)) {
 		all[plugin].write(b, name, plugin)

@@ -1,0 +1,166 @@
+package extproc
+
+import (
+	"bytes"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+)
+
+// large is a body of 100 MiB, which comes in pieces.
+const large, piece = 100 << 20, 64 << 10
+
+// peak returns by how much the heap has grown at most while f ran.
+func peak(f func()) int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	before := m.HeapAlloc
+	var most atomic.Uint64
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most.Store(max(most.Load(), m.HeapAlloc))
+			}
+		}
+	}()
+	func() {
+		defer close(stop)
+		f()
+	}()
+	<-stopped
+	return int64(most.Load()) - int64(before)
+}
+
+// fits is how much the heap of client and server may grow together while 100 MiB pass.
+const fits = 48 << 20
+
+// sendLarge sends the body, and returns how much of it could be sent.
+func (w *wire) sendLarge() (sent int) {
+	p := bytes.Repeat([]byte("x"), piece)
+	for sent < large {
+		sent += piece
+		m := requestBody("", sent == large)
+		m.GetRequestBody().Body = p
+		if w.Send(m) != nil {
+			return sent - piece
+		}
+	}
+	return sent
+}
+
+func TestLargeBodyStreams(t *testing.T) {
+	s := newServer(t, Options{}, "upper")
+	conn := listen(t, s)
+	got := 0
+	grown := peak(func() {
+		w := dial(t, conn, duplex)
+		if w.ask(requestHeaders(false)).GetRequestHeaders() == nil {
+			t.Fatal("no answer to the headers")
+		}
+		go w.sendLarge()
+		for end := false; !end; {
+			r, err := w.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := r.GetRequestBody().GetResponse().GetBodyMutation().GetStreamedResponse()
+			if bytes.Count(b.GetBody(), []byte("X")) != len(b.GetBody()) {
+				t.Fatal("the body is changed otherwise than by the plugin")
+			}
+			got, end = got+len(b.GetBody()), b.GetEndOfStream()
+		}
+		w.CloseSend()
+		if st := w.ended(); st.Code() != codes.OK {
+			t.Errorf("the stream ends with %v", st)
+		}
+	})
+	if got != large {
+		t.Errorf("%d bytes come back", got)
+	}
+	if grown > fits && !raceEnabled {
+		t.Errorf("the heap grows by %d MiB", grown>>20)
+	}
+	t.Logf("the heap grows by %d MiB", grown>>20)
+	s.empty(t)
+}
+
+// A plugin that waits for the whole gets no more than the limit; the client learns it at once.
+func TestLargeBodyHeld(t *testing.T) {
+	s := newServer(t, Options{}, "whole")
+	conn := listen(t, s)
+	grown := peak(func() {
+		w := dial(t, conn, duplex)
+		w.send(requestHeaders(false))
+		sent := make(chan int, 1)
+		go func() { sent <- w.sendLarge() }()
+		r, err := w.Recv()
+		if err != nil || r.GetImmediateResponse().GetStatus().GetCode() != 413 {
+			t.Fatalf("got %v %v", r, err)
+		}
+		if st := w.ended(); st.Code() != codes.OK {
+			t.Errorf("the stream ends with %v", st)
+		}
+		if n := <-sent; n > large/2 {
+			t.Errorf("the client could send %d bytes", n)
+		}
+	})
+	if grown > fits && !raceEnabled {
+		t.Errorf("the heap grows by %d MiB", grown>>20)
+	}
+	s.empty(t)
+}
+
+// One message of 100 MiB is refused, and not read.
+func TestLargeMessage(t *testing.T) {
+	s := newServer(t, Options{}, "upper")
+	conn := listen(t, s)
+	w := dial(t, conn, duplex)
+	w.send(requestHeaders(false))
+	m := requestBody("", true)
+	m.GetRequestBody().Body = make([]byte, large)
+	go w.Send(m)
+	if st := w.ended(); st.Code() != codes.ResourceExhausted || !strings.Contains(st.Message(), "larger than max") {
+		t.Errorf("got %v", st)
+	}
+	serves(t, conn)
+	s.empty(t)
+}
+
+// A plugin that keeps a chunk, and a client that reads no answers, stop the client: nothing piles up in the server.
+func TestLargeBodyStops(t *testing.T) {
+	wait := make(chan struct{})
+	gate.Store(&wait)
+	for _, plugin := range []string{"upper", "async"} {
+		s := newServer(t, Options{}, plugin)
+		conn := listen(t, s)
+		grown := peak(func() {
+			w := dial(t, conn, duplex)
+			w.send(requestHeaders(false))
+			sent := make(chan int, 1)
+			go func() { sent <- w.sendLarge() }()
+			select {
+			case n := <-sent:
+				t.Errorf("%s: the client can send %d bytes that nobody takes", plugin, n)
+			case <-time.After(time.Second):
+			}
+			w.cancel()
+			<-sent
+		})
+		if grown > fits && !raceEnabled {
+			t.Errorf("%s: the heap grows by %d MiB", plugin, grown>>20)
+		}
+		s.empty(t)
+	}
+}
