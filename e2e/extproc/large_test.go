@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/upstream"
@@ -41,9 +43,9 @@ func (u upper) Read(p []byte) (int, error) {
 
 // TestLargeBody sends 100 MiB, there and back, through plugins that see all of it, and to such that want it whole.
 func TestLargeBody(t *testing.T) {
-	const size, fits = 100 << 20, 100 << 20
+	const fits = 100 << 20
 	sum := sha256.New()
-	io.Copy(sum, upper{io.LimitReader(&upstream.Pattern{}, size)})
+	io.Copy(sum, upper{io.LimitReader(&upstream.Pattern{}, large)})
 	want := hex.EncodeToString(sum.Sum(nil))
 	onEach(t, func(b *bed) {
 		h := &Host{}
@@ -73,13 +75,15 @@ func TestLargeBody(t *testing.T) {
 			{"BUFFERED_PARTIAL", waits, false, 413}, // over HTTP/2 Envoy collects more in it than a message may have
 		} {
 			front, stats := b.listen(modes(c.mode), c.server)
-			body := io.LimitReader(&upstream.Pattern{}, size)
-			r, err := client.Do(front, client.Request{Path: "/mirror", Reader: body, H2: c.h2})
+			body := io.LimitReader(&upstream.Pattern{}, large)
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			r, err := client.Do(front, client.Request{Path: "/mirror", Reader: body, H2: c.h2, Context: ctx})
+			cancel()
 			if err != nil || r.Status != c.status {
 				b.Errorf("%s: %d %v, want %d", c.mode, r.Status, err, c.status)
 				continue
 			}
-			if c.status == 200 && (r.Bytes != size || r.SHA256 != want || r.Err != nil) {
+			if c.status == 200 && (r.Bytes != large || r.SHA256 != want || r.Err != nil) {
 				b.Errorf("%s: %d bytes come back, as they should: %v, %v", c.mode, r.Bytes, r.SHA256 == want, r.Err)
 			}
 			all, _ := b.envoy.Stats("^" + stats)

@@ -3,3 +3,6 @@
 package extproc
 
 const raceEnabled = false
+
+// large is a body that is not held.
+const large = 100 << 20

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// large is a body of 100 MiB, which comes in pieces.
-const large, piece = 100 << 20, 64 << 10
+// piece is how much of a large body comes at once.
+const piece = 64 << 10
 
 // peak returns by how much the heap has grown at most while f ran.
 func peak(f func()) int64 {
@@ -43,15 +43,15 @@ func peak(f func()) int64 {
 	return int64(most.Load()) - int64(before)
 }
 
-// fits is how much the heap of client and server may grow together while 100 MiB pass.
+// fits is how much the heap of client and server may grow together while that passes.
 const fits = 48 << 20
 
-// sendLarge sends the body, and returns how much of it could be sent.
-func (w *wire) sendLarge() (sent int) {
+// sendLarge sends a body, and returns how much of it could be sent.
+func (w *wire) sendLarge(size int) (sent int) {
 	p := bytes.Repeat([]byte("x"), piece)
-	for sent < large {
+	for sent < size {
 		sent += piece
-		m := requestBody("", sent == large)
+		m := requestBody("", sent == size)
 		m.GetRequestBody().Body = p
 		if w.Send(m) != nil {
 			return sent - piece
@@ -69,7 +69,7 @@ func TestLargeBodyStreams(t *testing.T) {
 		if w.ask(requestHeaders(false)).GetRequestHeaders() == nil {
 			t.Fatal("no answer to the headers")
 		}
-		go w.sendLarge()
+		go w.sendLarge(large)
 		for end := false; !end; {
 			r, err := w.Recv()
 			if err != nil {
@@ -104,7 +104,7 @@ func TestLargeBodyHeld(t *testing.T) {
 		w := dial(t, conn, duplex)
 		w.send(requestHeaders(false))
 		sent := make(chan int, 1)
-		go func() { sent <- w.sendLarge() }()
+		go func() { sent <- w.sendLarge(100 << 20) }()
 		r, err := w.Recv()
 		if err != nil || r.GetImmediateResponse().GetStatus().GetCode() != 413 {
 			t.Fatalf("got %v %v", r, err)
@@ -112,7 +112,7 @@ func TestLargeBodyHeld(t *testing.T) {
 		if st := w.ended(); st.Code() != codes.OK {
 			t.Errorf("the stream ends with %v", st)
 		}
-		if n := <-sent; n > large/2 {
+		if n := <-sent; n > 50<<20 {
 			t.Errorf("the client could send %d bytes", n)
 		}
 	})
@@ -129,7 +129,7 @@ func TestLargeMessage(t *testing.T) {
 	w := dial(t, conn, duplex)
 	w.send(requestHeaders(false))
 	m := requestBody("", true)
-	m.GetRequestBody().Body = make([]byte, large)
+	m.GetRequestBody().Body = make([]byte, 100<<20)
 	go w.Send(m)
 	if st := w.ended(); st.Code() != codes.ResourceExhausted || !strings.Contains(st.Message(), "larger than max") {
 		t.Errorf("got %v", st)
@@ -149,7 +149,7 @@ func TestLargeBodyStops(t *testing.T) {
 			w := dial(t, conn, duplex)
 			w.send(requestHeaders(false))
 			sent := make(chan int, 1)
-			go func() { sent <- w.sendLarge() }()
+			go func() { sent <- w.sendLarge(100 << 20) }()
 			select {
 			case n := <-sent:
 				t.Errorf("%s: the client can send %d bytes that nobody takes", plugin, n)

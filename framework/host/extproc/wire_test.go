@@ -49,7 +49,7 @@ type wire struct {
 
 func dial(tb testing.TB, conn *grpc.ClientConn, mode modev3.ProcessingMode_BodySendMode, md ...string) *wire {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(tb.Context(), md...), time.Minute)
+	ctx, cancel := context.WithTimeout(metadata.AppendToOutgoingContext(tb.Context(), md...), 5*time.Minute)
 	tb.Cleanup(cancel)
 	c, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx)
 	if err != nil {
