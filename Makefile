@@ -42,6 +42,9 @@ envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH 
 envoys: ## Install every Envoy of the test matrix ($ENVOY_VERSIONS)
 	@scripts/install-envoy $(ENVOY_VERSIONS)
 
+pilot: ## Build Istio's discovery server into .tools/ (some minutes, once); PILOT_DISCOVERY=PATH is used instead
+	@scripts/build-pilot
+
 demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
 	@scripts/demo
 
@@ -67,7 +70,10 @@ portable: ## Compile what plugin authors import without cgo, and for other syste
 	@scripts/portable
 
 conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
-	cd e2e && $(GO) test -timeout 20m ./...
+	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
+
+istio: envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
+	cd e2e && $(GO) test -timeout 20m ./istio
 
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck
@@ -93,5 +99,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
-	check-generated bench
+.PHONY: help libmoe moe envoy envoys pilot demo clean test lint fmt unit portable conformance istio examples fuzz \
+	generate check-generated bench
