@@ -80,7 +80,7 @@ func (a *attachment) selector(pol *policy) {
 			}
 			for _, f := range a.world.fleets {
 				for _, g := range f.gateways {
-					if m, ok := s.meet(g.scope); ok {
+					if m, ok := s.meet(g.scope); ok && g.mayHave(labels) {
 						reaches = append(reaches, reach{scope: m, fleet: f, gateway: g})
 					}
 				}
@@ -164,6 +164,11 @@ func (a *attachment) noTraffic(pol *policy, kind string, allowed ...traffic) {
 
 func (a *attachment) toGateway(pol *policy, g *gatewayObject, ref v1alpha1.TargetRef, at string) {
 	a.noTraffic(pol, "Gateway", gateway)
+	if g.api == gatewayAPI && len(g.scope.labels) == 0 {
+		a.p.at(pol.Object, at+".name", "the Gateway (%s:%d) has an address of its own, and the Service with that address is "+
+			"not among the objects given; without it, the Gateway's pods are not known", g.File, g.Line)
+		return
+	}
 	r := reach{scope: g.scope, fleet: g.fleet, gateway: g, section: ref.SectionName}
 	if ref.SectionName == "" && len(g.fleet.gateways) == 1 {
 		a.addBase(pol, g.scope, ofGateway)
@@ -305,6 +310,11 @@ func (a *attachment) toRouter(pol *policy, r *router, ref v1alpha1.TargetRef, at
 		}
 	}
 	for _, sv := range r.served {
+		if sv.gateway.api == gatewayAPI && len(sv.gateway.scope.labels) == 0 {
+			a.p.at(pol.Object, at+".name", "its Gateway (%s:%d) has an address of its own, and the Service with that address "+
+				"is not among the objects given", sv.gateway.File, sv.gateway.Line)
+			return
+		}
 		add(sv.gateway.scope, sv.gateway.fleet, sv.host, sv.port)
 		reaches = append(reaches, reach{
 			scope: sv.gateway.scope, fleet: sv.gateway.fleet, gateway: sv.gateway, router: r, hosts: []string{sv.host},

@@ -109,6 +109,12 @@ func (w *world) makeFleets() {
 	byScope := map[string][]*gatewayObject{}
 	for _, id := range slices.SortedFunc(maps.Keys(w.gateways), compareNames) {
 		g := w.gateways[id]
+		if g.managed() {
+			g.fleet = &fleet{gateways: []*gatewayObject{g}, hosts: map[string]map[uint32][]*router{}}
+			w.fleets = append(w.fleets, g.fleet)
+			continue
+		}
+		w.unmanaged[g.scope.key()] = true
 		k := g.scope.key()
 		if byScope[k] == nil {
 			selectors = append(selectors, g.scope)
@@ -125,7 +131,7 @@ func (w *world) makeFleets() {
 		}
 		return k
 	}
-	c, _ := closure(selectors)
+	c, _ := closure(selectors, nil)
 	for _, s := range c.sorted() {
 		for _, o := range c.around(s) {
 			root[find(o.key())] = find(s.key())
@@ -148,3 +154,52 @@ func (w *world) makeFleets() {
 }
 
 func compareNames(a, b name) int { return strings.Compare(a.String(), b.String()) }
+
+// managed tells that Istio has made pods for g alone.
+func (g *gatewayObject) managed() bool { return g.scope.labels[gatewayLabel] != "" }
+
+// mayHave tells whether g's pods may have the labels. Those that Istio has made have what the Gateway says.
+func (g *gatewayObject) mayHave(labels map[string]string) bool {
+	if !g.managed() {
+		return true
+	}
+	own := texts(dig(g.Data, "spec", "infrastructure", "labels"))
+	own[gatewayLabel] = g.id.name
+	for k, v := range labels {
+		if w, ok := own[k]; !ok || w != v {
+			return false
+		}
+	}
+	return true
+}
+
+// addresses finds the pods of Gateways of the Gateway API that are deployed by hand: their address is that of a Service.
+func (w *world) addresses() {
+	for _, g := range w.gateways {
+		addresses := list(dig(g.Data, "spec", "addresses"))
+		if g.api != gatewayAPI || len(addresses) == 0 {
+			continue
+		}
+		g.scope.labels = nil
+		n, rest, _ := strings.Cut(str(dig(addresses[0], "value")), ".")
+		ns, _, _ := strings.Cut(rest, ".")
+		if ns == "" {
+			ns = g.id.ns
+		}
+		if s := w.services[name{"Service.", ns, n}]; s != nil && len(s.selector) > 0 {
+			g.scope.ns, g.scope.labels = ns, s.selector
+		}
+	}
+}
+
+// apart tells that no proxy is in both scopes, although their labels would allow it: pods that Istio makes for a Gateway
+// of the Gateway API are not those of an Istio Gateway.
+func (w *world) apart(a, b scope) bool {
+	if a.traffic != gateway {
+		return false
+	}
+	if a.labels[gatewayLabel] == "" {
+		a, b = b, a
+	}
+	return a.labels[gatewayLabel] != "" && b.labels[gatewayLabel] == "" && w.unmanaged[b.key()]
+}

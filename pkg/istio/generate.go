@@ -108,7 +108,7 @@ type spotResult struct {
 // plan works out every document.
 func (g *generator) plan() {
 	var ok bool
-	if g.scopes, ok = closure(g.attach.given); !ok {
+	if g.scopes, ok = closure(g.attach.given, g.world.apart); !ok {
 		g.p.add(Error{Msg: "the selectors of the policies overlap in more than 20000 ways; have them use the same labels"})
 		return
 	}
@@ -222,7 +222,7 @@ func (g *generator) planSpot(s *spot) {
 			given = append(given, c.scope)
 		}
 	}
-	c, _ := closure(given)
+	c, _ := closure(given, g.world.apart)
 	for _, sc := range c.sorted() {
 		r := &spotResult{spot: s, scope: sc, inner: len(c.around(sc)) > 1}
 		for _, co := range all {

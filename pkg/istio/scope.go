@@ -134,6 +134,7 @@ func (a shape) project(s scope) (scope, bool) {
 // scopes is a set of scopes that holds, with any two, what both have in common; so every proxy in one of them has one
 // scope that is inside of all its others.
 type scopes struct {
+	apart  func(a, b scope) bool
 	byKey  map[string]scope
 	shapes map[string]shape
 	lists  map[string][]scope // by the key of the shape
@@ -142,9 +143,10 @@ type scopes struct {
 // maxScopes bounds what selectors that overlap in every way may come to.
 const maxScopes = 20_000
 
-// closure returns the scopes that are given with all that they have in common; false if these are too many.
-func closure(given []scope) (*scopes, bool) {
-	c := &scopes{byKey: map[string]scope{}, shapes: map[string]shape{}, lists: map[string][]scope{}}
+// closure returns the scopes that are given with all that they have in common; false if these are too many. Two that are
+// apart have nothing in common; apart may be nil.
+func closure(given []scope, apart func(a, b scope) bool) (*scopes, bool) {
+	c := &scopes{apart: apart, byKey: map[string]scope{}, shapes: map[string]shape{}, lists: map[string][]scope{}}
 	fresh := c.add(given)
 	for len(fresh) > 0 {
 		if len(c.byKey) > maxScopes {
@@ -152,7 +154,7 @@ func closure(given []scope) (*scopes, bool) {
 		}
 		var met []scope
 		for _, sk := range slices.Sorted(maps.Keys(c.shapes)) {
-			met = append(met, meets(fresh, c.shapes[sk], c.lists[sk])...)
+			met = append(met, c.meets(fresh, c.shapes[sk], c.lists[sk])...)
 		}
 		fresh = c.add(met)
 	}
@@ -177,7 +179,7 @@ func (c *scopes) add(given []scope) (fresh []scope) {
 
 // meets returns what each of a has in common with each of b, all of which have shape sh. It looks at pairs that agree on
 // what both are narrowed down by, and at no others.
-func meets(a []scope, sh shape, b []scope) (met []scope) {
+func (c *scopes) meets(a []scope, sh shape, b []scope) (met []scope) {
 	index := map[string]map[string][]scope{} // by the key of the common shape, and the key of the projection
 	for _, s := range a {
 		own := shapeOf(s)
@@ -196,7 +198,7 @@ func meets(a []scope, sh shape, b []scope) (met []scope) {
 		}
 		w, _ := common.project(s)
 		for _, o := range projected[w.key()] {
-			if m, ok := s.meet(o); ok {
+			if m, ok := s.meet(o); ok && (c.apart == nil || !c.apart(s, o)) {
 				met = append(met, m)
 			}
 		}

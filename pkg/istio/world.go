@@ -36,6 +36,8 @@ type world struct {
 
 	mesh  map[string][]*router            // by the host that they route in sidecars
 	names map[*fleet]map[string][]routeAt // see routeNames
+
+	unmanaged map[string]bool // scopes of gateways whose pods others may share
 }
 
 // gatewayObject is a Gateway, of Istio or of the Gateway API.
@@ -80,7 +82,7 @@ func newWorld(in *Input, o Options, p *problems) *world {
 	w := &world{
 		gateways: map[name]*gatewayObject{}, routers: map[name]*router{}, services: map[name]*service{},
 		pods: map[string][]map[string]string{}, names: map[*fleet]map[string][]routeAt{},
-		mesh: map[string][]*router{},
+		mesh: map[string][]*router{}, unmanaged: map[string]bool{},
 	}
 	seen := map[name]*Object{}
 	for _, obj := range in.objects {
@@ -115,6 +117,7 @@ func newWorld(in *Input, o Options, p *problems) *world {
 			w.pods[id.ns] = append(w.pods[id.ns], texts(dig(obj.Data, "spec", "template", "metadata", "labels")))
 		}
 	}
+	w.addresses()
 	w.bind()
 	return w
 }

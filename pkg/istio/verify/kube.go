@@ -17,6 +17,7 @@ import (
 type Cluster struct {
 	ln     net.Listener
 	server *http.Server
+	root   string
 
 	mu       sync.Mutex
 	revision int
@@ -34,13 +35,13 @@ type change struct {
 }
 
 // NewCluster starts an API server on a free port of 127.0.0.1, with the definitions of Istio's and the Gateway API's
-// kinds, the namespaces default and istio-system, and the gateway class istio.
-func NewCluster() (*Cluster, error) {
+// kinds, the namespaces default and rootNamespace, where the mesh's configuration is, and the gateway class istio.
+func NewCluster(rootNamespace string) (*Cluster, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{ln: ln, objects: map[string]Object{}, more: make(chan struct{})}
+	c := &Cluster{ln: ln, root: rootNamespace, objects: map[string]Object{}, more: make(chan struct{})}
 	for _, name := range definitions {
 		c.put(Object{
 			"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
@@ -57,13 +58,18 @@ func NewCluster() (*Cluster, error) {
 	for _, name := range []string{"default", rootNamespace} {
 		c.put(namespaceObject(name))
 	}
+	c.put(Object{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"name": "istio", "namespace": rootNamespace},
+		"data":     map[string]any{"mesh": "rootNamespace: " + rootNamespace + "\n"},
+	})
 	c.server = &http.Server{Handler: http.HandlerFunc(c.serve), ReadHeaderTimeout: 10 * time.Second}
 	go c.server.Serve(ln)
 	return c, nil
 }
 
-// rootNamespace is where Istio looks for what holds for the whole mesh.
-const rootNamespace = "istio-system"
+// DefaultRootNamespace is where Istio looks for what holds for the whole mesh, unless it is told another.
+const DefaultRootNamespace = "istio-system"
 
 // definitions are the kinds that discovery waits for before it watches them.
 var definitions = []string{

@@ -83,12 +83,12 @@ func StartPilot(ctx context.Context, path string, c *Cluster, log io.Writer) (*P
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	p.cmd = exec.Command(path, "discovery", "--registries", "Kubernetes", "--kubeconfig", config, "--namespace", rootNamespace,
+	p.cmd = exec.Command(path, "discovery", "--registries", "Kubernetes", "--kubeconfig", config, "--namespace", c.root,
 		"--grpcAddr", "127.0.0.1:0", "--httpAddr", "127.0.0.1:0", "--httpsAddr=", "--secureGRPCAddr=", "--monitoringAddr=",
 		"--ctrlz_address", "127.0.0.1", "--ctrlz_port", "0", "--shutdownDuration", "1s", "--profile=false")
 	p.cmd.Dir = dir // it looks for a mesh configuration in the working directory
 	p.cmd.Env = append(os.Environ(),
-		"POD_NAMESPACE="+rootNamespace, "POD_NAME=istiod", "CLUSTER_ID="+clusterID,
+		"POD_NAMESPACE="+c.root, "POD_NAME=istiod", "CLUSTER_ID="+clusterID,
 		// Nothing that needs a certificate authority or a cluster that can be written to.
 		"ENABLE_CA_SERVER=false", "PILOT_CERT_PROVIDER=none", "VALIDATION_WEBHOOK_CONFIG_NAME=",
 		"INJECTION_WEBHOOK_CONFIG_NAME=", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=false",

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Proxies returns the proxies that the objects are about, each with an address of its own (of 192.0.2.0/24 and
-// 198.51.100.0/24, which no workload has):
+// Proxies returns the proxies that the objects are about in a mesh with that root namespace. Each has an address of its
+// own, of 192.0.2.0/24 and 198.51.100.0/24, which no workload has:
 //
 //   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API,
 //   - a sidecar for each Service, WorkloadEntry and selecting ServiceEntry that an EnvoyFilter for sidecars selects,
 //   - one for each EnvoyFilter whose selector none of those has, with the labels that it asks for.
-func Proxies(objects []Object) []Proxy {
-	d := derivation{objects: objects, have: map[string]bool{}}
+func Proxies(objects []Object, rootNamespace string) []Proxy {
+	d := derivation{objects: objects, root: rootNamespace, have: map[string]bool{}}
 	for _, o := range objects {
 		switch {
 		case o.is("networking.istio.io", "Gateway"):
@@ -39,6 +39,7 @@ func gatewayLabels(name string) map[string]string {
 
 type derivation struct {
 	objects []Object
+	root    string
 	proxies []Proxy
 	have    map[string]bool
 }
@@ -90,12 +91,12 @@ func (d *derivation) envoyFilter(o Object) {
 	}
 	reaches := func(role Role) bool {
 		return slices.ContainsFunc(d.proxies, func(p Proxy) bool {
-			return p.Role == role && (o.Namespace() == rootNamespace || p.Namespace == o.Namespace()) && covers(p.Labels, want)
+			return p.Role == role && (o.Namespace() == d.root || p.Namespace == o.Namespace()) && covers(p.Labels, want)
 		})
 	}
 	if in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"] {
 		for _, w := range d.workloads() {
-			if (o.Namespace() == rootNamespace || w.namespace == o.Namespace()) && !contradicts(w.labels, want) {
+			if (o.Namespace() == d.root || w.namespace == o.Namespace()) && !contradicts(w.labels, want) {
 				labels := maps.Clone(w.labels)
 				maps.Copy(labels, want)
 				d.add(Sidecar, w.namespace, labels)

@@ -107,11 +107,12 @@ func socket(host string, port int) map[string]any {
 	return map[string]any{"socket_address": map[string]any{"address": host, "port_value": port}}
 }
 
-// Loopback returns an EnvoyFilter of the whole mesh that moves the listeners which a proxy binds to free ports of
-// 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that proxy. Listeners of sidecars
-// take the PROXY protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination stands for
-// the original destination that a redirection in the kernel leaves behind.
-func Loopback() Object {
+// Loopback returns an EnvoyFilter for the whole mesh, which belongs in its root namespace. It moves the listeners that a
+// proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
+// proxy. Listeners of sidecars take the PROXY protocol
+// (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination stands for the original destination
+// that a redirection in the kernel leaves behind.
+func Loopback(rootNamespace string) Object {
 	type m = map[string]any
 	move := func(context, name string) m {
 		match := m{"context": context}

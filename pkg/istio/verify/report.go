@@ -12,6 +12,8 @@ type Report struct {
 	Pilot, Envoy string // what was run
 	Resources    []*Resource
 	Proxies      []*ProxyReport
+
+	root string // Istio's root namespace
 }
 
 // Resource is what became of one object.
@@ -21,6 +23,14 @@ type Resource struct {
 	Refused  string   // why Istio refused it; "" if it did not
 	Warnings []string // Istio's
 	Patches  []*Patch // of an EnvoyFilter
+}
+
+// String names the object, and the policies that an EnvoyFilter was made of.
+func (r *Resource) String() string {
+	if from := text(dig(r.Object, "metadata", "annotations", "moe.mosn.io/policies")); from != "" {
+		return r.Object.String() + ", of FilterPolicy " + from
+	}
+	return r.Object.String()
 }
 
 // Patch is what became of a patch of an EnvoyFilter.
@@ -82,11 +92,11 @@ func (r *Report) Problems() []string {
 	var all []string
 	for _, o := range r.Resources {
 		if o.Refused != "" {
-			all = append(all, fmt.Sprintf("%s: Istio refuses it: %s", o.Object, o.Refused))
+			all = append(all, fmt.Sprintf("%s: Istio refuses it: %s", o, o.Refused))
 		}
 		for _, p := range o.Patches {
 			if p.Ineffective() {
-				all = append(all, fmt.Sprintf("%s: %s took no effect: %s", o.Object, p, r.why(o, p)))
+				all = append(all, fmt.Sprintf("%s: %s took no effect: %s", o, p, r.why(o, p)))
 			}
 		}
 	}
@@ -108,7 +118,7 @@ func (r *Report) why(o *Resource, p *Patch) string {
 	var tried []string
 	for _, x := range r.Proxies {
 		ns := o.Object.Namespace()
-		if (ns == rootNamespace || ns == x.Proxy.Namespace) && covers(x.Proxy.Labels, selector(o.Object)) {
+		if (ns == r.root || ns == x.Proxy.Namespace) && covers(x.Proxy.Labels, selector(o.Object)) {
 			tried = append(tried, x.Proxy.String())
 		}
 	}
@@ -123,9 +133,7 @@ func (p *ProxyReport) blame(f Refusal) string {
 	var names []string
 	for _, x := range p.patches {
 		id := strings.TrimPrefix(x.patch.mark, markName)
-		about := strings.Contains(x.where, f.Name) && f.Name != "" ||
-			f.Name == "" && strings.Contains(f.Reason, strings.SplitN(x.where+" ", " ", 3)[1]) || x.patch.ApplyTo == "EXTENSION_CONFIG"
-		if about && !slices.Contains(names, id) {
+		if f.about(x) && !slices.Contains(names, id) {
 			names = append(names, id)
 		}
 	}
@@ -135,18 +143,29 @@ func (p *ProxyReport) blame(f Refusal) string {
 	return " (patched there: " + strings.Join(names, ", ") + ")"
 }
 
+// about tells whether a patch took effect in what was refused: its place begins with the type and the name of what it
+// changed. An extension configuration belongs to a filter of some listener.
+func (f Refusal) about(x placed) bool {
+	if x.patch.ApplyTo == "EXTENSION_CONFIG" {
+		return f.Type == "listener" || strings.Contains(f.Reason, x.patch.name)
+	}
+	_, rest, _ := strings.Cut(x.where, " ")
+	name, _, _ := strings.Cut(rest, ",")
+	return name == f.Name || f.Name == "" && strings.Contains(f.Reason, name)
+}
+
 // Write writes the report for people.
 func (r *Report) Write(w io.Writer) {
 	for _, o := range r.Resources {
 		switch {
 		case o.Ignored:
-			fmt.Fprintf(w, "%s: not read by Istio's discovery\n", o.Object)
+			fmt.Fprintf(w, "%s: not read by Istio's discovery\n", o)
 			continue
 		case o.Refused != "":
-			fmt.Fprintf(w, "%s: REFUSED by Istio: %s\n", o.Object, o.Refused)
+			fmt.Fprintf(w, "%s: REFUSED by Istio: %s\n", o, o.Refused)
 			continue
 		}
-		fmt.Fprintf(w, "%s: admitted\n", o.Object)
+		fmt.Fprintf(w, "%s: admitted\n", o)
 		for _, s := range o.Warnings {
 			fmt.Fprintf(w, "  warning: %s\n", s)
 		}

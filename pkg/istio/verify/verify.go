@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,37 @@ type Options struct {
 	Envoy   string    // path of Envoy; "" means that of the checkout, or of PATH
 	Module  string    // path of libmoe.so for Envoy; "" has patches that need it refused
 	Log     io.Writer // the logs of all processes; nil drops them
+
+	RootNamespace string // of Istio; "" is istio-system
+}
+
+// NeedsModule tells whether an EnvoyFilter among the objects has the proxy load a dynamic module.
+func NeedsModule(objects []Object) bool {
+	return slices.ContainsFunc(objects, func(o Object) bool {
+		return o.is("networking.istio.io", "EnvoyFilter") && mentions(map[string]any(o), moduleTypes)
+	})
+}
+
+// moduleTypes begins the names of the filter's types.
+const moduleTypes = "envoy.extensions.filters.http.dynamic_modules."
+
+// hereModule has a patch load the module of this machine where it names a file of the proxy's.
+func hereModule(v any, path string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, key := range []string{"dynamic_module_config", "dynamicModuleConfig"} {
+			if local, ok := dig(v, key, "module", "local").(map[string]any); ok && local["filename"] != nil {
+				local["filename"] = path
+			}
+		}
+		for _, e := range v {
+			hereModule(e, path)
+		}
+	case []any:
+		for _, e := range v {
+			hereModule(e, path)
+		}
+	}
 }
 
 // Verify runs Istio's discovery server on the objects, and an Envoy for each of [Proxies], and reports what became of
@@ -26,11 +58,12 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.RootNamespace = cmp.Or(o.RootNamespace, DefaultRootNamespace)
 	binary, err := inspect(ctx, o.Envoy)
 	if err != nil {
 		return nil, err
 	}
-	c, err := NewCluster()
+	c, err := NewCluster(o.RootNamespace)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +74,8 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 	}
 	defer agent.Close()
 	o.Log = &syncWriter{w: o.Log}
-	v := verification{Options: o, envoy: binary, agent: agent, report: &Report{Envoy: binary.version, Pilot: path}}
+	v := verification{Options: o, envoy: binary, agent: agent}
+	v.report = &Report{Envoy: binary.version, Pilot: path, root: o.RootNamespace}
 	objects := v.sort()
 	if err := v.apply(c, objects); err != nil {
 		return nil, err
@@ -66,7 +100,7 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	for _, proxy := range Proxies(admitted) {
+	for _, proxy := range Proxies(admitted, o.RootNamespace) {
 		if err := v.try(ctx, proxy); err != nil {
 			return nil, err
 		}
@@ -147,8 +181,7 @@ func (v *verification) patch(o Object, i int, p any) *Patch {
 		Context: text(dig(p, "match", "context")), mark: markID(o, i), name: text(dig(p, "patch", "value", "name")),
 	}
 	if m, ok := p.(map[string]any); ok && v.withheld(m) {
-		patch.Withheld = fmt.Sprintf("%s has no envoy.filters.http.golang, so it was not given the patch; --envoy PATH names "+
-			"one that has", v.envoy.version)
+		patch.Withheld = fmt.Sprintf("%s has no envoy.filters.http.golang, so it was not given the patch", v.envoy.version)
 	}
 	return patch
 }
@@ -179,10 +212,13 @@ func mentions(v any, prefix string) bool {
 
 // apply gives the objects to the cluster, with marks.
 func (v *verification) apply(c *Cluster, admitted []Object) error {
-	all := []Object{Loopback()}
+	all := []Object{Loopback(v.RootNamespace)}
 	for _, o := range admitted {
 		if o.is("networking.istio.io", "EnvoyFilter") {
 			o = mark(o, v.withheld)
+			if v.Module != "" {
+				hereModule(map[string]any(o), v.Module)
+			}
 		}
 		all = append(all, o)
 	}
