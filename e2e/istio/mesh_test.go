@@ -4,23 +4,23 @@ package istio
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"sigs.k8s.io/yaml"
 
 	"mosn.io/moe/e2e/client"
-	"mosn.io/moe/e2e/dynmod"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/e2e/upstream"
 	"mosn.io/moe/internal/envoy"
@@ -30,12 +30,37 @@ import (
 // patience bounds what must happen: there is no other deadline in these tests.
 const patience = 30 * time.Second
 
-// module builds libmoe.so once for all tests.
-var module dynmod.Host
+// module is libmoe.so as `make libmoe` builds it, made once for all tests.
+var module = sync.OnceValues(func() (string, error) {
+	if given := os.Getenv("MODULE"); given != "" {
+		return given, nil
+	}
+	root, err := envoytest.Root()
+	if err != nil {
+		return "", err
+	}
+	lib := filepath.Join(scratch, "libmoe.so")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-o", lib, "./cmd/libmoe")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building libmoe.so: %w\n%s", err, out)
+	}
+	return lib, nil
+})
+
+// scratch is a folder that goes with the test process.
+var scratch string
 
 func TestMain(m *testing.M) {
-	status := m.Run()
-	os.Exit(status)
+	status := 1
+	defer func() { os.Exit(status) }()
+	var err error
+	if scratch, err = os.MkdirTemp("", "moe-e2e-istio-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer os.RemoveAll(scratch)
+	status = m.Run()
 }
 
 // mesh is a discovery server with its cluster, and a server behind the proxies.
@@ -46,6 +71,7 @@ type mesh struct {
 	agent    *verify.Agent
 	upstream *upstream.Server
 	dir      string
+	base     string                   // the objects that it was started with
 	applied  map[string]verify.Object // what policies have become
 }
 
@@ -62,11 +88,11 @@ func newMesh(t testing.TB, objects ...string) *mesh {
 	m.agent, err = verify.NewAgent()
 	m.ok(err)
 	t.Cleanup(m.agent.Close)
-	m.cluster, err = verify.NewCluster()
+	m.cluster, err = verify.NewCluster(verify.DefaultRootNamespace)
 	m.ok(err)
 	t.Cleanup(m.cluster.Close)
-	m.ok(m.cluster.Apply(verify.Loopback()))
-	m.apply(objects...)
+	m.base = m.fill(strings.Join(objects, "\n---\n"))
+	m.ok(m.cluster.Apply(append(m.objects(m.base), verify.Loopback(verify.DefaultRootNamespace))...))
 	log, err := os.Create(filepath.Join(m.dir, "pilot.log"))
 	m.ok(err)
 	m.pilot, err = verify.StartPilot(context.Background(), path, m.cluster, log)
@@ -102,27 +128,23 @@ func (m *mesh) eventually(what string, f func() error) {
 	}
 }
 
+// fill puts the server's port in place of UPSTREAM.
+func (m *mesh) fill(text string) string {
+	return strings.ReplaceAll(text, "UPSTREAM", strconv.Itoa(m.port()))
+}
+
 // objects reads YAML documents.
-func (m *mesh) objects(texts ...string) []verify.Object {
+func (m *mesh) objects(text string) []verify.Object {
 	m.Helper()
-	_, port, _ := net.SplitHostPort(m.upstream.Addr)
 	var all []verify.Object
-	for _, text := range texts {
-		for doc := range strings.SplitSeq(text, "\n---\n") {
-			var o verify.Object
-			m.ok(yaml.Unmarshal([]byte(strings.ReplaceAll(doc, "UPSTREAM", port)), &o))
-			if o != nil {
-				all = append(all, o)
-			}
+	for doc := range strings.SplitSeq(text, "\n---\n") {
+		var o verify.Object
+		m.ok(yaml.Unmarshal([]byte(doc), &o))
+		if o != nil {
+			all = append(all, o)
 		}
 	}
 	return all
-}
-
-// apply gives objects to the cluster, as `kubectl apply` does.
-func (m *mesh) apply(texts ...string) {
-	m.Helper()
-	m.ok(m.cluster.Apply(m.objects(texts...)...))
 }
 
 // proxy is a running Envoy of the mesh.
@@ -136,14 +158,15 @@ type proxy struct {
 // start starts an Envoy as a proxy of the mesh.
 func (m *mesh) start(bin envoytest.Binary, node verify.Proxy) *proxy {
 	m.Helper()
-	module.Build(m.TB)
+	lib, err := module()
+	m.ok(err)
 	config, err := node.Bootstrap(m.pilot.Address(), m.agent.Address())
 	m.ok(err)
 	p := &proxy{m: m, node: node}
 	p.log, err = envoytest.NewLog(filepath.Join(m.dir, fmt.Sprintf("envoy-%s-%s.log", bin.Version, node.Name)))
 	m.ok(err)
 	p.Process, err = envoy.Start(context.Background(), envoy.Options{
-		Path: bin.Path, Config: config, Concurrency: 2, Log: p.log, Env: module.Env(), StopTimeout: 15 * time.Second,
+		Path: bin.Path, Config: config, Concurrency: 2, Log: p.log, Module: lib, StopTimeout: 15 * time.Second,
 		Args: []string{"--drain-time-s", "1", "--drain-strategy", "immediate"},
 	})
 	m.ok(err)
@@ -152,11 +175,22 @@ func (m *mesh) start(bin envoytest.Binary, node verify.Proxy) *proxy {
 			m.Error(err)
 		}
 		if m.Failed() {
-			m.Logf("Envoy's log:\n%s", envoytest.Tail(p.log.Since(0), 60))
-			m.Logf("pilot's log:\n%s", envoytest.Tail(m.pilot.Log(), 40))
+			m.Logf("Envoy's log:\n%s", envoytest.Tail(without(p.log.Since(0), "][info]", "Deprecated field"), 20))
+			m.Logf("pilot's log:\n%s", envoytest.Tail(without(m.pilot.Log(), "a stand-in: Forbidden", " synced"), 20))
 		}
 	})
 	return p
+}
+
+// without returns the lines that hold none of the texts.
+func without(log string, texts ...string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(log) {
+		if !slices.ContainsFunc(texts, func(s string) bool { return strings.Contains(line, s) }) {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }
 
 // The proxies that most tests use.
@@ -281,8 +315,3 @@ func (m *mesh) port() int {
 	n, _ := strconv.Atoi(text)
 	return n
 }
-
-var (
-	_ = errors.New
-	_ = maps.Keys[map[string]int]
-)
