@@ -82,9 +82,8 @@ func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 		}
 		pc := get(b.scope, owner, baseSlug(b.scope), basePriority*(1+b.scope.size()))
 		pc.from(b.all)
-		resource := fmt.Sprintf("%s.%s.%s", cmp.Or(b.scope.ns, g.o.RootNamespace), pc.name, b.scope.traffic)
 		for i := range b.settings.hosts {
-			patches, err := basePatches(b, &b.settings.hosts[i], resource)
+			patches, err := basePatches(b, &b.settings.hosts[i])
 			g.cannot(err, b.doc)
 			pc.patches = append(pc.patches, patches...)
 		}

@@ -6,6 +6,7 @@ package istio
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
@@ -79,6 +80,8 @@ type generator struct {
 	baseOf map[string]*base
 	spots  []*spotResult
 
+	filters map[string][]string // by scope: the names of the filters that its proxies have
+
 	validated map[string]map[string]any
 }
 
@@ -90,8 +93,9 @@ type base struct {
 	raw      map[string]any
 	checked  map[string]any // raw, with stand-ins for secrets that cannot be read here
 	settings settings
-	inner    bool // a wider scope has a chain, too
-	skip     bool // the wider scope's chain is the same
+	filter   string   // the filter's name in Envoy, and that of its configuration for ECDS
+	wider    []string // names of the filters of wider scopes
+	skip     bool     // the wider scope's chain is the same
 }
 
 // spotResult is the document of a spot, for one scope.
@@ -102,7 +106,7 @@ type spotResult struct {
 	doc      *document
 	raw      map[string]any
 	settings settings
-	inner    bool
+	filters  []string // names of the filters that the scope's proxies have
 }
 
 // plan works out every document.
@@ -113,6 +117,7 @@ func (g *generator) plan() {
 		return
 	}
 	g.baseAt, g.spotAt, g.baseOf = map[string][]*contribution{}, map[string][]*contribution{}, map[string]*base{}
+	g.filters = map[string][]string{}
 	for _, c := range g.attach.base {
 		g.baseAt[c.scope.key()] = append(g.baseAt[c.scope.key()], c)
 	}
@@ -150,13 +155,23 @@ func (g *generator) planBase(s scope) {
 		b.raw = g.placeholder(b, others)
 	}
 	b.checked = b.raw
+	b.filter = filterNameOf(s, len(around)-1)
+	for _, w := range around[:len(around)-1] {
+		if o := g.baseOf[w.key()]; !o.skip {
+			b.wider = append(b.wider, o.filter)
+		}
+	}
 	if len(around) > 1 {
-		b.inner = true
 		next := g.baseOf[around[len(around)-2].key()]
 		b.skip = next != nil && slices.Equal(next.all, b.all) && next.settings.same(b.settings) &&
 			(len(b.doc.entries) > 0 || samePlaceholder(next.raw, b.raw)) && innermost(around[:len(around)-1])
-		if b.skip && next.skip {
-			b.skip = true
+		if b.skip {
+			b.filter = next.filter
+		}
+	}
+	for _, w := range around {
+		if in := g.filters[w.key()]; !slices.Contains(in, b.filter) {
+			g.filters[w.key()] = append(in, b.filter)
 		}
 	}
 	g.baseOf[s.key()] = b
@@ -172,6 +187,23 @@ func (g *generator) planBase(s scope) {
 		}
 	}
 	g.checkFailOpen(b.settings, b.doc)
+}
+
+// filterNameOf returns the name of the filter of a scope that is inside of depth others. Envoy asks for a filter's
+// configuration by the filter's name, and Istio answers with all that have it; so no proxy may meet one name in two
+// scopes. Two scopes of one depth share proxies only inside of a third, whose filter takes the place of theirs.
+func filterNameOf(s scope, depth int) string {
+	n := filterName
+	if s.traffic != gateway {
+		n += "." + string(s.traffic)
+	}
+	if s.port != 0 {
+		n += fmt.Sprintf(".%d", s.port)
+	}
+	if depth > 0 {
+		n += fmt.Sprintf(".%d", depth+1)
+	}
+	return n
 }
 
 // innermost tells whether the last of the scopes is inside of all others.
@@ -224,7 +256,7 @@ func (g *generator) planSpot(s *spot) {
 	}
 	c, _ := closure(given, g.world.apart)
 	for _, sc := range c.sorted() {
-		r := &spotResult{spot: s, scope: sc, inner: len(c.around(sc)) > 1}
+		r := &spotResult{spot: s, scope: sc, filters: g.filters[sc.key()]}
 		for _, co := range all {
 			if co.scope.holds(sc) {
 				r.all = append(r.all, co)

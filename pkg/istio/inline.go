@@ -103,7 +103,7 @@ func (a *attachment) toVirtualHost(pl place, owner name, only *router, c *contri
 
 // meshHost tells whether sidecars have a virtual host for it, as far as the input tells.
 func (a *attachment) meshHost(host string) bool {
-	if a.world.mesh[host] != nil {
+	if a.world.mesh[host] != nil || a.world.entries[host] {
 		return true
 	}
 	n, rest, _ := strings.Cut(host, ".")

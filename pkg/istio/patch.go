@@ -17,7 +17,7 @@ import (
 
 // Names in Envoy's configuration.
 const (
-	filterName    = "moe"       // the HTTP filter, and the key of its configuration in routes
+	filterName    = "moe"       // what the names of all HTTP filters of MoE begin with
 	placeFilter   = "moe.place" // keeps the filter's place while patches are applied; Envoy never sees it
 	routerFilter  = "envoy.filters.http.router"
 	authnEnd      = "envoy.filters.http.grpc_stats" // the first filter behind Istio's authentication and authorization
@@ -89,7 +89,7 @@ func httpMatch(s scope, h *v1alpha1.Host, name string) *objectMatch {
 // Istio passes over an insertion before or after a filter that a listener does not have. So the place is marked first,
 // where it should be and right before the router, which every listener has; then f takes the first of the marks, and the
 // others go. What marks is a filter that denies every request: should it ever stay, nothing gets past it.
-func insertion(s scope, h *v1alpha1.Host, in v1alpha1.Insert, inner bool, f *hcmv3.HttpFilter) ([]*patch, error) {
+func insertion(s scope, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*patch, error) {
 	var all []*patch
 	var failed error
 	add := func(op operation, at string, value proto.Message) {
@@ -106,8 +106,8 @@ func insertion(s scope, h *v1alpha1.Host, in v1alpha1.Insert, inner bool, f *hcm
 		replace = networking.EnvoyFilter_Patch_REPLACE
 		remove  = networking.EnvoyFilter_Patch_REMOVE
 	)
-	if inner { // that of a wider scope, whose patches Istio has applied before
-		add(remove, filterName, nil)
+	for _, name := range wider { // whose patches Istio has applied before
+		add(remove, name, nil)
 	}
 	switch {
 	case in.Position == "first":
@@ -143,9 +143,9 @@ func deniesAll() (*hcmv3.HttpFilter, error) {
 	return &hcmv3.HttpFilter{Name: placeFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}, nil
 }
 
-// discovered is a filter whose configuration comes by ECDS.
-func discovered(resource, typeURL string) *hcmv3.HttpFilter {
-	return &hcmv3.HttpFilter{Name: filterName, ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{
+// discovered is a filter whose configuration comes by ECDS, under the filter's own name.
+func discovered(name, typeURL string) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{
 		ConfigDiscovery: &corev3.ExtensionConfigSource{
 			ConfigSource: &corev3.ConfigSource{
 				ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
@@ -156,8 +156,8 @@ func discovered(resource, typeURL string) *hcmv3.HttpFilter {
 	}}
 }
 
-// basePatches returns those that give the proxies of b its chain; resource is the name of its configuration for ECDS.
-func basePatches(b *base, h *v1alpha1.Host, resource string) ([]*patch, error) {
+// basePatches returns those that give the proxies of b its chain.
+func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
 	config, err := filterConfig(h, b.raw)
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func basePatches(b *base, h *v1alpha1.Host, resource string) ([]*patch, error) {
 		return nil, err
 	}
 	var all []*patch
-	f := &hcmv3.HttpFilter{Name: filterName, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
+	f := &hcmv3.HttpFilter{Name: b.filter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
 	if h.ExtProc != nil {
 		cluster, err := extProcCluster(h.ExtProc)
 		if err != nil {
@@ -180,8 +180,8 @@ func basePatches(b *base, h *v1alpha1.Host, resource string) ([]*patch, error) {
 		}
 		all = append(all, add)
 	} else if !b.settings.inline {
-		f = discovered(resource, packed.TypeUrl)
-		extension := &corev3.TypedExtensionConfig{Name: resource, TypedConfig: packed}
+		f = discovered(b.filter, packed.TypeUrl)
+		extension := &corev3.TypedExtensionConfig{Name: b.filter, TypedConfig: packed}
 		m := matchProxy(b.scope.traffic, h)
 		add, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
 		if err != nil {
@@ -189,7 +189,7 @@ func basePatches(b *base, h *v1alpha1.Host, resource string) ([]*patch, error) {
 		}
 		all = append(all, add)
 	}
-	inserted, err := insertion(b.scope, h, b.settings.insert, b.inner, f)
+	inserted, err := insertion(b.scope, h, b.settings.insert, b.wider, f)
 	return append(all, inserted...), err
 }
 
@@ -211,7 +211,10 @@ func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
 	if err != nil {
 		return nil, err
 	}
-	per := map[string]*anypb.Any{filterName: packed}
+	per := map[string]*anypb.Any{}
+	for _, name := range r.filters {
+		per[name] = packed
+	}
 	rm := &networking.EnvoyFilter_RouteConfigurationMatch{PortNumber: port}
 	m := matchProxy(r.traffic(), h)
 	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_RouteConfiguration{RouteConfiguration: rm}

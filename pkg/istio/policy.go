@@ -129,7 +129,7 @@ func (pol *policy) check(p *problems) {
 			p.at(pol.Object, "spec.insert.after", "nothing runs behind the router")
 		}
 		for field, name := range map[string]string{"before": in.Before, "after": in.After} {
-			if name == filterName || name == placeFilter {
+			if name == filterName || strings.HasPrefix(name, filterName+".") {
 				p.at(pol.Object, "spec.insert."+field, "%s is the chain itself", name)
 			}
 		}

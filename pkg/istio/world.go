@@ -37,6 +37,7 @@ type world struct {
 	mesh  map[string][]*router            // by the host that they route in sidecars
 	names map[*fleet]map[string][]routeAt // see routeNames
 
+	entries   map[string]bool // hosts of ServiceEntries
 	unmanaged map[string]bool // scopes of gateways whose pods others may share
 }
 
@@ -82,7 +83,7 @@ func newWorld(in *Input, o Options, p *problems) *world {
 	w := &world{
 		gateways: map[name]*gatewayObject{}, routers: map[name]*router{}, services: map[name]*service{},
 		pods: map[string][]map[string]string{}, names: map[*fleet]map[string][]routeAt{},
-		mesh: map[string][]*router{}, unmanaged: map[string]bool{},
+		mesh: map[string][]*router{}, unmanaged: map[string]bool{}, entries: map[string]bool{},
 	}
 	seen := map[name]*Object{}
 	for _, obj := range in.objects {
@@ -111,6 +112,10 @@ func newWorld(in *Input, o Options, p *problems) *world {
 			w.addRouter(httpRoute(obj, id))
 		case "Service.":
 			w.services[id] = kubeService(obj, id)
+		case "ServiceEntry." + istioAPI:
+			for _, h := range list(dig(obj.Data, "spec", "hosts")) {
+				w.entries[strings.ToLower(str(h))] = true
+			}
 		case "Pod.":
 			w.pods[id.ns] = append(w.pods[id.ns], texts(dig(obj.Data, "metadata", "labels")))
 		case "Deployment.apps", "StatefulSet.apps", "DaemonSet.apps", "ReplicaSet.apps", "Job.batch":

@@ -102,7 +102,7 @@ func (r *Report) Problems() []string {
 	}
 	for _, p := range r.Proxies {
 		for _, f := range p.Refusals {
-			all = append(all, fmt.Sprintf("%s: Envoy refuses %s: %s%s", p.Proxy,
+			all = append(all, fmt.Sprintf("%s: %s: %s%s", p.Proxy,
 				strings.TrimSpace(f.Type+" "+f.Name), f.Reason, p.blame(f)))
 		}
 	}

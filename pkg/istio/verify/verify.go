@@ -237,6 +237,13 @@ func (v *verification) try(ctx context.Context, proxy Proxy) error {
 	}
 	r := &ProxyReport{Proxy: proxy}
 	v.report.Proxies = append(v.report.Proxies, r)
+	for _, name := range s.MissingExtensions {
+		r.Refusals = append(r.Refusals, Refusal{"extension configuration", name, "a filter asks for it, and no EnvoyFilter " +
+			"that reaches the proxy adds one of that name: requests are answered with status 500"})
+	}
+	for _, name := range s.MissingRoutes {
+		r.Refusals = append(r.Refusals, Refusal{"routes", name, "a listener asks for them, and Istio has none of that name"})
+	}
 	marks := s.marks()
 	for _, p := range v.report.patches() {
 		for _, place := range marks[p.mark] {
@@ -248,6 +255,9 @@ func (v *verification) try(ctx context.Context, proxy Proxy) error {
 			r.patches = append(r.patches, placed{p, place})
 			p.Places = append(p.Places, Place{proxy, place})
 		}
+	}
+	if len(r.Refusals) > 0 {
+		return nil // Envoy would wait for what never comes
 	}
 	return v.envoy.try(ctx, v, r)
 }
