@@ -9,12 +9,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,24 +27,6 @@ import (
 
 // patience bounds what must happen: there is no other deadline in these tests.
 const patience = 30 * time.Second
-
-// module is libmoe.so as `make libmoe` builds it, made once for all tests.
-var module = sync.OnceValues(func() (string, error) {
-	if given := os.Getenv("MODULE"); given != "" {
-		return given, nil
-	}
-	root, err := envoytest.Root()
-	if err != nil {
-		return "", err
-	}
-	lib := filepath.Join(scratch, "libmoe.so")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-o", lib, "./cmd/libmoe")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building libmoe.so: %w\n%s", err, out)
-	}
-	return lib, nil
-})
 
 // scratch is a folder that goes with the test process.
 var scratch string
@@ -99,6 +79,13 @@ func newMesh(t testing.TB, objects ...string) *mesh {
 	m.ok(err)
 	t.Cleanup(func() { m.pilot.Stop(); log.Close() })
 	return m
+}
+
+// in returns the mesh for a subtest.
+func (m *mesh) in(t testing.TB) *mesh {
+	n := *m
+	n.TB = t
+	return &n
 }
 
 // folder returns a folder for logs: of $E2E_DIR, where they stay, or one that goes with the test.

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
+	"maps"
 	"reflect"
 	"strings"
 	"time"
@@ -113,7 +113,7 @@ var frontNode = verify.Proxy{
 // policy writes a FilterPolicy of the namespace; spec is YAML without indentation.
 func policy(namespace, name, spec string) string {
 	const format = "apiVersion: moe.mosn.io/v1alpha1\nkind: FilterPolicy\nmetadata: {name: %s, namespace: %s}\nspec:\n  %s\n"
-	return fmt.Sprintf(format, name, namespace, strings.ReplaceAll(strings.TrimSpace(os.Getenv("EXTRA")+spec), "\n", "\n  "))
+	return fmt.Sprintf(format, name, namespace, strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
 }
 
 // marks is the plugin headermutation; it sets a response header.
@@ -167,7 +167,8 @@ func (m *mesh) policies(policies ...string) time.Time {
 			gone = append(gone, o)
 		}
 	}
-	m.applied = applied
+	clear(m.applied)
+	maps.Copy(m.applied, applied)
 	m.ok(m.cluster.Apply(changed...))
 	m.cluster.Delete(gone...)
 	return time.Now()
