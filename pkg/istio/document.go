@@ -56,6 +56,7 @@ type origin struct {
 type document struct {
 	entries   []entry
 	consumers []consumer
+	byName    map[string]int // of consumers, the last of each name
 	order     scalar
 	timeout   scalar
 }
@@ -228,11 +229,13 @@ func readConsumers(c *contribution, p *problems) (all []consumer) {
 }
 
 func (d *document) mergeConsumer(c consumer, complete bool, p *problems) {
-	for i := range d.consumers {
+	if d.byName == nil {
+		d.byName = map[string]int{}
+	}
+	i, there := d.byName[c.name]
+	// A name that is twice in one list, or none, is for package assembly to refuse.
+	if there && c.name != "" && d.consumers[i].origins[len(d.consumers[i].origins)-1].from != c.origins[0].from {
 		o := &d.consumers[i]
-		if o.name != c.name || o.name == "" || o.origins[len(o.origins)-1].from == c.origins[0].from {
-			continue // a name that is twice in one list is for package assembly to refuse
-		}
 		o.attributes = config.MergeData(o.attributes, c.attributes)
 		creds := map[string]any{}
 		for _, m := range []map[string]any{o.creds, c.creds} {
@@ -248,6 +251,7 @@ func (d *document) mergeConsumer(c consumer, complete bool, p *problems) {
 		o.origins = append(append([]origin(nil), o.origins...), c.origins...)
 		return
 	}
+	d.byName[c.name] = len(d.consumers)
 	d.consumers = append(d.consumers, c)
 }
 

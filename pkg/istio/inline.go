@@ -33,11 +33,21 @@ func (r reach) has(host string, port uint32, by *router) bool {
 
 // inline attaches what a policy says of single virtual hosts and routes.
 func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
+	seen := map[[2]string]string{}
+	twice := func(path, field string, key [2]string) bool {
+		first, there := seen[key]
+		if there {
+			a.p.at(pol.Object, path+field, "is there twice; %s names it, too", first)
+		} else {
+			seen[key] = path
+		}
+		return there
+	}
 	for i, vh := range pol.spec.VirtualHosts {
 		path := config.Index("spec.virtualHosts", i)
 		host := strings.ToLower(vh.Host)
 		c := contribution{policy: pol, path: path, doc: pol.document(path, a.p), level: ofHost, rank: rank}
-		if !a.twice(pol, path, "host", host, "") && !a.toHost(c, host, reaches) {
+		if !twice(path, ".host", [2]string{host}) && !a.toHost(c, host, reaches) {
 			a.p.at(pol.Object, path+".host", "no gateway or sidecar that the policy is for serves this host%s", listHosts(reaches))
 		}
 	}
@@ -47,24 +57,10 @@ func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
 		c := contribution{
 			policy: pol, path: path, doc: pol.document(path, a.p), level: ofRoute, rank: rank, host: host != "",
 		}
-		if !a.twice(pol, path, "name", ro.Name, host) && !a.toRoute(c, ro.Name, host, reaches) {
+		if !twice(path, ".name", [2]string{host, "/" + ro.Name}) && !a.toRoute(c, ro.Name, host, reaches) {
 			a.p.at(pol.Object, path+".name", "there is no route of this name where the policy applies, among the objects given")
 		}
 	}
-}
-
-// twice reports an entry that names the same as one before it.
-func (a *attachment) twice(pol *policy, path, field, value, host string) bool {
-	list, _, _ := strings.Cut(strings.TrimPrefix(path, "spec."), "[")
-	for i := 0; config.Index("spec."+list, i) != path; i++ {
-		at := config.Index("spec."+list, i)
-		if strings.EqualFold(str(pol.at(at+"."+field)), value) && (host == "" && pol.at(at+".host") == nil ||
-			field == "host" || strings.EqualFold(str(pol.at(at+".host")), host)) {
-			a.p.at(pol.Object, path+"."+field, "is there twice; %s names it, too", at)
-			return true
-		}
-	}
-	return false
 }
 
 func (a *attachment) toHost(c contribution, host string, reaches []reach) (found bool) {

@@ -67,10 +67,8 @@ func contains(r io.Reader, s string) (bool, error) {
 	}
 }
 
-const (
-	// settlePatience bounds how long an Envoy may take to make up its mind about what it was sent.
-	settlePatience = 30 * time.Second
-)
+// settlePatience bounds how long an Envoy may take to make up its mind about what it was sent.
+const settlePatience = 30 * time.Second
 
 // try starts an Envoy as the proxy of r and writes into r what it says to the configuration it gets.
 func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error {
@@ -78,7 +76,7 @@ func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error
 	if err != nil {
 		return err
 	}
-	log := &warnings{}
+	log := &complaints{}
 	p, err := envoy.Start(ctx, envoy.Options{
 		Path: b.path, Config: config, Module: v.Module, Concurrency: 1, LogLevel: "warning",
 		Stdout: v.Log, Log: io.MultiWriter(v.Log, log), StartTimeout: settlePatience,
@@ -134,30 +132,34 @@ func (s Status) settled() bool {
 	return true
 }
 
+// listenerDump is what Envoy's page tells of a listener.
+type listenerDump struct {
+	Name       string
+	Active     *struct{} `json:"active_state"`
+	Warming    *struct{} `json:"warming_state"`
+	ErrorState *struct {
+		Details string
+	} `json:"error_state"`
+}
+
 // read takes the refusals from the discovery server and from Envoy's own account.
 func (r *ProxyReport) read(ctx context.Context, p *envoy.Process, status Status) error {
 	dump, err := p.Get(ctx, "/config_dump?resource=dynamic_listeners")
 	if err != nil {
 		return err
 	}
-	var doc struct {
-		Configs []struct {
-			Name       string
-			Active     *struct{} `json:"active_state"`
-			Warming    *struct{} `json:"warming_state"`
-			ErrorState *struct {
-				Details string
-			} `json:"error_state"`
-		}
-	}
+	var doc struct{ Configs []listenerDump }
 	if err := json.Unmarshal(dump, &doc); err != nil {
 		return fmt.Errorf("/config_dump of Envoy: %w", err)
 	}
-	explained := false
+	// Envoy tells some refusals a second time, without a name.
+	slices.SortStableFunc(doc.Configs, func(a, b listenerDump) int { return strings.Compare(b.Name, a.Name) })
+	explained := map[string]bool{}
 	for _, l := range doc.Configs {
 		switch {
+		case l.ErrorState != nil && l.Name == "" && explained[l.ErrorState.Details]: // told twice
 		case l.ErrorState != nil:
-			explained = true
+			explained[l.ErrorState.Details] = true
 			r.Refusals = append(r.Refusals, Refusal{"listener", l.Name, l.ErrorState.Details})
 		case l.Active == nil && l.Warming != nil:
 			r.Refusals = append(r.Refusals, Refusal{"listener", l.Name, "not in use: it waits for routes, clusters or " +
@@ -167,7 +169,7 @@ func (r *ProxyReport) read(ctx context.Context, p *envoy.Process, status Status)
 		}
 	}
 	for url, t := range status {
-		if t.LastError == "" || url == listenerType && explained {
+		if t.LastError == "" || url == listenerType && len(explained) > 0 {
 			continue
 		}
 		what := url[strings.LastIndexByte(url, '.')+1:]
@@ -177,30 +179,30 @@ func (r *ProxyReport) read(ctx context.Context, p *envoy.Process, status Status)
 	return nil
 }
 
-// warnings keeps the lines of Envoy's log, each once.
-type warnings struct {
+// complaints keeps the errors of Envoy's log, each once.
+type complaints struct {
 	mu  sync.Mutex
 	all []string
 }
 
-var stampRE = regexp.MustCompile(`^\[[^\]]*\]\[\d+\]`)
+// complaintRE finds the level and what follows it in a line of Envoy's log, as package envoy has Envoy write it.
+var complaintRE = regexp.MustCompile(`^\[[^\]]*\]\[\d+\]\[(?:error|critical)\](.*)`)
 
-func (w *warnings) Write(b []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for line := range strings.SplitSeq(strings.TrimSpace(string(b)), "\n") {
-		line = stampRE.ReplaceAllString(line, "")
-		if !slices.Contains(w.all, line) {
-			w.all = append(w.all, line)
+func (c *complaints) Write(line []byte) (int, error) {
+	if m := complaintRE.FindSubmatch(line); m != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if text := string(m[1]); !slices.Contains(c.all, text) {
+			c.all = append(c.all, text)
 		}
 	}
-	return len(b), nil
+	return len(line), nil
 }
 
-func (w *warnings) lines() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.all)
+func (c *complaints) lines() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
 }
 
 // syncWriter lets several processes write to one writer, or none.
