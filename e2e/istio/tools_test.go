@@ -36,8 +36,8 @@ func built(env, name string, args ...string) func() (string, error) {
 }
 
 var (
-	module = built("MODULE", "libmoe.so", "-buildmode=c-shared", "-trimpath", "./cmd/libmoe")
-	moe    = built("MOE", "moe", "./cmd/moe")
+	module = built("E2E_LIBMOE", "libmoe.so", "-buildmode=c-shared", "-trimpath", "./cmd/libmoe")
+	moe    = built("E2E_MOE", "moe", "./cmd/moe")
 )
 
 // extproc is a running `moe extproc`.
@@ -56,7 +56,7 @@ func (m *mesh) extproc(addr string) *extproc {
 	m.ok(err)
 	file := filepath.Join(scratch, "extproc.yaml")
 	m.ok(os.WriteFile(file, []byte("plugins: [{name: passthrough}]\n"), 0o600))
-	x := &extproc{cmd: exec.Command(path, "extproc", "-c", file, "--listen", addr)}
+	x := &extproc{cmd: exec.Command(path, "extproc", "-c", file, "--listen", addr, "--drain", "1s")}
 	out, err := x.cmd.StderrPipe()
 	m.ok(err)
 	m.ok(x.cmd.Start())

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -107,10 +108,14 @@ func (f *verifyFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	report.Write(cmd.OutOrStdout())
-	if n := len(report.Problems()); n > 0 {
-		return fmt.Errorf("verify: %d of these must not be: look for REFUSED and NO EFFECT", n)
+	switch n := len(report.Problems()); n {
+	case 0:
+		return nil
+	case 1:
+		return errors.New("verify: one problem, which the report marks")
+	default:
+		return fmt.Errorf("verify: %d problems, which the report marks", n)
 	}
-	return nil
 }
 
 func (f *verifyFlags) openLog(cmd *cobra.Command) (io.Writer, error) {
