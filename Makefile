@@ -42,6 +42,9 @@ envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH 
 envoys: ## Install every Envoy of the test matrix ($ENVOY_VERSIONS)
 	@scripts/install-envoy $(ENVOY_VERSIONS)
 
+pilot: ## Build Istio's discovery server into .tools/ (some minutes, once); PILOT_DISCOVERY=PATH is used instead
+	@scripts/build-pilot
+
 demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
 	@scripts/demo
 
@@ -67,7 +70,10 @@ portable: ## Compile what plugin authors import without cgo, and for other syste
 	@scripts/portable
 
 conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
-	cd e2e && $(GO) test -timeout 20m ./...
+	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
+
+istio: envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
+	cd e2e && $(GO) test -timeout 20m ./istio
 
 soak: envoy ## Reset clients of moe extproc for 5 minutes, and watch its memory over 200,000 streams
 	cd e2e && $(GO) test ./extproc -run 'TestSoak|TestFlat' -v -timeout 60m -soak.duration 5m -soak.streams 200000
@@ -96,5 +102,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe envoy envoys demo clean test lint fmt unit portable conformance soak examples fuzz generate \
-	check-generated bench
+.PHONY: help libmoe moe envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak examples fuzz \
+	generate check-generated bench

@@ -65,7 +65,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 		args = append(args, "--concurrency", strconv.Itoa(p.options.Concurrency))
 	}
 	p.command(context.Background(), args)
-	if err := p.run(); err != nil {
+	if err := Run(p.cmd, p.ended); err != nil {
 		os.RemoveAll(p.dir)
 		return nil, fmt.Errorf("%s: %w", p.options.Path, err)
 	}
@@ -86,7 +86,7 @@ func Validate(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, p.options.StartTimeout)
 	defer cancel()
 	p.command(ctx, append([]string{"-c", p.configFile(), "--mode", "validate"}, p.arguments()...))
-	if err := p.run(); err != nil {
+	if err := Run(p.cmd, p.ended); err != nil {
 		os.RemoveAll(p.dir)
 		return fmt.Errorf("%s: %w", p.options.Path, err)
 	}
@@ -169,7 +169,6 @@ func (p *Process) command(ctx context.Context, args []string) {
 	}
 	p.cmd.Stdout = p.options.Stdout
 	p.cmd.Stderr = newLines(p.log)
-	p.cmd.SysProcAttr = processAttributes()
 	p.cmd.WaitDelay = time.Second // a child of a plugin may hold the pipes for ever
 }
 

@@ -2,17 +2,21 @@
 
 package envoy
 
-import "syscall"
+import (
+	"os/exec"
+	"syscall"
+)
 
-// processAttributes puts Envoy into a process group of its own, so that Ctrl-C in a terminal reaches only this program,
-// which then stops Envoy.
+// processAttributes puts a child into a process group of its own, so that Ctrl-C in a terminal reaches only this program,
+// which then stops it.
 func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-// run starts the process and has a goroutine wait for its end.
-func (p *Process) run() error {
-	if err := p.cmd.Start(); err != nil {
+// Run starts cmd with those attributes and has a goroutine wait for its end, which calls ended with what Wait returned.
+func Run(cmd *exec.Cmd, ended func(error)) error {
+	cmd.SysProcAttr = processAttributes()
+	if err := cmd.Start(); err != nil {
 		return err
 	}
-	go func() { p.ended(p.cmd.Wait()) }()
+	go func() { ended(cmd.Wait()) }()
 	return nil
 }

@@ -1,5 +1,5 @@
 // Command schemagen writes plugins/NAME/schema.json, the JSON Schema of each plugin's configuration with the doc
-// comments of its source.
+// comments of its source; and the schema, the CRD manifest and the reference of package istio's policies.
 //
 //	go run ./internal/schemagen           write what has changed
 //	go run ./internal/schemagen -check    write nothing, exit 1 if something would change
@@ -18,6 +18,11 @@ func main() {
 	check := flag.Bool("check", false, "only tell what would change")
 	flag.Parse()
 	changed, err := generate(filter.Registrations(), !*check)
+	if err == nil {
+		var more []string
+		more, err = generateIstio(!*check)
+		changed = append(changed, more...)
+	}
 	for _, path := range changed {
 		fmt.Println(path)
 	}

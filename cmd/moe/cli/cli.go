@@ -27,6 +27,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/internal/build"
 	"mosn.io/moe/internal/envoy"
+	"mosn.io/moe/pkg/istio"
 )
 
 // Main runs the command line args and returns the exit status: 0, 1 for what went wrong, 2 for a wrong command line.
@@ -78,7 +79,15 @@ func does(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, 
 func messages(err error) []string {
 	var file fileError
 	var all config.Errors
+	var lines []string
 	var envoyError *envoy.Error
+	var manifests istio.Errors
+	if errors.As(err, &manifests) {
+		for _, e := range manifests {
+			lines = append(lines, e.Error())
+		}
+		return lines
+	}
 	if errors.As(err, &envoyError) {
 		return []string{envoyError.Err.Error() + "; its log above tells more"}
 	}
@@ -89,7 +98,6 @@ func messages(err error) []string {
 	if errors.As(err, &file) {
 		prefix = file.name + ": "
 	}
-	var lines []string
 	for _, e := range all {
 		lines = append(lines, prefix+e.Error())
 	}
@@ -133,7 +141,8 @@ func New() *cobra.Command {
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
-		runCommand(), extprocCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(), vetCommand(),
+		runCommand(), extprocCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
+		vetCommand(), istioCommand(),
 	)
 	return root
 }

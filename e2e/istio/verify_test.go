@@ -1,0 +1,134 @@
+package istio
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// filterOf writes an EnvoyFilter by hand, for gateways: an HTTP filter "moe" before the router, and whatever more
+// patches say.
+func filterOf(typedConfig, more string) string {
+	return `
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: mine, namespace: istio-system}
+spec:
+  priority: 10
+  workloadSelector: {labels: {istio: ingressgateway}}
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match:
+      context: GATEWAY
+      listener:
+        filterChain:
+          filter: {name: envoy.filters.network.http_connection_manager, subFilter: {name: envoy.filters.http.router}}
+    patch: {operation: INSERT_BEFORE, value: {name: moe, ` + typedConfig + `}}
+` + more
+}
+
+const (
+	lua     = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua}`
+	noRoute = `  - applyTo: HTTP_ROUTE
+    match: {context: GATEWAY, routeConfiguration: {vhost: {name: "www.example.com:80", route: {name: nosuch}}}}
+    patch:
+      operation: MERGE
+      value: {typed_per_filter_config: {moe: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}}
+`
+	dynamicModule = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter,
+      dynamic_module_config: {name: moe, do_not_close: true}, filter_name: moe, filter_config: {
+      "@type": type.googleapis.com/google.protobuf.Struct, value: {plugins: [{name: PLUGIN}]}}}`
+	golang = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.golang.v3alpha.Config,
+      library_id: moe, library_path: /var/lib/moe/libmoe.so, plugin_name: moe}`
+	discovery = `config_discovery: {config_source: {ads: {}, resource_api_version: V3},
+      type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]}`
+)
+
+// TestVerifyCommand runs `moe istio verify` on folders with and without mistakes, each of which Istio passes over or
+// does not explain.
+func TestVerifyCommand(t *testing.T) {
+	command, err := moe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lib, err := module()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.ReplaceAll(world+"\n---\n"+services+"\n---\n"+gatewayAPI, "UPSTREAM", "8080")
+	good := []string{policy("istio-system", "base", toGateway+"plugins: ["+auth+"]\nroutes: [{name: api, plugins: ["+
+		marks("x-moe", "api")+"]}]"), policy("default", "app", toApp+"plugins: ["+auth+"]"),
+		policy("default", "front", `targetRefs: [{kind: HTTPRoute, name: front, sectionName: api}]
+plugins: [`+auth+"]")}
+	for _, c := range []struct {
+		name   string
+		docs   []string
+		status int
+		says   []string
+		never  []string
+	}{
+		{"good policies", good, 0, []string{
+			"of FilterPolicy istio-system/base: admitted", "HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
+			"HTTP_ROUTE MERGE: routes http.80, virtual host www.example.com:80, route api", "route api",
+			"gateway in istio-system (istio=ingressgateway), Envoy ", "serves 1 listener",
+			"sidecar in default (app=app), Envoy ", "gateway in default (gateway.networking.k8s.io/gateway-name=front), Envoy ",
+		}, []string{"REFUSED", "NO EFFECT", "s3cret"}},
+		{"a route that does not exist", []string{filterOf(lua, noRoute)}, 1, []string{
+			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
+			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its match " +
+				"asks for: gateway in istio-system (istio=ingressgateway)",
+		}, []string{"REFUSED"}},
+		{"a selector that selects nothing", []string{strings.ReplaceAll(filterOf(lua, ""), "{istio: ingressgateway}",
+			"{istio: nosuch}")}, 1, []string{"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: NO EFFECT"}, nil},
+		{"a type that there is not", []string{filterOf(strings.ReplaceAll(lua, "v3.Lua", "v3.Luna"), "")}, 1, []string{
+			"EnvoyFilter istio-system/mine: REFUSED by Istio: ", "v3.Luna",
+		}, nil},
+		{"a plugin that there is not", []string{filterOf(strings.ReplaceAll(dynamicModule, "PLUGIN", "nosuch"), "")}, 1, []string{
+			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80", "REFUSED listener 0.0.0.0_80: ",
+			"patched there: istio-system/mine/0", "unknown plugin", "nosuch",
+		}, []string{"NO EFFECT"}},
+		{"a module that there is not", []string{filterOf(strings.ReplaceAll(strings.ReplaceAll(dynamicModule, "PLUGIN",
+			"passthrough"), "name: moe, do_not", "name: nosuch, do_not"), "")}, 1, []string{
+			"REFUSED listener 0.0.0.0_80: ", "patched there: istio-system/mine/0", "libnosuch.so",
+		}, []string{"NO EFFECT"}},
+		{"an extension configuration that nobody adds", []string{filterOf(discovery, "")}, 1, []string{
+			"REFUSED extension configuration moe: ", "requests are answered with status 500",
+		}, nil},
+		{"the contrib Golang filter", []string{filterOf(golang, "")}, 0, []string{
+			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80", "not tried in Envoy: ",
+		}, []string{"REFUSED", "NO EFFECT"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			for name, docs := range map[string][]string{"mesh.yaml": {all}, "more.yaml": c.docs} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(docs, "\n---\n")), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			cmd := exec.Command(command, "istio", "verify", "-f", dir, "--module", lib, "--envoy", binaries(t)[0].Path,
+				"--log", filepath.Join(folder(t), "verify.log"))
+			out, err := cmd.CombinedOutput()
+			if cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			if got := cmd.ProcessState.ExitCode(); got != c.status {
+				t.Errorf("status %d, not %d", got, c.status)
+			}
+			for _, s := range c.says {
+				if !strings.Contains(string(out), s) {
+					t.Errorf("the report does not say %q", s)
+				}
+			}
+			for _, s := range c.never {
+				if strings.Contains(string(out), s) {
+					t.Errorf("the report says %q", s)
+				}
+			}
+			if t.Failed() {
+				t.Logf("%s", out)
+			}
+		})
+	}
+}

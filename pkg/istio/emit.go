@@ -1,0 +1,299 @@
+package istio
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	networking "istio.io/api/networking/v1alpha3"
+	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// Labels and annotations of what is generated.
+const (
+	// ManagedByLabel and ManagedBy mark every EnvoyFilter, for `kubectl apply --prune -l`.
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+	ManagedBy      = "moe"
+	// PoliciesAnnotation lists the policies that an EnvoyFilter comes from.
+	PoliciesAnnotation = "moe.mosn.io/policies"
+)
+
+// MaxResource is how large an object may be: what etcd takes by default, less what the API server adds to an object.
+const MaxResource = 1_500_000
+
+// splitAt is from what size on a resource with routes is made two.
+const splitAt = 1_000_000
+
+// Priorities; Istio applies patches in this order. Narrower scopes come after wider ones, and all of them after the
+// EnvoyFilters without a priority, so that insertions can refer to filters of these.
+const (
+	basePriority  = 10
+	routePriority = 1000
+)
+
+// piece is a resource that is being made.
+type piece struct {
+	scope    scope
+	name     string
+	priority int
+	patches  []*patch
+	policies map[string]bool
+	first    *contribution
+}
+
+func (pc *piece) from(all []*contribution) {
+	for _, c := range all {
+		pc.policies[c.policy.String()] = true
+		if pc.first == nil {
+			pc.first = c
+		}
+	}
+}
+
+// emit makes the resources of what was planned.
+func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
+	pieces := map[string]*piece{}
+	get := func(s scope, owner string, slug string, priority int) *piece {
+		s.traffic, s.port = "", 0
+		key := s.key() + "\n" + owner
+		if pieces[key] == nil {
+			pieces[key] = &piece{
+				scope: s, name: resourceName(slug, key), priority: priority, policies: map[string]bool{},
+			}
+		}
+		return pieces[key]
+	}
+	for _, b := range g.bases {
+		if b.skip {
+			continue
+		}
+		owner := ""
+		if b.scope.port != 0 {
+			owner = fmt.Sprint(b.scope.port)
+		}
+		pc := get(b.scope, owner, baseSlug(b.scope), basePriority*(1+b.scope.size()))
+		pc.from(b.all)
+		for i := range b.settings.hosts {
+			patches, err := basePatches(b, &b.settings.hosts[i])
+			g.cannot(err, b.doc)
+			pc.patches = append(pc.patches, patches...)
+		}
+	}
+	for _, group := range g.groups() {
+		r := group.results[0]
+		pc := get(r.scope, r.owner.String(), r.owner.slug(), routePriority+r.scope.size())
+		for _, r := range group.results {
+			pc.from(r.all)
+		}
+		for i := range r.settings.hosts {
+			ports := []uint32{0}
+			if !group.everyPort {
+				ports = group.ports
+			}
+			for _, port := range ports {
+				p, err := spotPatch(r, &r.settings.hosts[i], port)
+				g.cannot(err, r.doc)
+				pc.patches = append(pc.patches, p)
+			}
+		}
+	}
+	var all []*clientv1alpha3.EnvoyFilter
+	for _, k := range slices.Sorted(maps.Keys(pieces)) {
+		all = append(all, g.resources(pieces[k])...)
+	}
+	slices.SortFunc(all, func(a, b *clientv1alpha3.EnvoyFilter) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// cannot reports what Envoy's configuration cannot hold.
+func (g *generator) cannot(err error, d *document) {
+	if err == nil {
+		return
+	}
+	path, msg, ok := strings.Cut(err.Error(), ": ")
+	if o, at := d.find(path); ok && o.from != nil {
+		g.p.at(o.from.policy.Object, at, "%s", msg)
+		return
+	}
+	for _, c := range d.origins() {
+		g.p.at(c.policy.Object, c.path, "%v", err)
+	}
+}
+
+// spotGroup is a document that a virtual host or route has on several ports.
+type spotGroup struct {
+	results   []*spotResult
+	ports     []uint32
+	everyPort bool
+}
+
+// groups puts the ports of virtual hosts and routes together that have the same document.
+func (g *generator) groups() []*spotGroup {
+	byKey := map[string]*spotGroup{}
+	var order []*spotGroup
+	index := map[*fleet]int{}
+	for i, f := range g.world.fleets {
+		index[f] = i + 1
+	}
+	for _, r := range g.spots {
+		at := r.place
+		if at.host != "" && at.fleet != nil {
+			at.port = 0
+		}
+		key := fmt.Sprint(index[at.fleet], at.port, at.section, at.host, "\n", at.route, "\n", r.scope.key())
+		if at.gateway != nil {
+			key += at.gateway.id.String()
+		}
+		for _, c := range r.all {
+			key += fmt.Sprintf("\n%s %s", c.policy, c.path)
+		}
+		if byKey[key] == nil {
+			byKey[key] = &spotGroup{}
+			order = append(order, byKey[key])
+		}
+		byKey[key].results = append(byKey[key].results, r)
+	}
+	for _, group := range order {
+		r := group.results[0]
+		for _, r := range group.results {
+			group.ports = append(group.ports, r.port)
+		}
+		slices.Sort(group.ports)
+		group.everyPort = r.port == 0 || r.fleet != nil && r.host != "" && len(r.fleet.hosts[r.host]) == len(group.ports)
+	}
+	slices.SortStableFunc(order, func(a, b *spotGroup) int {
+		x, y := a.results[0], b.results[0]
+		return cmp.Or(comparePlaces(x.place, y.place), cmp.Compare(x.scope.key(), y.scope.key()))
+	})
+	return order
+}
+
+// resources makes EnvoyFilters of a piece; several, if it is large.
+func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
+	policies := slices.Sorted(maps.Keys(pc.policies))
+	const most = 50
+	if n := len(policies); n > most {
+		policies = append(policies[:most:most], fmt.Sprintf("and %d more", n-most))
+	}
+	for i, patches := range split(pc.patches) {
+		ef := &clientv1alpha3.EnvoyFilter{
+			TypeMeta: metav1.TypeMeta{APIVersion: "networking.istio.io/v1alpha3", Kind: "EnvoyFilter"},
+			ObjectMeta: metav1.ObjectMeta{
+				Name: pc.name, Namespace: cmp.Or(pc.scope.ns, g.o.RootNamespace),
+				Labels:      map[string]string{ManagedByLabel: ManagedBy},
+				Annotations: map[string]string{PoliciesAnnotation: strings.Join(policies, ", ")},
+			},
+			Spec: networking.EnvoyFilter{Priority: int32(pc.priority), ConfigPatches: patches},
+		}
+		if i > 0 {
+			ef.Name += fmt.Sprintf("-%d", i+1)
+		}
+		if len(pc.scope.labels) > 0 {
+			ef.Spec.WorkloadSelector = &networking.WorkloadSelector{Labels: pc.scope.labels}
+		}
+		if text, err := JSON(ef); err != nil {
+			g.p.add(Error{Msg: fmt.Sprintf("EnvoyFilter %s/%s: %v", ef.Namespace, ef.Name, err)})
+		} else if len(text) > MaxResource {
+			g.p.at(pc.first.policy.Object, "spec", "EnvoyFilter %s/%s of this policy comes to %d bytes, and Kubernetes takes "+
+				"%d; have fewer consumers in one policy, or keep them in a file of the proxy", ef.Namespace, ef.Name, len(text),
+				MaxResource)
+		}
+		all = append(all, ef)
+	}
+	return all
+}
+
+// split makes lists of patches that fit into a resource each. Patches of a chain, which must stay in order, stay
+// together: there are never so many of them.
+func split(patches []*patch) (lists [][]*patch) {
+	size, from := 0, 0
+	for i, p := range patches {
+		n := proto.Size(p)
+		if i > from && size+n > splitAt/2 && p.ApplyTo != networking.EnvoyFilter_HTTP_FILTER {
+			lists = append(lists, patches[from:i])
+			size, from = 0, i
+		}
+		size += n
+	}
+	return append(lists, patches[from:])
+}
+
+// JSON returns an EnvoyFilter as Kubernetes takes it, without the fields that only Kubernetes fills.
+func JSON(ef *clientv1alpha3.EnvoyFilter) ([]byte, error) {
+	spec, err := ef.Spec.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{
+		"apiVersion": ef.APIVersion, "kind": ef.Kind, "spec": json.RawMessage(spec),
+		"metadata": map[string]any{
+			"name": ef.Name, "namespace": ef.Namespace, "labels": ef.Labels, "annotations": ef.Annotations,
+		},
+	})
+}
+
+// YAML returns the EnvoyFilters as one text for kubectl.
+func (r *Result) YAML() ([]byte, error) {
+	var b bytes.Buffer
+	for _, ef := range r.EnvoyFilters {
+		text, err := JSON(ef)
+		if err == nil {
+			text, err = yaml.JSONToYAML(text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("EnvoyFilter %s/%s: %w", ef.Namespace, ef.Name, err)
+		}
+		b.WriteString("---\n")
+		b.Write(text)
+	}
+	return b.Bytes(), nil
+}
+
+// resourceName is readable, and by its end unique to what key says.
+func resourceName(slug, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	const most = 200
+	slug = strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9', r == '-':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, slug), "-")
+	if len(slug) > most {
+		slug = slug[:most]
+	}
+	if slug != "" {
+		slug += "-"
+	}
+	return "moe-" + slug + hex.EncodeToString(sum[:4])
+}
+
+func baseSlug(s scope) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(s.labels)) {
+		parts = append(parts, s.labels[k])
+	}
+	if s.port != 0 {
+		parts = append(parts, fmt.Sprint(s.port))
+	}
+	return strings.Join(parts, "-")
+}
+
+func (n name) slug() string {
+	kind, _, _ := strings.Cut(n.kind, ".")
+	return strings.ToLower(kind) + "-" + n.ns + "-" + n.name
+}

@@ -1,0 +1,290 @@
+package istio
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+const worldText = `apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop, namespace: shop}
+spec:
+  hosts: [shop.example.com, www.example.com]
+  gateways: [istio-system/public]
+  http:
+  - name: checkout
+  - match: [{uri: {prefix: /}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shared, namespace: shop}
+spec:
+  hosts: [both.example.com]
+  gateways: [istio-system/public]
+  http:
+  - {}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: sharing, namespace: shop}
+spec:
+  hosts: [both.example.com]
+  gateways: [istio-system/public]
+  http:
+  - name: named
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: lost, namespace: shop}
+spec:
+  hosts: [lost.example.com]
+  gateways: [istio-system/elsewhere]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec: {template: {metadata: {labels: {app: cart}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: reviews, namespace: shop}
+spec: {selector: {app: reviews}, ports: [{name: http, port: 80, targetPort: web}]}
+`
+
+// policyText is a policy in namespace shop.
+func policyText(name, spec string) string {
+	return fmt.Sprintf("apiVersion: moe.mosn.io/v1alpha1\nkind: FilterPolicy\nmetadata: {name: %s, namespace: shop}\n"+
+		"spec:\n  %s\n", name, strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
+}
+
+const hello = "plugins: [{name: hello, config: {value: x}}]\n"
+
+// TestBadInput wants, for every text, one error with file, line and field, or as many as there are lines.
+func TestBadInput(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string // a policy's spec; or whole objects
+		want string
+	}{
+		"unknown plugin": {"plugins:\n- name: helo", `:6: spec.plugins[0].name: unknown plugin "helo"; did you mean "hello"?`},
+		"unknown field": {
+			"plugins:\n- name: hello\n  config:\n    value: x\n    valeu: y",
+			`:9: spec.plugins[0].config.valeu: unknown field; did you mean "value"?`,
+		},
+		"unknown field of the policy": {hello + "plugin: []", ":6: spec.plugin: unknown field; did you mean"},
+		"wrong type":                  {"plugins: 7", ":5: spec.plugins: expected a list, got a number"},
+		"wrong type in a plugin":      {"plugins:\n- name: hello\n  config: {value: 7}", ":7: spec.plugins[0].config.value: expected"},
+		"nothing":                     {"order: stage", ":4: spec: neither this policy nor one that it meets has plugins"},
+		"both targets": {
+			hello + "selector: {matchLabels: {a: b}}\ntargetRefs: [{kind: Service, name: reviews}]",
+			":7: spec.targetRefs: a policy has a selector or targetRefs",
+		},
+		"selector of nothing": {
+			hello + "selector: {matchLabels: {app: card}}",
+			":6: spec.selector.matchLabels: none of the 1 workloads given has these labels",
+		},
+		"no such target": {
+			hello + "targetRefs:\n- kind: VirtualService\n  name: shoq",
+			":8: spec.targetRefs[0].name: there is no VirtualService shop/shoq among the objects given",
+		},
+		"gateway without group": {hello + "targetRefs: [{kind: Gateway, name: x}]", ":6: spec.targetRefs[0].group: expected gateway."},
+		"no such route": {
+			hello + "targetRefs: [{kind: VirtualService, name: shop, sectionName: chekout}]",
+			":6: spec.targetRefs[0].sectionName: the VirtualService has no route of this name; it has checkout",
+		},
+		"no such inline route": {
+			hello + "routes:\n- name: chekout\n  plugins: []",
+			":7: spec.routes[0].name: there is no route of this name where the policy applies",
+		},
+		"no such host": {
+			"targetRefs: [{kind: VirtualService, name: shop}]\nvirtualHosts: [{host: shop.example.org, plugins: []}]",
+			":6: spec.virtualHosts[0].host: no gateway or sidecar that the policy is for serves this host; there are shop.example.com",
+		},
+		"target without a gateway": {
+			hello + "targetRefs: [{kind: VirtualService, name: lost}]",
+			":6: spec.targetRefs[0].name: the VirtualService is for Gateway istio-system/elsewhere (in.yaml:",
+		},
+		"route without a name": {
+			hello + "targetRefs: [{kind: VirtualService, name: shared}]",
+			":6: spec.targetRefs[0]: VirtualService spec.http[0] of ",
+		},
+		"hosts that Istio makes one": {
+			"targetRefs: [{kind: VirtualService, name: shop}]\nvirtualHosts:\n- host: www.example.com\n  " + hello,
+			":7: spec.virtualHosts[0]: Istio makes one virtual host of",
+		},
+		"no such port": {
+			hello + "targetRefs: [{kind: Service, name: reviews, sectionName: grpc}]",
+			":6: spec.targetRefs[0].sectionName: the Service has no port of this name",
+		},
+		"port without a number": {
+			hello + "targetRefs: [{kind: Service, name: reviews, sectionName: http}]",
+			":6: spec.targetRefs[0].sectionName: the port's targetPort is a name",
+		},
+		"traffic that is not the target's": {
+			hello + "targetRefs: [{kind: Service, name: reviews}]\ntraffic: [gateway]",
+			":7: spec.traffic[0]: gateway is not for a Service",
+		},
+		"two hosts in one":        {hello + "hosts: [{golang: {}, dynamicModules: {}}]", ":6: spec.hosts[0]: give exactly one of"},
+		"hosts without a version": {hello + "hosts: [{golang: {}}, {proxyVersion: x, dynamicModules: {}}]", ":6: spec.hosts[0].proxyVersion: is required"},
+		"bad version":             {hello + "hosts: [{proxyVersion: '(', golang: {}}]", ":6: spec.hosts[0].proxyVersion: error parsing regexp"},
+		"bad address":             {hello + "hosts: [{extProc: {address: nowhere}}]", ":6: spec.hosts[0].extProc.address: "},
+		"behind the router":       {hello + "insert: {after: envoy.filters.http.router}", ":6: spec.insert.after: nothing runs behind the router"},
+		"two places":              {hello + "insert: {after: x, before: y}", ":6: spec.insert: give one of position, before and after"},
+		"before itself":           {hello + "insert: {before: moe}", ":6: spec.insert.before: moe is the chain itself"},
+		"secret that is not mounted": {
+			"plugins:\n- name: tokenauth\n  config:\n    secret:\n      secretKeyRef: {name: a, key: b}",
+			":9: spec.plugins[0].config.secret.secretKeyRef.name: spec.secretMounts has no Secret of this name",
+		},
+		"open guard": {
+			"plugins: [{name: tokenauth, config: {secret: s3cret}}]\nhosts: [{extProc: {address: 'x:1', failOpen: true}}]",
+			":5: spec.plugins[0]: tokenauth is of stage authn and would be passed by",
+		},
+		"consumers of another form": {hello + "consumers: {a: b}", ":6: spec.consumers: expected a list"},
+		"large number": {
+			"plugins: [{name: hello, config: {value: x}}]\nconsumers: [{name: a, attributes: {n: 9007199254740993}}]",
+			":6: spec.consumers[0].attributes.n: the integer is 2^53 or more",
+		},
+		"no version": {"apiVersion: moe.mosn.io/v1\nkind: FilterPolicy\nmetadata: {name: x}\nspec: {}", ":1: apiVersion: expected moe.mosn.io/v1alpha1"},
+		"two of a name": {
+			policyText("a", hello) + "---\n" + policyText("a", hello),
+			":9: metadata.name: FilterPolicy.moe.mosn.io shop/a is there twice, also in in.yaml:1",
+		},
+		"contradiction of hosts": {
+			policyText("a", hello+"hosts: [{golang: {}}]") + "---\n" + policyText("b", hello+"hosts: [{dynamicModules: {}}]"),
+			":13: spec.hosts: contradicts that of FilterPolicy shop/a (in.yaml:6)",
+		},
+		"contradiction of places": {
+			policyText("a", hello+"insert: {position: first}") + "---\n" + policyText("b", hello+"insert: {before: x}"),
+			":13: spec.insert: contradicts that of FilterPolicy shop/a (in.yaml:6)",
+		},
+		"contradiction of deliveries": {
+			policyText("a", hello+"delivery: inline") + "---\n" + policyText("b", hello+"delivery: ecds"),
+			":13: spec.delivery: contradicts that of FilterPolicy shop/a (in.yaml:6)",
+		},
+		"one id for two plugins": {
+			policyText("a", "plugins: [{name: hello, id: x, config: {value: y}}]") + "---\n" +
+				policyText("b", "plugins: [{name: accesslog, id: x}]"),
+			`:5: spec.plugins[0]: id "x" is plugin hello here and plugin accesslog in FilterPolicy shop/b (in.yaml:11)`,
+		},
+		"not Kubernetes": {"listen: ':80'", ":1: no object of Kubernetes"},
+		"no name":        {"apiVersion: v1\nkind: Service\nmetadata: {}", ":3: metadata.name: is required"},
+		"no YAML":        {"a: [", ": YAML: "},
+		"a bomb": {
+			"a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n" +
+				"d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]",
+			"aliases repeat more than",
+		},
+		"twice in one object": {"a: 1\na: 2", ":2: key a is there twice"},
+		"binary":              {"\xff\xfe", ":1: text is not UTF-8"},
+		"nested too deep":     {"a: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "inside each other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := c.text
+			if !strings.Contains(c.want, ":1: ") && !strings.Contains(text, "Version:") && !strings.Contains(text, "a: ") &&
+				name != "no YAML" || strings.HasPrefix(text, "consumers") || strings.Contains(text, "plugins:") &&
+				!strings.Contains(text, "apiVersion") {
+				text = policyText("p", text)
+			}
+			in, err := Parse("in.yaml", []byte(text))
+			if err == nil {
+				var world *Input
+				if world, err = Parse("world.yaml", []byte(worldText)); err != nil {
+					t.Fatal(err)
+				}
+				in.objects = append(in.objects, world.objects...)
+				_, err = Generate(in, Options{})
+			}
+			var es Errors
+			if !errors.As(err, &es) {
+				t.Fatalf("no error, or of another type: %v", err)
+			}
+			for _, e := range es {
+				if !strings.Contains(strings.ReplaceAll(e.Error(), "world.yaml", "in.yaml"), c.want) {
+					t.Errorf("%v; want %s", e, c.want)
+				}
+			}
+		})
+	}
+}
+
+// TestLineOf looks for fields in all forms of YAML.
+func TestLineOf(t *testing.T) {
+	in, err := Parse("x", []byte("apiVersion: v1\nkind: X\nmetadata:\n  name: n\nspec:\n  a: &a\n    b.c: 1\n  l:\n  - *a\n  - {d: 2,\n     e: 3}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := in.Objects()[0]
+	for path, line := range map[string]int{
+		"": 1, "spec": 5, `spec.a["b.c"]`: 7, "spec.l[1]": 10, "spec.l[1].e": 11, `spec.l[0]["b.c"]`: 7, "spec.l[1].f": 10,
+		"spec.l[7].x": 8, "nothing": 1,
+	} {
+		if got := o.LineOf(path); got != line {
+			t.Errorf("%s: line %d, want %d", path, got, line)
+		}
+	}
+}
+
+// TestNamespaces takes one name in two namespaces for two policies.
+func TestNamespaces(t *testing.T) {
+	r := generate(t, policyText("a", hello)+"---\n"+strings.Replace(policyText("a", hello), "namespace: shop", "namespace: bank", 1))
+	if len(r.EnvoyFilters) != 2 || r.EnvoyFilters[0].Namespace == r.EnvoyFilters[1].Namespace {
+		t.Errorf("%v", r.EnvoyFilters)
+	}
+}
+
+// TestLarge refuses a resource that etcd would, and makes two of one with many routes.
+func TestLarge(t *testing.T) {
+	var b strings.Builder
+	for i := range 20000 {
+		fmt.Fprintf(&b, "- {name: consumer-%d, attributes: {a: %s}}\n", i, strings.Repeat("x", 80))
+	}
+	in, err := Parse("in.yaml", []byte(policyText("a", hello+"consumers:\n"+b.String())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = Generate(in, Options{}); err == nil || !strings.Contains(err.Error(), "in.yaml:4: spec: EnvoyFilter shop/moe-") ||
+		!strings.Contains(err.Error(), "Kubernetes takes 1500000") {
+		t.Errorf("%.300v", err)
+	}
+
+	var rules strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&rules, "  - name: route-%d\n", i)
+	}
+	text := strings.Replace(worldText, "  - name: checkout\n", rules.String(), 1) + "---\n" + policyText("a", `
+targetRefs: [{kind: VirtualService, name: shared}]
+`)
+	text = text[:strings.LastIndex(text, "---\n")] + "---\n" + policyText("a", routePolicies(2000))
+	r := generate(t, text)
+	parts := 0
+	for _, ef := range r.EnvoyFilters {
+		text, err := JSON(ef)
+		if err != nil || len(text) > MaxResource {
+			t.Errorf("%s: %d bytes, %v", ef.Name, len(text), err)
+		}
+		if strings.Contains(ef.Name, "virtualservice") {
+			parts++
+		}
+	}
+	if parts < 2 {
+		t.Errorf("%d resources for 2000 routes", parts)
+	}
+}
+
+func routePolicies(n int) string {
+	var b strings.Builder
+	b.WriteString("targetRefs: [{kind: VirtualService, name: shop}]\nroutes:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "- {name: route-%d, plugins: [{name: hello, config: {value: %s}}]}\n", i, strings.Repeat("y", 300))
+	}
+	return b.String()
+}

@@ -1,0 +1,258 @@
+package istio
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/v1alpha1"
+)
+
+// Explain tells in plain text which chain requests get, and of every part which policy has decided it: for all requests
+// of each set of proxies, and then for each virtual host and route that has a chain of its own. match restricts it to
+// the hosts and routes of that name; "" is all, and the proxies' own chains besides. No values are shown.
+func (r *Result) Explain(match string) string {
+	var b strings.Builder
+	for _, base := range r.bases {
+		if base.skip || match != "" && !r.anySpot(base, match) {
+			continue
+		}
+		fmt.Fprintf(&b, "%s\n", base.scope.describe())
+		base.settings.describe(&b)
+		if len(base.doc.entries) == 0 {
+			fmt.Fprintln(&b, "  no plugins, but for:")
+		} else {
+			describe(&b, "  ", base.doc)
+		}
+		for _, s := range r.spots {
+			if s.scope.key() == base.scope.key() && s.matches(match) {
+				fmt.Fprintf(&b, "  %s\n", s.describe())
+				all := append(slices.Clone(base.all), s.all...)
+				describe(&b, "    ", mergeDocuments(all, true, &problems{}))
+			}
+		}
+		fmt.Fprintln(&b)
+	}
+	for _, s := range r.spots { // of scopes whose own chain is that of a wider one
+		if i := slices.IndexFunc(r.bases, func(b *base) bool { return b.scope.key() == s.scope.key() }); i < 0 ||
+			!r.bases[i].skip || !s.matches(match) {
+			continue
+		} else {
+			fmt.Fprintf(&b, "%s: %s\n", s.scope.describe(), s.describe())
+			describe(&b, "    ", mergeDocuments(append(slices.Clone(r.bases[i].all), s.all...), true, &problems{}))
+			fmt.Fprintln(&b)
+		}
+	}
+	return b.String()
+}
+
+func (r *Result) anySpot(b *base, match string) bool {
+	return slices.ContainsFunc(r.spots, func(s *spotResult) bool {
+		return s.scope.key() == b.scope.key() && s.matches(match)
+	})
+}
+
+func (s *spotResult) matches(match string) bool {
+	return match == "" || strings.EqualFold(match, s.host) || match == s.route
+}
+
+func (s scope) describe() string {
+	t := map[traffic]string{
+		gateway: "Gateways", inbound: "Sidecars, requests received", outbound: "Sidecars, requests sent",
+	}[s.traffic]
+	if s.port != 0 {
+		t += fmt.Sprintf(" at port %d", s.port)
+	}
+	if s.ns != "" {
+		t += ", namespace " + s.ns
+	} else {
+		t += ", all namespaces"
+	}
+	for _, k := range slices.Sorted(maps.Keys(s.labels)) {
+		t += fmt.Sprintf(", %s=%s", k, s.labels[k])
+	}
+	return t
+}
+
+func (s *spotResult) describe() string {
+	var t string
+	switch {
+	case s.host == "" && s.section != "":
+		t = fmt.Sprintf("listener %s (port %d)", s.section, s.port)
+	case s.host == "":
+		t = fmt.Sprintf("port %d", s.port)
+	case s.route == "":
+		t = "host " + s.host
+	default:
+		t = fmt.Sprintf("route %s of %s", s.route, s.host)
+	}
+	if s.host != "" && s.port != 0 {
+		t += fmt.Sprintf(", port %d", s.port)
+	}
+	return t
+}
+
+func (s settings) describe(b *strings.Builder) {
+	by := func(p *policy) string {
+		if p == nil {
+			return "default"
+		}
+		return p.String()
+	}
+	var hosts []string
+	for _, h := range s.hosts {
+		hosts = append(hosts, describeHost(h))
+	}
+	delivery := "ecds"
+	if s.inline {
+		delivery = "inline"
+	}
+	fmt.Fprintf(b, "  host: %s (%s); place: %s (%s); delivery: %s (%s)\n", strings.Join(hosts, ", "), by(s.hostsFrom),
+		describeInsert(s.insert), by(s.insertFrom), delivery, by(s.deliveryFrom))
+}
+
+func describeHost(h v1alpha1.Host) string {
+	t := "dynamic modules"
+	switch {
+	case h.Golang != nil:
+		t = "golang"
+	case h.ExtProc != nil:
+		t = "external processing by " + h.ExtProc.Address
+	}
+	if h.ProxyVersion != "" {
+		t += " for proxies " + h.ProxyVersion
+	}
+	return t
+}
+
+func describeInsert(in v1alpha1.Insert) string {
+	switch {
+	case in.Before != "":
+		return "before " + in.Before
+	case in.After != "":
+		return "after " + in.After
+	case in.Position != "":
+		return in.Position
+	}
+	return "beforeRouter"
+}
+
+// describe writes the plugins of a document in the order in which they run.
+func describe(b *strings.Builder, indent string, d *document) {
+	entries := slices.Clone(d.entries)
+	if d.order.value != "listed" {
+		slices.SortStableFunc(entries, func(a, b entry) int { return int(stage(a)) - int(stage(b)) })
+	}
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, e := range entries {
+		name := e.id
+		if e.name != e.id {
+			name += " (" + e.name + ")"
+		}
+		state := stage(e).String()
+		if e.disabled != nil && *e.disabled {
+			state = "off"
+		}
+		fmt.Fprintf(w, "%s%s\t%s\t%s\n", indent, name, state, e.decided())
+	}
+	for _, c := range d.consumers {
+		fmt.Fprintf(w, "%sconsumer %s\t\t%s\n", indent, c.name, by(c.origins))
+	}
+	for _, s := range []struct {
+		name string
+		scalar
+	}{{"order", d.order}, {"timeout", d.timeout}} {
+		if s.from != nil {
+			fmt.Fprintf(w, "%s%s: %v\t\t%s\n", indent, s.name, s.value, by([]origin{s.origin}))
+		}
+	}
+	_ = w.Flush() // to a strings.Builder
+	for line := range strings.Lines(text.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+}
+
+func stage(e entry) filter.Stage {
+	if reg := filter.Lookup(e.name); reg != nil {
+		return reg.Stage
+	}
+	return filter.Observe
+}
+
+// by names the policies of origins, the one that wins first.
+func by(origins []origin) string {
+	var names []string
+	for i := len(origins) - 1; i >= 0; i-- {
+		n := where(origins[i])
+		if !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	return strings.Join(names, ", over ")
+}
+
+func where(o origin) string {
+	p := o.from.policy
+	return fmt.Sprintf("%s (%s:%d)", p, p.File, p.LineOf(o.path))
+}
+
+// decided names who has decided the entry, and the fields that somebody else has.
+func (e entry) decided() string {
+	text := by(e.origins)
+	if len(e.origins) == 1 {
+		return text
+	}
+	var parts []string
+	for i := len(e.origins) - 1; i >= 0; i-- {
+		o := e.origins[i]
+		var fields []string
+		for _, f := range leaves("config", dig(o.from.policy.at(o.path), "config")) {
+			if e.last(f) == i {
+				fields = append(fields, f)
+			}
+		}
+		if dig(o.from.policy.at(o.path), "disabled") != nil && e.last("disabled") == i {
+			fields = append(fields, "disabled")
+		}
+		if fields != nil {
+			parts = append(parts, fmt.Sprintf("%s: %s", o.from.policy, strings.Join(fields, ", ")))
+		}
+	}
+	if parts != nil {
+		text += "; " + strings.Join(parts, "; ")
+	}
+	return text
+}
+
+// last returns which origin has said last what a field is.
+func (e entry) last(path string) int {
+	for i := len(e.origins) - 1; i >= 0; i-- {
+		for way := path; way != "" && way != "config"; way = up(way) {
+			v := e.origins[i].from.policy.at(e.origins[i].path + "." + way)
+			if _, isObject := v.(map[string]any); v != nil && (way == path || !isObject) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// leaves lists the paths of what is no object in v.
+func leaves(path string, v any) (all []string) {
+	m, ok := v.(map[string]any)
+	if !ok {
+		if v != nil {
+			all = append(all, path)
+		}
+		return all
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		all = append(all, leaves(config.Key(path, k), m[k])...)
+	}
+	return all
+}

@@ -1,0 +1,282 @@
+// Package istio turns FilterPolicies into EnvoyFilter resources of Istio.
+//
+// [Load] reads manifests, [Generate] makes the EnvoyFilters of the policies among them, [Validate] looks at EnvoyFilters
+// of anybody, as strictly as Istio does not. docs/istio.md tells how policies act, and how to bring the result about.
+package istio
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/v1alpha1"
+)
+
+// Options are what the result depends on besides the input.
+type Options struct {
+	RootNamespace string // of Istio: policies there are for all namespaces; "" is istio-system
+	Namespace     string // of objects that name none; "" is default
+}
+
+// Result is what comes of policies.
+type Result struct {
+	// EnvoyFilters, by namespace and name. They are the same for the same input, whatever the order of its objects.
+	EnvoyFilters []*clientv1alpha3.EnvoyFilter
+
+	bases []*base
+	spots []*spotResult
+	world *world
+	root  string
+}
+
+// Generate makes the EnvoyFilters of the policies in the input. The error is an [Errors] with all that is wrong; there is
+// no result then. Generate does not change the input and may be called from any goroutine.
+func Generate(in *Input, o Options) (*Result, error) {
+	o.RootNamespace = cmp.Or(o.RootNamespace, "istio-system")
+	o.Namespace = cmp.Or(o.Namespace, "default")
+	g := &generator{o: o, validated: map[string]map[string]any{}}
+	g.world = newWorld(in, o, &g.p)
+	var policies []*policy
+	for _, obj := range in.objects {
+		if obj.Kind() != v1alpha1.Kind {
+			continue
+		}
+		if obj.APIVersion() != v1alpha1.APIVersion {
+			g.p.at(obj, "apiVersion", "expected %s for a %s", v1alpha1.APIVersion, v1alpha1.Kind)
+			continue
+		}
+		if pol := readPolicy(obj, o.Namespace, &g.p); pol != nil {
+			policies = append(policies, pol)
+		}
+	}
+	slices.SortFunc(policies, older)
+	g.attach = attach(g.world, policies, o, &g.p)
+	g.plan()
+	if err := g.p.err(); err != nil {
+		return nil, err
+	}
+	r := &Result{bases: g.bases, spots: g.spots, world: g.world, root: o.RootNamespace}
+	r.EnvoyFilters = g.emit()
+	if err := g.p.err(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+type generator struct {
+	o      Options
+	p      problems
+	world  *world
+	attach *attachment
+	scopes *scopes
+
+	baseAt map[string][]*contribution // by scope
+	spotAt map[string][]*contribution // by scope: what routes there get, for settings
+	bases  []*base
+	baseOf map[string]*base
+	spots  []*spotResult
+
+	filters map[string][]string // by scope: the names of the filters that its proxies have
+
+	validated map[string]map[string]any
+}
+
+// base is the chain of a scope's proxies for all requests.
+type base struct {
+	scope    scope
+	all      []*contribution
+	doc      *document
+	raw      map[string]any
+	checked  map[string]any // raw, with stand-ins for secrets that cannot be read here
+	settings settings
+	filter   string   // the filter's name in Envoy, and that of its configuration for ECDS
+	wider    []string // names of the filters of wider scopes
+	skip     bool     // the wider scope's chain is the same
+}
+
+// spotResult is the document of a spot, for one scope.
+type spotResult struct {
+	*spot
+	scope    scope
+	all      []*contribution
+	doc      *document
+	raw      map[string]any
+	settings settings
+	filters  []string // names of the filters that the scope's proxies have
+}
+
+// plan works out every document.
+func (g *generator) plan() {
+	var ok bool
+	if g.scopes, ok = closure(g.attach.given, g.world.apart); !ok {
+		g.p.add(Error{Msg: "the selectors of the policies overlap in more than 20000 ways; have them use the same labels"})
+		return
+	}
+	g.baseAt, g.spotAt, g.baseOf = map[string][]*contribution{}, map[string][]*contribution{}, map[string]*base{}
+	g.filters = map[string][]string{}
+	for _, c := range g.attach.base {
+		g.baseAt[c.scope.key()] = append(g.baseAt[c.scope.key()], c)
+	}
+	for _, s := range g.attach.places.order {
+		for _, c := range s.own {
+			g.spotAt[c.scope.key()] = append(g.spotAt[c.scope.key()], c)
+		}
+	}
+	for k, all := range g.spotAt {
+		slices.SortFunc(all, compareContributions)
+		g.spotAt[k] = slices.CompactFunc(all, func(a, b *contribution) bool { return a.policy == b.policy && a.path == b.path })
+	}
+	for _, s := range g.scopes.sorted() {
+		g.planBase(s)
+	}
+	for _, s := range g.attach.places.order {
+		g.planSpot(s)
+	}
+	g.checkCollapsed()
+}
+
+func (g *generator) planBase(s scope) {
+	b := &base{scope: s}
+	var others []*contribution
+	around := g.scopes.around(s)
+	for _, w := range around {
+		b.all = append(b.all, g.baseAt[w.key()]...)
+		others = append(others, g.spotAt[w.key()]...)
+	}
+	slices.SortStableFunc(b.all, compareContributions)
+	b.settings = g.settle(s, append(slices.Clone(b.all), others...))
+	b.doc = mergeDocuments(b.all, true, &g.p)
+	b.raw = b.doc.raw()
+	if len(b.doc.entries) == 0 {
+		b.raw = g.placeholder(b, others)
+	}
+	b.checked = b.raw
+	b.filter = filterNameOf(s, len(around)-1)
+	for _, w := range around[:len(around)-1] {
+		if o := g.baseOf[w.key()]; !o.skip {
+			b.wider = append(b.wider, o.filter)
+		}
+	}
+	if len(around) > 1 {
+		next := g.baseOf[around[len(around)-2].key()]
+		b.skip = next != nil && slices.Equal(next.all, b.all) && next.settings.same(b.settings) &&
+			(len(b.doc.entries) > 0 || samePlaceholder(next.raw, b.raw)) && innermost(around[:len(around)-1])
+		if b.skip {
+			b.filter = next.filter
+		}
+	}
+	for _, w := range around {
+		if in := g.filters[w.key()]; !slices.Contains(in, b.filter) {
+			g.filters[w.key()] = append(in, b.filter)
+		}
+	}
+	g.baseOf[s.key()] = b
+	g.bases = append(g.bases, b)
+	if len(b.doc.entries) > 0 {
+		b.checked = g.check(b.settings.hosts, b.doc, b.raw, digest("base", b.raw),
+			func(raw map[string]any, caps filter.Capability) error {
+				return assembly.Validate(assembly.ChainName, raw, caps)
+			})
+	} else if len(b.all) > 0 && len(others) == 0 {
+		for _, c := range b.all {
+			g.p.at(c.policy.Object, "spec", "neither this policy nor one that it meets has plugins; list some")
+		}
+	}
+	g.checkFailOpen(b.settings, b.doc)
+}
+
+// filterNameOf returns the name of the filter of a scope that is inside of depth others. Envoy asks for a filter's
+// configuration by the filter's name, and Istio answers with all that have it; so no proxy may meet one name in two
+// scopes. Two scopes of one depth share proxies only inside of a third, whose filter takes the place of theirs.
+func filterNameOf(s scope, depth int) string {
+	n := filterName
+	if s.traffic != gateway {
+		n += "." + string(s.traffic)
+	}
+	if s.port != 0 {
+		n += fmt.Sprintf(".%d", s.port)
+	}
+	if depth > 0 {
+		n += fmt.Sprintf(".%d", depth+1)
+	}
+	return n
+}
+
+// innermost tells whether the last of the scopes is inside of all others.
+func innermost(all []scope) bool {
+	last := all[len(all)-1]
+	return !slices.ContainsFunc(all, func(s scope) bool { return !s.holds(last) })
+}
+
+// placeholderID is that of the only entry of a chain that is there for the sake of its routes.
+const placeholderID = "moe-base"
+
+// placeholder returns a chain without a plugin that is on, as a chain must list one: one that the library has for sure.
+func (g *generator) placeholder(b *base, others []*contribution) map[string]any {
+	var names []string
+	for _, c := range others {
+		for _, e := range list(c.doc["plugins"]) {
+			if n := str(dig(e, "name")); n != "" {
+				names = append(names, n)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return b.doc.raw()
+	}
+	doc := b.doc.raw()
+	doc["plugins"] = []any{map[string]any{"name": slices.Min(names), "id": placeholderID, "disabled": true}}
+	return doc
+}
+
+func samePlaceholder(a, b map[string]any) bool {
+	return dig(first(a["plugins"]), "name") == dig(first(b["plugins"]), "name")
+}
+
+func first(v any) any {
+	if l := list(v); len(l) > 0 {
+		return l[0]
+	}
+	return nil
+}
+
+// planSpot works out the documents of a spot: one for each scope that contributions to it have, and for what these have
+// in common.
+func (g *generator) planSpot(s *spot) {
+	all := g.attach.places.all(s)
+	var given []scope
+	for _, c := range all {
+		if !slices.ContainsFunc(given, func(o scope) bool { return o.key() == c.scope.key() }) {
+			given = append(given, c.scope)
+		}
+	}
+	c, _ := closure(given, g.world.apart)
+	for _, sc := range c.sorted() {
+		r := &spotResult{spot: s, scope: sc, filters: g.filters[sc.key()]}
+		for _, co := range all {
+			if co.scope.holds(sc) {
+				r.all = append(r.all, co)
+			}
+		}
+		b := g.baseOf[sc.key()]
+		if b == nil {
+			continue // too many scopes, which is told
+		}
+		r.settings = b.settings
+		r.doc = mergeDocuments(r.all, false, &g.p)
+		r.raw = r.doc.raw()
+		if len(r.raw) == 0 {
+			continue // settings alone
+		}
+		g.check(r.settings.hosts, r.doc, r.raw, digest("route", b.raw, r.raw),
+			func(raw map[string]any, caps filter.Capability) error {
+				return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
+			})
+		g.checkFailOpen(r.settings, r.doc)
+		g.spots = append(g.spots, r)
+	}
+}

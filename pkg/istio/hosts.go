@@ -1,0 +1,217 @@
+package istio
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	golangv3 "github.com/envoyproxy/go-control-plane/contrib/envoy/extensions/filters/http/golang/v3alpha"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	modulev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/dynamic_modules/v3"
+	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host/extproc"
+	"mosn.io/moe/internal/bootstrap"
+	"mosn.io/moe/pkg/istio/v1alpha1"
+)
+
+// configKey is the gRPC initial metadata by which `moe extproc` is given a document.
+const configKey = "moe-config"
+
+// capabilities returns what plugins may need of h.
+func capabilities(h *v1alpha1.Host) filter.Capability {
+	switch {
+	case h.ExtProc != nil:
+		return extproc.Capabilities
+	case h.Golang != nil:
+		return ^(filter.PromptPipes | filter.Callouts | filter.Histograms)
+	}
+	return ^filter.PromptPipes
+}
+
+// filterConfig returns the configuration of the HTTP filter with a chain.
+func filterConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
+	if h.ExtProc != nil {
+		return extProcFilter(h.ExtProc, doc)
+	}
+	config, err := packed(doc)
+	switch {
+	case err != nil:
+		return nil, err
+	case h.Golang != nil:
+		return &golangv3.Config{
+			LibraryId: h.Golang.LibraryID, LibraryPath: h.Golang.LibraryPath, PluginName: assembly.ChainName, PluginConfig: config,
+		}, nil
+	}
+	return &filterv3.DynamicModuleFilter{
+		DynamicModuleConfig: module(h.DynamicModules), FilterName: assembly.ChainName, FilterConfig: config,
+	}, nil
+}
+
+// routeConfig returns the configuration of a route, virtual host or route configuration.
+func routeConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
+	if h.ExtProc != nil {
+		metadata, err := configMetadata(doc)
+		if err != nil {
+			return nil, err
+		}
+		return &extprocv3.ExtProcPerRoute{Override: &extprocv3.ExtProcPerRoute_Overrides{
+			Overrides: &extprocv3.ExtProcOverrides{GrpcInitialMetadata: metadata, ProcessingMode: processingMode(doc)},
+		}}, nil
+	}
+	config, err := packed(doc)
+	switch {
+	case err != nil:
+		return nil, err
+	case h.Golang != nil:
+		return &golangv3.ConfigsPerRoute{PluginsConfig: map[string]*golangv3.RouterPlugin{
+			assembly.ChainName: {Override: &golangv3.RouterPlugin_Config{Config: config}},
+		}}, nil
+	}
+	return &filterv3.DynamicModuleFilterPerRoute{
+		DynamicModuleConfig: module(h.DynamicModules), FilterName: assembly.ChainName, FilterConfig: config,
+	}, nil
+}
+
+func packed(doc map[string]any) (*anypb.Any, error) {
+	s, err := bootstrap.Struct(doc)
+	if err != nil {
+		return nil, err
+	}
+	return anypb.New(s)
+}
+
+// module is never unloaded: Go cannot be.
+func module(d *v1alpha1.DynamicModules) *modulev3.DynamicModuleConfig {
+	m := &modulev3.DynamicModuleConfig{Name: d.Name, DoNotClose: true}
+	if d.LibraryPath != "" {
+		m.Name = ""
+		m.Module = &corev3.AsyncDataSource{Specifier: &corev3.AsyncDataSource_Local{
+			Local: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: d.LibraryPath}},
+		}}
+	}
+	return m
+}
+
+func extProcServer(x *v1alpha1.ExtProc) *bootstrap.ExtProc {
+	b := &bootstrap.ExtProc{
+		Server: x.Address, FailOpen: x.FailOpen, MessageTimeout: x.MessageTimeout, MaxMessageTimeout: x.MaxMessageTimeout,
+		Attributes: texted(
+			filter.RequestID, filter.Protocol, filter.SourceAddress, filter.DestinationAddress,
+			filter.RouteName, filter.VirtualHostName, filter.ClusterName),
+		Response: texted(filter.CodeDetails, filter.ResponseFlags, filter.UpstreamAddr),
+	}
+	if t := x.TLS; t != nil {
+		b.TLS, b.CA, b.Cert, b.Key = true, t.CAFile, t.CertFile, t.KeyFile
+	}
+	return b
+}
+
+func texted(attributes ...filter.Attr) (s []string) {
+	for _, a := range attributes {
+		s = append(s, string(a))
+	}
+	return s
+}
+
+func extProcCluster(x *v1alpha1.ExtProc) (*clusterv3.Cluster, error) {
+	return extProcServer(x).Cluster(clusterName(x))
+}
+
+func clusterName(x *v1alpha1.ExtProc) string { return "moe-extproc|" + x.Address }
+
+func extProcFilter(x *v1alpha1.ExtProc, doc map[string]any) (proto.Message, error) {
+	metadata, err := configMetadata(doc)
+	if err != nil {
+		return nil, err
+	}
+	b := extProcServer(x)
+	b.Mode = processingMode(doc)
+	f := b.Filter(clusterName(x))
+	f.GrpcService.InitialMetadata = metadata
+	return f, nil
+}
+
+func configMetadata(doc map[string]any) ([]*corev3.HeaderValue, error) {
+	if _, err := bootstrap.Struct(doc); err != nil { // what Envoy cannot carry is told with its place
+		return nil, err
+	}
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range text {
+		if c >= 0x7f {
+			return asciiMetadata(text)
+		}
+	}
+	return []*corev3.HeaderValue{{Key: configKey, Value: string(text)}}, nil
+}
+
+// asciiMetadata escapes what is not ASCII: a header can hold nothing else for sure.
+func asciiMetadata(text []byte) ([]*corev3.HeaderValue, error) {
+	var b []byte
+	for _, r := range string(text) {
+		switch {
+		case r < 0x7f:
+			b = append(b, byte(r))
+		case r > 0xffff:
+			r -= 0x10000
+			b = fmt.Appendf(b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	return []*corev3.HeaderValue{{Key: configKey, Value: string(b)}}, nil
+}
+
+// processingMode returns what of a request the server has to see for the plugins of doc that are on, and those of its
+// consumers.
+func processingMode(doc map[string]any) *extprocv3.ProcessingMode {
+	has := map[string]bool{}
+	add := func(entries any) {
+		for _, e := range list(entries) {
+			reg := filter.Lookup(str(dig(e, "name")))
+			if off, _ := dig(e, "disabled").(bool); off || reg == nil {
+				continue
+			}
+			for i := range reg.Handler.NumMethod() {
+				has[reg.Handler.Method(i).Name] = true
+			}
+		}
+	}
+	add(doc["plugins"])
+	for _, c := range list(doc["consumers"]) {
+		add(dig(c, "plugins"))
+	}
+	const send, skip = extprocv3.ProcessingMode_SEND, extprocv3.ProcessingMode_SKIP
+	any := func(methods ...string) bool {
+		return slices.ContainsFunc(methods, func(m string) bool { return has[m] })
+	}
+	// The request's headers are always sent: without them a server knows nothing of the stream in the response's phases.
+	m := &extprocv3.ProcessingMode{
+		RequestHeaderMode: send, RequestTrailerMode: skip, ResponseHeaderMode: skip, ResponseTrailerMode: skip,
+	}
+	if any("OnRequestBody", "OnRequest") {
+		m.RequestBodyMode, m.RequestTrailerMode = extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED, send
+	}
+	if any("OnRequestTrailers") {
+		m.RequestTrailerMode = send
+	}
+	if any("OnResponseHeaders", "OnResponseBody", "OnResponse", "OnComplete") {
+		m.ResponseHeaderMode = send
+	}
+	if any("OnResponseBody", "OnResponse") {
+		m.ResponseBodyMode, m.ResponseTrailerMode = extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED, send
+	}
+	if any("OnResponseTrailers") {
+		m.ResponseTrailerMode = send
+	}
+	return m
+}

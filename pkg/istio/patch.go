@@ -1,0 +1,254 @@
+package istio
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	rbacv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/rbac/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+	networking "istio.io/api/networking/v1alpha3"
+
+	"mosn.io/moe/pkg/istio/v1alpha1"
+)
+
+// Names in Envoy's configuration.
+const (
+	filterName    = "moe"       // what the names of all HTTP filters of MoE begin with
+	placeFilter   = "moe.place" // keeps the filter's place while patches are applied; Envoy never sees it
+	routerFilter  = "envoy.filters.http.router"
+	authnEnd      = "envoy.filters.http.grpc_stats" // the first filter behind Istio's authentication and authorization
+	managerFilter = "envoy.filters.network.http_connection_manager"
+)
+
+type (
+	patch       = networking.EnvoyFilter_EnvoyConfigObjectPatch
+	objectMatch = networking.EnvoyFilter_EnvoyConfigObjectMatch
+	operation   = networking.EnvoyFilter_Patch_Operation
+)
+
+func patchContext(t traffic) networking.EnvoyFilter_PatchContext {
+	switch t {
+	case inbound:
+		return networking.EnvoyFilter_SIDECAR_INBOUND
+	case outbound:
+		return networking.EnvoyFilter_SIDECAR_OUTBOUND
+	}
+	return networking.EnvoyFilter_GATEWAY
+}
+
+// structOf returns m as a patch holds it, by Envoy's own field names.
+func structOf(m proto.Message) (*structpb.Struct, error) {
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	s := &structpb.Struct{}
+	return s, protojson.Unmarshal(text, s)
+}
+
+func newPatch(to networking.EnvoyFilter_ApplyTo, m *objectMatch, op operation, value proto.Message) (*patch, error) {
+	p := &patch{ApplyTo: to, Match: m, Patch: &networking.EnvoyFilter_Patch{Operation: op}}
+	if value != nil {
+		v, err := structOf(value)
+		if err != nil {
+			return nil, err
+		}
+		p.Patch.Value = v
+	}
+	return p, nil
+}
+
+// matchProxy returns a match for a context and a host's proxies.
+func matchProxy(t traffic, h *v1alpha1.Host) *objectMatch {
+	m := &objectMatch{Context: patchContext(t)}
+	if h.ProxyVersion != "" {
+		m.Proxy = &networking.EnvoyFilter_ProxyMatch{ProxyVersion: h.ProxyVersion}
+	}
+	return m
+}
+
+// httpMatch matches the HTTP filter of a name ("": the connection manager) in the scope's listeners.
+func httpMatch(s scope, h *v1alpha1.Host, name string) *objectMatch {
+	m := matchProxy(s.traffic, h)
+	f := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: managerFilter}
+	if name != "" {
+		f.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: name}
+	}
+	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_Listener{Listener: &networking.EnvoyFilter_ListenerMatch{
+		PortNumber: s.port, FilterChain: &networking.EnvoyFilter_ListenerMatch_FilterChainMatch{Filter: f},
+	}}
+	return m
+}
+
+// insertion returns the patches that put f into its place, in the order in which Istio applies them.
+//
+// Istio passes over an insertion before or after a filter that a listener does not have. So the place is marked first,
+// where it should be and right before the router, which every listener has; then f takes the first of the marks, and the
+// others go. What marks is a filter that denies every request: should it ever stay, nothing gets past it.
+func insertion(s scope, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*patch, error) {
+	var all []*patch
+	var failed error
+	add := func(op operation, at string, value proto.Message) {
+		p, err := newPatch(networking.EnvoyFilter_HTTP_FILTER, httpMatch(s, h, at), op, value)
+		if err != nil {
+			failed = err
+		}
+		all = append(all, p)
+	}
+	const (
+		before  = networking.EnvoyFilter_Patch_INSERT_BEFORE
+		after   = networking.EnvoyFilter_Patch_INSERT_AFTER
+		first   = networking.EnvoyFilter_Patch_INSERT_FIRST
+		replace = networking.EnvoyFilter_Patch_REPLACE
+		remove  = networking.EnvoyFilter_Patch_REMOVE
+	)
+	for _, name := range wider { // whose patches Istio has applied before
+		add(remove, name, nil)
+	}
+	switch {
+	case in.Position == "first":
+		add(first, "", f)
+	case in == v1alpha1.Insert{} || in.Position == "beforeRouter":
+		add(before, routerFilter, f)
+	default:
+		place, err := deniesAll()
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case in.Position == "afterAuthn":
+			add(before, authnEnd, place)
+		case in.Before != "":
+			add(before, in.Before, place)
+		default:
+			add(after, in.After, place)
+		}
+		add(before, routerFilter, place)
+		add(replace, placeFilter, f)
+		add(remove, placeFilter, nil)
+	}
+	return all, failed
+}
+
+// deniesAll marks a place.
+func deniesAll() (*hcmv3.HttpFilter, error) {
+	config, err := anypb.New(&rbacv3.RBAC{Rules: &rbacconfigv3.RBAC{Action: rbacconfigv3.RBAC_ALLOW}})
+	if err != nil {
+		return nil, err
+	}
+	return &hcmv3.HttpFilter{Name: placeFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}, nil
+}
+
+// discovered is a filter whose configuration comes by ECDS, under the filter's own name.
+func discovered(name, typeURL string) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{
+		ConfigDiscovery: &corev3.ExtensionConfigSource{
+			ConfigSource: &corev3.ConfigSource{
+				ConfigSourceSpecifier: &corev3.ConfigSource_Ads{Ads: &corev3.AggregatedConfigSource{}},
+				ResourceApiVersion:    corev3.ApiVersion_V3,
+			},
+			TypeUrls: []string{typeURL},
+		},
+	}}
+}
+
+// basePatches returns those that give the proxies of b its chain.
+func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
+	config, err := filterConfig(h, b.raw)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := anypb.New(config)
+	if err != nil {
+		return nil, err
+	}
+	var all []*patch
+	f := &hcmv3.HttpFilter{Name: b.filter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
+	if h.ExtProc != nil {
+		cluster, err := extProcCluster(h.ExtProc)
+		if err != nil {
+			return nil, err
+		}
+		add, err := newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.scope.traffic, h), networking.EnvoyFilter_Patch_ADD,
+			cluster)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, add)
+	} else if !b.settings.inline {
+		f = discovered(b.filter, packed.TypeUrl)
+		extension := &corev3.TypedExtensionConfig{Name: b.filter, TypedConfig: packed}
+		m := matchProxy(b.scope.traffic, h)
+		add, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, add)
+	}
+	inserted, err := insertion(b.scope, h, b.settings.insert, b.wider, f)
+	return append(all, inserted...), err
+}
+
+// matchCluster: a sidecar's own clusters are all made for outbound traffic.
+func matchCluster(t traffic, h *v1alpha1.Host) *objectMatch {
+	if t == inbound {
+		t = outbound
+	}
+	return matchProxy(t, h)
+}
+
+// spotPatch returns the patch that gives a route, virtual host or route configuration its document. Port 0 is any.
+func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
+	config, err := routeConfig(h, r.raw)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := anypb.New(config)
+	if err != nil {
+		return nil, err
+	}
+	per := map[string]*anypb.Any{}
+	for _, name := range r.filters {
+		per[name] = packed
+	}
+	rm := &networking.EnvoyFilter_RouteConfigurationMatch{PortNumber: port}
+	m := matchProxy(r.traffic(), h)
+	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_RouteConfiguration{RouteConfiguration: rm}
+	const merge = networking.EnvoyFilter_Patch_MERGE
+	switch {
+	case r.host == "":
+		if g := r.gateway; g != nil {
+			rm.PortName, rm.Gateway = r.serverPortName(), g.internal(r.section)
+		}
+		return newPatch(networking.EnvoyFilter_ROUTE_CONFIGURATION, m, merge,
+			&routev3.RouteConfiguration{TypedPerFilterConfig: per})
+	case r.route == "":
+		rm.Vhost = &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{DomainName: r.host}
+		return newPatch(networking.EnvoyFilter_VIRTUAL_HOST, m, merge, &routev3.VirtualHost{TypedPerFilterConfig: per})
+	}
+	rm.Vhost = &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{
+		DomainName: r.host, Route: &networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch{Name: r.route},
+	}
+	return newPatch(networking.EnvoyFilter_HTTP_ROUTE, m, merge, &routev3.Route{TypedPerFilterConfig: per})
+}
+
+// internal is what Istio calls a gateway in the names of route configurations.
+func (g *gatewayObject) internal(section string) string {
+	if g.api == istioAPI {
+		return g.id.ns + "/" + g.id.name
+	}
+	return g.id.ns + "/" + g.id.name + "-istio-autogenerated-k8s-gateway-" + section
+}
+
+func (s *spot) serverPortName() string {
+	for _, sv := range s.gateway.servers {
+		if sv.section == s.section {
+			return sv.portName
+		}
+	}
+	return ""
+}

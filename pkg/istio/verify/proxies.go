@@ -1,0 +1,204 @@
+package verify
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Proxies returns the proxies that the objects are about in a mesh with that root namespace. Each has an address of its
+// own, of 192.0.2.0/24 and 198.51.100.0/24, which no workload has:
+//
+//   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API,
+//   - a sidecar for each Service, WorkloadEntry and selecting ServiceEntry that an EnvoyFilter for sidecars selects,
+//   - one for each EnvoyFilter whose selector none of those has, with the labels that it asks for.
+func Proxies(objects []Object, rootNamespace string) []Proxy {
+	d := derivation{objects: objects, root: rootNamespace, have: map[string]bool{}}
+	for _, o := range objects {
+		switch {
+		case o.is("networking.istio.io", "Gateway"):
+			labels := stringMap(dig(o, "spec", "selector"))
+			d.add(Gateway, d.gatewayNamespace(o, labels), labels)
+		case o.is("gateway.networking.k8s.io", "Gateway"):
+			d.add(Gateway, o.Namespace(), gatewayLabels(o.Name()))
+		}
+	}
+	for _, o := range objects {
+		if o.is("networking.istio.io", "EnvoyFilter") {
+			d.envoyFilter(o)
+		}
+	}
+	return d.proxies
+}
+
+// gatewayLabels are those that Istio gives to the pods of a Gateway of the Gateway API.
+func gatewayLabels(name string) map[string]string {
+	return map[string]string{"gateway.networking.k8s.io/gateway-name": name}
+}
+
+type derivation struct {
+	objects []Object
+	root    string
+	proxies []Proxy
+	have    map[string]bool
+}
+
+func (d *derivation) add(role Role, namespace string, labels map[string]string) {
+	key := fmt.Sprint(role, namespace, labelText(labels))
+	if d.have[key] {
+		return
+	}
+	d.have[key] = true
+	n := len(d.proxies)
+	network := "192.0.2"
+	if n >= 250 {
+		network = fmt.Sprintf("198.51.%d", 100+n/250)
+	}
+	d.proxies = append(d.proxies, Proxy{
+		Role: role, Name: fmt.Sprintf("verify-%d", n+1), Namespace: namespace, Labels: maps.Clone(labels),
+		IP: fmt.Sprintf("%s.%d", network, n%250+1), Metadata: map[string]any{markKey: plain},
+	})
+}
+
+// gatewayNamespace guesses where the pods run that a Gateway of Istio's selects: where a Service selects them, else
+// where an EnvoyFilter does, else in the namespace of the Gateway.
+func (d *derivation) gatewayNamespace(gw Object, labels map[string]string) string {
+	for _, w := range d.workloads() {
+		if covers(w.labels, labels) {
+			return w.namespace
+		}
+	}
+	for _, o := range d.objects {
+		if o.is("networking.istio.io", "EnvoyFilter") && (contexts(o)["GATEWAY"] || contexts(o)["ANY"]) {
+			if s := selector(o); len(s) > 0 && covers(labels, s) {
+				return o.Namespace()
+			}
+		}
+	}
+	return gw.Namespace()
+}
+
+func (d *derivation) envoyFilter(o Object) {
+	in, want := contexts(o), selector(o)
+	if len(list(dig(o, "spec", "targetRefs"))) > 0 {
+		for _, r := range list(dig(o, "spec", "targetRefs")) {
+			if text(dig(r, "kind")) == "Gateway" {
+				d.add(Gateway, o.Namespace(), gatewayLabels(text(dig(r, "name"))))
+			}
+		}
+		return
+	}
+	reaches := func(role Role) bool {
+		return slices.ContainsFunc(d.proxies, func(p Proxy) bool {
+			return p.Role == role && (o.Namespace() == d.root || p.Namespace == o.Namespace()) && covers(p.Labels, want)
+		})
+	}
+	if in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"] {
+		for _, w := range d.workloads() {
+			if (o.Namespace() == d.root || w.namespace == o.Namespace()) && !contradicts(w.labels, want) {
+				labels := maps.Clone(w.labels)
+				maps.Copy(labels, want)
+				d.add(Sidecar, w.namespace, labels)
+			}
+		}
+		if !reaches(Sidecar) {
+			d.add(Sidecar, o.Namespace(), want)
+		}
+	}
+	if (in["GATEWAY"] || in["ANY"]) && !reaches(Gateway) && !(in["ANY"] && reaches(Sidecar)) {
+		d.add(Gateway, o.Namespace(), want)
+	}
+}
+
+type workload struct {
+	namespace string
+	labels    map[string]string
+}
+
+func (d *derivation) workloads() []workload {
+	var all []workload
+	for _, o := range d.objects {
+		var labels map[string]string
+		switch {
+		case o.is("", "Service"):
+			labels = stringMap(dig(o, "spec", "selector"))
+		case o.is("networking.istio.io", "ServiceEntry"):
+			labels = stringMap(dig(o, "spec", "workloadSelector", "labels"))
+		case o.is("networking.istio.io", "WorkloadEntry"):
+			labels = stringMap(dig(o, "spec", "labels"))
+		}
+		if len(labels) > 0 {
+			all = append(all, workload{o.Namespace(), labels})
+		}
+	}
+	return all
+}
+
+func selector(o Object) map[string]string {
+	return stringMap(dig(o, "spec", "workloadSelector", "labels"))
+}
+
+// contexts are those of an EnvoyFilter's patches.
+func contexts(o Object) map[string]bool {
+	in := map[string]bool{}
+	for _, p := range list(dig(o, "spec", "configPatches")) {
+		c := text(dig(p, "match", "context"))
+		if c == "" {
+			c = "ANY"
+		}
+		in[strings.ToUpper(c)] = true
+	}
+	return in
+}
+
+// covers tells whether labels have all of want.
+func covers(labels, want map[string]string) bool {
+	for k, v := range want {
+		if have, ok := labels[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
+}
+
+// contradicts tells whether a label has another value than want has.
+func contradicts(labels, want map[string]string) bool {
+	for k, v := range want {
+		if have, ok := labels[k]; ok && have != v {
+			return true
+		}
+	}
+	return false
+}
+
+// gatewayServices returns the Services that Istio makes for Gateways of the Gateway API in a cluster that it may write
+// to; those that are among the objects are left out.
+func gatewayServices(objects []Object) []Object {
+	var made []Object
+	for _, o := range objects {
+		class := text(dig(o, "spec", "gatewayClassName"))
+		if !o.is("gateway.networking.k8s.io", "Gateway") || dig(o, "spec", "addresses") != nil {
+			continue
+		}
+		var ports []any
+		seen := map[any]bool{}
+		for _, l := range list(dig(o, "spec", "listeners")) {
+			if port := dig(l, "port"); !seen[port] {
+				seen[port] = true
+				ports = append(ports, map[string]any{
+					"name": fmt.Sprintf("p-%v", port), "port": port, "targetPort": port, "protocol": "TCP", "appProtocol": "http",
+				})
+			}
+		}
+		s := Object{
+			"apiVersion": "v1", "kind": "Service",
+			"metadata": map[string]any{"name": o.Name() + "-" + class, "namespace": o.Namespace()},
+			"spec":     map[string]any{"selector": anyMap(gatewayLabels(o.Name())), "ports": ports},
+		}
+		if !slices.ContainsFunc(objects, func(o Object) bool { return o.key() == s.key() }) {
+			made = append(made, s)
+		}
+	}
+	return made
+}
