@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "_cgo_export.h"
+#include "exports.h"
 #include "gate.h"
 
 enum { BATCH = 32 };

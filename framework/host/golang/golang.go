@@ -37,6 +37,8 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
+//go:generate go run ./internal/abigen
+
 // Name is how plugins and docs call this host.
 const Name = "golang"
 

@@ -102,7 +102,6 @@ func (ms *metrics) record(m *core.Metric, sample core.Sample) {
 	}
 }
 
-
 // bind pairs a chain with the metrics that its streams, and those of its consumers' chains, may record.
 func bind(ch *chain.Chain, ms *metrics, own []*core.Metric) *bound {
 	ms.declare(own)

@@ -71,7 +71,9 @@ func levelOf(l slog.Level) Level {
 }
 
 // Enabled is that of slog.Handler.
-func (h *handler) Enabled(_ context.Context, l slog.Level) bool { return h.out.sink.Enabled(levelOf(l)) }
+func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
+	return h.out.sink.Enabled(levelOf(l))
+}
 
 // Handle is that of slog.Handler.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
