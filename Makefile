@@ -36,6 +36,21 @@ libmoe: ## Build build/libmoe.so, the dynamic module for Envoy
 moe: ## Build build/moe, the command
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/moe ./cmd/moe
 
+bridge: build/libgolang_bridge.so ## Build build/libgolang_bridge.so, which runs contrib Golang filters on stock Envoy
+
+BRIDGE_SOURCES := $(wildcard bridge/*.cc)
+BRIDGE_HEADERS := $(wildcard bridge/*.h) framework/host/dynmod/abi.h
+BRIDGE_FLAGS := -std=c++17 -fPIC -fvisibility=hidden -fno-exceptions -pthread -Wall -Wextra -Werror
+
+# The C++ library goes in, so that any Envoy image will do; nothing but the two ABIs comes out.
+build/libgolang_bridge.so: $(patsubst bridge/%.cc,build/bridge/%.o,$(BRIDGE_SOURCES)) bridge/exports.map
+	$(CXX) -shared -pthread -static-libstdc++ -static-libgcc -Wl,--version-script=bridge/exports.map \
+	  -o $@ $(filter %.o,$^) -ldl
+
+build/bridge/%.o: bridge/%.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
+
 envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH is used instead
 	@scripts/install-envoy $(ENVOY_VERSION)
 
@@ -93,5 +108,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
+.PHONY: help libmoe moe bridge envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
 	check-generated bench
