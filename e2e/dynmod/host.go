@@ -4,8 +4,6 @@ package dynmod
 import (
 	"encoding/base64"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -62,22 +60,7 @@ func (h *Host) Build(tb testing.TB) {
 	}
 	h.dir = dir
 	tb.Cleanup(func() { os.RemoveAll(dir); h.dir = "" })
-	lib := filepath.Join(dir, "libmoe.so")
-	if given := os.Getenv("E2E_MODULE"); given != "" {
-		if err := os.Symlink(given, lib); err != nil {
-			tb.Fatal(err)
-		}
-		return
-	}
-	root, err := envoytest.Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", lib, "./testmodule")
-	cmd.Dir = filepath.Join(root, "e2e")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("building the test module: %v\n%s", err, out)
-	}
+	envoytest.Module(tb, dir)
 }
 
 // Env tells Envoy where the module is. No GODEBUG: the module must not need one.
