@@ -28,8 +28,8 @@ type (
 // patience is how long tests wait for what must happen.
 const patience = 30 * time.Second
 
-// plugins is the library of ./plugins.
-var plugins string
+// plugins is the library of ./plugins, built with the newest of upstream's SDKs, and oldPlugins with the oldest.
+var plugins, oldPlugins string
 
 func TestMain(main *testing.M) {
 	code, err := run(main)
@@ -46,9 +46,16 @@ func run(main *testing.M) (int, error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	plugins = filepath.Join(dir, "plugins.so")
-	if out, err := exec.Command("go", "build", "-buildmode=c-shared", "-o", plugins, "./plugins").CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("building ./plugins: %w\n%s", err, out)
+	plugins, oldPlugins = filepath.Join(dir, "plugins.so"), filepath.Join(dir, "oldplugins.so")
+	for _, args := range [][]string{
+		{"-o", plugins, "."},
+		{"-modfile=go.1362.mod", "-tags=sdk1362", "-o", oldPlugins, "."},
+	} {
+		cmd := exec.Command("go", append([]string{"build", "-buildmode=c-shared"}, args...)...)
+		cmd.Dir = "plugins" // a module of its own
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return 1, fmt.Errorf("building ./plugins: %w\n%s", err, out)
+		}
 	}
 	return main.Run(), nil
 }

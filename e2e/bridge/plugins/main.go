@@ -82,7 +82,7 @@ func cutQuery(path string) (string, string, bool) {
 
 // run answers a phase: at once, or from a goroutine if the query has async.
 func (s *stream) run(p api.FilterProcessCallbacks, f func() api.StatusType) api.StatusType {
-	if s.query.Get("async") == "" {
+	if !s.query.Has("async") {
 		return f()
 	}
 	go func() {
