@@ -13,7 +13,8 @@ namespace {
 
 uint64_t address(const void *p) { return reinterpret_cast<uint64_t>(p); }
 
-uint32_t concurrency() { return CB(get_concurrency)(); }
+// workers is Envoy's concurrency, which only its main thread may ask for.
+std::atomic<uint32_t> workers{0};
 
 void describe(GoConfig *c, const std::string &plugin, const std::string &config, bool route) {
   c->plugin_name = address(plugin.data());
@@ -21,7 +22,7 @@ void describe(GoConfig *c, const std::string &plugin, const std::string &config,
   c->config = address(config.data());
   c->config_length = config.size();
   c->route = route;
-  c->concurrency = concurrency();
+  c->concurrency = workers;
 }
 
 // routes are all RouteConfigs, for Config's end.
@@ -40,6 +41,7 @@ Routes &routes() {
 Config *Config::make(void *envoy, std::string_view document, std::string *error) {
   std::unique_ptr<Config> c(new Config(envoy));
   alive.configs++;
+  workers = CB(get_concurrency)();
   const Settings &s = c->settings;
   if (!decode_settings(document, &c->settings, error))
     return nullptr;
