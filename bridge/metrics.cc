@@ -39,28 +39,44 @@ Metrics::Total Metrics::total_of(Kind kind, const std::string &name) {
   return total;
 }
 
-Result Metrics::define(Kind kind, const std::string &name, uint32_t *id) {
+Metrics::Metrics(void *envoy_config) : config_(envoy_config) {
+  const char *late[] = {"golang.late_counter", "golang.late_gauge", "golang.late_histogram"};
+  for (int kind = 0; kind < 3; kind++)
+    if (!define_in_envoy(static_cast<Kind>(kind), late[kind], "metric", &late_[kind]))
+      log(Level::Error, "Envoy refuses to define ", late[kind]);
+}
+
+bool Metrics::define_in_envoy(Kind kind, const std::string &name, const char *label, size_t *id) {
   using Define = T(metrics_result) (*)(void *, mbuf, mbuf *, size_t, size_t *);
   static const Define defines[] = {CB(http_filter_config_define_counter), CB(http_filter_config_define_gauge),
                                    CB(http_filter_config_define_histogram)};
+  mbuf labels[] = {out(label == nullptr ? "" : label)};
+  return defines[static_cast<int>(kind)](config_, out(name), label == nullptr ? nullptr : labels, label != nullptr,
+                                         id) == T(metrics_result_Success);
+}
+
+Result Metrics::define(Kind kind, const std::string &name, uint32_t *id) {
   *id = 0; // of no metric
   if (kind > Kind::Histogram)
     return Result::NotFound;
   std::lock_guard<std::mutex> lock(mutex_);
-  Metric m{kind, 0, total_of(kind, name)};
-  auto done = config_ == nullptr
-                  ? T(metrics_result_Frozen)
-                  : defines[static_cast<int>(kind)](config_, out(name), nullptr, 0, &m.envoy_id);
-  if (done != T(metrics_result_Success)) {
-    log(Level::Error, "metric ", name, " is not defined: a plugin must define its metrics in Parse");
+  if (config_ == nullptr)
     return Result::Failed;
-  }
+  Metric m{kind, late_[static_cast<int>(kind)], "", total_of(kind, name)};
+  if (!define_in_envoy(kind, name, nullptr, &m.envoy_id))
+    m.tag = name;
   metrics_.push_back(m);
   *id = static_cast<uint32_t>(metrics_.size());
   return Result::Ok;
 }
 
 Metrics::Metric *Metrics::find(uint32_t id) { return id == 0 || id > metrics_.size() ? nullptr : &metrics_[id - 1]; }
+
+void Metrics::tell(void *to, bool by_config, const Metric &m, Change change, uint64_t value) {
+  mbuf tags[] = {out(m.tag)};
+  recorder(m.kind, static_cast<int>(change), by_config)(to, m.envoy_id, m.tag.empty() ? nullptr : tags, !m.tag.empty(),
+                                                        value);
+}
 
 void Metrics::change(const Metric &m, Change change, uint64_t value) {
   switch (m.kind == Kind::Gauge ? change : Change::Add) {
@@ -75,8 +91,8 @@ void Metrics::change(const Metric &m, Change change, uint64_t value) {
   }
   if (config_ == nullptr)
     return;
-  if (Recorder now = recorder(m.kind, static_cast<int>(change), true)) {
-    now(config_, m.envoy_id, nullptr, 0, value);
+  if (recorder(m.kind, static_cast<int>(change), true) != nullptr) {
+    tell(config_, true, m, change, value);
     return;
   }
   delayed_.push_back({m, change, value});
@@ -117,7 +133,7 @@ Result Metrics::read(uint32_t id, uint64_t *value) {
 void Metrics::apply(void *envoy_filter) {
   std::lock_guard<std::mutex> lock(mutex_);
   for (const Delayed &d : delayed_)
-    recorder(d.metric.kind, static_cast<int>(d.change), false)(envoy_filter, d.metric.envoy_id, nullptr, 0, d.value);
+    tell(envoy_filter, false, d.metric, d.change, d.value);
   delayed_.clear();
   pending_.store(false, std::memory_order_relaxed);
 }

@@ -16,9 +16,10 @@ class Metrics {
 public:
   enum class Kind : uint32_t { Counter, Gauge, Histogram };
 
-  explicit Metrics(void *envoy_config) : config_(envoy_config) {}
+  // While it makes a configuration, Envoy lets it define metrics, and not later. Those that a plugin defines later are
+  // recorded as golang.late_counter, golang.late_gauge and golang.late_histogram with a tag, metric, of their name.
+  explicit Metrics(void *envoy_config);
 
-  // define is for the time in which Envoy makes the configuration: it defines no metric later.
   Result define(Kind kind, const std::string &name, uint32_t *id);
 
   // Any thread may call these. After detach they change nothing.
@@ -41,6 +42,7 @@ private:
   struct Metric {
     Kind kind;
     size_t envoy_id;
+    std::string tag; // not empty: of a late one
     Total total; // shared by all metrics of that kind and name in the process, as Envoy's are
   };
 
@@ -50,6 +52,8 @@ private:
     uint64_t value;
   };
 
+  bool define_in_envoy(Kind kind, const std::string &name, const char *label, size_t *id);
+  void tell(void *to, bool by_config, const Metric &metric, Change change, uint64_t value);
   static Total total_of(Kind kind, const std::string &name);
 
   Metric *find(uint32_t id);
@@ -60,6 +64,7 @@ private:
   std::vector<Metric> metrics_; // an id is 1 + an index
   std::vector<Delayed> delayed_;
   std::atomic<bool> pending_{false};
+  size_t late_[3]; // Envoy's ids
 };
 
 } // namespace bridge
