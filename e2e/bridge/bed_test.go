@@ -109,7 +109,11 @@ func start(t *testing.T, binary envoytest.Binary) *bed {
 	if preload := os.Getenv("BRIDGE_PRELOAD"); preload != "" {
 		env = append(env, "LD_PRELOAD="+preload)
 	}
-	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env})
+	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env, Bootstrap: m{
+		"static_resources": m{"secrets": a{
+			m{"name": "static_secret", "generic_secret": m{"secret": m{"inline_string": "static_secret_value"}}},
+		}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,6 +142,8 @@ type listen struct {
 	buffer  int    // per_connection_buffer_limit_bytes
 	tls     m      // transport_socket
 	cluster m      // merged into the cluster
+
+	endpoints []string // of the cluster, besides the upstream
 
 	// answer is the upstream; default: 200.
 	answer http.HandlerFunc
@@ -176,6 +182,14 @@ func perRoute(config m) m {
 		"@type":                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
 		"dynamic_module_config": module(), "per_route_config_name": "golang",
 		"filter_config": m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config},
+	}}
+}
+
+// log writes the access logger by which a filter of the bridge gets its log phases.
+func log(name string) m {
+	return m{"name": "golang", "typed_config": m{
+		"@type":                 "type.googleapis.com/envoy.extensions.access_loggers.dynamic_modules.v3.DynamicModuleAccessLog",
+		"dynamic_module_config": module(), "logger_name": name,
 	}}
 }
 
@@ -275,7 +289,7 @@ func (b *bed) pushClusters(l listen, s *site) error {
 	if clusters.of[b] == nil {
 		clusters.of[b] = map[string]m{}
 	}
-	c := envoytest.Cluster(s.name, false, strings.TrimPrefix(s.upstream.URL, "http://"))
+	c := envoytest.Cluster(s.name, false, append([]string{strings.TrimPrefix(s.upstream.URL, "http://")}, l.endpoints...)...)
 	c["typed_extension_protocol_options"] = m{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": m{
 		"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 		"explicit_http_config": m{"http_protocol_options": m{"enable_trailers": true}},
@@ -328,7 +342,7 @@ func (s *site) listener(l listen) m {
 		"route_config": s.toCluster(m{"name": s.name, "virtual_hosts": a{vhost}}),
 	}
 	maps.Copy(hcm, l.hcm)
-	chain := m{"filters": a{m{"name": "hcm", "typed_config": hcm}}}
+	chain := m{"name": "chain", "filters": a{m{"name": "hcm", "typed_config": hcm}}}
 	if l.tls != nil {
 		chain["transport_socket"] = l.tls
 	}
@@ -362,7 +376,7 @@ func (s *site) toCluster(v any) any {
 }
 
 // do sends a request; there must be a response.
-func (s *site) do(t *testing.T, r client.Request) *client.Response {
+func (s *site) do(t testing.TB, r client.Request) *client.Response {
 	t.Helper()
 	resp, err := client.Do(s.addr, r)
 	if err != nil {
@@ -372,7 +386,7 @@ func (s *site) do(t *testing.T, r client.Request) *client.Response {
 }
 
 // last returns the request that the upstream got last; there must be one.
-func (s *site) last(t *testing.T) seen {
+func (s *site) last(t testing.TB) seen {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -394,7 +408,7 @@ func (b *bed) refused(t *testing.T, l listen) string {
 	return b.Log.Since(mark)
 }
 
-func equal(t *testing.T, what, want, got string) {
+func equal(t testing.TB, what, want, got string) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s is %q, and should be %q", what, got, want)

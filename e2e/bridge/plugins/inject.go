@@ -60,6 +60,9 @@ func (f *inject) EncodeData(b api.BufferInstance, _ bool) api.StatusType {
 }
 
 func (f *inject) data(dir int, way string, b api.BufferInstance, p api.FilterProcessCallbacks) api.StatusType {
+	if b.Len() == 0 {
+		return api.Continue // the end of a chunked body
+	}
 	first := f.chunks[dir] == 0
 	f.chunks[dir]++
 	var before, after string

@@ -104,12 +104,12 @@ func (f *buffer) try(b api.BufferInstance) api.StatusType {
 		b.WriteString("3")
 		b.WriteByte('4')
 		b.Write([]byte("56"))
-		b.WriteUint16(0x3738)
-		b.WriteUint32(0x39303132)
-		b.WriteUint64(0x3334353637383930)
+		b.WriteUint16(78)
+		b.WriteUint32(9012)
+		b.WriteUint64(34567890)
 		b.Prepend([]byte("0"))
 		b.Append([]byte("!"))
-		must("01234567890123456789" + "0!")
+		must("0" + "123456" + "78" + "9012" + "34567890" + "!")
 	}
 	return api.Continue
 }
