@@ -30,8 +30,13 @@ func (h *Host) Capabilities() filter.Capability { return golang.Capabilities }
 // SoftReset tells that the ABI has no way to reset a stream before the response has begun.
 func (h *Host) SoftReset() {}
 
-// Limit knows nothing yet.
-func (h *Host) Limit(version, scenario string) string { return "" }
+// Limit knows what Envoy and the bridge cannot do; the bridge's own limits are in its README.
+func (h *Host) Limit(version, scenario string) string {
+	if scenario == "reader: a client that leaves closes it" {
+		return "the scenario reads from a response without an end, and Envoy takes a plugin's reply in one piece"
+	}
+	return envoytest.BothWays(version, scenario)
+}
 
 // Build builds the test module and the bridge.
 func (h *Host) Build(tb testing.TB) {
@@ -99,27 +104,41 @@ func packed(doc any) m {
 // Log is Envoy's.
 func (h *Host) Log(e *envoytest.Envoy) *envoytest.Log { return e.Log }
 
-var series = regexp.MustCompile(`(?m)^(dynamicmodulescustom\.[^:]+): (\S.*)$`)
+// Names in Envoy's statistics: of a metric that was declared while the configuration was loaded, of one that the bridge
+// has kept under a tag because it was declared later, and the latter's count of a histogram on the page for Prometheus.
+var (
+	series = regexp.MustCompile(`(?m)^dynamicmodulescustom\.(?:golang\.late_\w+?\.metric\.)?(\S+): (\d+)$`)
+	counts = regexp.MustCompile(`(?m)^envoy_dynamicmodulescustom_golang_late_histogram_count\{metric="([^"]*)"\} (\d+)$`)
+)
 
 // Metrics are Envoy's, with the tags that the host writes into names as labels.
 func (h *Host) Metrics(e *envoytest.Envoy) (string, error) {
-	page, err := e.Admin("/stats")
-	if err != nil {
-		return "", err
-	}
 	var b strings.Builder
-	for _, s := range series.FindAllStringSubmatch(page, -1) {
-		name, tags, _ := strings.Cut(s[1], ";")
-		var labels []string
-		for t := range strings.SplitSeq(tags, ";") {
-			if k, v, ok := strings.Cut(t, "="); ok {
-				labels = append(labels, fmt.Sprintf("%s=%q", k, v))
-			}
+	for page, from := range map[string]struct {
+		re     *regexp.Regexp
+		suffix string
+	}{"/stats": {series, ""}, "/stats/prometheus": {counts, "_count"}} {
+		text, err := e.Admin(page)
+		if err != nil {
+			return "", err
 		}
-		fmt.Fprintf(&b, "%s{%s} %s\n", h.Metric(strings.TrimPrefix(name, "dynamicmodulescustom.")),
-			strings.Join(labels, ","), s[2])
+		for _, s := range from.re.FindAllStringSubmatch(text, -1) {
+			name, tags, _ := strings.Cut(s[1], ";")
+			fmt.Fprintf(&b, "%s%s{%s} %s\n", h.Metric(name), from.suffix, labels(tags), s[2])
+		}
 	}
 	return b.String(), nil
+}
+
+// labels are Prometheus' way to write "a=1;b=2".
+func labels(tags string) string {
+	var all []string
+	for t := range strings.SplitSeq(tags, ";") {
+		if k, v, ok := strings.Cut(t, "="); ok {
+			all = append(all, fmt.Sprintf("%s=%q", k, v))
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // Metric is the metric's name as it is, but for dots.

@@ -23,17 +23,17 @@ import (
 type metrics struct {
 	c *C.httpConfig
 
-	mu      sync.Mutex
-	ids     map[string]C.uint32_t
-	refused map[string]bool
+	mu     sync.Mutex
+	ids    map[string]C.uint32_t
+	frozen bool // Envoy makes no more
 }
 
 // maxSeries bounds how many names one configuration has Envoy make, as a tag's value may come from requests. What comes
-// beyond is not shown.
+// beyond is counted without its tags.
 const maxSeries = 10_000
 
 func newMetrics(c *C.httpConfig) *metrics {
-	return &metrics{c: c, ids: map[string]C.uint32_t{}, refused: map[string]bool{}}
+	return &metrics{c: c, ids: map[string]C.uint32_t{}}
 }
 
 var kinds = [...]api.MetricType{core.Counter: api.Counter, core.Gauge: api.Gauge, core.Histogram: api.Histogram}
@@ -54,16 +54,18 @@ func seriesName(m *core.Metric, values []string) string {
 // tagValue keeps a value apart from what is around it, and whole: Envoy splits names at dots.
 var tagValue = strings.NewReplacer(";", "_", "=", "_", ".", "_", ":", "_", " ", "_", "\n", "_", "\x00", "_")
 
-// declare has Envoy show metrics before anything is recorded.
+// declare has Envoy show metrics before anything is recorded. Those whose tags have values that are not known yet are
+// there without tags too: an Envoy that makes no metrics later counts all values in that one.
 func (ms *metrics) declare(all []*core.Metric) {
 	ms.mu.Lock()
 	defer ms.mu.Unlock()
 	for _, m := range all {
-		if len(m.Tags) == 0 {
-			ms.id(m, nil)
-		}
-		for _, values := range m.Cells() {
+		cells := m.Cells()
+		for _, values := range cells {
 			ms.id(m, values)
+		}
+		if len(cells) == 0 {
+			ms.id(m, nil)
 		}
 	}
 }
@@ -74,15 +76,16 @@ func (ms *metrics) id(m *core.Metric, values []string) (C.uint32_t, bool) {
 	if id, ok := ms.ids[name]; ok {
 		return id, true
 	}
-	if ms.refused[name] || len(ms.ids)+len(ms.refused) >= maxSeries {
+	if ms.frozen || len(ms.ids) >= maxSeries {
 		return 0, false
 	}
 	var id C.uint32_t
 	p, n := text(name)
 	if status := C.golang_host_FilterHttpDefineMetric(unsafe.Pointer(ms.c), C.uint32_t(kinds[m.Kind]), p, n, &id); status !=
 		C.CAPIOK {
-		ms.refused[name] = true
-		slog.New(logger).Warn("Envoy refuses a metric", "metric", name, "status", int(status))
+		ms.frozen = true
+		slog.New(logger).Warn("Envoy makes no more metrics: what tags tell apart is counted together", "metric", name,
+			"status", int(status))
 		return 0, false
 	}
 	ms.ids[name] = id
@@ -92,6 +95,9 @@ func (ms *metrics) id(m *core.Metric, values []string) (C.uint32_t, bool) {
 func (ms *metrics) record(m *core.Metric, sample core.Sample) {
 	ms.mu.Lock()
 	id, ok := ms.id(m, sample.Values)
+	if !ok {
+		id, ok = ms.id(m, nil)
+	}
 	ms.mu.Unlock()
 	switch {
 	case !ok:

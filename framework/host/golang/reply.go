@@ -36,6 +36,9 @@ func (r *reply) add(p []byte, end bool) {
 func (s *stream) begin(end bool) {
 	s.reply.begun, s.reply.end = true, end
 	s.reply.details = s.st.ReplyDetails
+	if !end { // a goroutine reads the rest
+		s.handle.Escaped()
+	}
 }
 
 // Reset ends the stream: Envoy resets it where a response has begun, and replies with 500 otherwise.

@@ -159,7 +159,9 @@ func (s *stream) settleHeaders(dir int) {
 		}
 	case d.endIn && !d.endOut:
 	default:
-		s.add(dir, !d.endOut)
+		if d.endIn { // else what a pipe has written already goes with the next chunk, as Envoy has no place for it
+			s.add(dir, false)
+		}
 		s.answer(dir, C.STATUS_CONTINUE)
 	}
 }

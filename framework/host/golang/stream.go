@@ -17,14 +17,13 @@ import (
 // stream is the Go side of one stream of Envoy's. Its memory is used again for a later stream of the same thread; gen
 // tells the lives apart.
 type stream struct {
-	mu      sync.Mutex // guards the fields up to escaped, and every use of c by other goroutines
+	mu      sync.Mutex // guards the fields up to rung, and every use of c by other goroutines
 	gen     uint32
 	inside  int // how many crossings are on the stack: while there is one, the stream may be used
 	c       *C.golang_stream
 	calls   []call   // for Envoy's side, waiting for the next crossing
 	posts   []func() // for the chain, likewise
 	rung    bool     // Envoy will come back
-	escaped bool
 
 	// The stream's thread only.
 	handle *handle
@@ -179,7 +178,7 @@ func (s *stream) finish() {
 	s.mu.Lock()
 	s.gen++
 	calls := s.calls
-	s.calls, s.posts, s.rung, s.escaped, s.inside, s.c = nil, nil, false, false, 0, nil
+	s.calls, s.posts, s.rung, s.inside, s.c = nil, nil, false, 0, nil
 	s.mu.Unlock()
 	for _, f := range calls {
 		f.drop()
@@ -195,7 +194,6 @@ func (h *handle) Escaped() {
 	h.s.mu.Lock()
 	defer h.s.mu.Unlock()
 	if h.s.gen == h.gen {
-		h.s.escaped = true
 		setFlag(&h.s.c.escaped)
 	}
 }
