@@ -81,7 +81,7 @@ unit: envoy ## Run the unit tests with the race detector
 portable: ## Compile what plugin authors import without cgo, and for other systems
 	@scripts/portable
 
-conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
+conformance: libmoe bridge envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m ./...
 
 examples: ## Test the examples and what the docs show
