@@ -173,6 +173,13 @@ bool text_attribute(const Request &r, int id, std::string *value) {
   return true;
 }
 
+// Envoy 1.39 answers with the name of the virtual cluster, and later ones, which have this callback, of the virtual host.
+extern "C" __attribute__((weak)) void envoy_dynamic_module_callback_log_v2(void);
+
+bool virtual_cluster(const Request &r, std::string *value) {
+  return envoy_dynamic_module_callback_log_v2 == nullptr && text_attribute(r, VirtualHostName, value);
+}
+
 bool number_attribute(const Request &r, int id, uint64_t *value) {
   return offered(id, Number) && CB(http_filter_get_attribute_int)(r.envoy, attribute(id), value);
 }
@@ -212,6 +219,8 @@ Lookup property(const Request &r, View path, std::string *value) {
       *value = std::to_string(number);
     else if (truth_attribute(r, id, &truth))
       *value = truth ? "true" : "false";
+    else if (id == ConnectionMtls) // Envoy has no answer without TLS
+      *value = "false";
     else
       return Lookup::Missing;
     return Lookup::Found;

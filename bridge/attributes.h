@@ -40,6 +40,9 @@ bool text_attribute(const Request &r, int id, std::string *value);
 bool number_attribute(const Request &r, int id, uint64_t *value);
 bool truth_attribute(const Request &r, int id, bool *value);
 
+// virtual_cluster is the name of the virtual cluster that the request matched, where Envoy tells.
+bool virtual_cluster(const Request &r, std::string *value);
+
 // property looks a path up, such as request.path or request.headers.x-name.
 Lookup property(const Request &r, View path, std::string *value);
 

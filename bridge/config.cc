@@ -3,7 +3,6 @@
 #include <set>
 
 #include "envoy.h"
-#include "secrets.h"
 
 namespace bridge {
 
@@ -45,8 +44,7 @@ Config *Config::make(void *envoy, std::string_view document, std::string *error)
   const Settings &s = c->settings;
   if (!decode_settings(document, &c->settings, error))
     return nullptr;
-  if (!secrets_ready(envoy, s.secrets, error))
-    return nullptr;
+  c->secrets.set(s.secrets);
   c->library = load_library(s.library_id, s.library_path, error);
   if (c->library == nullptr)
     return nullptr;

@@ -13,6 +13,7 @@
 #include "library.h"
 #include "log.h"
 #include "metrics.h"
+#include "secrets.h"
 #include "settings.h"
 
 namespace bridge {
@@ -25,7 +26,7 @@ struct ConfigHandle : GoConfig {
 
 // Limits say once what this Envoy does not let the bridge do.
 struct Limits {
-  Once empty_header, metadata_kind, filter_state_scope, secrets, stream_value, property, drain, add_data;
+  Once empty_header, metadata_kind, filter_state_scope, stream_value, property, drain, add_data;
 };
 
 // Config is one filter in Envoy's configuration.
@@ -42,6 +43,7 @@ public:
   std::shared_ptr<Metrics> metrics;
   uint32_t panics = 0; // the counter of panics
   Limits limits;
+  Secrets secrets;
 
 private:
   explicit Config(void *envoy) : envoy(envoy), metrics(std::make_shared<Metrics>(envoy)) {}

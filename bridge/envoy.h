@@ -21,6 +21,15 @@ CALLBACK size_t CB(http_get_metadata_keys_count)(void *, T(metadata_source), mbu
 CALLBACK bool CB(http_get_metadata_keys)(void *, T(metadata_source), mbuf, ebuf *);
 CALLBACK void CB(http_filter_send_go_away_and_close)(void *, bool);
 
+// Access loggers. The type is upstream's AccessLogType.
+HOOK const void *ON(access_logger_config_new)(void *, ebuf, ebuf);
+HOOK void ON(access_logger_config_destroy)(const void *);
+HOOK const void *ON(access_logger_new)(const void *, void *);
+HOOK void ON(access_logger_log)(void *, const void *, int type);
+HOOK void ON(access_logger_destroy)(const void *);
+HOOK void ON(access_logger_flush)(const void *);
+CALLBACK bool CB(access_logger_get_dynamic_metadata)(void *, mbuf, mbuf, ebuf *);
+
 // Metrics that any thread may record, from Envoy 1.39 on.
 #define CONFIG_METRIC(name)                                                                                           \
   CALLBACK T(metrics_result) CB(http_filter_config_##name)(void *, size_t, mbuf *, size_t, uint64_t)

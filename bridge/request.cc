@@ -1,5 +1,6 @@
 #include "request.h"
 
+#include "accesslog.h"
 #include "headers.h"
 #include "log.h"
 
@@ -13,6 +14,7 @@ Request::Request(Config *c, void *e)
   worker_id = CB(http_filter_get_worker_index)(e);
   logging = 0;
   alive.requests.fetch_add(1, std::memory_order_relaxed);
+  announce(this);
 }
 
 Request::~Request() { alive.requests.fetch_sub(1, std::memory_order_relaxed); }
@@ -139,6 +141,7 @@ void Request::complete() {
 }
 
 void Request::destroy() {
+  withdraw(this);
   bool busy;
   {
     std::lock_guard<std::mutex> lock(mutex);

@@ -78,6 +78,7 @@ public:
   bool sent = false;    // and it is out
   bool passing = false; // Go is not to be entered: the plugin is disabled here, or
   bool bad_route = false; // the route has a configuration that it refuses
+  uint64_t number = 0;  // in its worker's access logs
   std::string value;    // of the last answer to Go, which copies it at once
   std::string details;  // of a local reply that was not the plugin's
   uint64_t bytes[2] = {0, 0};

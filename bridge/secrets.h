@@ -1,17 +1,36 @@
-// Generic secrets, which Envoy offers to modules from 1.40 on.
+// Generic secrets. Envoy does not share its own with modules, so the bridge reads the files of those that come from one.
 #pragma once
 
+#include <map>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "settings.h"
+
 namespace bridge {
 
-class Request;
+class Secrets {
+public:
+  // set says in the log which of a configuration's secrets cannot be had.
+  void set(const std::vector<Settings::Secret> &list);
 
-// secrets_ready checks that Envoy has the secrets that a configuration lists.
-bool secrets_ready(void *envoy_config, const std::vector<std::string> &names, std::string *error);
+  // get returns the present value of a secret; false if it is not in the list, or cannot be had. Any thread may call it.
+  bool get(const std::string &name, std::string *value);
 
-// secret reads one that the configuration lists. For who may read Envoy's side.
-bool secret(const Request &r, const std::string &name, std::string *value);
+private:
+  struct File {
+    std::string path;
+    unsigned long inode = 0;
+    long long changed = 0; // ns
+    bool good = false;
+    std::string value;
+  };
+
+  static void refresh(const std::string &name, File *file);
+
+  std::mutex mutex_;
+  std::map<std::string, File> files_;
+};
 
 } // namespace bridge

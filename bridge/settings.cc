@@ -107,7 +107,17 @@ bool decode_merge_policy(Fields *fields, bool *merges) {
   return fields->fail("merge_policy", "is none of MERGE_VIRTUALHOST_ROUTER_FILTER, MERGE_VIRTUALHOST_ROUTER, OVERRIDE");
 }
 
-bool decode_secrets(Fields *fields, std::vector<std::string> *secrets, std::string *error) {
+// sds_path returns the file of a ConfigSource, if it is one.
+std::string sds_path(const Json *source) {
+  const Json *v = source == nullptr ? nullptr : source;
+  for (const char *name : {"path_config_source", "pathConfigSource"})
+    if (v != nullptr && v->find(name) != nullptr)
+      v = v->find(name);
+  const Json *path = v == nullptr ? nullptr : v->find("path");
+  return path == nullptr ? "" : path->text;
+}
+
+bool decode_secrets(Fields *fields, std::vector<Settings::Secret> *secrets, std::string *error) {
   const Json *list = fields->get("generic_secrets");
   if (list == nullptr)
     return true;
@@ -123,13 +133,13 @@ bool decode_secrets(Fields *fields, std::vector<std::string> *secrets, std::stri
     std::string name;
     if (!secret.text("name", &name))
       return false;
-    for (const std::string &other : *secrets)
-      if (other == name)
+    for (const Settings::Secret &other : *secrets)
+      if (other.name == name)
         return secret.fail("name", "is given twice: \"" + name + "\"");
-    secret.get("sds_config");
+    std::string file = sds_path(secret.get("sds_config"));
     if (!secret.no_others())
       return false;
-    secrets->push_back(name);
+    secrets->push_back({name, file});
   }
   return true;
 }

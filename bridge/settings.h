@@ -16,7 +16,11 @@ struct Settings {
   std::string plugin_name;
   std::string plugin_config; // wire bytes of the Any
   bool merges = true;        // merge_policy is the default
-  std::vector<std::string> secrets;
+  struct Secret {
+    std::string name;
+    std::string path; // of the file of a path_config_source; else empty
+  };
+  std::vector<Secret> secrets;
 };
 
 // RouteSettings is a ConfigsPerRoute.

@@ -5,7 +5,6 @@
 #include "attributes.h"
 #include "call.h"
 #include "log.h"
-#include "secrets.h"
 
 namespace bridge {
 namespace {
@@ -18,14 +17,14 @@ struct Value {
 
 const Value texts[] = {
     {1, RouteName},     {2, FilterChainName},      {7, DestinationAddress}, {8, SourceAddress},
-    {9, UpstreamLocalAddress}, {10, UpstreamAddress}, {12, VirtualHostName},  {106, Sha256Peer},
+    {9, UpstreamLocalAddress}, {10, UpstreamAddress}, {106, Sha256Peer},
     {107, -1},          {108, SubjectPeer},        {109, -1},               {110, SubjectLocal},
     {111, TlsVersion},  {112, -1},                 {113, -1},               {114, -1},
     {115, -1},          {116, UriSanPeer},         {117, UriSanLocal},      {118, DnsSanPeer},
     {119, DnsSanLocal},
 };
 
-enum { CodeDetails = 5, Cluster = 11, Protocol = 3, Code = 4, Attempts = 6, Tls = 100, CertificateShown = 101 };
+enum { CodeDetails = 5, Cluster = 11, VirtualCluster = 12, Protocol = 3, Code = 4, Attempts = 6, Tls = 100, CertificateShown = 101 };
 
 bool text_value(Request *r, int id, std::string *value) {
   ebuf cluster;
@@ -37,6 +36,9 @@ bool text_value(Request *r, int id, std::string *value) {
       return false;
     *value = in(cluster);
     return true;
+  case VirtualCluster:
+    if (virtual_cluster(*r, value))
+      return true;
   }
   for (const Value &v : texts)
     if (v.id == id && v.attribute >= 0)
@@ -159,7 +161,7 @@ GOAPI int envoyGoFilterHttpGetStringSecret(void *r, void *name, int name_length,
   Request *request = call.request;
   return call.read([=, of = std::string(text(name, name_length))] {
     std::string v;
-    if (secret(*request, of, &v))
+    if (request->config->secrets.get(of, &v))
       return give(request, v, data, length);
     *length = -1;
     return Result::Ok;
