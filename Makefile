@@ -36,6 +36,21 @@ libmoe: ## Build build/libmoe.so, the dynamic module for Envoy
 moe: ## Build build/moe, the command
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/moe ./cmd/moe
 
+bridge: build/libgolang_bridge.so ## Build build/libgolang_bridge.so, which runs contrib Golang filters on stock Envoy
+
+BRIDGE_SOURCES := $(wildcard bridge/*.cc)
+BRIDGE_HEADERS := $(wildcard bridge/*.h) framework/host/dynmod/abi.h
+BRIDGE_FLAGS := -std=c++17 -fPIC -fvisibility=hidden -fno-exceptions -pthread -Wall -Wextra -Werror
+
+# The C++ library goes in, so that any Envoy image will do; nothing but the two ABIs comes out.
+build/libgolang_bridge.so: $(patsubst bridge/%.cc,build/bridge/%.o,$(BRIDGE_SOURCES)) bridge/exports.map
+	$(CXX) -shared -pthread -static-libstdc++ -static-libgcc -Wl,--version-script=bridge/exports.map \
+	  -o $@ $(filter %.o,$^) -ldl
+
+build/bridge/%.o: bridge/%.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
+
 envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH is used instead
 	@scripts/install-envoy $(ENVOY_VERSION)
 
@@ -69,7 +84,7 @@ unit: envoy ## Run the unit tests with the race detector
 portable: ## Compile what plugin authors import without cgo, and for other systems
 	@scripts/portable
 
-conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
+conformance: libmoe bridge envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
 
 istio: envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
@@ -102,5 +117,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak examples fuzz \
-	generate check-generated bench
+.PHONY: help libmoe moe bridge envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak examples \
+	fuzz generate check-generated bench

@@ -9,11 +9,14 @@ import (
 	"strings"
 )
 
-// modules says how each dynamic module is built, by the name that Envoy's configuration has for it.
+// modules says how each dynamic module is built, and each library for the Golang filter, by the name that Envoy's
+// configuration has for it.
 var modules = map[string]func(ctx context.Context, root, out string) error{
 	"bare":        buildBare,
 	"upstreamsdk": buildUpstreamSDK,
 	"moe":         buildMoE,
+	"golangsdk":   buildGolangSDK,
+	bridge:        buildBridge,
 }
 
 const abiModule = "github.com/envoyproxy/envoy/source/extensions/dynamic_modules"
@@ -25,12 +28,14 @@ func build(ctx context.Context, root, dir string, vs []variant) error {
 	}
 	done := map[string]bool{"": true}
 	for _, v := range vs {
-		if done[v.module] {
-			continue
-		}
-		done[v.module] = true
-		if err := modules[v.module](ctx, root, filepath.Join(dir, "lib"+v.module+".so")); err != nil {
-			return fmt.Errorf("building module %s: %w", v.module, err)
+		for _, name := range []string{v.module, v.library} {
+			if done[name] {
+				continue
+			}
+			done[name] = true
+			if err := modules[name](ctx, root, filepath.Join(dir, "lib"+name+".so")); err != nil {
+				return fmt.Errorf("building %s: %w", name, err)
+			}
 		}
 	}
 	return nil
@@ -61,6 +66,18 @@ func buildUpstreamSDK(ctx context.Context, root, out string) error {
 
 func buildMoE(ctx context.Context, root, out string) error {
 	return buildGo(ctx, root, out, "./bench/libmoe")
+}
+
+func buildGolangSDK(ctx context.Context, root, out string) error {
+	return buildGo(ctx, root, out, "./bench/golangsdk")
+}
+
+func buildBridge(ctx context.Context, root, out string) error {
+	if _, err := run(ctx, root, "make", "bridge"); err != nil {
+		return err
+	}
+	_, err := run(ctx, root, "cp", filepath.Join("build", "libgolang_bridge.so"), out)
+	return err
 }
 
 func buildGo(ctx context.Context, dir, out, pkg string) error {

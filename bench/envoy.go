@@ -35,6 +35,7 @@ type process struct {
 
 func (h *host) options(v variant, upstream int, forward bool) (envoy.Options, error) {
 	config, err := json.Marshal(bootstrap(v, h.names, upstream, forward))
+	config = bytes.ReplaceAll(config, []byte(librariesHere), []byte(h.modules))
 	return envoy.Options{
 		Path:        h.envoy,
 		Config:      config,

@@ -21,6 +21,9 @@ var goals = []goal{
 	{"moe-ten", "lua-ten", 0.15},
 	{"moe-nop", "c-nop", 1.3},
 	{"moe-async", "sdk-async", 0.9},
+	{"moe-golang-one", "golang-one", 1},
+	{"moe-golang-ten", "moe-golang-one", 1.15},
+	{"golang-nop", "sdk-nop", 2},
 }
 
 // report is what a run has found; it is also its JSON.

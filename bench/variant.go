@@ -10,6 +10,7 @@ type variant struct {
 	name    string
 	what    string
 	module  string // the dynamic module it needs: a key of modules, or ""
+	library string // the library for the Golang filter, likewise
 	filters []filterConfig
 	headers int      // how many request and how many response headers it sets
 	godebug []string // settings of a Go runtime that it cannot do without
@@ -108,6 +109,30 @@ func variants(s setHeaders) []variant {
 			name: "moe-async", what: "MoE, filter.Go", module: "moe",
 			filters: []filterConfig{chainFilter(plugins(1, "benchasync", nil))},
 		},
+		{
+			name: "golang-nop", what: "bridge, upstream's Golang SDK, nothing to do", module: bridge, library: "golangsdk",
+			godebug: needs, filters: []filterConfig{golangFilter("golangsdk", "nop", map[string]any{})},
+		},
+		{
+			name: "golang-one", what: "bridge, upstream's Golang SDK", module: bridge, library: "golangsdk",
+			godebug: needs, headers: 1, filters: repeat(1, s, golangSDKFilter),
+		},
+		{
+			name: "golang-ten", what: "bridge, ten of upstream's Golang SDK", module: bridge, library: "golangsdk",
+			godebug: needs, headers: 10, filters: repeat(10, s, golangSDKFilter),
+		},
+		{
+			name: "moe-golang-nop", what: "bridge, MoE, a chain of ten with nothing to do", module: bridge, library: "moe",
+			filters: []filterConfig{golangChain(plugins(10, "benchnop", nil))},
+		},
+		{
+			name: "moe-golang-one", what: "bridge, MoE, one plugin", module: bridge, library: "moe", headers: 1,
+			filters: []filterConfig{golangChain(plugins(1, "benchone", s.pluginConfig))},
+		},
+		{
+			name: "moe-golang-ten", what: "bridge, MoE, a chain of ten", module: bridge, library: "moe", headers: 10,
+			filters: []filterConfig{golangChain(plugins(10, "benchone", s.pluginConfig))},
+		},
 	}
 	for i := range all {
 		all[i].headers = s.left(all[i].headers)
@@ -163,6 +188,27 @@ func moeFilter(request, response string) filterConfig {
 
 func chainFilter(plugins []any) filterConfig {
 	return moduleFilter("moe", "moe", object(map[string]any{"plugins": plugins}))
+}
+
+// bridge is the dynamic module that runs Golang filters.
+const bridge = "golang_bridge"
+
+// librariesHere stands in a configuration for the folder with the libraries.
+const librariesHere = "LIBRARIES-HERE"
+
+func golangFilter(library, plugin string, config map[string]any) filterConfig {
+	return moduleFilter(bridge, plugin, object(map[string]any{
+		"library_id": library, "library_path": librariesHere + "/lib" + library + ".so", "plugin_name": plugin,
+		"plugin_config": map[string]any{"@type": typeURL + "xds.type.v3.TypedStruct", "value": config},
+	}))
+}
+
+func golangSDKFilter(request, response string) filterConfig {
+	return golangFilter("golangsdk", "one", map[string]any{"request": request, "response": response})
+}
+
+func golangChain(plugins []any) filterConfig {
+	return golangFilter("moe", "moe", map[string]any{"plugins": plugins})
 }
 
 func (s setHeaders) pluginConfig(i int) map[string]any {

@@ -1,9 +1,10 @@
-// Command libmoe is the dynamic module with the plugins that bench measures.
+// Command libmoe is libmoe.so with the plugins that bench measures.
 package main
 
 import (
 	_ "mosn.io/moe/bench/plugins"
 	_ "mosn.io/moe/framework/host/dynmod"
+	_ "mosn.io/moe/framework/host/golang"
 )
 
 func main() {}

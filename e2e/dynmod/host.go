@@ -4,8 +4,6 @@ package dynmod
 import (
 	"encoding/base64"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -30,26 +28,8 @@ func (h *Host) Capabilities() filter.Capability {
 		filter.Metadata | filter.StreamedReplies
 }
 
-// bothWays are the scenarios in which request and response wait for a plugin at the same moment.
-var bothWays = []string{
-	"10 MiB both ways: piped", "10 MiB both ways: async",
-	"gRPC: bidirectional, each message answered before the next, piped",
-	"gRPC: bidirectional, each message answered before the next, async",
-}
-
-// Limit knows of one: Envoy up to 1.38 remembers in a single flag whether a module's filter has continued, for both
-// directions. While both stand still at once, continuing one makes it ignore the other's (docs/hosts.md).
-func (h *Host) Limit(version, scenario string) string {
-	if !strings.HasPrefix(version, "1.38.") {
-		return ""
-	}
-	for _, prefix := range bothWays {
-		if strings.HasPrefix(scenario, prefix) {
-			return "request and response cannot both wait for a plugin at the same moment"
-		}
-	}
-	return ""
-}
+// Limit knows of one, of Envoy 1.38.
+func (h *Host) Limit(version, scenario string) string { return envoytest.BothWays(version, scenario) }
 
 // Build builds the test module, or takes the library $E2E_MODULE.
 func (h *Host) Build(tb testing.TB) {
@@ -62,22 +42,7 @@ func (h *Host) Build(tb testing.TB) {
 	}
 	h.dir = dir
 	tb.Cleanup(func() { os.RemoveAll(dir); h.dir = "" })
-	lib := filepath.Join(dir, "libmoe.so")
-	if given := os.Getenv("E2E_MODULE"); given != "" {
-		if err := os.Symlink(given, lib); err != nil {
-			tb.Fatal(err)
-		}
-		return
-	}
-	root, err := envoytest.Root()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", lib, "./testmodule")
-	cmd.Dir = filepath.Join(root, "e2e")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		tb.Fatalf("building the test module: %v\n%s", err, out)
-	}
+	envoytest.Module(tb, dir)
 }
 
 // Env tells Envoy where the module is. No GODEBUG: the module must not need one.

@@ -60,8 +60,8 @@ type Filter struct {
 type Route struct {
 	a      *Assembler
 	name   string
-	doc    *document
-	closed bool // guarded by a.mu
+	docs   []*document // one, or those of several levels, the most general first
+	closed bool        // guarded by a.mu
 }
 
 // pair is what a filter and a route make together.
@@ -101,7 +101,23 @@ func (a *Assembler) Route(name string, doc any) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Route{a: a, name: name, doc: d}
+	return a.route(&Route{a: a, name: name, docs: []*document{d}})
+}
+
+// Join returns the route configuration of a stream for which Envoy has two: child, of the more special level, is merged
+// over what the filter's and parent make. Both must be this Assembler's and of one name; they may be closed before the
+// result is, and the result may be joined again. It fails as [Assembler.Route] does.
+func (a *Assembler) Join(parent, child *Route) (*Route, error) {
+	if parent.a != a || child.a != a || parent.name != child.name {
+		return nil, fmt.Errorf("assembly: the configurations of two routes, for the filters %q and %q, do not belong together",
+			parent.name, child.name)
+	}
+	return a.route(&Route{a: a, name: child.name, docs: slices.Concat(parent.docs, child.docs)})
+}
+
+// route pairs r with the open filters.
+func (a *Assembler) route(r *Route) (*Route, error) {
+	name := r.name
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var failed error
@@ -135,9 +151,12 @@ func (f *Filter) pair(r *Route) *pair {
 }
 
 func (f *Filter) merged(r *Route) (*built, error) {
-	d, err := merge(f.doc, r.doc)
-	if err != nil {
-		return nil, err
+	d := f.doc
+	for _, doc := range r.docs {
+		var err error
+		if d, err = merge(d, doc); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := newPlan(f.a.host.Name(), d)
 	if err != nil {

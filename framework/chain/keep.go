@@ -32,3 +32,16 @@ func (c *Chain) Waits(dir int) (names []string) {
 	}
 	return names
 }
+
+// WaitsWhole reports whether a plugin waits for the whole body of dir, and nothing before it sees chunks. The host may
+// then collect the body and hand it over in one piece, so the chain sets it no limit any more. A host asks when the
+// headers have not left the chain and nothing of the body has come.
+func (st *Stream) WaitsWhole(dir int) bool {
+	d := &st.d[dir]
+	if d.hold < 0 || d.prefix > 0 || d.susp || len(d.pipes) > 0 || len(d.buf) > 0 || d.qhead < len(d.queue) ||
+		st.chain.next[dir][bodyPhase][d.first] < d.hold {
+		return false
+	}
+	d.limit = 0
+	return true
+}

@@ -36,6 +36,7 @@ type Options struct {
 	Filter       map[string]any // the document of the filter (plugins, consumers, order, …); nil leaves the filter out
 	Routes       []Route        // tried in order; what matches none gets the filter's own plugins
 	ExtProc      *ExtProc       // the plugins run in that server, which has their configuration
+	Golang       *Golang        // the plugins run in Envoy's Golang filter
 }
 
 // Route has a configuration of its own for the requests that match.
@@ -98,7 +99,7 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 	if o.ExtProc != nil {
 		filters = append(filters, httpFilter(Name, o.ExtProc.filter()))
 	} else if o.Filter != nil {
-		config, err := filter(o.Filter)
+		config, err := o.filter()
 		if err != nil {
 			return nil, err
 		}

@@ -7,32 +7,49 @@ import (
 
 	modulev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/dynamic_modules/v3"
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"mosn.io/moe/framework/config"
 )
 
 // module is never unloaded: Go cannot be.
-func module() *modulev3.DynamicModuleConfig {
-	return &modulev3.DynamicModuleConfig{Name: Name, DoNotClose: true}
+func module(name string) *modulev3.DynamicModuleConfig {
+	return &modulev3.DynamicModuleConfig{Name: name, DoNotClose: true}
 }
 
-func filter(doc map[string]any) (*filterv3.DynamicModuleFilter, error) {
+// filter is the configuration of the HTTP filter with the plugins.
+func (o *Options) filter() (proto.Message, error) {
+	if o.Golang != nil {
+		return o.Golang.filter(o.Filter)
+	}
+	s, err := toStruct(o.Filter)
+	if err != nil {
+		return nil, err
+	}
+	return moduleFilter(Name, s), nil
+}
+
+// perRoute is what a route has for that filter.
+func (o *Options) perRoute(doc map[string]any) (proto.Message, error) {
+	if o.Golang != nil {
+		return o.Golang.perRoute(doc)
+	}
 	s, err := toStruct(doc)
 	if err != nil {
 		return nil, err
 	}
-	return &filterv3.DynamicModuleFilter{DynamicModuleConfig: module(), FilterName: Name, FilterConfig: pack(s)}, nil
+	return modulePerRoute(Name, s), nil
 }
 
-func perRoute(doc map[string]any) (*filterv3.DynamicModuleFilterPerRoute, error) {
-	s, err := toStruct(doc)
-	if err != nil {
-		return nil, err
-	}
+func moduleFilter(name string, config *structpb.Struct) *filterv3.DynamicModuleFilter {
+	return &filterv3.DynamicModuleFilter{DynamicModuleConfig: module(name), FilterName: Name, FilterConfig: pack(config)}
+}
+
+func modulePerRoute(name string, config *structpb.Struct) *filterv3.DynamicModuleFilterPerRoute {
 	return &filterv3.DynamicModuleFilterPerRoute{
-		DynamicModuleConfig: module(), FilterName: Name, FilterConfig: pack(s),
-	}, nil
+		DynamicModuleConfig: module(name), FilterName: Name, FilterConfig: pack(config),
+	}
 }
 
 func toStruct(doc map[string]any) (*structpb.Struct, error) {

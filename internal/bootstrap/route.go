@@ -36,7 +36,7 @@ func (r Route) build(o Options) (*routev3.Route, error) {
 	}
 	route := &routev3.Route{Name: r.Name, Match: m, Action: action(o)}
 	if r.Doc != nil && o.ExtProc == nil {
-		config, err := perRoute(r.Doc)
+		config, err := o.perRoute(r.Doc)
 		if err != nil {
 			return nil, err
 		}

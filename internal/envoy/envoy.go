@@ -23,7 +23,8 @@ import (
 type Options struct {
 	Path         string        // of the binary; "" means what Find("") returns
 	Config       []byte        // bootstrap configuration as YAML or JSON, with an admin address
-	Module       string        // path of a shared library that is to be the dynamic module "moe", whatever its file name
+	Module       string        // path of a shared library that is to be a dynamic module, whatever its file name
+	ModuleName   string        // how the configuration calls that module; "" means moe
 	Concurrency  int           // worker threads; 0 means Envoy's own default, one per core
 	LogLevel     string        // of Envoy, as its --log-level; "" means info
 	Args         []string      // further arguments
@@ -140,7 +141,7 @@ func (p *Process) write() error {
 	if err != nil {
 		return fmt.Errorf("dynamic module: %w", err)
 	}
-	return os.Symlink(module, filepath.Join(p.dir, "libmoe.so"))
+	return os.Symlink(module, filepath.Join(p.dir, "lib"+cmp.Or(p.options.ModuleName, "moe")+".so"))
 }
 
 // configFile has the extension that tells Envoy how to read it. Its YAML reader takes most numbers for strings.

@@ -19,9 +19,9 @@ import (
 )
 
 type runFlags struct {
-	file, envoy, module, admin, level, pluginLevel string
-	concurrency                                    int
-	print, unchecked                               bool
+	file, host, envoy, module, admin, level, pluginLevel string
+	concurrency                                          int
+	print, unchecked                                     bool
 }
 
 func runCommand() *cobra.Command {
@@ -50,11 +50,16 @@ func runCommand() *cobra.Command {
 			The upstream echo replies with the request it saw as JSON. Request headers ask it for more: x-echo-status,
 			x-echo-header and x-echo-trailer (NAME: VALUE), x-echo-delay, and x-echo-body: stream for the body as it comes;
 			a gRPC request is streamed back. An https upstream is verified by the system's certificate authorities and gets
-			its own name as the host header; the others get the client's.`),
+			its own name as the host header; the others get the client's.
+
+			--host golang has Envoy reach the plugins as its Golang filter does. As stock Envoys lack that filter, run has
+			libgolang_bridge.so, from beside libmoe.so, take its place; --print-config prints the configuration of an Envoy
+			that has it, for which --module says where that finds libmoe.so.`),
 		Example: examples(`
 			moe run -c moe.yaml
 			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
 			moe run -c moe.yaml --print-config > envoy.yaml
+			moe run --host golang --print-config --module /usr/local/lib/libmoe.so
 			moe run --module build/libmoe.so --plugin-log-level debug`),
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -63,6 +68,7 @@ func runCommand() *cobra.Command {
 	fileFlag(c, &f.file)
 	fl := c.Flags()
 	fl.BoolVar(&f.print, "print-config", false, "print the Envoy configuration instead of starting Envoy")
+	fl.StringVar(&f.host, "host", "dynmod", "`HOST` that runs the plugins in Envoy: dynmod or golang")
 	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
 	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
 	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
@@ -72,6 +78,8 @@ func runCommand() *cobra.Command {
 	fl.StringVar(&f.pluginLevel, "plugin-log-level", "info", "log `LEVEL` of the plugins")
 	fl.BoolVar(&f.unchecked, "no-validate", false,
 		"leave all checks of plugins to Envoy: for a --module with plugins that this moe does not have")
+	c.RegisterFlagCompletionFunc("host", cobra.FixedCompletions([]cobra.Completion{"dynmod", "golang"},
+		cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"log-level", "plugin-log-level"} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions([]cobra.Completion{
 			"trace", "debug", "info", "warning", "error", "critical", "off",
@@ -88,7 +96,13 @@ func fileFlag(c *cobra.Command, file *string) {
 // printedEcho is the echo server's address in a printed configuration, where there is none.
 const printedEcho = "127.0.0.1:10001"
 
+// printedLibrary is where a printed configuration has the library where nothing else is said.
+const printedLibrary = "/usr/local/lib/libmoe.so"
+
 func (f *runFlags) run(cmd *cobra.Command) error {
+	if f.host != "dynmod" && f.host != "golang" {
+		return fmt.Errorf("--host: %q is no host that runs in Envoy; give dynmod or golang", f.host)
+	}
 	check := moefile.CheckPlugins // Envoy sets them up in a moment
 	if f.unchecked {
 		check = moefile.CheckFile
@@ -102,7 +116,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	if f.print {
-		b, err := f.config(file, printedEcho, bootstrap.YAML)
+		b, err := f.config(file, printedEcho, f.printed(), bootstrap.YAML)
 		if err != nil {
 			return err
 		}
@@ -130,15 +144,45 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
-	b, err := f.config(file, upstream, bootstrap.JSON)
-	if err != nil {
-		return err
-	}
-	return f.serve(cmd, file, envoy.Options{
-		Path: binary, Config: b, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
+	o := envoy.Options{
+		Path: binary, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
 		Args:   []string{"--component-log-level", "dynamic_modules:" + f.pluginLevel},
 		Stdout: cmd.OutOrStdout(), Log: envoy.Prefix(cmd.ErrOrStderr(), "envoy: "),
-	})
+	}
+	var golang *bootstrap.Golang
+	if f.host == "golang" {
+		if o.Module, err = findBridge(module); err != nil {
+			return err
+		}
+		o.ModuleName = bootstrap.BridgeName
+		golang = &bootstrap.Golang{Library: module, Bridge: true}
+	}
+	if o.Config, err = f.config(file, upstream, golang, bootstrap.JSON); err != nil {
+		return err
+	}
+	return f.serve(cmd, file, o)
+}
+
+// printed is the host of a printed configuration.
+func (f *runFlags) printed() *bootstrap.Golang {
+	if f.host != "golang" {
+		return nil
+	}
+	library := f.module
+	if library == "" {
+		library = printedLibrary
+	}
+	return &bootstrap.Golang{Library: library}
+}
+
+// findBridge returns the path of the bridge beside a libmoe.so.
+func findBridge(module string) (string, error) {
+	path := filepath.Join(filepath.Dir(module), "libgolang_bridge.so")
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("--host golang: %w: run `make bridge` in the checkout of MoE; a stock Envoy has no Golang "+
+			"filter, and the bridge takes its place", err)
+	}
+	return path, nil
 }
 
 // load is moefile.Load with the name in the error.
@@ -154,9 +198,11 @@ func load(name string, c moefile.Check) (*moefile.File, error) {
 }
 
 func (f *runFlags) config(
-	file *moefile.File, echo string, write func(*bootstrapv3.Bootstrap) ([]byte, error),
+	file *moefile.File, echo string, golang *bootstrap.Golang, write func(*bootstrapv3.Bootstrap) ([]byte, error),
 ) ([]byte, error) {
-	b, err := bootstrap.New(file.Bootstrap(f.admin, echo))
+	o := file.Bootstrap(f.admin, echo)
+	o.Golang = golang
+	b, err := bootstrap.New(o)
 	if err != nil {
 		return nil, fileError{f.file, err}
 	}

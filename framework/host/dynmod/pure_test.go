@@ -48,14 +48,6 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-func TestGRPCStatus(t *testing.T) {
-	for http, want := range map[int]int{200: 0, 400: 13, 401: 16, 403: 7, 404: 12, 418: 2, 429: 14, 500: 2, 503: 14} {
-		if got := grpcStatus(http); got != want {
-			t.Errorf("%d: got %d, want %d", http, got, want)
-		}
-	}
-}
-
 func TestTable(t *testing.T) {
 	var all table[string]
 	a, b := all.add("a"), all.add("b")

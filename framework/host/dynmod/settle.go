@@ -7,10 +7,10 @@ import "C"
 
 import (
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/grpcstatus"
 )
 
 // reply is a response of the chain's own.
@@ -247,7 +247,7 @@ func (s *stream) localReply() {
 	if grpc {
 		code := s.st.ReplyGRPC
 		if code < 0 {
-			code = grpcStatus(status)
+			code = grpcstatus.OfHTTP(status)
 		}
 		fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(code)})
 	}
@@ -266,8 +266,7 @@ func (s *stream) responseHeaders(fields []core.Field, end bool) {
 func (s *stream) isGRPC() bool {
 	for _, f := range s.requestFields() {
 		if f.Name == "content-type" {
-			kind, _, _ := strings.Cut(f.Value, ";")
-			return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+")
+			return grpcstatus.IsRequest(f.Value)
 		}
 	}
 	return false
@@ -278,24 +277,4 @@ func (s *stream) requestFields() []core.Field {
 		return b.Fields
 	}
 	return s.fetch(core.RequestHeaders)
-}
-
-// grpcStatus maps a status as gRPC over HTTP does for responses that lack grpc-status, and so Envoy for local replies:
-// https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
-func grpcStatus(http int) int {
-	switch http {
-	case 200:
-		return 0
-	case 400:
-		return 13 // INTERNAL
-	case 401:
-		return 16 // UNAUTHENTICATED
-	case 403:
-		return 7 // PERMISSION_DENIED
-	case 404:
-		return 12 // UNIMPLEMENTED
-	case 429, 502, 503, 504:
-		return 14 // UNAVAILABLE
-	}
-	return 2 // UNKNOWN
 }

@@ -3,7 +3,6 @@ package extproc
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/structvalue"
 )
 
 // learn keeps what a message tells beside its phase.
@@ -132,7 +132,7 @@ func (s *stream) Metadata(namespace, key string) (any, error) {
 
 // SetMetadata has the next answer carry the value.
 func (s *stream) SetMetadata(namespace, key string, value any) error {
-	v, err := valueOf(reflect.ValueOf(value))
+	v, err := structvalue.Of(value)
 	if err != nil {
 		return fmt.Errorf("metadata %s/%s: %w", namespace, key, err)
 	}
@@ -157,48 +157,6 @@ func put(to *map[string]*structpb.Struct, namespace, key string, v *structpb.Val
 		(*to)[namespace] = ns
 	}
 	ns.Fields[key] = v
-}
-
-// valueOf takes what structpb takes, and all kinds of numbers, lists and maps.
-func valueOf(v reflect.Value) (*structpb.Value, error) {
-	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	switch {
-	case !v.IsValid():
-		return structpb.NewNullValue(), nil
-	case v.Kind() == reflect.String:
-		return structpb.NewStringValue(text(v.String())), nil
-	case v.Kind() == reflect.Bool:
-		return structpb.NewBoolValue(v.Bool()), nil
-	case v.CanInt():
-		return structpb.NewNumberValue(float64(v.Int())), nil
-	case v.CanUint():
-		return structpb.NewNumberValue(float64(v.Uint())), nil
-	case v.CanFloat():
-		return structpb.NewNumberValue(v.Float()), nil
-	case v.Kind() == reflect.Slice:
-		l := &structpb.ListValue{}
-		for i := range v.Len() {
-			e, err := valueOf(v.Index(i))
-			if err != nil {
-				return nil, err
-			}
-			l.Values = append(l.Values, e)
-		}
-		return structpb.NewListValue(l), nil
-	case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
-		m := &structpb.Struct{Fields: map[string]*structpb.Value{}}
-		for _, k := range v.MapKeys() {
-			e, err := valueOf(v.MapIndex(k))
-			if err != nil {
-				return nil, err
-			}
-			m.Fields[text(k.String())] = e
-		}
-		return structpb.NewStructValue(m), nil
-	}
-	return nil, fmt.Errorf("a %v: %w", v.Type(), core.ErrUnsupported)
 }
 
 // ClearRouteCache has the next answer of the request ask for it.

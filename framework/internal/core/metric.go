@@ -151,3 +151,14 @@ func (m *Metric) Flush(emit func(Sample)) {
 		emit(s)
 	}
 }
+
+// Cells returns the tag values of the metric's cells, which are known before anything is recorded. It is for hosts that
+// must declare ahead what they show.
+func (m *Metric) Cells() (all [][]string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, c := range m.cells {
+		all = append(all, c.values)
+	}
+	return all
+}

@@ -1,0 +1,51 @@
+// Envoy's dynamic-module ABI v0.1.0, as far as the bridge uses it: what framework/host/dynmod uses, and more.
+//
+// Callbacks are weak. One that an older Envoy lacks is NULL, and whoever calls it looks first.
+#pragma once
+
+#include <cstdbool>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+extern "C" {
+#include "../framework/host/dynmod/abi.h"
+
+// Process.
+CALLBACK uint32_t CB(get_concurrency)(void);
+
+// Streams.
+CALLBACK uint32_t CB(http_filter_get_worker_index)(void *);
+CALLBACK bool CB(http_get_header)(void *, T(http_header_type), mbuf, ebuf *, size_t, size_t *);
+CALLBACK size_t CB(http_get_metadata_keys_count)(void *, T(metadata_source), mbuf);
+CALLBACK bool CB(http_get_metadata_keys)(void *, T(metadata_source), mbuf, ebuf *);
+CALLBACK void CB(http_filter_send_go_away_and_close)(void *, bool);
+
+// Access loggers. The type is upstream's AccessLogType.
+HOOK const void *ON(access_logger_config_new)(void *, ebuf, ebuf);
+HOOK void ON(access_logger_config_destroy)(const void *);
+HOOK const void *ON(access_logger_new)(const void *, void *);
+HOOK void ON(access_logger_log)(void *, const void *, int type);
+HOOK void ON(access_logger_destroy)(const void *);
+HOOK void ON(access_logger_flush)(const void *);
+CALLBACK bool CB(access_logger_get_dynamic_metadata)(void *, mbuf, mbuf, ebuf *);
+
+// Metrics that any thread may record, from Envoy 1.39 on.
+#define CONFIG_METRIC(name)                                                                                           \
+  CALLBACK T(metrics_result) CB(http_filter_config_##name)(void *, size_t, mbuf *, size_t, uint64_t)
+CONFIG_METRIC(increment_counter);
+CONFIG_METRIC(increment_gauge);
+CONFIG_METRIC(decrement_gauge);
+CONFIG_METRIC(set_gauge);
+CONFIG_METRIC(record_histogram_value);
+METRIC_RECORD(set_gauge);
+}
+
+namespace bridge {
+
+using View = std::string_view;
+
+inline mbuf out(View v) { return {v.data(), v.size()}; }
+inline View in(ebuf b) { return {b.ptr, b.length}; }
+
+} // namespace bridge

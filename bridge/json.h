@@ -1,0 +1,29 @@
+// JSON documents (RFC 8259), read into a tree: the form in which Envoy hands google.protobuf.Struct to modules.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace bridge {
+
+struct Json {
+  enum class Kind { Null, Bool, Number, String, List, Object };
+
+  Kind kind = Kind::Null;
+  bool truth = false;
+  double number = 0;
+  std::string text;
+  std::vector<Json> list;
+  std::vector<std::pair<std::string, Json>> fields; // in the document's order; the last of equal names counts
+
+  // find returns a field of an object, or nullptr.
+  const Json *find(std::string_view name) const;
+  const char *kind_name() const;
+};
+
+// parse_json reads a whole document. It returns false and says where and what is wrong if that is no JSON.
+bool parse_json(std::string_view text, Json *value, std::string *error);
+
+} // namespace bridge

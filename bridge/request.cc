@@ -1,0 +1,166 @@
+#include "request.h"
+
+#include "accesslog.h"
+#include "headers.h"
+#include "log.h"
+
+namespace bridge {
+
+Request::Request(Config *c, void *e)
+    : config(c), envoy(e), decode(this, 0), encode(this, 1), worker_(std::this_thread::get_id()) {
+  plugin_name = c->settings.plugin_name.data();
+  plugin_name_length = c->settings.plugin_name.size();
+  config_id = 0;
+  worker_id = CB(http_filter_get_worker_index)(e);
+  logging = 0;
+  alive.requests.fetch_add(1, std::memory_order_relaxed);
+  announce(this);
+}
+
+Request::~Request() { alive.requests.fetch_sub(1, std::memory_order_relaxed); }
+
+void Request::drop() {
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    delete this;
+}
+
+bool Request::ready() {
+  if (resolved_)
+    return !passing;
+  resolved_ = true;
+  uint64_t id = config->id;
+  if (RouteConfig::any()) {
+    auto *route = const_cast<RouteConfig *>(static_cast<const RouteConfig *>(CB(get_most_specific_route_config)(envoy)));
+    auto found = route == nullptr ? RouteConfig::Found::Nothing : route->find(*config, &id);
+    passing = found == RouteConfig::Found::Disabled || found == RouteConfig::Found::Failed;
+    bad_route = found == RouteConfig::Found::Failed;
+    if (bad_route)
+      log(Level::Error, "plugin ", config->settings.plugin_name, " refuses the route's configuration: request refused");
+  }
+  if (passing)
+    return false;
+  config_id = id;
+  refs_.fetch_add(1, std::memory_order_relaxed); // Go's
+  return true;
+}
+
+void Request::enter(Lane *lane, int state, bool end) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (lane != nullptr) {
+    lane->state = state;
+    lane->turn_end = end;
+    lane->turn++;
+  }
+  in_go++;
+}
+
+void Request::leave(Lane *lane, bool running) {
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    if (running) { // calls from other threads come now, and they find no worker that waits in Go
+      need_scheduler();
+      keep_headers(*lane);
+    }
+    in_go--;
+  }
+  if (config->metrics->pending())
+    config->metrics->apply(envoy);
+}
+
+bool Request::need_scheduler() {
+  if (scheduler_ == nullptr && !gone && direct())
+    scheduler_ = CB(http_filter_scheduler_new)(envoy);
+  return scheduler_ != nullptr;
+}
+
+void Request::commit() {
+  if (committed_ || working_ || !need_scheduler())
+    return;
+  committed_ = true;
+  CB(http_filter_scheduler_commit)(scheduler_, 0);
+}
+
+void Request::post(std::function<void()> job, bool wake) {
+  posts_.push_back(std::move(job));
+  if (wake)
+    commit();
+}
+
+void Request::wake() {
+  std::lock_guard<std::mutex> lock(mutex);
+  commit();
+}
+
+// take_posts returns what there is to do; when that is nothing, whoever posts must wake the worker again.
+std::vector<std::function<void()>> Request::take_posts() {
+  std::vector<std::function<void()>> jobs;
+  std::lock_guard<std::mutex> lock(mutex);
+  jobs.swap(posts_);
+  working_ = !jobs.empty();
+  committed_ = false;
+  return jobs;
+}
+
+void Request::scheduled() {
+  for (auto jobs = take_posts(); !jobs.empty(); jobs = take_posts())
+    for (auto &job : jobs) {
+      if (gone)
+        return;
+      job();
+    }
+  if (!gone)
+    decode.advance();
+  if (!gone)
+    encode.advance();
+}
+
+void Request::access_log(uint64_t type) {
+  Lane *lanes[] = {&decode, &encode};
+  for (Lane *l : lanes)
+    for (int kind = 0; kind < 2; kind++)
+      count_headers(*l, kind, l->headers_type() + kind, &l->told_count[kind], &l->told_bytes[kind]);
+  logging = 1;
+  enter(nullptr, 0, false);
+  go().on_log(this, type, &decode, &encode, decode.told_count[0], decode.told_bytes[0], decode.told_count[1],
+              decode.told_bytes[1], encode.told_count[0], encode.told_bytes[0], encode.told_count[1],
+              encode.told_bytes[1]);
+  leave(nullptr, false);
+  logging = 0;
+}
+
+void Request::complete() {
+  if (!ready())
+    return;
+  logging = 1;
+  enter(nullptr, 0, false);
+  go().on_complete(this);
+  leave(nullptr, false);
+  logging = 0;
+  constexpr uint64_t downstream_end = 6;
+  access_log(downstream_end);
+}
+
+void Request::destroy() {
+  withdraw(this);
+  bool busy;
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    gone = true;
+    busy = decode.in_go() || encode.in_go();
+    if (scheduler_ != nullptr)
+      CB(http_filter_scheduler_delete)(scheduler_);
+    scheduler_ = nullptr;
+    posts_.clear();
+  }
+  if (config_id != 0)
+    go().on_destroy(this, busy);
+  drop();
+}
+
+void Request::finalize() { drop(); }
+
+} // namespace bridge
+
+GOAPI void envoyGoFilterHttpFinalize(void *r, int) {
+  static_cast<bridge::Request *>(static_cast<bridge::GoRequest *>(r))->finalize();
+}

@@ -1,0 +1,119 @@
+package bridge
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/e2e/client"
+)
+
+// cases are behaviours that upstream's golang_integration_test.cc checks, under its names; bridge/README.md lists them
+// all.
+type cases map[string]func(t testing.TB, s *site)
+
+// limits are the cases that some Envoys' ABI does not let the bridge pass: by name, the versions' prefix (all if it is
+// empty) and why. They are run all the same: one that passes is no limit any more.
+var limits = map[string]struct{ envoy, why string }{}
+
+// run runs the cases on a site of its own of each Envoy.
+func (cs cases) run(t *testing.T, l func() listen) {
+	t.Helper()
+	onEnvoys(t, func(t *testing.T, b *bed) { cs.on(t, b, l()) })
+}
+
+func (cs cases) on(t *testing.T, b *bed, l listen) {
+	t.Helper()
+	s := b.serve(t, l)
+	for name, run := range cs {
+		t.Run(name, func(t *testing.T) {
+			limit, ok := limits[name]
+			if !ok || !strings.HasPrefix(b.Binary.Version, limit.envoy) {
+				run(t, s)
+				return
+			}
+			if said := failure(t, func(t testing.TB) { run(t, s) }); said == "" {
+				t.Errorf("passes, in spite of the limit %q", limit.why)
+			} else {
+				t.Logf("limit: %s\n%s", limit.why, said)
+			}
+		})
+	}
+}
+
+// failure returns what f reports as errors.
+func failure(t *testing.T, f func(testing.TB)) string {
+	rec := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(rec)
+	}()
+	<-done
+	return rec.said.String()
+}
+
+// recorder takes a test's errors.
+type recorder struct {
+	testing.TB
+	said strings.Builder
+}
+
+func (r *recorder) Helper()                   {}
+func (r *recorder) Errorf(f string, a ...any) { fmt.Fprintf(&r.said, f+"\n", a...) }
+func (r *recorder) Error(a ...any)            { fmt.Fprintln(&r.said, a...) }
+func (r *recorder) Fatalf(f string, a ...any) { r.Errorf(f, a...); runtime.Goexit() }
+func (r *recorder) Fatal(a ...any)            { r.Error(a...); runtime.Goexit() }
+
+// answers is an upstream that answers with these headers, chunks and, if told, a trailer.
+func answers(status int, header http.Header, trailer bool, chunks ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for k, v := range header {
+			w.Header()[k] = v
+		}
+		if trailer {
+			w.Header().Set("Trailer", "x-trailer")
+		}
+		w.WriteHeader(status)
+		for _, c := range chunks {
+			w.Write([]byte(c))
+			http.NewResponseController(w).Flush()
+		}
+		if trailer {
+			w.Header().Set("x-trailer", "bar")
+		}
+	}
+}
+
+var someHeaders = http.Header{"X-Test-Header-0": {"foo"}, "X-Test-Header-1": {"bar"}, "Existed-Header": {"foo"}}
+
+// ask is a request as most cases send it.
+func ask(query string, body ...string) client.Request {
+	return client.Request{
+		Method: "POST", Path: "/test" + query, Host: "test.com", Chunks: body,
+		Header: []string{"x-test-header-0", "foo", "x-test-header-1", "bar", "existed-header", "foo"},
+	}
+}
+
+func status(t testing.TB, r *client.Response, want int) {
+	t.Helper()
+	if r.Status != want {
+		t.Errorf("status %d, want %d; body %q", r.Status, want, r.Body)
+	}
+}
+
+func list(t testing.TB, what string, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, "|") != strings.Join(want, "|") {
+		t.Errorf("%s is %q, and should be %q", what, got, want)
+	}
+}
+
+func contains(t testing.TB, what, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) {
+		t.Errorf("%s is %q, and should have %q in it", what, got, want)
+	}
+}

@@ -1,0 +1,147 @@
+package bootstrap
+
+import (
+	"encoding/json"
+	"testing"
+
+	typev3 "github.com/cncf/xds/go/xds/type/v3"
+	golangv3 "github.com/envoyproxy/go-control-plane/contrib/envoy/extensions/filters/http/golang/v3alpha"
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// strictly reads a printed configuration as Envoy does: what no message knows is an error.
+func strictly(t *testing.T, text []byte) *hcmv3.HttpConnectionManager {
+	t.Helper()
+	var doc any
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	asJSON, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bootstrapv3.Bootstrap
+	if err := protojson.Unmarshal(asJSON, &b); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if err := b.ValidateAll(); err != nil {
+		t.Fatal(err)
+	}
+	return unpack[*hcmv3.HttpConnectionManager](t,
+		b.StaticResources.Listeners[0].FilterChains[0].Filters[0].GetTypedConfig())
+}
+
+func unpack[M proto.Message](t *testing.T, a *anypb.Any) M {
+	t.Helper()
+	m, err := a.UnmarshalNew()
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed, ok := m.(M)
+	if !ok {
+		t.Fatalf("it is a %T", m)
+	}
+	return typed
+}
+
+// chainOf is the name of the first plugin in a plugin_config.
+func chainOf(t *testing.T, a *anypb.Any) string {
+	t.Helper()
+	plugins := unpack[*typev3.TypedStruct](t, a).GetValue().Fields["plugins"].GetListValue()
+	return plugins.GetValues()[0].GetStructValue().Fields["name"].GetStringValue()
+}
+
+// The configuration for Envoys with the Golang filter is of that filter's own messages.
+func TestGolang(t *testing.T) {
+	o := cases(t)["routes"]
+	o.Golang = &Golang{Library: "/lib/libmoe.so"}
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := YAML(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hcm := strictly(t, text)
+	if name := hcm.HttpFilters[0].Name; name != Name {
+		t.Errorf("the filter is %s", name)
+	}
+	c := unpack[*golangv3.Config](t, hcm.HttpFilters[0].GetTypedConfig())
+	if err := c.ValidateAll(); err != nil {
+		t.Error(err)
+	}
+	if c.LibraryId != "moe" || c.LibraryPath != "/lib/libmoe.so" || c.PluginName != "moe" || chainOf(t, c.PluginConfig) != "a" {
+		t.Errorf("%v", c)
+	}
+	route := hcm.GetRouteConfig().VirtualHosts[0].Routes[0]
+	per := unpack[*golangv3.ConfigsPerRoute](t, route.TypedPerFilterConfig[Name])
+	if err := per.ValidateAll(); err != nil {
+		t.Error(err)
+	}
+	if got := chainOf(t, per.PluginsConfig["moe"].GetConfig()); got != "a" {
+		t.Errorf("the route has %s", got)
+	}
+}
+
+// The bridge is given the same messages, as the Struct that a dynamic module is configured with.
+func TestBridge(t *testing.T) {
+	o := cases(t)["routes"]
+	o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: true}
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := YAML(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hcm := strictly(t, text)
+	read := func(a *anypb.Any, m proto.Message) {
+		t.Helper()
+		asJSON, err := protojson.Marshal(unpack[*structpb.Struct](t, a))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := protojson.Unmarshal(asJSON, m); err != nil {
+			t.Fatalf("%v: %s", err, asJSON)
+		}
+	}
+	f := unpack[*filterv3.DynamicModuleFilter](t, hcm.HttpFilters[0].GetTypedConfig())
+	var c golangv3.Config
+	read(f.FilterConfig, &c)
+	if f.DynamicModuleConfig.Name != BridgeName || c.LibraryPath != "/lib/libmoe.so" || chainOf(t, c.PluginConfig) != "a" {
+		t.Errorf("%v", f)
+	}
+	route := hcm.GetRouteConfig().VirtualHosts[0].Routes[0]
+	r := unpack[*filterv3.DynamicModuleFilterPerRoute](t, route.TypedPerFilterConfig[Name])
+	var per golangv3.ConfigsPerRoute
+	read(r.FilterConfig, &per)
+	if r.DynamicModuleConfig.Name != BridgeName || chainOf(t, per.PluginsConfig["moe"].GetConfig()) != "a" {
+		t.Errorf("%v", r)
+	}
+}
+
+func TestGolangRefuses(t *testing.T) {
+	for _, bridge := range []bool{false, true} {
+		o := cases(t)["routes"]
+		o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}
+		o.Filter = map[string]any{"x": make(chan int)}
+		if _, err := New(o); err == nil {
+			t.Error("a filter's document that cannot be written is accepted")
+		}
+		o = cases(t)["routes"]
+		o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}
+		o.Routes = []Route{{Doc: map[string]any{"x": make(chan int)}}}
+		if _, err := New(o); err == nil {
+			t.Error("a route's is accepted")
+		}
+	}
+}
