@@ -91,7 +91,7 @@ func TestStatistics(t *testing.T) {
 	onEach(t, func(b *bed) {
 		p := &process{}
 		h := &Host{}
-		b.Cleanup(h.Close)
+		b.Cleanup(func() { h.end(b.T) })
 		var err error
 		if p, err = h.of(b.envoy); err != nil {
 			b.Fatal(err)
