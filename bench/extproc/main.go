@@ -19,7 +19,7 @@ func main() {
 	rounds := flag.Int("rounds", 20, "rounds, of which the median counts")
 	length := flag.Duration("round", 500*time.Millisecond, "how long each server is measured in a round")
 	conns := flag.Int("connections", 8, "connections")
-	serve := flag.String("serve", "", "be a server: moe, moe-whole, minimal or minimal-both")
+	serve := flag.String("serve", "", "be a server: moe, moe-both, minimal or minimal-both")
 	module := flag.String("module", "build/libmoe.so", "the dynamic module to compare with, as make libmoe builds it")
 	flag.Parse()
 	if err := run(*serve, *module, *rounds, *length, *conns); err != nil {

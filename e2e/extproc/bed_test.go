@@ -29,6 +29,7 @@ type bed struct {
 	up        *upstream.Server
 	clusters  []m
 	listeners []m
+	did       map[string]bool // statistics that have moved
 }
 
 // onEach runs f on each Envoy of the matrix.
@@ -138,6 +139,10 @@ func (b *bed) moved(prefix string, names ...string) {
 			}
 			return err
 		})
+		if b.did == nil {
+			b.did = map[string]bool{}
+		}
+		b.did[name] = true
 	}
 }
 

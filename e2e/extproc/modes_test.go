@@ -24,7 +24,7 @@ func modes(body string, more ...any) m {
 func TestModes(t *testing.T) {
 	onEach(t, func(b *bed) {
 		h := &Host{}
-		b.Cleanup(h.Close)
+		b.Cleanup(func() { h.end(b.T) })
 		p, err := h.of(b.envoy)
 		if err != nil {
 			b.Fatal(err)
@@ -88,7 +88,7 @@ func TestModes(t *testing.T) {
 func TestOverride(t *testing.T) {
 	onEach(t, func(b *bed) {
 		h := &Host{}
-		b.Cleanup(h.Close)
+		b.Cleanup(func() { h.end(b.T) })
 		p, err := h.of(b.envoy)
 		if err != nil {
 			b.Fatal(err)
@@ -119,7 +119,7 @@ func TestOverride(t *testing.T) {
 func TestObservability(t *testing.T) {
 	onEach(t, func(b *bed) {
 		h := &Host{}
-		b.Cleanup(h.Close)
+		b.Cleanup(func() { h.end(b.T) })
 		p, err := h.of(b.envoy)
 		if err != nil {
 			b.Fatal(err)

@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"io"
+	"strings"
 	"testing"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -90,7 +91,7 @@ func TestStatistics(t *testing.T) {
 	onEach(t, func(b *bed) {
 		p := &process{}
 		h := &Host{}
-		b.Cleanup(h.Close)
+		b.Cleanup(func() { h.end(b.T) })
 		var err error
 		if p, err = h.of(b.envoy); err != nil {
 			b.Fatal(err)
@@ -174,6 +175,25 @@ func TestStatistics(t *testing.T) {
 			return nil
 		}))
 		b.get(addr)
-		b.moved(stats, "streams_closed", "server_half_closed")
+		b.moved(stats, "streams_started", "stream_msgs_sent", "streams_closed", "server_half_closed")
+
+		addr, stats = b.listen(config(), server("set x-a 1"))
+		b.get(addr)
+		b.moved(stats, "stream_msgs_received")
+
+		all, err := b.envoy.Stats("^" + stats)
+		if err != nil || len(all) < len(b.did) {
+			b.Fatalf("%v %v", all, err)
+		}
+		for name := range all {
+			switch name = strings.TrimPrefix(name, stats); name {
+			case "clear_route_cache_upstream_ignored": // of filters before an upstream, which have no route cache
+			case "http_not_ok_resp_received": // of servers that are asked over plain HTTP
+			default:
+				if !b.did[name] {
+					b.Errorf("no server makes %s move", name)
+				}
+			}
+		}
 	})
 }
