@@ -3,6 +3,8 @@ package plugins
 
 import (
 	_ "mosn.io/moe/plugins/accesslog"
+	_ "mosn.io/moe/plugins/cors"
+	_ "mosn.io/moe/plugins/csrf"
 	_ "mosn.io/moe/plugins/headermutation"
 	_ "mosn.io/moe/plugins/hello"
 	_ "mosn.io/moe/plugins/passthrough"
