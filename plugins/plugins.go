@@ -7,6 +7,7 @@ import (
 	_ "mosn.io/moe/plugins/csrf"
 	_ "mosn.io/moe/plugins/headermutation"
 	_ "mosn.io/moe/plugins/hello"
+	_ "mosn.io/moe/plugins/iprestriction"
 	_ "mosn.io/moe/plugins/passthrough"
 	_ "mosn.io/moe/plugins/tokenauth"
 )
