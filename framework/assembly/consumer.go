@@ -1,6 +1,9 @@
 package assembly
 
 import (
+	"fmt"
+	"maps"
+
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
 )
@@ -15,13 +18,9 @@ type consumer struct {
 // consumers is the list of a document. It is shared by all documents that were merged without another, and not changed.
 type consumers struct {
 	list    []*consumer
-	plugins map[string]known
-}
-
-// known is what the instances of one plugin know of the consumers: those with credentials for it.
-type known struct {
-	list   []*filter.Consumer
-	digest digest
+	public  []*filter.Consumer
+	digest  digest            // of what public says, but for the credentials
+	plugins map[string]digest // of the credentials, by plugin
 }
 
 func (r *reading) consumers(raw []rawConsumer) *consumers {
@@ -33,7 +32,7 @@ func (r *reading) consumers(raw []rawConsumer) *consumers {
 		}
 		at := config.Index("consumers", i)
 		c := &consumer{path: at, public: &filter.Consumer{
-			Name: rc.Name, Attributes: rc.Attributes, Credentials: rc.Credentials,
+			Name: rc.Name, Labels: rc.Labels, Groups: rc.Groups, Attributes: rc.Attributes, Credentials: rc.Credentials,
 		}}
 		switch {
 		case rc.Name == "":
@@ -62,23 +61,37 @@ func (r *reading) consumers(raw []rawConsumer) *consumers {
 
 // index prepares what plugins know, so that a thousand routes need not.
 func (cs *consumers) index() {
-	lists := map[string][]*filter.Consumer{}
+	public := newHash()
+	hashes := map[string]hasher{}
+	cs.public = make([]*filter.Consumer, 0, len(cs.list))
 	for _, c := range cs.list {
-		for plugin := range c.public.Credentials {
-			lists[plugin] = append(lists[plugin], c.public)
+		p := c.public
+		cs.public = append(cs.public, p)
+		public.value(p.Name)
+		fmt.Fprintf(public.h, "%d:%q:%d:%q;", len(p.Labels), p.Labels, len(p.Groups), p.Groups)
+		public.value(p.Attributes)
+		for plugin, credential := range p.Credentials {
+			h, ok := hashes[plugin]
+			if !ok {
+				h = newHash()
+				hashes[plugin] = h
+			}
+			h.value(p.Name)
+			h.value(credential)
+			h.secrets(credential)
 		}
 	}
-	cs.plugins = map[string]known{}
-	for plugin, list := range lists {
-		h := newHash()
-		for _, c := range list {
-			h.value(c.Name)
-			h.value(c.Attributes)
-			h.value(c.Credentials[plugin])
-			h.secrets(c.Credentials[plugin])
-		}
-		cs.plugins[plugin] = known{list, h.sum()}
+	cs.digest = public.sum()
+	cs.plugins = make(map[string]digest, len(hashes))
+	for plugin, h := range hashes {
+		cs.plugins[plugin] = h.sum()
 	}
+}
+
+// knows reports whether instances of a plugin know the consumers, and are others when these change.
+func (cs *consumers) knows(reg *filter.Registration) bool {
+	_, ok := cs.plugins[reg.Name]
+	return ok || reg.Stage == filter.Authn
 }
 
 // mergeConsumers puts a route's consumers over the filter's, by name: attributes and credentials merge, plugins too.
@@ -110,9 +123,24 @@ func (r *reading) mergeConsumer(p, c *consumer) *consumer {
 	for plugin, cred := range c.public.Credentials {
 		credentials[plugin] = cred // whole: half of one credential and half of another is none
 	}
+	groups := c.public.Groups
+	if groups == nil { // as any list, it replaces the parent's
+		groups = p.public.Groups
+	}
 	return &consumer{path: c.path, entries: r.mergeEntries(p.entries, c.entries, true), public: &filter.Consumer{
 		Name:        c.public.Name,
+		Labels:      mergeLabels(p.public.Labels, c.public.Labels),
+		Groups:      groups,
 		Attributes:  config.MergeData(p.public.Attributes, c.public.Attributes),
 		Credentials: credentials,
 	}}
+}
+
+func mergeLabels(parent, child map[string]string) map[string]string {
+	merged := maps.Clone(parent)
+	if merged == nil {
+		return child
+	}
+	maps.Copy(merged, child)
+	return merged
 }

@@ -83,27 +83,26 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 	if err != nil {
 		return err
 	}
-	secrets := d.Secrets()
+	secrets := &secrets{list: d.Secrets()}
+	set, err := filter.NewConsumerSet(s.consumers)
+	if err != nil {
+		return err
+	}
 	env, closeEnv := filter.NewEnv(filter.EnvConfig{
-		Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: s.consumers,
-		Decode: func(raw, into any) error {
-			d := &config.Decoder{}
-			err := d.Decode(raw, into)
-			secrets = append(secrets, d.Secrets()...)
-			return err
-		},
+		Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: set, Decode: secrets.decode,
 	})
 	log := slog.New(host.Log()).With("plugin", s.id)
 	in.close = func() {
 		closeEnv()
-		closePlugin(log, value, secrets)
+		closePlugin(log, value, secrets.all())
 	}
 	if p, ok := value.(filter.Provisioner); ok {
-		if err := provision(log, p, env, &secrets); err != nil {
+		if err := provision(log, p, env, secrets); err != nil {
 			closeEnv() // what Provision has not finished, Close cannot be asked to undo
-			return s.provisionErrors(err).Redact(secrets)
+			return s.provisionErrors(err).Redact(secrets.all())
 		}
 	}
+	secrets.enough()
 	in.plugin = chain.Plugin{Name: s.id, Reg: s.reg, Config: value, Env: env}
 	return nil
 }
@@ -121,10 +120,42 @@ func (s *spec) provisionErrors(err error) config.Errors {
 	return es
 }
 
-func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *[]string) (err error) {
+// secrets are what a plugin may know and must not tell.
+type secrets struct {
+	mu   sync.Mutex
+	list []string
+	full bool
+}
+
+// decode decodes strictly. Any goroutine may call it.
+func (s *secrets) decode(raw, into any) error {
+	d := &config.Decoder{}
+	err := d.Decode(raw, into)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.full {
+		s.list = append(s.list, d.Secrets()...)
+	}
+	return err
+}
+
+// enough ends the collection: consumers that change would make it grow for ever.
+func (s *secrets) enough() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = true
+}
+
+func (s *secrets) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list
+}
+
+func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *secrets) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			msg := config.Redact(fmt.Sprint(v), *secrets)
+			msg := config.Redact(fmt.Sprint(v), secrets.all())
 			log.Error("Provision panics", "value", msg, "stack", string(debug.Stack()))
 			err = fmt.Errorf("its Provision panics: %s; the log has the stack", msg)
 		}
@@ -174,7 +205,10 @@ func (p *plan) build(host core.ConfigHost, meter *chain.Meter) (b *built, err er
 		b.instances = append(b.instances, in)
 		plugins = append(plugins, in.plugin)
 	}
-	options := chain.Options{Timeout: p.timeout, Meter: meter}
+	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any}
+	if slices.ContainsFunc(p.specs, func(s spec) bool { return s.reg.Stage == filter.Authn }) {
+		options.Identity = &chain.Identity{Header: p.header}
+	}
 	if len(p.forWhom) > 0 {
 		b.consumers = map[string]*built{}
 		for name, cp := range p.forWhom {

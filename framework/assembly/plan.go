@@ -14,6 +14,8 @@ type plan struct {
 	host    string
 	specs   []spec
 	timeout time.Duration
+	any     bool // scheme is enough
+	header  string
 	forWhom map[string]*plan // by consumer, for those with plugins of their own
 	key     digest
 }
@@ -21,16 +23,19 @@ type plan struct {
 // spec is a plugin of a plan.
 type spec struct {
 	entry
-	consumers []*filter.Consumer
-	key       digest // of the instance
+	consumers []*filter.Consumer // whom it may find
+	key       digest             // of the instance
 }
 
 // newPlan orders what a complete document has and says what of it cannot be, but for the plugins' configurations.
 func newPlan(host string, d *document) (*plan, error) {
 	r := &reading{}
-	p := &plan{host: host, timeout: d.timeout, specs: r.specs(host, d.entries, d)}
+	p := &plan{
+		host: host, timeout: d.timeout, any: d.authentication == anyScheme, header: d.header,
+		specs: r.specs(host, d.entries, d),
+	}
 	own := newHash()
-	fmt.Fprintf(own.h, "%d;", p.timeout)
+	fmt.Fprintf(own.h, "%d;%t;%q;", p.timeout, p.any, p.header)
 	for _, s := range p.specs {
 		own.h.Write(s.key[:])
 	}
@@ -52,7 +57,7 @@ func newPlan(host string, d *document) (*plan, error) {
 
 func (r *reading) forConsumer(base *plan, d *document, c *consumer) *plan {
 	before := len(r.errs)
-	cp := &plan{host: base.host, timeout: base.timeout}
+	cp := &plan{host: base.host, timeout: base.timeout, any: base.any, header: base.header}
 	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, c.entries, false), d)
 	h := newHash()
 	for _, s := range cp.specs {
@@ -92,8 +97,7 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 		if e.off() || e.reg == nil {
 			continue
 		}
-		who := d.consumers.plugins[e.reg.Name]
-		s := spec{entry: e, consumers: who.list}
+		s := spec{entry: e}
 		h := newHash()
 		h.value(host)
 		h.value(e.reg.Name)
@@ -104,7 +108,12 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 			h.value(map[string]any{})
 		}
 		h.secrets(e.config)
-		h.h.Write(who.digest[:])
+		if d.consumers.knows(e.reg) {
+			s.consumers = d.consumers.public
+			h.h.Write(d.consumers.digest[:])
+			credentials := d.consumers.plugins[e.reg.Name]
+			h.h.Write(credentials[:])
+		}
 		s.key = h.sum()
 		specs = append(specs, s)
 	}
@@ -112,9 +121,23 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 		r.fail("plugins", "%d plugins in one chain; the limit is %d", len(specs), maxPlugins)
 	}
 	if d.order != orderListed {
-		slices.SortStableFunc(specs, func(a, b spec) int { return int(a.reg.Stage - b.reg.Stage) })
+		slices.SortStableFunc(specs, func(a, b spec) int { return rank(a.reg) - rank(b.reg) })
+	}
+	last := slices.IndexFunc(specs, func(s spec) bool { return s.reg.LastScheme })
+	if last >= 0 && slices.ContainsFunc(specs[last:], func(s spec) bool { return s.reg.Scheme }) {
+		r.fail(specs[last].path, "takes the requests in which no plugin has found a credential; "+
+			"list it after all that look for one (%s)", specs[last].reg.Name)
 	}
 	return specs
+}
+
+// rank is the place of a plugin's stage; what authenticates last is at the end of its own.
+func rank(r *filter.Registration) int {
+	n := 2 * int(r.Stage)
+	if r.LastScheme {
+		n++
+	}
+	return n
 }
 
 // decode makes a plugin's struct, complete and validated.

@@ -12,6 +12,8 @@ type quietHost struct{ core.Host }
 func (quietHost) BufferLimit() int { return 0 }
 func (quietHost) Escaped()         {}
 
+func (quietHost) SetMetadata(string, string, any) error { return core.ErrUnsupported }
+
 type countingSink struct{ headers int }
 
 func (s *countingSink) Headers(int, bool)      { s.headers++ }

@@ -21,6 +21,13 @@ func (st *Stream) apply(di int, a core.Action) {
 	case core.Reply:
 		st.replied(di, p, d.idx, a.P)
 		return
+	case core.NoCredential:
+		if !st.lacks(di, d, a.P) {
+			st.replied(di, p, d.idx, a.P)
+			return
+		}
+	case core.Again:
+		return
 	case core.Reset:
 		st.reset(a.P.Details)
 		return

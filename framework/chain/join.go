@@ -13,7 +13,7 @@ const (
 
 // joinPoint says where a stream joins its consumer's chain.
 func joinPoint(plugins []Plugin, o Options) int {
-	if o.ForConsumer == nil {
+	if o.ForConsumer == nil && o.Identity == nil {
 		return never
 	}
 	n := 0
@@ -42,6 +42,12 @@ func (st *Stream) join(d *dir) bool {
 		return true
 	}
 	st.joined = true
+	if id := st.home.options.Identity; id != nil {
+		st.identify(id, consumer)
+	}
+	if st.home.options.ForConsumer == nil {
+		return true
+	}
 	to, err := st.consumerChain(consumer)
 	if err == nil && (to == nil || to == c) {
 		return true
