@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -9,10 +8,7 @@ import (
 )
 
 func TestMain(t *testing.M) {
-	if os.Getenv(serverEnv) != "" {
-		fmt.Fprintln(os.Stderr, serve())
-		os.Exit(1)
-	}
+	Main()
 	os.Exit(t.Run())
 }
 
