@@ -15,14 +15,14 @@ import (
 type Request struct {
 	Stream  filter.Stream
 	Headers filter.RequestHeaders
-	Path    string // as Path.Read returns it
+	Path    string // as Path.Read returns it, in UTF-8
 	Query   string // without the question mark, not decoded
 }
 
 // Request returns the request of a stream. The error is that of [Path.Read]; the Request is complete nevertheless.
 func (p Path) Request(s filter.Stream, h filter.RequestHeaders) (Request, error) {
 	path, query, err := p.Read(h.Path())
-	return Request{Stream: s, Headers: h, Path: path, Query: query}, err
+	return Request{Stream: s, Headers: h, Path: valid(path), Query: query}, err
 }
 
 // Method returns the method as the client has sent it: "GET".
@@ -43,6 +43,9 @@ func (r *Request) Host() string {
 	}
 	return host
 }
+
+// RawPath returns the path with the query, as Envoy has it.
+func (r *Request) RawPath() string { return valid(r.Headers.Path()) }
 
 // Segments returns what is between the slashes of Path, without the empty one after a slash at the end.
 func (r *Request) Segments() []string {
@@ -70,10 +73,13 @@ func (r *Request) Parameters() map[string][]string {
 
 func unescape(s string) string {
 	if v, err := url.QueryUnescape(s); err == nil {
-		return strings.ToValidUTF8(v, "\uFFFD")
+		return valid(v)
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	return valid(s)
 }
+
+// valid returns s with bytes that are no UTF-8 replaced, as the languages of rules know no other text.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // Header returns the values of a header, joined by commas as HTTP allows, and whether there is one.
 func (r *Request) Header(name string) (string, bool) {
@@ -81,23 +87,26 @@ func (r *Request) Header(name string) (string, bool) {
 	case 0:
 		return "", false
 	case 1:
-		return values[0], true
+		return valid(values[0]), true
 	default:
-		return strings.Join(values, ","), true
+		return valid(strings.Join(values, ",")), true
 	}
 }
 
-// HeaderMap returns all headers but Envoy's pseudo-headers, by their names in lower case, as [Request.Header] does each.
+// HeaderMap returns all headers by their names in lower case, as [Request.Header] does each. Of Envoy's pseudo-headers
+// there is only host.
 func (r *Request) HeaderMap() map[string]string {
 	m := make(map[string]string, r.Headers.Len())
 	for name, value := range r.Headers.All() {
-		if strings.HasPrefix(name, ":") {
+		if name == ":authority" {
+			name = "host"
+		} else if strings.HasPrefix(name, ":") {
 			continue
 		}
 		if before, ok := m[name]; ok {
 			value = before + "," + value
 		}
-		m[name] = strings.ToValidUTF8(value, "\uFFFD")
+		m[name] = valid(value)
 	}
 	return m
 }
@@ -167,7 +176,7 @@ func (r *Request) Tree(names []Metadata) (map[string]any, error) {
 	return map[string]any{
 		"request": map[string]any{
 			"method": r.Method(), "scheme": r.Headers.Scheme(), "host": r.Host(),
-			"path": strings.ToValidUTF8(r.Path, "\uFFFD"), "raw_path": strings.ToValidUTF8(r.Headers.Path(), "\uFFFD"),
+			"path": r.Path, "raw_path": r.RawPath(),
 			"segments": list(r.Segments()), "query": lists(r.Parameters()), "headers": object(headers),
 		},
 		"source": map[string]any{"address": address, "port": int(source.Port()), "principal": r.Principal()},
@@ -188,7 +197,7 @@ func attributes(c *filter.Consumer) map[string]any {
 func list(l []string) []any {
 	out := make([]any, len(l))
 	for i := range l {
-		out[i] = strings.ToValidUTF8(l[i], "\uFFFD")
+		out[i] = valid(l[i])
 	}
 	return out
 }
