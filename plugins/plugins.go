@@ -3,6 +3,7 @@ package plugins
 
 import (
 	_ "mosn.io/moe/plugins/accesslog"
+	_ "mosn.io/moe/plugins/casbin"
 	_ "mosn.io/moe/plugins/cel"
 	_ "mosn.io/moe/plugins/cors"
 	_ "mosn.io/moe/plugins/csrf"
