@@ -222,21 +222,21 @@ func TestConsumers(t *testing.T) {
 	if k.count() != 3 || k.find("a").Name != "alice" || k.find("a").Attributes["team"] != "x" {
 		t.Fatal(k.count())
 	}
-	if own.instances[0].plugin.Env.Name != "key" || len(own.consumers) != 2 {
-		t.Fatal(own.consumers)
+	if own.instances[0].plugin.Env.Name != "key" || own.joiner.count() != 2 {
+		t.Fatal(own.joiner.count())
 	}
-	if got := own.consumers["alice"].ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
+	if got := own.of("alice").ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
 		t.Error(got)
 	}
-	if got := own.consumers["bob"].ids(); !slices.Equal(got, []string{"key"}) {
+	if got := own.of("bob").ids(); !slices.Equal(got, []string{"key"}) {
 		t.Error(got)
 	}
-	if own.consumers["alice"].instances[0] != own.instances[0] {
+	if own.of("alice").instances[0] != own.instances[0] {
 		t.Error("a consumer has an authenticator of its own")
 	}
 	merged := builtOf(t, f, r)
-	alice := merged.consumers["alice"].instances[1].plugin.Config.(*limit)
-	bob := merged.consumers["bob"].instances[1].plugin.Config.(*limit)
+	alice := merged.of("alice").instances[1].plugin.Config.(*limit)
+	bob := merged.of("bob").instances[1].plugin.Config.(*limit)
 	if alice.Rate != 100 || alice.Burst != 7 || bob.Rate != 3 || bob.Burst != 7 {
 		t.Errorf("%+v %+v", alice, bob)
 	}

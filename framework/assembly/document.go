@@ -39,7 +39,9 @@ type rawDocument struct {
 	Timeout   time.Duration `json:"timeout"`
 
 	Authentication string `json:"authentication" enum:"all,any"`
-	ConsumerHeader string `json:"consumer_header"`
+	ConsumerHeader string `json:"consumerHeader"`
+
+	ConsumerSource *source `json:"consumerSource"`
 }
 
 type rawEntry struct {
@@ -131,7 +133,10 @@ func read(name string, doc any, l level) (*document, error) {
 		authentication: raw.Authentication, header: r.header(raw.ConsumerHeader),
 	}
 	d.entries = r.entries("plugins", raw.Plugins, l)
-	d.consumers = r.consumers(raw.Consumers)
+	if src := raw.ConsumerSource; src != nil && src.Poll < minPoll && !r.has("consumerSource.poll") {
+		r.fail("consumerSource.poll", "expected 10ms at least")
+	}
+	d.consumers = r.consumers(raw.Consumers, raw.ConsumerSource)
 	return d, r.errs.Err()
 }
 
@@ -141,9 +146,9 @@ func (r *reading) header(name string) string {
 	switch {
 	case name == "":
 	case !filter.ValidReplyField(core.Field{Name: name, Value: "x"}):
-		r.fail("consumer_header", "expected the name of a header")
+		r.fail("consumerHeader", "expected the name of a header")
 	case name == "host" || name == "content-length" || name == "connection":
-		r.fail("consumer_header", "%s has a meaning of its own; choose another header", name)
+		r.fail("consumerHeader", "%s has a meaning of its own; choose another header", name)
 	}
 	return name
 }
@@ -165,7 +170,7 @@ func (r *reading) single(name string, doc any, l level) *document {
 		return nil
 	}
 	r.check(&e, l)
-	return &document{entries: []entry{e}, consumers: &consumers{}}
+	return &document{entries: []entry{e}, consumers: r.consumers(nil, nil)}
 }
 
 func (r *reading) lookup(path, name, what, hint string) *filter.Registration {

@@ -84,13 +84,20 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 		return err
 	}
 	secrets := &secrets{list: d.Secrets()}
-	set, err := filter.NewConsumerSet(s.consumers)
-	if err != nil {
-		return err
+	conf := filter.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Decode: secrets.decode}
+	leave := func() {}
+	if s.consumers != nil {
+		c, err := s.consumers.join(slog.New(host.Log()))
+		if err != nil {
+			return err
+		}
+		conf.Consumers, leave = c.set, c.leave
 	}
-	env, closeEnv := filter.NewEnv(filter.EnvConfig{
-		Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: set, Decode: secrets.decode,
-	})
+	env, closing := filter.NewEnv(conf)
+	closeEnv := func() {
+		closing()
+		leave()
+	}
 	log := slog.New(host.Log()).With("plugin", s.id)
 	in.close = func() {
 		closeEnv()
@@ -183,7 +190,8 @@ type built struct {
 	refs      int // guarded by Assembler.mu
 	key       digest
 	chain     *chain.Chain
-	consumers map[string]*built
+	joiner    *joiner // of its consumers' chains, or nil
+	crowd     *crowd  // or nil
 	instances []*instance
 }
 
@@ -205,36 +213,38 @@ func (p *plan) build(host core.ConfigHost, meter *chain.Meter) (b *built, err er
 		b.instances = append(b.instances, in)
 		plugins = append(plugins, in.plugin)
 	}
-	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any}
+	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: b.unused}
 	if slices.ContainsFunc(p.specs, func(s spec) bool { return s.reg.Stage == filter.Authn }) {
 		options.Identity = &chain.Identity{Header: p.header}
 	}
-	if len(p.forWhom) > 0 {
-		b.consumers = map[string]*built{}
-		for name, cp := range p.forWhom {
-			cb, err := cp.build(host, meter)
-			if err != nil {
-				return b, err
-			}
-			b.consumers[name] = cb
+	if p.doc != nil && p.doc.consumers.source != nil {
+		if b.crowd, err = p.doc.consumers.join(slog.New(host.Log())); err != nil {
+			b.crowd = nil
+			return b, err
 		}
-		options.ForConsumer = func(c *filter.Consumer) (*chain.Chain, error) {
-			if cb := b.consumers[c.Name]; cb != nil {
-				return cb.chain, nil
-			}
-			return nil, nil
+	}
+	if len(p.forWhom) > 0 || b.crowd != nil {
+		if b.joiner, err = newJoiner(host, meter, p, b.crowd); err != nil {
+			return b, err
 		}
+		options.ForConsumer = b.joiner.chainFor
 	}
 	b.chain = chain.New(plugins, options)
 	return b, nil
 }
 
+// unused is called when no stream and no joiner holds the chain of a consumer any more. It may be on a stream's thread.
+func (b *built) unused() { go b.release() }
+
 // release gives back all instances, the last first, as they may use those before.
 func (b *built) release() {
-	for _, c := range b.consumers {
-		c.release()
+	if b.joiner != nil {
+		b.joiner.close()
 	}
 	for _, in := range slices.Backward(b.instances) {
 		in.release()
+	}
+	if b.crowd != nil {
+		b.crowd.leave()
 	}
 }

@@ -16,22 +16,23 @@ type plan struct {
 	timeout time.Duration
 	any     bool // scheme is enough
 	header  string
-	forWhom map[string]*plan // by consumer, for those with plugins of their own
+	doc     *document
+	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
 	key     digest
 }
 
 // spec is a plugin of a plan.
 type spec struct {
 	entry
-	consumers []*filter.Consumer // whom it may find
-	key       digest             // of the instance
+	consumers *consumers // whom it may find, or nil
+	key       digest     // of the instance
 }
 
 // newPlan orders what a complete document has and says what of it cannot be, but for the plugins' configurations.
 func newPlan(host string, d *document) (*plan, error) {
 	r := &reading{}
 	p := &plan{
-		host: host, timeout: d.timeout, any: d.authentication == anyScheme, header: d.header,
+		host: host, doc: d, timeout: d.timeout, any: d.authentication == anyScheme, header: d.header,
 		specs: r.specs(host, d.entries, d),
 	}
 	own := newHash()
@@ -43,7 +44,7 @@ func newPlan(host string, d *document) (*plan, error) {
 		if len(c.entries) == 0 {
 			continue
 		}
-		cp := r.forConsumer(p, d, c)
+		cp := r.forConsumer(p, c.path, c.public.Name, c.entries)
 		if p.forWhom == nil {
 			p.forWhom = map[string]*plan{}
 		}
@@ -51,26 +52,35 @@ func newPlan(host string, d *document) (*plan, error) {
 		own.value(c.public.Name)
 		own.h.Write(cp.key[:])
 	}
+	if d.consumers.source != nil {
+		own.h.Write(d.consumers.all[:])
+		for _, e := range d.entries { // consumers may enable what is disabled here
+			own.value(e.id)
+			own.value(raw(e.config))
+			own.h.Write([]byte{boolByte(e.off())})
+		}
+	}
 	p.key = own.sum()
 	return p, r.errs.Err()
 }
 
-func (r *reading) forConsumer(base *plan, d *document, c *consumer) *plan {
-	before := len(r.errs)
+// forConsumer merges a consumer's entries, which stand at path, over the plan.
+func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *plan {
+	before, d := len(r.errs), base.doc
 	cp := &plan{host: base.host, timeout: base.timeout, any: base.any, header: base.header}
-	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, c.entries, false), d)
+	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries, false), d)
 	h := newHash()
 	for _, s := range cp.specs {
 		h.h.Write(s.key[:])
 	}
 	cp.key = h.sum()
-	if slices.ContainsFunc(c.entries, early) { // told when the document was read
+	if slices.ContainsFunc(entries, early) { // told when the document was read
 		return cp
 	}
 	if n := authnEnd(base.specs); len(r.errs) == before &&
 		(n != authnEnd(cp.specs) || !slices.EqualFunc(base.specs[:n], cp.specs[:n], sameInstance)) {
-		r.fail(c.path+".plugins", "consumer %s changes plugins that run before the last one of stage authn, "+
-			"when it is not known yet who the consumer is; list those after it", quoted(c.public.Name))
+		r.fail(path+".plugins", "consumer %s changes plugins that run before the last one of stage authn, "+
+			"when it is not known yet who the consumer is; list those after it", quoted(name))
 	}
 	return cp
 }
@@ -109,10 +119,11 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 		}
 		h.secrets(e.config)
 		if d.consumers.knows(e.reg) {
-			s.consumers = d.consumers.public
+			s.consumers = d.consumers
 			h.h.Write(d.consumers.digest[:])
 			credentials := d.consumers.plugins[e.reg.Name]
 			h.h.Write(credentials[:])
+			d.consumers.source.write(h)
 		}
 		s.key = h.sum()
 		specs = append(specs, s)
@@ -150,6 +161,13 @@ func (s *spec) decode(caps filter.Capability) (any, *config.Decoder, error) {
 	into := s.reg.New()
 	err := d.Decode(raw(s.config), into)
 	return into, d, err
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // raw keeps a nil map from being a value.

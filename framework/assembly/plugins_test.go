@@ -205,3 +205,14 @@ func mustRoute(t testing.TB, a *Assembler, text string) *Route {
 	}
 	return r
 }
+
+// of returns the chain of a consumer, or nil.
+func (b *built) of(consumer string) *built {
+	jt := (*b.joiner.byName.Load())[consumer]
+	if jt == nil {
+		return nil
+	}
+	return jt.now.Load().built
+}
+
+func (j *joiner) count() int { return len(*j.byName.Load()) }

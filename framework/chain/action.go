@@ -13,7 +13,7 @@ func (st *Stream) apply(di int, a core.Action) {
 		return // the stream ended, or was answered, while the plugin decided
 	}
 	d.used = true
-	p := d.plugin(di, d.idx)
+	p := d.current(di)
 	switch a.Kind {
 	case core.Go:
 		st.suspend(di, d, a.P.Go)
@@ -27,6 +27,7 @@ func (st *Stream) apply(di int, a core.Action) {
 			return
 		}
 	case core.Again:
+		st.joinErr = a.P.Err
 		return
 	case core.Reset:
 		st.reset(a.P.Details)

@@ -51,9 +51,13 @@ func (m *Meter) consumer(name string) *core.Cell {
 	if len(all) >= maxConsumers {
 		return m.others
 	}
+	return m.addConsumer(name)
+}
+
+func (m *Meter) addConsumer(name string) *core.Cell {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all = maps.Clone(*m.byConsumer.Load())
+	all := maps.Clone(*m.byConsumer.Load())
 	if c := all[name]; c != nil {
 		return c
 	}

@@ -200,6 +200,9 @@ func (d *dir) plugin(di, pos int) int {
 	return pos
 }
 
+// current is the plugin that the direction is at; where it waits at its end, the last one.
+func (d *dir) current(di int) int { return d.plugin(di, min(d.idx, d.n-1)) }
+
 // freeze takes a block back from the plugin whose turn it was. What follows on this thread sees all its changes.
 func (st *Stream) freeze(block int) {
 	st.Mu.Lock()

@@ -70,9 +70,12 @@ type Stream struct {
 	depth   int  // of runs on the stack
 	calling bool // a plugin's method runs
 	joined  bool // the point of joining the consumer's chain is past
-	over    bool // nothing goes on any more
-	gone    bool // Done was called in the midst of a run
-	high    bool // downstream is above its high watermark
+	joinErr error
+
+	identified bool // others were told who the consumer is
+	over       bool // nothing goes on any more
+	gone       bool // Done was called in the midst of a run
+	high       bool // downstream is above its high watermark
 
 	Replied      bool   // the response is the chain's own
 	ReplyDetails string // of that response, for Envoy's response code details
@@ -262,7 +265,11 @@ func (st *Stream) recycle() {
 			d.idx, d.first, d.stage, d.hEnd, d.sent, d.check = 0, 0, idle, false, false, false
 		}
 	}
+	if st.chain != st.home {
+		st.chain.leave()
+	}
 	st.own, st.sink, st.chain, st.laters = nil, nil, nil, nil
+	st.joinErr, st.identified = nil, false
 	st.passed, st.broken = 0, 0
 	if st.home.schemes.kinds != nil {
 		clear(st.tried.absent)

@@ -98,9 +98,18 @@ func DocumentSchema(regs []*filter.Registration) ([]byte, error) {
 				"description": "Where several plugins authenticate: each must find a credential, all of one consumer, or one " +
 					"is enough.",
 			},
-			"consumer_header": obj{
+			"consumerHeader": obj{
 				"type": "string", "description": "The request header that tells the upstream the consumer's name; none by " +
 					"default. What a client sends in it is removed.",
+			},
+			"consumerSource": obj{
+				"type": "object", "additionalProperties": false, "required": []any{"path"},
+				"description": "More consumers, from files that are watched.", "properties": obj{
+					"path": obj{"type": "string", "description": "A file, or a directory with .json, .yaml and .yml files."},
+					"poll": merged(leaves[durationType].schema, obj{
+						"default": "1s", "description": "How often the files are looked at.",
+					}),
+				},
 			},
 			"consumers": obj{"type": "array", "description": "Who may call.", "items": obj{
 				"type": "object", "additionalProperties": false, "required": []any{"name"}, "properties": obj{

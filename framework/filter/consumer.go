@@ -22,8 +22,15 @@ type Consumer struct {
 	// Credentials are by the plugin's registered name; [IndexConsumers] reads them.
 	Credentials map[string]map[string]any `json:"-"`
 
-	boxed atomic.Pointer[boxed]
+	boxed   atomic.Pointer[boxed]
+	overlay any
 }
+
+// SetOverlay is for the framework's own packages: what the plugins of a consumer from a file are merged from.
+func SetOverlay(_ core.Internal, c *Consumer, overlay any) { c.overlay = overlay }
+
+// Overlay returns what SetOverlay has set.
+func Overlay(_ core.Internal, c *Consumer) any { return c.overlay }
 
 // boxed is what Envoy's metadata say of a consumer, made once so that requests need not.
 type boxed struct{ name, groups any }

@@ -44,7 +44,8 @@ type filterPart struct {
 	Plugins        any `json:"plugins"`
 	Consumers      any `json:"consumers"`
 	Authentication any `json:"authentication"`
-	ConsumerHeader any `json:"consumer_header"`
+	ConsumerHeader any `json:"consumerHeader"`
+	ConsumerSource any `json:"consumerSource"`
 	Order          any `json:"order"`
 	Timeout        any `json:"timeout"`
 }
@@ -125,7 +126,8 @@ func (p *filterPart) doc() map[string]any {
 	doc := map[string]any{}
 	for key, value := range map[string]any{
 		"plugins": p.Plugins, "consumers": p.Consumers, "authentication": p.Authentication,
-		"consumer_header": p.ConsumerHeader, "order": p.Order, "timeout": p.Timeout,
+		"consumerHeader": p.ConsumerHeader, "consumerSource": p.ConsumerSource,
+		"order": p.Order, "timeout": p.Timeout,
 	} {
 		if value != nil {
 			doc[key] = value
