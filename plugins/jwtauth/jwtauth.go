@@ -6,11 +6,10 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/plugins/internal/fieldname"
+	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/reload"
 )
@@ -25,50 +24,27 @@ type JWTAuth struct {
 	Forward bool `json:"forward"`
 	// Realm is that of the header www-authenticate.
 	Realm string `json:"realm" default:"moe"`
-	// ClaimsToHeaders are claims that the upstream is told. What a client has put into these headers is taken off.
-	ClaimsToHeaders []ClaimToHeader `json:"claimsToHeaders"`
-	// ClaimsToMetadata are claims that become dynamic metadata; * is all of them, as the key claims.
-	ClaimsToMetadata []string `json:"claimsToMetadata"`
-	// ConsumerClaim is the claim that the consumer is found by. If it is set, the token of nobody listed is refused.
-	ConsumerClaim string `json:"consumerClaim"`
+	claims.Output
 	// CacheSize is how many verified tokens are remembered, so that they need not be verified again. 0: none.
 	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
 	reload.Files
 
-	replies   [reasons]filter.Action
-	consumers *filter.Index[Credential]
-	cache     *cache
-	namespace string
+	replies [reasons]filter.Action
+	cache   *cache
 
 	accepted, refused, hits *filter.Counter
-}
-
-// ClaimToHeader has the upstream see a claim.
-type ClaimToHeader struct {
-	// Claim is its name, or the names of nested ones joined by dots.
-	Claim string `json:"claim" validate:"required"`
-	// Header is the name of the request header.
-	Header string `json:"header" validate:"required"`
-}
-
-// Credential is how a consumer's tokens are known.
-type Credential struct {
-	// Subject is what the claim says that the plugin's consumerClaim names.
-	Subject string `json:"subject" validate:"required"`
-	// Issuer is the claim iss. Without it the tokens of every provider will do.
-	Issuer string `json:"issuer"`
 }
 
 //go:embed README.md schema.json
 var docs embed.FS
 
 func init() {
-	filter.Register[JWTAuth]("jwtauth", filter.Authn, filter.Credential[Credential](), filter.Docs(docs))
+	filter.Register[JWTAuth]("jwtauth", filter.Authn, filter.Credential[claims.Credential](), filter.Docs(docs))
 }
 
 // Validate refuses what could not work, and what would let too much pass.
 func (j *JWTAuth) Validate() error {
-	errs := []error{j.Files.Validate()}
+	errs := []error{j.Files.Validate(), j.Output.Validate()}
 	issuers := map[string]bool{}
 	for i := range j.Providers {
 		p := &j.Providers[i]
@@ -89,46 +65,26 @@ func (j *JWTAuth) Validate() error {
 	if strings.ContainsAny(j.Realm, "\"\\\r\n\x00") {
 		errs = append(errs, errors.New("realm: must not have quotes, backslashes or line breaks"))
 	}
-	for i, c := range j.ClaimsToHeaders {
-		if err := fieldname.Check(c.Header); err != nil {
-			errs = append(errs, fmt.Errorf("claimsToHeaders[%d].header: %w", i, err))
-		}
-	}
-	if slices.Contains(j.ClaimsToMetadata, "") {
-		errs = append(errs, errors.New("claimsToMetadata: a name is empty"))
-	}
 	return errors.Join(errs...)
 }
 
 // Provision finds the keys and begins to follow them.
-func (j *JWTAuth) Provision(env *filter.Env) (err error) {
+func (j *JWTAuth) Provision(env *filter.Env) error {
 	if j.From.Empty() {
 		j.From.Headers = []place.Header{{Name: "authorization", Scheme: "Bearer"}}
 	}
 	j.From.Lower()
-	for i := range j.ClaimsToHeaders {
-		j.ClaimsToHeaders[i].Header = strings.ToLower(j.ClaimsToHeaders[i].Header)
+	if err := j.Start(env); err != nil {
+		return err
 	}
-	if len(j.ClaimsToMetadata) > 0 && !env.Has(filter.Metadata) {
-		return errors.New("claimsToMetadata: this host has no dynamic metadata")
-	}
-	j.namespace = "moe." + env.Name
 	j.makeReplies()
 	if j.CacheSize > 0 {
 		j.cache = newCache(j.CacheSize)
 	}
 	j.accepted, j.hits = env.Counter("accepted"), env.Counter("cache_hits")
 	j.refused = env.Counter("refused", "reason")
-	if j.consumers, err = filter.IndexConsumers(env, func(c *Credential) []string {
-		return []string{consumerKey(c.Issuer, c.Subject)}
-	}); err != nil {
-		return err
-	}
 	return j.follow(env)
 }
-
-// consumerKey is what a consumer is found by.
-func consumerKey(issuer, subject string) string { return issuer + "\x00" + subject }
 
 // follow takes the keys of all providers, and sees to it that those of files and URLs stay up to date.
 func (j *JWTAuth) follow(env *filter.Env) error {

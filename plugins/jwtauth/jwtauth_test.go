@@ -16,6 +16,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
@@ -29,14 +30,14 @@ func TestClaimsToHeaders(t *testing.T) {
 		if name == "Sub" {
 			header = "x-other"
 		}
-		p.ClaimsToHeaders = append(p.ClaimsToHeaders, ClaimToHeader{name, header})
+		p.ClaimsToHeaders = append(p.ClaimsToHeaders, claims.ToHeader{Claim: name, Header: header})
 	}
 	h := filtertest.New(t, p)
-	claims := good(map[string]any{
+	said := good(map[string]any{
 		"n": 12.5, "ok": true, "roles": []any{"a", "b", 3}, "realm": map[string]any{"roles": []string{"x"}},
 		"https://a.b/c": "d é", "obj": map[string]any{"a": []int{1}}, "null": json.RawMessage("null"),
 	})
-	forged := append(bearer(sign(t, "rsa", "RS256", "", claims)),
+	forged := append(bearer(sign(t, "rsa", "RS256", "", said)),
 		"x-sub", "admin", "x-none", "admin", "X-NULL", "admin", "x-other", "admin")
 	r := h.Get("/", forged...)
 	if r.Status != 200 {
@@ -65,8 +66,8 @@ func TestClaimsToMetadata(t *testing.T) {
 	p := inline(jwks(t, map[string]string{"": "rsa"}))
 	p.ClaimsToMetadata = []string{"sub", "realm.roles", "none", "null", "*"}
 	h := filtertest.New(t, p)
-	claims := good(map[string]any{"realm": map[string]any{"roles": []any{"x", nil}}, "null": json.RawMessage("null")})
-	r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", claims))...)
+	said := good(map[string]any{"realm": map[string]any{"roles": []any{"x", nil}}, "null": json.RawMessage("null")})
+	r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", said))...)
 	if r.Status != 200 || r.Metadata["moe.jwtauth/sub"] != "alice" ||
 		!reflect.DeepEqual(r.Metadata["moe.jwtauth/realm.roles"], []any{"x"}) {
 		t.Error(r.Status, r.Metadata)
@@ -227,7 +228,7 @@ func TestCache(t *testing.T) {
 	p := inline(jwks(t, map[string]string{"": "p256"}))
 	p.CacheSize = 32
 	p.Providers[0].Leeway = 0
-	p.ClaimsToHeaders = []ClaimToHeader{{"sub", "x-user"}}
+	p.ClaimsToHeaders = []claims.ToHeader{{Claim: "sub", Header: "x-user"}}
 	h := filtertest.New(t, p)
 	token := sign(t, "p256", "ES256", "", good(nil))
 	for i := range 3 {

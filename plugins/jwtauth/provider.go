@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/outbound"
 )
 
@@ -151,7 +152,7 @@ func (p *Provider) current() *keySet {
 }
 
 // check verifies what a token says of itself. It returns until when the token is good, the zero Time if for ever.
-func (p *Provider) check(t *token, c *claims, now time.Time) (until time.Time, why *reason) {
+func (p *Provider) check(t *token, c *statement, now time.Time) (until time.Time, why *reason) {
 	switch {
 	case p.Type != "" && !sameType(t.typ, p.Type):
 		return until, badType
@@ -196,15 +197,15 @@ func sameType(a, b string) bool {
 	return cut(a) == cut(b)
 }
 
-func (r *Requirement) met(c *claims) bool {
-	value := c.find(claimPath(r.Claim))
+func (r *Requirement) met(c *statement) bool {
+	value := claims.Find(c.members, r.Claim)
 	if value == nil || value[0] == 'n' {
 		return false
 	}
 	if len(r.AnyOf)+len(r.AllOf) == 0 {
 		return true
 	}
-	has := words(claimPath(r.Claim), value)
+	has := claims.Words(r.Claim, value)
 	for _, want := range r.AllOf {
 		if !slices.Contains(has, want) {
 			return false

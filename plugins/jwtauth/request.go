@@ -3,11 +3,11 @@ package jwtauth
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"time"
 	"unsafe"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
 )
 
 const (
@@ -22,16 +22,7 @@ type identity struct {
 	provider *Provider
 	keys     *keySet   // that it was verified with
 	until    time.Time // zero: for ever
-	consumer [2]string // keys that a consumer may have; "" for none
-	headers  []field
-	metadata []datum
-}
-
-type field struct{ name, value string }
-
-type datum struct {
-	key   string
-	value any
+	says     claims.Described
 }
 
 // good reports whether the token would still be verified.
@@ -41,11 +32,7 @@ func (id *identity) good(now time.Time) bool {
 
 // OnRequestHeaders looks for the token and checks it, at once where the key is at hand.
 func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	for i := range j.ClaimsToHeaders {
-		if name := j.ClaimsToHeaders[i].Header; h.Has(name) {
-			h.Del(name) // nobody else says who it is
-		}
-	}
+	j.Strip(h) // nobody else says who it is
 	text, n := j.From.Find(h)
 	switch {
 	case n == 0:
@@ -94,7 +81,7 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 	if id.until, why = p.check(t, c, now); why != nil {
 		return j.refuse(s, why)
 	}
-	if err := j.describe(id, c); err != nil {
+	if id.says, err = j.Describe(c.iss, c.members); err != nil {
 		return j.refuse(s, badClaim)
 	}
 	if j.cache != nil {
@@ -152,108 +139,13 @@ func (p *Provider) verify(t *token) (*keySet, *reason) {
 	return nil, badSign
 }
 
-// describe notes what follows from the claims.
-func (j *JWTAuth) describe(id *identity, c *claims) error {
-	if j.ConsumerClaim != "" {
-		if subject, ok := scalar(c.find(claimPath(j.ConsumerClaim))); ok && subject != "" {
-			id.consumer = [2]string{consumerKey(c.iss, subject), consumerKey("", subject)}
-		}
-	}
-	for i := range j.ClaimsToHeaders {
-		to := &j.ClaimsToHeaders[i]
-		value := c.find(claimPath(to.Claim))
-		if value == nil {
-			continue
-		}
-		text, err := headerValue(value)
-		if err != nil {
-			return err
-		}
-		if text != "" {
-			id.headers = append(id.headers, field{to.Header, text})
-		}
-	}
-	return j.describeMetadata(id, c)
-}
-
-func (j *JWTAuth) describeMetadata(id *identity, c *claims) error {
-	for _, name := range j.ClaimsToMetadata {
-		if name == "*" {
-			all := make(map[string]any, len(c.members))
-			for _, m := range c.members {
-				var v any
-				if err := json.Unmarshal(m.value, &v); err != nil {
-					return err
-				}
-				if v, ok := withoutNull(v); ok {
-					all[m.name] = v
-				}
-			}
-			id.metadata = append(id.metadata, datum{"claims", all})
-			continue
-		}
-		value := c.find(claimPath(name))
-		if value == nil {
-			continue
-		}
-		var v any
-		if err := json.Unmarshal(value, &v); err != nil {
-			return err
-		}
-		if v, ok := withoutNull(v); ok {
-			id.metadata = append(id.metadata, datum{name, v})
-		}
-	}
-	return nil
-}
-
-// withoutNull takes off null, which metadata cannot hold.
-func withoutNull(v any) (any, bool) {
-	switch v := v.(type) {
-	case nil:
-		return nil, false
-	case []any:
-		out := make([]any, 0, len(v))
-		for _, e := range v {
-			if e, ok := withoutNull(e); ok {
-				out = append(out, e)
-			}
-		}
-		return out, true
-	case map[string]any:
-		for k, e := range v {
-			if e, ok := withoutNull(e); ok {
-				v[k] = e
-			} else {
-				delete(v, k)
-			}
-		}
-	}
-	return v, true
-}
-
 // accept lets the request pass.
 func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity) filter.Action {
-	if j.ConsumerClaim != "" {
-		c, _ := j.consumers.Find(id.consumer[0])
-		if c == nil {
-			c, _ = j.consumers.Find(id.consumer[1])
-		}
-		if c == nil {
-			return j.refuse(s, nobody)
-		}
-		s.SetConsumer(c)
+	if !j.Tell(s, h, &id.says) {
+		return j.refuse(s, nobody)
 	}
 	if !j.Forward {
 		j.From.Take(h)
-	}
-	for _, f := range id.headers {
-		h.Set(f.name, f.value)
-	}
-	for _, d := range id.metadata {
-		if err := s.SetMetadata(j.namespace, d.key, d.value); err != nil {
-			s.Log().Error("cannot set metadata", "key", d.key, "error", err)
-		}
 	}
 	j.accepted.Inc()
 	return filter.Continue

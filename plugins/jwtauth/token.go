@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/lestrrat-go/jwx/v3/jws/jwsbb"
+
+	"mosn.io/moe/plugins/internal/claims"
 )
 
 const (
@@ -63,25 +65,25 @@ func parse(text string) (*token, error) {
 // readHeader takes what a verifier needs. jku, jwk, x5u and x5c, by which a token would name a key of its own choice,
 // are passed over.
 func (t *token) readHeader(header []byte) error {
-	var few [8]member
-	ms, err := object(few[:0], header)
+	var few [8]claims.Member
+	ms, err := claims.Object(few[:0], header)
 	if err != nil {
 		return errHeader
 	}
 	for i := range ms {
 		ok := true
-		switch ms[i].name {
+		switch ms[i].Name {
 		case "alg":
-			t.alg, ok = str(ms[i].value)
+			t.alg, ok = claims.Str(ms[i].Value)
 		case "kid":
-			t.kid, ok = str(ms[i].value)
+			t.kid, ok = claims.Str(ms[i].Value)
 			ok = ok && len(t.kid) <= maxKeyID
 		case "typ":
-			t.typ, ok = str(ms[i].value)
+			t.typ, ok = claims.Str(ms[i].Value)
 		case "crit":
 			return errCritical
 		case "b64":
-			ok = bytes.Equal(ms[i].value, []byte("true"))
+			ok = bytes.Equal(ms[i].Value, []byte("true"))
 		}
 		if !ok {
 			return errHeader

@@ -105,3 +105,40 @@ func ReadAll(r io.Reader, limit int64) ([]byte, error) {
 	}
 	return b, err
 }
+
+// Limit bounds the bodies of the answers that a client gets, for libraries that read them whole. One that is longer
+// ends in [ErrTooLong].
+func Limit(client *http.Client, limit int64) {
+	client.Transport = &limited{client.Transport, limit}
+}
+
+type limited struct {
+	http.RoundTripper
+	limit int64
+}
+
+// RoundTrip is that of http.RoundTripper.
+func (l *limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	w, err := l.RoundTripper.RoundTrip(r)
+	if err == nil && w.Body != nil {
+		w.Body = &body{w.Body, l.limit}
+	}
+	return w, err
+}
+
+type body struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read is that of io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if b.left < 0 {
+		return 0, ErrTooLong
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		return n - 1, ErrTooLong
+	}
+	return n, err
+}

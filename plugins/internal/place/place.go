@@ -134,8 +134,8 @@ func (p *Places) Take(h filter.RequestHeaders) {
 			h.SetPath(path + "?" + strings.Join(keep, "&"))
 		}
 	}
-	if len(p.Cookies) > 0 && h.Has("cookie") {
-		p.takeCookies(h)
+	if len(p.Cookies) > 0 {
+		TakeCookies(h, func(name string) bool { return has(p.Cookies, name) })
 	}
 }
 
@@ -153,14 +153,23 @@ func (where *Header) take(h filter.RequestHeaders) {
 	replace(h, where.Name, vs, keep)
 }
 
-func (p *Places) takeCookies(h filter.RequestHeaders) {
+// EachCookie calls f with each cookie of a header.
+func EachCookie(line string, f func(name, value string)) {
+	cookies(line, func(name, value, _ string) { f(name, value) })
+}
+
+// TakeCookies removes the cookies that ours reports, and leaves the others as they were.
+func TakeCookies(h filter.RequestHeaders, ours func(name string) bool) {
+	if !h.Has("cookie") {
+		return
+	}
 	lines := h.Values("cookie")
 	var keep []string
 	for _, line := range lines {
 		var rest []string
 		all := true
 		cookies(line, func(name, _, raw string) {
-			if has(p.Cookies, name) {
+			if ours(name) {
 				all = false
 				return
 			}

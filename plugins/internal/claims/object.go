@@ -1,4 +1,5 @@
-package jwtauth
+// Package claims reads what tokens say, and has others told of it.
+package claims
 
 import (
 	"bytes"
@@ -10,10 +11,10 @@ import (
 // maxMembers is how many members an object may have; no token has more.
 const maxMembers = 1000
 
-// member is a member of a JSON object. The value is as it stands in the text.
-type member struct {
-	name  string
-	value []byte
+// Member is a member of a JSON object. The value is as it stands in the text.
+type Member struct {
+	Name  string
+	Value []byte
 }
 
 var (
@@ -21,10 +22,10 @@ var (
 	errDuplicate = errors.New("has a member twice")
 )
 
-// object returns the members of a JSON object, in their order, appended to room. Unlike encoding/json it takes names as
+// Object returns the members of a JSON object, in their order, appended to room. Unlike encoding/json it takes names as
 // they are, whatever their case, and refuses an object that has one twice, as one reader may take the first and another
 // the last.
-func object(room []member, text []byte) ([]member, error) {
+func Object(room []Member, text []byte) ([]Member, error) {
 	if !utf8.Valid(text) || !json.Valid(text) {
 		return nil, errNoObject
 	}
@@ -44,11 +45,11 @@ func object(room []member, text []byte) ([]member, error) {
 			return nil, errNoObject
 		}
 		for k := range ms {
-			if ms[k].name == name {
+			if ms[k].Name == name {
 				return nil, errDuplicate
 			}
 		}
-		ms = append(ms, member{name, text[i:end]})
+		ms = append(ms, Member{name, text[i:end]})
 		if i = space(text, end); text[i] == ',' {
 			i = space(text, i+1)
 		}
@@ -137,16 +138,16 @@ func nameOf(quoted []byte) string {
 	return unquote(quoted)
 }
 
-// str returns the value if it is a string.
-func str(value []byte) (string, bool) {
+// Str returns the value if it is a string.
+func Str(value []byte) (string, bool) {
 	if len(value) == 0 || value[0] != '"' {
 		return "", false
 	}
 	return unquote(value), true
 }
 
-// elements returns the elements of an array.
-func elements(value []byte) ([][]byte, bool) {
+// Elements returns the elements of an array.
+func Elements(value []byte) ([][]byte, bool) {
 	if len(value) == 0 || value[0] != '[' {
 		return nil, false
 	}
