@@ -4,6 +4,7 @@ package plugins
 import (
 	_ "mosn.io/moe/plugins/accesslog"
 	_ "mosn.io/moe/plugins/anonymous"
+	_ "mosn.io/moe/plugins/basicauth"
 	_ "mosn.io/moe/plugins/casbin"
 	_ "mosn.io/moe/plugins/cedar"
 	_ "mosn.io/moe/plugins/cel"
@@ -16,6 +17,7 @@ import (
 	_ "mosn.io/moe/plugins/jwtauth"
 	_ "mosn.io/moe/plugins/keyauth"
 	_ "mosn.io/moe/plugins/opa"
+	_ "mosn.io/moe/plugins/oidc"
 	_ "mosn.io/moe/plugins/passthrough"
 	_ "mosn.io/moe/plugins/tokenauth"
 )
