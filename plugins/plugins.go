@@ -11,6 +11,7 @@ import (
 	_ "mosn.io/moe/plugins/consumerrestriction"
 	_ "mosn.io/moe/plugins/cors"
 	_ "mosn.io/moe/plugins/csrf"
+	_ "mosn.io/moe/plugins/extauth"
 	_ "mosn.io/moe/plugins/headermutation"
 	_ "mosn.io/moe/plugins/hello"
 	_ "mosn.io/moe/plugins/iprestriction"

@@ -11,16 +11,12 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-// Common is what each of the plugins has in its configuration besides its rules.
-type Common struct {
+// Mode is what each of the plugins has in its configuration besides its rules.
+type Mode struct {
 	// Shadow lets every request pass, and only logs, counts and notes in metadata what would have been decided.
 	Shadow bool `json:"shadow"`
 	// FailOpen lets requests pass for which there is no decision because of an error.
 	FailOpen bool `json:"failOpen"`
-	// Status is that of the reply to a request that is denied.
-	Status int `json:"status" default:"403" validate:"min=400,max=599"`
-	// Body is the text of this reply.
-	Body string `json:"body" default:"access denied"`
 	// ErrorStatus is the status of the reply to a request for which there is no decision because of an error.
 	ErrorStatus int `json:"errorStatus" default:"403" validate:"min=400,max=599"`
 
@@ -30,6 +26,15 @@ type Common struct {
 	metadata                  bool
 }
 
+// Common is Mode with the reply to who is denied.
+type Common struct {
+	Mode
+	// Status is that of the reply to a request that is denied.
+	Status int `json:"status" default:"403" validate:"min=400,max=599"`
+	// Body is the text of this reply.
+	Body string `json:"body" default:"access denied"`
+}
+
 type counts struct{ allowed, denied, failed, shadowed *filter.Counter }
 
 // Start declares the counters. It is to be called in Provision.
@@ -37,11 +42,17 @@ func (c *Common) Start(env *filter.Env) {
 	if c.Status == 0 {
 		c.Status, c.Body = 403, "access denied"
 	}
+	c.Mode.Start(env)
+	c.denied = filter.Reply(c.Status, c.Body, filter.WithDetails("moe."+env.Plugin+".denied"))
+}
+
+// Start declares the counters. It is to be called in Provision.
+func (c *Mode) Start(env *filter.Env) {
 	if c.ErrorStatus == 0 {
 		c.ErrorStatus = 403
 	}
 	name := "moe." + env.Plugin
-	c.denied = filter.Reply(c.Status, c.Body, filter.WithDetails(name+".denied"))
+	c.denied = filter.Reply(403, "access denied", filter.WithDetails(name+".denied"))
 	c.failed = filter.Reply(c.ErrorStatus, "no decision about access", filter.WithDetails(name+".error"))
 	c.ambiguous = filter.Reply(400, "ambiguous path", filter.WithDetails(name+".path"))
 	c.namespace, c.metadata = "moe."+env.Name, env.Has(filter.Metadata)
@@ -72,7 +83,7 @@ func Fail(err error) Verdict { return Verdict{Err: err} }
 
 // Ask has f decide about r. A path that is ambiguous (err is that of [Path.Request]) is denied without asking, and a
 // panic in f is an error like others.
-func (c *Common) Ask(r *Request, err error, f func() Verdict) filter.Action {
+func (c *Mode) Ask(r *Request, err error, f func() Verdict) filter.Action {
 	if err != nil {
 		return c.Conclude(r, Verdict{Reason: err.Error(), Reply: &c.ambiguous})
 	}
@@ -80,7 +91,7 @@ func (c *Common) Ask(r *Request, err error, f func() Verdict) filter.Action {
 }
 
 // AskLater is Ask for rules that take long or wait: f runs on a goroutine.
-func (c *Common) AskLater(r *Request, err error, f func(ctx context.Context) Verdict) filter.Action {
+func (c *Mode) AskLater(r *Request, err error, f func(ctx context.Context) Verdict) filter.Action {
 	if err != nil {
 		return c.Ask(r, err, nil)
 	}
@@ -104,7 +115,7 @@ func safely(r *Request, f func() Verdict) (v Verdict) {
 }
 
 // Conclude counts, notes and carries out a verdict.
-func (c *Common) Conclude(r *Request, v Verdict) filter.Action {
+func (c *Mode) Conclude(r *Request, v Verdict) filter.Action {
 	reply := &c.denied
 	switch {
 	case v.Err != nil:
@@ -138,7 +149,7 @@ func (c *Common) Conclude(r *Request, v Verdict) filter.Action {
 }
 
 // note sets the metadata. What a host cannot set is no reason to refuse a request.
-func (c *Common) note(r *Request, decision any, v Verdict) {
+func (c *Mode) note(r *Request, decision any, v Verdict) {
 	if !c.metadata {
 		return
 	}
@@ -152,7 +163,7 @@ func (c *Common) note(r *Request, decision any, v Verdict) {
 }
 
 // about is what the log tells of a request: no query, no header.
-func (c *Common) about(r *Request, v Verdict, more ...any) []any {
+func (c *Mode) about(r *Request, v Verdict, more ...any) []any {
 	args := append(make([]any, 0, 16), "method", short(r.Method()), "path", short(r.Path))
 	if a := r.Source(); a.IsValid() {
 		args = append(args, "source", a.Addr().String())

@@ -79,6 +79,7 @@ func (c *Connection) Client(env *filter.Env) (*http.Client, func(), error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = nil // what is configured is who is asked
 	t.MaxIdleConnsPerHost = 64
+	t.MaxResponseHeaderBytes = 256 << 10
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
