@@ -14,6 +14,7 @@ import (
 	_ "mosn.io/moe/plugins/extauth"
 	_ "mosn.io/moe/plugins/headermutation"
 	_ "mosn.io/moe/plugins/hello"
+	_ "mosn.io/moe/plugins/hmacauth"
 	_ "mosn.io/moe/plugins/iprestriction"
 	_ "mosn.io/moe/plugins/jwtauth"
 	_ "mosn.io/moe/plugins/keyauth"
