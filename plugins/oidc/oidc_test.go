@@ -55,7 +55,8 @@ func TestCookieAttributes(t *testing.T) {
 	r := b.ask("/")
 	states := (&http.Response{Header: r.Header}).Cookies()
 	if len(states) != 1 || !states[0].HttpOnly || !states[0].Secure || states[0].Path != "/" || states[0].Domain != "" ||
-		states[0].SameSite != http.SameSiteLaxMode || states[0].MaxAge != 600 || r.Header.Get("cache-control") != "no-store" {
+		states[0].SameSite != http.SameSiteLaxMode || states[0].MaxAge != 600 ||
+		r.Header.Get("cache-control") != "no-store" {
 		t.Error(r.Header)
 	}
 	q := b.begin(p, "/")
