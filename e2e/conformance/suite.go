@@ -66,12 +66,17 @@ func Run(t *testing.T, h Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	RunGroups(t, h, bins, Groups())
+}
+
+// RunGroups runs scenarios that are not the suite's as it would.
+func RunGroups(t *testing.T, h Host, bins []envoytest.Binary, groups []Group) {
 	h.Build(t)
 	client.Timeout = 2 * patience
-	table := &table{host: h.Name(), cells: map[string]map[string]*cell{}}
+	table := &table{host: h.Name(), groups: groups, cells: map[string]map[string]*cell{}}
 	t.Cleanup(table.print)
 	for _, bin := range bins {
-		for _, g := range Groups() {
+		for _, g := range groups {
 			t.Run(bin.Version+"/"+g.Name, func(t *testing.T) {
 				t.Parallel()
 				g.run(t, h, bin, table)
@@ -142,9 +147,10 @@ func workDir(t *testing.T) string {
 
 // table counts outcomes by Envoy version and group.
 type table struct {
-	host  string
-	mu    sync.Mutex
-	cells map[string]map[string]*cell
+	host   string
+	groups []Group
+	mu     sync.Mutex
+	cells  map[string]map[string]*cell
 }
 
 type cell map[string]int
@@ -174,7 +180,7 @@ func (t *table) print() {
 		fmt.Printf("%-26s", "Envoy "+v)
 	}
 	fmt.Println()
-	for _, g := range Groups() {
+	for _, g := range t.groups {
 		fmt.Printf("%-14s", g.Name)
 		for _, v := range versions {
 			var s []string

@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -10,10 +9,7 @@ import (
 )
 
 func TestMain(t *testing.M) {
-	if os.Getenv(serverEnv) != "" {
-		fmt.Fprintln(os.Stderr, serve())
-		os.Exit(1)
-	}
+	Main()
 	os.Exit(t.Run())
 }
 

@@ -24,6 +24,15 @@ import (
 // serverEnv tells the test binary to be a server.
 const serverEnv = "MOE_E2E_EXTPROC"
 
+// Main has a test binary be the server that [Host] starts it as, and does nothing otherwise. A package whose tests use
+// a Host calls it first in its TestMain.
+func Main() {
+	if os.Getenv(serverEnv) != "" {
+		fmt.Fprintln(os.Stderr, serve())
+		os.Exit(1)
+	}
+}
+
 // serve is a process with a server for each filter that it is given over HTTP. It prints the address for that first,
 // and ends with its standard input.
 func serve() error {

@@ -7,7 +7,7 @@ type Key struct {
 	// Optional lets requests without a key pass.
 	Optional bool `json:"optional"`
 
-	consumers map[string]*filter.Consumer
+	consumers *filter.Index[keyCredential]
 }
 
 type keyCredential struct {
@@ -16,13 +16,13 @@ type keyCredential struct {
 
 // Provision indexes the consumers.
 func (k *Key) Provision(env *filter.Env) (err error) {
-	k.consumers, err = filter.IndexConsumers(env, func(c *keyCredential) string { return c.Key })
+	k.consumers, err = filter.IndexConsumers(env, func(c *keyCredential) []string { return []string{c.Key} })
 	return err
 }
 
 // OnRequestHeaders says who calls.
 func (k *Key) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	c := k.consumers[h.Get("x-key")]
+	c, _ := k.consumers.Find(h.Get("x-key"))
 	switch {
 	case c != nil:
 		s.SetConsumer(c)

@@ -249,10 +249,30 @@ func (f *Filter) ChainMetrics(r *Route) []*core.Metric {
 
 func (b *built) metrics(all []*core.Metric) []*core.Metric {
 	all = append(all, b.chain.Metrics()...)
-	for _, c := range b.consumers {
+	if b.crowd != nil {
+		all = append(all, b.crowd.metrics()...)
+	}
+	for _, c := range b.joiner.all() {
 		all = c.metrics(all)
 	}
 	return all
+}
+
+// Grown changes when streams of Chain(r) may come to record metrics that ChainMetrics did not return before, as a
+// consumer was added. It takes no lock.
+func (f *Filter) Grown(r *Route) uint64 {
+	b := f.own
+	if r != nil {
+		v, ok := f.pairs.Load(r)
+		if !ok || v.(*pair).b == nil {
+			return 0
+		}
+		b = v.(*pair).b
+	}
+	if b.joiner == nil {
+		return 0
+	}
+	return b.joiner.grown.Load()
 }
 
 func unique(all []*core.Metric) []*core.Metric {

@@ -192,8 +192,8 @@ func TestSecretContent(t *testing.T) {
 			t.Errorf("filter %d: secret %s, same %t", i+1, l.Secret.Reveal(), same)
 		}
 		word := [...]string{"open", "open", "open", "sesame"}[i]
-		if same := k == pluginOf[key](t, f1, nil, 0); same != (i < 3) || k.consumers[word] == nil {
-			t.Errorf("filter %d: consumers %v, same %t", i+1, k.consumers, same)
+		if same := k == pluginOf[key](t, f1, nil, 0); same != (i < 3) || k.find(word) == nil {
+			t.Errorf("filter %d: consumers %v, same %t", i+1, k.count(), same)
 		}
 	}
 	if err := os.Remove(path); err != nil {
@@ -219,40 +219,40 @@ func TestConsumers(t *testing.T) {
 	defer r.Close()
 	own := builtOf(t, f, nil)
 	k := own.instances[0].plugin.Config.(*key)
-	if len(k.consumers) != 3 || k.consumers["a"].Name != "alice" || k.consumers["a"].Attributes["team"] != "x" {
-		t.Fatal(k.consumers)
+	if k.count() != 3 || k.find("a").Name != "alice" || k.find("a").Attributes["team"] != "x" {
+		t.Fatal(k.count())
 	}
-	if own.instances[0].plugin.Env.Name != "key" || len(own.consumers) != 2 {
-		t.Fatal(own.consumers)
+	if own.instances[0].plugin.Env.Name != "key" || own.joiner.count() != 2 {
+		t.Fatal(own.joiner.count())
 	}
-	if got := own.consumers["alice"].ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
+	if got := own.of("alice").ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
 		t.Error(got)
 	}
-	if got := own.consumers["bob"].ids(); !slices.Equal(got, []string{"key"}) {
+	if got := own.of("bob").ids(); !slices.Equal(got, []string{"key"}) {
 		t.Error(got)
 	}
-	if own.consumers["alice"].instances[0] != own.instances[0] {
+	if own.of("alice").instances[0] != own.instances[0] {
 		t.Error("a consumer has an authenticator of its own")
 	}
 	merged := builtOf(t, f, r)
-	alice := merged.consumers["alice"].instances[1].plugin.Config.(*limit)
-	bob := merged.consumers["bob"].instances[1].plugin.Config.(*limit)
+	alice := merged.of("alice").instances[1].plugin.Config.(*limit)
+	bob := merged.of("bob").instances[1].plugin.Config.(*limit)
 	if alice.Rate != 100 || alice.Burst != 7 || bob.Rate != 3 || bob.Burst != 7 {
 		t.Errorf("%+v %+v", alice, bob)
 	}
 	mk := merged.instances[0].plugin.Config.(*key)
-	if mk.consumers["b"].Attributes["vip"] != true || mk.consumers["a"] == nil {
-		t.Error(mk.consumers["b"])
+	if mk.find("b").Attributes["vip"] != true || mk.find("a") == nil {
+		t.Error(mk.find("b"))
 	}
 	for _, c := range []struct{ doc, want string }{
-		{`consumers: [{name: a, credentials: {key: {}}}]`, `plugins[0]: consumer a: key: is required (key)`},
+		{`consumers: [{name: a, credentials: {key: {}}}]`, `plugins[0]: consumer a: credentials.key: key: is required (key)`},
 		{
 			`consumers: [{name: a, credentials: {key: {kee: hush-hush}}}]`,
-			`plugins[0]: consumer a: kee: unknown field; did you mean "key"? (key)`,
+			`plugins[0]: consumer a: credentials.key: kee: unknown field; did you mean "key"? (key)`,
 		},
 		{
 			`consumers: [{name: a, credentials: {key: {key: x}}}, {name: b, credentials: {key: {key: x}}}]`,
-			`plugins[0]: consumers a and b have the same credential (key)`,
+			`plugins[0]: consumers a and b have the same credential for key (key)`,
 		},
 	} {
 		_, err := a.Filter(ChainName, doc(t, "plugins: [{name: key}]\n"+c.doc))
@@ -384,7 +384,7 @@ func TestManyConsumers(t *testing.T) {
 	for i := range 50 {
 		defer mustRoute(t, a, fmt.Sprintf(`plugins: [{id: own, config: {first: [x%d]}}]`, i)).Close()
 	}
-	if got := len(pluginOf[key](t, f, nil, 0).consumers); got != n-1 {
+	if got := pluginOf[key](t, f, nil, 0).count(); got != n-1 {
 		t.Errorf("%d consumers, want %d", got, n-1)
 	}
 	t.Logf("%d consumers took %v", n, time.Since(start))

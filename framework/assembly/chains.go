@@ -18,7 +18,7 @@ func (f *Filter) Chains(r *Route) []*chain.Chain {
 
 func (b *built) chains(all []*chain.Chain) []*chain.Chain {
 	all = append(all, b.chain)
-	for _, c := range b.consumers {
+	for _, c := range b.joiner.all() {
 		all = c.chains(all)
 	}
 	return all

@@ -10,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // ChainName is the name of a filter whose document lists plugins; any other name is one plugin's.
@@ -27,12 +28,20 @@ const (
 	orderListed = "listed"
 )
 
+// anyScheme is the authentication of a chain that one plugin's credential is enough for.
+const anyScheme = "any"
+
 // rawDocument is DESIGN's configuration document as it is written.
 type rawDocument struct {
 	Plugins   []rawEntry    `json:"plugins"`
 	Consumers []rawConsumer `json:"consumers"`
 	Order     string        `json:"order" enum:"stage,listed"`
 	Timeout   time.Duration `json:"timeout"`
+
+	Authentication string `json:"authentication" enum:"all,any"`
+	ConsumerHeader string `json:"consumerHeader"`
+
+	ConsumerSource *source `json:"consumerSource"`
 }
 
 type rawEntry struct {
@@ -44,6 +53,8 @@ type rawEntry struct {
 
 type rawConsumer struct {
 	Name        string                    `json:"name"`
+	Labels      map[string]string         `json:"labels"`
+	Groups      []string                  `json:"groups"`
 	Attributes  map[string]any            `json:"attributes"`
 	Credentials map[string]map[string]any `json:"credentials"`
 	Plugins     []rawEntry                `json:"plugins"`
@@ -55,6 +66,8 @@ type document struct {
 	consumers *consumers
 	order     string        // "": not said
 	timeout   time.Duration // 0: not said
+
+	authentication, header string // "": not said
 }
 
 // entry is a plugin of a document.
@@ -115,10 +128,29 @@ func read(name string, doc any, l level) (*document, error) {
 	if m, ok := doc.(map[string]any); ok && m["timeout"] != nil && raw.Timeout <= 0 && !r.has("timeout") {
 		r.fail("timeout", "expected a duration above 0; leave it out for 30s")
 	}
-	d := &document{order: raw.Order, timeout: raw.Timeout}
+	d := &document{
+		order: raw.Order, timeout: raw.Timeout,
+		authentication: raw.Authentication, header: r.header(raw.ConsumerHeader),
+	}
 	d.entries = r.entries("plugins", raw.Plugins, l)
-	d.consumers = r.consumers(raw.Consumers)
+	if src := raw.ConsumerSource; src != nil && src.Poll < minPoll && !r.has("consumerSource.poll") {
+		r.fail("consumerSource.poll", "expected 10ms at least")
+	}
+	d.consumers = r.consumers(raw.Consumers, raw.ConsumerSource)
 	return d, r.errs.Err()
+}
+
+// header checks the name of the header that consumers' names are sent in.
+func (r *reading) header(name string) string {
+	name = strings.ToLower(name)
+	switch {
+	case name == "":
+	case !filter.ValidReplyField(core.Field{Name: name, Value: "x"}):
+		r.fail("consumerHeader", "expected the name of a header")
+	case name == "host" || name == "content-length" || name == "connection":
+		r.fail("consumerHeader", "%s has a meaning of its own; choose another header", name)
+	}
+	return name
 }
 
 func (r *reading) has(path string) bool {
@@ -138,7 +170,7 @@ func (r *reading) single(name string, doc any, l level) *document {
 		return nil
 	}
 	r.check(&e, l)
-	return &document{entries: []entry{e}, consumers: &consumers{}}
+	return &document{entries: []entry{e}, consumers: r.consumers(nil, nil)}
 }
 
 func (r *reading) lookup(path, name, what, hint string) *filter.Registration {

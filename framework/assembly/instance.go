@@ -83,27 +83,33 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 	if err != nil {
 		return err
 	}
-	secrets := d.Secrets()
-	env, closeEnv := filter.NewEnv(filter.EnvConfig{
-		Host: host, ID: s.id, Plugin: s.reg.Name, Consumers: s.consumers,
-		Decode: func(raw, into any) error {
-			d := &config.Decoder{}
-			err := d.Decode(raw, into)
-			secrets = append(secrets, d.Secrets()...)
+	secrets := &secrets{list: d.Secrets()}
+	conf := filter.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Decode: secrets.decode}
+	leave := func() {}
+	if s.consumers != nil {
+		c, err := s.consumers.join(slog.New(host.Log()))
+		if err != nil {
 			return err
-		},
-	})
+		}
+		conf.Consumers, leave = c.set, c.leave
+	}
+	env, closing := filter.NewEnv(conf)
+	closeEnv := func() {
+		closing()
+		leave()
+	}
 	log := slog.New(host.Log()).With("plugin", s.id)
 	in.close = func() {
 		closeEnv()
-		closePlugin(log, value, secrets)
+		closePlugin(log, value, secrets.all())
 	}
 	if p, ok := value.(filter.Provisioner); ok {
-		if err := provision(log, p, env, &secrets); err != nil {
+		if err := provision(log, p, env, secrets); err != nil {
 			closeEnv() // what Provision has not finished, Close cannot be asked to undo
-			return s.provisionErrors(err).Redact(secrets)
+			return s.provisionErrors(err).Redact(secrets.all())
 		}
 	}
+	secrets.enough()
 	in.plugin = chain.Plugin{Name: s.id, Reg: s.reg, Config: value, Env: env}
 	return nil
 }
@@ -121,10 +127,42 @@ func (s *spec) provisionErrors(err error) config.Errors {
 	return es
 }
 
-func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *[]string) (err error) {
+// secrets are what a plugin may know and must not tell.
+type secrets struct {
+	mu   sync.Mutex
+	list []string
+	full bool
+}
+
+// decode decodes strictly. Any goroutine may call it.
+func (s *secrets) decode(raw, into any) error {
+	d := &config.Decoder{}
+	err := d.Decode(raw, into)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.full {
+		s.list = append(s.list, d.Secrets()...)
+	}
+	return err
+}
+
+// enough ends the collection: consumers that change would make it grow for ever.
+func (s *secrets) enough() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = true
+}
+
+func (s *secrets) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list
+}
+
+func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *secrets) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			msg := config.Redact(fmt.Sprint(v), *secrets)
+			msg := config.Redact(fmt.Sprint(v), secrets.all())
 			log.Error("Provision panics", "value", msg, "stack", string(debug.Stack()))
 			err = fmt.Errorf("its Provision panics: %s; the log has the stack", msg)
 		}
@@ -152,7 +190,8 @@ type built struct {
 	refs      int // guarded by Assembler.mu
 	key       digest
 	chain     *chain.Chain
-	consumers map[string]*built
+	joiner    *joiner // of its consumers' chains, or nil
+	crowd     *crowd  // or nil
 	instances []*instance
 }
 
@@ -174,33 +213,38 @@ func (p *plan) build(host core.ConfigHost, meter *chain.Meter) (b *built, err er
 		b.instances = append(b.instances, in)
 		plugins = append(plugins, in.plugin)
 	}
-	options := chain.Options{Timeout: p.timeout, Meter: meter}
-	if len(p.forWhom) > 0 {
-		b.consumers = map[string]*built{}
-		for name, cp := range p.forWhom {
-			cb, err := cp.build(host, meter)
-			if err != nil {
-				return b, err
-			}
-			b.consumers[name] = cb
+	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: b.unused}
+	if slices.ContainsFunc(p.specs, func(s spec) bool { return s.reg.Stage == filter.Authn }) {
+		options.Identity = &chain.Identity{Header: p.header}
+	}
+	if p.doc != nil && p.doc.consumers.source != nil {
+		if b.crowd, err = p.doc.consumers.join(slog.New(host.Log())); err != nil {
+			b.crowd = nil
+			return b, err
 		}
-		options.ForConsumer = func(c *filter.Consumer) (*chain.Chain, error) {
-			if cb := b.consumers[c.Name]; cb != nil {
-				return cb.chain, nil
-			}
-			return nil, nil
+	}
+	if len(p.forWhom) > 0 || b.crowd != nil {
+		if b.joiner, err = newJoiner(host, meter, p, b.crowd); err != nil {
+			return b, err
 		}
+		options.ForConsumer = b.joiner.chainFor
 	}
 	b.chain = chain.New(plugins, options)
 	return b, nil
 }
 
+// unused is called when no stream and no joiner holds the chain of a consumer any more. It may be on a stream's thread.
+func (b *built) unused() { go b.release() }
+
 // release gives back all instances, the last first, as they may use those before.
 func (b *built) release() {
-	for _, c := range b.consumers {
-		c.release()
+	if b.joiner != nil {
+		b.joiner.close()
 	}
 	for _, in := range slices.Backward(b.instances) {
 		in.release()
+	}
+	if b.crowd != nil {
+		b.crowd.leave()
 	}
 }

@@ -14,6 +14,9 @@ func merge(parent, child *document) (*document, error) {
 		consumers: r.mergeConsumers(parent.consumers, child.consumers),
 		order:     cmp.Or(child.order, parent.order),
 		timeout:   cmp.Or(child.timeout, parent.timeout),
+
+		authentication: cmp.Or(child.authentication, parent.authentication),
+		header:         cmp.Or(child.header, parent.header),
 	}
 	return d, r.errs.Err()
 }

@@ -14,23 +14,29 @@ type plan struct {
 	host    string
 	specs   []spec
 	timeout time.Duration
-	forWhom map[string]*plan // by consumer, for those with plugins of their own
+	any     bool // scheme is enough
+	header  string
+	doc     *document
+	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
 	key     digest
 }
 
 // spec is a plugin of a plan.
 type spec struct {
 	entry
-	consumers []*filter.Consumer
-	key       digest // of the instance
+	consumers *consumers // whom it may find, or nil
+	key       digest     // of the instance
 }
 
 // newPlan orders what a complete document has and says what of it cannot be, but for the plugins' configurations.
 func newPlan(host string, d *document) (*plan, error) {
 	r := &reading{}
-	p := &plan{host: host, timeout: d.timeout, specs: r.specs(host, d.entries, d)}
+	p := &plan{
+		host: host, doc: d, timeout: d.timeout, any: d.authentication == anyScheme, header: d.header,
+		specs: r.specs(host, d.entries, d),
+	}
 	own := newHash()
-	fmt.Fprintf(own.h, "%d;", p.timeout)
+	fmt.Fprintf(own.h, "%d;%t;%q;", p.timeout, p.any, p.header)
 	for _, s := range p.specs {
 		own.h.Write(s.key[:])
 	}
@@ -38,7 +44,7 @@ func newPlan(host string, d *document) (*plan, error) {
 		if len(c.entries) == 0 {
 			continue
 		}
-		cp := r.forConsumer(p, d, c)
+		cp := r.forConsumer(p, c.path, c.public.Name, c.entries)
 		if p.forWhom == nil {
 			p.forWhom = map[string]*plan{}
 		}
@@ -46,26 +52,35 @@ func newPlan(host string, d *document) (*plan, error) {
 		own.value(c.public.Name)
 		own.h.Write(cp.key[:])
 	}
+	if d.consumers.source != nil {
+		own.h.Write(d.consumers.all[:])
+		for _, e := range d.entries { // consumers may enable what is disabled here
+			own.value(e.id)
+			own.value(raw(e.config))
+			own.h.Write([]byte{boolByte(e.off())})
+		}
+	}
 	p.key = own.sum()
 	return p, r.errs.Err()
 }
 
-func (r *reading) forConsumer(base *plan, d *document, c *consumer) *plan {
-	before := len(r.errs)
-	cp := &plan{host: base.host, timeout: base.timeout}
-	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, c.entries, false), d)
+// forConsumer merges a consumer's entries, which stand at path, over the plan.
+func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *plan {
+	before, d := len(r.errs), base.doc
+	cp := &plan{host: base.host, timeout: base.timeout, any: base.any, header: base.header}
+	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries, false), d)
 	h := newHash()
 	for _, s := range cp.specs {
 		h.h.Write(s.key[:])
 	}
 	cp.key = h.sum()
-	if slices.ContainsFunc(c.entries, early) { // told when the document was read
+	if slices.ContainsFunc(entries, early) { // told when the document was read
 		return cp
 	}
 	if n := authnEnd(base.specs); len(r.errs) == before &&
 		(n != authnEnd(cp.specs) || !slices.EqualFunc(base.specs[:n], cp.specs[:n], sameInstance)) {
-		r.fail(c.path+".plugins", "consumer %s changes plugins that run before the last one of stage authn, "+
-			"when it is not known yet who the consumer is; list those after it", quoted(c.public.Name))
+		r.fail(path+".plugins", "consumer %s changes plugins that run before the last one of stage authn, "+
+			"when it is not known yet who the consumer is; list those after it", quoted(name))
 	}
 	return cp
 }
@@ -92,8 +107,7 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 		if e.off() || e.reg == nil {
 			continue
 		}
-		who := d.consumers.plugins[e.reg.Name]
-		s := spec{entry: e, consumers: who.list}
+		s := spec{entry: e}
 		h := newHash()
 		h.value(host)
 		h.value(e.reg.Name)
@@ -104,7 +118,13 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 			h.value(map[string]any{})
 		}
 		h.secrets(e.config)
-		h.h.Write(who.digest[:])
+		if d.consumers.knows(e.reg) {
+			s.consumers = d.consumers
+			h.h.Write(d.consumers.digest[:])
+			credentials := d.consumers.plugins[e.reg.Name]
+			h.h.Write(credentials[:])
+			d.consumers.source.write(h)
+		}
 		s.key = h.sum()
 		specs = append(specs, s)
 	}
@@ -112,9 +132,23 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 		r.fail("plugins", "%d plugins in one chain; the limit is %d", len(specs), maxPlugins)
 	}
 	if d.order != orderListed {
-		slices.SortStableFunc(specs, func(a, b spec) int { return int(a.reg.Stage - b.reg.Stage) })
+		slices.SortStableFunc(specs, func(a, b spec) int { return rank(a.reg) - rank(b.reg) })
+	}
+	last := slices.IndexFunc(specs, func(s spec) bool { return s.reg.LastScheme })
+	if last >= 0 && slices.ContainsFunc(specs[last:], func(s spec) bool { return s.reg.Scheme }) {
+		r.fail(specs[last].path, "takes the requests in which no plugin has found a credential; "+
+			"list it after all that look for one (%s)", specs[last].reg.Name)
 	}
 	return specs
+}
+
+// rank is the place of a plugin's stage; what authenticates last is at the end of its own.
+func rank(r *filter.Registration) int {
+	n := 2 * int(r.Stage)
+	if r.LastScheme {
+		n++
+	}
+	return n
 }
 
 // decode makes a plugin's struct, complete and validated.
@@ -127,6 +161,13 @@ func (s *spec) decode(caps filter.Capability) (any, *config.Decoder, error) {
 	into := s.reg.New()
 	err := d.Decode(raw(s.config), into)
 	return into, d, err
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // raw keeps a nil map from being a value.

@@ -74,7 +74,7 @@ func (l *limit) Close() error {
 type key struct {
 	Header string `json:"header" default:"x-key"`
 
-	consumers map[string]*filter.Consumer
+	consumers *filter.Index[credential]
 }
 
 type credential struct {
@@ -82,12 +82,27 @@ type credential struct {
 }
 
 func (k *key) Provision(env *filter.Env) (err error) {
-	k.consumers, err = filter.IndexConsumers(env, func(c *credential) string { return c.Key.Reveal() })
+	k.consumers, err = filter.IndexConsumers(env, func(c *credential) []string {
+		return []string{c.Key.Reveal()}
+	})
 	return err
 }
 
+func (k *key) find(word string) *filter.Consumer {
+	c, _ := k.consumers.Find(word)
+	return c
+}
+
+func (k *key) count() (n int) {
+	for range k.consumers.All() {
+		n++
+	}
+	return n
+}
+
 func (k *key) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	s.SetConsumer(k.consumers[h.Get(k.Header)])
+	c, _ := k.consumers.Find(h.Get(k.Header))
+	s.SetConsumer(c)
 	return filter.Continue
 }
 
@@ -190,3 +205,14 @@ func mustRoute(t testing.TB, a *Assembler, text string) *Route {
 	}
 	return r
 }
+
+// of returns the chain of a consumer, or nil.
+func (b *built) of(consumer string) *built {
+	jt := (*b.joiner.byName.Load())[consumer]
+	if jt == nil {
+		return nil
+	}
+	return jt.now.Load().built
+}
+
+func (j *joiner) count() int { return len(*j.byName.Load()) }

@@ -12,6 +12,8 @@ type quietHost struct{ core.Host }
 func (quietHost) BufferLimit() int { return 0 }
 func (quietHost) Escaped()         {}
 
+func (quietHost) SetMetadata(string, string, any) error { return core.ErrUnsupported }
+
 type countingSink struct{ headers int }
 
 func (s *countingSink) Headers(int, bool)      { s.headers++ }
@@ -43,12 +45,12 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 		if sink.headers != 1 {
 			t.Errorf("key %s: the request went on %d times", c.key, sink.headers)
 		}
-		if o, al := hits(own), hits(own.consumers["alice"]); o != c.own || al != c.alice {
+		if o, al := hits(own), hits(own.of("alice")); o != c.own || al != c.alice {
 			t.Errorf("key %s: %d requests on the filter's limit and %d on alice's, want %d and %d", c.key, o, al, c.own, c.alice)
 		}
 	}
 	declared := f.ChainMetrics(nil)
-	for _, l := range []*built{own, own.consumers["alice"]} {
+	for _, l := range []*built{own, own.of("alice")} {
 		m := l.instances[1].plugin.Env.Metrics()[0]
 		n := 0
 		for _, d := range declared {

@@ -13,13 +13,21 @@ func (st *Stream) apply(di int, a core.Action) {
 		return // the stream ended, or was answered, while the plugin decided
 	}
 	d.used = true
-	p := d.plugin(di, d.idx)
+	p := d.current(di)
 	switch a.Kind {
 	case core.Go:
 		st.suspend(di, d, a.P.Go)
 		return
 	case core.Reply:
 		st.replied(di, p, d.idx, a.P)
+		return
+	case core.NoCredential:
+		if !st.lacks(di, d, a.P) {
+			st.replied(di, p, d.idx, a.P)
+			return
+		}
+	case core.Again:
+		st.joinErr = a.P.Err
 		return
 	case core.Reset:
 		st.reset(a.P.Details)

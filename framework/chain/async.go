@@ -27,7 +27,7 @@ func (st *Stream) suspend(di int, d *dir, f func(context.Context) core.Action) {
 	}
 	st.wait(di)
 	c := &call{st: st, sink: st.sink, gen: st.Gen, epoch: d.epoch, di: di, f: f}
-	go c.run(filter.NewStream(&st.Stream, d.plugin(di, d.idx)).Context())
+	go c.run(filter.NewStream(&st.Stream, d.current(di)).Context())
 }
 
 func (c *call) run(ctx context.Context) {
@@ -106,7 +106,7 @@ func (st *Stream) wake(di int) {
 // expire ends a wait that took too long: the request is answered with 504, or the stream reset.
 func (st *Stream) expire(di int, d *dir) {
 	pos := d.idx
-	p := d.plugin(di, pos)
+	p := d.current(di)
 	if st.Observer != nil {
 		st.observe(di, d)
 	}

@@ -1,9 +1,11 @@
 package chain
 
 import (
+	"context"
 	"errors"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
 )
 
 const (
@@ -13,7 +15,7 @@ const (
 
 // joinPoint says where a stream joins its consumer's chain.
 func joinPoint(plugins []Plugin, o Options) int {
-	if o.ForConsumer == nil {
+	if o.ForConsumer == nil && o.Identity == nil {
 		return never
 	}
 	n := 0
@@ -31,7 +33,7 @@ func joinPoint(plugins []Plugin, o Options) int {
 var errPrefix = errors.New("the consumer's chain does not begin with the plugins that have run")
 
 // join has the stream go on with its consumer's chain, when it has one. It reports false when that failed and the
-// request was answered.
+// request was answered, or when it waits for the chain.
 func (st *Stream) join(d *dir) bool {
 	st.Mu.Lock()
 	consumer, _ := st.Consumer.(*filter.Consumer)
@@ -42,24 +44,54 @@ func (st *Stream) join(d *dir) bool {
 		return true
 	}
 	st.joined = true
+	if id := st.home.options.Identity; id != nil && !st.identified {
+		st.identified = true
+		st.identify(id, consumer)
+	}
+	if st.home.options.ForConsumer == nil {
+		return true
+	}
+	if st.joinErr != nil {
+		return st.joinTo(d, consumer, nil, st.joinErr)
+	}
 	to, err := st.consumerChain(consumer)
-	if err == nil && (to == nil || to == c) {
+	if wait, ok := err.(notReady); ok {
+		st.joined = false
+		st.suspend(Request, d, func(ctx context.Context) core.Action {
+			return core.Action{Kind: core.Again, P: &core.Payload{Err: wait.call(ctx)}}
+		})
+		return false
+	}
+	return st.joinTo(d, consumer, to, err)
+}
+
+// joinTo has the stream go on with to, which is held for it.
+func (st *Stream) joinTo(d *dir, consumer *filter.Consumer, to *Chain, err error) bool {
+	c := st.chain
+	if err == nil && to == nil {
+		return true
+	}
+	if err == nil && to == c {
+		to.leave()
 		return true
 	}
 	k := d.idx
 	if err == nil && !samePlugins(c.plugins, to.plugins, k) {
 		err = errPrefix
 	}
-	if err != nil {
-		p := max(k-1, 0)
-		if len(c.loggers) > 0 {
-			c.loggers[p].Error("no chain for the consumer", "consumer", consumer.Name, "error", err)
-		}
-		st.reply(Request, k, failed, "moe.consumer")
-		return false
+	if err == nil {
+		st.switchTo(to, k)
+		return true
 	}
-	st.switchTo(to, k)
-	return true
+	if to != nil {
+		to.leave()
+	}
+	p := max(k-1, 0)
+	if len(c.loggers) > 0 {
+		c.loggers[p].Error("no chain for the consumer", "consumer", consumer.Name, "error", err)
+	}
+	st.reply(Request, k, failed, "moe.consumer")
+	return false
 }
 
 // consumerChain guards against a panic of what assembled the chain.
@@ -86,6 +118,9 @@ func samePlugins(a, b []Plugin, n int) bool {
 
 // switchTo replaces the plugins from position k on.
 func (st *Stream) switchTo(to *Chain, k int) {
+	if st.chain != st.home {
+		st.chain.leave() // the chain of a consumer that the stream had before
+	}
 	kept := st.own[:k]
 	st.Mu.Lock()
 	st.Plugins, st.Loggers, st.Misuse = to.names, to.loggers, to.report

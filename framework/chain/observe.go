@@ -49,5 +49,5 @@ func (st *Stream) observe(di int, d *dir) {
 	}
 	took := time.Since(d.began)
 	d.began = time.Time{}
-	st.Observer.Observe(st.chain.names[d.plugin(di, d.idx)], phaseOf(di, d), took)
+	st.Observer.Observe(st.chain.names[d.current(di)], phaseOf(di, d), took)
 }

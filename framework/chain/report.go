@@ -3,19 +3,29 @@ package chain
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"mosn.io/moe/framework/internal/core"
 )
 
-// Meter counts what goes wrong, and a plugin's own replies, by plugin (the tag "plugin").
+// Meter counts what goes wrong, and a plugin's own replies, by plugin (the tag "plugin"), and requests by consumer.
 type Meter struct {
-	panics, timeouts, misuses, replies core.Metric
+	panics, timeouts, misuses, replies, consumers core.Metric
 
-	mu       sync.Mutex
-	byPlugin map[string]cells
+	mu         sync.Mutex
+	byPlugin   map[string]cells
+	byConsumer atomic.Pointer[map[string]*core.Cell] // replaced as a whole, so that requests take no lock
+	others     *core.Cell
 }
+
+// Stats cannot have a series for each of 100,000 consumers: those that come after maxConsumers are counted together.
+const (
+	maxConsumers   = 1000
+	otherConsumers = "(others)"
+)
 
 type cells struct{ panics, timeouts, misuses, replies *core.Cell }
 
@@ -26,11 +36,39 @@ func NewMeter() *Meter {
 		metric := m.all()[i]
 		metric.Name, metric.Tags = name, []string{"plugin"}
 	}
+	m.consumers.Name, m.consumers.Tags = "moe.consumer.requests", []string{"consumer"}
+	m.others = m.consumers.With(otherConsumers)
+	m.byConsumer.Store(&map[string]*core.Cell{})
 	return m
 }
 
+// consumer returns the count of a consumer's requests.
+func (m *Meter) consumer(name string) *core.Cell {
+	all := *m.byConsumer.Load()
+	if c := all[name]; c != nil {
+		return c
+	}
+	if len(all) >= maxConsumers {
+		return m.others
+	}
+	return m.addConsumer(name)
+}
+
+func (m *Meter) addConsumer(name string) *core.Cell {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := maps.Clone(*m.byConsumer.Load())
+	if c := all[name]; c != nil {
+		return c
+	}
+	c := m.consumers.With(name)
+	all[name] = c
+	m.byConsumer.Store(&all)
+	return c
+}
+
 func (m *Meter) all() []*core.Metric {
-	return []*core.Metric{&m.panics, &m.timeouts, &m.misuses, &m.replies}
+	return []*core.Metric{&m.panics, &m.timeouts, &m.misuses, &m.replies, &m.consumers}
 }
 
 func (m *Meter) cells(plugin string) cells {

@@ -75,10 +75,14 @@ func (d *dir) stop() int {
 }
 
 func (st *Stream) headersStep(di int, d *dir) {
-	if di == Request && d.idx >= st.chain.joinAt && !st.joined && !st.join(d) {
+	if di == Request && !st.pastGates(d) {
 		return
 	}
 	if d.idx = st.chain.next[di][headersPhase][d.idx]; d.idx < d.n {
+		if kinds := st.chain.schemes.kinds; kinds != nil && di == Request && kinds[d.idx] != noScheme && st.skips(d.idx) {
+			d.idx++
+			return
+		}
 		st.callHeaders(di, d)
 		return
 	}
@@ -89,6 +93,15 @@ func (st *Stream) headersStep(di int, d *dir) {
 	st.beforeHeaders(di, d)
 	st.sink.Headers(di, d.hEnd)
 	st.next(di, d)
+}
+
+// pastGates has the request pass the points between plugins where the chain itself decides. It reports false when the
+// request was answered, or waits.
+func (st *Stream) pastGates(d *dir) bool {
+	if d.idx >= st.chain.schemes.end && !st.tried.done && !st.authenticated(d) {
+		return false
+	}
+	return d.idx < st.chain.joinAt || st.joined || st.join(d)
 }
 
 func (st *Stream) dataStep(di int, d *dir) {
@@ -186,6 +199,9 @@ func (d *dir) plugin(di, pos int) int {
 	}
 	return pos
 }
+
+// current is the plugin that the direction is at; where it waits at its end, the last one.
+func (d *dir) current(di int) int { return d.plugin(di, min(d.idx, d.n-1)) }
 
 // freeze takes a block back from the plugin whose turn it was. What follows on this thread sees all its changes.
 func (st *Stream) freeze(block int) {

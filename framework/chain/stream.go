@@ -67,15 +67,19 @@ type Stream struct {
 	d           [2]dir
 	alarms      [2]alarm
 
+	tried   tried
 	laters  []later
 	passed  int  // how many plugins have passed the request's headers on
 	broken  int  // 1 + the plugin whose newStream panicked
 	depth   int  // of runs on the stack
 	calling bool // a plugin's method runs
 	joined  bool // the point of joining the consumer's chain is past
-	over    bool // nothing goes on any more
-	gone    bool // Done was called in the midst of a run
-	high    bool // downstream is above its high watermark
+	joinErr error
+
+	identified bool // others were told who the consumer is
+	over       bool // nothing goes on any more
+	gone       bool // Done was called in the midst of a run
+	high       bool // downstream is above its high watermark
 
 	Replied      bool   // the response is the chain's own
 	ReplyDetails string // of that response, for Envoy's response code details
@@ -140,7 +144,12 @@ func (st *Stream) makeHandler(i int) (p phases) {
 
 // Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
 // Stream.Remote is set.
-func (st *Stream) Headers(di int, end bool) { st.feed(di, event{kind: atHeaders, end: end}) }
+func (st *Stream) Headers(di int, end bool) {
+	if id := st.chain.options.Identity; id != nil && di == Request {
+		st.strip(id)
+	}
+	st.feed(di, event{kind: atHeaders, end: end})
+}
 
 // Data feeds a chunk, which is Go's, and the chain's from then on.
 func (st *Stream) Data(di int, p []byte, end bool) { st.feed(di, event{kind: atData, end: end, p: p}) }
@@ -270,8 +279,16 @@ func (st *Stream) recycle() {
 			d.idx, d.first, d.stage, d.hEnd, d.sent, d.check = 0, 0, idle, false, false, false
 		}
 	}
+	if st.chain != st.home {
+		st.chain.leave()
+	}
 	st.own, st.sink, st.chain, st.laters, st.Observer = nil, nil, nil, nil, nil
+	st.joinErr, st.identified = nil, false
 	st.passed, st.broken = 0, 0
+	if st.home.schemes.kinds != nil {
+		clear(st.tried.absent)
+		st.tried = tried{absent: st.tried.absent[:0]}
+	}
 	st.joined, st.over, st.gone, st.high, st.calling = false, false, false, false, false
 	st.Replied, st.ReplyDetails, st.ReplyGRPC = false, "", 0
 	st.home.pool.Put(st)

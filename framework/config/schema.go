@@ -93,10 +93,35 @@ func DocumentSchema(regs []*filter.Registration) ([]byte, error) {
 				"default":     "30s",
 				"description": "How long a plugin may hold a stream before it is answered with 504.",
 			}),
+			"authentication": obj{
+				"enum": []any{"all", "any"}, "default": "all",
+				"description": "Where several plugins authenticate: each must find a credential, all of one consumer, or one " +
+					"is enough.",
+			},
+			"consumerHeader": obj{
+				"type": "string", "description": "The request header that tells the upstream the consumer's name; none by " +
+					"default. What a client sends in it is removed.",
+			},
+			"consumerSource": obj{
+				"type": "object", "additionalProperties": false, "required": []any{"path"},
+				"description": "More consumers, from files that are watched.", "properties": obj{
+					"path": obj{"type": "string", "description": "A file, or a directory with .json, .yaml and .yml files."},
+					"poll": merged(leaves[durationType].schema, obj{
+						"default": "1s", "description": "How often the files are looked at.",
+					}),
+				},
+			},
 			"consumers": obj{"type": "array", "description": "Who may call.", "items": obj{
 				"type": "object", "additionalProperties": false, "required": []any{"name"}, "properties": obj{
-					"name":       obj{"type": "string", "minLength": 1},
-					"attributes": obj{"type": "object", "description": "What is known of the consumer, for authorization."},
+					"name": obj{"type": "string", "minLength": 1},
+					"labels": obj{
+						"type": "object", "additionalProperties": obj{"type": "string"},
+						"description": "What is known of the consumer, for authorization.",
+					},
+					"groups": obj{
+						"type": "array", "items": obj{"type": "string"}, "description": "The groups that the consumer is in.",
+					},
+					"attributes": obj{"type": "object", "description": "Whatever else is known of the consumer."},
 					"credentials": obj{
 						"type": "object", "additionalProperties": obj{"type": "object"},
 						"description": "What the consumer proves itself with, by the name of the plugin that asks for it.",

@@ -1,38 +1,89 @@
 package filter
 
-import "fmt"
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync/atomic"
 
-// Consumer is who sent a request, as an authentication plugin found out. It is shared by streams: read it only.
+	"mosn.io/moe/framework/internal/core"
+)
+
+// Consumer is who sent a request, as an authentication plugin found out. It is shared by streams and goroutines: read
+// it only. A plugin may make one for a caller that nobody has listed, as a token describes him.
 type Consumer struct {
+	// Name tells consumers apart.
 	Name string
-	// Attributes are what the operator wrote about the consumer, for authorization.
+	// Labels and Groups are what the operator wrote about the consumer, for authorization.
+	Labels map[string]string
+	Groups []string
+	// Attributes are whatever else he wrote.
 	Attributes map[string]any
 	// Credentials are by the plugin's registered name; [IndexConsumers] reads them.
 	Credentials map[string]map[string]any `json:"-"`
+
+	boxed   atomic.Pointer[boxed]
+	overlay any
 }
 
-// IndexConsumers decodes each consumer's credentials for this plugin (by its registered name, whatever its id in the
-// chain) as a C, and returns the consumers by key. Two with one key, an empty key, or a credential that does not decode
-// is an error; it does not quote the credential. It is to be called in Provision.
-func IndexConsumers[C any](env *Env, key func(*C) string) (map[string]*Consumer, error) {
-	m := map[string]*Consumer{}
-	for _, c := range env.consumers {
-		raw, ok := c.Credentials[env.Plugin]
-		if !ok {
-			continue
+// SetOverlay is for the framework's own packages: what the plugins of a consumer from a file are merged from.
+func SetOverlay(_ core.Internal, c *Consumer, overlay any) { c.overlay = overlay }
+
+// Overlay returns what SetOverlay has set.
+func Overlay(_ core.Internal, c *Consumer) any { return c.overlay }
+
+// boxed is what Envoy's metadata say of a consumer, made once so that requests need not.
+type boxed struct{ name, groups any }
+
+// ConsumerMetadata is for the framework's own packages: the consumer's name, and the list of his groups or nil.
+func ConsumerMetadata(_ core.Internal, c *Consumer) (name, groups any) {
+	b := c.boxed.Load()
+	if b == nil {
+		b = &boxed{name: c.Name}
+		if len(c.Groups) > 0 {
+			list := make([]any, len(c.Groups))
+			for i, g := range c.Groups {
+				list[i] = g
+			}
+			b.groups = list
 		}
-		cred := new(C)
-		if err := env.decode(raw, cred); err != nil {
-			return nil, fmt.Errorf("consumer %s: %w", c.Name, err)
-		}
-		switch k := key(cred); {
-		case k == "":
-			return nil, fmt.Errorf("consumer %s: the credential is empty", c.Name)
-		case m[k] != nil:
-			return nil, fmt.Errorf("consumers %s and %s have the same credential", m[k].Name, c.Name)
-		default:
-			m[k] = c
-		}
+		c.boxed.Store(b)
 	}
-	return m, nil
+	return b.name, b.groups
+}
+
+// InGroup reports whether the consumer is in a group; nil is in none.
+func (c *Consumer) InGroup(group string) bool { return c != nil && slices.Contains(c.Groups, group) }
+
+// Credential declares that the plugin authenticates requests, and that a consumer's `credentials.NAME` are a C: a
+// struct with the tags of a configuration. The plugin is of stage [Authn]. See [NoCredential] for how several such
+// plugins work together.
+func Credential[C any]() Option {
+	return func(r *Registration) { r.Credential, r.Scheme = reflect.TypeFor[C](), true }
+}
+
+// Authenticates is [Credential] for a plugin whose consumers are not listed, or have no credentials for it.
+func Authenticates() Option { return func(r *Registration) { r.Scheme = true } }
+
+// AuthenticatesLast declares that the plugin takes the requests in which the plugins that authenticate found no
+// credential at all. It runs after them, wherever it is listed, and for no other request.
+func AuthenticatesLast() Option { return func(r *Registration) { r.LastScheme = true } }
+
+// NoCredential says that a request has no credential of the kind that the plugin asks for. (One that is there and wrong
+// is to be answered with a [Reply].) What happens then is the operator's choice:
+//
+//   - With `authentication: all`, which is the default, or when no other plugin finds a credential, the request is
+//     refused with reply, once all plugins that authenticate have been asked.
+//   - With `authentication: any`, it goes on if one of the others lets it pass. Those after that are not asked.
+//   - A plugin with [AuthenticatesLast] takes the request if all of them found nothing.
+//
+// When several plugins found nothing, replies with the status 401 become one that has all their www-authenticate fields
+// and is the first one's otherwise; but a reply of another status, as a redirect to a login page, goes before them.
+//
+// A plugin that was not registered with [Credential] or [Authenticates] just replies.
+func NoCredential(reply Action) Action {
+	if reply.a.Kind != core.Reply {
+		return Fail(errors.New("NoCredential is given an action that is no Reply"))
+	}
+	return Action{core.Action{Kind: core.NoCredential, P: reply.a.P}}
 }

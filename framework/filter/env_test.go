@@ -97,27 +97,6 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-func TestIndexConsumers(t *testing.T) {
-	type cred struct{ Key Secret }
-	a := &Consumer{Name: "a", Credentials: map[string]map[string]any{"keyauth": {"key": "hunter2"}}}
-	b := &Consumer{Name: "b", Credentials: map[string]map[string]any{"keyauth": {"key": "hunter2"}}}
-	c := &Consumer{Name: "c", Credentials: map[string]map[string]any{"other": {"key": "x"}}}
-	d := &Consumer{Name: "d", Credentials: map[string]map[string]any{"keyauth": {"kee": "hunter2"}}}
-	e := &Consumer{Name: "e", Credentials: map[string]map[string]any{"keyauth": {"key": ""}}}
-	index := func(cs ...*Consumer) (map[string]*Consumer, error) {
-		env, _ := NewEnv(EnvConfig{Host: &host{}, ID: "keyauth2", Plugin: "keyauth", Consumers: cs})
-		return IndexConsumers(env, func(c *cred) string { return c.Key.Reveal() })
-	}
-	if m, err := index(a, c); err != nil || len(m) != 1 || m["hunter2"] != a {
-		t.Error(m, err)
-	}
-	for _, cs := range [][]*Consumer{{a, b}, {d}, {e}} {
-		if _, err := index(cs...); err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Error(err)
-		}
-	}
-}
-
 func TestSecret(t *testing.T) {
 	s := NewSecret("hunter2")
 	type both struct {

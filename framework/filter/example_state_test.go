@@ -90,24 +90,32 @@ func ExampleRegisterPerStream() {
 }
 
 // APIKey authenticates; consumers' credentials for it are of type apiKey.
-type APIKey struct{ byKey map[string]*filter.Consumer }
+type APIKey struct{ consumers *filter.Index[apiKey] }
 
 type apiKey struct {
 	Key filter.Secret `json:"key" validate:"required"`
 }
 
-func init() { filter.Register[APIKey]("apikey", filter.Authn) }
+func init() { filter.Register[APIKey]("apikey", filter.Authn, filter.Credential[apiKey]()) }
 
 // Provision indexes who there is.
 func (a *APIKey) Provision(env *filter.Env) (err error) {
-	a.byKey, err = filter.IndexConsumers(env, func(c *apiKey) string { return c.Key.Reveal() })
+	a.consumers, err = filter.IndexConsumers(env, func(c *apiKey) []string { return []string{c.Key.Reveal()} })
 	return err
 }
 
+var (
+	noKey    = filter.NoCredential(filter.Reply(401, "who are you?", filter.WithHeader("www-authenticate", "ApiKey")))
+	wrongKey = filter.Reply(401, "who are you?", filter.WithHeader("www-authenticate", "ApiKey"))
+)
+
 func (a *APIKey) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	c, ok := a.byKey[h.Get("x-api-key")]
-	if !ok {
-		return filter.Reply(401, "who are you?")
+	if !h.Has("x-api-key") {
+		return noKey // another plugin may find another credential
+	}
+	c, _ := a.consumers.Find(h.Get("x-api-key"))
+	if c == nil {
+		return wrongKey
 	}
 	s.SetConsumer(c) // its own plugins join the chain after the authn stage
 	return filter.Continue

@@ -39,8 +39,13 @@ type Host struct {
 	FilterState map[string]string
 	// Clusters is what Env.Transport finds.
 	Clusters map[string]http.RoundTripper
-	// Consumers are who [filter.IndexConsumers] finds, by the credentials for the plugin's registered name.
+	// Consumers are who [filter.IndexConsumers] finds, by the credentials for the plugin's registered name; see also
+	// [Host.SetConsumers].
 	Consumers []*filter.Consumer
+	// AnyScheme is `authentication: any`: one of several plugins that authenticate is enough.
+	AnyScheme bool
+	// ConsumerHeader is the request header that has the consumer's name; "" is none.
+	ConsumerHeader string
 	// ConsumerPlugins join the chain for a consumer, by its name. Each is given as to [New], and replaces the plugin of
 	// that name or comes last.
 	ConsumerPlugins map[string][]any
@@ -66,6 +71,7 @@ type Host struct {
 	closed  bool
 	metrics map[string]*metric
 
+	set     *filter.ConsumerSet
 	meter   *chain.Meter
 	list    []chain.Plugin
 	chain   *chain.Chain

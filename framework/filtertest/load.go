@@ -26,6 +26,10 @@ func (h *Host) Load(t testing.TB, plugins ...any) error {
 	h.metrics, h.joined, h.meter = map[string]*metric{}, map[string]*chain.Chain{}, chain.NewMeter()
 	h.watch()
 	t.Cleanup(h.shut)
+	var err error
+	if h.set, err = filter.NewConsumerSet(h.Consumers); err != nil {
+		return err
+	}
 	list, err := h.provisionAll(plugins)
 	if err != nil {
 		return err
@@ -45,8 +49,15 @@ func (h *Host) Load(t testing.TB, plugins ...any) error {
 }
 
 func (h *Host) options() chain.Options {
-	return chain.Options{Timeout: h.Timeout, Misuse: h.bug, Meter: h.meter}
+	return chain.Options{
+		Timeout: h.Timeout, Misuse: h.bug, Meter: h.meter,
+		AnyScheme: h.AnyScheme, Identity: &chain.Identity{Header: h.ConsumerHeader},
+	}
 }
+
+// SetConsumers replaces the consumers while the host runs, as a file does that is watched. An error keeps those that
+// there were.
+func (h *Host) SetConsumers(list []*filter.Consumer) error { return h.set.Replace(list) }
 
 func (h *Host) provisionAll(plugins []any) (list []chain.Plugin, err error) {
 	ids := map[string]int{}
@@ -107,7 +118,7 @@ func (h *Host) provision(reg *filter.Registration, id string, value any) (env *f
 		return nil, fmt.Errorf("this host lacks %v", lacks)
 	}
 	env, done := filter.NewEnv(filter.EnvConfig{
-		Host: configHost{h}, ID: id, Plugin: reg.Name, Consumers: h.Consumers,
+		Host: configHost{h}, ID: id, Plugin: reg.Name, Consumers: h.set,
 		Decode: config.Decode,
 	})
 	if v, ok := value.(filter.Provisioner); ok {

@@ -25,24 +25,29 @@ type File struct {
 	Routes   []bootstrap.Route
 }
 
-// document is the file as it is written. What belongs to the filter is any here: framework/assembly reads it.
+// document is the file as it is written.
 type document struct {
-	Listen    string  `json:"listen" default:"127.0.0.1:10000"`
-	Upstream  string  `json:"upstream" default:"echo"`
-	Plugins   any     `json:"plugins"`
-	Consumers any     `json:"consumers"`
-	Order     any     `json:"order"`
-	Timeout   any     `json:"timeout"`
-	Routes    []route `json:"routes"`
+	Listen   string `json:"listen" default:"127.0.0.1:10000"`
+	Upstream string `json:"upstream" default:"echo"`
+	filterPart
+	Routes []route `json:"routes"`
 }
 
 type route struct {
-	Name      string          `json:"name"`
-	Match     bootstrap.Match `json:"match"`
-	Plugins   any             `json:"plugins"`
-	Consumers any             `json:"consumers"`
-	Order     any             `json:"order"`
-	Timeout   any             `json:"timeout"`
+	Name  string          `json:"name"`
+	Match bootstrap.Match `json:"match"`
+	filterPart
+}
+
+// filterPart is what belongs to the filter. It is any here: framework/assembly reads it.
+type filterPart struct {
+	Plugins        any `json:"plugins"`
+	Consumers      any `json:"consumers"`
+	Authentication any `json:"authentication"`
+	ConsumerHeader any `json:"consumerHeader"`
+	ConsumerSource any `json:"consumerSource"`
+	Order          any `json:"order"`
+	Timeout        any `json:"timeout"`
 }
 
 // Load reads the file at path; "-" is the standard input. See Parse.
@@ -83,7 +88,7 @@ func Parse(text []byte, c Check) (*File, error) {
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil, errs // there is nothing to go on with
 	}
-	f := &File{Listen: d.Listen, Filter: filterDoc(d.Plugins, d.Consumers, d.Order, d.Timeout)}
+	f := &File{Listen: d.Listen, Filter: d.doc()}
 	_, err = bootstrap.ParseAddress(d.Listen)
 	add("listen", err)
 	if d.Upstream != Echo {
@@ -98,7 +103,7 @@ func Parse(text []byte, c Check) (*File, error) {
 			taken[name] = true
 		}
 		add(config.Index("routes", i)+".match", r.Match.Check())
-		doc := filterDoc(r.Plugins, r.Consumers, r.Order, r.Timeout)
+		doc := r.doc()
 		f.Routes = append(f.Routes, bootstrap.Route{Name: routeName(r.Name, i), Match: r.Match, Doc: doc})
 	}
 	f.check(c, add)
@@ -116,15 +121,16 @@ func routeName(given string, i int) string {
 	return "route-" + strconv.Itoa(i)
 }
 
-// filterDoc is a document of what is given.
-func filterDoc(plugins, consumers, order, timeout any) map[string]any {
+// doc is a document of what is given.
+func (p *filterPart) doc() map[string]any {
 	doc := map[string]any{}
-	for _, e := range []struct {
-		key   string
-		value any
-	}{{"plugins", plugins}, {"consumers", consumers}, {"order", order}, {"timeout", timeout}} {
-		if e.value != nil {
-			doc[e.key] = e.value
+	for key, value := range map[string]any{
+		"plugins": p.Plugins, "consumers": p.Consumers, "authentication": p.Authentication,
+		"consumerHeader": p.ConsumerHeader, "consumerSource": p.ConsumerSource,
+		"order": p.Order, "timeout": p.Timeout,
+	} {
+		if value != nil {
+			doc[key] = value
 		}
 	}
 	return doc

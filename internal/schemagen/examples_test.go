@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -15,7 +16,10 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+var (
+	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	envSecret = regexp.MustCompile(`\{env: (\w+)\}`)
+)
 
 func compile(t *testing.T, text []byte, err error) func(any) error {
 	t.Helper()
@@ -52,7 +56,6 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("TOKEN_SECRET", "secret")
 	text, err := config.DocumentSchema(filter.Registrations())
 	document := compile(t, text, err)
 	for _, reg := range filter.Registrations() {
@@ -62,6 +65,9 @@ func TestExamples(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 			continue
+		}
+		for _, name := range envSecret.FindAllSubmatch(readme, -1) {
+			t.Setenv(string(name[1]), strings.Repeat("secret", 8)) // as long as any plugin wants it
 		}
 		chains := 0
 		for _, block := range yamlBlock.FindAllSubmatch(readme, -1) {

@@ -214,13 +214,25 @@ func (conf *filterConfig) refuse(route uint32, err error) {
 // bound is a chain with the metrics of one of Envoy's configurations.
 type bound struct {
 	chain   *chain.Chain
-	metrics []boundMetric
+	conf    *filterConfig
+	route   *assembly.Route
+	metrics atomic.Pointer[[]boundMetric]
+	grown   atomic.Uint64 // assembly.Filter.Grown when they were paired
 	flushed atomic.Uint64 // core.MetricsDirtied when they were flushed last
 }
 
 // bind pairs a route's chain, and those of its consumers, with conf's metrics.
 func (conf *filterConfig) bind(ch *chain.Chain, r *assembly.Route) *bound {
-	return &bound{chain: ch, metrics: conf.bindMetrics(conf.filter.ChainMetrics(r))}
+	b := &bound{chain: ch, conf: conf, route: r}
+	b.pair(conf.filter.Grown(r))
+	return b
+}
+
+// pair pairs the metrics that there are now, when the chains of consumers had grown so far.
+func (b *bound) pair(grown uint64) {
+	b.grown.Store(grown)
+	metrics := b.conf.bindMetrics(b.conf.filter.ChainMetrics(b.route))
+	b.metrics.Store(&metrics)
 }
 
 // configHost is core.ConfigHost for all configurations of the process, because plugins are shared between them. Metrics

@@ -66,7 +66,7 @@ func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetr
 		}
 	}
 	if len(lost) > 0 {
-		slog.New(logger).Warn("metrics of a plugin that only a route has are not in Envoy's stats: "+
+		slog.New(logger).Warn("metrics of a plugin that only a route or a consumer has are not in Envoy's stats: "+
 			"list the plugin in the filter too, disabled, to have them", "metrics", strings.Join(lost, " "))
 	}
 	return bound
@@ -78,11 +78,14 @@ func (b *bound) flush(s *stream) {
 	if b.flushed.Swap(now) == now {
 		return
 	}
-	for i := range b.metrics {
-		if m := b.metrics[i].m; m.Dirty() {
-			m.Flush(func(sample core.Sample) {
+	if grown := b.conf.filter.Grown(b.route); grown != b.grown.Load() {
+		b.pair(grown)
+	}
+	for _, e := range *b.metrics.Load() {
+		if e.m.Dirty() {
+			e.m.Flush(func(sample core.Sample) {
 				if len(sample.Values) <= maxHeaders {
-					s.sampleVerb(m.Kind, b.metrics[i].id, sample)
+					s.sampleVerb(e.m.Kind, e.id, sample)
 				}
 			})
 		}

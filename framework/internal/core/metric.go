@@ -1,6 +1,8 @@
 package core
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,9 +30,11 @@ type Metric struct {
 	dirty   atomic.Bool
 
 	mu     sync.Mutex
-	tagged map[string]*Sample // by the joined values
-	values []Sample           // of a histogram
-	cells  []*Cell
+	tagged map[string]*Sample  // by the joined values
+	values []Sample            // of a histogram
+	known  map[string][]string // the values of all cells, by themselves joined
+
+	queued atomic.Pointer[Cell] // the cells that have something pending, linked by Cell.next
 }
 
 // Cell is a counter's or gauge's value for fixed tags: adding to it costs no memory and no lock.
@@ -38,14 +42,19 @@ type Cell struct {
 	m      *Metric
 	values []string
 	n      atomic.Int64 // pending
+	queued atomic.Bool  // it is in m.queued
+	next   *Cell
 }
 
 // With returns a cell for values, which are those of the metric's tags.
 func (m *Metric) With(values ...string) *Cell {
 	c := &Cell{m: m, values: m.fit(values)}
 	m.mu.Lock()
-	m.cells = append(m.cells, c)
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	if m.known == nil {
+		m.known = map[string][]string{}
+	}
+	m.known[strings.Join(c.values, "\x00")] = c.values
 	return c
 }
 
@@ -53,6 +62,15 @@ func (m *Metric) With(values ...string) *Cell {
 func (c *Cell) Add(n int64) {
 	c.m.sum.Add(n)
 	c.n.Add(n)
+	if !c.queued.Load() && !c.queued.Swap(true) {
+		for {
+			first := c.m.queued.Load()
+			c.next = first
+			if c.m.queued.CompareAndSwap(first, c) {
+				break
+			}
+		}
+	}
 	c.m.soil()
 }
 
@@ -134,13 +152,16 @@ func (m *Metric) Flush(emit func(Sample)) {
 		emit(Sample{N: n})
 	}
 	m.mu.Lock()
-	tagged, values, cells := m.tagged, m.values, m.cells
+	tagged, values := m.tagged, m.values
 	m.tagged, m.values = nil, nil
 	m.mu.Unlock()
-	for _, c := range cells {
+	for c := m.queued.Swap(nil); c != nil; {
+		next := c.next // before the cell may be queued again
+		c.queued.Store(false)
 		if n := c.n.Swap(0); n != 0 {
 			emit(Sample{c.values, n})
 		}
+		c = next
 	}
 	for _, s := range tagged {
 		if s.N != 0 {
@@ -157,8 +178,8 @@ func (m *Metric) Flush(emit func(Sample)) {
 func (m *Metric) Cells() (all [][]string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, c := range m.cells {
-		all = append(all, c.values)
+	for _, key := range slices.Sorted(maps.Keys(m.known)) {
+		all = append(all, m.known[key])
 	}
 	return all
 }

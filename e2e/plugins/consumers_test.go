@@ -1,0 +1,140 @@
+package plugins
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// replace replaces a file by a rename.
+func replace(t testing.TB, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// status waits until a request is answered with it.
+func (l *listener) status(want int, path string, header ...string) {
+	l.b.Helper()
+	l.b.Poll(func() error {
+		if r := l.get(path, header...); r.Status != want {
+			return fmt.Errorf("%s %v: %d, want %d", path, header, r.Status, want)
+		}
+		return nil
+	})
+}
+
+func init() {
+	add("keyauth: who is told", func(b *bed) {
+		ln := b.listen(`{plugins: [{name: keyauth, config: {query: key}}], consumerHeader: x-user,
+			consumers: [{name: alice, groups: [staff], credentials: {keyauth: {key: wonderland}}}]}`)
+		r := ln.get("/echo?a=b&key=wonderland&c", "x-user", "root", "X_User", "root", "x-moe-consumer", "root")
+		if r.Status != 200 {
+			b.Fatalf("%d %s", r.Status, r.Body)
+		}
+		seen := b.upstream(r)
+		if seen.Path != "/echo?a=b&c" || strings.Join(seen.Header.Values("x-user"), ",") != "alice" ||
+			seen.Header.Get("x-moe-consumer") != "" || seen.Header["X_user"] != nil {
+			b.Errorf("the upstream sees %+v", seen)
+		}
+		if got := b.Access(r.ID)["consumer"]; got != "alice" {
+			b.Errorf("Envoy's access log has the consumer %v", got)
+		}
+		b.Poll(func() error {
+			page, err := b.Host.Metrics(b.Envoy)
+			name := b.Host.Metric("moe.consumer.requests")
+			if err == nil && (!strings.Contains(page, name) || !strings.Contains(page, `consumer="alice"`)) {
+				err = fmt.Errorf("no %s of alice", name)
+			}
+			return err
+		})
+		for _, header := range [][]string{nil, {"x-api-key", "wonderlan"}, {"x-api-key", ""}, {"x-api-key", "wonderland", "x-api-key", "x"}} {
+			r := ln.get("/echo", header...)
+			if r.Status != 401 || b.reached(r) || r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
+				b.Errorf("%v: %d", header, r.Status)
+			}
+		}
+		if why := b.refused(`{plugins: [{name: keyauth}], consumers: [{name: a, credentials: {keyauth: {key: geheim}}},
+			{name: b, credentials: {keyauth: {key: geheim}}}]}`); !strings.Contains(why, "consumers a and b have the same credential") ||
+			strings.Contains(why, "geheim") {
+			b.Errorf("refused: %s", why)
+		}
+	})
+
+	add("consumers: a file that changes", func(b *bed) {
+		file := filepath.Join(b.TempDir(), "consumers.yaml")
+		replace(b, file, "- {name: alice, credentials: {keyauth: {key: a}}}\n")
+		ln := b.listen(`{plugins: [{name: keyauth}], consumerSource: {path: ` + file + `, poll: 20ms}}`)
+		ln.status(200, "/echo", "x-api-key", "a")
+		replace(b, file, "- {name: alice, credentials: {keyauth: {key: b}}}\n")
+		ln.status(200, "/echo", "x-api-key", "b")
+		ln.status(401, "/echo", "x-api-key", "a")
+		replace(b, file, "- {name: alice")
+		b.WaitLog("those from before stay")
+		ln.status(200, "/echo", "x-api-key", "b")
+		replace(b, file, "")
+		ln.status(401, "/echo", "x-api-key", "b")
+	})
+
+	add("consumers: plugins of their own", func(b *bed) {
+		file := filepath.Join(b.TempDir(), "consumers.yaml")
+		replace(b, file, `
+- name: gold
+  credentials: {keyauth: {key: g}}
+  plugins: [{id: hello, config: {value: gold}}]
+- name: quiet
+  credentials: {keyauth: {key: q}}
+  plugins: [{id: hello, disabled: true}]
+- name: plain
+  credentials: {keyauth: {key: p}}
+`)
+		ln := b.listen(`{plugins: [{name: keyauth}, {name: hello, config: {header: x-plan, value: standard}}],
+			consumerSource: {path: `+file+`, poll: 20ms}}`,
+			route{"/body/", `plugins: [{name: hello, config: {value: of the route}}]`})
+		for _, c := range []struct{ key, path, want string }{
+			{"p", "/echo", "standard"}, {"g", "/echo", "gold"}, {"q", "/echo", ""},
+			{"p", "/body/x", "of the route"}, {"g", "/body/x", "gold"}, {"q", "/body/x", ""},
+		} {
+			if r := ln.get(c.path, "x-api-key", c.key); r.Status != 200 || r.Header.Get("x-plan") != c.want {
+				b.Errorf("%s %s: %d %q, want %q", c.key, c.path, r.Status, r.Header.Get("x-plan"), c.want)
+			}
+		}
+		replace(b, file, `- {name: plain, credentials: {keyauth: {key: p}}, plugins: [{id: hello, config: {value: promoted}}]}`)
+		b.Poll(func() error {
+			if got := ln.get("/echo", "x-api-key", "p").Header.Get("x-plan"); got != "promoted" {
+				return fmt.Errorf("x-plan is %q", got)
+			}
+			return nil
+		})
+	})
+
+	add("anonymous and consumerrestriction", func(b *bed) {
+		ln := b.listen(`{plugins: [{name: keyauth}, {name: anonymous}, {name: consumerrestriction, config: {
+			allow: [{consumers: [alice]}, {consumers: [anonymous], methods: [GET], paths: [/body/*]}]}}],
+			consumers: [{name: alice, credentials: {keyauth: {key: a}}}, {name: bob, credentials: {keyauth: {key: b}}}]}`)
+		for _, c := range []struct {
+			key, path string
+			want      int
+		}{
+			{"a", "/echo", 200}, {"b", "/echo", 403}, {"b", "/body/x", 403}, {"", "/body/x", 200}, {"", "/echo", 403},
+			{"wrong", "/body/x", 401}, {"", "/body/../echo", 400}, {"", "/body/%2e%2e/echo", 400}, {"", "/body%2f..%2fecho", 400},
+		} {
+			var header []string
+			if c.key != "" {
+				header = []string{"x-api-key", c.key}
+			}
+			if r := ln.get(c.path, header...); r.Status != c.want || b.reached(r) != (c.want == 200) {
+				b.Errorf("%s %s: %d, want %d", c.key, c.path, r.Status, c.want)
+			}
+		}
+		if r := ln.post("/body/x", "x"); r.Status != 403 {
+			b.Errorf("a stranger may post: %d", r.Status)
+		}
+	})
+}

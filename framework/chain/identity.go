@@ -1,0 +1,96 @@
+package chain
+
+import (
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// Where the consumer's name is in Envoy's dynamic metadata: %DYNAMIC_METADATA(moe:consumer)% in its access log.
+const (
+	MetadataNamespace = "moe"
+	MetadataConsumer  = "consumer"
+	MetadataGroups    = "consumer_groups" // a list; it is not there for a consumer in no group
+)
+
+// ConsumerHeader is removed from every request of a chain whose plugins authenticate, so that no upstream takes a
+// client's word for who it is.
+const ConsumerHeader = "x-moe-consumer"
+
+// Identity tells others than plugins who the consumer is, once the request has passed authentication: Envoy's dynamic
+// metadata and metrics, and a header if there is to be one.
+type Identity struct {
+	// Header is set to the consumer's name in requests that go on, in lower case; "": none is set. Clients cannot
+	// forge it: what they send as Header or [ConsumerHeader], also with _ for -, is removed before any plugin runs.
+	Header string
+}
+
+// strip removes from the request what a client could forge, before any plugin sees it.
+func (st *Stream) strip(id *Identity) {
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
+	if st.Remote&(1<<core.RequestHeaders) != 0 && !st.Fetch(st.Gen, core.RequestHeaders) {
+		return
+	}
+	b := &st.H[core.RequestHeaders]
+	for i := 0; i < len(b.Fields); {
+		name := b.Fields[i].Name
+		if !forged(name, ConsumerHeader) && !forged(name, id.Header) {
+			i++
+			continue
+		}
+		b.Touch(name, i)
+		copy(b.Fields[i:], b.Fields[i+1:])
+		b.Fields[len(b.Fields)-1] = core.Field{}
+		b.Fields = b.Fields[:len(b.Fields)-1]
+	}
+}
+
+// forged reports whether name is header to an upstream that does not tell _ from -, as CGI does not.
+func forged(name, header string) bool {
+	if len(name) != len(header) || header == "" {
+		return false
+	}
+	for i := range len(name) {
+		c, want := name[i], header[i]
+		if c == '_' {
+			c = '-'
+		}
+		if want == '_' {
+			want = '-'
+		}
+		if c != want {
+			return false
+		}
+	}
+	return true
+}
+
+// identify tells who the consumer is.
+func (st *Stream) identify(id *Identity, c *filter.Consumer) {
+	st.home.options.Meter.consumer(c.Name).Add(1)
+	name, groups := filter.ConsumerMetadata(core.Internal{}, c)
+	// A host without metadata, or one that does not want any of ours, is no reason to refuse a request.
+	_ = st.Host.SetMetadata(MetadataNamespace, MetadataConsumer, name)
+	if groups != nil {
+		_ = st.Host.SetMetadata(MetadataNamespace, MetadataGroups, groups)
+	}
+	if id.Header != "" {
+		st.setIdentityHeader(id.Header, c.Name)
+	}
+}
+
+func (st *Stream) setIdentityHeader(name, value string) {
+	if !filter.ValidReplyField(core.Field{Name: name, Value: value}) {
+		return
+	}
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
+	b := &st.H[core.RequestHeaders]
+	i := b.Index(name)
+	b.Touch(name, i)
+	if i >= 0 { // a plugin has set one
+		b.Fields[i].Value = value
+		return
+	}
+	b.Fields = append(b.Fields, core.Field{Name: name, Value: value})
+}

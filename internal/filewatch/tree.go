@@ -1,0 +1,146 @@
+package filewatch
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// MaxTree is how many bytes a [Tree] reads in all; more is an error, so that a wrong path cannot exhaust the memory.
+const MaxTree = 256 << 20
+
+// File is a file as it was at one look. Path begins with the path that was given to [NewTree].
+type File struct {
+	Path string
+	Data []byte
+}
+
+// Tree looks at files and directories again and again, by one goroutine at a time, and hands over the bytes that it
+// has seen: what a caller takes is what was there at one moment.
+type Tree struct {
+	accept func(name string) bool
+	paths  []string
+	seen   sum // at the last look
+	taken  sum // what the caller has
+	failed string
+}
+
+// NewTree follows paths. Of a directory it takes the files in it and below whose names accept takes, or all if accept
+// is nil, but none whose name, or whose directory's name, begins with a dot (Kubernetes keeps its copies there).
+// A file that is named itself need not be accepted.
+func NewTree(accept func(name string) bool, paths ...string) *Tree {
+	return &Tree{accept: accept, paths: paths}
+}
+
+// Read returns the files in the order of the paths, those of a directory by name, and takes them.
+func (t *Tree) Read() ([]File, error) {
+	files, now, err := t.look()
+	if err != nil {
+		return nil, err
+	}
+	t.seen, t.taken, t.failed = now, now, ""
+	return files, nil
+}
+
+// Settled returns the files, once for each change, when they are others than those taken last and were the same in two
+// looks. changed is false while there is nothing to take. Where they cannot be read, changed is true with the error,
+// once for each error: what the caller has still holds.
+func (t *Tree) Settled() (files []File, changed bool, err error) {
+	files, now, err := t.look()
+	if err != nil {
+		again := t.failed == err.Error()
+		t.failed = err.Error()
+		return nil, !again, err
+	}
+	t.failed = ""
+	still := now == t.seen
+	t.seen = now
+	if !still || now == t.taken {
+		return nil, false, nil
+	}
+	t.taken = now
+	return files, true, nil
+}
+
+func (t *Tree) look() (files []File, now sum, err error) {
+	left := int64(MaxTree)
+	for _, p := range t.paths {
+		if files, err = t.walk(files, p, 0, &left); err != nil {
+			return nil, sum{}, err
+		}
+	}
+	h := sha256.New()
+	for _, f := range files {
+		fmt.Fprintf(h, "%q %d\n", f.Path, len(f.Data))
+		h.Write(f.Data)
+	}
+	h.Sum(now[:0])
+	return files, now, nil
+}
+
+// maxDepth bounds directories in directories, so that a link to a directory above is an error and no endless walk.
+const maxDepth = 12
+
+// walk appends the file path, or those below it. Links are followed.
+func (t *Tree) walk(files []File, path string, depth int, left *int64) ([]File, error) {
+	named := depth == 0
+	if depth > maxDepth {
+		return nil, fmt.Errorf("%s: more than %d directories deep", path, maxDepth)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		if !named && errors.Is(err, fs.ErrNotExist) { // removed since its directory was read
+			return files, nil
+		}
+		return nil, err
+	}
+	if !info.IsDir() {
+		if !named && t.accept != nil && !t.accept(path) {
+			return files, nil
+		}
+		f, err := read(path, left)
+		if err != nil {
+			return nil, err
+		}
+		return append(files, f), nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		if files, err = t.walk(files, filepath.Join(path, n), depth+1, left); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+func read(path string, left *int64) (File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, *left+1))
+	if err != nil {
+		return File{}, err
+	}
+	if *left -= int64(len(data)); *left < 0 {
+		return File{}, fmt.Errorf("%s: the files are larger than %d MiB", path, MaxTree>>20)
+	}
+	return File{path, data}, nil
+}

@@ -1,0 +1,104 @@
+package filewatch
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func replace(t *testing.T, file, text string) {
+	t.Helper()
+	write(t, file+"~", text)
+	if err := os.Rename(file+"~", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func text(files []File) string {
+	var s []string
+	for _, f := range files {
+		s = append(s, filepath.Base(f.Path)+"="+string(f.Data))
+	}
+	return strings.Join(s, " ")
+}
+
+func TestTree(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	one := filepath.Join(other, "one")
+	write(t, one, "1")
+	for _, d := range []string{"sub", "..data"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, "sub", "b.x"), "b")
+	write(t, filepath.Join(dir, "..data", "hidden.x"), "h")
+	write(t, filepath.Join(dir, ".hidden.x"), "h")
+	write(t, filepath.Join(dir, "other.y"), "y")
+	if err := os.Symlink(filepath.Join(dir, "..data", "hidden.x"), filepath.Join(dir, "a.x")); err != nil {
+		t.Fatal(err)
+	}
+	tree := NewTree(func(n string) bool { return strings.HasSuffix(n, ".x") }, one, dir)
+	files, err := tree.Read()
+	if got := text(files); err != nil || got != "one=1 a.x=h b.x=b" {
+		t.Fatal(got, err)
+	}
+	settled := func(want string) {
+		t.Helper()
+		for i := range 3 {
+			files, changed, err := tree.Settled()
+			if err != nil || changed != (i == 1 && want != "") || changed && text(files) != want {
+				t.Errorf("look %d: %v %q %v", i, changed, text(files), err)
+			}
+		}
+	}
+	settled("")
+	replace(t, one, "2")
+	settled("one=2 a.x=h b.x=b")
+	if err := os.Remove(filepath.Join(dir, "sub", "b.x")); err != nil {
+		t.Fatal(err)
+	}
+	settled("one=2 a.x=h")
+	write(t, filepath.Join(dir, "other.y"), "z") // is not followed
+	settled("")
+	// A file whose name ends where another's bytes begin is another file.
+	write(t, filepath.Join(dir, "..data", "hidden.x"), "")
+	settled("one=2 a.x=")
+}
+
+func TestTreeThatIsGone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	if _, err := NewTree(nil, file).Read(); err == nil {
+		t.Error("a file that is not there is read")
+	}
+	write(t, file, "1")
+	tree := NewTree(nil, file)
+	if _, err := tree.Read(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if _, changed, err := tree.Settled(); err == nil || changed != (i == 0) {
+			t.Error(i, changed, err)
+		}
+	}
+	write(t, file, "1") // as it was
+	for range 3 {
+		if _, changed, err := tree.Settled(); err != nil || changed {
+			t.Error(changed, err)
+		}
+	}
+}
+
+func TestTreeThatIsALoop(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(dir, filepath.Join(dir, "again")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewTree(nil, dir).Read(); err == nil || !strings.Contains(err.Error(), "deep") {
+		t.Error(err)
+	}
+}

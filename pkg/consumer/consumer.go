@@ -1,0 +1,268 @@
+// Package consumer reads who may call from files: one file, or a directory such as a mounted Secret of Kubernetes.
+//
+// A file is JSON or YAML: a consumer, a list of consumers, or an object with the list `consumers`; of JSON also several
+// of these, one after the other. A consumer is what `consumers` of a chain's document lists. Of a directory, the files
+// in it and below whose names end with .json, .yaml or .yml count, but for those that begin with a dot.
+package consumer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/internal/filewatch"
+)
+
+// Spec is a consumer as it is written.
+type Spec struct {
+	Name        string                    `json:"name"`
+	Labels      map[string]string         `json:"labels"`
+	Groups      []string                  `json:"groups"`
+	Attributes  map[string]any            `json:"attributes"`
+	Credentials map[string]map[string]any `json:"credentials"`
+	Plugins     []any                     `json:"plugins"` // entries of a chain's document
+
+	// Path is where the consumer stands, for errors: the file, and the place in it.
+	Path string `json:"-"`
+}
+
+// suffixes are of the files that count in a directory.
+var suffixes = []string{".json", ".yaml", ".yml"}
+
+// Tree follows the files of path.
+func Tree(path string) *filewatch.Tree {
+	return filewatch.NewTree(func(name string) bool {
+		return slices.Contains(suffixes, strings.ToLower(filepath.Ext(name)))
+	}, path)
+}
+
+// Read returns the consumers of files, in their order. An empty file has none. The error is a config.Errors with the
+// file and the place in it; it quotes no values.
+func Read(files []filewatch.File) ([]Spec, error) {
+	var all []Spec
+	for _, f := range files {
+		specs, err := parse(f)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, specs...)
+	}
+	return all, nil
+}
+
+func parse(f filewatch.File) ([]Spec, error) {
+	text := bytes.TrimLeft(bytes.TrimPrefix(f.Data, []byte("\ufeff")), " \t\r\n")
+	if len(text) == 0 {
+		return nil, nil
+	}
+	if strings.EqualFold(filepath.Ext(f.Path), ".json") || (text[0] == '[' || text[0] == '{') && json.Valid(text) {
+		return parseJSON(f.Path, text)
+	}
+	if len(f.Data) > config.MaxSize {
+		return nil, fail(f.Path, "a YAML file has %d bytes at most; write JSON, or several files in a directory",
+			config.MaxSize)
+	}
+	doc, err := config.Parse(f.Data)
+	if err != nil {
+		return nil, in(f.Path, err)
+	}
+	return decode(f.Path, doc)
+}
+
+// decode takes what YAML said.
+func decode(file string, doc any) ([]Spec, error) {
+	at := ""
+	switch d := doc.(type) {
+	case nil:
+		return nil, nil
+	case map[string]any:
+		if _, ok := d["name"]; ok {
+			doc = []any{d}
+			break
+		}
+		var list struct {
+			Consumers []any `json:"consumers"`
+		}
+		if err := config.Decode(d, &list); err != nil {
+			return nil, in(file, err)
+		}
+		doc, at = list.Consumers, "consumers"
+	case []any:
+	default:
+		return nil, fail(file, "expected a list of consumers")
+	}
+	list, _ := doc.([]any)
+	specs := make([]Spec, len(list))
+	for i, v := range list {
+		path := config.Index(at, i)
+		d := &config.Decoder{Path: path, Partial: true}
+		if err := d.Decode(v, &specs[i]); err != nil {
+			return nil, in(file, err)
+		}
+		specs[i].Path = file + ": " + path
+	}
+	return check(specs)
+}
+
+// parseJSON reads a stream of JSON, however long: a set of 100,000 consumers has many megabytes.
+func parseJSON(file string, text []byte) ([]Spec, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	d.UseNumber()
+	var specs []Spec
+	one := func() error {
+		s := Spec{Path: file + ": " + config.Index("", len(specs))}
+		if err := d.Decode(&s); err != nil {
+			return err
+		}
+		s.tidy()
+		specs = append(specs, s)
+		return nil
+	}
+	for {
+		rest := bytes.TrimLeft(text[d.InputOffset():], " \t\r\n")
+		var err error
+		switch {
+		case len(rest) == 0:
+			return check(specs)
+		case rest[0] == '[':
+			err = list(d, one)
+		case rest[0] == '{' && bytes.HasPrefix(bytes.TrimLeft(rest[1:], " \t\r\n"), []byte(`"consumers"`)):
+			err = wrapped(d, one)
+		default:
+			err = one()
+		}
+		if err != nil {
+			return nil, jsonError(file, text, d.InputOffset(), len(specs), err)
+		}
+	}
+}
+
+// list reads the elements of a JSON list one by one.
+func list(d *json.Decoder, one func() error) error {
+	if t, err := d.Token(); err != nil {
+		return err
+	} else if t != json.Delim('[') {
+		return errors.New("expected a list of consumers")
+	}
+	for d.More() {
+		if err := one(); err != nil {
+			return err
+		}
+	}
+	_, err := d.Token()
+	return err
+}
+
+// wrapped reads {"consumers": […]}.
+func wrapped(d *json.Decoder, one func() error) error {
+	for range 2 { // the brace and the key
+		if _, err := d.Token(); err != nil {
+			return err
+		}
+	}
+	if err := list(d, one); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New(`an object with "consumers" has no other fields`)
+	}
+	_, err := d.Token()
+	return err
+}
+
+// jsonError says what is wrong without a value: encoding/json's errors quote some.
+func jsonError(file string, text []byte, offset int64, n int, err error) error {
+	line := 1 + bytes.Count(text[:min(int(offset), len(text))], []byte("\n"))
+	at := fmt.Sprintf("line %d, consumer %d", line, n+1)
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return fail(file, "%s: the JSON ends too early", at)
+	case errors.As(err, &syntax):
+		return fail(file, "%s: this is no JSON", at)
+	case errors.As(err, &typ):
+		return fail(file, "%s: %s: expected another type than %s", at, typ.Field, strings.Fields(typ.Value)[0])
+	}
+	return fail(file, "%s: %s", at, strings.TrimPrefix(err.Error(), "json: "))
+}
+
+func fail(path, format string, args ...any) error {
+	return config.Errors{{Path: path, Msg: fmt.Sprintf(format, args...)}}
+}
+
+func in(file string, err error) error {
+	var all config.Errors
+	if errors.As(err, &all) {
+		moved := slices.Clone(all)
+		for i := range moved {
+			moved[i].Msg, moved[i].Path = config.Error{Path: moved[i].Path, Msg: moved[i].Msg}.Error(), file
+		}
+		return moved
+	}
+	return fail(file, "%v", err)
+}
+
+// check looks at what every consumer needs.
+func check(specs []Spec) ([]Spec, error) {
+	for i := range specs {
+		if s := &specs[i]; s.Name == "" {
+			return nil, fail(s.Path, "name: is required")
+		}
+	}
+	return specs, nil
+}
+
+// tidy gives numbers the types that config.Parse gives them.
+func (s *Spec) tidy() {
+	for k, v := range s.Attributes {
+		s.Attributes[k] = tidy(v)
+	}
+	for _, c := range s.Credentials {
+		for k, v := range c {
+			c[k] = tidy(v)
+		}
+	}
+	for i, v := range s.Plugins {
+		s.Plugins[i] = tidy(v)
+	}
+}
+
+func tidy(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = tidy(e)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = tidy(e)
+		}
+	case json.Number:
+		return number(string(v))
+	}
+	return v
+}
+
+func number(s string) any {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return i
+	}
+	if u, err := strconv.ParseUint(s, 10, 64); err == nil {
+		return u
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsInf(f, 0) {
+		return s // which no field of a number takes
+	}
+	return f
+}

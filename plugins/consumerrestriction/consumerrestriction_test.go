@@ -1,0 +1,168 @@
+package consumerrestriction
+
+import (
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	_ "mosn.io/moe/plugins/keyauth"
+)
+
+func consumer(name string, groups ...string) *filter.Consumer {
+	return &filter.Consumer{
+		Name: name, Groups: groups, Credentials: map[string]map[string]any{"keyauth": {"key": name}},
+	}
+}
+
+// unknown lets requests pass without saying who they are from.
+type unknown struct{}
+
+func (unknown) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {
+	return filter.Continue
+}
+
+func init() { filter.Register[unknown]("unknown", filter.Authn, filter.AuthenticatesLast()) }
+
+func host(t testing.TB, conf string) *filtertest.Host {
+	t.Helper()
+	h := &filtertest.Host{Consumers: []*filter.Consumer{
+		consumer("alice", "staff", "admins"), consumer("bob", "staff"), consumer("eve"),
+	}}
+	if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &unknown{},
+		filtertest.Config{Name: "consumerrestriction", JSON: conf}); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestRules(t *testing.T) {
+	const admin = `{allow: [{groups: [admins]}, {groups: [staff], methods: [GET, head]}, {paths: [/public/*, /health]}],
+		deny: [{consumers: [bob], paths: [/secret/*]}, {groups: [staff], paths: [/closed]}]}`
+	h := host(t, admin)
+	for _, c := range []struct {
+		who, method, path string
+		status            int
+	}{
+		{"alice", "POST", "/x", 200},
+		{"alice", "GET", "/secret/x", 200},
+		{"bob", "GET", "/x", 200},
+		{"bob", "HEAD", "/x", 200},
+		{"bob", "POST", "/x", 403},
+		{"bob", "GET", "/secret", 403},
+		{"bob", "GET", "/secret/", 403},
+		{"bob", "GET", "/secret/x?y", 403},
+		{"bob", "GET", "/secrets", 200},
+		{"alice", "GET", "/closed", 403},
+		{"alice", "GET", "/closed/", 403},
+		{"alice", "GET", "/closed/x", 200},
+		{"eve", "GET", "/x", 403},
+		{"eve", "POST", "/public/x", 200},
+		{"", "GET", "/public", 200},
+		{"", "GET", "/health", 200},
+		{"", "GET", "/health/x", 403},
+		{"", "GET", "/publicity", 403},
+		{"", "GET", "/x", 403},
+
+		// Tricks: what servers read differently is refused, and what they read alike is one path.
+		{"bob", "GET", "//secret/x", 403},
+		{"bob", "GET", "/%73ecret/x", 403},
+		{"bob", "GET", "/secret;v=1/x", 403},
+		{"bob", "GET", "/x/../secret/x", 400},
+		{"bob", "GET", "/x/%2e%2e/secret/x", 400},
+		{"bob", "GET", "/x%2f..%2fsecret", 400},
+		{"bob", "GET", "/secret%2fx", 400},
+		{"bob", "GET", "/secret%5cx", 400},
+		{"bob", "GET", "/secret%252fx", 400},
+		{"", "GET", "/public/../x", 400},
+		{"", "GET", "/public/..;/x", 400},
+		{"", "GET", "/public%00", 400},
+	} {
+		r := filtertest.NewRequest(c.method, "/", "")
+		r.URL.Opaque = c.path
+		if strings.HasPrefix(c.path, "//") { // net/url takes it for a host
+			r.URL.Opaque, r.URL.Scheme = "", ""
+			r.URL.Host, r.URL.Path, r.URL.RawPath = "", c.path, ""
+		}
+		if c.who != "" {
+			r.Header.Set("x-api-key", c.who)
+		}
+		if got := h.Do(r); got.Status != c.status || (got.Upstream != nil) != (c.status == 200) {
+			t.Errorf("%s %s %s: %d %s, want %d", c.who, c.method, c.path, got.Status, got.Details, c.status)
+		}
+	}
+	if h.Metric("allowed") == 0 || h.Metric("denied") == 0 {
+		t.Error("counters")
+	}
+}
+
+func TestIgnoreCase(t *testing.T) {
+	h := host(t, `{deny: [{paths: [/Secret/*]}], ignoreCase: true}`)
+	for path, want := range map[string]int{"/secret/x": 403, "/SECRET": 403, "/sEcret/Y": 403, "/public": 200} {
+		if r := h.Get(path, "x-api-key", "bob"); r.Status != want {
+			t.Errorf("%s: %d", path, r.Status)
+		}
+	}
+	h = host(t, `{deny: [{paths: [/Secret/*]}]}`)
+	if r := h.Get("/secret/x"); r.Status != 200 {
+		t.Error("case counts unless it is told not to")
+	}
+}
+
+func TestEveryone(t *testing.T) {
+	h := host(t, `{allow: [{consumers: ["*"]}]}`)
+	if r := h.Get("/", "x-api-key", "eve"); r.Status != 200 {
+		t.Error(r.Status)
+	}
+	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.consumerrestriction.denied" {
+		t.Error("nobody is somebody", r.Status)
+	}
+}
+
+func TestShadow(t *testing.T) {
+	h := host(t, `{deny: [{consumers: [eve]}], shadow: true}`)
+	if r := h.Get("/", "x-api-key", "eve"); r.Status != 200 || r.Metadata["moe.consumerrestriction/decision"] != "deny" {
+		t.Error(r.Status, r.Metadata)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for conf, want := range map[string]string{
+		`{}`:                                     "allow: there must be a rule",
+		`{allow: []}`:                            "allow: there must be a rule",
+		`{allow: [{}]}`:                          "allow[0].consumers",
+		`{allow: [{consumers: []}]}`:             "allow[0].consumers",
+		`{deny: [{groups: [""]}]}`:               "deny[0].groups",
+		`{deny: [{paths: [a]}]}`:                 "deny[0].paths",
+		`{deny: [{paths: ["/a*"]}]}`:             "deny[0].paths",
+		`{deny: [{paths: ["/a/*/b"]}]}`:          "deny[0].paths",
+		`{deny: [{paths: ["/a?b"]}]}`:            "deny[0].paths",
+		`{deny: [{paths: ["/a/../b"]}]}`:         "deny[0].paths",
+		`{deny: [{paths: ["/a%2fb"]}]}`:          "deny[0].paths",
+		`{deny: [{paths: ["/%61"]}]}`:            "deny[0].paths",
+		`{deny: [{path: [/a]}]}`:                 "path",
+		`{allow: [{consumers: [a], paths: []}]}`: "allow[0].paths",
+	} {
+		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "consumerrestriction", JSON: conf})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", conf, err)
+		}
+	}
+}
+
+// FuzzBelow: a path that a pattern means is meant with a slash at its end, and everything below with /*.
+func FuzzBelow(f *testing.F) {
+	f.Add("/a/b", "/a/*")
+	f.Add("/", "/*")
+	f.Fuzz(func(t *testing.T, path, pattern string) {
+		if !strings.HasPrefix(path, "/") || !strings.HasPrefix(pattern, "/") || strings.Contains(path, "//") {
+			return
+		}
+		if below(path, pattern) && !below(strings.TrimSuffix(path, "/")+"/", pattern) {
+			t.Errorf("%q is %q without a slash only", path, pattern)
+		}
+		if stem, ok := strings.CutSuffix(pattern, "/*"); ok && below(path, pattern) && !strings.HasPrefix(path, stem) {
+			t.Errorf("%q is not below %q", path, pattern)
+		}
+	})
+}

@@ -1,0 +1,258 @@
+package csrf
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+// The host of a filtertest request.
+const self = "https://example.com"
+
+func config() *CSRF {
+	return &CSRF{
+		SafeMethods: []string{"GET", "HEAD"}, AllowOrigins: []string{"https://a.example", "https://*.b.example"},
+		AllowOriginRegexp: []*regexp.Regexp{regexp.MustCompile(`https://c[0-9]\.example`)},
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	h := filtertest.New(t, config())
+	for _, c := range []struct {
+		name   string
+		header []string
+		want   string
+	}{
+		{"own", []string{"origin", self}, ""},
+		{"own in http", []string{"origin", "http://example.com"}, ""},
+		{"another port", []string{"origin", self + ":8443"}, "invalid origin"},
+		{"allowed", []string{"origin", "https://a.example"}, ""},
+		{"allowed by wildcard", []string{"origin", "https://x.b.example"}, ""},
+		{"allowed by pattern", []string{"origin", "https://c1.example"}, ""},
+		{"evil", []string{"origin", "https://evil.example"}, "invalid origin"},
+		{"evil prefix", []string{"origin", "https://example.com.evil"}, "invalid origin"},
+		{"evil suffix", []string{"origin", "https://evilexample.com"}, "invalid origin"},
+		{"evil user", []string{"origin", "https://example.com@evil"}, "invalid origin"},
+		{"opaque", []string{"origin", "null"}, "invalid origin"},
+		{"empty", []string{"origin", ""}, "invalid origin"},
+		{"doubled", []string{"origin", self, "origin", "https://evil"}, "invalid origin"},
+		{"doubled in one", []string{"origin", self + ", https://evil"}, "invalid origin"},
+		{"bytes", []string{"origin", "\xff\xfe"}, "invalid origin"},
+		{"long", []string{"origin", self + strings.Repeat("x", 1<<20)}, "invalid origin"},
+		{"an evil origin with our referer", []string{"origin", "https://evil", "referer", self + "/"}, "invalid origin"},
+		{
+			"an evil origin that says same-origin",
+			[]string{"origin", "https://evil", "sec-fetch-site", "same-origin"},
+			"invalid origin",
+		},
+		{"none", nil, "missing origin"},
+		{"referer", []string{"referer", self + "/page?x=1"}, ""},
+		{"evil referer", []string{"referer", "https://evil/" + self}, "invalid origin"},
+		{"referer that is no address", []string{"referer", "example.com"}, "invalid origin"},
+		{"empty referer", []string{"referer", ""}, "invalid origin"},
+		{"doubled referer", []string{"referer", self + "/", "referer", "https://evil/"}, "invalid origin"},
+		{"same-origin", []string{"sec-fetch-site", "same-origin"}, ""},
+		{"typed in", []string{"sec-fetch-site", "none"}, ""},
+		{"cross-site", []string{"sec-fetch-site", "cross-site"}, "invalid origin"},
+		{"same-site", []string{"sec-fetch-site", "same-site"}, "invalid origin"},
+		{"fetch metadata in capitals", []string{"sec-fetch-site", "SAME-ORIGIN"}, "invalid origin"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := h.Post("/", "x", c.header...)
+			if c.want == "" && (r.Status != 200 || r.Upstream == nil) ||
+				c.want != "" && (r.Status != 403 || r.Body != c.want || r.Upstream != nil) {
+				t.Errorf("got %d %q, want %q", r.Status, r.Body, c.want)
+			}
+			for _, m := range []string{"GET", "HEAD"} {
+				if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); r.Status != 200 {
+					t.Errorf("%s: %d", m, r.Status)
+				}
+			}
+			for _, m := range []string{"get", "DELETE", "PUT", "PATCH", "X"} {
+				if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); (r.Status == 200) != (c.want == "") {
+					t.Errorf("%s: %d", m, r.Status)
+				}
+			}
+		})
+	}
+}
+
+func TestAllowMissing(t *testing.T) {
+	p := config()
+	p.AllowMissingOrigin = true
+	h := filtertest.New(t, p)
+	if r := h.Post("/", "x"); r.Status != 200 {
+		t.Error(r.Status)
+	}
+	for _, header := range [][]string{
+		{"origin", "https://evil"}, {"origin", ""}, {"sec-fetch-site", "cross-site"}, {"referer", ""},
+	} {
+		if r := h.Post("/", "x", header...); r.Status != 403 {
+			t.Error(header, r.Status)
+		}
+	}
+}
+
+func TestReportOnly(t *testing.T) {
+	p := config()
+	p.ReportOnly = true
+	h := filtertest.New(t, p)
+	if r := h.Post("/", "x", "origin", "https://evil"); r.Status != 200 || r.Upstream == nil {
+		t.Error(r.Status)
+	}
+	h.Post("/", "x")
+	if p.invalidOrigin.Value() != 1 || p.missingOrigin.Value() != 1 || strings.Count(h.Log(), "would be refused") != 2 {
+		t.Error(p.invalidOrigin.Value(), p.missingOrigin.Value(), h.Log())
+	}
+}
+
+func withToken(session string) *CSRF {
+	p := config()
+	p.Token = &Token{
+		Secret: filter.NewSecret("0123456789abcdef"), Cookie: "__Host-csrf", Header: "X-CSRF-Token", Session: session,
+		SameSite: "strict",
+	}
+	return p
+}
+
+// give asks for a page and returns the cookie that comes with it.
+func give(t *testing.T, h *filtertest.Host, header ...string) string {
+	t.Helper()
+	cs := (&http.Response{Header: h.Get("/", header...).Header}).Cookies()
+	if len(cs) != 1 {
+		t.Fatalf("%d cookies", len(cs))
+	}
+	c := cs[0]
+	if c.Name != "__Host-csrf" || !c.Secure || c.HttpOnly || c.Path != "/" || c.SameSite != http.SameSiteStrictMode ||
+		c.Domain != "" {
+		t.Error(c)
+	}
+	return c.Value
+}
+
+func TestToken(t *testing.T) {
+	h := filtertest.New(t, withToken(""))
+	token, other := give(t, h), give(t, h)
+	if token == other {
+		t.Error("two clients have one token")
+	}
+	for name, c := range map[string]struct {
+		cookie, header []string
+		ok             bool
+	}{
+		"both":                {[]string{token}, []string{token}, true},
+		"no header":           {[]string{token}, nil, false},
+		"no cookie":           {nil, []string{token}, false},
+		"neither":             {nil, nil, false},
+		"empty":               {[]string{""}, []string{""}, false},
+		"of another":          {[]string{token}, []string{other}, false},
+		"made up":             {[]string{"abc"}, []string{"abc"}, false},
+		"made up, as long":    {[]string{strings.Repeat("A", len(token))}, []string{strings.Repeat("A", len(token))}, false},
+		"changed":             {[]string{token[:len(token)-1] + "_"}, []string{token[:len(token)-1] + "_"}, false},
+		"doubled header":      {[]string{token}, []string{token, token}, false},
+		"long header":         {[]string{token}, []string{strings.Repeat(token, 20000)}, false},
+		"first cookie counts": {[]string{"x", token}, []string{token}, false},
+	} {
+		header := []string{"origin", self}
+		for _, v := range c.cookie {
+			header = append(header, "cookie", "a=b; __Host-csrf="+v)
+		}
+		for _, v := range c.header {
+			header = append(header, "x-csrf-token", v)
+		}
+		r := h.Post("/", "x", header...)
+		if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || r.Body != "invalid CSRF token") {
+			t.Errorf("%s: %d %s", name, r.Status, r.Body)
+		}
+	}
+	// A token is no excuse for another origin.
+	r := h.Post("/", "x", "origin", "https://evil", "cookie", "__Host-csrf="+token, "x-csrf-token", token)
+	if r.Status != 403 {
+		t.Error(r.Status)
+	}
+	if r := h.Get("/", "cookie", "__Host-csrf="+token); r.Header.Get("set-cookie") != "" {
+		t.Error("who has a token gets another")
+	}
+	p := withToken("")
+	p.Token.Secret = filter.NewSecret("0123456789abcdeg")
+	r = filtertest.New(t, p).Post("/", "x", "origin", self, "cookie", "__Host-csrf="+token, "x-csrf-token", token)
+	if r.Status != 403 {
+		t.Error("a token of another secret passes")
+	}
+}
+
+func TestTokenOfSession(t *testing.T) {
+	h := filtertest.New(t, withToken("sid"))
+	token := give(t, h, "cookie", "sid=one")
+	post := func(session string) int {
+		return h.Post("/", "x", "origin", self, "cookie", "sid="+session+"; __Host-csrf="+token, "x-csrf-token", token).Status
+	}
+	if post("one") != 200 || post("two") != 403 || post("") != 403 {
+		t.Error(post("one"), post("two"), post(""))
+	}
+	if next := give(t, h, "cookie", "sid=two; __Host-csrf="+token); next == token {
+		t.Error("another session keeps the token")
+	}
+}
+
+func TestConfiguration(t *testing.T) {
+	token := func(more string) string { return `{token: {secret: 0123456789abcdef, ` + more + `}}` }
+	for conf, want := range map[string]string{
+		`{allowOrigins: ["null"]}`: "allowOrigins", `{allowOrigins: ["*"]}`: "allowOrigins",
+		`{allowOrigins: ["a.example"]}`: "allowOrigins", `{allowOriginRegexp: [".*"]}`: "allowOriginRegexp",
+		`{safeMethods: ["A B"]}`: "safeMethods[0]", `{x: 1}`: "x", `{token: {}}`: "token.secret",
+		`{token: {secret: geheim}}`: "16 bytes", token(`header: "a b"`): "token.header",
+		token(`cookie: "a=b"`): "token.cookie", token(`session: "a;b"`): "token.session",
+		token(`insecure: true`): "token.insecure", token(`insecure: true, cookie: c, sameSite: none`): "token.sameSite",
+		token(`sameSite: Strict`): "sameSite",
+	} {
+		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "csrf", JSON: conf})
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") ||
+			strings.Contains(err.Error(), "0123456789abcdef") {
+			t.Errorf("%s: %v, want %q", conf, err, want)
+		}
+	}
+	h := filtertest.New(t, filtertest.Config{Name: "csrf", JSON: token(`insecure: true, cookie: c, sameSite: lax`)})
+	r := h.Get("/")
+	if c := r.Header.Get("set-cookie"); !strings.HasPrefix(c, "c=") || strings.Contains(c, "Secure") ||
+		!strings.Contains(c, "SameSite=Lax") {
+		t.Error(c)
+	}
+	for _, m := range []string{"OPTIONS", "TRACE"} {
+		if r := h.Do(filtertest.NewRequest(m, "/", "")); r.Status != 200 {
+			t.Error(m, r.Status)
+		}
+	}
+	if r := h.GRPC("/a.B/C", "", "origin", "https://evil"); r.GRPCStatus != 7 {
+		t.Error(r.GRPCStatus)
+	}
+}
+
+func FuzzToken(f *testing.F) {
+	p := withToken("")
+	p.Token.provision()
+	f.Add(p.Token.issue("s").Value, "s")
+	f.Add("", "")
+	f.Fuzz(func(t *testing.T, token, session string) {
+		if p.Token.valid(token, session) && (len(token) != 64 || p.Token.valid(token, session+"x")) {
+			t.Errorf("%q is valid for %q", token, session)
+		}
+	})
+}
+
+func BenchmarkCSRF(b *testing.B) {
+	p := config()
+	p.SafeMethods = nil // the benchmark's request is a GET
+	plugintest.Load(b, p)
+	st := p.newStream(filter.Stream{})
+	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
+		if st.OnRequestHeaders(s, h, true) != filter.Continue {
+			b.Fatal("denied")
+		}
+	}, "origin", self)
+}

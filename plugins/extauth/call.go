@@ -1,0 +1,219 @@
+package extauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/fieldname"
+	"mosn.io/moe/plugins/internal/outbound"
+)
+
+// maxAnswer is how long the body of an answer that denies may be.
+const maxAnswer = 1 << 20
+
+// request makes what the service is sent: the request's method, host and path after the prefix, and headers of it.
+func (p *ExtAuth) request(ctx context.Context, h filter.RequestHeaders, b body) (*http.Request, error) {
+	if h.Method() == http.MethodConnect {
+		return nil, errors.New("the service cannot be asked about CONNECT")
+	}
+	q, err := http.NewRequestWithContext(ctx, h.Method(), p.URL.String(), bytes.NewReader(b.data))
+	if err != nil {
+		return nil, errors.New("the request's method is none") // it quotes it
+	}
+	q.URL, q.Host = p.target(h.Path()), h.Host()
+	header := http.Header{"User-Agent": nil} // nil: none, unless it is to be sent
+	for name, value := range h.All() {
+		if (name == "authorization" || p.send.has(name)) && !isOurs(name) {
+			header.Add(name, value)
+		}
+	}
+	for name, value := range p.Add {
+		header.Set(name, value.Reveal())
+	}
+	if p.RequestBody != nil {
+		header.Set("X-Envoy-Auth-Partial-Body", fmt.Sprint(b.partial))
+	}
+	q.Header = header
+	return q, nil
+}
+
+// target is the URL of a request's path. It is sent byte by byte as it came: another spelling may be another resource.
+func (p *ExtAuth) target(path string) *url.URL {
+	u := &url.URL{Scheme: p.URL.Scheme, Host: p.URL.Host}
+	path = p.prefix + escape(path)
+	if !strings.HasPrefix(path, "//") {
+		u.Opaque = path
+		return u
+	}
+	// net/url takes such an opaque text for a host.
+	path, query, asked := strings.Cut(path, "?")
+	u.Path, u.RawQuery, u.ForceQuery = path, query, asked && query == ""
+	if plain, err := url.PathUnescape(path); err == nil {
+		u.Path, u.RawPath = plain, path
+	}
+	return u
+}
+
+// escape encodes what cannot be in the first line of a request.
+func escape(path string) string {
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c >= 0x7f {
+			var b strings.Builder
+			for j := range len(path) {
+				if c := path[j]; c <= ' ' || c >= 0x7f {
+					fmt.Fprintf(&b, "%%%02X", c)
+				} else {
+					b.WriteByte(c)
+				}
+			}
+			return b.String()
+		}
+	}
+	return path
+}
+
+// call asks the service.
+func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request) (authz.Verdict, error) {
+	resp, err := p.client.Do(q)
+	if err != nil {
+		return authz.Verdict{}, outbound.Plain(err)
+	}
+	defer resp.Body.Close()
+	answer, err := fields(resp.Header)
+	if err != nil {
+		return authz.Verdict{}, err
+	}
+	switch status := resp.StatusCode; {
+	case status == http.StatusOK:
+		p.note(s, answer)
+		// So that the connection can be used again; what is longer is not worth it.
+		_, _ = outbound.ReadAll(resp.Body, 64<<10)
+		return authz.Verdict{Allowed: true, Apply: func() { p.apply(s, h, answer) }}, nil
+	case status < 300 || status >= 500:
+		return authz.Verdict{}, fmt.Errorf("the service answers %d", status)
+	default:
+		text, err := outbound.ReadAll(resp.Body, maxAnswer)
+		if err != nil {
+			return authz.Verdict{}, outbound.Plain(err)
+		}
+		p.note(s, answer)
+		return p.denied(status, string(text), answer), nil
+	}
+}
+
+type field struct{ name, value string }
+
+var errField = errors.New("the service's answer has a header that is none")
+
+// fields returns an answer's headers, by name in lower case, in no order of names.
+func fields(h http.Header) ([]field, error) {
+	list := make([]field, 0, len(h))
+	for name, values := range h {
+		name = strings.ToLower(name)
+		if fieldname.Check(name) != nil {
+			return nil, errField
+		}
+		for _, v := range values {
+			if !fieldname.ValidValue(v) {
+				return nil, errField
+			}
+			list = append(list, field{name, v})
+		}
+	}
+	return list, nil
+}
+
+// toRemove names the headers that an answer that allows has taken off the request.
+const toRemove = "x-envoy-auth-headers-to-remove"
+
+// forClient is what an answer that allows adds to the response.
+var forClient = filter.NewKey[[]field]("extauth response headers")
+
+// apply changes the request as an answer says.
+func (p *ExtAuth) apply(s filter.Stream, h filter.RequestHeaders, answer []field) {
+	var response []field
+	for _, f := range answer {
+		if f.name != toRemove {
+			continue
+		}
+		for name := range strings.SplitSeq(f.value, ",") {
+			if name = strings.ToLower(strings.TrimSpace(name)); !isOurs(name) {
+				h.Del(name)
+			}
+		}
+	}
+	set := map[string]bool{}
+	for _, f := range answer {
+		if isOurs(f.name) {
+			continue
+		}
+		switch {
+		case p.upstream.has(f.name):
+			if set[f.name] {
+				h.Add(f.name, f.value)
+			} else {
+				h.Set(f.name, f.value)
+			}
+			set[f.name] = true
+		case p.upstreamAppend.has(f.name):
+			h.Add(f.name, f.value)
+		}
+		if p.clientOnSuccess.has(f.name) {
+			response = append(response, f)
+		}
+	}
+	if response != nil {
+		forClient.Set(s, append(first(forClient.Get(s)), response...))
+	}
+}
+
+func first[T any](v T, _ bool) T { return v }
+
+// OnResponseHeaders adds what the answer has for the client.
+func (p *ExtAuth) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
+	if p.clientOnSuccess.empty() {
+		return filter.Continue
+	}
+	fields, _ := forClient.Get(s)
+	for _, f := range fields {
+		h.Add(f.name, f.value)
+	}
+	forClient.Set(s, nil) // another extauth of the chain would add them again
+	return filter.Continue
+}
+
+// denied is the reply of the service, for the client.
+func (p *ExtAuth) denied(status int, text string, answer []field) authz.Verdict {
+	opts := []filter.ReplyOption{filter.WithDetails("moe.extauth.denied")}
+	for _, f := range answer {
+		switch f.name {
+		case "location", "www-authenticate", "content-type":
+		default:
+			if isOurs(f.name) || !p.deny.empty() && !p.deny.has(f.name) {
+				continue
+			}
+		}
+		opts = append(opts, filter.WithHeader(f.name, f.value))
+	}
+	reply := filter.Reply(status, text, opts...)
+	return authz.Verdict{Reply: &reply, Reason: fmt.Sprintf("the service answers %d", status)}
+}
+
+// note puts headers of an answer into metadata. What a host cannot set is no reason to refuse a request.
+func (p *ExtAuth) note(s filter.Stream, answer []field) {
+	if p.meta.empty() || !p.metadata {
+		return
+	}
+	for _, f := range answer {
+		if p.meta.has(f.name) {
+			_ = s.SetMetadata(p.namespace, f.name, f.value)
+		}
+	}
+}

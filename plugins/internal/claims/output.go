@@ -1,0 +1,202 @@
+package claims
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/fieldname"
+)
+
+// ToHeader has the upstream see a claim.
+type ToHeader struct {
+	// Claim is its name, or the names of nested ones joined by dots.
+	Claim string `json:"claim" validate:"required"`
+	// Header is the name of the request header.
+	Header string `json:"header" validate:"required"`
+}
+
+// Output is who is told what a token says.
+type Output struct {
+	// ClaimsToHeaders are claims that the upstream is told. What a client has put into these headers is taken off.
+	ClaimsToHeaders []ToHeader `json:"claimsToHeaders"`
+	// ClaimsToMetadata are claims that become dynamic metadata; * is all of them, as the key claims.
+	ClaimsToMetadata []string `json:"claimsToMetadata"`
+	// ConsumerClaim is the claim that the consumer is found by. If it is set, the token of nobody listed is refused.
+	ConsumerClaim string `json:"consumerClaim"`
+
+	consumers *filter.Index[Credential]
+	namespace string
+}
+
+// Credential is how a consumer's tokens are known.
+type Credential struct {
+	// Subject is what the claim says that the plugin's consumerClaim names.
+	Subject string `json:"subject" validate:"required"`
+	// Issuer is the claim iss. Without it the tokens of every provider will do.
+	Issuer string `json:"issuer"`
+}
+
+// consumerKey is what a consumer is found by.
+func consumerKey(issuer, subject string) string { return issuer + "\x00" + subject }
+
+// Validate says what is wrong with the names.
+func (o *Output) Validate() error {
+	var errs []error
+	for i, c := range o.ClaimsToHeaders {
+		if err := fieldname.Check(c.Header); err != nil {
+			errs = append(errs, fmt.Errorf("claimsToHeaders[%d].header: %w", i, err))
+		}
+	}
+	if slices.Contains(o.ClaimsToMetadata, "") {
+		errs = append(errs, errors.New("claimsToMetadata: a name is empty"))
+	}
+	return errors.Join(errs...)
+}
+
+// Start finds the consumers. It is to be called in Provision, before the others.
+func (o *Output) Start(env *filter.Env) (err error) {
+	for i := range o.ClaimsToHeaders {
+		o.ClaimsToHeaders[i].Header = strings.ToLower(o.ClaimsToHeaders[i].Header)
+	}
+	if len(o.ClaimsToMetadata) > 0 && !env.Has(filter.Metadata) {
+		return errors.New("claimsToMetadata: this host has no dynamic metadata")
+	}
+	o.namespace = "moe." + env.Name
+	o.consumers, err = filter.IndexConsumers(env, func(c *Credential) []string {
+		return []string{consumerKey(c.Issuer, c.Subject)}
+	})
+	return err
+}
+
+// Strip takes off what a client says of itself.
+func (o *Output) Strip(h filter.RequestHeaders) {
+	for i := range o.ClaimsToHeaders {
+		if name := o.ClaimsToHeaders[i].Header; h.Has(name) {
+			h.Del(name)
+		}
+	}
+}
+
+// Described is what follows from a token's claims. It does not change.
+type Described struct {
+	consumer [2]string // keys that a consumer may have; "" for none
+	headers  []field
+	metadata []datum
+}
+
+type field struct{ name, value string }
+
+type datum struct {
+	key   string
+	value any
+}
+
+// Describe prepares what is told for the claims of an issuer. An error is that a claim cannot be told.
+func (o *Output) Describe(issuer string, ms []Member) (d Described, err error) {
+	if o.ConsumerClaim != "" {
+		if subject, ok := Scalar(Find(ms, o.ConsumerClaim)); ok && subject != "" {
+			d.consumer = [2]string{consumerKey(issuer, subject), consumerKey("", subject)}
+		}
+	}
+	for i := range o.ClaimsToHeaders {
+		to := &o.ClaimsToHeaders[i]
+		value := Find(ms, to.Claim)
+		if value == nil {
+			continue
+		}
+		text, err := headerValue(value)
+		if err != nil {
+			return d, err
+		}
+		if text != "" {
+			d.headers = append(d.headers, field{to.Header, text})
+		}
+	}
+	for _, name := range o.ClaimsToMetadata {
+		if err := d.addMetadata(name, ms); err != nil {
+			return d, err
+		}
+	}
+	return d, nil
+}
+
+func (d *Described) addMetadata(name string, ms []Member) error {
+	if name != "*" {
+		return decode(Find(ms, name), func(v any) { d.metadata = append(d.metadata, datum{name, v}) })
+	}
+	all := make(map[string]any, len(ms))
+	for _, m := range ms {
+		if err := decode(m.Value, func(v any) { all[m.Name] = v }); err != nil {
+			return err
+		}
+	}
+	d.metadata = append(d.metadata, datum{"claims", all})
+	return nil
+}
+
+// decode calls use with a value as metadata have it, unless there is none.
+func decode(value []byte, use func(any)) error {
+	if value == nil {
+		return nil
+	}
+	var v any
+	if err := json.Unmarshal(value, &v); err != nil {
+		return err
+	}
+	if v, ok := withoutNull(v); ok {
+		use(v)
+	}
+	return nil
+}
+
+// withoutNull takes off null, which metadata cannot hold.
+func withoutNull(v any) (any, bool) {
+	switch v := v.(type) {
+	case nil:
+		return nil, false
+	case []any:
+		out := make([]any, 0, len(v))
+		for _, e := range v {
+			if e, ok := withoutNull(e); ok {
+				out = append(out, e)
+			}
+		}
+		return out, true
+	case map[string]any:
+		for k, e := range v {
+			if e, ok := withoutNull(e); ok {
+				v[k] = e
+			} else {
+				delete(v, k)
+			}
+		}
+	}
+	return v, true
+}
+
+// Tell tells the stream. It reports false, and has told nothing, if the token is nobody's who is listed.
+func (o *Output) Tell(s filter.Stream, h filter.RequestHeaders, d *Described) bool {
+	if o.ConsumerClaim != "" {
+		c, _ := o.consumers.Find(d.consumer[0])
+		if c == nil {
+			c, _ = o.consumers.Find(d.consumer[1])
+		}
+		if c == nil {
+			return false
+		}
+		s.SetConsumer(c)
+	}
+	for _, f := range d.headers {
+		h.Set(f.name, f.value)
+	}
+	for _, m := range d.metadata {
+		if err := s.SetMetadata(o.namespace, m.key, m.value); err != nil {
+			s.Log().Error("cannot set metadata", "key", m.key, "error", err)
+		}
+	}
+	return true
+}

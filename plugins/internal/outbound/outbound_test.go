@@ -1,0 +1,132 @@
+package outbound
+
+import (
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+)
+
+// asker is a plugin that has a connection.
+type asker struct {
+	Connection
+
+	client *http.Client
+	stop   func()
+}
+
+func init() { filter.Register[asker]("asker", filter.Authn) }
+
+func (a *asker) Provision(env *filter.Env) (err error) {
+	a.client, a.stop, err = a.Client(env)
+	return err
+}
+
+func (a *asker) Close() error {
+	if a.stop != nil {
+		a.stop()
+	}
+	return nil
+}
+
+func (a *asker) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {
+	return filter.Continue
+}
+
+func TestCheck(t *testing.T) {
+	for _, c := range []struct {
+		address string
+		with    Connection
+		want    string
+	}{
+		{"https://a.example/x", Connection{}, ""},
+		{"http://a.example/x", Connection{}, "must be https"},
+		{"http://a.example/x", Connection{AllowHTTP: true}, ""},
+		{"http://a.example/x", Connection{Cluster: "c"}, ""},
+		{"http://127.0.0.1:1/x", Connection{}, ""},
+		{"http://[::1]:1/x", Connection{}, ""},
+		{"http://localhost/x", Connection{}, ""},
+		{"http://127.0.0.1.evil.example/x", Connection{}, "must be https"},
+		{"https://u:p@a.example", Connection{}, "user or password"},
+		{"file:///etc/passwd", Connection{AllowHTTP: true}, "https URL"},
+		{"https:///x", Connection{}, "https URL"},
+		{"/x", Connection{}, "https URL"},
+	} {
+		u, err := url.Parse(c.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.with.Check(u)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.address, err, c.want)
+		}
+	}
+	if new(Connection).Check(nil) == nil {
+		t.Error("no address at all is taken")
+	}
+	for want, c := range map[string]Connection{
+		"timeout": {Timeout: -1}, "caFile": {Cluster: "c", CAFile: "f"},
+	} {
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func TestClient(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/", http.StatusFound)
+		}
+	}))
+	defer s.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(file, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		with Connection
+		ok   bool
+	}{"trusted": {Connection{CAFile: file}, true}, "not trusted": {Connection{}, false}} {
+		a := &asker{Connection: c.with}
+		filtertest.New(t, a)
+		w, err := a.client.Get(s.URL + "/moved")
+		if (err == nil) != c.ok || err == nil && w.StatusCode != http.StatusFound {
+			t.Errorf("%s: %v %v", name, w, err)
+		}
+		if err == nil {
+			w.Body.Close()
+		}
+	}
+	for want, c := range map[string]Connection{
+		"no such file": {CAFile: file + "x"}, "cluster": {Cluster: "nowhere"},
+	} {
+		if err := new(filtertest.Host).Load(t, &asker{Connection: c}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if new(filtertest.Host).Load(t, &asker{Connection: Connection{CAFile: file}}) == nil {
+		t.Error("a file without a certificate is taken")
+	}
+}
+
+func TestReadAll(t *testing.T) {
+	if b, err := ReadAll(strings.NewReader("abc"), 3); err != nil || string(b) != "abc" {
+		t.Error(b, err)
+	}
+	if _, err := ReadAll(strings.NewReader("abcd"), 3); !errors.Is(err, ErrTooLong) {
+		t.Error(err)
+	}
+}

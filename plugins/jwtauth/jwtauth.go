@@ -1,0 +1,149 @@
+// Package jwtauth recognises callers by JSON Web Tokens.
+package jwtauth
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/place"
+	"mosn.io/moe/plugins/internal/reload"
+)
+
+// JWTAuth lets requests pass that carry a JSON Web Token (RFC 7519) which one of the providers has signed (RFC 7515).
+type JWTAuth struct {
+	// Providers are the issuers of tokens.
+	Providers []Provider `json:"providers" validate:"required,min=1"`
+	// From is where the token is looked for: by default in the header authorization, after Bearer.
+	From place.Places `json:"from"`
+	// Forward leaves the token in the request.
+	Forward bool `json:"forward"`
+	// Realm is that of the header www-authenticate.
+	Realm string `json:"realm" default:"moe"`
+	claims.Output
+	// CacheSize is how many verified tokens are remembered, so that they need not be verified again. 0: none.
+	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
+	reload.Files
+
+	replies [reasons]filter.Action
+	cache   *cache
+
+	accepted, refused, hits *filter.Counter
+}
+
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() {
+	filter.Register[JWTAuth]("jwtauth", filter.Authn, filter.Credential[claims.Credential](), filter.Docs(docs))
+}
+
+// Validate refuses what could not work, and what would let too much pass.
+func (j *JWTAuth) Validate() error {
+	errs := []error{j.Files.Validate(), j.Output.Validate()}
+	issuers := map[string]bool{}
+	for i := range j.Providers {
+		p := &j.Providers[i]
+		if err := p.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("providers[%d].%w", i, err))
+		}
+		if issuers[p.Issuer] {
+			errs = append(errs, fmt.Errorf("providers[%d].issuer: another provider has it, too", i))
+		}
+		issuers[p.Issuer] = true
+	}
+	if len(j.Providers) == 0 {
+		errs = append(errs, errors.New("providers: there must be one"))
+	}
+	if err := j.From.Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("from.%w", err))
+	}
+	if strings.ContainsAny(j.Realm, "\"\\\r\n\x00") {
+		errs = append(errs, errors.New("realm: must not have quotes, backslashes or line breaks"))
+	}
+	return errors.Join(errs...)
+}
+
+// Provision finds the keys and begins to follow them.
+func (j *JWTAuth) Provision(env *filter.Env) error {
+	if j.From.Empty() {
+		j.From.Headers = []place.Header{{Name: "authorization", Scheme: "Bearer"}}
+	}
+	j.From.Lower()
+	if err := j.Start(env); err != nil {
+		return err
+	}
+	j.makeReplies()
+	if j.CacheSize > 0 {
+		j.cache = newCache(j.CacheSize)
+	}
+	j.accepted, j.hits = env.Counter("accepted"), env.Counter("cache_hits")
+	j.refused = env.Counter("refused", "reason")
+	return j.follow(env)
+}
+
+// follow takes the keys of all providers, and sees to it that those of files and URLs stay up to date.
+func (j *JWTAuth) follow(env *filter.Env) error {
+	var files []string
+	for i := range j.Providers {
+		p := &j.Providers[i]
+		switch set, err := p.fixed(); {
+		case err != nil:
+			return fmt.Errorf("providers[%d].%w", i, err)
+		case set != nil:
+			p.local.Store(set)
+		case p.Keys.File != "":
+			files = append(files, p.Keys.File)
+		default:
+			if err := p.start(env); err != nil {
+				return fmt.Errorf("providers[%d].keys.connection.%w", i, err)
+			}
+		}
+	}
+	return j.Follow(env, nil, files, func(read []reload.File) error { return j.load(env, read) })
+}
+
+// load takes the keys of all files, or of none.
+func (j *JWTAuth) load(env *filter.Env, read []reload.File) error {
+	sets := make([]*keySet, len(j.Providers))
+	for i := range j.Providers {
+		p := &j.Providers[i]
+		for _, f := range read {
+			if p.Keys.File == "" || f.Path != p.Keys.File {
+				continue
+			}
+			set, skipped, err := parseKeys(f.Data, p.allowed())
+			if err != nil {
+				return fmt.Errorf("providers[%d].keys.file: %w", i, err)
+			}
+			if len(skipped) > 0 {
+				env.Log().Warn("some keys are not used", "file", f.Path, "why", strings.Join(skipped, "; "))
+			}
+			sets[i] = set
+		}
+	}
+	for i, set := range sets {
+		if set != nil {
+			j.Providers[i].local.Store(set)
+		}
+	}
+	return nil
+}
+
+// start begins to read the keys of a URL.
+func (p *Provider) start(env *filter.Env) error {
+	client, stop, err := p.Keys.Connection.Client(env)
+	if err != nil {
+		return err
+	}
+	p.remote = newRemote(env, client, p)
+	env.Go(func(ctx context.Context) {
+		defer stop()
+		p.remote.loop(ctx)
+	})
+	return nil
+}

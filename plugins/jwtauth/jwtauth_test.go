@@ -1,0 +1,309 @@
+package jwtauth
+
+import (
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/place"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+func TestClaimsToHeaders(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "rsa"}))
+	for _, name := range []string{
+		"sub", "n", "ok", "roles", "realm.roles", "https://a.b/c", "obj", "none", "null", "Sub",
+	} {
+		header := "X-" + strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(name)
+		if name == "Sub" {
+			header = "x-other"
+		}
+		p.ClaimsToHeaders = append(p.ClaimsToHeaders, claims.ToHeader{Claim: name, Header: header})
+	}
+	h := filtertest.New(t, p)
+	said := good(map[string]any{
+		"n": 12.5, "ok": true, "roles": []any{"a", "b", 3}, "realm": map[string]any{"roles": []string{"x"}},
+		"https://a.b/c": "d é", "obj": map[string]any{"a": []int{1}}, "null": json.RawMessage("null"),
+	})
+	forged := append(bearer(sign(t, "rsa", "RS256", "", said)),
+		"x-sub", "admin", "x-none", "admin", "X-NULL", "admin", "x-other", "admin")
+	r := h.Get("/", forged...)
+	if r.Status != 200 {
+		t.Fatal(r.Status, r.Details)
+	}
+	for name, want := range map[string]string{
+		"x-sub": "alice", "x-n": "12.5", "x-ok": "true", "x-roles": "a,b,3", "x-realm-roles": "x",
+		"x-https---a-b-c": "d é", "x-obj": `{"a":[1]}`, "x-none": "", "x-null": "", "x-other": "",
+	} {
+		if got := r.Upstream.Header.Get(name); got != want || len(r.Upstream.Header.Values(name)) > 1 {
+			t.Errorf("%s is %q, want %q", name, r.Upstream.Header.Values(name), want)
+		}
+	}
+	for name, v := range map[string]any{
+		"a line break": "a\r\nx-admin: 1", "a NUL": "\x00", "a space before": " alice", "long": strings.Repeat("x", 9<<10),
+		"a comma in a list": []string{"a,b", "c"},
+	} {
+		r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"sub": "x", "roles": v})))...)
+		if r.Status != 401 || details(r) != "unfit_claim" {
+			t.Errorf("%s: %d %s", name, r.Status, r.Details)
+		}
+	}
+}
+
+func TestClaimsToMetadata(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "rsa"}))
+	p.ClaimsToMetadata = []string{"sub", "realm.roles", "none", "null", "*"}
+	h := filtertest.New(t, p)
+	said := good(map[string]any{"realm": map[string]any{"roles": []any{"x", nil}}, "null": json.RawMessage("null")})
+	r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", said))...)
+	if r.Status != 200 || r.Metadata["moe.jwtauth/sub"] != "alice" ||
+		!reflect.DeepEqual(r.Metadata["moe.jwtauth/realm.roles"], []any{"x"}) {
+		t.Error(r.Status, r.Metadata)
+	}
+	all, _ := r.Metadata["moe.jwtauth/claims"].(map[string]any)
+	if all["sub"] != "alice" || all["null"] != nil || all["exp"] == nil || len(all) != 6 {
+		t.Error(all)
+	}
+	err := (&filtertest.Host{Lacks: filter.Metadata}).Load(t, p)
+	if err == nil || !strings.Contains(err.Error(), "claimsToMetadata") {
+		t.Error(err)
+	}
+}
+
+func TestRequiredClaims(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "rsa"}))
+	p.Providers[0].RequiredClaims = []Requirement{
+		{Claim: "scope", AllOf: []string{"read", "write"}}, {Claim: "roles", AnyOf: []string{"a", "b"}}, {Claim: "email"},
+	}
+	h := filtertest.New(t, p)
+	for _, c := range []struct {
+		scope, roles, email any
+		ok                  bool
+	}{
+		{"read write", []string{"b", "x"}, "e", true},
+		{[]string{"write", "read"}, "a", "e", true},
+		{"read", "a", "e", false},
+		{"readwrite", "a", "e", false},
+		{"read write", "a b", "e", false}, // only scopes have words
+		{"read write", []string{"c"}, "e", false},
+		{"read write", "a", nil, false},
+		{"read write", "a", json.RawMessage("null"), false},
+		{nil, "a", "e", false},
+		{map[string]any{"read": 1}, "a", "e", false},
+	} {
+		r := h.Get("/", bearer(sign(t, "rsa", "RS256", "",
+			good(map[string]any{"scope": c.scope, "roles": c.roles, "email": c.email})))...)
+		if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || details(r) != "claims" ||
+			!strings.Contains(r.Header.Get("www-authenticate"), `error="insufficient_scope"`)) {
+			t.Errorf("%+v: %d %s", c, r.Status, r.Details)
+		}
+	}
+}
+
+func TestProviderOptions(t *testing.T) {
+	keys := jwks(t, map[string]string{"": "rsa"})
+	now := time.Now()
+	for _, c := range []struct {
+		name   string
+		set    func(*Provider)
+		claims map[string]any
+		want   string
+	}{
+		{"no expiry", func(p *Provider) { p.AllowNoExpiry = true }, map[string]any{"exp": nil}, ""},
+		{"old", func(p *Provider) { p.MaxAge = time.Minute }, map[string]any{"iat": now.Add(-time.Hour).Unix()}, "too_old"},
+		{"not old", func(p *Provider) { p.MaxAge = time.Minute }, nil, ""},
+		{"no iat", func(p *Provider) { p.MaxAge = time.Minute }, map[string]any{"iat": nil}, "too_old"},
+		{"any issuer", func(p *Provider) { p.Issuer = "" }, map[string]any{"iss": "x"}, ""},
+		{"any audience", func(p *Provider) { p.Audiences = nil }, map[string]any{"aud": "x"}, ""},
+		{"algorithm", func(p *Provider) { p.Algorithms = []string{"PS256"} }, nil, "algorithm"},
+		{"type", func(p *Provider) { p.Type = "at+jwt" }, nil, "type"},
+		{"type with application", func(p *Provider) { p.Type = "application/jwt" }, nil, ""},
+	} {
+		p := inline(keys)
+		c.set(&p.Providers[0])
+		r := filtertest.New(t, p).Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.claims)))...)
+		if details(r) != c.want {
+			t.Errorf("%s: %q, want %q", c.name, details(r), c.want)
+		}
+	}
+}
+
+func TestProviders(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "rsa"}))
+	p.Providers = append(p.Providers,
+		Provider{Issuer: "second", Keys: Keys{Secret: filter.NewSecret(string(keyring()["hs"].([]byte)))}},
+		Provider{Keys: Keys{Inline: filter.NewSecret(jwks(t, map[string]string{"k": "p256"}))}})
+	h := filtertest.New(t, p)
+	for _, c := range []struct{ key, alg, iss, want string }{
+		{"rsa", "RS256", issuer, ""},
+		{"hs", "HS256", "second", ""},
+		{"hs", "HS512", "second", ""},
+		{"p256", "ES256", "third", ""},
+		{"rsa", "RS256", "second", "algorithm"},
+		{"hs", "HS256", issuer, "algorithm"},
+		{"p256", "ES256", issuer, "algorithm"},
+		{"rsa2", "RS256", "third", "algorithm"},
+	} {
+		r := h.Get("/", bearer(sign(t, c.key, c.alg, "", good(map[string]any{"iss": c.iss})))...)
+		if details(r) != c.want {
+			t.Errorf("%+v: %q", c, details(r))
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "p256"}))
+	p.From = place.Places{
+		Headers: []place.Header{{Name: "X-Token"}}, Queries: []string{"access_token"}, Cookies: []string{"jwt"},
+	}
+	token := sign(t, "p256", "ES256", "", good(nil))
+	h := filtertest.New(t, p)
+	r := h.Get("/a?x=1&access_token=" + token)
+	if r.Status != 200 || r.Upstream.RequestURI != "/a?x=1" {
+		t.Error(r.Status, r.Upstream)
+	}
+	r = h.Get("/", "cookie", "a=b; jwt="+token)
+	if r.Status != 200 || r.Upstream.Header.Get("cookie") != "a=b" {
+		t.Error(r.Status, r.Upstream)
+	}
+	if r := h.Get("/", "x-token", token); r.Status != 200 || r.Upstream.Header.Get("x-token") != "" {
+		t.Error(r.Status, r.Upstream)
+	}
+	if r := h.Get("/", bearer(token)...); details(r) != "missing" {
+		t.Error(r.Status)
+	}
+	if r := h.Get("/?access_token="+token, "x-token", token); r.Status != 400 {
+		t.Error(r.Status)
+	}
+	p.Forward = true
+	r = filtertest.New(t, p).Get("/", "x-token", token)
+	if r.Upstream.Header.Get("x-token") != token {
+		t.Error(r.Upstream.Header)
+	}
+}
+
+func TestConsumers(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "p256"}))
+	p.ConsumerClaim, p.CacheSize = "sub", 10
+	h := &filtertest.Host{Consumers: []*filter.Consumer{
+		{Name: "tom", Credentials: map[string]map[string]any{"jwtauth": {"subject": "alice", "issuer": issuer}}},
+		{Name: "tim", Credentials: map[string]map[string]any{"jwtauth": {"subject": "bob"}}},
+		{Name: "eve", Credentials: map[string]map[string]any{"jwtauth": {"subject": "carl", "issuer": "https://other"}}},
+		{Name: "ann"},
+	}}
+	if err := h.Load(t, p, &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
+		h.Set("x-consumer", s.Consumer().Name)
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	for subject, want := range map[string]string{"alice": "tom", "bob": "tim", "carl": "", "ann": "", "": "", "tom": ""} {
+		for range 2 { // the second time from the cache
+			r := h.Get("/", bearer(sign(t, "p256", "ES256", "", good(map[string]any{"sub": subject})))...)
+			got := ""
+			if r.Upstream != nil {
+				got = r.Upstream.Header.Get("x-consumer")
+			} else if r.Status != 401 || details(r) != "consumer" {
+				t.Error(subject, r.Status, r.Details)
+			}
+			if got != want {
+				t.Errorf("%q is %q, want %q", subject, got, want)
+			}
+		}
+	}
+}
+
+func TestCache(t *testing.T) {
+	p := inline(jwks(t, map[string]string{"": "p256"}))
+	p.CacheSize = 32
+	p.Providers[0].Leeway = 0
+	p.ClaimsToHeaders = []claims.ToHeader{{Claim: "sub", Header: "x-user"}}
+	h := filtertest.New(t, p)
+	token := sign(t, "p256", "ES256", "", good(nil))
+	for i := range 3 {
+		r := h.Get("/", append(bearer(token), "x-user", "root")...)
+		if r.Status != 200 || r.Upstream.Header.Get("x-user") != "alice" || r.Upstream.Header.Get("authorization") != "" {
+			t.Error(r.Status, r.Upstream)
+		}
+		if p.hits.Value() != uint64(i) {
+			t.Errorf("%d hits after %d", p.hits.Value(), i+1)
+		}
+	}
+	for i := range 100 { // never more than it may hold
+		h.Get("/", bearer(sign(t, "p256", "ES256", "", good(map[string]any{"sub": fmt.Sprint(i)})))...)
+	}
+	if n := p.cache.len(); n > 32 {
+		t.Errorf("%d are remembered", n)
+	}
+	// What is not verified is not remembered.
+	before := p.cache.len()
+	for i := range 10 {
+		h.Get("/", bearer(sign(t, "p384", "ES384", "", good(map[string]any{"sub": fmt.Sprint("x", i)})))...)
+	}
+	if p.cache.len() != before {
+		t.Error("refused tokens are remembered")
+	}
+	// A token that has expired since, or whose key is gone, is not good any more.
+	soon := time.Now().Add(2 * time.Second)
+	token = sign(t, "p256", "ES256", "", good(map[string]any{"exp": soon.Unix() + 1}))
+	h.Get("/", bearer(token)...)
+	sum := sha256.Sum256([]byte(token))
+	if p.cache.get(&sum, time.Now()) == nil || p.cache.get(&sum, soon.Add(time.Minute)) != nil {
+		t.Error("the expiry does not count")
+	}
+	set, err := secretKeys(strings.Repeat("x", 32), symmetric)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Providers[0].local.Store(set)
+	if r := h.Get("/", bearer(token)...); r.Status != 401 {
+		t.Error("a token of a key that is gone passes")
+	}
+}
+
+func TestFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "keys")
+	replace := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(file+".new", file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	der, err := x509.MarshalPKIXPublicKey(&keyring()["rsa"].(*rsa.PrivateKey).PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
+	p := inline("")
+	p.Providers[0].Keys = Keys{File: file}
+	p.Poll = 10 * time.Millisecond
+	h := filtertest.New(t, p)
+	one, two := bearer(sign(t, "rsa", "RS256", "", good(nil))), bearer(sign(t, "rsa2", "RS256", "two", good(nil)))
+	if h.Get("/", one...).Status != 200 || h.Get("/", two...).Status != 401 {
+		t.Fatal("the keys of the file do not hold")
+	}
+	replace("nonsense")
+	eventually(t, "the bad file is noticed", func() bool { return strings.Contains(h.Log(), "cannot reload") })
+	if h.Get("/", one...).Status != 200 {
+		t.Error("a broken file takes the keys away")
+	}
+	replace(jwks(t, map[string]string{"two": "rsa2"}))
+	eventually(t, "the new file holds", func() bool { return h.Get("/", two...).Status == 200 })
+	if h.Get("/", one...).Status != 401 {
+		t.Error("the old key holds")
+	}
+}

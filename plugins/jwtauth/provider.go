@@ -1,0 +1,215 @@
+package jwtauth
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/outbound"
+)
+
+// Provider is an issuer of tokens.
+type Provider struct {
+	// Issuer is what the claim iss of its tokens must be. One provider may leave it out: it takes the tokens that are no
+	// other's.
+	Issuer string `json:"issuer"`
+	// Audiences are the services that tokens may be for: the claim aud must name one. Without any, aud is not looked at.
+	Audiences []string `json:"audiences"`
+	// Keys is where the keys are that its tokens are signed with.
+	Keys Keys `json:"keys" validate:"required"`
+	// Algorithms are those that its keys may be used with, as far as they fit a key. By default all of RS, PS, ES and
+	// EdDSA with a public key, HS256, HS384 and HS512 with a secret.
+	Algorithms []string `json:"algorithms"`
+	// Leeway is by how much clocks may differ, for exp, nbf and iat.
+	Leeway time.Duration `json:"leeway" default:"1m"`
+	// MaxAge is how old a token may be by its iat, whatever its exp. 0s: any age.
+	MaxAge time.Duration `json:"maxAge"`
+	// AllowNoExpiry takes tokens without exp.
+	AllowNoExpiry bool `json:"allowNoExpiry"`
+	// Type is what the header typ must be, as at+jwt (RFC 9068). By default it is not looked at.
+	Type string `json:"type"`
+	// RequiredClaims are what a token must say besides; otherwise the answer is 403.
+	RequiredClaims []Requirement `json:"requiredClaims"`
+
+	local  atomic.Pointer[keySet] // of secret, inline or file
+	remote *remote                // of url
+}
+
+// Keys is a source of keys: exactly one of secret, inline, file and url.
+type Keys struct {
+	// Secret is shared with the issuer, for HS256 (32 bytes at least), HS384 (48) and HS512 (64).
+	Secret filter.Secret `json:"secret"`
+	// Inline is a JSON Web Key Set (RFC 7517) as text, or public keys or certificates in PEM.
+	Inline filter.Secret `json:"inline"`
+	// File holds such a text. It is read again when it changes.
+	File string `json:"file"`
+	// URL gives a JSON Web Key Set. It is read in the background, and again when a token names a key that is not known.
+	URL *url.URL `json:"url"`
+	// Refresh is how often the URL is read, unless its answer says (cache-control) that it is good for less.
+	Refresh time.Duration `json:"refresh" default:"10m"`
+	// Cooldown is how long after a reading that an unknown key caused no other one causes the next.
+	Cooldown time.Duration `json:"cooldown" default:"10s"`
+	// MaxStale is how long keys are used that cannot be read anew. 0s: for ever.
+	MaxStale time.Duration `json:"maxStale" default:"24h"`
+	// Connection is how the URL is reached.
+	Connection outbound.Connection `json:"connection"`
+}
+
+// Requirement is what a claim must say.
+type Requirement struct {
+	// Claim is its name, or the names of nested ones joined by dots.
+	Claim string `json:"claim" validate:"required"`
+	// AnyOf are values of which it must have one. A list has each of its elements, a scope each of its words.
+	AnyOf []string `json:"anyOf"`
+	// AllOf are values of which it must have all. Without either it must just be there.
+	AllOf []string `json:"allOf"`
+}
+
+func (p *Provider) validate() error {
+	var errs []error
+	k := &p.Keys
+	set := 0
+	for _, is := range []bool{k.Secret.Reveal() != "", k.Inline.Reveal() != "", k.File != "", k.URL != nil} {
+		if is {
+			set++
+		}
+	}
+	if set != 1 {
+		errs = append(errs, errors.New("keys: must have exactly one of secret, inline, file and url"))
+	}
+	for i, a := range p.Algorithms {
+		switch {
+		case !slices.Contains(all, a):
+			errs = append(errs, fmt.Errorf("algorithms[%d]: must be one of %s", i, strings.Join(all, ", ")))
+		case slices.Contains(symmetric, a) && k.URL != nil:
+			errs = append(errs, fmt.Errorf("algorithms[%d]: %s needs a secret, which no URL gives", i, a))
+		}
+	}
+	if k.URL != nil {
+		if err := k.Connection.Check(k.URL); err != nil {
+			errs = append(errs, fmt.Errorf("keys.url: %w", err))
+		}
+		if err := k.Connection.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("keys.connection.%w", err))
+		}
+		if k.Refresh != 0 && k.Refresh < time.Second || k.Cooldown < 0 || k.MaxStale < 0 {
+			errs = append(errs, errors.New("keys: refresh must be 1s at least, cooldown and maxStale not negative"))
+		}
+	}
+	if p.Leeway < 0 || p.Leeway > 24*time.Hour || p.MaxAge < 0 {
+		errs = append(errs, errors.New("leeway: must be 0s to 24h, and maxAge not negative"))
+	}
+	if set == 1 && len(errs) == 0 {
+		if _, err := p.fixed(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// allowed are the algorithms that keys may be used with.
+func (p *Provider) allowed() []string {
+	switch {
+	case len(p.Algorithms) > 0:
+		return p.Algorithms
+	case p.Keys.Secret.Reveal() != "":
+		return symmetric
+	}
+	return asymmetric
+}
+
+// fixed returns the keys that the configuration itself holds, nil if it holds none.
+func (p *Provider) fixed() (*keySet, error) {
+	switch k := &p.Keys; {
+	case k.Secret.Reveal() != "":
+		s, err := secretKeys(k.Secret.Reveal(), p.allowed())
+		if err != nil {
+			return nil, fmt.Errorf("keys.secret: %w", err)
+		}
+		return s, nil
+	case k.Inline.Reveal() != "":
+		s, _, err := parseKeys([]byte(k.Inline.Reveal()), p.allowed())
+		if err != nil {
+			return nil, fmt.Errorf("keys.inline: %w", err)
+		}
+		return s, nil
+	}
+	return nil, nil
+}
+
+// current returns the keys that there are, nil if there are none.
+func (p *Provider) current() *keySet {
+	if p.remote != nil {
+		return p.remote.current()
+	}
+	return p.local.Load()
+}
+
+// check verifies what a token says of itself. It returns until when the token is good, the zero Time if for ever.
+func (p *Provider) check(t *token, c *statement, now time.Time) (until time.Time, why *reason) {
+	switch {
+	case p.Type != "" && !sameType(t.typ, p.Type):
+		return until, badType
+	case c.exp.IsZero() && !p.AllowNoExpiry:
+		return until, noExpiry
+	case !c.exp.IsZero() && !now.Before(c.exp.Add(p.Leeway)):
+		return until, expired
+	case !c.nbf.IsZero() && now.Add(p.Leeway).Before(c.nbf), !c.iat.IsZero() && now.Add(p.Leeway).Before(c.iat):
+		return until, notYet
+	case p.Issuer != "" && c.iss != p.Issuer:
+		return until, badIssuer
+	case len(p.Audiences) > 0 && !c.hasAudience(p.Audiences):
+		return until, badAudience
+	}
+	if !c.exp.IsZero() {
+		until = c.exp.Add(p.Leeway)
+	}
+	if p.MaxAge > 0 {
+		if c.iat.IsZero() {
+			return until, tooOld
+		}
+		last := c.iat.Add(p.MaxAge + p.Leeway)
+		if !now.Before(last) {
+			return until, tooOld
+		}
+		if until.IsZero() || last.Before(until) {
+			until = last
+		}
+	}
+	for i := range p.RequiredClaims {
+		if !p.RequiredClaims[i].met(c) {
+			return until, notAllowed
+		}
+	}
+	return until, nil
+}
+
+// sameType compares media types, of which "application/" may be left out (RFC 7515, section 4.1.9).
+func sameType(a, b string) bool {
+	const prefix = "application/"
+	cut := func(s string) string { return strings.TrimPrefix(strings.ToLower(s), prefix) }
+	return cut(a) == cut(b)
+}
+
+func (r *Requirement) met(c *statement) bool {
+	value := claims.Find(c.members, r.Claim)
+	if value == nil || value[0] == 'n' {
+		return false
+	}
+	if len(r.AnyOf)+len(r.AllOf) == 0 {
+		return true
+	}
+	has := claims.Words(r.Claim, value)
+	for _, want := range r.AllOf {
+		if !slices.Contains(has, want) {
+			return false
+		}
+	}
+	return len(r.AnyOf) == 0 || slices.ContainsFunc(r.AnyOf, func(w string) bool { return slices.Contains(has, w) })
+}

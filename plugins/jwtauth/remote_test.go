@@ -1,0 +1,263 @@
+package jwtauth
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/outbound"
+)
+
+// keyServer gives keys that change, or fails.
+type keyServer struct {
+	*httptest.Server
+	mu     sync.Mutex
+	status int
+	body   string
+	header http.Header
+	hold   chan struct{} // answers wait until it is closed
+	asked  int
+	cached int // asked with an etag
+}
+
+func serveKeys(t *testing.T, body string) *keyServer {
+	s := &keyServer{status: 200, body: body, header: http.Header{}}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		s.asked++
+		status, body, hold := s.status, s.body, s.hold
+		for k, v := range s.header {
+			w.Header()[k] = v
+		}
+		if tag := s.header.Get("ETag"); tag != "" && r.Header.Get("if-none-match") == tag {
+			s.cached++
+			status, body = 304, ""
+		}
+		s.mu.Unlock()
+		if hold != nil {
+			select {
+			case <-hold:
+			case <-r.Context().Done():
+			}
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(s.Server.Close)
+	return s
+}
+
+func (s *keyServer) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *keyServer) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// remoteConfig reads keys rarely, so that what tests see is what requests ask for.
+func remoteConfig(t *testing.T, s *keyServer) *JWTAuth {
+	t.Helper()
+	u, err := url.Parse(s.URL + "/jwks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := inline("")
+	p.Providers[0].Keys = Keys{
+		URL: u, Refresh: time.Hour, Connection: outbound.Connection{AllowHTTP: true, Timeout: 10 * time.Second},
+	}
+	return p
+}
+
+// eventually waits, long, for what must happen.
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never happens: " + what)
+		}
+	}
+}
+
+func TestRotation(t *testing.T) {
+	s := serveKeys(t, jwks(t, map[string]string{"one": "rsa"}))
+	h := filtertest.New(t, remoteConfig(t, s))
+	one, two := sign(t, "rsa", "RS256", "one", good(nil)), sign(t, "rsa2", "RS256", "two", good(nil))
+	// The first request may come before the first reading: it waits for it.
+	if r := h.Get("/", bearer(one)...); r.Status != 200 {
+		t.Fatal(r.Status, r.Details, h.Log())
+	}
+	s.set(func() { s.body = jwks(t, map[string]string{"two": "rsa2"}) })
+	if r := h.Get("/", bearer(two)...); r.Status != 200 {
+		t.Error("a new key is not asked for:", r.Details, h.Log())
+	}
+	if r := h.Get("/", bearer(one)...); r.Status != 401 || details(r) != "key" {
+		t.Error("the old key still holds:", r.Status, r.Details)
+	}
+}
+
+// Whoever makes up key ids cannot make us ask more often than once in a while.
+func TestUnknownKeysAskOnce(t *testing.T) {
+	s := serveKeys(t, jwks(t, map[string]string{"one": "rsa"}))
+	p := remoteConfig(t, s)
+	p.Providers[0].Keys.Cooldown = time.Hour
+	h := filtertest.New(t, p)
+	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+		t.Fatal(r.Status, r.Details)
+	}
+	before := s.count()
+	var all sync.WaitGroup
+	for i := range 20 {
+		all.Go(func() {
+			token := sign(t, "rsa2", "RS256", fmt.Sprint("made-up-", i), good(nil))
+			if r := h.Get("/", bearer(token)...); r.Status != 401 || details(r) != "key" {
+				t.Error(r.Status, r.Details)
+			}
+		})
+	}
+	all.Wait()
+	if asked := s.count() - before; asked > 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}
+
+func TestServerFails(t *testing.T) {
+	keys := jwks(t, map[string]string{"one": "rsa"})
+	one, two := sign(t, "rsa", "RS256", "one", good(nil)), sign(t, "rsa2", "RS256", "two", good(nil))
+	for name, fail := range map[string]func(*keyServer){
+		"500":      func(s *keyServer) { s.status = 500 },
+		"redirect": func(s *keyServer) { s.status, s.header = 302, http.Header{"Location": {"/elsewhere"}} },
+		"no JSON":  func(s *keyServer) { s.body = "<html>" },
+		"no keys":  func(s *keyServer) { s.body = `{"keys":[]}` },
+		"empty":    func(s *keyServer) { s.body = "" },
+		"endless":  func(s *keyServer) { s.body = `{"keys":[` + strings.Repeat(" ", 2<<20) },
+		"secrets": func(s *keyServer) {
+			s.body = `{"keys":[{"kty":"oct","kid":"two","k":"` + strings.Repeat("A", 64) + `"}]}`
+		},
+		"weak":       func(s *keyServer) { s.body = `{"keys":[{"kty":"RSA","kid":"two","n":"AQAB","e":"AQAB"}]}` },
+		"encryption": func(s *keyServer) { s.body = jwks(t, map[string]string{"two": "rsa2"}, map[string]any{"use": "enc"}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serveKeys(t, keys)
+			p := remoteConfig(t, s)
+			h := filtertest.New(t, p)
+			if r := h.Get("/", bearer(one)...); r.Status != 200 {
+				t.Fatal(r.Status, r.Details)
+			}
+			s.set(func() { fail(s) })
+			if r := h.Get("/", bearer(two)...); r.Status != 401 || details(r) != "key" {
+				t.Error(r.Status, r.Details)
+			}
+			if r := h.Get("/", bearer(one)...); r.Status != 200 {
+				t.Error("the good keys are gone:", r.Status, r.Details)
+			}
+			if !strings.Contains(h.Log(), "cannot read the keys") || p.Providers[0].remote.failed.Value() == 0 {
+				t.Error(h.Log())
+			}
+
+			// One that never had keys lets nothing pass.
+			s = serveKeys(t, "")
+			s.set(func() { fail(s) })
+			h = filtertest.New(t, remoteConfig(t, s))
+			if r := h.Get("/", bearer(one)...); r.Status != 503 || details(r) != "no_keys" {
+				t.Error(r.Status, r.Details)
+			}
+			// When it comes back, so do we: the loop tries again soon.
+			s.set(func() { s.status, s.body = 200, keys })
+			eventually(t, "keys after a failure", func() bool { return h.Get("/", bearer(one)...).Status == 200 })
+		})
+	}
+}
+
+func TestServerIsDown(t *testing.T) {
+	s := serveKeys(t, "")
+	p := remoteConfig(t, s)
+	s.Close()
+	h := filtertest.New(t, p)
+	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 503 {
+		t.Error(r.Status, r.Details)
+	}
+	if r := h.Get("/"); r.Status != 401 {
+		t.Error(r.Status)
+	}
+}
+
+// A server that does not answer holds nobody up for longer than the time-out, and nobody whose key is known.
+func TestServerIsSlow(t *testing.T) {
+	s := serveKeys(t, jwks(t, map[string]string{"one": "rsa"}))
+	p := remoteConfig(t, s)
+	p.Providers[0].Keys.Connection.Timeout = 300 * time.Millisecond
+	h := filtertest.New(t, p)
+	one := bearer(sign(t, "rsa", "RS256", "one", good(nil)))
+	eventually(t, "the first keys", func() bool { return h.Get("/", one...).Status == 200 })
+	hold := make(chan struct{})
+	s.set(func() { s.hold = hold })
+	done := make(chan *filtertest.Response, 1)
+	go func() { done <- h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...) }()
+	eventually(t, "the server is asked", func() bool { return s.count() >= 2 })
+	if r := h.Get("/", one...); r.Status != 200 {
+		t.Error(r.Status, r.Details)
+	}
+	if r := <-done; r.Status != 401 || details(r) != "key" {
+		t.Error(r.Status, r.Details)
+	}
+	close(hold)
+}
+
+func TestStaleKeys(t *testing.T) {
+	s := serveKeys(t, jwks(t, map[string]string{"one": "rsa"}))
+	p := remoteConfig(t, s)
+	h := filtertest.New(t, p)
+	one := bearer(sign(t, "rsa", "RS256", "one", good(nil)))
+	if r := h.Get("/", one...); r.Status != 200 {
+		t.Fatal(r.Status, r.Details)
+	}
+	s.set(func() { s.status = 500 })
+	r := p.Providers[0].remote
+	r.stale = time.Hour
+	r.good.Store(time.Now().Add(-2 * time.Hour).UnixNano())
+	if r := h.Get("/", one...); r.Status != 503 || details(r) != "no_keys" {
+		t.Error(r.Status, r.Details)
+	}
+}
+
+func TestNotModified(t *testing.T) {
+	s := serveKeys(t, jwks(t, map[string]string{"one": "rsa"}))
+	s.header.Set("ETag", `"1"`)
+	p := remoteConfig(t, s)
+	h := filtertest.New(t, p)
+	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+		t.Fatal(r.Status)
+	}
+	before := p.Providers[0].remote.keys.Load()
+	if r := h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 401 {
+		t.Error(r.Status)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cached != 1 || p.Providers[0].remote.keys.Load() != before {
+		t.Errorf("%d answers without a body; the keys are others: %v", s.cached, p.Providers[0].remote.keys.Load() != before)
+	}
+}
+
+func TestFreshness(t *testing.T) {
+	for control, want := range map[string]time.Duration{
+		"": time.Hour, "max-age=600": 10 * time.Minute, "public, Max-Age=600": 10 * time.Minute,
+		"max-age=0": 10 * time.Second, "max-age=-1": time.Hour, "max-age=99999999999999999999": time.Hour,
+		"max-age=7200": time.Hour, "s-maxage=600": time.Hour, "max-age": time.Hour,
+	} {
+		if got := freshness(http.Header{"Cache-Control": {control}}, time.Hour); got != want {
+			t.Errorf("%q: %v, want %v", control, got, want)
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package jwtauth
+
+import (
+	"context"
+	"crypto/sha256"
+	"time"
+	"unsafe"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
+)
+
+const (
+	// maxToken is how long a token may be.
+	maxToken = 32 << 10
+	// maxTries is how many keys are tried on a token that names none.
+	maxTries = 8
+)
+
+// identity is what a verified token leads to. It does not change.
+type identity struct {
+	provider *Provider
+	keys     *keySet   // that it was verified with
+	until    time.Time // zero: for ever
+	says     claims.Described
+}
+
+// good reports whether the token would still be verified.
+func (id *identity) good(now time.Time) bool {
+	return (id.until.IsZero() || now.Before(id.until)) && id.provider.current() == id.keys
+}
+
+// OnRequestHeaders looks for the token and checks it, at once where the key is at hand.
+func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	j.Strip(h) // nobody else says who it is
+	text, n := j.From.Find(h)
+	switch {
+	case n == 0:
+		return j.refuse(s, missing)
+	case n > 1:
+		return j.refuse(s, several)
+	case len(text) > maxToken:
+		return j.refuse(s, malformed)
+	}
+	return j.decide(s, h, text, true)
+}
+
+// decide verifies a token. With mayWait it may ask for keys that are not known and answer later.
+func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, mayWait bool) filter.Action {
+	now := time.Now()
+	var sum [sha256.Size]byte
+	if j.cache != nil {
+		sum = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // which only reads it
+		if id := j.cache.get(&sum, now); id != nil {
+			j.hits.Inc()
+			return j.accept(s, h, id)
+		}
+	}
+	t, err := parse(text)
+	if err != nil {
+		return j.refuse(s, malformed)
+	}
+	c, err := readClaims(t.payload)
+	if err != nil {
+		return j.refuse(s, malformed)
+	}
+	p := j.providerOf(c.iss)
+	if p == nil {
+		return j.refuse(s, badIssuer)
+	}
+	keys, why := p.verify(t)
+	if (why == noKeys || why == badKey) && mayWait && p.remote != nil {
+		if over := p.remote.renew(); over != nil {
+			return j.later(s, h, text, p, over)
+		}
+	}
+	if why != nil {
+		return j.refuse(s, why)
+	}
+	id := &identity{provider: p, keys: keys}
+	if id.until, why = p.check(t, c, now); why != nil {
+		return j.refuse(s, why)
+	}
+	if id.says, err = j.Describe(c.iss, c.members); err != nil {
+		return j.refuse(s, badClaim)
+	}
+	if j.cache != nil {
+		j.cache.put(&sum, id)
+	}
+	return j.accept(s, h, id)
+}
+
+// later decides when the reading of keys is over.
+func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, text string, p *Provider, over <-chan struct{},
+) filter.Action {
+	return filter.Go(func(ctx context.Context) filter.Action {
+		wait := time.NewTimer(p.remote.client.Timeout)
+		defer wait.Stop()
+		select {
+		case <-over:
+		case <-wait.C:
+		case <-ctx.Done():
+		}
+		return j.decide(s, h, text, false)
+	})
+}
+
+// providerOf returns the provider of an issuer, or the one that takes what is no other's.
+func (j *JWTAuth) providerOf(issuer string) (other *Provider) {
+	for i := range j.Providers {
+		switch p := &j.Providers[i]; p.Issuer {
+		case issuer:
+			return p
+		case "":
+			other = p
+		}
+	}
+	return other
+}
+
+// verify checks the signature.
+func (p *Provider) verify(t *token) (*keySet, *reason) {
+	keys := p.current()
+	if keys == nil {
+		return nil, noKeys
+	}
+	list, known := keys.candidates(t.kid, t.alg)
+	switch {
+	case !known:
+		return nil, badKey
+	case len(list) == 0:
+		return nil, badAlg
+	}
+	for _, k := range list[:min(len(list), maxTries)] {
+		if t.verifiedBy(k) {
+			return keys, nil
+		}
+	}
+	return nil, badSign
+}
+
+// accept lets the request pass.
+func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity) filter.Action {
+	if !j.Tell(s, h, &id.says) {
+		return j.refuse(s, nobody)
+	}
+	if !j.Forward {
+		j.From.Take(h)
+	}
+	j.accepted.Inc()
+	return filter.Continue
+}

@@ -1,0 +1,124 @@
+// Package keyauth recognises callers by API keys.
+package keyauth
+
+import (
+	"embed"
+	"errors"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/authn"
+	"mosn.io/moe/plugins/internal/place"
+)
+
+// KeyAuth finds the consumer whose key the request has.
+type KeyAuth struct {
+	// Header is the header that holds the key; an empty one is none.
+	Header string `json:"header" default:"x-api-key"`
+	// Scheme is the word before the key in the header, as Bearer in authorization.
+	Scheme string `json:"scheme"`
+	// Query is the query parameter that may hold the key.
+	Query string `json:"query"`
+	// Cookie is the cookie that may hold the key.
+	Cookie string `json:"cookie"`
+	// Forward leaves the key in the request, so that the upstream sees it.
+	Forward bool `json:"forward"`
+	// Realm names what the key is for, in www-authenticate.
+	Realm string `json:"realm" default:"moe"`
+
+	places    place.Places
+	consumers *filter.Index[Credential]
+	refuse    authn.Refusals
+}
+
+// Credential is what a consumer's key may be: one, or several while they are exchanged.
+type Credential struct {
+	// Key is the consumer's key.
+	Key filter.Secret `json:"key"`
+	// Keys are more of them.
+	Keys []filter.Secret `json:"keys"`
+}
+
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() {
+	filter.Register[KeyAuth]("keyauth", filter.Authn, filter.Credential[Credential](), filter.Docs(docs))
+}
+
+var (
+	ambiguous = &authn.Wrong{Reason: "ambiguous", Text: "more than one key"}
+	empty     = &authn.Wrong{Reason: "empty", Text: "the key is empty"}
+	unknown   = &authn.Wrong{Reason: "unknown", Text: "the key is nobody's"}
+)
+
+// Validate refuses places that no request has.
+func (k *KeyAuth) Validate() error {
+	p := k.where()
+	if p.Empty() {
+		return errors.New("header: there must be a place for the key: header, query or cookie")
+	}
+	if strings.ContainsAny(k.Realm, "\"\\\r\n") {
+		return errors.New("realm: must have no quotes, backslashes and line breaks")
+	}
+	if k.Scheme != "" && k.Header == "" {
+		return errors.New("scheme: is for a header only")
+	}
+	return p.Validate()
+}
+
+// where is what the plugin looks at.
+func (k *KeyAuth) where() (p place.Places) {
+	if k.Header != "" {
+		p.Headers = []place.Header{{Name: k.Header, Scheme: k.Scheme}}
+	}
+	if k.Query != "" {
+		p.Queries = []string{k.Query}
+	}
+	if k.Cookie != "" {
+		p.Cookies = []string{k.Cookie}
+	}
+	p.Lower()
+	return p
+}
+
+// Provision indexes the consumers.
+func (k *KeyAuth) Provision(env *filter.Env) (err error) {
+	k.places = k.where()
+	scheme := k.Scheme
+	if scheme == "" {
+		scheme = "ApiKey"
+	}
+	k.refuse.Start(env, scheme+` realm="`+k.Realm+`"`)
+	k.consumers, err = filter.IndexConsumers(env, func(c *Credential) (keys []string) {
+		if c.Key.Reveal() != "" || len(c.Keys) == 0 {
+			keys = append(keys, c.Key.Reveal())
+		}
+		for _, k := range c.Keys {
+			keys = append(keys, k.Reveal())
+		}
+		return keys
+	})
+	return err
+}
+
+// OnRequestHeaders finds the consumer.
+func (k *KeyAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	key, n := k.places.Find(h)
+	switch {
+	case n == 0:
+		return k.refuse.Missing()
+	case n > 1:
+		return k.refuse.Refuse(s, ambiguous, "")
+	case key == "":
+		return k.refuse.Refuse(s, empty, "")
+	}
+	c, _ := k.consumers.Find(key)
+	if c == nil {
+		return k.refuse.Refuse(s, unknown, "")
+	}
+	if !k.Forward {
+		k.places.Take(h)
+	}
+	return k.refuse.Allow(s, c)
+}

@@ -1,0 +1,220 @@
+package keyauth
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+func consumer(name string, cred map[string]any) *filter.Consumer {
+	return &filter.Consumer{Name: name, Credentials: map[string]map[string]any{"keyauth": cred}}
+}
+
+var both = []*filter.Consumer{
+	consumer("tom", map[string]any{"key": "k1"}),
+	consumer("ann", map[string]any{"keys": []any{"k2", "k 3+&="}}),
+}
+
+func load(t testing.TB, conf string, consumers []*filter.Consumer) (*filtertest.Host, error) {
+	h := &filtertest.Host{Consumers: consumers, ConsumerHeader: "x-who"}
+	return h, h.Load(t, filtertest.Config{Name: "keyauth", JSON: conf})
+}
+
+func must(t testing.TB, conf string, consumers []*filter.Consumer) *filtertest.Host {
+	t.Helper()
+	h, err := load(t, conf, consumers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func TestKeys(t *testing.T) {
+	h := must(t, `{query: key, cookie: k}`, both)
+	mib := strings.Repeat("k", 1<<20)
+	for _, c := range []struct {
+		name, path string
+		header     []string
+		want       string // the consumer, or the end of the details
+		sent       string // the path that goes on
+	}{
+		{"header", "/a?b=c", []string{"X-API-Key", "k1"}, "tom", "/a?b=c"},
+		{"another's", "/", []string{"x-api-key", "k2"}, "ann", "/"},
+		{"query", "/a?key=k1", nil, "tom", "/a"},
+		{"query among others", "/a?b=%20&key=k1&c", nil, "tom", "/a?b=%20&c"},
+		{"query, encoded", "/a?%6bey=k%31", nil, "tom", "/a"},
+		{"query, with symbols", "/a?key=k+3%2b%26%3D", nil, "ann", "/a"},
+		{"cookie", "/", []string{"cookie", "a=b; k=k1; c=d"}, "tom", "/"},
+
+		{"none", "/a?kez=k1", []string{"cookie", "kk=k1"}, ".missing", ""},
+		{"of another scheme", "/", []string{"authorization", "Bearer k1"}, ".missing", ""},
+		{"wrong", "/", []string{"x-api-key", "k"}, ".unknown", ""},
+		{"longer", "/", []string{"x-api-key", "k11"}, ".unknown", ""},
+		{"another case", "/", []string{"x-api-key", "K1"}, ".unknown", ""},
+		{"a name is no key", "/", []string{"x-api-key", "tom"}, ".unknown", ""},
+		{"empty", "/", []string{"x-api-key", ""}, ".empty", ""},
+		{"empty in the query", "/?key", nil, ".empty", ""},
+		{"doubled", "/", []string{"x-api-key", "k1", "x-api-key", "k1"}, ".ambiguous", ""},
+		{"two of them", "/", []string{"x-api-key", "k1", "x-api-key", "k2"}, ".ambiguous", ""},
+		{"in two places", "/?key=k1", []string{"x-api-key", "k1"}, ".ambiguous", ""},
+		{"twice in the query", "/?key=k1&%6Bey=k2", nil, ".ambiguous", ""},
+		{"long", "/", []string{"x-api-key", mib}, ".unknown", ""},
+		{"no UTF-8", "/", []string{"x-api-key", "k1\xff\xfe"}, ".unknown", ""},
+		{"no UTF-8 in the query", "/?key=%ff%fe", nil, ".unknown", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := h.Get(c.path, append(c.header, "x-who", "root")...)
+			if strings.HasPrefix(c.want, ".") {
+				if r.Status != 401 || r.Details != "moe.keyauth"+c.want || r.Upstream != nil ||
+					r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
+					t.Errorf("%d %s %v", r.Status, r.Details, r.Header)
+				}
+				return
+			}
+			if r.Status != 200 || r.Upstream.Header.Get("x-who") != c.want || r.Upstream.URL.String() != c.sent {
+				t.Fatalf("%d %s %v", r.Status, r.Details, r.Upstream)
+			}
+			if r.Upstream.Header.Get("x-api-key") != "" || strings.Contains(r.Upstream.Header.Get("cookie"), "k1") {
+				t.Error("the upstream sees the key")
+			}
+			if r.Metadata["moe/consumer"] != c.want {
+				t.Error(r.Metadata)
+			}
+		})
+	}
+	if log := h.Log(); strings.Contains(log, "k1") || strings.Contains(log, mib[:100]) || !strings.Contains(log, "nobody's") {
+		t.Error("the log:", log)
+	}
+	if h.Metric("missing") != 2 || h.Metric("invalid", "unknown") == 0 || h.Metric("invalid", "ambiguous") != 4 {
+		t.Error("counters")
+	}
+}
+
+func TestScheme(t *testing.T) {
+	h := must(t, `{header: Authorization, scheme: Bearer, forward: true, realm: orders}`, both)
+	for value, want := range map[string]int{
+		"Bearer k1": 200, "bearer k1": 200, "Basic k1": 401, "k1": 401, "Bearer": 401, "Bearer  k1 ": 200, "BearerX k1": 401,
+	} {
+		r := h.Get("/", "authorization", value)
+		if r.Status != want {
+			t.Errorf("%s: %d", value, r.Status)
+		}
+		if want == 200 && r.Upstream.Header.Get("authorization") == "" {
+			t.Error("the key is not forwarded")
+		}
+		if want == 401 && r.Header.Get("www-authenticate") != `Bearer realm="orders"` {
+			t.Error(r.Header)
+		}
+	}
+}
+
+// What changes holds for the next request; what is wrong changes nothing.
+func TestLive(t *testing.T) {
+	h := must(t, `{}`, both)
+	status := func(key string) int { return h.Get("/", "x-api-key", key).Status }
+	if err := h.SetConsumers([]*filter.Consumer{consumer("ann", map[string]any{"key": "new"})}); err != nil {
+		t.Fatal(err)
+	}
+	if status("k1") != 401 || status("k2") != 401 || status("new") != 200 {
+		t.Error("the change does not hold")
+	}
+	err := h.SetConsumers([]*filter.Consumer{
+		consumer("x", map[string]any{"key": "geheim"}), consumer("y", map[string]any{"keys": []any{"other", "geheim"}}),
+	})
+	if err == nil || !strings.Contains(err.Error(), "x and y") || strings.Contains(err.Error(), "geheim") {
+		t.Error(err)
+	}
+	if status("new") != 200 || status("geheim") != 401 {
+		t.Error("a refused change holds")
+	}
+	if err := h.SetConsumers(nil); err != nil || status("new") != 401 {
+		t.Error("nobody is somebody", err)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	for _, c := range []struct {
+		conf  string
+		creds []map[string]any
+		want  string
+	}{
+		{`{header: ""}`, nil, "header"},
+		{`{header: "a b"}`, nil, "not the name of a header"},
+		{`{cookie: "a;b"}`, nil, "cookies[0]"},
+		{`{header: "", query: q, scheme: Bearer}`, nil, "scheme"},
+		{`{scheme: "a b"}`, nil, "scheme"},
+		{`{realm: 'a"b'}`, nil, "realm"},
+		{`{heder: x}`, nil, "heder"},
+		{`{}`, []map[string]any{{}}, "empty credential"},
+		{`{}`, []map[string]any{{"key": ""}}, "empty"},
+		{`{}`, []map[string]any{{"keys": []any{"geheim", ""}}}, "empty"},
+		{`{}`, []map[string]any{{"kee": "geheim"}}, "kee"},
+		{`{}`, []map[string]any{{"key": "geheim"}, {"key": "geheim"}}, "consumers c0 and c1 have the same credential"},
+		{`{}`, []map[string]any{{"key": strings.Repeat("geheim", 1000)}}, "more than 4096 bytes"},
+	} {
+		var list []*filter.Consumer
+		for i, cred := range c.creds {
+			list = append(list, consumer(fmt.Sprintf("c%d", i), cred))
+		}
+		_, err := load(t, c.conf, list)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s %v: %v", c.conf, c.creds, err)
+		}
+	}
+}
+
+// FuzzPlaces: whatever the request is, a key that passes is removed from it.
+func FuzzPlaces(f *testing.F) {
+	f.Add("/?key=k1", "a=b; k=k2", "k1")
+	f.Add("/a?%6bey=%6b1&key&&=", "k=\"k1\"; k", "")
+	f.Fuzz(func(t *testing.T, path, cookie, header string) {
+		h := must(t, `{query: key, cookie: k}`, both)
+		req := filtertest.NewRequest("GET", "/", "")
+		if u, err := req.URL.Parse(path); err == nil && strings.HasPrefix(path, "/") && u.Host == "" {
+			req.URL = u
+		}
+		if cookie != "" {
+			req.Header["Cookie"] = []string{cookie}
+		}
+		if header != "" {
+			req.Header["X-Api-Key"] = []string{header}
+		}
+		r := h.Do(req)
+		switch {
+		case r.Status == 401 && r.Upstream == nil:
+		case r.Status != 200:
+			t.Errorf("%d %s", r.Status, r.Details)
+		case r.Upstream.Header.Get("x-api-key") != "" || r.Upstream.URL.Query().Has("key"):
+			t.Errorf("the upstream sees the key: %v", r.Upstream)
+		}
+	})
+}
+
+func BenchmarkKeyAuth(b *testing.B) {
+	for _, n := range []int{10, 100_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			list := make([]*filter.Consumer, n)
+			for i := range list {
+				list[i] = consumer(fmt.Sprint("c", i), map[string]any{"key": fmt.Sprintf("6f1ed002ab5595859014ebf0951522d9-%d", i)})
+			}
+			k := &KeyAuth{Header: "x-api-key", Realm: "moe", Forward: true}
+			h := &filtertest.Host{Consumers: list}
+			probe := &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if k.OnRequestHeaders(s, h, true) != filter.Continue {
+						b.Fatal("denied")
+					}
+				}
+			}}
+			if err := h.Load(b, k, probe); err != nil {
+				b.Fatal(err)
+			}
+			h.Get("/a/path", append(plugintest.Browser, "x-api-key", "6f1ed002ab5595859014ebf0951522d9-7")...)
+		})
+	}
+}

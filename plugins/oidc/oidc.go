@@ -1,0 +1,185 @@
+// Package oidc signs users in at an OpenID provider.
+package oidc
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/outbound"
+)
+
+// OIDC lets browsers in whose user has signed in at an OpenID provider (OpenID Connect Core, authorization code flow
+// with PKCE), and keeps the session in encrypted cookies.
+type OIDC struct {
+	// Issuer is the provider, as its ID tokens name it. Its addresses are read from /.well-known/openid-configuration
+	// below it.
+	Issuer *url.URL `json:"issuer" validate:"required"`
+	// ClientID is what the provider knows this service by.
+	ClientID string `json:"clientID" validate:"required"`
+	// ClientSecret is known to the provider, too. A public client has none.
+	ClientSecret filter.Secret `json:"clientSecret"`
+	// Redirect is where the provider sends browsers back to: a URL of this service that no other thing has.
+	Redirect *url.URL `json:"redirect" validate:"required"`
+	// Scopes are those that are asked for, besides openid.
+	Scopes []string `json:"scopes"`
+	// CookieSecrets encrypt the cookies: the first new ones, the others those that were made with them before. 32 bytes
+	// each at least.
+	CookieSecrets []filter.Secret `json:"cookieSecrets" validate:"required,min=1"`
+	// Cookie says how cookies are set.
+	Cookie Cookie `json:"cookie"`
+	// Lifetime is how long a session lasts at most.
+	Lifetime time.Duration `json:"lifetime" default:"8h"`
+	// Refresh gets new tokens with the refresh token, if the provider gave one, when the access token has expired, and
+	// ends the session if the provider refuses. Otherwise a session lasts as long as Lifetime, whatever the tokens do.
+	Refresh bool `json:"refresh" default:"true"`
+	// Login is the path of a page that signs in and goes on to the same-origin address in its parameter return.
+	Login string `json:"login"`
+	// Logout is how users sign out.
+	Logout Logout `json:"logout"`
+	// ForwardAccessToken sends the access token to the upstream, in the header authorization.
+	ForwardAccessToken bool `json:"forwardAccessToken"`
+	// Connection is how the provider is reached.
+	Connection outbound.Connection `json:"connection"`
+	claims.Output
+
+	keys     []sealer
+	site     http.SameSite
+	provider *provider
+	redirect string
+	fresh    refreshes
+
+	signedIn, signedOut, refreshed, refused, failed *filter.Counter
+}
+
+// Cookie is how cookies are set.
+type Cookie struct {
+	// Name is that of the session's cookie; others begin with it. With the prefix __Host- it needs https.
+	Name string `json:"name" default:"__Host-oidc"`
+	// Domain shares the session with the hosts of a domain. It does not go with the prefix __Host-.
+	Domain string `json:"domain"`
+	// SameSite is the session's attribute. With strict, a link from another site signs in anew, without the user
+	// noticing more than a redirect.
+	SameSite string `json:"sameSite" default:"lax" enum:"strict,lax,none"`
+	// Insecure leaves the attribute secure away, for plain http.
+	Insecure bool `json:"insecure"`
+}
+
+// Logout is how users sign out.
+type Logout struct {
+	// Path is the address that ends the session. Without one there is none.
+	Path string `json:"path"`
+	// Provider signs the user out at the provider, too (OpenID Connect RP-Initiated Logout).
+	Provider bool `json:"provider"`
+	// Redirect is where the user is sent then: a path of this service, or, with provider, a URL that the provider knows.
+	Redirect *url.URL `json:"redirect"`
+}
+
+//go:embed README.md schema.json
+var docs embed.FS
+
+func init() {
+	filter.RegisterPerStream("oidc", filter.Authn, (*OIDC).newStream, filter.Credential[claims.Credential](),
+		filter.Docs(docs))
+}
+
+const leastSecret = 32
+
+// Validate refuses what would send secrets in the clear, and cookies that no browser takes.
+func (o *OIDC) Validate() error {
+	errs := []error{o.Output.Validate()}
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if err := o.Connection.Validate(); err != nil {
+		fail("connection.%w", err)
+	}
+	if err := o.Connection.Check(o.Issuer); err != nil {
+		fail("issuer: %w", err)
+	}
+	switch r := o.Redirect; {
+	case r == nil || r.Host == "" || r.Scheme != "https" && (r.Scheme != "http" || !o.Cookie.Insecure):
+		fail("redirect: must be an https URL (http is for cookie.insecure)")
+	case r.RawQuery != "" || r.Fragment != "" || len(r.Path) < 2:
+		fail("redirect: must have a path of its own, and no query")
+	}
+	if o.ClientID == "" {
+		fail("clientID: must not be empty")
+	}
+	if len(o.CookieSecrets) == 0 {
+		fail("cookieSecrets: there must be one")
+	}
+	for i, s := range o.CookieSecrets {
+		if len(s.Reveal()) < leastSecret {
+			fail("cookieSecrets[%d]: must be %d bytes at least", i, leastSecret)
+		}
+	}
+	if o.Lifetime < time.Minute || o.Lifetime > 400*24*time.Hour {
+		fail("lifetime: must be 1m to 400 days, which is as long as browsers keep cookies")
+	}
+	for name, path := range map[string]string{"login": o.Login, "logout.path": o.Logout.Path} {
+		if path != "" && (safePath(path) != path || strings.ContainsAny(path, "?#")) {
+			fail("%s: must be a path that begins with one /, without a query", name)
+		}
+		if path != "" && o.Redirect != nil && path == o.Redirect.Path {
+			fail("%s: must not be the path of redirect", name)
+		}
+	}
+	if o.Login != "" && o.Login == o.Logout.Path {
+		fail("login: must not be logout.path")
+	}
+	if r := o.Logout.Redirect; r != nil && !o.Logout.Provider && safePath(r.String()) != r.String() {
+		fail("logout.redirect: must be a path of this service unless logout.provider is set")
+	}
+	return errors.Join(append(errs, o.Cookie.validate())...)
+}
+
+func (c *Cookie) validate() error {
+	host := strings.HasPrefix(c.Name, "__Host-")
+	switch {
+	case c.Name == "" || strings.ContainsAny(c.Name, "=;, \t\"") || len(c.Name) > 100:
+		return errors.New("cookie.name: is not the name of a cookie")
+	case c.Insecure && (host || strings.HasPrefix(c.Name, "__Secure-")):
+		return errors.New("cookie.insecure: browsers take a cookie with the prefix __Host- or __Secure- over https only; " +
+			"choose another cookie.name")
+	case c.Domain != "" && host:
+		return errors.New("cookie.domain: browsers take no cookie with the prefix __Host- for a domain")
+	case strings.ContainsAny(c.Domain, "; ,\t"):
+		return errors.New("cookie.domain: is not a domain")
+	case c.Insecure && c.SameSite == "none":
+		return errors.New("cookie.sameSite: browsers take none over https only")
+	}
+	return nil
+}
+
+// Provision begins to read the provider's addresses.
+func (o *OIDC) Provision(env *filter.Env) error {
+	if err := o.Start(env); err != nil {
+		return err
+	}
+	o.site = map[string]http.SameSite{
+		"strict": http.SameSiteStrictMode, "lax": http.SameSiteLaxMode, "none": http.SameSiteNoneMode,
+	}[o.Cookie.SameSite]
+	for _, s := range o.CookieSecrets {
+		k, err := newSealer(s, o.Issuer.String()+"\x00"+o.ClientID)
+		if err != nil {
+			return err
+		}
+		o.keys = append(o.keys, k)
+	}
+	o.redirect = o.Redirect.String()
+	o.Scopes = append([]string{"openid"}, slices.DeleteFunc(o.Scopes, func(s string) bool { return s == "openid" })...)
+	o.signedIn, o.signedOut = env.Counter("signed_in"), env.Counter("signed_out")
+	o.refreshed, o.refused = env.Counter("refreshed"), env.Counter("refused", "reason")
+	o.failed = env.Counter("provider_failed")
+	var err error
+	if o.provider, err = o.findProvider(env); err != nil {
+		return fmt.Errorf("connection.%w", err)
+	}
+	return nil
+}

@@ -1,0 +1,315 @@
+package oidc
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/plugintest"
+)
+
+func TestSignIn(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	o.Scopes = []string{"profile", "openid"}
+	o.ClaimsToHeaders = []claims.ToHeader{{Claim: "sub", Header: "X-User"}, {Claim: "roles", Header: "x-roles"}}
+	h := filtertest.New(t, o)
+	b := newBrowser(t, h)
+	if q := b.begin(p, "/"); q.Get("scope") != "openid profile" {
+		t.Error(q.Get("scope"))
+	}
+	if to := b.signIn(p, "/page?a=b&c=%2F"); to != "/page?a=b&c=%2F" {
+		t.Error(to)
+	}
+	b.jar["other"] = "x"
+	r := b.ask("/page", "x-user", "root", "x-roles", "admin")
+	if r.Upstream == nil || r.Upstream.Header.Get("x-user") != "tom" || r.Upstream.Header.Get("x-roles") != "a,b" ||
+		len(r.Upstream.Header.Values("x-user")) != 1 || r.Upstream.Header.Get("cookie") != "other=x" {
+		t.Fatal(r.Status, r.Upstream)
+	}
+	if r := b.do(filtertest.NewRequest("POST", "/form", "x")); r.Status != 200 || r.Sent != "x" {
+		t.Error(r.Status)
+	}
+	for _, secret := range []string{"very-secret", "the-client-secret", "tom"} {
+		if strings.Contains(h.Log(), secret) {
+			t.Errorf("the log has %q", secret)
+		}
+		for name, v := range b.jar {
+			if strings.Contains(v, secret) {
+				t.Errorf("the cookie %s can be read", name)
+			}
+		}
+	}
+}
+
+func TestCookieAttributes(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	o.Cookie.SameSite = "strict"
+	b := newBrowser(t, filtertest.New(t, o))
+	r := b.ask("/")
+	states := (&http.Response{Header: r.Header}).Cookies()
+	if len(states) != 1 || !states[0].HttpOnly || !states[0].Secure || states[0].Path != "/" || states[0].Domain != "" ||
+		states[0].SameSite != http.SameSiteLaxMode || states[0].MaxAge != 600 ||
+		r.Header.Get("cache-control") != "no-store" {
+		t.Error(r.Header)
+	}
+	q := b.begin(p, "/")
+	r = b.ask("/cb?code=abc&state=" + q.Get("state"))
+	for _, c := range (&http.Response{Header: r.Header}).Cookies() {
+		if c.Name == "__Host-oidc" && (!c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode ||
+			c.MaxAge != 3600) {
+			t.Error(c)
+		}
+	}
+	if b.jar["__Host-oidc"] == "" {
+		t.Error(b.jar)
+	}
+}
+
+// Scripts and programs get 401, since they cannot follow to a page to sign in at.
+func TestWhoIsRedirected(t *testing.T) {
+	p := newIDP(t)
+	h := filtertest.New(t, config(p))
+	for _, c := range []struct {
+		method string
+		header []string
+		status int
+	}{
+		{"GET", []string{"accept", "text/html"}, 302},
+		{"HEAD", []string{"accept", "text/html,*/*"}, 302},
+		{"GET", []string{"sec-fetch-mode", "navigate"}, 302},
+		{"GET", nil, 401},
+		{"GET", []string{"accept", "application/json"}, 401},
+		{"GET", []string{"accept", "*/*"}, 401},
+		{"GET", []string{"accept", "text/html", "x-requested-with", "xmlhttprequest"}, 401},
+		{"GET", []string{"accept", "text/html", "sec-fetch-mode", "cors"}, 401},
+		{"POST", []string{"accept", "text/html"}, 401},
+		{"OPTIONS", []string{"accept", "text/html"}, 401},
+	} {
+		r := newBrowser(t, h).do(filtertest.NewRequest(c.method, "/", "", c.header...))
+		if r.Status != c.status || r.Upstream != nil || c.status == 401 && r.Header.Get("www-authenticate") == "" {
+			t.Error(c, r.Status, r.Header)
+		}
+	}
+}
+
+func TestOtherHost(t *testing.T) {
+	p := newIDP(t)
+	b := newBrowser(t, filtertest.New(t, config(p)))
+	r := filtertest.NewRequest("GET", "/page?x=1", "", "accept", "text/html")
+	r.Host = "www.app.example"
+	if w := b.do(r); w.Status != 302 || w.Header.Get("location") != "https://app.example/page?x=1" {
+		t.Error(w.Status, w.Header)
+	}
+}
+
+func TestRefresh(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	o.ForwardAccessToken = true
+	h := filtertest.New(t, o)
+	b := newBrowser(t, h)
+	p.set(func() { p.answer = map[string]any{"expires_in": 5, "access_token": "one"} }) // over at once, see early
+	b.signIn(p, "/")
+	old := b.jar["__Host-oidc"]
+	p.set(func() { p.answer, p.nonce = map[string]any{"access_token": "two"}, "" })
+	r := b.ask("/", "authorization", "Bearer mine")
+	if r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" || b.jar["__Host-oidc"] == old {
+		t.Fatal(r.Status, r.Details, r.Upstream, h.Log())
+	}
+	// Tabs that come late with the old cookie share what the first got.
+	var tabs sync.WaitGroup
+	for range 10 {
+		tabs.Go(func() {
+			late := newBrowser(t, h)
+			late.jar["__Host-oidc"] = old
+			if r := late.ask("/"); r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" {
+				t.Error(r.Status, r.Details)
+			}
+		})
+	}
+	tabs.Wait()
+	p.mu.Lock()
+	for token, n := range p.refreshed {
+		if n > 1 {
+			t.Errorf("%s was used %d times", token, n)
+		}
+	}
+	p.mu.Unlock()
+	if o.refreshed.Value() != 1 {
+		t.Error(o.refreshed.Value())
+	}
+}
+
+func TestRefreshRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		set    func(*idp)
+		status int
+	}{
+		"ended":        {func(p *idp) { p.status, p.raw = 400, `{"error":"invalid_grant"}` }, 302},
+		"down":         {func(p *idp) { p.status = 500 }, 503},
+		"another user": {func(p *idp) { p.claims = map[string]any{"sub": "eve"} }, 302},
+		"no tokens":    {func(p *idp) { p.raw = `{}` }, 503},
+		"nonsense":     {func(p *idp) { p.raw = "<html>" }, 503},
+		"unsigned":     {func(p *idp) { p.answer = map[string]any{"id_token": "eyJhbGciOiJub25lIn0.e30."} }, 302},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newIDP(t)
+			b := newBrowser(t, filtertest.New(t, config(p)))
+			p.set(func() { p.answer = map[string]any{"expires_in": 5} })
+			b.signIn(p, "/")
+			p.set(func() { p.answer = nil; c.set(p) })
+			r := b.ask("/")
+			if r.Status != c.status || r.Upstream != nil {
+				t.Error(r.Status, r.Details)
+			}
+			if (b.jar["__Host-oidc"] == "") != (c.status == 302) {
+				t.Error("the session is kept or lost wrongly", b.jar)
+			}
+		})
+	}
+}
+
+func TestLifetime(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	b := newBrowser(t, filtertest.New(t, o))
+	b.signIn(p, "/")
+	u := session{Subject: "tom", Claims: []byte(`{}`), Begun: time.Now().Add(-2 * time.Hour).Unix()}
+	text, err := o.keys[0].seal("session", u, time.Now().Add(time.Hour)) // as if the lifetime had been shortened since
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.jar["__Host-oidc"] = text
+	if r := b.ask("/"); r.Status != 302 || b.jar["__Host-oidc"] != "" {
+		t.Error(r.Status, b.jar)
+	}
+}
+
+func TestLogout(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	h := filtertest.New(t, o)
+	b := newBrowser(t, h)
+	b.signIn(p, "/")
+	if r := b.ask("/logout", "sec-fetch-site", "cross-site", "sec-fetch-mode", "no-cors"); r.Status != 403 {
+		t.Error("an image of another site signs out", r.Status)
+	}
+	if r := b.ask("/logout"); r.Status != 200 || r.Body != "signed out" || b.jar["__Host-oidc"] != "" {
+		t.Error(r.Status, b.jar)
+	}
+	if r := b.ask("/"); r.Status != 302 {
+		t.Error(r.Status)
+	}
+
+	o = config(p)
+	o.Logout = Logout{Path: "/logout", Provider: true, Redirect: address(t, "/bye")}
+	h = filtertest.New(t, o)
+	b = newBrowser(t, h)
+	b.signIn(p, "/")
+	r := b.ask("/logout")
+	to := address(t, r.Header.Get("location"))
+	if r.Status != 302 || !strings.HasPrefix(to.String(), p.URL+"/end?") || to.Query().Get("client_id") != "me" ||
+		to.Query().Get("y") != "2" || to.Query().Get("post_logout_redirect_uri") != "https://app.example/bye" ||
+		strings.Count(to.Query().Get("id_token_hint"), ".") != 2 || b.jar["__Host-oidc"] != "" {
+		t.Error(r.Status, to, b.jar)
+	}
+}
+
+// A session that is too long for one cookie comes in pieces.
+func TestPieces(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	o.ClaimsToHeaders = []claims.ToHeader{{Claim: "big", Header: "x-big"}}
+	h := filtertest.New(t, o)
+	b := newBrowser(t, h)
+	big := strings.Repeat("x", 7000)
+	p.set(func() { p.claims = map[string]any{"big": big} })
+	b.signIn(p, "/")
+	if b.jar["__Host-oidc.0"] == "" || b.jar["__Host-oidc.2"] == "" || b.jar["__Host-oidc"] != "" {
+		t.Fatal(len(b.jar))
+	}
+	if r := b.ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-big") != big || r.Upstream.Header.Get("cookie") != "" {
+		t.Error(r.Status, r.Details)
+	}
+	swapped := newBrowser(t, h)
+	for k, v := range b.jar {
+		swapped.jar[k] = v
+	}
+	swapped.jar["__Host-oidc.0"], swapped.jar["__Host-oidc.1"] = swapped.jar["__Host-oidc.1"], swapped.jar["__Host-oidc.0"]
+	if r := swapped.ask("/"); r.Status != 302 {
+		t.Error("swapped pieces pass")
+	}
+	delete(b.jar, "__Host-oidc.1")
+	if r := b.ask("/"); r.Status != 302 || r.Upstream != nil {
+		t.Error(r.Status)
+	}
+	// A smaller session takes the pieces of the old one away.
+	p.set(func() { p.claims = nil })
+	b.signIn(p, "/login")
+	if r := b.ask("/"); r.Status != 200 || b.jar["__Host-oidc"] == "" || b.jar["__Host-oidc.0"] != "" {
+		t.Error(r.Status, len(b.jar))
+	}
+	// One that fits in no cookies is an error, and no half session.
+	b = newBrowser(t, h)
+	p.set(func() { p.claims = map[string]any{"big": strings.Repeat("x", 60000)} })
+	q := b.begin(p, "/")
+	r := b.ask("/cb?code=abc&state=" + q.Get("state"))
+	if r.Status != 500 || b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"] != "" {
+		t.Error(r.Status)
+	}
+}
+
+func TestKeyRotation(t *testing.T) {
+	p := newIDP(t)
+	b := newBrowser(t, filtertest.New(t, config(p)))
+	b.signIn(p, "/")
+	o := config(p)
+	o.CookieSecrets = []filter.Secret{filter.NewSecret(strings.Repeat("n", 32)), filter.NewSecret(cookieSecret)}
+	b.h = filtertest.New(t, o)
+	if r := b.ask("/"); r.Status != 200 {
+		t.Error("the old secret does not open", r.Status)
+	}
+	fresh := newBrowser(t, b.h)
+	fresh.signIn(p, "/")
+	o = config(p)
+	o.CookieSecrets = []filter.Secret{filter.NewSecret(strings.Repeat("n", 32))}
+	h := filtertest.New(t, o)
+	if fresh.h = h; fresh.ask("/").Status != 200 {
+		t.Error("the new secret does not seal")
+	}
+	if b.h = h; b.ask("/").Status != 302 {
+		t.Error("a secret that is gone opens")
+	}
+}
+
+func TestConsumers(t *testing.T) {
+	p := newIDP(t)
+	o := config(p)
+	o.ConsumerClaim = "sub"
+	h := &filtertest.Host{Consumers: []*filter.Consumer{
+		{Name: "thomas", Credentials: map[string]map[string]any{"oidc": {"subject": "tom"}}},
+	}}
+	if err := h.Load(t, o, &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
+		h.Set("x-consumer", s.Consumer().Name)
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	b := newBrowser(t, h)
+	b.signIn(p, "/")
+	if r := b.ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-consumer") != "thomas" {
+		t.Error(r.Status, r.Details)
+	}
+	p.set(func() { p.claims = map[string]any{"sub": "eve"} })
+	b = newBrowser(t, h)
+	b.signIn(p, "/")
+	if r := b.ask("/"); r.Status != 403 || r.Upstream != nil {
+		t.Error(r.Status, r.Details)
+	}
+}

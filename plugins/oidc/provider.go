@@ -1,0 +1,267 @@
+package oidc
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/outbound"
+)
+
+const (
+	maxAnswer   = 1 << 20 // bytes of an answer of the provider
+	rediscovery = time.Hour
+	longestWait = 10 * time.Second // between two tries to reach a provider that was never reached
+)
+
+// provider is the OpenID provider. What it says of itself is read in the background.
+type provider struct {
+	o      *OIDC
+	env    *filter.Env
+	client *http.Client
+	meta   atomic.Pointer[metadata]
+
+	mu      sync.Mutex
+	reading chan struct{} // closed when the reading under way is over; nil if none is
+}
+
+// metadata is what the provider says of itself (OpenID Connect Discovery 1.0).
+type metadata struct {
+	oauth      oauth2.Config
+	verifier   *oidc.IDTokenVerifier
+	endSession string
+}
+
+func (o *OIDC) findProvider(env *filter.Env) (*provider, error) {
+	client, stop, err := o.Connection.Client(env)
+	if err != nil {
+		return nil, err
+	}
+	outbound.Limit(client, maxAnswer)
+	p := &provider{o: o, env: env, client: client, reading: make(chan struct{})}
+	env.Go(func(ctx context.Context) {
+		defer stop()
+		p.loop(ctx)
+	})
+	return p, nil
+}
+
+// loop reads what the provider says of itself, again and again until it can, and anew now and then.
+func (p *provider) loop(ctx context.Context) {
+	backoff := time.Second
+	for {
+		m, err := p.discover(ctx)
+		next := rediscovery
+		if err == nil {
+			p.meta.Store(m)
+			backoff = time.Second
+		} else if ctx.Err() == nil {
+			p.o.failed.Inc()
+			p.env.Log().Warn("cannot read what the provider says of itself", "issuer", p.o.Issuer.String(), "error", err)
+			next, backoff = backoff, min(2*backoff, longestWait)
+		}
+		p.mu.Lock()
+		close(p.reading)
+		p.reading = nil
+		p.mu.Unlock()
+		timer := time.NewTimer(next + time.Duration(rand.Int64N(int64(next)/10)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		p.mu.Lock()
+		p.reading = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+func (p *provider) discover(ctx context.Context) (m *metadata, err error) {
+	defer func() {
+		if v := recover(); v != nil { // of a parser
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	ctx = oidc.ClientContext(ctx, p.client) // it lives as long as the configuration, for later readings of keys
+	found, err := oidc.NewProvider(ctx, p.o.Issuer.String())
+	if err != nil {
+		return nil, err
+	}
+	var more struct {
+		EndSession string   `json:"end_session_endpoint"`
+		Auth       []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	if err := found.Claims(&more); err != nil {
+		return nil, err
+	}
+	ends := found.Endpoint()
+	for _, address := range []string{ends.AuthURL, ends.TokenURL, more.EndSession} {
+		if u, err := url.Parse(address); address != "" && (err != nil || p.o.Connection.Check(u) != nil) {
+			return nil, fmt.Errorf("the address %q is not https", address)
+		}
+	}
+	if ends.AuthURL == "" || ends.TokenURL == "" {
+		return nil, errors.New("it has no authorization_endpoint or no token_endpoint")
+	}
+	ends.AuthStyle = oauth2.AuthStyleInHeader // the default of the specification
+	if p.o.ClientSecret.Reveal() == "" || len(more.Auth) > 0 && !slices.Contains(more.Auth, "client_secret_basic") {
+		ends.AuthStyle = oauth2.AuthStyleInParams
+	}
+	return &metadata{
+		oauth: oauth2.Config{
+			ClientID: p.o.ClientID, ClientSecret: p.o.ClientSecret.Reveal(), Endpoint: ends,
+			RedirectURL: p.o.redirect, Scopes: p.o.Scopes,
+		},
+		verifier:   found.VerifierContext(ctx, &oidc.Config{ClientID: p.o.ClientID}),
+		endSession: more.EndSession,
+	}, nil
+}
+
+// wait returns what the provider says of itself, once the reading that is under way is over; nil if it cannot be read.
+func (p *provider) wait(ctx context.Context) *metadata {
+	p.mu.Lock()
+	reading := p.reading
+	p.mu.Unlock()
+	if reading != nil && p.meta.Load() == nil {
+		select {
+		case <-reading:
+		case <-ctx.Done():
+		}
+	}
+	return p.meta.Load()
+}
+
+// Errors of the provider.
+var (
+	errDown  = errors.New("the provider does not answer as it should")
+	errEnded = errors.New("the provider has ended the session")
+	errToken = errors.New("the ID token is not good")
+)
+
+// exchange gets the tokens for a code.
+func (p *provider) exchange(ctx context.Context, m *metadata, code string, a *attempt) (*session, error) {
+	ctx = oidc.ClientContext(ctx, p.client)
+	t, err := m.oauth.Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
+	if err != nil {
+		return nil, classify(err)
+	}
+	raw, _ := t.Extra("id_token").(string)
+	if raw == "" {
+		return nil, fmt.Errorf("%w: there is none", errToken)
+	}
+	s := &session{Begun: time.Now().Unix()}
+	id, err := p.verify(ctx, m, raw, t)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1 {
+		return nil, fmt.Errorf("%w: it is of another sign-in", errToken)
+	}
+	return s, s.take(p.o, id, raw, t)
+}
+
+// renew gets new tokens with a refresh token.
+func (p *provider) renew(ctx context.Context, m *metadata, old *session) (*session, error) {
+	ctx = oidc.ClientContext(ctx, p.client)
+	t, err := m.oauth.TokenSource(ctx, &oauth2.Token{RefreshToken: old.Refresh}).Token()
+	if err != nil {
+		return nil, classify(err)
+	}
+	s := *old
+	raw, _ := t.Extra("id_token").(string)
+	if raw == "" { // there need not be one
+		return &s, s.take(p.o, nil, "", t)
+	}
+	id, err := p.verify(ctx, m, raw, t)
+	if err != nil {
+		return nil, err
+	}
+	if id.Subject != old.Subject {
+		return nil, fmt.Errorf("%w: it names another user", errToken)
+	}
+	return &s, s.take(p.o, id, raw, t)
+}
+
+func (p *provider) verify(ctx context.Context, m *metadata, raw string, t *oauth2.Token) (*oidc.IDToken, error) {
+	id, err := m.verifier.Verify(ctx, raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	var more struct {
+		Party string `json:"azp"`
+	}
+	if err := id.Claims(&more); err != nil {
+		return nil, fmt.Errorf("%w: %w", errToken, err)
+	}
+	switch {
+	case id.Subject == "":
+		return nil, fmt.Errorf("%w: it names no user", errToken)
+	case more.Party != "" && more.Party != p.o.ClientID:
+		return nil, fmt.Errorf("%w: it is for another client", errToken)
+	case id.AccessTokenHash != "" && id.VerifyAccessToken(t.AccessToken) != nil:
+		return nil, fmt.Errorf("%w: it is of another access token", errToken)
+	}
+	return id, nil
+}
+
+// classify tells a provider that refuses from one that does not work. The error has no text of the provider's, which
+// might quote what was sent.
+func classify(err error) error {
+	var answer *oauth2.RetrieveError
+	if !errors.As(err, &answer) {
+		var u *url.Error
+		if errors.As(err, &u) {
+			return fmt.Errorf("%w: %w", errDown, u.Err)
+		}
+		return fmt.Errorf("%w: %s", errDown, strings.SplitN(err.Error(), "\n", 2)[0])
+	}
+	if answer.ErrorCode == "invalid_grant" {
+		return errEnded
+	}
+	status := 0
+	if answer.Response != nil {
+		status = answer.Response.StatusCode
+	}
+	return fmt.Errorf("%w: the status of its answer is %d", errDown, status)
+}
+
+// take notes what tokens say. id is nil where there is no new ID token.
+func (s *session) take(o *OIDC, id *oidc.IDToken, raw string, t *oauth2.Token) error {
+	if id != nil {
+		s.Subject = id.Subject
+		var said json.RawMessage
+		if err := id.Claims(&said); err != nil {
+			return fmt.Errorf("%w: %w", errToken, err)
+		}
+		s.Claims = said
+		if o.Logout.Provider {
+			s.ID = raw
+		}
+	}
+	s.AccessExpires = 0
+	if !t.Expiry.IsZero() {
+		s.AccessExpires = t.Expiry.Unix()
+	}
+	if o.ForwardAccessToken {
+		s.Access = t.AccessToken
+	}
+	if o.Refresh && t.RefreshToken != "" {
+		s.Refresh = t.RefreshToken
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
+)
+
+// stream has the cookies that the response is to set.
+type stream struct {
+	o   *OIDC
+	set []*http.Cookie
+}
+
+func (o *OIDC) newStream(filter.Stream) *stream { return &stream{o: o} }
+
+// OnRequestHeaders lets users in who have a session, and sends others to the provider.
+func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	o := st.o
+	o.Strip(h)
+	path, query, _ := strings.Cut(h.Path(), "?")
+	j := o.cookiesOf(h)
+	switch {
+	case path == o.Redirect.Path:
+		return o.callback(s, query, j)
+	case o.Logout.Path != "" && path == o.Logout.Path:
+		return o.logout(s, h, j)
+	case o.Login != "" && path == o.Login:
+		return o.signIn(s, h, j, o.returnTo(query), nil)
+	}
+	now := time.Now()
+	var u session
+	if j.session == "" {
+		return o.absent(s, h, j)
+	}
+	if open(o.keys, "session", j.session, &u, now) != nil {
+		s.Log().Info("a session's cookie cannot be opened")
+		return o.again(s, h, j, "session")
+	}
+	if !now.Before(u.expires(o)) {
+		return o.again(s, h, j, "expired")
+	}
+	switch {
+	case !u.stale(now):
+	case u.Refresh != "":
+		return st.refresh(s, h, j, &u)
+	case o.ForwardAccessToken:
+		return o.again(s, h, j, "expired")
+	}
+	return o.accept(s, h, &u)
+}
+
+// absent answers a request without a session: other plugins may know who it is.
+func (o *OIDC) absent(s filter.Stream, h filter.RequestHeaders, j jar) filter.Action {
+	return o.signInOr(s, h, j, filter.NoCredential)
+}
+
+// again answers a request whose session is over.
+func (o *OIDC) again(s filter.Stream, h filter.RequestHeaders, j jar, reason string) filter.Action {
+	o.refused.Inc(reason)
+	return o.signInOr(s, h, j, func(a filter.Action) filter.Action { return a })
+}
+
+// accept lets a request pass, and tells the upstream who it is.
+func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, u *session) filter.Action {
+	ms, err := claims.Object(nil, u.Claims)
+	if err != nil {
+		return filter.Fail(err)
+	}
+	d, err := o.Describe(o.Issuer.String(), ms)
+	if err != nil {
+		o.refused.Inc("claim")
+		return reply(http.StatusForbidden, "claim", "a claim cannot be passed on")
+	}
+	if !o.Tell(s, h, &d) {
+		o.refused.Inc("consumer")
+		return reply(http.StatusForbidden, "consumer", "you are not known here")
+	}
+	o.hide(h)
+	if o.ForwardAccessToken {
+		h.Set("authorization", "Bearer "+u.Access)
+	}
+	return filter.Continue
+}
+
+// refresh gets new tokens first.
+func (st *stream) refresh(s filter.Stream, h filter.RequestHeaders, j jar, u *session) filter.Action {
+	o := st.o
+	return filter.Go(func(ctx context.Context) filter.Action {
+		m := o.provider.wait(ctx)
+		if m == nil {
+			return o.unavailable()
+		}
+		x := o.fresh.do(ctx, u.Refresh, o.background, func() (*session, string, error) { return o.renew(m, u) })
+		switch {
+		case errors.Is(x.err, errDown):
+			o.failed.Inc()
+			s.Log().Warn("cannot refresh a session", "error", x.err)
+			return o.unavailable()
+		case x.err != nil:
+			s.Log().Info("a session is not refreshed", "error", x.err)
+			return o.again(s, h, j, "ended")
+		}
+		st.set = o.sessionCookies(x.text, j, time.Until(x.session.expires(o)))
+		return o.accept(s, h, x.session)
+	})
+}
+
+// background runs f without regard to the stream that asked for it, as others may wait for the same.
+func (o *OIDC) background(f func()) bool {
+	return o.provider.env.Go(func(context.Context) { f() })
+}
+
+func (o *OIDC) renew(m *metadata, old *session) (*session, string, error) {
+	ctx, cancel := context.WithTimeout(o.provider.env.Context(), o.provider.client.Timeout)
+	defer cancel()
+	u, err := o.provider.renew(ctx, m, old)
+	if err != nil {
+		return nil, "", err
+	}
+	text, err := o.keys[0].seal("session", u, u.expires(o))
+	if err == nil {
+		o.refreshed.Inc()
+	}
+	return u, text, err
+}
+
+// OnResponseHeaders hands over a session that was refreshed.
+func (st *stream) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
+	for _, c := range st.set {
+		h.SetCookie(c)
+	}
+	return filter.Continue
+}
+
+// reply is an answer that nobody is to keep.
+func reply(status int, details, text string, opts ...filter.ReplyOption) filter.Action {
+	opts = append(opts, filter.WithDetails("moe.oidc."+details), filter.WithHeader("cache-control", "no-store"))
+	return filter.Reply(status, text, opts...)
+}
+
+func (o *OIDC) unavailable() filter.Action {
+	o.refused.Inc("provider")
+	return reply(http.StatusServiceUnavailable, "provider", "the identity provider is not available",
+		filter.WithHeader("retry-after", "5"))
+}

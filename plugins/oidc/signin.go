@@ -1,0 +1,257 @@
+package oidc
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/origin"
+)
+
+const (
+	// signInTime is how long a user may take to sign in.
+	signInTime = 10 * time.Minute
+	// maxQuery is how long the query of the provider's answer may be.
+	maxQuery = 8 << 10
+	maxBack  = 2 << 10
+)
+
+// attempt is what the browser keeps while its user signs in.
+type attempt struct {
+	State    string `json:"s"`
+	Nonce    string `json:"n"`
+	Verifier string `json:"v"` // RFC 7636
+	Back     string `json:"b"`
+}
+
+// stateKey ends the name of an attempt's cookie, so that each tab of a browser may sign in.
+func stateKey(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
+}
+
+// signInOr sends a browser that asks for a page to the provider, and answers others with 401: a script cannot follow
+// to a page to sign in at. wrap gets the answer.
+func (o *OIDC) signInOr(s filter.Stream, h filter.RequestHeaders, j jar, wrap func(filter.Action) filter.Action,
+) filter.Action {
+	if navigates(h) {
+		return o.signIn(s, h, j, safePath(h.Path()), wrap)
+	}
+	opts := []filter.ReplyOption{
+		filter.WithHeader("www-authenticate", `Cookie realm="moe", cookie-name="`+o.Cookie.Name+`"`),
+	}
+	for _, c := range o.noSession(j) {
+		opts = append(opts, filter.WithCookie(c))
+	}
+	return wrap(reply(http.StatusUnauthorized, "sign_in", "sign in first", opts...))
+}
+
+// navigates reports whether a browser asks for a page.
+func navigates(h filter.RequestHeaders) bool {
+	if m := h.Method(); m != http.MethodGet && m != http.MethodHead {
+		return false
+	}
+	if mode := h.Get("sec-fetch-mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return !strings.EqualFold(h.Get("x-requested-with"), "XMLHttpRequest") &&
+		strings.Contains(h.Get("accept"), "text/html")
+}
+
+// signIn sends the browser to the provider, at once where it is known where that is.
+func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j jar, back string,
+	wrap func(filter.Action) filter.Action,
+) filter.Action {
+	if wrap == nil {
+		wrap = func(a filter.Action) filter.Action { return a }
+	}
+	here := o.Redirect.Scheme + "://" + o.Redirect.Host
+	if o.Cookie.Domain == "" && !origin.SameHost(here, h.Host()) {
+		// The provider sends the browser back to another host of this service: it must begin there.
+		return wrap(reply(http.StatusFound, "host", "", filter.WithHeader("location", here+safePath(h.Path()))))
+	}
+	if m := o.provider.meta.Load(); m != nil {
+		return wrap(o.begin(s, m, j, back))
+	}
+	return filter.Go(func(ctx context.Context) filter.Action {
+		if m := o.provider.wait(ctx); m != nil {
+			return wrap(o.begin(s, m, j, back))
+		}
+		return wrap(o.unavailable())
+	})
+}
+
+func (o *OIDC) begin(s filter.Stream, m *metadata, j jar, back string) filter.Action {
+	if path, _, _ := strings.Cut(back, "?"); path == o.Redirect.Path || path == o.Logout.Path || path == o.Login {
+		back = "/"
+	}
+	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Back: back}
+	text, err := o.keys[0].seal("state", a, time.Now().Add(signInTime))
+	if err != nil {
+		return filter.Fail(err)
+	}
+	to := m.oauth.AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce))
+	opts := []filter.ReplyOption{
+		filter.WithHeader("location", to), filter.WithCookie(o.stateCookie(stateKey(a.State), text, signInTime)),
+	}
+	if len(j.states) >= maxStates {
+		for key := range j.states {
+			opts = append(opts, filter.WithCookie(o.stateCookie(key, "", 0)))
+		}
+	}
+	for _, c := range o.noSession(j) {
+		opts = append(opts, filter.WithCookie(c))
+	}
+	return reply(http.StatusFound, "sign_in", "", opts...)
+}
+
+// callback takes the provider's answer.
+func (o *OIDC) callback(s filter.Stream, query string, j jar) filter.Action {
+	bad := func(reason, text string, status int, more ...filter.ReplyOption) filter.Action {
+		o.refused.Inc(reason)
+		s.Log().Info("a sign-in is refused", "reason", reason)
+		return reply(status, reason, text, append(more, filter.WithHeader("referrer-policy", "no-referrer"))...)
+	}
+	const notHere = "this sign-in was not begun here, or too long ago"
+	q, err := url.ParseQuery(query)
+	if err != nil || len(query) > maxQuery || len(q["state"]) != 1 || len(q["code"]) > 1 || len(q["iss"]) > 1 {
+		return bad("state", notHere, http.StatusBadRequest)
+	}
+	state := q.Get("state")
+	var a attempt
+	key := stateKey(state)
+	if open(o.keys, "state", j.states[key], &a, time.Now()) != nil || state == "" ||
+		subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) != 1 {
+		return bad("state", notHere, http.StatusBadRequest)
+	}
+	once := filter.WithCookie(o.stateCookie(key, "", 0)) // a state is good once
+	switch code, iss := q.Get("code"), q.Get("iss"); {
+	case iss != "" && iss != o.Issuer.String(): // RFC 9207
+		return bad("issuer", "the answer is of another provider", http.StatusBadRequest, once)
+	case code == "":
+		return bad("denied", "the provider did not sign you in", http.StatusForbidden, once)
+	}
+	return filter.Go(func(ctx context.Context) filter.Action {
+		m := o.provider.wait(ctx)
+		if m == nil {
+			return o.unavailable()
+		}
+		u, err := o.provider.exchange(ctx, m, q.Get("code"), &a)
+		switch {
+		case errors.Is(err, errEnded):
+			return bad("code", "the provider does not take its code back; sign in again", http.StatusBadRequest, once)
+		case errors.Is(err, errToken):
+			s.Log().Warn("the provider's ID token is refused", "error", err)
+			return bad("id_token", "the provider's answer is not good", http.StatusBadGateway, once)
+		case err != nil:
+			o.failed.Inc()
+			s.Log().Warn("cannot get tokens", "error", err)
+			return o.unavailable()
+		}
+		text, err := o.keys[0].seal("session", u, u.expires(o))
+		if err != nil {
+			return filter.Fail(err)
+		}
+		o.signedIn.Inc()
+		opts := []filter.ReplyOption{
+			once, filter.WithHeader("location", a.Back), filter.WithHeader("referrer-policy", "no-referrer"),
+		}
+		for _, c := range o.sessionCookies(text, j, o.Lifetime) {
+			opts = append(opts, filter.WithCookie(c))
+		}
+		return reply(http.StatusFound, "signed_in", "", opts...)
+	})
+}
+
+// logout ends a session, and the provider's if that is wanted.
+func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Action {
+	if h.Get("sec-fetch-site") == "cross-site" && h.Get("sec-fetch-mode") != "navigate" {
+		return reply(http.StatusForbidden, "logout", "a page of another site cannot sign you out")
+	}
+	var opts []filter.ReplyOption
+	for _, c := range o.noSession(j) {
+		opts = append(opts, filter.WithCookie(c))
+	}
+	o.signedOut.Inc()
+	to := ""
+	if o.Logout.Redirect != nil {
+		to = o.Logout.Redirect.String()
+	}
+	finish := func(to string) filter.Action {
+		if to == "" {
+			return reply(http.StatusOK, "signed_out", "signed out", opts...)
+		}
+		return reply(http.StatusFound, "signed_out", "", append(opts, filter.WithHeader("location", to))...)
+	}
+	if !o.Logout.Provider {
+		return finish(to)
+	}
+	var u session
+	_ = open(o.keys, "session", j.session, &u, time.Now()) // without one there is no hint
+	return filter.Go(func(ctx context.Context) filter.Action {
+		m := o.provider.wait(ctx)
+		if m == nil || m.endSession == "" {
+			s.Log().Warn("the provider cannot be told that a user signs out")
+			return finish(safeOrNothing(to))
+		}
+		end, err := url.Parse(m.endSession)
+		if err != nil {
+			return filter.Fail(err)
+		}
+		q := end.Query()
+		q.Set("client_id", o.ClientID)
+		if u.ID != "" {
+			q.Set("id_token_hint", u.ID)
+		}
+		if to != "" {
+			q.Set("post_logout_redirect_uri", o.Redirect.ResolveReference(o.Logout.Redirect).String())
+		}
+		end.RawQuery = q.Encode()
+		return finish(end.String())
+	})
+}
+
+func safeOrNothing(to string) string {
+	if safePath(to) != to {
+		return ""
+	}
+	return to
+}
+
+// returnTo is where the user wants to be after signing in: an address of this origin, or "/".
+func (o *OIDC) returnTo(query string) string {
+	q, err := url.ParseQuery(query)
+	if err != nil || len(q["return"]) != 1 {
+		return "/"
+	}
+	v := q.Get("return")
+	here := o.Redirect.Scheme + "://" + o.Redirect.Host
+	if rest, ok := strings.CutPrefix(v, here); ok && (rest == "" || rest[0] == '/') {
+		v = rest
+	}
+	return safePath(v)
+}
+
+// safePath returns a path, with a query, that leads nowhere but to this origin: path itself, or "/". Browsers take
+// "//" and "/\" for the beginning of another host, and pass over control characters and spaces.
+func safePath(path string) string {
+	if len(path) == 0 || len(path) > maxBack || path[0] != '/' || len(path) > 1 && path[1] == '/' {
+		return "/"
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
+			return "/"
+		}
+	}
+	return path
+}

@@ -1,0 +1,150 @@
+package opa
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/fieldname"
+)
+
+// What a policy can get wrong; values are left out, as they may be the request's.
+var (
+	errType  = errors.New("the decision is neither a boolean nor an object")
+	errAllow = errors.New("the decision's allow is no boolean")
+)
+
+// verdict reads a decision: a boolean, or an object with allow and, optionally, more. Anything else is an error, and
+// so is an object in which one of the fields is wrong.
+func verdict(decision any, h filter.RequestHeaders) authz.Verdict {
+	switch d := decision.(type) {
+	case bool:
+		return authz.Verdict{Allowed: d}
+	case undefined:
+		return authz.Verdict{Reason: "the decision is undefined"}
+	case map[string]any:
+		v, err := object(d, h)
+		if err != nil {
+			return authz.Fail(err)
+		}
+		return v
+	}
+	return authz.Fail(errType)
+}
+
+func object(d map[string]any, h filter.RequestHeaders) (v authz.Verdict, err error) {
+	allow, ok := d["allow"]
+	if !ok {
+		return authz.Verdict{Reason: "the decision is undefined"}, nil
+	}
+	if v.Allowed, ok = allow.(bool); !ok {
+		return v, errAllow
+	}
+	if v.Reason, err = text(d, "reason"); err != nil {
+		return v, err
+	}
+	if v.Allowed {
+		set, err := headers(d, "request_headers")
+		v.Apply = func() {
+			for _, f := range set {
+				h.Del(f.name)
+			}
+			for _, f := range set {
+				h.Add(f.name, f.value)
+			}
+		}
+		return v, err
+	}
+	_, hasStatus := d["status"]
+	_, hasHeaders := d["headers"]
+	_, hasBody := d["body"]
+	if !hasStatus && !hasHeaders && !hasBody {
+		return v, nil
+	}
+	status, err := number(d, "status", 403)
+	if err != nil {
+		return v, err
+	}
+	body, err := text(d, "body")
+	if err != nil {
+		return v, err
+	}
+	fields, err := headers(d, "headers")
+	if err != nil {
+		return v, err
+	}
+	opts := []filter.ReplyOption{filter.WithDetails("moe.opa.denied")}
+	for _, f := range fields {
+		opts = append(opts, filter.WithHeader(f.name, f.value))
+	}
+	reply := filter.Reply(status, body, opts...)
+	v.Reply = &reply
+	return v, nil
+}
+
+func text(d map[string]any, key string) (string, error) {
+	v, ok := d[key]
+	if !ok || v == nil {
+		return "", nil
+	}
+	s, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("the decision's %s is no string", key)
+	}
+	return s, nil
+}
+
+func number(d map[string]any, key string, def int) (int, error) {
+	v, ok := d[key]
+	if !ok || v == nil {
+		return def, nil
+	}
+	n := 0
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil && i > 0 && i < 1000 {
+			n = int(i)
+		}
+	case float64:
+		if v == float64(int(v)) {
+			n = int(v)
+		}
+	}
+	if n < 300 || n > 599 {
+		return 0, fmt.Errorf("the decision's %s is no status of a reply that denies, 300 to 599", key)
+	}
+	return n, nil
+}
+
+type field struct{ name, value string }
+
+// headers reads an object of strings or lists of strings.
+func headers(d map[string]any, key string) (fields []field, err error) {
+	v, ok := d[key]
+	if !ok || v == nil {
+		return nil, nil
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("the decision's %s are no object", key)
+	}
+	for name, v := range m {
+		values, ok := v.([]any)
+		if !ok {
+			values = []any{v}
+		}
+		if fieldname.Check(name) != nil {
+			return nil, fmt.Errorf("the decision's %s have a name that is not one of a header", key)
+		}
+		for _, v := range values {
+			s, ok := v.(string)
+			if !ok || !fieldname.ValidValue(s) {
+				return nil, fmt.Errorf("the decision's %s have a value that is not one of a header", key)
+			}
+			fields = append(fields, field{name, s})
+		}
+	}
+	return fields, nil
+}
