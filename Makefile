@@ -72,8 +72,8 @@ portable: ## Compile what plugin authors import without cgo, and for other syste
 conformance: libmoe envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
 
-istio: envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
-	cd e2e && $(GO) test -timeout 20m ./istio
+istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
+	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
 
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck

@@ -35,9 +35,12 @@ const (
     match: {context: GATEWAY, routeConfiguration: {vhost: {name: "www.example.com:80", route: {name: nosuch}}}}
     patch:
       operation: MERGE
-      value: {typed_per_filter_config: {moe: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}}
+      value:
+        typed_per_filter_config:
+          moe: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}
 `
-	dynamicModule = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter,
+	dynamicModule = `typed_config: {
+      "@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter,
       dynamic_module_config: {name: moe, do_not_close: true}, filter_name: moe, filter_config: {
       "@type": type.googleapis.com/google.protobuf.Struct, value: {plugins: [{name: PLUGIN}]}}}`
 	golang = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.golang.v3alpha.Config,
@@ -57,11 +60,16 @@ func TestVerifyCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := strings.ReplaceAll(world+"\n---\n"+services+"\n---\n"+gatewayAPI, "UPSTREAM", "8080")
-	good := []string{policy("istio-system", "base", toGateway+"plugins: ["+auth+"]\nroutes: [{name: api, plugins: ["+
-		marks("x-moe", "api")+"]}]"), policy("default", "app", toApp+"plugins: ["+auth+"]"),
+	some := strings.ReplaceAll(world+"\n---\n"+services, "UPSTREAM", "8080")
+	good := []string{
+		gatewayAPI,
+		policy("istio-system", "base", toGateway+"plugins: ["+auth+"]\nroutes: [{name: api, plugins: ["+marks("x-moe", "api")+"]}]"),
+		policy("default", "app", toApp+"plugins: ["+auth+"]"),
 		policy("default", "front", `targetRefs: [{kind: HTTPRoute, name: front, sectionName: api}]
-plugins: [`+auth+"]")}
+plugins: [`+auth+"]"),
+	}
+	noPlugin := strings.ReplaceAll(dynamicModule, "PLUGIN", "nosuch")
+	noModule := strings.NewReplacer("PLUGIN", "passthrough", "name: moe, do_not", "name: nosuch, do_not").Replace(dynamicModule)
 	for _, c := range []struct {
 		name   string
 		docs   []string
@@ -73,24 +81,24 @@ plugins: [`+auth+"]")}
 			"of FilterPolicy istio-system/base: admitted", "HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			"HTTP_ROUTE MERGE: routes http.80, virtual host www.example.com:80, route api", "route api",
 			"gateway in istio-system (istio=ingressgateway), Envoy ", "serves 1 listener",
-			"sidecar in default (app=app), Envoy ", "gateway in default (gateway.networking.k8s.io/gateway-name=front), Envoy ",
+			"sidecar in default (app=app), Envoy ",
+			"gateway in default (gateway.networking.k8s.io/gateway-name=front), Envoy ",
 		}, []string{"REFUSED", "NO EFFECT", "s3cret"}},
 		{"a route that does not exist", []string{filterOf(lua, noRoute)}, 1, []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
-			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its match " +
-				"asks for: gateway in istio-system (istio=ingressgateway)",
+			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its " +
+				"match asks for: gateway in istio-system (istio=ingressgateway)",
 		}, []string{"REFUSED"}},
 		{"a selector that selects nothing", []string{strings.ReplaceAll(filterOf(lua, ""), "{istio: ingressgateway}",
 			"{istio: nosuch}")}, 1, []string{"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: NO EFFECT"}, nil},
 		{"a type that there is not", []string{filterOf(strings.ReplaceAll(lua, "v3.Lua", "v3.Luna"), "")}, 1, []string{
 			"EnvoyFilter istio-system/mine: REFUSED by Istio: ", "v3.Luna",
 		}, nil},
-		{"a plugin that there is not", []string{filterOf(strings.ReplaceAll(dynamicModule, "PLUGIN", "nosuch"), "")}, 1, []string{
+		{"a plugin that there is not", []string{filterOf(noPlugin, "")}, 1, []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80", "REFUSED listener 0.0.0.0_80: ",
 			"patched there: istio-system/mine/0", "unknown plugin", "nosuch",
 		}, []string{"NO EFFECT"}},
-		{"a module that there is not", []string{filterOf(strings.ReplaceAll(strings.ReplaceAll(dynamicModule, "PLUGIN",
-			"passthrough"), "name: moe, do_not", "name: nosuch, do_not"), "")}, 1, []string{
+		{"a module that there is not", []string{filterOf(noModule, "")}, 1, []string{
 			"REFUSED listener 0.0.0.0_80: ", "patched there: istio-system/mine/0", "libnosuch.so",
 		}, []string{"NO EFFECT"}},
 		{"an extension configuration that nobody adds", []string{filterOf(discovery, "")}, 1, []string{
@@ -102,7 +110,7 @@ plugins: [`+auth+"]")}
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			for name, docs := range map[string][]string{"mesh.yaml": {all}, "more.yaml": c.docs} {
+			for name, docs := range map[string][]string{"mesh.yaml": {some}, "more.yaml": c.docs} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(docs, "\n---\n")), 0o600); err != nil {
 					t.Fatal(err)
 				}
