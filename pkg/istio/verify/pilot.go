@@ -93,6 +93,8 @@ func StartPilot(ctx context.Context, path string, c *Cluster, log io.Writer) (*P
 		"ENABLE_CA_SERVER=false", "PILOT_CERT_PROVIDER=none", "VALIDATION_WEBHOOK_CONFIG_NAME=",
 		"INJECTION_WEBHOOK_CONFIG_NAME=", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=false",
 		"PILOT_ENABLE_GATEWAY_API_STATUS=false", "ISTIO_KUBE_CLIENT_CONTENT_TYPE=json",
+		// Proxies connect in plain text, and are known by what they say.
+		"XDS_AUTH_PLAINTEXT=true",
 		// Filters that only Istio's own proxy has.
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
 		// Wait no longer for further changes than it takes them to arrive.

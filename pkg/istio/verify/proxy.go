@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -29,12 +30,17 @@ type Proxy struct {
 	Labels    map[string]string // of the pod: workload selectors look at them
 	IP        string            // of the pod
 	Metadata  map[string]any    // further metadata of the node
+
+	ServiceAccount string // of the pod; "" is default
 }
 
 // ID returns the node's identity.
 func (p Proxy) ID() string {
 	return fmt.Sprintf("%s~%s~%s.%s~%s.svc.cluster.local", p.Role, p.IP, p.Name, p.Namespace, p.Namespace)
 }
+
+// token is what the proxy shows to the discovery server, which hands out Secrets to nobody that it does not know.
+func (p Proxy) token() string { return p.Namespace + ":" + cmp.Or(p.ServiceAccount, "default") }
 
 // String tells the role, the namespace and the labels.
 func (p Proxy) String() string {
@@ -96,7 +102,10 @@ func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 			"lds_config": ads, "cds_config": ads,
 			"ads_config": m{
 				"api_type": "DELTA_GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
-				"grpc_services": []any{m{"envoy_grpc": m{"cluster_name": "xds-grpc"}}},
+				"grpc_services": []any{m{
+					"envoy_grpc":       m{"cluster_name": "xds-grpc"},
+					"initial_metadata": []any{m{"key": "authorization", "value": "Bearer " + p.token()}},
+				}},
 			},
 		},
 		"static_resources": m{"clusters": clusters},

@@ -57,7 +57,8 @@ func (p *Patch) Ineffective() bool {
 
 // String tells which patch it is.
 func (p *Patch) String() string {
-	return strings.TrimSpace(fmt.Sprintf("configPatches[%d] %s %s %s", p.Index, p.Context, p.ApplyTo, p.Operation))
+	words := strings.Fields(p.Context + " " + p.ApplyTo + " " + p.Operation)
+	return fmt.Sprintf("configPatches[%d] %s", p.Index, strings.Join(words, " "))
 }
 
 // ProxyReport is what one proxy said.

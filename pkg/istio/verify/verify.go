@@ -223,6 +223,9 @@ func (v *verification) apply(c *Cluster, admitted []Object) error {
 		all = append(all, o)
 	}
 	all = append(all, gatewayServices(admitted)...)
+	for _, r := range secretRefs(admitted, Proxies(admitted, v.RootNamespace)) {
+		all = append(all, v.agent.Secret(r.namespace, r.name))
+	}
 	return c.Apply(all...)
 }
 
