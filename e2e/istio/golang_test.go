@@ -76,7 +76,8 @@ func sent(t *testing.T, s *verify.Snapshot, chain string) error {
 	if name == "" {
 		return errNotYet("no filter of MoE's")
 	}
-	if config.PluginName != assembly.ChainName || config.LibraryPath != "/var/lib/moe/libmoe.so" || config.LibraryId == "" {
+	const path = "/var/lib/moe/libmoe.so"
+	if config.PluginName != assembly.ChainName || config.LibraryPath != path || config.LibraryId == "" {
 		t.Errorf("plugin_name %q, path %q, id %q", config.PluginName, config.LibraryPath, config.LibraryId)
 	}
 	if got := document(t, config.PluginConfig); got != chain {

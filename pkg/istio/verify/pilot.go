@@ -27,8 +27,8 @@ var ErrNoPilot = errors.New("no pilot-discovery found: run `make pilot` in the c
 
 // FindPilot returns the path of Istio's discovery server: the explicit one if it is not empty, else that of the
 // environment variable PILOT_DISCOVERY, else the newest that `make pilot` built into the .tools folder of the checkout
-// that the working directory or this program is in, else pilot-discovery in PATH. It fails with ErrNoPilot, or with what
-// is wrong with a binary that was named.
+// that the working directory or this program is in, else pilot-discovery in PATH. It fails with ErrNoPilot, or with
+// what is wrong with a binary that was named.
 func FindPilot(explicit string) (string, error) {
 	for _, given := range []struct{ by, path string }{
 		{"--pilot", explicit}, {"PILOT_DISCOVERY", os.Getenv("PILOT_DISCOVERY")},

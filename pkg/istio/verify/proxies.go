@@ -13,7 +13,8 @@ import (
 //
 //   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API,
 //   - a sidecar for each Service, WorkloadEntry and selecting ServiceEntry that an EnvoyFilter for sidecars selects,
-//   - one for each EnvoyFilter whose selector none of those has, with the labels that it asks for.
+//   - for each EnvoyFilter whose selector none of those has, one of each role that it patches, with the labels that it
+//     asks for.
 func Proxies(objects []Object, rootNamespace string) []Proxy {
 	d := derivation{objects: objects, root: rootNamespace, have: map[string]bool{}}
 	for _, o := range objects {
@@ -105,7 +106,8 @@ func (d *derivation) envoyFilter(o Object) {
 			return p.Role == role && (o.Namespace() == d.root || p.Namespace == o.Namespace()) && covers(p.Labels, want)
 		})
 	}
-	if in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"] {
+	sidecars, gateways := in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"], in["GATEWAY"]
+	if sidecars || in["ANY"] {
 		for _, w := range d.workloads() {
 			if (o.Namespace() == d.root || w.namespace == o.Namespace()) && !contradicts(w.labels, want) {
 				labels := maps.Clone(w.labels)
@@ -113,11 +115,14 @@ func (d *derivation) envoyFilter(o Object) {
 				d.add(Sidecar, w.namespace, labels)
 			}
 		}
-		if !reaches(Sidecar) {
-			d.add(Sidecar, o.Namespace(), want)
-		}
 	}
-	if (in["GATEWAY"] || in["ANY"]) && !reaches(Gateway) && !(in["ANY"] && reaches(Sidecar)) {
+	if (sidecars || in["ANY"]) && reaches(Sidecar) || (gateways || in["ANY"]) && reaches(Gateway) {
+		return
+	}
+	if sidecars {
+		d.add(Sidecar, o.Namespace(), want)
+	}
+	if gateways || !sidecars {
 		d.add(Gateway, o.Namespace(), want)
 	}
 }

@@ -20,8 +20,8 @@ func object(t *testing.T, text string) Object {
 const (
 	istioGateway = `{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: gw, namespace: shop}, spec: {
 	  selector: {istio: ingress}, servers: [{port: {number: 443}, tls: {credentialName: cert}}]}}`
-	apiGateway = `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, namespace: web}, spec: {
-	  gatewayClassName: istio, listeners: [{port: 80}, {port: 443, tls: {certificateRefs: [{name: a}, {name: b,
+	apiGateway = `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, namespace: web},
+	  spec: {gatewayClassName: istio, listeners: [{port: 80}, {port: 443, tls: {certificateRefs: [{name: a}, {name: b,
 	  namespace: certs}]}}, {port: 443}]}}`
 	service = `{apiVersion: v1, kind: Service, metadata: {name: app, namespace: shop},
 	  spec: {selector: {app: app}}}`

@@ -68,8 +68,8 @@ func (p Proxy) node() map[string]any {
 }
 
 // Bootstrap returns Envoy's bootstrap configuration, as JSON, with which an Envoy is this proxy: it gets its
-// configuration from the discovery server at pilot and its certificates from the [Agent] at agent, each a host:port. Its
-// admin listener is on a free port of 127.0.0.1.
+// configuration from the discovery server at pilot and its certificates from the [Agent] at agent, each a host:port.
+// Its admin listener is on a free port of 127.0.0.1.
 func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 	type m = map[string]any
 	var clusters []any
@@ -116,8 +116,8 @@ func socket(host string, port int) map[string]any {
 	return map[string]any{"socket_address": map[string]any{"address": host, "port_value": port}}
 }
 
-// Loopback returns an EnvoyFilter for the whole mesh, which belongs in its root namespace. It moves the listeners that a
-// proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
+// Loopback returns an EnvoyFilter for the whole mesh, which belongs in its root namespace. It moves the listeners that
+// a proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
 // proxy. Listeners of sidecars take the PROXY protocol
 // (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination stands for the original destination
 // that a redirection in the kernel leaves behind.

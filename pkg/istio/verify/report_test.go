@@ -65,10 +65,11 @@ func TestReport(t *testing.T) {
 			{Object: object(t, service), Refused: "bad"},
 			{Object: object(t, envoyFilter("shop", "workloadSelector: {labels: {app: app}}")), Patches: []*Patch{
 				placedPatch,
-				{Index: 1, ApplyTo: "HTTP_ROUTE", Operation: "MERGE", Context: "GATEWAY"},
+				{Index: 1, ApplyTo: "HTTP_ROUTE", Operation: "MERGE", Context: "SIDECAR_INBOUND"},
 				{Index: 2, ApplyTo: "HTTP_FILTER", Operation: "REMOVE"},
 				{Index: 3, ApplyTo: "BOOTSTRAP", Operation: "MERGE"},
 				{Index: 4, ApplyTo: "EXTENSION_CONFIG", Operation: "ADD", name: "moe"},
+				{Index: 5, ApplyTo: "HTTP_ROUTE", Operation: "MERGE", Context: "GATEWAY"},
 			}, Warnings: []string{"beware"}},
 		},
 		Proxies: []*ProxyReport{{
@@ -77,16 +78,18 @@ func TestReport(t *testing.T) {
 			patches: []placed{{placedPatch, "listener a, filter chain f"}},
 		}},
 	}
+	r.settle()
 	var out strings.Builder
 	r.Write(&out)
 	for _, want := range []string{
 		"Deployment shop/d: not read by Istio's discovery\n", "Service shop/app: REFUSED by Istio: bad\n",
 		"EnvoyFilter shop/x: admitted\n  warning: beware\n",
 		"  configPatches[0] HTTP_FILTER ADD: listener a; listener b; listener c; 1 more\n",
-		"  configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its " +
-			"match asks for: sidecar in shop (app=app)\n",
+		"  configPatches[1] SIDECAR_INBOUND HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what " +
+			"its match asks for: sidecar in shop (app=app)\n",
 		"REMOVE: nothing to remove\n", "BOOTSTRAP MERGE: not tried: it is read when a proxy starts\n",
 		"ADD: NO EFFECT: no HTTP filter with config_discovery named \"moe\"",
+		"configPatches[5] GATEWAY HTTP_ROUTE MERGE: not tried: it is for gateways, and the EnvoyFilter selects none\n",
 		"sidecar in shop (app=app), Envoy 1.2.3: serves 1 listener\n",
 		"  REFUSED listener a: no (patched there: shop/x/0)\n", "  REFUSED Cluster: c is wrong\n", "  envoy: [config] oh\n",
 	} {

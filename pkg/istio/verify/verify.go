@@ -105,6 +105,7 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
+	v.report.settle()
 	return v.report, nil
 }
 
