@@ -78,7 +78,7 @@ fmt: $(GOFUMPT) ## Format all Go files
 	git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 $(GOFUMPT) -w
 
 unit: envoy ## Run the unit tests with the race detector
-	$(GO) test -race ./framework/... ./plugins/... ./internal/... ./cmd/...
+	$(GO) test -race ./framework/... ./plugins/... ./pkg/... ./internal/... ./cmd/...
 	$(GO) test ./bench/...
 
 portable: ## Compile what plugin authors import without cgo, and for other systems
@@ -87,8 +87,8 @@ portable: ## Compile what plugin authors import without cgo, and for other syste
 conformance: libmoe bridge envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
 
-istio: envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
-	cd e2e && $(GO) test -timeout 20m ./istio
+istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
+	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
 
 soak: envoy ## Reset clients of moe extproc for 5 minutes, and watch its memory over 200,000 streams
 	cd e2e && $(GO) test ./extproc -run 'TestSoak|TestFlat' -v -timeout 60m -soak.duration 5m -soak.streams 200000

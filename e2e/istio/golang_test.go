@@ -76,8 +76,9 @@ func sent(t *testing.T, s *verify.Snapshot, chain string) error {
 	if name == "" {
 		return errNotYet("no filter of MoE's")
 	}
-	if config.PluginName != assembly.ChainName || config.LibraryPath != "/var/lib/moe/libmoe.so" || config.LibraryId == "" {
-		t.Errorf("plugin_name %q, library_path %q, library_id %q", config.PluginName, config.LibraryPath, config.LibraryId)
+	const path = "/var/lib/moe/libmoe.so"
+	if config.PluginName != assembly.ChainName || config.LibraryPath != path || config.LibraryId == "" {
+		t.Errorf("plugin_name %q, path %q, id %q", config.PluginName, config.LibraryPath, config.LibraryId)
 	}
 	if got := document(t, config.PluginConfig); got != chain {
 		t.Errorf("the chain is sent as\n%s, not\n%s", got, chain)
@@ -104,7 +105,8 @@ func sent(t *testing.T, s *verify.Snapshot, chain string) error {
 	return errNotYet("no configuration for the route api")
 }
 
-// document returns what the host parses, as JSON: the object in a Struct, or in a TypedStruct. It is one that MoE accepts.
+// document returns what the host parses, as JSON: the object in a Struct, or in a TypedStruct. It is one that MoE
+// accepts.
 func document(t *testing.T, a *anypb.Any) string {
 	t.Helper()
 	m, err := a.UnmarshalNew()

@@ -112,7 +112,12 @@ var frontNode = verify.Proxy{
 
 // policy writes a FilterPolicy of the namespace; spec is YAML without indentation.
 func policy(namespace, name, spec string) string {
-	const format = "apiVersion: moe.mosn.io/v1alpha1\nkind: FilterPolicy\nmetadata: {name: %s, namespace: %s}\nspec:\n  %s\n"
+	const format = `apiVersion: moe.mosn.io/v1alpha1
+kind: FilterPolicy
+metadata: {name: %s, namespace: %s}
+spec:
+  %s
+`
 	return fmt.Sprintf(format, name, namespace, strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  "))
 }
 

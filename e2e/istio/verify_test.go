@@ -35,9 +35,12 @@ const (
     match: {context: GATEWAY, routeConfiguration: {vhost: {name: "www.example.com:80", route: {name: nosuch}}}}
     patch:
       operation: MERGE
-      value: {typed_per_filter_config: {moe: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}}}
+      value:
+        typed_per_filter_config:
+          moe: {"@type": type.googleapis.com/envoy.config.route.v3.FilterConfig, disabled: true}
 `
-	dynamicModule = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter,
+	dynamicModule = `typed_config: {
+      "@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter,
       dynamic_module_config: {name: moe, do_not_close: true}, filter_name: moe, filter_config: {
       "@type": type.googleapis.com/google.protobuf.Struct, value: {plugins: [{name: PLUGIN}]}}}`
 	golang = `typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.golang.v3alpha.Config,
@@ -45,6 +48,42 @@ const (
 	discovery = `config_discovery: {config_source: {ads: {}, resource_api_version: V3},
       type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]}`
 )
+
+// certificates are gateways whose Secrets are not there.
+const certificates = `
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: tls, namespace: default}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    tls: {mode: SIMPLE, credentialName: www}
+    hosts: ["*.example.com"]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: tls, namespace: default}
+spec:
+  hosts: [tls.example.com]
+  gateways: [tls]
+  http: [{name: all, route: [{destination: {host: echo.test, port: {number: 8080}}}]}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: front, namespace: default}
+spec:
+  gatewayClassName: istio
+  listeners:
+  - {name: web, port: 443, protocol: HTTPS, tls: {mode: Terminate, certificateRefs: [{name: front}]}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: front, namespace: default}
+spec:
+  parentRefs: [{name: front}]
+  rules: [{backendRefs: [{group: networking.istio.io, kind: Hostname, name: echo.test, port: 8080}]}]
+`
 
 // TestVerifyCommand runs `moe istio verify` on folders with and without mistakes, each of which Istio passes over or
 // does not explain.
@@ -57,11 +96,18 @@ func TestVerifyCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := strings.ReplaceAll(world+"\n---\n"+services+"\n---\n"+gatewayAPI, "UPSTREAM", "8080")
-	good := []string{policy("istio-system", "base", toGateway+"plugins: ["+auth+"]\nroutes: [{name: api, plugins: ["+
-		marks("x-moe", "api")+"]}]"), policy("default", "app", toApp+"plugins: ["+auth+"]"),
+	some := strings.ReplaceAll(world+"\n---\n"+services, "UPSTREAM", "8080")
+	good := []string{
+		gatewayAPI,
+		policy("istio-system", "base", toGateway+"plugins: ["+auth+"]\nroutes: [{name: api, plugins: ["+
+			marks("x-moe", "api")+"]}]"),
+		policy("default", "app", toApp+"traffic: [inbound]\nplugins: ["+auth+"]"),
 		policy("default", "front", `targetRefs: [{kind: HTTPRoute, name: front, sectionName: api}]
-plugins: [`+auth+"]")}
+plugins: [`+auth+"]"),
+	}
+	noPlugin := strings.ReplaceAll(dynamicModule, "PLUGIN", "nosuch")
+	noModule := strings.NewReplacer("PLUGIN", "passthrough", "{name: moe,", "{name: nosuch,").Replace(dynamicModule)
+	withTLS := policy("istio-system", "base", toGateway+"plugins: ["+auth+"]")
 	for _, c := range []struct {
 		name   string
 		docs   []string
@@ -73,24 +119,44 @@ plugins: [`+auth+"]")}
 			"of FilterPolicy istio-system/base: admitted", "HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			"HTTP_ROUTE MERGE: routes http.80, virtual host www.example.com:80, route api", "route api",
 			"gateway in istio-system (istio=ingressgateway), Envoy ", "serves 1 listener",
-			"sidecar in default (app=app), Envoy ", "gateway in default (gateway.networking.k8s.io/gateway-name=front), Envoy ",
+			"sidecar in default (app=app), Envoy ",
+			"gateway in default (gateway.networking.k8s.io/gateway-name=front), Envoy ",
 		}, []string{"REFUSED", "NO EFFECT", "s3cret"}},
+		{
+			"a sidecar where there is no gateway",
+			[]string{policy("default", "app", toApp+"plugins: ["+auth+"]")},
+			0,
+			[]string{
+				"SIDECAR_INBOUND HTTP_FILTER INSERT_BEFORE: listener virtualInbound",
+				"GATEWAY HTTP_FILTER INSERT_BEFORE: not tried: it is for gateways, and the EnvoyFilter selects none",
+			},
+			[]string{"REFUSED", "NO EFFECT"},
+		},
+		{
+			"gateways with certificates",
+			[]string{certificates, withTLS},
+			0,
+			[]string{
+				"HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_443; listener 0.0.0.0_80", "ENVOY: serves 2 listeners",
+				"gateway in default (gateway.networking.k8s.io/gateway-name=front), ENVOY: serves 1 listener",
+			},
+			[]string{"REFUSED", "NO EFFECT"},
+		},
 		{"a route that does not exist", []string{filterOf(lua, noRoute)}, 1, []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
-			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its match " +
-				"asks for: gateway in istio-system (istio=ingressgateway)",
+			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its " +
+				"match asks for: gateway in istio-system (istio=ingressgateway)",
 		}, []string{"REFUSED"}},
 		{"a selector that selects nothing", []string{strings.ReplaceAll(filterOf(lua, ""), "{istio: ingressgateway}",
 			"{istio: nosuch}")}, 1, []string{"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: NO EFFECT"}, nil},
 		{"a type that there is not", []string{filterOf(strings.ReplaceAll(lua, "v3.Lua", "v3.Luna"), "")}, 1, []string{
 			"EnvoyFilter istio-system/mine: REFUSED by Istio: ", "v3.Luna",
 		}, nil},
-		{"a plugin that there is not", []string{filterOf(strings.ReplaceAll(dynamicModule, "PLUGIN", "nosuch"), "")}, 1, []string{
+		{"a plugin that there is not", []string{filterOf(noPlugin, "")}, 1, []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80", "REFUSED listener 0.0.0.0_80: ",
 			"patched there: istio-system/mine/0", "unknown plugin", "nosuch",
 		}, []string{"NO EFFECT"}},
-		{"a module that there is not", []string{filterOf(strings.ReplaceAll(strings.ReplaceAll(dynamicModule, "PLUGIN",
-			"passthrough"), "name: moe, do_not", "name: nosuch, do_not"), "")}, 1, []string{
+		{"a module that there is not", []string{filterOf(noModule, "")}, 1, []string{
 			"REFUSED listener 0.0.0.0_80: ", "patched there: istio-system/mine/0", "libnosuch.so",
 		}, []string{"NO EFFECT"}},
 		{"an extension configuration that nobody adds", []string{filterOf(discovery, "")}, 1, []string{
@@ -101,13 +167,14 @@ plugins: [`+auth+"]")}
 		}, []string{"REFUSED", "NO EFFECT"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			bin := binaries(t)[0]
 			dir := t.TempDir()
-			for name, docs := range map[string][]string{"mesh.yaml": {all}, "more.yaml": c.docs} {
+			for name, docs := range map[string][]string{"mesh.yaml": {some}, "more.yaml": c.docs} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(docs, "\n---\n")), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
-			cmd := exec.Command(command, "istio", "verify", "-f", dir, "--module", lib, "--envoy", binaries(t)[0].Path,
+			cmd := exec.Command(command, "istio", "verify", "-f", dir, "--module", lib, "--envoy", bin.Path,
 				"--log", filepath.Join(folder(t), "verify.log"))
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState == nil {
@@ -117,6 +184,7 @@ plugins: [`+auth+"]")}
 				t.Errorf("status %d, not %d", got, c.status)
 			}
 			for _, s := range c.says {
+				s = strings.ReplaceAll(s, "ENVOY", "Envoy "+bin.Version)
 				if !strings.Contains(string(out), s) {
 					t.Errorf("the report does not say %q", s)
 				}

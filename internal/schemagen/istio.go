@@ -19,7 +19,8 @@ import (
 
 type object = map[string]any
 
-// generateIstio makes what comes of the types of FilterPolicy: their JSON schema, the CRD manifest and the reference; see
+// generateIstio makes what comes of the types of FilterPolicy (their JSON schema, the CRD manifest, the reference), and the
+// list of the types of Envoy that EnvoyFilters may hold; see
 // generate.
 func generateIstio(write bool) (changed []string, err error) {
 	root, err := moduleRoot()
@@ -34,6 +35,7 @@ func generateIstio(write bool) (changed []string, err error) {
 		{"pkg/istio/v1alpha1/schema.json", policySchema},
 		{"pkg/istio/v1alpha1/crd.yaml", policyCRD},
 		{"docs/istio-reference.md", policyReference},
+		{"pkg/istio/envoytypes/types.go", envoyTypes},
 	} {
 		text, err := f.make(docs)
 		if err == nil {

@@ -338,9 +338,24 @@ func (a *attachment) addRule(pol *policy, pl place, r *router, ru rule, c *contr
 		return
 	}
 	for _, n := range ru.names {
+		if other := a.sameName(pl, r, n); other != nil {
+			a.p.at(pol.Object, at, "route %s of virtual host %s is also one of %s (%s:%d), and Envoy cannot tell them apart; "+
+				"rename one", n, pl.host, other.id, other.File, other.Line)
+			continue
+		}
 		pl.route = n
 		a.addAt(pl, r.id, c)
 	}
+}
+
+// sameName returns another router with a route of that name in the same virtual host; nil if there is none.
+func (a *attachment) sameName(pl place, r *router, route string) *router {
+	for _, at := range a.world.routeNames(pl.fleet)[route] {
+		if at.router != r && at.host == pl.host && at.port == pl.port {
+			return at.router
+		}
+	}
+	return nil
 }
 
 // alone tells whether all routes of a virtual host are of one router.

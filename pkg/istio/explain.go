@@ -18,7 +18,8 @@ import (
 func (r *Result) Explain(match string) string {
 	var b strings.Builder
 	for _, base := range r.bases {
-		if base.skip || match != "" && !r.anySpot(base, match) {
+		spots := r.spotsOf(base, match)
+		if len(spots) == 0 && (base.skip || match != "") {
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n", base.scope.describe())
@@ -28,32 +29,53 @@ func (r *Result) Explain(match string) string {
 		} else {
 			describe(&b, "  ", base.doc)
 		}
-		for _, s := range r.spots {
-			if s.scope.key() == base.scope.key() && s.matches(match) {
-				fmt.Fprintf(&b, "  %s\n", s.describe())
-				all := append(slices.Clone(base.all), s.all...)
-				describe(&b, "    ", mergeDocuments(all, true, &problems{}))
-			}
+		for _, s := range spots {
+			fmt.Fprintf(&b, "  %s\n", s.title)
+			describe(&b, "    ", mergeDocuments(append(slices.Clone(base.all), s.all...), true, &problems{}))
 		}
 		fmt.Fprintln(&b)
-	}
-	for _, s := range r.spots { // of scopes whose own chain is that of a wider one
-		if i := slices.IndexFunc(r.bases, func(b *base) bool { return b.scope.key() == s.scope.key() }); i < 0 ||
-			!r.bases[i].skip || !s.matches(match) {
-			continue
-		} else {
-			fmt.Fprintf(&b, "%s: %s\n", s.scope.describe(), s.describe())
-			describe(&b, "    ", mergeDocuments(append(slices.Clone(r.bases[i].all), s.all...), true, &problems{}))
-			fmt.Fprintln(&b)
-		}
 	}
 	return b.String()
 }
 
-func (r *Result) anySpot(b *base, match string) bool {
-	return slices.ContainsFunc(r.spots, func(s *spotResult) bool {
-		return s.scope.key() == b.scope.key() && s.matches(match)
-	})
+// titled is a spot for people, with others that differ in nothing but the port.
+type titled struct {
+	*spotResult
+	title string
+	ports []string
+}
+
+// spotsOf returns those of a base, in the order of their hosts and routes.
+func (r *Result) spotsOf(b *base, match string) []*titled {
+	byTitle := map[string]*titled{}
+	for _, s := range r.bySpot[b.scope.key()] {
+		if !s.matches(match) {
+			continue
+		}
+		key := s.host + "\n" + s.route + "\n" + s.section
+		for _, c := range s.all {
+			key += fmt.Sprintf("\n%s %s", c.policy, c.path)
+		}
+		if byTitle[key] == nil {
+			byTitle[key] = &titled{spotResult: s}
+		}
+		if s.port != 0 {
+			byTitle[key].ports = append(byTitle[key].ports, fmt.Sprint(s.port))
+		}
+	}
+	all := slices.Collect(maps.Values(byTitle))
+	slices.SortFunc(all, func(a, b *titled) int { return comparePlaces(a.place, b.place) })
+	for _, s := range all {
+		s.title = s.describe()
+		switch len(s.ports) {
+		case 0:
+		case 1:
+			s.title += ", port " + s.ports[0]
+		default:
+			s.title += ", ports " + strings.Join(s.ports, ", ")
+		}
+	}
+	return all
 }
 
 func (s *spotResult) matches(match string) bool {
@@ -82,16 +104,13 @@ func (s *spotResult) describe() string {
 	var t string
 	switch {
 	case s.host == "" && s.section != "":
-		t = fmt.Sprintf("listener %s (port %d)", s.section, s.port)
+		t = "listener " + s.section
 	case s.host == "":
-		t = fmt.Sprintf("port %d", s.port)
+		t = "all hosts"
 	case s.route == "":
 		t = "host " + s.host
 	default:
 		t = fmt.Sprintf("route %s of %s", s.route, s.host)
-	}
-	if s.host != "" && s.port != 0 {
-		t += fmt.Sprintf(", port %d", s.port)
 	}
 	return t
 }

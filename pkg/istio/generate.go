@@ -7,6 +7,7 @@ package istio
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 
 	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
@@ -27,10 +28,8 @@ type Result struct {
 	// EnvoyFilters, by namespace and name. They are the same for the same input, whatever the order of its objects.
 	EnvoyFilters []*clientv1alpha3.EnvoyFilter
 
-	bases []*base
-	spots []*spotResult
-	world *world
-	root  string
+	bases  []*base
+	bySpot map[string][]*spotResult // by scope
 }
 
 // Generate makes the EnvoyFilters of the policies in the input. The error is an [Errors] with all that is wrong; there is
@@ -59,7 +58,10 @@ func Generate(in *Input, o Options) (*Result, error) {
 	if err := g.p.err(); err != nil {
 		return nil, err
 	}
-	r := &Result{bases: g.bases, spots: g.spots, world: g.world, root: o.RootNamespace}
+	r := &Result{bases: g.bases, bySpot: map[string][]*spotResult{}}
+	for _, s := range g.spots {
+		r.bySpot[s.scope.key()] = append(r.bySpot[s.scope.key()], s)
+	}
 	r.EnvoyFilters = g.emit()
 	if err := g.p.err(); err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ type generator struct {
 	baseOf map[string]*base
 	spots  []*spotResult
 
-	filters map[string][]string // by scope: the names of the filters that its proxies have
+	inside map[string][]*base // by scope: its own base, and those of narrower scopes
 
 	validated map[string]map[string]any
 }
@@ -106,7 +108,8 @@ type spotResult struct {
 	doc      *document
 	raw      map[string]any
 	settings settings
-	filters  []string // names of the filters that the scope's proxies have
+	filters  []string       // names of the filters that the scope's proxies have
+	own      map[string]any // raw without what wider places say: for the Golang filter, which merges them itself
 }
 
 // plan works out every document.
@@ -117,7 +120,7 @@ func (g *generator) plan() {
 		return
 	}
 	g.baseAt, g.spotAt, g.baseOf = map[string][]*contribution{}, map[string][]*contribution{}, map[string]*base{}
-	g.filters = map[string][]string{}
+	g.inside = map[string][]*base{}
 	for _, c := range g.attach.base {
 		g.baseAt[c.scope.key()] = append(g.baseAt[c.scope.key()], c)
 	}
@@ -170,9 +173,7 @@ func (g *generator) planBase(s scope) {
 		}
 	}
 	for _, w := range around {
-		if in := g.filters[w.key()]; !slices.Contains(in, b.filter) {
-			g.filters[w.key()] = append(in, b.filter)
-		}
+		g.inside[w.key()] = append(g.inside[w.key()], b)
 	}
 	g.baseOf[s.key()] = b
 	g.bases = append(g.bases, b)
@@ -244,39 +245,69 @@ func first(v any) any {
 	return nil
 }
 
-// planSpot works out the documents of a spot: one for each scope that contributions to it have, and for what these have
-// in common.
+// planSpot works out the documents of a spot: one for each scope that contributions to it have, for what these have in
+// common, and for narrower ones where that makes a difference.
 func (g *generator) planSpot(s *spot) {
 	all := g.attach.places.all(s)
 	var given []scope
+	add := func(sc scope) {
+		if !slices.ContainsFunc(given, func(o scope) bool { return o.key() == sc.key() }) {
+			given = append(given, sc)
+		}
+	}
 	for _, c := range all {
-		if !slices.ContainsFunc(given, func(o scope) bool { return o.key() == c.scope.key() }) {
-			given = append(given, c.scope)
+		add(c.scope)
+	}
+	for _, sc := range slices.Clone(given) {
+		outer := g.baseOf[sc.key()]
+		for _, b := range g.inside[sc.key()] {
+			if !b.skip && (!sameHosts(b, outer) || b.settings.external() && !slices.Equal(b.all, outer.all)) {
+				add(b.scope)
+			}
 		}
 	}
 	c, _ := closure(given, g.world.apart)
 	for _, sc := range c.sorted() {
-		r := &spotResult{spot: s, scope: sc, filters: g.filters[sc.key()]}
-		for _, co := range all {
-			if co.scope.holds(sc) {
-				r.all = append(r.all, co)
+		if b := g.baseOf[sc.key()]; b != nil { // else there are too many scopes, which is told
+			g.planSpotIn(s, all, b)
+		}
+	}
+}
+
+func sameHosts(a, b *base) bool { return reflect.DeepEqual(a.settings.hosts, b.settings.hosts) }
+
+// planSpotIn works out the document of a spot for the proxies of b.
+func (g *generator) planSpotIn(s *spot, all []*contribution, b *base) {
+	r := &spotResult{spot: s, scope: b.scope, settings: b.settings}
+	var own []*contribution
+	for _, c := range all {
+		if c.scope.holds(b.scope) {
+			r.all = append(r.all, c)
+			if slices.Contains(s.own, c) {
+				own = append(own, c)
 			}
 		}
-		b := g.baseOf[sc.key()]
-		if b == nil {
-			continue // too many scopes, which is told
-		}
-		r.settings = b.settings
-		r.doc = mergeDocuments(r.all, false, &g.p)
-		r.raw = r.doc.raw()
-		if len(r.raw) == 0 {
-			continue // settings alone
-		}
-		g.check(r.settings.hosts, r.doc, r.raw, digest("route", b.raw, r.raw),
-			func(raw map[string]any, caps filter.Capability) error {
-				return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
-			})
-		g.checkFailOpen(r.settings, r.doc)
-		g.spots = append(g.spots, r)
 	}
+	for _, in := range g.inside[b.scope.key()] {
+		if sameHosts(in, b) && !slices.Contains(r.filters, in.filter) {
+			r.filters = append(r.filters, in.filter)
+		}
+	}
+	r.doc = mergeDocuments(r.all, false, &g.p)
+	r.raw = r.doc.raw()
+	if len(r.raw) == 0 {
+		return // settings alone
+	}
+	g.check(r.settings.hosts, r.doc, r.raw, digest("route", b.raw, r.raw),
+		func(raw map[string]any, caps filter.Capability) error {
+			return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
+		})
+	g.checkFailOpen(r.settings, r.doc)
+	r.own = mergeDocuments(own, false, &problems{}).raw()
+	if r.settings.external() {
+		// What a route says to the server goes in place of what the filter does, so it is the whole chain.
+		r.doc = mergeDocuments(append(slices.Clone(b.all), r.all...), true, &g.p)
+		r.raw = r.doc.raw()
+	}
+	g.spots = append(g.spots, r)
 }

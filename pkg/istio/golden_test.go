@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	_ "mosn.io/moe/pkg/istio/envoytypes"
 	_ "mosn.io/moe/plugins"
 )
 

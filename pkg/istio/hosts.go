@@ -87,11 +87,10 @@ func packed(doc map[string]any) (*anypb.Any, error) {
 	return anypb.New(s)
 }
 
-// module is never unloaded: Go cannot be.
+// module is never unloaded: Go cannot be. A path goes before the name; but Envoy 1.38 goes by the name in routes.
 func module(d *v1alpha1.DynamicModules) *modulev3.DynamicModuleConfig {
 	m := &modulev3.DynamicModuleConfig{Name: d.Name, DoNotClose: true}
 	if d.LibraryPath != "" {
-		m.Name = ""
 		m.Module = &corev3.AsyncDataSource{Specifier: &corev3.AsyncDataSource_Local{
 			Local: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: d.LibraryPath}},
 		}}

@@ -203,7 +203,11 @@ func matchCluster(t traffic, h *v1alpha1.Host) *objectMatch {
 
 // spotPatch returns the patch that gives a route, virtual host or route configuration its document. Port 0 is any.
 func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
-	config, err := routeConfig(h, r.raw)
+	doc := r.raw
+	if h.Golang != nil {
+		doc = r.own
+	}
+	config, err := routeConfig(h, doc)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"mosn.io/moe/framework/config"
@@ -24,6 +25,11 @@ type settings struct {
 
 func (s settings) same(o settings) bool {
 	return s.inline == o.inline && s.insert == o.insert && reflect.DeepEqual(s.hosts, o.hosts)
+}
+
+// external tells whether a server of its own runs the chain.
+func (s settings) external() bool {
+	return slices.ContainsFunc(s.hosts, func(h v1alpha1.Host) bool { return h.ExtProc != nil })
 }
 
 var defaultHosts = []v1alpha1.Host{{DynamicModules: &v1alpha1.DynamicModules{Name: "moe"}}}

@@ -157,7 +157,8 @@ type Host struct {
 type DynamicModules struct {
 	// Name of the module: Envoy loads libNAME.so from the folder in its variable ENVOY_DYNAMIC_MODULES_SEARCH_PATH.
 	Name string `json:"name" default:"moe" validate:"required"`
-	// LibraryPath is the path of the library in the proxy; it replaces the search by name.
+	// LibraryPath is the path of the library in the proxy; it replaces the search by name. Envoy 1.38 looks at it only
+	// for the filter itself: where routes have chains of their own, set the variable there.
 	LibraryPath string `json:"libraryPath"`
 }
 

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,7 +55,7 @@ func contains(r io.Reader, s string) (bool, error) {
 	for {
 		n, err := r.Read(buf[kept:])
 		have := buf[:kept+n]
-		if strings.Contains(string(have), s) {
+		if bytes.Contains(have, []byte(s)) {
 			return true, nil
 		}
 		if err != nil {

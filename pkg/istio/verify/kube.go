@@ -13,7 +13,7 @@ import (
 )
 
 // Cluster plays a Kubernetes API server for one discovery server: it lists and watches the objects that [Cluster.Apply]
-// put there, and refuses to be written to. Its methods may be called from any goroutine.
+// put there, lets everybody in, and refuses to be written to. Its methods may be called from any goroutine.
 type Cluster struct {
 	ln     net.Listener
 	server *http.Server

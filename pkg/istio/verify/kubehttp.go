@@ -99,6 +99,12 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !ok:
 		refuse(w, http.StatusNotFound, "NotFound")
+	case r.Method == http.MethodPost && q.resource == resource{"authentication.k8s.io", "tokenreviews"}:
+		reviewToken(w, r)
+	case r.Method == http.MethodPost && q.resource == resource{"authorization.k8s.io", "subjectaccessreviews"}:
+		answer(w, http.StatusCreated, Object{
+			"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "status": Object{"allowed": true},
+		})
 	case r.Method != http.MethodGet:
 		refuse(w, http.StatusForbidden, "Forbidden")
 	case r.FormValue("sendInitialEvents") == "true":
@@ -110,6 +116,22 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.list(w, q)
 	}
+}
+
+// reviewToken takes every token for that of a service account: the one that [Proxy.token] names.
+func reviewToken(w http.ResponseWriter, r *http.Request) {
+	var review struct{ Spec struct{ Token string } }
+	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+		refuse(w, http.StatusBadRequest, "BadRequest")
+		return
+	}
+	answer(w, http.StatusCreated, Object{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "status": Object{
+			"authenticated": true, "user": Object{
+				"username": "system:serviceaccount:" + review.Spec.Token, "groups": []any{"system:serviceaccounts"},
+			},
+		},
+	})
 }
 
 func answer(w http.ResponseWriter, status int, doc Object) {

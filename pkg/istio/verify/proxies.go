@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,8 @@ import (
 //
 //   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API,
 //   - a sidecar for each Service, WorkloadEntry and selecting ServiceEntry that an EnvoyFilter for sidecars selects,
-//   - one for each EnvoyFilter whose selector none of those has, with the labels that it asks for.
+//   - for each EnvoyFilter whose selector none of those has, one of each role that it patches, with the labels that it
+//     asks for.
 func Proxies(objects []Object, rootNamespace string) []Proxy {
 	d := derivation{objects: objects, root: rootNamespace, have: map[string]bool{}}
 	for _, o := range objects {
@@ -21,7 +23,9 @@ func Proxies(objects []Object, rootNamespace string) []Proxy {
 			labels := stringMap(dig(o, "spec", "selector"))
 			d.add(Gateway, d.gatewayNamespace(o, labels), labels)
 		case o.is("gateway.networking.k8s.io", "Gateway"):
-			d.add(Gateway, o.Namespace(), gatewayLabels(o.Name()))
+			if p := d.add(Gateway, o.Namespace(), gatewayLabels(o.Name())); p != nil {
+				p.ServiceAccount = madeFor(o)
+			}
 		}
 	}
 	for _, o := range objects {
@@ -30,6 +34,12 @@ func Proxies(objects []Object, rootNamespace string) []Proxy {
 		}
 	}
 	return d.proxies
+}
+
+// madeFor returns the name of what Istio makes for a Gateway of the Gateway API: a Deployment, a Service, a service
+// account.
+func madeFor(gateway Object) string {
+	return gateway.Name() + "-" + text(dig(gateway, "spec", "gatewayClassName"))
 }
 
 // gatewayLabels are those that Istio gives to the pods of a Gateway of the Gateway API.
@@ -44,10 +54,11 @@ type derivation struct {
 	have    map[string]bool
 }
 
-func (d *derivation) add(role Role, namespace string, labels map[string]string) {
-	key := fmt.Sprint(role, namespace, labelText(labels))
+// add adds a proxy and returns it, or nil if it is there already.
+func (d *derivation) add(role Role, namespace string, labels map[string]string) *Proxy {
+	key := fmt.Sprint(role, " ", namespace, " ", labelText(labels))
 	if d.have[key] {
-		return
+		return nil
 	}
 	d.have[key] = true
 	n := len(d.proxies)
@@ -59,6 +70,7 @@ func (d *derivation) add(role Role, namespace string, labels map[string]string) 
 		Role: role, Name: fmt.Sprintf("verify-%d", n+1), Namespace: namespace, Labels: maps.Clone(labels),
 		IP: fmt.Sprintf("%s.%d", network, n%250+1), Metadata: map[string]any{markKey: plain},
 	})
+	return &d.proxies[n]
 }
 
 // gatewayNamespace guesses where the pods run that a Gateway of Istio's selects: where a Service selects them, else
@@ -94,7 +106,8 @@ func (d *derivation) envoyFilter(o Object) {
 			return p.Role == role && (o.Namespace() == d.root || p.Namespace == o.Namespace()) && covers(p.Labels, want)
 		})
 	}
-	if in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"] {
+	sidecars, gateways := in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"], in["GATEWAY"]
+	if sidecars || in["ANY"] {
 		for _, w := range d.workloads() {
 			if (o.Namespace() == d.root || w.namespace == o.Namespace()) && !contradicts(w.labels, want) {
 				labels := maps.Clone(w.labels)
@@ -102,11 +115,14 @@ func (d *derivation) envoyFilter(o Object) {
 				d.add(Sidecar, w.namespace, labels)
 			}
 		}
-		if !reaches(Sidecar) {
-			d.add(Sidecar, o.Namespace(), want)
-		}
 	}
-	if (in["GATEWAY"] || in["ANY"]) && !reaches(Gateway) && !(in["ANY"] && reaches(Sidecar)) {
+	if (sidecars || in["ANY"]) && reaches(Sidecar) || (gateways || in["ANY"]) && reaches(Gateway) {
+		return
+	}
+	if sidecars {
+		d.add(Sidecar, o.Namespace(), want)
+	}
+	if gateways || !sidecars {
 		d.add(Gateway, o.Namespace(), want)
 	}
 }
@@ -177,7 +193,6 @@ func contradicts(labels, want map[string]string) bool {
 func gatewayServices(objects []Object) []Object {
 	var made []Object
 	for _, o := range objects {
-		class := text(dig(o, "spec", "gatewayClassName"))
 		if !o.is("gateway.networking.k8s.io", "Gateway") || dig(o, "spec", "addresses") != nil {
 			continue
 		}
@@ -193,7 +208,7 @@ func gatewayServices(objects []Object) []Object {
 		}
 		s := Object{
 			"apiVersion": "v1", "kind": "Service",
-			"metadata": map[string]any{"name": o.Name() + "-" + class, "namespace": o.Namespace()},
+			"metadata": map[string]any{"name": madeFor(o), "namespace": o.Namespace()},
 			"spec":     map[string]any{"selector": anyMap(gatewayLabels(o.Name())), "ports": ports},
 		}
 		if !slices.ContainsFunc(objects, func(o Object) bool { return o.key() == s.key() }) {
@@ -201,4 +216,44 @@ func gatewayServices(objects []Object) []Object {
 		}
 	}
 	return made
+}
+
+// secretRef names a Secret that a gateway takes its certificate from.
+type secretRef struct{ namespace, name string }
+
+// secretRefs returns the Secrets that gateways refer to and that are not among the objects.
+func secretRefs(objects []Object, proxies []Proxy) []secretRef {
+	var refs []secretRef
+	add := func(namespace, name string) {
+		r := secretRef{namespace, name}
+		if name == "" || slices.Contains(refs, r) || slices.ContainsFunc(objects, func(o Object) bool {
+			return o.is("", "Secret") && o.Namespace() == namespace && o.Name() == name
+		}) {
+			return
+		}
+		refs = append(refs, r)
+	}
+	for _, o := range objects {
+		switch {
+		case o.is("networking.istio.io", "Gateway"):
+			for _, s := range list(dig(o, "spec", "servers")) {
+				names := append([]any{dig(s, "tls", "credentialName")}, list(dig(s, "tls", "credentialNames"))...)
+				for _, p := range proxies {
+					// Istio looks where the gateway's pods are.
+					if p.Role == Gateway && covers(p.Labels, stringMap(dig(o, "spec", "selector"))) {
+						for _, name := range names {
+							add(p.Namespace, text(name))
+						}
+					}
+				}
+			}
+		case o.is("gateway.networking.k8s.io", "Gateway"):
+			for _, l := range list(dig(o, "spec", "listeners")) {
+				for _, r := range list(dig(l, "tls", "certificateRefs")) {
+					add(cmp.Or(text(dig(r, "namespace")), o.Namespace()), text(dig(r, "name")))
+				}
+			}
+		}
+	}
+	return refs
 }

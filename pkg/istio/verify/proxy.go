@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -29,12 +30,17 @@ type Proxy struct {
 	Labels    map[string]string // of the pod: workload selectors look at them
 	IP        string            // of the pod
 	Metadata  map[string]any    // further metadata of the node
+
+	ServiceAccount string // of the pod; "" is default
 }
 
 // ID returns the node's identity.
 func (p Proxy) ID() string {
 	return fmt.Sprintf("%s~%s~%s.%s~%s.svc.cluster.local", p.Role, p.IP, p.Name, p.Namespace, p.Namespace)
 }
+
+// token is what the proxy shows to the discovery server, which hands out Secrets to nobody that it does not know.
+func (p Proxy) token() string { return p.Namespace + ":" + cmp.Or(p.ServiceAccount, "default") }
 
 // String tells the role, the namespace and the labels.
 func (p Proxy) String() string {
@@ -62,8 +68,8 @@ func (p Proxy) node() map[string]any {
 }
 
 // Bootstrap returns Envoy's bootstrap configuration, as JSON, with which an Envoy is this proxy: it gets its
-// configuration from the discovery server at pilot and its certificates from the [Agent] at agent, each a host:port. Its
-// admin listener is on a free port of 127.0.0.1.
+// configuration from the discovery server at pilot and its certificates from the [Agent] at agent, each a host:port.
+// Its admin listener is on a free port of 127.0.0.1.
 func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 	type m = map[string]any
 	var clusters []any
@@ -96,7 +102,10 @@ func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 			"lds_config": ads, "cds_config": ads,
 			"ads_config": m{
 				"api_type": "DELTA_GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
-				"grpc_services": []any{m{"envoy_grpc": m{"cluster_name": "xds-grpc"}}},
+				"grpc_services": []any{m{
+					"envoy_grpc":       m{"cluster_name": "xds-grpc"},
+					"initial_metadata": []any{m{"key": "authorization", "value": "Bearer " + p.token()}},
+				}},
 			},
 		},
 		"static_resources": m{"clusters": clusters},
@@ -107,8 +116,8 @@ func socket(host string, port int) map[string]any {
 	return map[string]any{"socket_address": map[string]any{"address": host, "port_value": port}}
 }
 
-// Loopback returns an EnvoyFilter for the whole mesh, which belongs in its root namespace. It moves the listeners that a
-// proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
+// Loopback returns an EnvoyFilter for the whole mesh, which belongs in its root namespace. It moves the listeners that
+// a proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
 // proxy. Listeners of sidecars take the PROXY protocol
 // (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination stands for the original destination
 // that a redirection in the kernel leaves behind.

@@ -39,6 +39,7 @@ type Patch struct {
 	ApplyTo, Operation, Context string
 	Places                      []Place // where it took effect
 	Withheld                    string  // why Envoy was not given it; "" if it was
+	Untried                     string  // why there was nothing that it could match; "" if there was
 
 	mark, name string
 }
@@ -50,14 +51,49 @@ type Place struct {
 }
 
 // Ineffective tells that the patch matched nothing although it was meant to. One that removes what is not there has
-// done its work; Envoy's bootstrap is not sent by the discovery server.
+// done its work.
 func (p *Patch) Ineffective() bool {
-	return len(p.Places) == 0 && p.Operation != "REMOVE" && p.ApplyTo != "BOOTSTRAP"
+	return len(p.Places) == 0 && p.Untried == "" && p.Operation != "REMOVE"
+}
+
+// settle tells the patches apart that had nothing to match: Envoy's bootstrap is read when a proxy starts, and one for
+// gateways is idle where its EnvoyFilter selects sidecars and does its work there, or the other way round.
+func (r *Report) settle() {
+	for _, o := range r.Resources {
+		works := slices.ContainsFunc(o.Patches, func(p *Patch) bool { return len(p.Places) > 0 })
+		for _, p := range o.Patches {
+			role, what := Gateway, "gateways"
+			if strings.HasPrefix(p.Context, "SIDECAR_") {
+				role, what = Sidecar, "sidecars"
+			}
+			alone := !slices.ContainsFunc(r.reached(o), func(x Proxy) bool { return x.Role == role })
+			switch {
+			case len(p.Places) > 0:
+			case p.ApplyTo == "BOOTSTRAP":
+				p.Untried = "it is read when a proxy starts"
+			case works && alone && p.Context != "" && p.Context != "ANY":
+				p.Untried = "it is for " + what + ", and the EnvoyFilter selects none"
+			}
+		}
+	}
+}
+
+// reached returns the proxies that were tried and that an EnvoyFilter selects.
+func (r *Report) reached(o *Resource) []Proxy {
+	var reached []Proxy
+	for _, x := range r.Proxies {
+		ns := o.Object.Namespace()
+		if (ns == r.root || ns == x.Proxy.Namespace) && covers(x.Proxy.Labels, selector(o.Object)) {
+			reached = append(reached, x.Proxy)
+		}
+	}
+	return reached
 }
 
 // String tells which patch it is.
 func (p *Patch) String() string {
-	return strings.TrimSpace(fmt.Sprintf("configPatches[%d] %s %s %s", p.Index, p.Context, p.ApplyTo, p.Operation))
+	words := strings.Fields(p.Context + " " + p.ApplyTo + " " + p.Operation)
+	return fmt.Sprintf("configPatches[%d] %s", p.Index, strings.Join(words, " "))
 }
 
 // ProxyReport is what one proxy said.
@@ -116,11 +152,8 @@ func (r *Report) why(o *Resource, p *Patch) string {
 			p.name)
 	}
 	var tried []string
-	for _, x := range r.Proxies {
-		ns := o.Object.Namespace()
-		if (ns == r.root || ns == x.Proxy.Namespace) && covers(x.Proxy.Labels, selector(o.Object)) {
-			tried = append(tried, x.Proxy.String())
-		}
+	for _, x := range r.reached(o) {
+		tried = append(tried, x.String())
 	}
 	if len(tried) == 0 {
 		return "no proxy is in its namespace and has the labels that its workloadSelector asks for"
@@ -176,8 +209,8 @@ func (r *Report) Write(w io.Writer) {
 			switch {
 			case p.Ineffective():
 				fmt.Fprintf(w, "  %s: NO EFFECT: %s\n", p, r.why(o, p))
-			case len(p.Places) == 0 && p.ApplyTo == "BOOTSTRAP":
-				fmt.Fprintf(w, "  %s: not tried: it is read when a proxy starts\n", p)
+			case p.Untried != "":
+				fmt.Fprintf(w, "  %s: not tried: %s\n", p, p.Untried)
 			case len(p.Places) == 0:
 				fmt.Fprintf(w, "  %s: nothing to remove\n", p)
 			default:

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
 	"math/big"
 	"net"
@@ -95,6 +96,16 @@ func (a *Agent) issue() error {
 	a.chain = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leafDER})
 	a.key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
 	return nil
+}
+
+// Secret returns a Kubernetes Secret with a certificate of the agent's, for servers and clients.
+func (a *Agent) Secret(namespace, name string) Object {
+	encode := base64.StdEncoding.EncodeToString
+	return Object{
+		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+		"metadata": map[string]any{"name": name, "namespace": namespace},
+		"data":     map[string]any{"tls.crt": encode(a.chain), "tls.key": encode(a.key), "ca.crt": encode(a.root)},
+	}
 }
 
 // StreamSecrets answers every request that is no acknowledgement with the secrets that it names.

@@ -105,6 +105,7 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
+	v.report.settle()
 	return v.report, nil
 }
 
@@ -223,6 +224,9 @@ func (v *verification) apply(c *Cluster, admitted []Object) error {
 		all = append(all, o)
 	}
 	all = append(all, gatewayServices(admitted)...)
+	for _, r := range secretRefs(admitted, Proxies(admitted, v.RootNamespace)) {
+		all = append(all, v.agent.Secret(r.namespace, r.name))
+	}
 	return c.Apply(all...)
 }
 

@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const istioIn = "../../../pkg/istio/testdata/golden/gateway/in.yaml"
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestIstioGenerate(t *testing.T) {
+	want := read(t, filepath.Join(filepath.Dir(istioIn), "out.yaml"))
+	status, stdout, stderr := moe(t, "istio", "generate", "-f", istioIn)
+	if status != 0 || stderr != "" || stdout != want {
+		t.Errorf("status %d, %s\n%s", status, stderr, stdout)
+	}
+	file := filepath.Join(t.TempDir(), "out.yaml")
+	if status, stdout, stderr := moe(t, "istio", "generate", "-f", istioIn, "-o", file); status != 0 || stdout != "" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	if read(t, file) != want {
+		t.Error("the file has something else")
+	}
+	// What is wrong writes nothing, and leaves what is there alone.
+	bad := write(t, strings.Replace(read(t, istioIn), "name: tokenauth", "name: tokenaut", 1))
+	status, stdout, stderr = moe(t, "istio", "generate", "-f", bad, "-o", file)
+	if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "moe: "+bad+":70: spec.plugins[0].name: unknown plugin") {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	if read(t, file) != want {
+		t.Error("the file was written")
+	}
+	if status, stdout, _ := moe(t, "istio", "generate", "-f", bad); status != 1 || stdout != "" {
+		t.Errorf("status %d, %s", status, stdout)
+	}
+}
+
+func TestIstioValidate(t *testing.T) {
+	if status, stdout, stderr := moe(t, "istio", "validate", "-f", istioIn); status != 0 ||
+		stdout != "valid: policies: 4, EnvoyFilters generated: 3, others: 0\n" || stderr != "" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	theirs := write(t, `apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata: {name: theirs, namespace: shop}
+spec:
+  configPatches:
+  - applyTo: HTTP_FILTER
+    match: {context: GATEWAY}
+    patch:
+      operation: INSERT_BEFORE
+      value:
+        name: lua
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+          default_source_cod: {inline_string: x}
+`)
+	status, stdout, stderr := moe(t, "istio", "validate", "-f", theirs)
+	if status != 1 || stdout != "" || !strings.Contains(stderr, theirs+":14: spec.configPatches[0].patch.value.typed_config."+
+		`default_source_cod: unknown field; did you mean "default_source_code"?`) {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	// Mistakes of policies and of EnvoyFilters are told together.
+	bad := write(t, strings.Replace(read(t, istioIn), "name: tokenauth", "name: tokenaut", 1))
+	if status, _, stderr := moe(t, "istio", "validate", "-f", theirs, "-f", bad); status != 1 ||
+		!strings.Contains(stderr, "unknown plugin") || !strings.Contains(stderr, "unknown field") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+func TestIstioExplain(t *testing.T) {
+	status, stdout, _ := moe(t, "istio", "explain", "-f", istioIn, "checkout")
+	if status != 0 || !strings.Contains(stdout, "tokenauth  authn      shop/checkout ("+istioIn+":70)") ||
+		strings.Contains(stdout, "partners") {
+		t.Errorf("status %d, %s", status, stdout)
+	}
+	if status, _, stderr := moe(t, "istio", "explain", "-f", istioIn, "chekout"); status != 1 || !strings.Contains(stderr, "no host") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+func TestIstioDiff(t *testing.T) {
+	out := filepath.Join(filepath.Dir(istioIn), "out.yaml")
+	if status, stdout, stderr := moe(t, "istio", "diff", "-f", istioIn, "--applied", out); status != 0 || stdout+stderr != "" {
+		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+	// One is changed, one is gone, and one more is there; what Kubernetes adds, and others' resources, do not count.
+	docs := strings.Split(read(t, out), "---\n")
+	docs[1] = strings.Replace(docs[1], "value: gateway", "value: changed", 1)
+	docs[1] = strings.Replace(docs[1], "metadata:\n", "metadata:\n  uid: 1234\n  resourceVersion: '5'\n", 1)
+	docs[2] = strings.Replace(docs[2], "name: moe-", "name: moe-old-", 1)
+	others := "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: x, namespace: y}\nspec: {}\n"
+	applied := write(t, strings.Join(append(docs, others), "---\n"))
+	status, stdout, stderr := moe(t, "istio", "diff", "-f", istioIn, "--applied", applied)
+	for _, want := range []string{
+		" is changed\n", " is added\n", " is removed\n",
+		"-                  value: changed\n+                  value: gateway\n",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if status != 1 || stderr != "moe: EnvoyFilters that differ: 3\n" || strings.Contains(stdout, "uid") {
+		t.Errorf("status %d, %s\n%s", status, stderr, stdout)
+	}
+	if status, _, stderr := moe(t, "istio", "diff", "-f", "-", "--applied", "-"); status != 1 || !strings.Contains(stderr, "not both") {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+func TestIstioImage(t *testing.T) {
+	workload := "../../../pkg/istio/testdata/golden/workload/in.yaml"
+	for _, c := range []struct{ args, want string }{
+		{"proxy --proxy istio/proxyv2:1.30.1", "FROM istio/proxyv2:1.30.1\nCOPY --chmod=0555 libmoe.so /var/lib/moe/libmoe.so\n"},
+		{"library", "COPY --chmod=0555 libmoe.so /libmoe.so\n"},
+		{"sidecar -f " + workload, `"moe-secret-cart-token":{"secret":{"secretName":"cart-token"}}`},
+		{"sidecar", "sidecar.istio.io/nativeSidecar: \"false\"\n"},
+		{"gateway --dir /opt/moe -f " + workload, "mountPath: /etc/moe/secrets/cart-token\n"},
+		{"gateway --library example.com/moe:1", "image: example.com/moe:1\n"},
+	} {
+		status, stdout, stderr := moe(t, append([]string{"istio", "image"}, strings.Fields(c.args)...)...)
+		if status != 0 || !strings.Contains(stdout, c.want) {
+			t.Errorf("%s: status %d, %s%s", c.args, status, stdout, stderr)
+		}
+	}
+	if status, _, _ := moe(t, "istio", "image", "nothing"); status != 2 {
+		t.Errorf("status %d", status)
+	}
+	status, stdout, _ := moe(t, "istio", "crd")
+	if status != 0 || stdout != read(t, "../../../pkg/istio/v1alpha1/crd.yaml") {
+		t.Errorf("status %d, %s", status, stdout)
+	}
+}

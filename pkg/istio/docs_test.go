@@ -1,0 +1,81 @@
+package istio
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// limit stands for the example plugin that the guide builds in, whose name the plugins in the box may have some day.
+type limit struct {
+	Rate  float64 `json:"rate"`
+	Burst float64 `json:"burst"`
+}
+
+func (*limit) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {
+	return filter.Continue
+}
+
+func TestMain(m *testing.M) {
+	if filter.Lookup("limitreq") == nil {
+		filter.Register[limit]("limitreq", filter.Traffic)
+	}
+	os.Exit(m.Run())
+}
+
+// TestGuide holds the EnvoyFilters of the guide against what its policies come to.
+func TestGuide(t *testing.T) {
+	in, err := Load(nil, "../../docs/istio/shop.yaml", "../../docs/istio/policies.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Generate(in, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := r.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "../../docs/istio/envoyfilters.yaml", text)
+	valid(t, text)
+}
+
+var yamlFence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
+
+// TestPoliciesOfDocs reads the policies that documents show.
+func TestPoliciesOfDocs(t *testing.T) {
+	files, err := filepath.Glob("../../docs/istio*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range yamlFence.FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(m[1], "kind: FilterPolicy") {
+				continue
+			}
+			found++
+			in, err := Parse(file, []byte(m[1]))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p problems
+			readPolicy(in.Objects()[0], "default", &p)
+			if err := p.err(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no document shows a policy")
+	}
+}

@@ -1,0 +1,114 @@
+package verify
+
+import (
+	"slices"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// object reads an object from YAML.
+func object(t *testing.T, text string) Object {
+	t.Helper()
+	var o Object
+	if err := yaml.Unmarshal([]byte(text), &o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+const (
+	istioGateway = `{apiVersion: networking.istio.io/v1, kind: Gateway, metadata: {name: gw, namespace: shop}, spec: {
+	  selector: {istio: ingress}, servers: [{port: {number: 443}, tls: {credentialName: cert}}]}}`
+	apiGateway = `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, namespace: web},
+	  spec: {gatewayClassName: istio, listeners: [{port: 80}, {port: 443, tls: {certificateRefs: [{name: a}, {name: b,
+	  namespace: certs}]}}, {port: 443}]}}`
+	service = `{apiVersion: v1, kind: Service, metadata: {name: app, namespace: shop},
+	  spec: {selector: {app: app}}}`
+)
+
+func envoyFilter(namespace, spec string) string {
+	return `{apiVersion: networking.istio.io/v1alpha3, kind: EnvoyFilter, metadata: {name: x, namespace: ` + namespace +
+		`}, spec: {` + spec + `}}`
+}
+
+func TestProxies(t *testing.T) {
+	const (
+		inbound = "configPatches: [{match: {context: SIDECAR_INBOUND}}]"
+		gateway = "configPatches: [{match: {context: GATEWAY}}]"
+		toFront = "targetRefs: [{kind: Gateway, name: front}], "
+	)
+	selects := func(labels string) string { return "workloadSelector: {labels: {" + labels + "}}, " }
+	for _, c := range []struct {
+		name    string
+		objects []string
+		want    []string
+	}{
+		{"nothing", nil, nil},
+		{"a gateway of each kind", []string{istioGateway, apiGateway, istioGateway}, []string{
+			"gateway in shop (istio=ingress)", "gateway in web (gateway.networking.k8s.io/gateway-name=front)",
+		}},
+		{"the gateway is where an EnvoyFilter selects it", []string{
+			istioGateway, envoyFilter("istio-system", selects("istio: ingress")+gateway),
+		}, []string{"gateway in istio-system (istio=ingress)"}},
+		{"a sidecar of a Service", []string{service, envoyFilter("shop", inbound)}, []string{"sidecar in shop (app=app)"}},
+		{"labels beyond those of the Service", []string{
+			service, envoyFilter("shop", selects("version: v2")+inbound),
+		}, []string{"sidecar in shop (app=app,version=v2)"}},
+		{"another Service's", []string{service, envoyFilter("shop", selects("app: b")+inbound)}, []string{
+			"sidecar in shop (app=b)",
+		}},
+		{"another namespace", []string{service, envoyFilter("web", inbound)}, []string{"sidecar in web (no labels)"}},
+		{"the whole mesh", []string{service, envoyFilter("istio-system", inbound)}, []string{"sidecar in shop (app=app)"}},
+		{"a gateway that is not there", []string{envoyFilter("web", selects("a: b")+gateway)}, []string{
+			"gateway in web (a=b)",
+		}},
+		{"by reference", []string{apiGateway, envoyFilter("web", toFront+gateway)}, []string{
+			"gateway in web (gateway.networking.k8s.io/gateway-name=front)",
+		}},
+	} {
+		var objects []Object
+		for _, text := range c.objects {
+			objects = append(objects, object(t, text))
+		}
+		var got, ids []string
+		for _, p := range Proxies(objects, "istio-system") {
+			got, ids = append(got, p.String()), append(ids, p.IP)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, not %q", c.name, got, c.want)
+		}
+		slices.Sort(ids)
+		if len(slices.Compact(ids)) != len(got) {
+			t.Errorf("%s: two proxies have one address: %s", c.name, ids)
+		}
+	}
+}
+
+func TestWhatIstioMakes(t *testing.T) {
+	objects := []Object{object(t, istioGateway), object(t, apiGateway)}
+	made := gatewayServices(objects)
+	if len(made) != 1 || made[0].String() != "Service web/front-istio" || len(list(dig(made[0], "spec", "ports"))) != 2 {
+		t.Errorf("Services: %v", made)
+	}
+	if again := gatewayServices(append(objects, made...)); len(again) > 0 {
+		t.Errorf("Services that are there already: %v", again)
+	}
+	proxies := Proxies(objects, "istio-system")
+	if got := proxies[1].token(); got != "web:front-istio" {
+		t.Errorf("the gateway's service account is %s", got)
+	}
+	want := []secretRef{{"shop", "cert"}, {"web", "a"}, {"certs", "b"}}
+	if got := secretRefs(objects, proxies); !slices.Equal(got, want) {
+		t.Errorf("Secrets: %v, not %v", got, want)
+	}
+	a, err := NewAgent()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	objects = append(objects, a.Secret("web", "a"))
+	if got := secretRefs(objects, proxies); slices.Contains(got, want[1]) {
+		t.Errorf("a Secret that is there already: %v", got)
+	}
+}
