@@ -51,6 +51,18 @@ build/bridge/%.o: bridge/%.cc $(BRIDGE_HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
 
+build/sanitize/libgolang_bridge.so: $(patsubst bridge/%.cc,build/sanitize/%.o,$(BRIDGE_SOURCES)) bridge/exports.map
+	$(CXX) -shared -pthread $(SANITIZERS) -Wl,--version-script=bridge/exports.map -o $@ $(filter %.o,$^) -ldl
+
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+build/sanitize/%.o: bridge/%.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -O1 -g -fno-omit-frame-pointer -c -o $@ $<
+
+build/sanitize/reserve.so: bridge/sanitize/reserve.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $< -ldl
+
 envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH is used instead
 	@scripts/install-envoy $(ENVOY_VERSION)
 
@@ -97,6 +109,9 @@ generate: ## Write all generated files anew
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated
 
+sanitize: build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
+	@scripts/sanitize $(ENVOY_VERSION)
+
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
 	$(GO) run ./bench
 	$(GO) run ./bench/extproc
@@ -108,5 +123,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe bridge envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
+.PHONY: help libmoe moe bridge sanitize envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
 	check-generated bench
