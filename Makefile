@@ -13,6 +13,7 @@ ENVOY_VERSION ?= 1.39.3
 ENVOY_VERSIONS ?= 1.38.3 1.39.3 1.40.0
 STATICCHECK_VERSION := 0.8.2
 GOFUMPT_VERSION := 0.12.0
+ZIG_VERSION := 0.17.1
 FUZZTIME ?= 10000x
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -22,6 +23,7 @@ MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod bench/upstreamsdk/
 MODULES := $(patsubst go.mod,.,$(MODULES))
 STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
+ZIG := .tools/zig-$(ZIG_VERSION)/ziglang/zig
 
 ##@ Build and run
 
@@ -90,8 +92,8 @@ unit: envoy ## Run the unit tests with the race detector
 	$(GO) test -race ./framework/... ./plugins/... ./internal/... ./cmd/...
 	$(GO) test ./bench/...
 
-portable: ## Compile what plugin authors import without cgo, and for other systems
-	@scripts/portable
+portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
+	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
 conformance: libmoe bridge envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m ./...
@@ -122,6 +124,14 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
+
+# A C compiler for other processors: the wheel `ziglang` of the Python package index.
+.tools/zig-%/ziglang/zig:
+	mkdir -p .tools && rm -rf .tools/zig-$*.part
+	$${PYTHON:-python3} -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+	  --target .tools/zig-$*.part ziglang==$*
+	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
+	test -x $@
 
 .PHONY: help libmoe moe bridge sanitize envoy envoys demo clean test lint fmt unit portable conformance examples fuzz generate \
 	check-generated bench
