@@ -30,7 +30,8 @@ func TestExports(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, f := range regexp.MustCompile(`\benvoyGo(?:FilterHttp|ConfigHttp|FilterLog)\w*\b`).FindAllString(string(header), -1) {
+	functions := regexp.MustCompile(`\benvoyGo(?:FilterHttp|ConfigHttp|FilterLog)\w*\b`)
+	for _, f := range functions.FindAllString(string(header), -1) {
 		if !slices.Contains(want, f) {
 			want = append(want, f)
 		}
@@ -55,7 +56,7 @@ func TestExports(t *testing.T) {
 	}
 	slices.Sort(got)
 	if !slices.Equal(want, got) || len(want) != 34 {
-		t.Errorf("the bridge exports %d functions:\n%q\nand upstream's header has %d:\n%q", len(got), got, len(want), want)
+		t.Errorf("the bridge exports %d functions:\n%q\nupstream's header has %d:\n%q", len(got), got, len(want), want)
 	}
 }
 
@@ -104,7 +105,8 @@ func TestLayouts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("c++", "-std=c++17", "-fsyntax-only", "-x", "c++", "-I"+upstreamAPI(t), "-I"+filepath.Join(root, "bridge"), "-")
+	cmd := exec.Command("c++", "-std=c++17", "-fsyntax-only", "-x", "c++",
+		"-I"+upstreamAPI(t), "-I"+filepath.Join(root, "bridge"), "-")
 	cmd.Stdin = strings.NewReader(layouts)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("bridge/golang.h and upstream's api.h differ: %v\n%s", err, out)

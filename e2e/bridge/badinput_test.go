@@ -29,21 +29,30 @@ func otherLibraries(t *testing.T) (dir string) {
 	write("text.so", []byte("#!/bin/sh\n"))
 	write("empty.so", nil)
 	write("short.so", good[:len(good)/2])
-	write("machine.so", append(append(append([]byte(nil), good[:18]...), 8, 0), good[20:]...)) // e_machine: MIPS
+	mips := append([]byte(nil), good...)
+	mips[18], mips[19] = 8, 0 // e_machine
+	write("machine.so", mips)
 	compile := func(name, source string) {
 		t.Helper()
 		write(name+".c", []byte(source))
-		out, err := exec.Command("cc", "-shared", "-fPIC", "-o", filepath.Join(dir, name), filepath.Join(dir, name+".c")).CombinedOutput()
-		if err != nil {
+		path := filepath.Join(dir, name)
+		if out, err := exec.Command("cc", "-shared", "-fPIC", "-o", path, path+".c").CombinedOutput(); err != nil {
 			t.Fatalf("cc: %v\n%s", err, out)
 		}
 	}
 	compile("other.so", "int something(void) { return 1; }")
 	const exports = "unsigned long envoyGoFilterNewHttpPluginConfig(void *c) { return 1; }\n" +
 		"unsigned long envoyGoFilterOnHttpHeader(void *c) { return 1; }\n"
-	compile("newer.so", exports+"int envoyGoFilterHttpFromTheFuture(void *);\nint f(void) { return envoyGoFilterHttpFromTheFuture(0); }")
+	compile("newer.so", exports+
+		"int envoyGoFilterHttpFromTheFuture(void *);\nint f(void) { return envoyGoFilterHttpFromTheFuture(0); }")
 	compile("older.so", exports)
 	return dir
+}
+
+// wrong is a configuration that the bridge must refuse, and what it says then.
+type wrong struct {
+	listen listen
+	says   string
 }
 
 func TestBadConfiguration(t *testing.T) {
@@ -55,40 +64,70 @@ func TestBadConfiguration(t *testing.T) {
 			return listen{plugin: "basic", vhost: m{"typed_per_filter_config": perRoute(m{"plugins_config": v})}}
 		}
 		b.serve(t, listen{plugin: "basic"}) // so that the library is known, and routes' configurations are parsed at once
-		for name, c := range map[string]struct {
-			listen listen
-			says   string
-		}{
-			"missing":                {lib("missing.so"), `library_path .*missing\.so: No such file`},
-			"a folder":               {lib("."), `Is a directory`},
-			"text":                   {lib("text.so"), `no shared library`},
-			"empty":                  {lib("empty.so"), `no shared library|Exec format`},
-			"half":                   {lib("short.so"), `symbol table is damaged`},
-			"another processor":      {lib("machine.so"), `another processor`},
-			"no Go library":          {lib("other.so"), `exports no envoyGoFilterNewHttpPluginConfig`},
-			"a newer ABI":            {lib("newer.so"), `needs envoyGoFilterHttpFromTheFuture.*newer than v1\.39\.0`},
-			"an older ABI":           {lib("older.so"), `exports no envoyGoFilter\w+: its SDK is older`},
-			"one id for two":         {more(m{"library_path": oldPlugins}), `library_id "plugins\.so" stands for .*plugins\.so`},
-			"a number for library":   {more(m{"library_id": 7}), `library_id is a number, and should be a string`},
-			"no name":                {more(m{"plugin_name": ""}), `plugin_name is empty`},
-			"an unknown field":       {more(m{"library": "x"}), `library is no field`},
-			"a policy":               {more(m{"merge_policy": "NONE"}), `merge_policy is none of`},
-			"secrets, no list":       {more(m{"generic_secrets": m{}}), `generic_secrets is an object, and should be a list`},
-			"a secret twice":         {more(m{"generic_secrets": a{m{"name": "s"}, m{"name": "s"}}}), `given twice: "s"`},
+		for name, c := range map[string]wrong{
+			"missing":           {lib("missing.so"), `library_path .*missing\.so: No such file`},
+			"a folder":          {lib("."), `Is a directory`},
+			"text":              {lib("text.so"), `no shared library`},
+			"empty":             {lib("empty.so"), `no shared library|Exec format`},
+			"half":              {lib("short.so"), `symbol table is damaged`},
+			"another processor": {lib("machine.so"), `another processor`},
+			"no Go library":     {lib("other.so"), `exports no envoyGoFilterNewHttpPluginConfig`},
+			"a newer ABI":       {lib("newer.so"), `needs envoyGoFilterHttpFromTheFuture.*newer than v1\.39\.0`},
+			"an older ABI":      {lib("older.so"), `exports no envoyGoFilter\w+: its SDK is older`},
+			"one id for two": {
+				more(m{"library_path": oldPlugins}),
+				`library_id "plugins\.so" stands for .*plugins\.so`,
+			},
+			"a number for library": {more(m{"library_id": 7}), `library_id is a number, and should be a string`},
+			"no name":              {more(m{"plugin_name": ""}), `plugin_name is empty`},
+			"an unknown field":     {more(m{"library": "x"}), `library is no field`},
+			"a policy":             {more(m{"merge_policy": "NONE"}), `merge_policy is none of`},
+			"secrets, no list": {
+				more(m{"generic_secrets": m{}}),
+				`generic_secrets is an object, and should be a list`,
+			},
+			"a secret twice": {
+				more(m{"generic_secrets": a{m{"name": "s"}, m{"name": "s"}}}),
+				`given twice: "s"`,
+			},
 			"a secret without name":  {more(m{"generic_secrets": a{m{}}}), `generic_secrets\[0\]\.name is missing`},
 			"text for plugin_config": {more(m{"plugin_config": "x"}), `plugin_config is a string`},
 			"no type":                {more(m{"plugin_config": m{"value": m{}}}), `plugin_config has no @type`},
-			"an unknown type":        {more(m{"plugin_config": m{"@type": "a/b.C", "x": 1}}), `is a b\.C, which a dynamic module cannot encode`},
-			"a bad TypedStruct":      {more(m{"plugin_config": typedStruct("x")}), `no valid xds\.type\.v3\.TypedStruct: its value is a string`},
-			"refused by the plugin":  {listen{plugin: "basic", config: m{"refuse": "this"}}, `(?s)refused: this.*plugin basic of .* refused plugin_config`},
-			"a route: a list":        {route(a{}), `plugins_config is a list`},
-			"a route: a number":      {route(m{"basic": 1}), `plugins_config\.basic is a number`},
-			"a route: nothing":       {route(m{"basic": m{}}), `plugins_config\.basic\.disabled is missing, and config too`},
-			"a route: not disabled":  {route(m{"basic": m{"disabled": false}}), `disabled must be true`},
-			"a route: both":          {route(m{"basic": m{"disabled": true, "config": typedStruct(m{})}}), `goes not together`},
-			"a route: another field": {route(m{"basic": m{"config": typedStruct(m{}), "x": 1}}), `plugins_config\.basic\.x is no field`},
-			"a route: no type":       {route(m{"basic": m{"config": m{}}}), `plugins_config\.basic\.config has no @type`},
-			"a route: refused":       {route(m{"basic": m{"config": typedStruct(m{"refuse": "that"})}}), `(?s)refused: that.*plugin basic refused`},
+			"an unknown type": {
+				more(m{"plugin_config": m{"@type": "a/b.C", "x": 1}}),
+				`is a b\.C, which a dynamic module cannot encode`,
+			},
+			"a bad TypedStruct": {
+				more(m{"plugin_config": typedStruct("x")}),
+				`no valid xds\.type\.v3\.TypedStruct: its value is a string`,
+			},
+			"refused by the plugin": {
+				listen{plugin: "basic", config: m{"refuse": "this"}},
+				`(?s)refused: this.*plugin basic of .* refused plugin_config`,
+			},
+			"a route: a list":   {route(a{}), `plugins_config is a list`},
+			"a route: a number": {route(m{"basic": 1}), `plugins_config\.basic is a number`},
+			"a route: nothing": {
+				route(m{"basic": m{}}),
+				`plugins_config\.basic\.disabled is missing, and config too`,
+			},
+			"a route: not disabled": {route(m{"basic": m{"disabled": false}}), `disabled must be true`},
+			"a route: both": {
+				route(m{"basic": m{"disabled": true, "config": typedStruct(m{})}}),
+				`goes not together`,
+			},
+			"a route: another field": {
+				route(m{"basic": m{"config": typedStruct(m{}), "x": 1}}),
+				`plugins_config\.basic\.x is no field`,
+			},
+			"a route: no type": {
+				route(m{"basic": m{"config": m{}}}),
+				`plugins_config\.basic\.config has no @type`,
+			},
+			"a route: refused": {
+				route(m{"basic": m{"config": typedStruct(m{"refuse": "that"})}}),
+				`(?s)refused: that.*plugin basic refused`,
+			},
 		} {
 			t.Run(name, func(t *testing.T) {
 				if said := b.refused(t, c.listen); !regexp.MustCompile(c.says).MatchString(said) {
@@ -121,7 +160,9 @@ func TestDisabledRoute(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, b *bed) {
 		s := b.serve(t, listen{
 			plugin: "headers", config: m{"set": "filter"},
-			routes: a{to("/off", m{"typed_per_filter_config": perRoute(m{"plugins_config": m{"headers": m{"disabled": true}}})}), to("/")},
+			routes: a{to("/off", m{
+				"typed_per_filter_config": perRoute(m{"plugins_config": m{"headers": m{"disabled": true}}}),
+			}), to("/")},
 		})
 		equal(t, "on", "filter", s.do(t, client.Request{Path: "/", Body: "x"}).Header.Get("x-response"))
 		equal(t, "off", "", s.do(t, client.Request{Path: "/off", Body: "x"}).Header.Get("x-response"))
@@ -176,8 +217,9 @@ func TestManyRoutes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%d routes with configurations of their own: %d MiB more, %d bytes each", n, (after-before)>>20, (after-before)/n)
-		if after-before > 1<<30 {
+		more := after - before
+		t.Logf("%d routes with configurations of their own: %d MiB more, %d bytes each", n, more>>20, more/n)
+		if more > 1<<30 {
 			t.Error("that is too much")
 		}
 	})
