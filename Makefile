@@ -13,6 +13,7 @@ ENVOY_VERSION ?= 1.39.3
 ENVOY_VERSIONS ?= 1.38.3 1.39.3 1.40.0
 STATICCHECK_VERSION := 0.8.2
 GOFUMPT_VERSION := 0.12.0
+ZIG_VERSION := 0.17.1
 FUZZTIME ?= 10000x
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
@@ -22,6 +23,7 @@ MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod bench/upstreamsdk/
 MODULES := $(patsubst go.mod,.,$(MODULES))
 STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
+ZIG := .tools/zig-$(ZIG_VERSION)/ziglang/zig
 
 ##@ Build and run
 
@@ -50,6 +52,18 @@ build/libgolang_bridge.so: $(patsubst bridge/%.cc,build/bridge/%.o,$(BRIDGE_SOUR
 build/bridge/%.o: bridge/%.cc $(BRIDGE_HEADERS)
 	@mkdir -p $(@D)
 	$(CXX) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
+
+build/sanitize/libgolang_bridge.so: $(patsubst bridge/%.cc,build/sanitize/%.o,$(BRIDGE_SOURCES)) bridge/exports.map
+	$(CXX) -shared -pthread $(SANITIZERS) -Wl,--version-script=bridge/exports.map -o $@ $(filter %.o,$^) -ldl
+
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+build/sanitize/%.o: bridge/%.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -O1 -g -fno-omit-frame-pointer -c -o $@ $<
+
+build/sanitize/reserve.so: bridge/sanitize/reserve.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $< -ldl
 
 envoy: ## Install stock Envoy ($ENVOY_VERSION, 1.39.3) into .envoy/; ENVOY=PATH is used instead
 	@scripts/install-envoy $(ENVOY_VERSION)
@@ -81,8 +95,8 @@ unit: envoy ## Run the unit tests with the race detector
 	$(GO) test -race ./framework/... ./plugins/... ./pkg/... ./internal/... ./cmd/...
 	$(GO) test ./bench/...
 
-portable: ## Compile what plugin authors import without cgo, and for other systems
-	@scripts/portable
+portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
+	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
 conformance: libmoe bridge envoys ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
@@ -106,6 +120,9 @@ generate: ## Write all generated files anew
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated
 
+sanitize: build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
+	@scripts/sanitize $(ENVOY_VERSION)
+
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
 	$(GO) run ./bench
 	$(GO) run ./bench/extproc
@@ -117,5 +134,13 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 .tools/gofumpt-%/gofumpt:
 	GOBIN='$(CURDIR)/.tools/gofumpt-$*' $(GO) install mvdan.cc/gofumpt@v$*
 
-.PHONY: help libmoe moe bridge envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak examples \
-	fuzz generate check-generated bench
+# A C compiler for other processors: the wheel `ziglang` of the Python package index.
+.tools/zig-%/ziglang/zig:
+	mkdir -p .tools && rm -rf .tools/zig-$*.part
+	$${PYTHON:-python3} -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
+	  --target .tools/zig-$*.part ziglang==$*
+	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
+	test -x $@
+
+.PHONY: help libmoe moe bridge sanitize envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak \
+	examples fuzz generate check-generated bench

@@ -173,7 +173,7 @@ bool text_attribute(const Request &r, int id, std::string *value) {
   return true;
 }
 
-// Envoy 1.39 answers with the name of the virtual cluster, and later ones, which have this callback, of the virtual host.
+// Envoy 1.39 answers with the name of the virtual cluster; later ones, which have this callback, of the virtual host.
 extern "C" __attribute__((weak)) void envoy_dynamic_module_callback_log_v2(void);
 
 bool virtual_cluster(const Request &r, std::string *value) {

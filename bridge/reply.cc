@@ -11,7 +11,8 @@ bool is_grpc(void *envoy) {
   if (!CB(http_get_header)(envoy, T(http_header_type_RequestHeader), out(name), &type, 0, nullptr))
     return false;
   View v = in(type);
-  return v.substr(0, grpc.size()) == grpc && (v.size() == grpc.size() || v[grpc.size()] == '+' || v[grpc.size()] == ';');
+  size_t n = grpc.size();
+  return v.substr(0, n) == grpc && (v.size() == n || v[n] == '+' || v[n] == ';');
 }
 
 // grpc_status is what gRPC clients make of an HTTP status.

@@ -30,7 +30,7 @@ bool Request::ready() {
   resolved_ = true;
   uint64_t id = config->id;
   if (RouteConfig::any()) {
-    auto *route = const_cast<RouteConfig *>(static_cast<const RouteConfig *>(CB(get_most_specific_route_config)(envoy)));
+    auto *route = static_cast<RouteConfig *>(const_cast<void *>(CB(get_most_specific_route_config)(envoy)));
     auto found = route == nullptr ? RouteConfig::Found::Nothing : route->find(*config, &id);
     passing = found == RouteConfig::Found::Disabled || found == RouteConfig::Found::Failed;
     bad_route = found == RouteConfig::Found::Failed;

@@ -75,8 +75,8 @@ void Secrets::set(const std::vector<Settings::Secret> &list) {
   for (const Settings::Secret &s : list) {
     if (s.path.empty()) {
       log(Level::Warn, "secret ", s.name,
-          " has no path_config_source: Envoy shares neither its static secrets nor those of other sources with modules, "
-          "so plugins will not find it");
+          " has no path_config_source: Envoy shares neither its static secrets nor those of other sources with "
+          "modules, so plugins will not find it");
       continue;
     }
     std::lock_guard<std::mutex> lock(mutex_);

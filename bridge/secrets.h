@@ -1,4 +1,4 @@
-// Generic secrets. Envoy does not share its own with modules, so the bridge reads the files of those that come from one.
+// Generic secrets. Envoy does not share its own with modules: the bridge reads the files of those that come from one.
 #pragma once
 
 #include <map>
@@ -15,7 +15,7 @@ public:
   // set says in the log which of a configuration's secrets cannot be had.
   void set(const std::vector<Settings::Secret> &list);
 
-  // get returns the present value of a secret; false if it is not in the list, or cannot be had. Any thread may call it.
+  // get returns the present value of a secret; false if it is not in the list, or cannot be had. For any thread.
   bool get(const std::string &name, std::string *value);
 
 private:

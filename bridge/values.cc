@@ -24,7 +24,16 @@ const Value texts[] = {
     {119, DnsSanLocal},
 };
 
-enum { CodeDetails = 5, Cluster = 11, VirtualCluster = 12, Protocol = 3, Code = 4, Attempts = 6, Tls = 100, CertificateShown = 101 };
+enum {
+  Protocol = 3,
+  Code = 4,
+  CodeDetails = 5,
+  Attempts = 6,
+  Cluster = 11,
+  VirtualCluster = 12,
+  Tls = 100,
+  CertificateShown = 101,
+};
 
 bool text_value(Request *r, int id, std::string *value) {
   ebuf cluster;

@@ -345,13 +345,15 @@ bool any_bytes(const Json &any, std::string *bytes, std::string *error) {
       put_bytes(bytes, 2, message);
       return true;
     }
-  if (any.fields.size() == 2 && value != nullptr && value->kind == Json::Kind::String && base64(value->text, &message)) {
+  bool raw = any.fields.size() == 2 && value != nullptr && value->kind == Json::Kind::String;
+  if (raw && base64(value->text, &message)) {
     put_bytes(bytes, 1, url);
     put_bytes(bytes, 2, message);
     return true;
   }
-  *error = "is a " + name + ", which a dynamic module cannot encode: give it as {\"@type\": …, \"value\": BASE64} of its "
-                            "wire bytes, or use xds.type.v3.TypedStruct";
+  *error = "is a " + name +
+           ", which a dynamic module cannot encode: give it as {\"@type\": …, \"value\": BASE64} of its wire bytes, or "
+           "use xds.type.v3.TypedStruct";
   return false;
 }
 

@@ -25,17 +25,25 @@ func TestProperty(t *testing.T) {
 		up := s.last(t)
 		for i, want := range []string{
 			"/property?a=1", "/property", "test.com", "http", "POST", "r", "ua", "xri", "HTTP/1.1", "a=1", "false",
-			"test-route-name", "chain", "error: value not found", "error: value not found",
+			"test-route-name",
 		} {
 			equal(t, fmt.Sprint("request attribute ", i), want, up.Header.Get(fmt.Sprint("p", i)))
 		}
 		_, port, _ := strings.Cut(s.addr, ":")
+		for _, i := range []int{13, 14} {
+			equal(t, "an unknown attribute", "error: value not found", up.Header.Get(fmt.Sprint("p", i)))
+		}
 		for i, want := range []string{
-			"200", "via_upstream", "0", "error: value not found", strings.TrimPrefix(s.upstream.URL, "http://"), s.name, port,
+			"200", "via_upstream", strings.TrimPrefix(s.upstream.URL, "http://"), s.name, port,
 		} {
 			equal(t, fmt.Sprint("response attribute ", i), want, got.Header.Get(fmt.Sprint("p", i)))
 		}
-		contains(t, "source.address", got.Header.Get("p7"), "127.0.0.1:")
+		contains(t, "source.address", got.Header.Get("p5"), "127.0.0.1:")
+	}, "xds.filter_chain_name": func(t testing.TB, s *site) {
+		s.do(t, client.Request{Path: "/property"})
+		equal(t, "the attribute", "chain", s.last(t).Header.Get("p12"))
+	}, "response.flags": func(t testing.TB, s *site) {
+		equal(t, "the attribute", "0", s.do(t, client.Request{Path: "/property"}).Header.Get("p6"))
 	}}.run(t, func() listen {
 		return listen{
 			plugin: "property", routes: a{to("/property", m{"name": "test-route-name"})},

@@ -16,7 +16,7 @@ const (
 	ldsFile = "lds.json"
 	cdsFile = "cds.json"
 
-	pushPatience = 20 * time.Second
+	pushPatience = 2 * time.Minute
 )
 
 // files are the resources that Envoy watches. A file is replaced by a rename, which is what Envoy waits for.

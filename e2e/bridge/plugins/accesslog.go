@@ -55,7 +55,7 @@ func (f *accesslog) OnLog(q api.RequestHeaderMap, qt api.RequestTrailerMap, r ap
 	code, _ := f.cb.StreamInfo().ResponseCode()
 	size, err := f.cb.GetProperty("response.size")
 	f.log("resp-code", fmt.Sprint(code))
-	f.log("resp-size", fmt.Sprint(size, err))
+	f.log("resp-size", fmt.Sprintf("%s %v", size, err))
 	f.log("referer", get(q, "referer"))
 	f.log("status", get(r, ":status"))
 	f.log("req-trailer", get(qt, "x-trailer"))

@@ -19,7 +19,6 @@ type basic struct {
 	headers                    api.RequestHeaderMap
 	scheme, method, host, path string
 	bodyLength                 int
-	decodedChunks              int
 }
 
 func (f *basic) DecodeHeaders(h api.RequestHeaderMap, end bool) api.StatusType {
@@ -121,17 +120,16 @@ func (f *basic) override() api.StatusType {
 func (f *basic) DecodeData(b api.BufferInstance, end bool) api.StatusType {
 	return f.run(f.decoder(), func() api.StatusType {
 		f.nap("data_sleep")
-		f.decodedChunks++
 		if s := f.asked("decode-data", f.decoder()); s != 0 {
 			return s
-		}
-		if f.query.Get("databuffer") == "decode-data" && f.decodedChunks == 1 {
-			return api.StopAndBuffer
 		}
 		f.bodyLength += b.Len()
 		b.SetString(strings.ToUpper(b.String()))
 		b.PrependString("prepend_")
 		b.AppendString("_append")
+		if f.query.Get("databuffer") == "decode-data" {
+			return api.StopAndBuffer // with what comes; there is no more, and the trailers send it on
+		}
 		return api.Continue
 	})
 }

@@ -23,8 +23,8 @@ var attributes = [2][]string{
 		"xds.filter_chain_name", "nonsense", "request.nonsense",
 	},
 	{
-		"response.code", "response.code_details", "response.flags", "response.grpc_status", "upstream.address", "xds.cluster_name",
-		"destination.port", "source.address",
+		"response.code", "response.code_details", "upstream.address", "xds.cluster_name", "destination.port", "source.address",
+		"response.flags",
 	},
 }
 

@@ -27,6 +27,9 @@ type reply struct {
 const maxReply = 64 << 20
 
 func (r *reply) add(p []byte, end bool) {
+	if r.status != 0 {
+		return
+	}
 	if r.body, r.end = append(r.body, p...), end; len(r.body) > maxReply {
 		r.status, r.end, r.body = 500, true, nil
 	}

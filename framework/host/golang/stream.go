@@ -17,13 +17,13 @@ import (
 // stream is the Go side of one stream of Envoy's. Its memory is used again for a later stream of the same thread; gen
 // tells the lives apart.
 type stream struct {
-	mu      sync.Mutex // guards the fields up to rung, and every use of c by other goroutines
-	gen     uint32
-	inside  int // how many crossings are on the stack: while there is one, the stream may be used
-	c       *C.golang_stream
-	calls   []call   // for Envoy's side, waiting for the next crossing
-	posts   []func() // for the chain, likewise
-	rung    bool     // Envoy will come back
+	mu     sync.Mutex // guards the fields up to rung, and every use of c by other goroutines
+	gen    uint32
+	inside int // how many crossings are on the stack: while there is one, the stream may be used
+	c      *C.golang_stream
+	calls  []call   // for Envoy's side, waiting for the next crossing
+	posts  []func() // for the chain, likewise
+	rung   bool     // Envoy will come back
 
 	// The stream's thread only.
 	handle *handle

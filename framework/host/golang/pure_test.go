@@ -1,0 +1,65 @@
+package golang
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// decoded reads changes as the C side does.
+func decoded(p []byte) string {
+	var all []string
+	for len(p) > 0 {
+		kind, n, v := p[0], binary.NativeEndian.Uint32(p[1:]), binary.NativeEndian.Uint32(p[5:])
+		name, value := string(p[9:9+n]), string(p[9+n:9+n+v])
+		all = append(all, fmt.Sprintf("%s %s=%s", []string{"set", "add", "remove"}[kind], name, value))
+		p = p[9+n+v:]
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestChanges(t *testing.T) {
+	b := &core.Block{Fields: []core.Field{{Name: "a", Value: "1"}, {Name: "b", Value: "2"}, {Name: "a", Value: "3"}}}
+	for _, c := range []struct {
+		name  string
+		fresh bool
+		want  string
+	}{
+		{"a", false, "set a=1, add a=3"},
+		{"a", true, "add a=1, add a=3"},
+		{"b", false, "set b=2"},
+		{"gone", false, "remove gone="},
+		{"gone", true, ""}, // set, and removed again
+	} {
+		if got := decoded(appendChange(nil, b, c.name, c.fresh)); got != c.want {
+			t.Errorf("%s, fresh %t: got %s, want %s", c.name, c.fresh, got, c.want)
+		}
+	}
+}
+
+func TestSeriesName(t *testing.T) {
+	m := &core.Metric{Name: "moe.p.calls", Tags: []string{"kind", "host"}}
+	if got := seriesName(m, []string{"a", "x.y:80;z=1"}); got != "moe.p.calls;kind=a;host=x_y_80_z_1" {
+		t.Error(got)
+	}
+	if got := seriesName(m, nil); got != "moe.p.calls" {
+		t.Error(got)
+	}
+}
+
+func TestReplyIsBounded(t *testing.T) {
+	r := &reply{begun: true}
+	for range 65 {
+		r.add(make([]byte, 1<<20), false)
+		if r.end {
+			break
+		}
+	}
+	r.add([]byte("more"), false)
+	if !r.end || r.status != 500 || r.body != nil {
+		t.Errorf("after 65 MiB: end %t, status %d, %d bytes", r.end, r.status, len(r.body))
+	}
+}

@@ -1,0 +1,29 @@
+package envoylog
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+)
+
+func TestHandler(t *testing.T) {
+	var lines []string
+	log := slog.New(New(Sink{
+		Enabled: func(l Level) bool { return l >= Debug },
+		Write:   func(l Level, line []byte) { lines = append(lines, fmt.Sprintf("%d %s", l, line)) },
+	}))
+	log.Log(t.Context(), slog.LevelDebug-4, "too fine")
+	log.Debug("a")
+	log.Info("b c", "time", 1, "n", 2)
+	log.With("plugin", "p").WithGroup("g").Warn("d", "level", "x")
+	log.Error("e\nf", "error", errors.New("no \"luck\""))
+	log.Log(t.Context(), slog.LevelError+4, "h")
+	want := []string{
+		"1 msg=a", `2 msg="b c" n=2`, "3 msg=d plugin=p g.level=x", `4 msg="e\nf" error="no \"luck\""`, "4 msg=h",
+	}
+	if strings.Join(lines, "|") != strings.Join(want, "|") {
+		t.Errorf("got  %q\nwant %q", lines, want)
+	}
+}

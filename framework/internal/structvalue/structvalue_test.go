@@ -1,0 +1,42 @@
+package structvalue
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+func TestOf(t *testing.T) {
+	n := 7
+	for _, c := range []struct {
+		value any
+		want  string
+	}{
+		{"text", `"text"`},
+		{"\xff", `"�"`},
+		{true, "true"},
+		{int8(-3), "-3"},
+		{uint16(3), "3"},
+		{float32(0.5), "0.5"},
+		{&n, "7"},
+		{nil, "null"},
+		{[]string{"a", "b"}, `["a","b"]`},
+		{map[string]any{"k": []int{1}}, `{"k":[1]}`},
+	} {
+		v, err := Of(c.value)
+		if err != nil {
+			t.Errorf("%v: %v", c.value, err)
+			continue
+		}
+		if got, _ := json.Marshal(v.AsInterface()); string(got) != c.want {
+			t.Errorf("%v: got %s, want %s", c.value, got, c.want)
+		}
+	}
+	for _, v := range []any{make(chan int), map[int]string{1: "a"}, []any{struct{}{}}, map[string]any{"f": func() {}}} {
+		if _, err := Of(v); !errors.Is(err, core.ErrUnsupported) {
+			t.Errorf("%T: %v", v, err)
+		}
+	}
+}
