@@ -129,8 +129,10 @@ func TestUsers(t *testing.T) {
 func TestChanges(t *testing.T) {
 	h := must(t, `{}`, consumer("tom", map[string]any{"username": "tom", "hash": byBcrypt(t, "old")}))
 	status := func(password string) int { return h.Get("/", "authorization", basic("tom:"+password)).Status }
-	if status("old") != 200 || status("old") != 200 || h.Metric("checked") != 1 {
-		t.Error("not remembered")
+	for range 2 {
+		if status("old") != 200 || h.Metric("checked") != 1 {
+			t.Error("not remembered")
+		}
 	}
 	if err := h.SetConsumers([]*filter.Consumer{consumer("tom", map[string]any{"username": "tom", "hash": byBcrypt(t, "new")})}); err != nil {
 		t.Fatal(err)
