@@ -161,11 +161,12 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		if err != nil {
 			return err
 		}
-		c, err := dial(p.port, s.Conns, s.Depth, 64<<10, get(pathLoad, s.Extra), nil)
+		c, err := dial(p.port, s.Conns, s.Depth, 64<<10, get(pathLoad, s.Extra, v.fields...), nil)
 		if err != nil {
 			return err
 		}
 		defer c.close()
+		c.vary(v.consumers)
 		subjects = append(subjects, &subject{variant: v, process: p, client: c})
 	}
 	progress(fmt.Sprintf("%d Envoys run", len(h.started)))

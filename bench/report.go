@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A goal is a bound on the cost of one variant, in multiples of another's; both over no filter at all.
+// A goal is a bound on the cost of one variant, in multiples of another's; both over no filter at all, with the same
+// requests.
 type goal struct {
 	variant, than string
 	factor        float64
@@ -21,6 +22,9 @@ var goals = []goal{
 	{"moe-ten", "lua-ten", 0.15},
 	{"moe-nop", "c-nop", 1.3},
 	{"moe-async", "sdk-async", 0.9},
+	{"moe-jwt", "native-jwt", 1.3},
+	{"moe-jwt-cached", "native-jwt", 0.8},
+	{"keyauth-100k", "keyauth-10", 1.1},
 }
 
 // report is what a run has found; it is also its JSON.
@@ -79,11 +83,21 @@ func (s *subject) perRound(f func(sample) float64) []float64 {
 func worker(s sample) float64 { return s.WorkerUS }
 func others(s sample) float64 { return s.OthersUS }
 
-// rows compares every subject with the first.
+// baseOf returns the one of those before v that it is compared with: the first, or that of v's base.
+func baseOf[T any](v variant, list []T, name func(T) string) T {
+	for _, x := range list {
+		if name(x) == v.base {
+			return x
+		}
+	}
+	return list[0]
+}
+
+// rows compares every subject with the one without a filter.
 func rows(subjects []*subject) []row {
-	base := subjects[0]
 	var out []row
 	for _, s := range subjects {
+		base := baseOf(s.variant, subjects, func(s *subject) string { return s.name })
 		r := row{Name: s.name, What: s.what, Slices: s.slices}
 		r.Worker = median(s.perRound(worker))
 		r.Over = spreadOf(minus(s.perRound(worker), base.perRound(worker)))

@@ -4,6 +4,8 @@ package main
 import (
 	_ "mosn.io/moe/bench/plugins"
 	_ "mosn.io/moe/framework/host/dynmod"
+	_ "mosn.io/moe/plugins/jwtauth"
+	_ "mosn.io/moe/plugins/keyauth"
 )
 
 func main() {}
