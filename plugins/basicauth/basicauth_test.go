@@ -16,6 +16,16 @@ import (
 	"mosn.io/moe/framework/filtertest"
 )
 
+// Hashes of the usual cost take seconds under the race detector on a busy machine.
+func TestMain(m *testing.M) {
+	h, err := bcrypt.GenerateFromPassword([]byte("nobody's"), bcrypt.MinCost)
+	if err != nil {
+		panic(err)
+	}
+	nobody = bcryptHash(h)
+	os.Exit(m.Run())
+}
+
 func byBcrypt(t testing.TB, password string) string {
 	t.Helper()
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
@@ -40,7 +50,7 @@ func consumer(name string, cred map[string]any) *filter.Consumer {
 
 func must(t testing.TB, conf string, consumers ...*filter.Consumer) *filtertest.Host {
 	t.Helper()
-	h := &filtertest.Host{Consumers: consumers, ConsumerHeader: "x-who"}
+	h := &filtertest.Host{Consumers: consumers, ConsumerHeader: "x-who", Timeout: time.Minute}
 	if err := h.Load(t, filtertest.Config{Name: "basicauth", JSON: conf}); err != nil {
 		t.Fatal(err)
 	}
