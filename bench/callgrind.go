@@ -46,7 +46,8 @@ func count(ctx context.Context, h *host, vs []variant, n int, extra int, progres
 			return nil, fmt.Errorf("%s: %w", v.name, err)
 		}
 		if v.name != none {
-			row.Over, row.Others = row.Worker-out[0].Worker, row.Others-out[0].Others
+			base := baseOf(v, out, func(r countRow) string { return r.Name })
+			row.Over, row.Others = row.Worker-base.Worker, row.Others-base.Others
 		}
 		out = append(out, row)
 		progress(v.name)
@@ -76,7 +77,7 @@ func countOne(ctx context.Context, h *host, v variant, dir string, n, extra int)
 	if err != nil {
 		return row, err
 	}
-	c, err := dial(p.port, 1, 1, 16<<10, get(pathLoad, extra), nil)
+	c, err := dial(p.port, 1, 1, 16<<10, get(pathLoad, extra, v.fields...), nil)
 	if err != nil {
 		return row, err
 	}

@@ -34,6 +34,13 @@ type process struct {
 }
 
 func (h *host) options(v variant, upstream int, forward bool) (envoy.Options, error) {
+	if v.consumers > 0 {
+		path, err := writeConsumers(h.modules, v.consumers)
+		if err != nil {
+			return envoy.Options{}, err
+		}
+		v.filters = []filterConfig{keyauthFilter(path)}
+	}
 	config, err := json.Marshal(bootstrap(v, h.names, upstream, forward))
 	config = bytes.ReplaceAll(config, []byte(librariesHere), []byte(h.modules))
 	return envoy.Options{
@@ -84,7 +91,16 @@ func (h *host) launch(ctx context.Context, v variant, upstream int, forward bool
 	if p.worker, err = findWorker(e.Pid()); err != nil {
 		return nil, err
 	}
-	resp, err := p.ask(ctx, cmp.Or(h.timeout, 10*time.Second))
+	if v.refuses {
+		resp, err := p.ask(ctx, cmp.Or(h.timeout, 10*time.Second), nil)
+		if err == nil {
+			err = refuses(resp.StatusCode, v)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	resp, err := p.ask(ctx, cmp.Or(h.timeout, 10*time.Second), v.fields)
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +119,8 @@ func (h *host) stop() error {
 	return first
 }
 
-// ask sends a request for pathCheck.
-func (p *process) ask(ctx context.Context, timeout time.Duration) (*http.Response, error) {
+// ask sends a request for pathCheck, with more fields.
+func (p *process) ask(ctx context.Context, timeout time.Duration, fields []string) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, "GET", fmt.Sprintf("http://127.0.0.1:%d%s", p.port, pathCheck), nil)
@@ -112,6 +128,10 @@ func (p *process) ask(ctx context.Context, timeout time.Duration) (*http.Respons
 		return nil, err
 	}
 	req.Header.Set(input, value)
+	for _, f := range fields {
+		name, v, _ := strings.Cut(f, ": ")
+		req.Header.Set(name, v)
+	}
 	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -17,8 +17,11 @@ type client struct {
 	conns   map[int32]*conn
 	depth   int
 	request []byte // depth times
-	body    []byte // what every response must carry, or nil for any
-	events  []syscall.EpollEvent
+
+	requests [][]byte // sent in turn instead of request, if there are any
+	turn     int
+	body     []byte // what every response must carry, or nil for any
+	events   []syscall.EpollEvent
 }
 
 type conn struct {
@@ -109,7 +112,12 @@ func (c *client) run(more func(done int) bool) (done int, err error) {
 // send writes to a blocking socket.
 func (c *client) send(k *conn) error {
 	k.flying = c.depth
-	for p := c.request; len(p) > 0; {
+	p := c.request
+	if len(c.requests) > 0 {
+		p = c.requests[c.turn%len(c.requests)]
+		c.turn++
+	}
+	for len(p) > 0 {
 		n, err := syscall.Write(k.fd, p)
 		if err == syscall.EINTR {
 			continue
@@ -194,11 +202,14 @@ func parse(p []byte) (body, size int, err error) {
 }
 
 // get is the request of the load: what a small client sends, the header that filters read, and more headers if asked.
-func get(path string, extra int) []byte {
+func get(path string, extra int, fields ...string) []byte {
 	b := []byte("GET " + path + " HTTP/1.1\r\nhost: bench.example\r\nuser-agent: bench\r\naccept: */*\r\n" +
 		input + ": " + value + "\r\n")
 	for i := range extra {
 		b = fmt.Appendf(b, "x-extra-%d: some value of a usual length\r\n", i)
+	}
+	for _, f := range fields {
+		b = append(append(b, f...), "\r\n"...)
 	}
 	return append(b, "\r\n"...)
 }

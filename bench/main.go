@@ -140,11 +140,11 @@ func bench(ctx context.Context, s settings) error {
 func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) (err error) {
 	if s.Count > 0 {
 		r.Counts, err = count(ctx, h, vs, s.Count, s.Extra, progress)
-		over := map[string]float64{}
+		over, whole := map[string]float64{}, map[string]float64{}
 		for _, c := range r.Counts {
-			over[c.Name] = c.Over
+			over[c.Name], whole[c.Name] = c.Over, c.Worker
 		}
-		r.Goals = judge(over)
+		r.Goals = judge(over, whole)
 		return err
 	}
 	upstream := 0
@@ -161,11 +161,12 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		if err != nil {
 			return err
 		}
-		c, err := dial(p.port, s.Conns, s.Depth, 64<<10, get(pathLoad, s.Extra), nil)
+		c, err := dial(p.port, s.Conns, s.Depth, 64<<10, get(pathLoad, s.Extra, v.fields...), nil)
 		if err != nil {
 			return err
 		}
 		defer c.close()
+		c.vary(v.consumers)
 		subjects = append(subjects, &subject{variant: v, process: p, client: c})
 	}
 	progress(fmt.Sprintf("%d Envoys run", len(h.started)))
@@ -173,11 +174,11 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		return err
 	}
 	r.Variants = rows(subjects)
-	over := map[string]float64{}
+	over, whole := map[string]float64{}, map[string]float64{}
 	for _, v := range r.Variants {
-		over[v.Name] = v.Over.Median
+		over[v.Name], whole[v.Name] = v.Over.Median, v.Worker
 	}
-	r.Goals = judge(over)
+	r.Goals = judge(over, whole)
 	if err := h.stop(); err != nil || len(ms) == 0 {
 		return err
 	}

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A goal is a bound on the cost of one variant, in multiples of another's; both over no filter at all.
+// A goal is a bound on the cost of one variant, in multiples of another's; both over no filter at all, with the same
+// requests.
 type goal struct {
 	variant, than string
 	factor        float64
@@ -24,7 +25,12 @@ var goals = []goal{
 	{"moe-golang-one", "golang-one", 1},
 	{"moe-golang-ten", "moe-golang-one", 1.15},
 	{"golang-nop", "sdk-nop", 2},
+	{"moe-jwt", "native-jwt", 1.3},
+	{"moe-jwt-cached", "native-jwt", 0.8},
 }
+
+// wholeGoals are bounds on what a request costs in all, what Envoy does without a filter included.
+var wholeGoals = []goal{{"keyauth-100k", "keyauth-10", 1.1}}
 
 // report is what a run has found; it is also its JSON.
 type report struct {
@@ -82,11 +88,21 @@ func (s *subject) perRound(f func(sample) float64) []float64 {
 func worker(s sample) float64 { return s.WorkerUS }
 func others(s sample) float64 { return s.OthersUS }
 
-// rows compares every subject with the first.
+// baseOf returns the one of those before v that it is compared with: the first, or that of v's base.
+func baseOf[T any](v variant, list []T, name func(T) string) T {
+	for _, x := range list {
+		if name(x) == v.base {
+			return x
+		}
+	}
+	return list[0]
+}
+
+// rows compares every subject with the one without a filter.
 func rows(subjects []*subject) []row {
-	base := subjects[0]
 	var out []row
 	for _, s := range subjects {
+		base := baseOf(s.variant, subjects, func(s *subject) string { return s.name })
 		r := row{Name: s.name, What: s.what, Slices: s.slices}
 		r.Worker = median(s.perRound(worker))
 		r.Over = spreadOf(minus(s.perRound(worker), base.perRound(worker)))
@@ -97,12 +113,17 @@ func rows(subjects []*subject) []row {
 	return out
 }
 
-// judge holds what variants cost over none against the goals; those whose variants were not measured are left out.
-func judge(over map[string]float64) []goalRow {
+// judge holds what variants cost, over none and in all, against the goals; those whose variants were not measured are
+// left out.
+func judge(over, whole map[string]float64) []goalRow {
+	return append(holdAgainst(goals, over), holdAgainst(wholeGoals, whole)...)
+}
+
+func holdAgainst(goals []goal, cost map[string]float64) []goalRow {
 	var out []goalRow
 	for _, g := range goals {
-		a, ok := over[g.variant]
-		b, ok2 := over[g.than]
+		a, ok := cost[g.variant]
+		b, ok2 := cost[g.than]
 		if !ok || !ok2 {
 			continue
 		}

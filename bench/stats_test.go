@@ -61,11 +61,13 @@ func TestRowsCompareWithinRounds(t *testing.T) {
 func TestJudge(t *testing.T) {
 	got := judge(map[string]float64{
 		"moe-one": 5, "sdk-one": 10, "moe-ten": 8, "native-ten": 8, "moe-nop": 1, "c-nop": -1,
-	})
+		"keyauth-100k": 2, "keyauth-10": 1,
+	}, map[string]float64{"moe-one": 25, "sdk-one": 30, "keyauth-100k": 22, "keyauth-10": 21})
 	want := []goalRow{
 		{"moe-one", "sdk-one", 0.6, 0.5, true},
 		{"moe-ten", "native-ten", 0.9, 1, false},
 		{"moe-nop", "c-nop", 1.3, -1, false}, // nothing can be said: what it is compared with drowned in noise
+		{"keyauth-100k", "keyauth-10", 1.1, 22.0 / 21, true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -78,7 +80,7 @@ func TestGoalsNameVariants(t *testing.T) {
 	for _, v := range variants(setHeaders{true}) {
 		names[v.name] = true
 	}
-	for _, g := range goals {
+	for _, g := range append(slices.Clone(goals), wholeGoals...) {
 		if !names[g.variant] || !names[g.than] {
 			t.Errorf("goal %s / %s names a variant that there is not", g.variant, g.than)
 		}

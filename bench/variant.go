@@ -12,8 +12,13 @@ type variant struct {
 	module  string // the dynamic module it needs: a key of modules, or ""
 	library string // the library for the Golang filter, likewise
 	filters []filterConfig
-	headers int      // how many request and how many response headers it sets
-	godebug []string // settings of a Go runtime that it cannot do without
+	headers int // how many request and how many response headers it sets
+
+	consumers int      // how many the plugin keyauth knows; the filter is made with the file that lists them
+	godebug   []string // settings of a Go runtime that it cannot do without
+	base      string   // the variant that it is compared with; "" is none
+	fields    []string // of the request, besides those of every variant
+	refuses   bool     // a request without them
 }
 
 // filterConfig is one entry of Envoy's http_filters.
@@ -133,11 +138,13 @@ func variants(s setHeaders) []variant {
 			name: "moe-golang-ten", what: "bridge, MoE, a chain of ten", module: bridge, library: "moe", headers: 10,
 			filters: []filterConfig{golangChain(plugins(10, "benchone", s.pluginConfig))},
 		},
+		{name: "keyauth-10", what: "MoE, keyauth with 10 consumers", module: "moe", consumers: 10},
+		{name: "keyauth-100k", what: "MoE, keyauth with 100,000 consumers", module: "moe", consumers: 100_000},
 	}
 	for i := range all {
 		all[i].headers = s.left(all[i].headers)
 	}
-	return all
+	return append(all, jwtVariants()...)
 }
 
 // memoryVariants lists what 10 KiB bodies are echoed through.
@@ -155,11 +162,17 @@ func memoryVariants() []variant {
 	}
 }
 
-// choose returns the variants that match, and always the one without a filter.
+// choose returns the variants that match, those that they are compared with, and always the one without a filter.
 func choose(all []variant, match *regexp.Regexp) []variant {
+	bases := map[string]bool{none: true}
+	for _, v := range all {
+		if match.MatchString(v.name) {
+			bases[v.base] = true
+		}
+	}
 	var out []variant
 	for _, v := range all {
-		if v.name == none || match.MatchString(v.name) {
+		if bases[v.name] || match.MatchString(v.name) {
 			out = append(out, v)
 		}
 	}

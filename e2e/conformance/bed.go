@@ -83,7 +83,8 @@ var accessFormat = M{
 	"flags": "%RESPONSE_FLAGS%", "meta": "%DYNAMIC_METADATA(moe.test)%", "fs": "%FILTER_STATE(moe.test:PLAIN)%",
 	"received": "%BYTES_RECEIVED%", "sent": "%BYTES_SENT%", "grpc": "%GRPC_STATUS_NUMBER%",
 	"host": "%UPSTREAM_HOST%", "route": "%ROUTE_NAME%", "cluster": "%UPSTREAM_CLUSTER%",
-	"consumer": "%DYNAMIC_METADATA(moe:consumer)%", "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "late": "%REQ(X-LATE)%",
+	"consumer": "%DYNAMIC_METADATA(moe:consumer)%", "decision": "%DYNAMIC_METADATA(moe.authz:decision)%",
+	"attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", "late": "%REQ(X-LATE)%",
 }
 
 func (s *station) accessFile() string { return filepath.Join(s.Envoy.Dir, "access.log") }

@@ -171,7 +171,7 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 		"response_attributes": a{"response.code", "response.code_details", "response.flags", "upstream.address"},
 		"metadata_options": m{
 			"forwarding_namespaces": m{"untyped": a{"moe.test", "race", "stale", "from.lua"}},
-			"receiving_namespaces":  m{"untyped": a{"moe", "moe.test", "race", "stale"}},
+			"receiving_namespaces":  m{"untyped": a{"moe", "moe.authz", "moe.test", "race", "stale"}},
 		},
 		"mutation_rules":              m{"allow_all_routing": true, "allow_envoy": true},
 		"allow_content_length_header": true,

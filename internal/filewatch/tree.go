@@ -1,6 +1,7 @@
 package filewatch
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // MaxTree is how many bytes a [Tree] reads in all; more is an error, so that a wrong path cannot exhaust the memory.
@@ -29,6 +31,8 @@ type Tree struct {
 	seen   sum // at the last look
 	taken  sum // what the caller has
 	failed string
+	stamp  sum       // of sizes and times
+	since  time.Time // when the stamp was first seen
 }
 
 // NewTree follows paths. Of a directory it takes the files in it and below whose names accept takes, or all if accept
@@ -51,7 +55,12 @@ func (t *Tree) Read() ([]File, error) {
 // Settled returns the files, once for each change, when they are others than those taken last and were the same in two
 // looks. changed is false while there is nothing to take. Where they cannot be read, changed is true with the error,
 // once for each error: what the caller has still holds.
+//
+// Files whose sizes and times have been the same for a while are not read again: a large set costs little to follow.
 func (t *Tree) Settled() (files []File, changed bool, err error) {
+	if t.unchanged() {
+		return nil, false, nil
+	}
 	files, now, err := t.look()
 	if err != nil {
 		again := t.failed == err.Error()
@@ -68,12 +77,46 @@ func (t *Tree) Settled() (files []File, changed bool, err error) {
 	return files, true, nil
 }
 
+// quiet is how long times must have been the same until they are trusted: those of a file that is written twice in a
+// moment may not tell.
+const quiet = 3 * time.Second
+
+// unchanged reports whether sizes and times say that there is nothing new since what was taken.
+func (t *Tree) unchanged() bool {
+	h := sha256.New()
+	err := t.walkAll(func(path string, info fs.FileInfo) error {
+		fmt.Fprintf(h, "%q %d %d %d\n", path, info.Size(), info.ModTime().UnixNano(), inode(info))
+		return nil
+	})
+	if err != nil {
+		return false
+	}
+	now, before := time.Now(), t.stamp
+	h.Sum(t.stamp[:0])
+	if t.stamp != before {
+		t.since = now
+	}
+	return t.seen == t.taken && t.failed == "" && now.Sub(t.since) > quiet
+}
+
+func (t *Tree) walkAll(visit func(path string, info fs.FileInfo) error) error {
+	for _, p := range t.paths {
+		if err := t.walk(p, 0, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *Tree) look() (files []File, now sum, err error) {
 	left := int64(MaxTree)
-	for _, p := range t.paths {
-		if files, err = t.walk(files, p, 0, &left); err != nil {
-			return nil, sum{}, err
-		}
+	err = t.walkAll(func(path string, info fs.FileInfo) error {
+		f, err := read(path, info.Size(), &left)
+		files = append(files, f)
+		return err
+	})
+	if err != nil {
+		return nil, sum{}, err
 	}
 	h := sha256.New()
 	for _, f := range files {
@@ -87,32 +130,28 @@ func (t *Tree) look() (files []File, now sum, err error) {
 // maxDepth bounds directories in directories, so that a link to a directory above is an error and no endless walk.
 const maxDepth = 12
 
-// walk appends the file path, or those below it. Links are followed.
-func (t *Tree) walk(files []File, path string, depth int, left *int64) ([]File, error) {
+// walk visits the file path, or those below it. Links are followed.
+func (t *Tree) walk(path string, depth int, visit func(path string, info fs.FileInfo) error) error {
 	named := depth == 0
 	if depth > maxDepth {
-		return nil, fmt.Errorf("%s: more than %d directories deep", path, maxDepth)
+		return fmt.Errorf("%s: more than %d directories deep", path, maxDepth)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
 		if !named && errors.Is(err, fs.ErrNotExist) { // removed since its directory was read
-			return files, nil
+			return nil
 		}
-		return nil, err
+		return err
 	}
 	if !info.IsDir() {
 		if !named && t.accept != nil && !t.accept(path) {
-			return files, nil
+			return nil
 		}
-		f, err := read(path, left)
-		if err != nil {
-			return nil, err
-		}
-		return append(files, f), nil
+		return visit(path, info)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	names := make([]string, 0, len(entries))
 	for _, e := range entries {
@@ -122,23 +161,25 @@ func (t *Tree) walk(files []File, path string, depth int, left *int64) ([]File, 
 	}
 	slices.Sort(names)
 	for _, n := range names {
-		if files, err = t.walk(files, filepath.Join(path, n), depth+1, left); err != nil {
-			return nil, err
+		if err := t.walk(filepath.Join(path, n), depth+1, visit); err != nil {
+			return err
 		}
 	}
-	return files, nil
+	return nil
 }
 
-func read(path string, left *int64) (File, error) {
+func read(path string, size int64, left *int64) (File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return File{}, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, *left+1))
-	if err != nil {
+	var b bytes.Buffer
+	b.Grow(int(min(max(size, 0), *left)) + bytes.MinRead) // once, for a file that does not grow meanwhile
+	if _, err := b.ReadFrom(io.LimitReader(f, *left+1)); err != nil {
 		return File{}, err
 	}
+	data := b.Bytes()
 	if *left -= int64(len(data)); *left < 0 {
 		return File{}, fmt.Errorf("%s: the files are larger than %d MiB", path, MaxTree>>20)
 	}

@@ -181,12 +181,16 @@ func wrapped(d *json.Decoder, one func() error) error {
 
 // jsonError says what is wrong without a value: encoding/json's errors quote some.
 func jsonError(file string, text []byte, offset int64, n int, err error) error {
+	early := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+	if early {
+		offset = int64(len(text))
+	}
 	line := 1 + bytes.Count(text[:min(int(offset), len(text))], []byte("\n"))
 	at := fmt.Sprintf("line %d, consumer %d", line, n+1)
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
 	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+	case early:
 		return fail(file, "%s: the JSON ends too early", at)
 	case errors.As(err, &syntax):
 		return fail(file, "%s: this is no JSON", at)

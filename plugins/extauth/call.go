@@ -92,9 +92,12 @@ func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request
 	}
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK:
+		// Its end is waited for, so that the connection can be used again, and because an answer that breaks off is none.
+		// A long one is not worth it.
+		if _, err := outbound.ReadAll(resp.Body, 64<<10); err != nil && !errors.Is(err, outbound.ErrTooLong) {
+			return authz.Verdict{}, outbound.Plain(err)
+		}
 		p.note(s, answer)
-		// So that the connection can be used again; what is longer is not worth it.
-		_, _ = outbound.ReadAll(resp.Body, 64<<10)
 		return authz.Verdict{Allowed: true, Apply: func() { p.apply(s, h, answer) }}, nil
 	case status < 300 || status >= 500:
 		return authz.Verdict{}, fmt.Errorf("the service answers %d", status)

@@ -213,6 +213,10 @@ func TestErrors(t *testing.T) {
 			w.WriteHeader(403)
 			io.WriteString(w, strings.Repeat("x", maxAnswer+1))
 		},
+		"unexpected EOF\"": func(w http.ResponseWriter, _ *http.Request) { // it allows, and breaks off
+			w.Header().Set("Content-Length", "10")
+			io.WriteString(w, "short")
+		},
 		"unexpected EOF": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "10")
 			w.WriteHeader(403)

@@ -216,6 +216,11 @@ func TestMissing(t *testing.T) {
 			"two", "several", `Bearer realm="moe", error="invalid_request", error_description="more than one token"`, 400,
 			append(bearer(token), bearer(token)...),
 		},
+		{
+			"two, as Envoy joins them", "several",
+			`Bearer realm="moe", error="invalid_request", error_description="more than one token"`, 400,
+			bearer(token + ",Bearer " + token),
+		},
 	} {
 		r := h.Get("/", c.header...)
 		if r.Status != c.status || details(r) != c.want || r.Header.Get("www-authenticate") != c.challenge {

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"crypto/sha256"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -37,7 +38,7 @@ func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	switch {
 	case n == 0:
 		return j.refuse(s, missing)
-	case n > 1:
+	case n > 1, strings.IndexByte(text, ',') >= 0: // Envoy joins two fields authorization to one
 		return j.refuse(s, several)
 	case len(text) > maxToken:
 		return j.refuse(s, malformed)

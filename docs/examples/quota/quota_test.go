@@ -1,0 +1,51 @@
+package quota
+
+import (
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+	_ "mosn.io/moe/plugins/keyauth"
+)
+
+func consumer(name string) *filter.Consumer {
+	return &filter.Consumer{Name: name, Credentials: map[string]map[string]any{"keyauth": {"key": name}}}
+}
+
+func TestQuota(t *testing.T) {
+	h := &filtertest.Host{
+		Consumers:       []*filter.Consumer{consumer("alice"), consumer("bob"), consumer("carol")},
+		ConsumerPlugins: map[string][]any{"alice": {&Quota{Requests: 3, Window: time.Hour}}},
+	}
+	if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &Quota{Requests: 1, Window: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"alice": 3, "bob": 1, "carol": 1} {
+		for i := range 5 {
+			r := h.Get("/", "x-api-key", name)
+			if passes := r.Status == 200; passes != (i < want) || !passes && (r.Status != 429 || r.Header.Get("retry-after") == "") {
+				t.Errorf("%s: request %d: %d", name, i, r.Status)
+			}
+		}
+	}
+	if n := h.Metric("refused"); n != 10 {
+		t.Errorf("%d requests were refused", n)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	q := &Quota{Requests: 1, Window: time.Minute}
+	now := time.Now()
+	for i, step := range []struct {
+		after      time.Duration
+		left, wait int
+	}{{0, 0, 60}, {30 * time.Second, -1, 30}, {59500 * time.Millisecond, -1, 1}, {time.Minute, 0, 60}} {
+		if left, wait := q.take("a", now.Add(step.after)); left != step.left || wait != step.wait {
+			t.Errorf("step %d: %d left, %d s", i, left, wait)
+		}
+	}
+	if err := (&Quota{Requests: 1}).Validate(); err == nil {
+		t.Error("no window is taken")
+	}
+}

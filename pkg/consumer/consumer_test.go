@@ -1,0 +1,121 @@
+package consumer
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/internal/filewatch"
+)
+
+func one(name, text string) []filewatch.File {
+	return []filewatch.File{{Path: name, Data: []byte(text)}}
+}
+
+// All forms say the same.
+func TestForms(t *testing.T) {
+	const a = `{"name": "a", "labels": {"x": "y"}, "groups": ["g"], "attributes": {"n": 1, "f": 1.5, "l": [2]},
+		"credentials": {"keyauth": {"key": "k", "n": 18446744073709551615}}, "plugins": [{"id": "p", "config": {"rate": 3}}]}`
+	const b = `{"name": "b"}`
+	var want []Spec
+	for _, c := range []struct{ file, text string }{
+		{"f.json", "[" + a + "," + b + "]"},
+		{"f.json", `{"consumers": [` + a + "," + b + "]}"},
+		{"f.json", a + "\n" + b},
+		{"f.json", "[" + a + "]\n[" + b + "]"},
+		{"f.json", a + `{"consumers": [` + b + `]}`},
+		{"f.JSON", "\ufeff \n[" + a + "," + b + "]"},
+		{"f.yaml", "[" + a + "," + b + "]"},
+		{"f.yaml", "- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
+		{"f.yml", "consumers:\n- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
+	} {
+		got, err := Read(one(c.file, c.text))
+		if err != nil || len(got) != 2 {
+			t.Errorf("%s: %v, %v", c.text, got, err)
+			continue
+		}
+		for i := range got {
+			if !strings.HasPrefix(got[i].Path, c.file) {
+				t.Error(got[i].Path)
+			}
+			got[i].Path = ""
+		}
+		if want == nil {
+			want = got
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:\n%#v, want\n%#v", c.text, got, want)
+		}
+	}
+	if want[0].Attributes["n"] != int64(1) || want[0].Attributes["f"] != 1.5 ||
+		want[0].Credentials["keyauth"]["n"] != uint64(1<<64-1) {
+		t.Errorf("%#v", want[0])
+	}
+	for _, text := range []string{"", " \n", "\ufeff", "[]", "# nobody", `{"consumers": []}`, "consumers:\n"} {
+		for _, name := range []string{"f.yaml", "f.json"} {
+			if name == "f.json" && strings.ContainsAny(text, "#") || name == "f.json" && strings.HasSuffix(text, ":\n") {
+				continue
+			}
+			if got, err := Read(one(name, text)); err != nil || len(got) != 0 {
+				t.Errorf("%s %q: %v, %v", name, text, got, err)
+			}
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct{ file, text, want string }{
+		{"f.json", "[{\"name\": \"geheim\"},\n{\"name\": \"b\"", "f.json: line 2, consumer 2: the JSON ends too early"},
+		{"f.json", "geheim", "line 1, consumer 1: this is no JSON"},
+		{"f.json", `[{"name": 5}]`, "name: expected another type than number"},
+		{"f.json", `[{"name": "geheim", "credentials": {"keyauth": "geheim"}}]`, "expected another type than string"},
+		{"f.json", `[{"name": "a", "grops": ["geheim"]}]`, `unknown field "grops"`},
+		{"f.json", `[{"nam": "a"}]`, `unknown field "nam"`},
+		{"f.json", `[{}]`, "name: is required"},
+		{"f.json", `[["geheim"]]`, "another type"},
+		{"f.json", `{"consumers": [], "geheim": 1}`, "has no other fields"},
+		{"f.json", `{"consumers": {}}`, "expected a list"},
+		{"f.json", `"geheim"`, "another type"},
+		{"f.yaml", "geheim", "expected a list of consumers"},
+		{"f.yaml", "- name: a\n  grops: [geheim]", "grops: unknown field"},
+		{"f.yaml", "- {name: [geheim]}", "expected a string"},
+		{"f.yaml", "- groups: [geheim]", "name: is required"},
+		{"f.yaml", "consumer: []", "consumer: unknown field"},
+		{"f.yaml", "a: [", "f.yaml"},
+		{"f.yaml", "- name: \xff", "UTF-8"},
+		{"f.yaml", "# " + strings.Repeat("x", 4<<20), "4194304 bytes at most"},
+	} {
+		_, err := Read(one(c.file, c.text))
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
+			!strings.Contains(err.Error(), c.file) {
+			t.Errorf("%.60s: %v", c.text, err)
+		}
+	}
+}
+
+// A large set is JSON.
+func TestManyConsumers(t *testing.T) {
+	var b strings.Builder
+	const n = 60_000
+	for i := range n {
+		fmt.Fprintf(&b, `{"name": "consumer-%d", "credentials": {"keyauth": {"key": "0123456789abcdef0123456789abcdef-%d"}}}`+"\n", i, i)
+	}
+	got, err := Read(one("f.json", b.String()))
+	if err != nil || len(got) != n || got[n-1].Name != fmt.Sprintf("consumer-%d", n-1) {
+		t.Error(len(got), err)
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("f.json", `[{"name": "a", "plugins": [{"id": "x"}]}, {"name": "b"}]`)
+	f.Add("f.yaml", "consumers:\n- name: a\n")
+	f.Fuzz(func(t *testing.T, file, text string) {
+		specs, err := Read(one(file, text))
+		for _, s := range specs {
+			if err != nil || s.Name == "" {
+				t.Errorf("%q: %v, %v", text, specs, err)
+			}
+		}
+	})
+}
