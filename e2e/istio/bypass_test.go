@@ -94,6 +94,7 @@ func TestNoBypass(t *testing.T) {
 				var w *watcher
 				for _, delivery := range deliveries {
 					for _, p := range positions {
+						p.order.some = x.name != "outbound" // where Istio authenticates nobody
 						what := p.name + ", " + delivery
 						m.policies(policy(x.namespace, "auth", x.target+p.insert+"delivery: "+delivery+"\nplugins: ["+auth+"]"))
 						m.eventually(what, func() error {

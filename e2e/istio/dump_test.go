@@ -69,6 +69,7 @@ const router = "envoy.filters.http.router"
 type order struct {
 	before, after string
 	behind        []string // those that are there
+	some          bool     // one of behind is there
 	first         bool
 }
 
@@ -93,9 +94,13 @@ func (o order) check(chains [][]httpFilter, delivery string) error {
 		wrong := at < 0 || o.first && at != 0 ||
 			o.before != "" && slices.Index(names, o.before) != at+1 ||
 			o.after != "" && slices.Index(names, o.after) != at-1
+		found := !o.some || len(o.behind) == 0
 		for _, name := range o.behind {
-			wrong = wrong || slices.Index(names, name) > at
+			i := slices.Index(names, name)
+			found = found || i >= 0
+			wrong = wrong || i > at
 		}
+		wrong = wrong || !found
 		if wrong {
 			return fmt.Errorf("MoE's filter should be at %+v: %s", o, names)
 		}

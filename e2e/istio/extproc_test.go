@@ -11,14 +11,14 @@ import (
 func TestExtProc(t *testing.T) {
 	onEach(t, func(t *testing.T, bin envoytest.Binary) {
 		m := newMesh(t, world, services)
-		x := m.extproc("127.0.0.1:0")
+		x := m.extproc()
 		d := m.start(bin, gatewayNode).open("0.0.0.0_80", "")
 		sees := func(what, path, value string) {
 			t.Helper()
 			m.eventually(what, func() error { return d.sees("www.example.com", path, 200, "x-moe", value) })
 		}
-		hosts := "hosts: [{extProc: {address: \"" + x.addr + "\"}}]\n"
-		base := toGateway + hosts + "plugins: [" + marks("x-moe", "base") + "]"
+		hosts := func(x *extproc) string { return "hosts: [{extProc: {address: \"" + x.addr + "\"}}]\n" }
+		base := toGateway + hosts(x) + "plugins: [" + marks("x-moe", "base") + "]"
 		m.policies(policy("istio-system", "base", base))
 		sees("inserted", "/", "base")
 		m.policies(policy("istio-system", "base", base+`
@@ -29,7 +29,7 @@ routes:
 		sees("disabled by the route", "/public", "")
 		sees("not overridden", "/", "base")
 
-		m.policies(policy("istio-system", "base", toGateway+hosts+"plugins: ["+auth+"]"))
+		m.policies(policy("istio-system", "base", toGateway+hosts(x)+"plugins: ["+auth+"]"))
 		m.eventually("authentication", func() error { return d.guarded("www.example.com") })
 
 		x.stop()
@@ -48,8 +48,9 @@ routes:
 			}
 			return nil
 		})
-		m.extproc(x.addr)
-		m.eventually("the server is back", func() error { return d.guarded("www.example.com") })
+		x = m.extproc()
+		m.policies(policy("istio-system", "base", toGateway+hosts(x)+"plugins: ["+auth+"]"))
+		m.eventually("another server", func() error { return d.guarded("www.example.com") })
 		m.policies()
 		m.eventually("removed", func() error { return d.sees("www.example.com", "/private", 200, "x-moe", "") })
 	})

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/internal/envoy"
 )
 
 // built returns a function that builds something of the checkout's once for all tests. It goes to $env, if that is set,
@@ -44,22 +45,23 @@ var (
 type extproc struct {
 	addr string
 	cmd  *exec.Cmd
-	once sync.Once
+	done chan struct{} // closed when it has ended
 }
 
 var servingRE = regexp.MustCompile(`listen=(127\.0\.0\.1:\d+)`)
 
-// extproc starts `moe extproc`, with a chain of its own that does nothing, on addr, whose port may be 0.
-func (m *mesh) extproc(addr string) *extproc {
+// extproc starts `moe extproc`, with a chain of its own that does nothing.
+func (m *mesh) extproc() *extproc {
 	m.Helper()
 	path, err := moe()
 	m.ok(err)
 	file := filepath.Join(scratch, "extproc.yaml")
 	m.ok(os.WriteFile(file, []byte("plugins: [{name: passthrough}]\n"), 0o600))
-	x := &extproc{cmd: exec.Command(path, "extproc", "-c", file, "--listen", addr, "--drain", "1s")}
+	x := &extproc{done: make(chan struct{})}
+	x.cmd = exec.Command(path, "extproc", "-c", file, "--listen", "127.0.0.1:0", "--drain", "1s")
 	out, err := x.cmd.StderrPipe()
 	m.ok(err)
-	m.ok(x.cmd.Start())
+	m.ok(envoy.Run(x.cmd, func(error) { close(x.done) }))
 	m.Cleanup(x.stop)
 	serving := make(chan string)
 	go func() {
@@ -82,12 +84,13 @@ func (m *mesh) extproc(addr string) *extproc {
 	return x
 }
 
-// stop ends the server and waits for that.
+// stop ends the server and waits for that. It may be called again.
 func (x *extproc) stop() {
-	x.once.Do(func() {
-		x.cmd.Process.Signal(syscall.SIGTERM)
-		kill := time.AfterFunc(patience, func() { x.cmd.Process.Kill() })
-		x.cmd.Wait()
-		kill.Stop()
-	})
+	x.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-x.done:
+	case <-time.After(patience):
+		x.cmd.Process.Kill()
+		<-x.done
+	}
 }

@@ -59,6 +59,7 @@ type document struct {
 	byName    map[string]int // of consumers, the last of each name
 	order     scalar
 	timeout   scalar
+	others    map[string]scalar // by otherFields
 }
 
 type entry struct {
@@ -97,6 +98,14 @@ func mergeDocuments(all []*contribution, complete bool, p *problems) *document {
 		}
 		if v := c.doc["timeout"]; v != nil {
 			d.timeout = scalar{v, origin{c, c.path + ".timeout"}}
+		}
+		for _, f := range otherFields {
+			if v := c.doc[f]; v != nil {
+				if d.others == nil {
+					d.others = map[string]scalar{}
+				}
+				d.others[f] = scalar{v, origin{c, c.path + "." + f}}
+			}
 		}
 	}
 	return d
@@ -287,6 +296,9 @@ func (d *document) raw() map[string]any {
 	if d.timeout.value != nil {
 		doc["timeout"] = d.timeout.value
 	}
+	for f, s := range d.others {
+		doc[f] = s.value
+	}
 	return doc
 }
 
@@ -323,6 +335,9 @@ func (d *document) find(path string) (origin, string) {
 		}
 	}
 	key, _, rest := cutPath(path)
+	if s, ok := d.others[key]; ok {
+		return s.origin, s.path + rest
+	}
 	_, i, rest := cutPath(rest)
 	switch {
 	case key == "plugins" && i >= 0 && i < len(d.entries):

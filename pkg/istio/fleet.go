@@ -163,8 +163,7 @@ func (g *gatewayObject) mayHave(labels map[string]string) bool {
 	if !g.managed() {
 		return true
 	}
-	own := texts(dig(g.Data, "spec", "infrastructure", "labels"))
-	own[gatewayLabel] = g.id.name
+	own := g.ownLabels()
 	for k, v := range labels {
 		if w, ok := own[k]; !ok || w != v {
 			return false
@@ -194,7 +193,12 @@ func (w *world) addresses() {
 
 // apart tells that no proxy is in both scopes, although their labels would allow it: pods that Istio makes for a Gateway
 // of the Gateway API are not those of an Istio Gateway.
+//
+// Neither are there any, as far as the input tells, if it has pods with either's labels and none with both.
 func (w *world) apart(a, b scope) bool {
+	if w.index.disjoint(a, b) {
+		return true
+	}
 	if a.traffic != gateway {
 		return false
 	}

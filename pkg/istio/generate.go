@@ -116,7 +116,7 @@ type spotResult struct {
 func (g *generator) plan() {
 	var ok bool
 	if g.scopes, ok = closure(g.attach.given, g.world.apart); !ok {
-		g.p.add(Error{Msg: "the selectors of the policies overlap in more than 20000 ways; have them use the same labels"})
+		g.tooMany()
 		return
 	}
 	g.baseAt, g.spotAt, g.baseOf = map[string][]*contribution{}, map[string][]*contribution{}, map[string]*base{}
@@ -140,6 +140,19 @@ func (g *generator) plan() {
 		g.planSpot(s)
 	}
 	g.checkCollapsed()
+}
+
+// tooMany reports policies whose selectors ask for different labels, one of each kind.
+func (g *generator) tooMany() {
+	seen := map[string]bool{}
+	for _, c := range g.attach.base {
+		if k := shapeOf(c.scope).key(); c.policy.spec.Selector != nil && !seen[k] {
+			seen[k] = true
+			g.p.at(c.policy.Object, "spec.selector.matchLabels", "this and other selectors ask for different labels, and so "+
+				"overlap in more than %d ways; have policies use the same labels, or give the workloads among the input, so "+
+				"that it shows which of them there are", maxScopes)
+		}
+	}
 }
 
 func (g *generator) planBase(s scope) {

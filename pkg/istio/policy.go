@@ -181,7 +181,10 @@ func (pol *policy) checkHosts(p *problems) {
 }
 
 // documentFields are those of the document that package assembly reads.
-var documentFields = []string{"plugins", "consumers", "order", "timeout"}
+var documentFields = append([]string{"plugins", "consumers", "order", "timeout"}, otherFields...)
+
+// otherFields are taken over as they are, from the most specific policy that has them.
+var otherFields = []string{"authentication", "consumerHeader", "consumerSource"}
 
 // document returns what the policy says at path as a document, with references to Secrets made files; nil if it says
 // nothing.

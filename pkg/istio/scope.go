@@ -140,21 +140,31 @@ type scopes struct {
 	lists  map[string][]scope // by the key of the shape
 }
 
-// maxScopes bounds what selectors that overlap in every way may come to.
-const maxScopes = 20_000
+// maxScopes bounds what selectors that overlap in every way may come to, beside themselves.
+const maxScopes = 1000
 
 // closure returns the scopes that are given with all that they have in common; false if these are too many. Two that are
 // apart have nothing in common; apart may be nil.
 func closure(given []scope, apart func(a, b scope) bool) (*scopes, bool) {
 	c := &scopes{apart: apart, byKey: map[string]scope{}, shapes: map[string]shape{}, lists: map[string][]scope{}}
 	fresh := c.add(given)
+	first := len(fresh)
 	for len(fresh) > 0 {
-		if len(c.byKey) > maxScopes {
+		if len(c.byKey) > first+maxScopes {
 			return c, false
 		}
 		var met []scope
+		found := map[string]bool{}
 		for _, sk := range slices.Sorted(maps.Keys(c.shapes)) {
-			met = append(met, c.meets(fresh, c.shapes[sk], c.lists[sk])...)
+			for _, m := range c.meets(fresh, c.shapes[sk], c.lists[sk]) {
+				if k := m.key(); !found[k] {
+					found[k] = true
+					met = append(met, m)
+				}
+			}
+			if len(c.byKey)+len(found) > 2*(first+maxScopes) {
+				return c, false
+			}
 		}
 		fresh = c.add(met)
 	}

@@ -1,8 +1,10 @@
 package istio
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -65,7 +67,7 @@ func TestClosure(t *testing.T) {
 // TestClosureBounds: selectors that overlap in every way are refused before they fill the memory.
 func TestClosureBounds(t *testing.T) {
 	var given []scope
-	for i := range 30 {
+	for i := range 30 { // 2^30 ways
 		given = append(given, scope{traffic: gateway, labels: map[string]string{fmt.Sprint("k", i): "v"}})
 	}
 	if _, ok := closure(given, nil); ok {
@@ -108,5 +110,36 @@ func TestUnified(t *testing.T) {
 	if got, want := unified("a", "b", "1\n2\n3\n4\n5\n6\n", "1\n2\n3\n4\nx\n6\n"),
 		"--- a\n+++ b\n@@ -2,5 +2,5 @@\n 2\n 3\n 4\n-5\n+x\n 6\n"; got != want {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestManySelectors measures what selectors of different labels come to: one EnvoyFilter for each of their combinations,
+// but only those that there are, if the workloads are given; and an error before it is too many.
+func TestManySelectors(t *testing.T) {
+	make := func(n int, pods bool) string {
+		text := ""
+		for i := range n {
+			text += "---\n" + policyText(fmt.Sprint("p", i), fmt.Sprintf("selector: {matchLabels: {k%d: v}}\ntraffic: [inbound]\n%s", i, hello))
+			if pods {
+				text += fmt.Sprintf("---\napiVersion: v1\nkind: Pod\nmetadata: {name: p%d, namespace: shop, labels: {k%d: v, %s: v}}\n", i, i,
+					map[bool]string{true: "k0", false: "other"}[i > 0])
+			}
+		}
+		return text
+	}
+	if n := len(generate(t, make(6, false)).EnvoyFilters); n != 63 {
+		t.Errorf("6 selectors: %d", n)
+	}
+	if n := len(generate(t, make(14, true)).EnvoyFilters); n != 27 { // 14, and 13 with k0
+		t.Errorf("14 selectors with known workloads: %d", n)
+	}
+	in, err := Parse("in.yaml", []byte(make(14, false)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Generate(in, Options{})
+	var es Errors
+	if !errors.As(err, &es) || len(es) != 14 || !strings.Contains(es[0].Error(), "in.yaml:6: spec.selector.matchLabels: ") {
+		t.Errorf("%v", err)
 	}
 }

@@ -38,6 +38,7 @@ type world struct {
 	names map[*fleet]map[string][]routeAt // see routeNames
 
 	entries   map[string]bool // hosts of ServiceEntries
+	index     *podIndex
 	unmanaged map[string]bool // scopes of gateways whose pods others may share
 }
 
@@ -124,6 +125,7 @@ func newWorld(in *Input, o Options, p *problems) *world {
 	}
 	w.addresses()
 	w.bind()
+	w.index = w.indexPods()
 	return w
 }
 

@@ -45,6 +45,13 @@ type FilterPolicySpec struct {
 	Plugins []Plugin `json:"plugins"`
 	// Consumers says who may call, as in moe.yaml; they are merged by name.
 	Consumers any `json:"consumers"`
+	// ConsumerSource names files with more consumers, as in moe.yaml; {path: /etc/moe/secrets/NAME} is a Secret of
+	// secretMounts.
+	ConsumerSource any `json:"consumerSource"`
+	// Authentication says whether all plugins that authenticate must agree or any will do, as in moe.yaml.
+	Authentication string `json:"authentication"`
+	// ConsumerHeader is the header that tells the upstream the consumer's name, as in moe.yaml.
+	ConsumerHeader string `json:"consumerHeader"`
 	// Order of the plugins: by stage, which is the default, or as listed.
 	Order string `json:"order" enum:"stage,listed"`
 	// Timeout is how long a plugin may hold a stream; 30s unless a policy says otherwise.
