@@ -83,7 +83,7 @@ func Live() (streams, configurations int) {
 	return int(atomic.LoadInt64((*int64)(unsafe.Pointer(&C.golang_streams)))), len(confs.used)
 }
 
-var errUnknown = errors.New("Envoy uses a configuration that it has destroyed")
+var errUnknown = errors.New("a configuration that Envoy has destroyed is used")
 
 // configOf returns a configuration, which it uses, and its chain.
 func configOf(id uint64) (*conf, *bound, error) {
@@ -95,7 +95,7 @@ func configOf(id uint64) (*conf, *bound, error) {
 	}
 	c.use()
 	if c.err == nil && c.bound == nil {
-		return c, nil, fmt.Errorf("%s: Envoy uses a route's configuration without a filter's", c.name)
+		return c, nil, fmt.Errorf("%s: a route's configuration without a filter's", c.name)
 	}
 	return c, c.bound, c.err
 }
