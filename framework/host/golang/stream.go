@@ -155,8 +155,8 @@ func (h *handle) ring() {
 	}
 }
 
-// wake has the stream's thread enter Go: soon if Envoy waits for us, else at its next event. s.mu is held, and nothing is
-// inside.
+// wake has the stream's thread enter Go: soon if Envoy waits for us, else at its next event. s.mu is held, and nothing
+// is inside.
 func (s *stream) wake() {
 	if s.rung {
 		return

@@ -33,8 +33,8 @@ type Outcome struct {
 	Set    int // how many headers were set
 }
 
-// Stream runs one on this goroutine's thread: the request's headers, and what the host asks for until it lets them go on
-// or patience is over; then the stream is destroyed. Many may run at once.
+// Stream runs one on this goroutine's thread: the request's headers, and what the host asks for until it lets them go
+// on or patience is over; then the stream is destroyed. Many may run at once.
 func Stream(config uint64, patience time.Duration) Outcome {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
