@@ -139,8 +139,11 @@ void Lane::send_answer() {
     }
   }
   reply_.body = std::move(ready_);
-  own_headers = nullptr;
-  headers_open = false;
+  {
+    std::lock_guard<std::mutex> lock(owner_->mutex);
+    own_headers = nullptr;
+    headers_open = false;
+  }
   owner_->send(reply_);
 }
 

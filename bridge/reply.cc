@@ -61,19 +61,22 @@ void Request::send(const Reply &reply) {
 }
 
 void Request::reply(Lane &lane, Reply reply) {
-  bool started = encode.state != Lane::AtStart;
+  bool shown = !lane.encoding && encode.state == Lane::AtStart;
   replied = true;
   decode.forget();
   {
-    std::lock_guard<std::mutex> lock(mutex);
+    std::lock_guard<std::mutex> lock(mutex); // calls of other threads find Go out of work, or are over
     decode.state = Lane::Done;
+    if (!shown) {
+      encode.state = Lane::Done;
+      encode.own_headers = nullptr;
+    }
   }
-  if (!lane.encoding && !started) {
+  if (shown) {
     encode.answer(std::move(reply));
     return;
   }
   encode.forget();
-  encode.own_headers = nullptr;
   send(reply);
 }
 

@@ -92,8 +92,8 @@ GOAPI int envoyGoFilterHttpSetDrainConnectionUponCompletion(void *r) {
     return call.code();
   Request *request = call.request;
   log(request->config->limits.drain.level(), plugin(*request),
-      " drains a connection: dynamic modules can only start Envoy's graceful end of one, which closes it after the "
-      "drain time");
+      " drains a connection: dynamic modules can only start Envoy's graceful end of one, which takes the drain "
+      "time");
   // Envoy must not be asked from inside one of its hooks.
   request->post([request] { CB(http_filter_send_go_away_and_close)(request->envoy, true); });
   return call.code();

@@ -20,8 +20,10 @@ const releaseRoutes = 50
 func (b *bed) stressed(generation int) m {
 	mark := fmt.Sprint(generation)
 	doc := conformance.Chain(
-		conformance.Probe("a", "request_headers", "if ${req.x-do} reply; reply 403 no", "response_headers", "set x-gen "+mark),
-		conformance.Probe("b", "request_headers", "if ${req.x-do} panic; panic stress", "request_body", "if ${req.x-do} go; go; sleep 1ms"),
+		conformance.Probe("a", "request_headers", "if ${req.x-do} reply; reply 403 no",
+			"response_headers", "set x-gen "+mark),
+		conformance.Probe("b", "request_headers", "if ${req.x-do} panic; panic stress",
+			"request_body", "if ${req.x-do} go; go; sleep 1ms"),
 		conformance.Probe("c", "request_headers", "if ${req.x-do} wait; waitbody", "request", "go; sleep 1ms; body upper"),
 		conformance.Probe("d", "request_headers", "if ${req.x-do} pipe; pipe upper"),
 	)
@@ -115,7 +117,8 @@ func TestRelease(t *testing.T) {
 
 var deeds = []string{"", "", "reply", "panic", "go", "wait", "pipe"}
 
-// disturb sends a request that leaves early, or makes plugins do something; it reports whether a route's chain answered.
+// disturb sends a request that leaves early, or makes plugins do something; it reports whether a route's chain
+// answered.
 func (b *bed) disturb(ctx context.Context, addr string, r *rand.Rand) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

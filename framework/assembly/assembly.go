@@ -109,7 +109,7 @@ func (a *Assembler) Route(name string, doc any) (*Route, error) {
 // result is, and the result may be joined again. It fails as [Assembler.Route] does.
 func (a *Assembler) Join(parent, child *Route) (*Route, error) {
 	if parent.a != a || child.a != a || parent.name != child.name {
-		return nil, fmt.Errorf("assembly: the configurations of two routes, for the filters %q and %q, do not belong together",
+		return nil, fmt.Errorf("assembly: the configurations of two routes, for filters %q and %q, do not belong together",
 			parent.name, child.name)
 	}
 	return a.route(&Route{a: a, name: child.name, docs: slices.Concat(parent.docs, child.docs)})

@@ -78,7 +78,8 @@ func TestGolang(t *testing.T) {
 	if err := c.ValidateAll(); err != nil {
 		t.Error(err)
 	}
-	if c.LibraryId != "moe" || c.LibraryPath != "/lib/libmoe.so" || c.PluginName != "moe" || chainOf(t, c.PluginConfig) != "a" {
+	if c.LibraryId != "moe" || c.LibraryPath != "/lib/libmoe.so" || c.PluginName != "moe" ||
+		chainOf(t, c.PluginConfig) != "a" {
 		t.Errorf("%v", c)
 	}
 	route := hcm.GetRouteConfig().VirtualHosts[0].Routes[0]

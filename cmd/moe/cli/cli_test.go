@@ -144,6 +144,37 @@ func TestPrintConfig(t *testing.T) {
 	}
 }
 
+func TestPrintConfigForGolang(t *testing.T) {
+	args := []string{"run", "--host", "golang", "--print-config", "-c", demo}
+	status, stdout, stderr := moe(t, args...)
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	for _, want := range []string{
+		"envoy.extensions.filters.http.golang.v3alpha.Config", "library_path: /usr/local/lib/libmoe.so", "plugin_name: moe",
+		"xds.type.v3.TypedStruct", "name: tokenauth",
+	} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if strings.Contains(stdout, "dynamic_module") {
+		t.Error("a dynamic module is there")
+	}
+	_, stdout, _ = moe(t, append(args, "--module", "/opt/moe-1.2.so")...)
+	if !strings.Contains(stdout, "library_path: /opt/moe-1.2.so") {
+		t.Error("--module does not say where the library is")
+	}
+	status, _, stderr = moe(t, "run", "--host", "wasm", "-c", demo)
+	if status == 0 || !strings.Contains(stderr, `--host: "wasm"`) {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+	status, _, stderr = moe(t, "run", "--host", "golang", "-c", demo, "--module", write(t, "no module"), "--envoy", "/bin/true")
+	if status != 1 || !strings.Contains(stderr, "make bridge") {
+		t.Errorf("without a bridge: status %d, %s", status, stderr)
+	}
+}
+
 func TestRunNeedsItsParts(t *testing.T) {
 	t.Setenv("ENVOY", "/nowhere/envoy")
 	module := write(t, "no module")

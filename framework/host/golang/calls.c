@@ -92,13 +92,14 @@ int golang_reply(golang_stream *s, int dir, int status, const char *body, int bo
   return result;
 }
 
-// Has Envoy call envoyGoRequestSemaDec on the stream's thread. The ABI has no function for that, but a question that is
-// asked on another thread is answered so. What this relies on is in contrib/golang/filters/http/source/golang_filter.cc
-// of Envoy, in Filter::getStringFilterState, and the same in v1.36.2 and v1.39.0: off the stream's thread it posts to the
-// dispatcher and returns CAPIYield; what it has posted writes the answer, if there is such a state, and in any case calls
-// envoyGoRequestSemaDec, unless the filter has been destroyed. On the stream's own thread it answers, with CAPIOK, and
-// does nothing more. envoyGoFilterHandlerWrapper in cgo.cc returns CAPINotInGo where Envoy waits for Go in neither
-// direction, and CAPIFilterIsGone where there is no filter any more. What Envoy would write is never read.
+// Has Envoy call envoyGoRequestSemaDec on the stream's thread. The ABI has no function for that, but a question that
+// is asked on another thread is answered so. What this relies on is in
+// contrib/golang/filters/http/source/golang_filter.cc of Envoy, in Filter::getStringFilterState, and the same in
+// v1.36.2 and v1.39.0: off the stream's thread it posts to the dispatcher and returns CAPIYield; what it has posted
+// writes the answer, if there is such a state, and in any case calls envoyGoRequestSemaDec, unless the filter has been
+// destroyed. On the stream's own thread it answers, with CAPIOK, and does nothing more. envoyGoFilterHandlerWrapper in
+// cgo.cc returns CAPINotInGo where Envoy waits for Go in neither direction, and CAPIFilterIsGone where there is no
+// filter any more. What Envoy would write is never read.
 int golang_ring(golang_stream *s) {
   static uint64_t data;
   static int n;

@@ -83,7 +83,7 @@ func Live() (streams, configurations int) {
 	return int(atomic.LoadInt64((*int64)(unsafe.Pointer(&C.golang_streams)))), len(confs.used)
 }
 
-var errUnknown = errors.New("Envoy uses a configuration that it has destroyed")
+var errUnknown = errors.New("a configuration that Envoy has destroyed is used")
 
 // configOf returns a configuration, which it uses, and its chain.
 func configOf(id uint64) (*conf, *bound, error) {
@@ -95,7 +95,7 @@ func configOf(id uint64) (*conf, *bound, error) {
 	}
 	c.use()
 	if c.err == nil && c.bound == nil {
-		return c, nil, fmt.Errorf("%s: Envoy uses a route's configuration without a filter's", c.name)
+		return c, nil, fmt.Errorf("%s: a route's configuration without a filter's", c.name)
 	}
 	return c, c.bound, c.err
 }
@@ -177,8 +177,8 @@ func recovered(err *error, who string) {
 	}
 }
 
-// envoyGoFilterMergeHttpPluginConfig puts a more special configuration over a more general one. Envoy asks for it on the
-// thread of the first request that needs it, and has no way to be told that it fails: such streams are refused.
+// envoyGoFilterMergeHttpPluginConfig puts a more special configuration over a more general one. Envoy asks for it on
+// the thread of the first request that needs it, and has no way to be told that it fails: such streams are refused.
 //
 //export envoyGoFilterMergeHttpPluginConfig
 func envoyGoFilterMergeHttpPluginConfig(name, nameLen, parent, child C.uint64_t) C.uint64_t {
@@ -254,8 +254,8 @@ func forget(id uint64) {
 	}
 }
 
-// unused is called once nothing uses a configuration any more. To close plugins may take as long as their goroutines do,
-// and so is done off Envoy's threads.
+// unused is called once nothing uses a configuration any more. To close plugins may take as long as their goroutines
+// do, and so is done off Envoy's threads.
 func unused(c *C.golang_config) {
 	confs.RLock()
 	conf := confs.used[c]

@@ -8,8 +8,8 @@ import "C"
 
 import "github.com/envoyproxy/envoy/contrib/golang/common/go/api"
 
-// The constants of the C side are those of Envoy's module. One that differs makes a length that is not 0, which does not
-// compile.
+// The constants of the C side are those of Envoy's module. One that differs makes a length that is not 0, which does
+// not compile.
 
 var (
 	_ [0]struct{} = [C.STATUS_RUNNING - api.Running]struct{}{}

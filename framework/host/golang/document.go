@@ -40,8 +40,8 @@ func document(raw []byte) (any, error) {
 		}
 		return doc, nil
 	}
-	return nil, fmt.Errorf("plugin_config: a %s cannot be read; give an xds.type.v3.TypedStruct, a google.protobuf.Struct, "+
-		"or a google.protobuf.StringValue with JSON or YAML", kind)
+	return nil, fmt.Errorf("plugin_config: a %s cannot be read; give an xds.type.v3.TypedStruct, a "+
+		"google.protobuf.Struct, or a google.protobuf.StringValue with JSON or YAML", kind)
 }
 
 func structure[M proto.Message](a *anypb.Any, m M, value func(M) *structpb.Struct) (any, error) {

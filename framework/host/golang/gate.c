@@ -94,7 +94,8 @@ void envoyGoRequestSemaDec(httpRequest *r) {
   cross(&e);
 }
 
-// Plugins' OnComplete runs when Envoy logs the stream's end, as that is the last time at which it can be asked anything.
+// Plugins' OnComplete runs when Envoy logs the stream's end, as that is the last time at which it can be asked
+// anything.
 void envoyGoFilterOnHttpStreamComplete(httpRequest *r) { (void)r; }
 
 void envoyGoFilterOnHttpLog(httpRequest *r, uint64_t type, processState *decoding, processState *encoding,

@@ -87,8 +87,8 @@ extern _Atomic int64_t golang_streams; // how many there are in Envoy now
 // calls.c, for Go, which calls them while it is entered.
 size_t golang_copy(golang_stream *s, int block, golang_string **fields);
 int golang_change(golang_stream *s, int block, const uint8_t *changes, size_t n);
-int golang_reply(golang_stream *s, int dir, int status, const char *body, int body_n, const uint8_t *fields, int fields_n,
-              long long grpc, const char *details, int details_n);
+int golang_reply(golang_stream *s, int dir, int status, const char *body, int body_n, const uint8_t *fields,
+                 int fields_n, long long grpc, const char *details, int details_n);
 int golang_ring(golang_stream *s);
 bool golang_here(const golang_stream *s); // whether this thread is in an event of s
 uint64_t golang_now(void);

@@ -1,6 +1,7 @@
-// Package golang runs chains of plugins in Envoys that have the HTTP filter envoy.filters.http.golang: contrib builds of
-// Envoy, proxies of Istio's, and any stock Envoy with the bridge of this project. It translates between that filter's C
-// ABI and package chain. Import it for its side effect into package main of a shared library, beside package dynmod:
+// Package golang runs chains of plugins in Envoys that have the HTTP filter envoy.filters.http.golang: contrib builds
+// of Envoy, proxies of Istio's, and any stock Envoy with the bridge of this project. It translates between that
+// filter's C ABI and package chain. Import it for its side effect into package main of a shared library, beside
+// package dynmod:
 //
 //	import _ "mosn.io/moe/framework/host/golang"
 //
@@ -10,15 +11,16 @@
 // # Why not on Envoy's Go SDK
 //
 // The package speaks the ABI itself, of which Envoy's api.h and package api of its module are the source. Envoy's SDK
-// hands out headers as a map, so that their order is lost; it lets requests of an unknown plugin pass; it does not recover
-// panics of what parses, merges and makes filters; it crashes a process in which nobody defines its functions; and it
-// makes an object with a finalizer for each request.
+// hands out headers as a map, so that their order is lost; it lets requests of an unknown plugin pass; it does not
+// recover panics of what parses, merges and makes filters; it crashes a process in which nobody defines its functions;
+// and it makes an object with a finalizer for each request.
 //
 // # Threads and memory
 //
 // Envoy calls on the thread of the stream's worker, and so is the chain always run: what another goroutine has for the
 // stream waits in a list, and Envoy is asked, from that goroutine, a question that it answers on the stream's thread
-// (see golang_ring). That takes an event with which Envoy waits for Go. While there is none, the list waits for the next.
+// (see golang_ring). That takes an event with which Envoy waits for Go. While there is none, the list waits for the
+// next.
 //
 // C keeps no Go pointer, and Go copies what it reads of Envoy's at once, so that GODEBUG=cgocheck needs no change.
 package golang

@@ -81,8 +81,8 @@ func (ms *metrics) id(m *core.Metric, values []string) (C.uint32_t, bool) {
 	}
 	var id C.uint32_t
 	p, n := text(name)
-	if status := C.golang_host_FilterHttpDefineMetric(unsafe.Pointer(ms.c), C.uint32_t(kinds[m.Kind]), p, n, &id); status !=
-		C.CAPIOK {
+	status := C.golang_host_FilterHttpDefineMetric(unsafe.Pointer(ms.c), C.uint32_t(kinds[m.Kind]), p, n, &id)
+	if status != C.CAPIOK {
 		ms.frozen = true
 		slog.New(logger).Warn("Envoy makes no more metrics: what tags tell apart is counted together", "metric", name,
 			"status", int(status))

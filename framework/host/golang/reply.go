@@ -85,8 +85,8 @@ func (s *stream) settleReply() {
 	r.body = nil
 }
 
-// send uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. To gRPC requests
-// Envoy sends trailers only, with the body as grpc-message.
+// send uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. To gRPC
+// requests Envoy sends trailers only, with the body as grpc-message.
 func (s *stream) send(dir int) {
 	r := &s.reply
 	status, grpc := r.status, s.isGRPC()

@@ -202,8 +202,8 @@ func (s *stream) giveBack(dir int) {
 	s.answer(dir, C.STATUS_NO_BUFFER)
 }
 
-// inject hands Envoy what a pipe has written, while the pipe still works on the chunk. Envoy takes it from other threads
-// only.
+// inject hands Envoy what a pipe has written, while the pipe still works on the chunk. Envoy takes it from other
+// threads only.
 func (s *stream) inject(dir int) {
 	d := &s.dirs[dir]
 	if !d.headersOut || len(d.out) == 0 {

@@ -126,7 +126,13 @@ func (s *stream) work() {
 // leave ends a crossing; outer is the one around it, if there is one.
 func (s *stream) leave(outer *C.golang_event) {
 	if s.st != nil && !s.done {
-		s.c.wants = C.uint32_t(s.st.Wants())
+		wants := C.uint32_t(s.st.Wants())
+		for dir := range s.dirs {
+			if len(s.dirs[dir].out) > 0 { // it goes with the next chunk, or before the trailers
+				wants |= (C.WANT_REQUEST_BODY | C.WANT_REQUEST_TRAILERS) << (3 * dir)
+			}
+		}
+		s.c.wants = wants
 	}
 	if s.bound != nil {
 		s.bound.flush()
@@ -149,8 +155,8 @@ func (h *handle) ring() {
 	}
 }
 
-// wake has the stream's thread enter Go: soon if Envoy waits for us, else at its next event. s.mu is held, and nothing is
-// inside.
+// wake has the stream's thread enter Go: soon if Envoy waits for us, else at its next event. s.mu is held, and nothing
+// is inside.
 func (s *stream) wake() {
 	if s.rung {
 		return

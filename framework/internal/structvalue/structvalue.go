@@ -11,8 +11,8 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
-// Of takes what structpb takes, and all kinds of numbers, lists and maps. Text that is no UTF-8 is repaired. What cannot
-// be a value is core.ErrUnsupported.
+// Of takes what structpb takes, and all kinds of numbers, lists and maps. Text that is no UTF-8 is repaired. What
+// cannot be a value is core.ErrUnsupported.
 func Of(value any) (*structpb.Value, error) { return valueOf(reflect.ValueOf(value)) }
 
 func valueOf(v reflect.Value) (*structpb.Value, error) {

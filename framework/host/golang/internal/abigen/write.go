@@ -21,7 +21,8 @@ func declarations(fs []function) string {
 // definitions is host.c.
 func definitions(fs []function) string {
 	var b strings.Builder
-	b.WriteString(head + "\n#include \"host.h\"\n#include \"resolve.h\"\n\nconst char *const golang_host_functions[] = {\n")
+	b.WriteString(head + "\n#include \"host.h\"\n#include \"resolve.h\"\n\n")
+	b.WriteString("const char *const golang_host_functions[] = {\n")
 	for _, f := range fs {
 		fmt.Fprintf(&b, "    %q,\n", f.name)
 	}

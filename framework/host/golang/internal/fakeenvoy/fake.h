@@ -1,0 +1,14 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct fake fake;
+uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n);
+void fake_forget(uint64_t id);
+fake *fake_stream_new(uint64_t config);
+int fake_headers(fake *s);
+int fake_serve(fake *s);   // answers the doorbell if it was rung
+int fake_status(fake *s);
+int fake_replied(fake *s);
+int fake_set(fake *s);
+void fake_destroy(fake *s);
