@@ -18,8 +18,8 @@ import (
 	_ "mosn.io/moe/plugins/iprestriction"
 	_ "mosn.io/moe/plugins/jwtauth"
 	_ "mosn.io/moe/plugins/keyauth"
-	_ "mosn.io/moe/plugins/opa"
 	_ "mosn.io/moe/plugins/oidc"
+	_ "mosn.io/moe/plugins/opa"
 	_ "mosn.io/moe/plugins/passthrough"
 	_ "mosn.io/moe/plugins/tokenauth"
 )

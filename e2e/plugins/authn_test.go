@@ -50,7 +50,8 @@ func init() {
 	add("basicauth: hashes, and a file", func(b *bed) {
 		file := filepath.Join(b.TempDir(), "htpasswd")
 		replace(b, file, "carol:"+wonderland+"\n")
-		ln := b.listen(`{plugins: [{name: basicauth, config: {users: ` + strconv.Quote(file) + `, poll: 20ms}}], consumerHeader: x-user, ` + twoUsers + `}`)
+		ln := b.listen(`{plugins: [{name: basicauth, config: {users: ` + strconv.Quote(file) + `, poll: 20ms}}],
+			consumerHeader: x-user, ` + twoUsers + `}`)
 		for _, c := range []struct{ auth, who string }{
 			{basic("al:wonderland"), "alice"},
 			{basic("al:wonderland"), "alice"},

@@ -54,15 +54,17 @@ func init() {
 			}
 			return err
 		})
-		for _, header := range [][]string{nil, {"x-api-key", "wonderlan"}, {"x-api-key", ""}, {"x-api-key", "wonderland", "x-api-key", "x"}} {
+		for _, header := range [][]string{
+			nil, {"x-api-key", "wonderlan"}, {"x-api-key", ""}, {"x-api-key", "wonderland", "x-api-key", "x"},
+		} {
 			r := ln.get("/echo", header...)
 			if r.Status != 401 || b.reached(r) || r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
 				b.Errorf("%v: %d", header, r.Status)
 			}
 		}
 		if why := b.refused(`{plugins: [{name: keyauth}], consumers: [{name: a, credentials: {keyauth: {key: geheim}}},
-			{name: b, credentials: {keyauth: {key: geheim}}}]}`); !strings.Contains(why, "consumers a and b have the same credential") ||
-			strings.Contains(why, "geheim") {
+			{name: b, credentials: {keyauth: {key: geheim}}}]}`); strings.Contains(why, "geheim") ||
+			!strings.Contains(why, "consumers a and b have the same credential") {
 			b.Errorf("refused: %s", why)
 		}
 	})
@@ -98,8 +100,12 @@ func init() {
 			consumerSource: {path: `+file+`, poll: 20ms}}`,
 			route{"/body/", `plugins: [{name: hello, config: {value: of the route}}]`})
 		for _, c := range []struct{ key, path, want string }{
-			{"p", "/echo", "standard"}, {"g", "/echo", "gold"}, {"q", "/echo", ""},
-			{"p", "/body/x", "of the route"}, {"g", "/body/x", "gold"}, {"q", "/body/x", ""},
+			{"p", "/echo", "standard"},
+			{"g", "/echo", "gold"},
+			{"q", "/echo", ""},
+			{"p", "/body/x", "of the route"},
+			{"g", "/body/x", "gold"},
+			{"q", "/body/x", ""},
 		} {
 			if r := ln.get(c.path, "x-api-key", c.key); r.Status != 200 || r.Header.Get("x-plan") != c.want {
 				b.Errorf("%s %s: %d %q, want %q", c.key, c.path, r.Status, r.Header.Get("x-plan"), c.want)
@@ -122,8 +128,15 @@ func init() {
 			key, path string
 			want      int
 		}{
-			{"a", "/echo", 200}, {"b", "/echo", 403}, {"b", "/body/x", 403}, {"", "/body/x", 200}, {"", "/echo", 403},
-			{"wrong", "/body/x", 401}, {"", "/body/../echo", 400}, {"", "/body/%2e%2e/echo", 400}, {"", "/body%2f..%2fecho", 400},
+			{"a", "/echo", 200},
+			{"b", "/echo", 403},
+			{"b", "/body/x", 403},
+			{"", "/body/x", 200},
+			{"", "/echo", 403},
+			{"wrong", "/body/x", 401},
+			{"", "/body/../echo", 400},
+			{"", "/body/%2e%2e/echo", 400},
+			{"", "/body%2f..%2fecho", 400},
 		} {
 			var header []string
 			if c.key != "" {

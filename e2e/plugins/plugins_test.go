@@ -83,9 +83,16 @@ type listener struct {
 type route struct{ prefix, doc string }
 
 // listen adds a listener with a document of plugins, in YAML, and routes, tried in order before the one for all paths.
+//
+// The routes come in a second step: Envoy loads a listener's routes before its filters, and a route's document that
+// only makes sense with a filter's is refused while there are filters of other listeners and not yet its own.
 func (b *bed) listen(doc string, routes ...route) *listener {
 	b.Helper()
 	l := conformance.Listen{Chain: b.parse(doc)}
+	ln := &listener{b.Listen(l), b}
+	if len(routes) == 0 {
+		return ln
+	}
 	for _, r := range routes {
 		to := conformance.To("up", r.prefix)
 		if r.doc != "" {
@@ -93,10 +100,11 @@ func (b *bed) listen(doc string, routes ...route) *listener {
 		}
 		l.Routes = append(l.Routes, to)
 	}
-	if len(routes) > 0 {
-		l.Routes = append(l.Routes, conformance.To("up", "/"))
+	l.Routes = append(l.Routes, conformance.To("up", "/"))
+	if err := ln.Update(l); err != nil {
+		b.Fatalf("the routes should be good: %v", err)
 	}
-	return &listener{b.Listen(l), b}
+	return ln
 }
 
 // refused adds a listener that Envoy, or the host, is to refuse, and returns why, as the host's log has it.

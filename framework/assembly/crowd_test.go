@@ -140,7 +140,10 @@ func TestMountedSecret(t *testing.T) {
 	if now := known(k); now != "ai" {
 		t.Fatal(now)
 	}
-	mount(map[string]string{"a.yaml": `{name: a, credentials: {key: {key: x}}}`, "b.json": `[{"name": "b", "credentials": {"key": {"key": "b"}}}]`})
+	mount(map[string]string{
+		"a.yaml": `{name: a, credentials: {key: {key: x}}}`,
+		"b.json": `[{"name": "b", "credentials": {"key": {"key": "b"}}}]`,
+	})
 	eventually(t, "the second version", func() bool { return known(k) == "bix" })
 	for _, name := range []string{"a.yaml", "b.json"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
@@ -237,7 +240,8 @@ func TestJoinedChainsAreBounded(t *testing.T) {
 	const n = maxJoined + 50
 	var b strings.Builder
 	for i := range n {
-		fmt.Fprintf(&b, `{"name": "c%d", "credentials": {"key": {"key": "k%d"}}, "plugins": [{"id": "limit", "config": {"rate": %d}}]}`+"\n", i, i, i+2)
+		fmt.Fprintf(&b, `{"name": "c%d", "credentials": {"key": {"key": "k%d"}}, `+
+			`"plugins": [{"id": "limit", "config": {"rate": %d}}]}`+"\n", i, i, i+2)
 	}
 	file := filepath.Join(t.TempDir(), "consumers.json")
 	put(t, file, b.String())

@@ -166,9 +166,8 @@ func (h *host) text() string {
 func fixture(t *testing.T) (*Assembler, *host) {
 	h := &host{name: t.Name()}
 	t.Cleanup(func() {
-		if n := alive(); n != 0 {
-			t.Errorf("%d instances are still provisioned", n)
-		}
+		// What consumers had is closed in the background.
+		eventually(t, "all instances are closed", func() bool { return alive() == 0 })
 	})
 	return New(h), h
 }

@@ -23,6 +23,7 @@ type Options struct {
 	Checkout string    // of MoE; "" means what Checkout("") finds
 	With     []string  // plugins of others: MODULE[@VERSION] (or a package in it), or a folder
 	Only     []string  // the names of MoE's own plugins to compile in; nil means all, empty none
+	Without  []string  // the names of those to leave out
 	Module   string    // file to write the shared library to
 	CLI      string    // file to write a moe command with the same plugins to
 	Log      io.Writer // what is done, and what the go command says; nil drops it
@@ -37,7 +38,7 @@ func Build(ctx context.Context, o Options) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("the go command is needed to build: %w", err)
 	}
-	packages, err := ownPlugins(root, o.Only)
+	packages, err := ownPlugins(root, o.Only, o.Without)
 	if err != nil {
 		return err
 	}
@@ -76,9 +77,9 @@ func Build(ctx context.Context, o Options) error {
 	return nil
 }
 
-// ownPlugins returns the packages of MoE's plugins, those of only if it is not nil.
-func ownPlugins(root string, only []string) ([]string, error) {
-	if only == nil {
+// ownPlugins returns the packages of MoE's plugins, those of only if it is not nil, but none of without.
+func ownPlugins(root string, only, without []string) ([]string, error) {
+	if only == nil && len(without) == 0 {
 		return []string{Module + "/plugins"}, nil
 	}
 	all, err := imports(filepath.Join(root, "plugins", "plugins.go"))
@@ -86,18 +87,37 @@ func ownPlugins(root string, only []string) ([]string, error) {
 		return nil, err
 	}
 	packages := []string{}
+	if only == nil {
+		packages = append(packages, all...)
+	}
 	for _, name := range only {
-		i := slices.IndexFunc(all, func(p string) bool { return path.Base(p) == name })
-		if i < 0 {
-			var names []string
-			for _, p := range all {
-				names = append(names, path.Base(p))
-			}
-			return nil, fmt.Errorf("--only %s: MoE has no such plugin, but %s", name, strings.Join(names, ", "))
+		p, err := ownPlugin(all, "--only", name)
+		if err != nil {
+			return nil, err
 		}
-		packages = append(packages, all[i])
+		packages = append(packages, p)
+	}
+	for _, name := range without {
+		p, err := ownPlugin(all, "--without", name)
+		if err != nil {
+			return nil, err
+		}
+		packages = slices.DeleteFunc(packages, func(q string) bool { return q == p })
 	}
 	return packages, nil
+}
+
+// ownPlugin returns the package of the plugin that flag names.
+func ownPlugin(all []string, flag, name string) (string, error) {
+	i := slices.IndexFunc(all, func(p string) bool { return path.Base(p) == name })
+	if i >= 0 {
+		return all[i], nil
+	}
+	var names []string
+	for _, p := range all {
+		names = append(names, path.Base(p))
+	}
+	return "", fmt.Errorf("%s %s: MoE has no such plugin, but %s", flag, name, strings.Join(names, ", "))
 }
 
 // hostImports returns what MoE's own libmoe imports but its plugins: the hosts.

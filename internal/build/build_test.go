@@ -161,8 +161,44 @@ func TestHostsOfTheCheckout(t *testing.T) {
 			t.Errorf("cmd/libmoe imports %s, which is no host", h)
 		}
 	}
-	own, err := ownPlugins(root, []string{"hello"})
+	own, err := ownPlugins(root, []string{"hello"}, nil)
 	if err != nil || len(own) != 1 || own[0] != Module+"/plugins/hello" {
 		t.Errorf("%v, %v", own, err)
+	}
+}
+
+func TestOwnPlugins(t *testing.T) {
+	root, err := Checkout("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(only, without []string) string {
+		t.Helper()
+		list, err := ownPlugins(root, only, without)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range list {
+			list[i] = filepath.Base(list[i])
+		}
+		return " " + strings.Join(list, " ") + " "
+	}
+	if got := names(nil, nil); got != " plugins " {
+		t.Error(got)
+	}
+	if got := names([]string{"opa", "hello"}, []string{"hello", "cel"}); got != " opa " {
+		t.Error(got)
+	}
+	if got := names([]string{}, nil); strings.TrimSpace(got) != "" {
+		t.Error(got)
+	}
+	got := names(nil, []string{"opa", "cel"})
+	if strings.Contains(got, " opa ") || strings.Contains(got, " cel ") || !strings.Contains(got, " tokenauth ") {
+		t.Error(got)
+	}
+	for flag, lists := range map[string][2][]string{"--only oppa": {{"oppa"}, nil}, "--without oppa": {nil, {"oppa"}}} {
+		if _, err := ownPlugins(root, lists[0], lists[1]); err == nil || !strings.Contains(err.Error(), flag+": MoE has no such") {
+			t.Errorf("%s: %v", flag, err)
+		}
 	}
 }

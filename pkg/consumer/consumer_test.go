@@ -99,7 +99,8 @@ func TestManyConsumers(t *testing.T) {
 	var b strings.Builder
 	const n = 60_000
 	for i := range n {
-		fmt.Fprintf(&b, `{"name": "consumer-%d", "credentials": {"keyauth": {"key": "0123456789abcdef0123456789abcdef-%d"}}}`+"\n", i, i)
+		fmt.Fprintf(&b, `{"name": "consumer-%d", "credentials": {"keyauth": {"key": "0123456789abcdef0123456789abcdef-%d"}}}`,
+			i, i)
 	}
 	got, err := Read(one("f.json", b.String()))
 	if err != nil || len(got) != n || got[n-1].Name != fmt.Sprintf("consumer-%d", n-1) {

@@ -144,7 +144,8 @@ func TestChanges(t *testing.T) {
 			t.Error("not remembered")
 		}
 	}
-	if err := h.SetConsumers([]*filter.Consumer{consumer("tom", map[string]any{"username": "tom", "hash": byBcrypt(t, "new")})}); err != nil {
+	tom := consumer("tom", map[string]any{"username": "tom", "hash": byBcrypt(t, "new")})
+	if err := h.SetConsumers([]*filter.Consumer{tom}); err != nil {
 		t.Fatal(err)
 	}
 	if status("old") != 401 || status("new") != 200 {

@@ -306,7 +306,8 @@ func BenchmarkCasbin(b *testing.B) {
 			p := &Casbin{Model: roles, Policy: policy, Subject: authz.Subject{From: "header", Header: "x-user"}}
 			plugintest.Load(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
-				if p.OnRequestHeaders(s, h, true) != filter.Continue {
+				r, err := p.Path.Request(s, h)
+				if err != nil || !p.ask(p.policy.Load(), &r).Allowed {
 					b.Fatal("denied")
 				}
 			}, "x-user", "alice")

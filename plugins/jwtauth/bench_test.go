@@ -43,7 +43,7 @@ func BenchmarkParse(b *testing.B) {
 	text := sign(b, "rsa", "RS256", "rsa", good(nil))
 	b.ReportAllocs()
 	for b.Loop() {
-		t, err := parse(text)
+		t, err := parse(text, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -21,7 +21,7 @@ func FuzzToken(f *testing.F) {
 	f.Add("eyJhbGciOiJub25lIn0.e30.AA")
 	f.Add("..")
 	f.Fuzz(func(t *testing.T, text string) {
-		tok, err := parse(text)
+		tok, err := parse(text, nil)
 		if err != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
@@ -31,6 +32,8 @@ type JWTAuth struct {
 
 	replies [reasons]filter.Action
 	cache   *cache
+	// lastHeader is that of the token that was verified last.
+	lastHeader atomic.Pointer[header]
 
 	accepted, refused, hits *filter.Counter
 }

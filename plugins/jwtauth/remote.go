@@ -35,7 +35,8 @@ type remote struct {
 	keys            atomic.Pointer[keySet]
 	good            atomic.Int64 // when they were read last, in Unix nanoseconds
 	fetched, failed *filter.Counter
-	etag            string // of the loop
+	etag            string  // of the loop
+	next            *keySet // likewise: what was read, until the reading is over
 	mu              sync.Mutex
 	running         chan struct{} // closed when the reading that is under way is over; nil if none is
 	asked           time.Time     // when a request last asked for a reading
@@ -130,9 +131,15 @@ func (r *remote) begin() {
 	}
 }
 
+// end hands over what was read. Who sees the new keys does not see the old reading under way any more: if his key is
+// not among them, the next reading is another one.
 func (r *remote) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.next != nil {
+		r.keys.Store(r.next)
+		r.next = nil
+	}
 	close(r.running)
 	r.running = nil
 }
@@ -178,7 +185,7 @@ func (r *remote) read(ctx context.Context) (next time.Duration, err error) {
 		if len(skipped) > 0 {
 			r.env.Log().Warn("some keys are not used", "url", r.url.Redacted(), "why", strings.Join(skipped, "; "))
 		}
-		r.keys.Store(set)
+		r.next = set
 		r.env.Log().Info("read keys", "url", r.url.Redacted(), "keys", len(set.keys))
 	}
 	r.etag = w.Header.Get("etag")

@@ -57,7 +57,8 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 			return j.accept(s, h, id)
 		}
 	}
-	t, err := parse(text)
+	known := j.lastHeader.Load()
+	t, err := parse(text, known)
 	if err != nil {
 		return j.refuse(s, malformed)
 	}
@@ -87,6 +88,11 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 	}
 	if j.cache != nil {
 		j.cache.put(&sum, id)
+	}
+	if known == nil || known.text != t.text { // of a verified token, so that nobody else can make us forget
+		last := t.header
+		last.text = strings.Clone(last.text)
+		j.lastHeader.Store(&last)
 	}
 	return j.accept(s, h, id)
 }

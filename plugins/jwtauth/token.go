@@ -18,12 +18,18 @@ const (
 	maxKeyID = 1024
 )
 
+// header is what a token's header says.
+type header struct {
+	text          string // as it stands in the token
+	alg, kid, typ string
+}
+
 // token is a JWS in compact form (RFC 7515, section 7.1) whose header has been read and nothing else.
 type token struct {
-	alg, kid, typ string
-	signed        []byte // header.payload
-	payload       []byte // decoded
-	signature     []byte // decoded
+	header
+	signed    []byte // header.payload
+	payload   []byte // decoded
+	signature []byte // decoded
 }
 
 var (
@@ -35,8 +41,9 @@ var (
 // strict refuses what decodes to the same bytes as another text would.
 var strict = base64.RawURLEncoding.Strict()
 
-// parse takes a token apart. What it says is not verified.
-func parse(text string) (*token, error) {
+// parse takes a token apart. What it says is not verified. known, which may be nil, is a header that need not be read
+// again: nearly all tokens of a key have the same.
+func parse(text string, known *header) (*token, error) {
 	first := strings.IndexByte(text, '.')
 	last := strings.LastIndexByte(text, '.')
 	if first <= 0 || last == first || strings.IndexByte(text[first+1:last], '.') >= 0 || last == len(text)-1 ||
@@ -47,11 +54,20 @@ func parse(text string) (*token, error) {
 	t := &token{signed: raw[:last]}
 	// One piece of memory for all that is decoded.
 	room := make([]byte, 0, strict.DecodedLen(len(text)))
-	header, err := strict.AppendDecode(room, raw[:first])
-	if err != nil {
-		return nil, errMalformed
+	if known != nil && known.text == text[:first] {
+		t.header = *known
+	} else {
+		decoded, err := strict.AppendDecode(room, raw[:first])
+		if err != nil {
+			return nil, errMalformed
+		}
+		room = decoded[len(decoded):]
+		if err := t.readHeader(decoded); err != nil {
+			return nil, err
+		}
+		t.text = text[:first]
 	}
-	room = header[len(header):]
+	var err error
 	if t.payload, err = strict.AppendDecode(room, raw[first+1:last]); err != nil {
 		return nil, errMalformed
 	}
@@ -59,14 +75,14 @@ func parse(text string) (*token, error) {
 	if t.signature, err = strict.AppendDecode(room, raw[last+1:]); err != nil {
 		return nil, errMalformed
 	}
-	return t, t.readHeader(header)
+	return t, nil
 }
 
 // readHeader takes what a verifier needs. jku, jwk, x5u and x5c, by which a token would name a key of its own choice,
 // are passed over.
-func (t *token) readHeader(header []byte) error {
+func (t *header) readHeader(text []byte) error {
 	var few [8]claims.Member
-	ms, err := claims.Object(few[:0], header)
+	ms, err := claims.Object(few[:0], text)
 	if err != nil {
 		return errHeader
 	}

@@ -90,7 +90,8 @@ func FuzzOpen(f *testing.F) {
 	f.Add("", "")
 	f.Fuzz(func(t *testing.T, given, purpose string) {
 		var u session
-		if open([]sealer{k}, purpose, given, &u, now) == nil && (given != text || purpose != "session") {
+		// Each process that fuzzes seals the seed anew, so that more than one text may be good.
+		if open([]sealer{k}, purpose, given, &u, now) == nil && (purpose != "session" || u.Subject != "tom") {
 			t.Errorf("%q opens for %q", given, purpose)
 		}
 	})

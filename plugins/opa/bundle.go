@@ -159,7 +159,16 @@ func safely(f func() error) (err error) {
 
 // compile prepares the query on a bundle.
 func (b *Bundle) compile(query string, strict bool, data []byte) (*rego.PreparedEvalQuery, error) {
-	in := bundle.NewReader(bytes.NewReader(data)).WithSizeLimitBytes(maxBundle)
+	x, err := b.unpack(data, maxBundle)
+	if err != nil {
+		return nil, err
+	}
+	return prepare(query, strict, rego.ParsedBundle("bundle", x))
+}
+
+// unpack reads a bundle, whose files are of limit bytes at most.
+func (b *Bundle) unpack(data []byte, limit int64) (*bundle.Bundle, error) {
+	in := bundle.NewReader(bytes.NewReader(data)).WithSizeLimitBytes(limit)
 	if key := b.VerifyWith.Reveal(); key != "" {
 		algorithm := b.Algorithm
 		if algorithm == "" {
@@ -177,7 +186,7 @@ func (b *Bundle) compile(query string, strict bool, data []byte) (*rego.Prepared
 	if x.Type() != bundle.SnapshotBundleType {
 		return nil, errors.New("the bundle has changes only; a whole one is needed")
 	}
-	return prepare(query, strict, rego.ParsedBundle("bundle", &x))
+	return &x, nil
 }
 
 func errorAs(err error) (*topdown.Error, bool) {

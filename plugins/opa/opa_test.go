@@ -21,7 +21,11 @@ var alice = &filter.Consumer{
 
 func indent(s string) string { return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n    ") }
 
+// doc is a configuration with one module. Decisions may take their time, unless more says otherwise.
 func doc(module, more string) string {
+	if !strings.Contains(more, "timeout:") {
+		more = "timeout: 20s\n" + more
+	}
 	return "modules:\n  policy.rego: |\n    " + indent(module) + "\n" + more
 }
 
@@ -230,7 +234,7 @@ func TestFiles(t *testing.T) {
 	authztest.Replace(t, data, `{"open": {"/a": true}}`)
 	authztest.Replace(t, filepath.Join(dir, "more.yaml"), "team: {name: x}\n")
 	authztest.Replace(t, filepath.Join(dir, "README.md"), "no policy")
-	h := authztest.Load(t, nil, "opa", "files: ["+dir+"]\npoll: 10ms")
+	h := authztest.Load(t, nil, "opa", "files: ["+dir+"]\npoll: 10ms\ntimeout: 20s")
 	status := func(path string, want int) func() bool { return func() bool { return h.Get(path).Status == want } }
 	if !status("/a", 200)() || !status("/b", 403)() {
 		t.Fatal("the files do not hold", h.Log())

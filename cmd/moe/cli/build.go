@@ -21,11 +21,12 @@ func buildCommand() *cobra.Command {
 
 			--with takes a Go module, with a version as for "go get", a package in one, or a folder of yours, and may be
 			repeated. What its packages register is compiled in. --only takes the names of those of MoE's own plugins to
-			keep; --only "" keeps none.`),
+			keep; --only "" keeps none. --without leaves some of them out, as those with large dependencies.`),
 		Example: examples(`
 			moe build -o libmoe.so
 			moe build --with ./greet -o build/libmoe.so
 			moe build --with example.com/plugins/waf@v1.2.0 --only tokenauth,accesslog -o libmoe.so
+			moe build --without opa,casbin,cedar,cel -o libmoe.so
 			moe build --with ./greet -o libmoe.so --cli moe-greet && ./moe-greet run --module libmoe.so`),
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -52,6 +53,7 @@ func buildCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.StringArrayVar(&o.With, "with", nil, "compile in `MODULE[@VERSION]|DIR`; may be repeated")
 	fl.StringSliceVar(&only, "only", nil, "of MoE's own plugins, compile in just `NAME,…`")
+	fl.StringSliceVar(&o.Without, "without", nil, "leave `NAME,…` of MoE's own plugins out")
 	fl.StringVarP(&o.Module, "output", "o", "", "write the shared library to `FILE`")
 	fl.StringVar(&o.CLI, "cli", "", "write a moe command with the same plugins to `FILE`")
 	fl.StringVar(&o.Checkout, "moe", "", "`DIR` of MoE's sources (default: $MOE, or where moe or you are)")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -104,12 +105,14 @@ func TestPluginWithoutManual(t *testing.T) {
 
 // TestExamples checks that the example of every plugin is accepted by the plugin.
 func TestExamples(t *testing.T) {
-	t.Setenv("TOKEN_SECRET", "x")
-	t.Setenv("NOTED_SECRET", "x")
+	variable := regexp.MustCompile(`\{env: (\w+)\}`)
 	for _, reg := range filter.Registrations() {
 		p, err := describe(reg)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, m := range variable.FindAllStringSubmatch(p.Example, -1) {
+			t.Setenv(m[1], "0123456789abcdef0123456789abcdef")
 		}
 		example := strings.Replace(p.Example, "hosts: []", "hosts: [a]", 1)
 		if _, err := moefile.Parse([]byte(example), moefile.CheckPlugins); err != nil {

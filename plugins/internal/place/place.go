@@ -143,7 +143,15 @@ func (where *Header) take(h filter.RequestHeaders) {
 	if !h.Has(where.Name) {
 		return
 	}
+	if where.Scheme == "" {
+		h.Del(where.Name)
+		return
+	}
 	vs := h.Values(where.Name)
+	if _, ok := where.in(vs[0]); ok && len(vs) == 1 {
+		h.Del(where.Name)
+		return
+	}
 	var keep []string
 	for _, v := range vs {
 		if _, ok := where.in(v); !ok {

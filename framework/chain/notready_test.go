@@ -1,0 +1,100 @@
+package chain_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// bareHost has no limits and no metadata.
+type bareHost struct{ core.Host }
+
+func (bareHost) BufferLimit() int                      { return 0 }
+func (bareHost) Escaped()                              {}
+func (bareHost) SetMetadata(string, string, any) error { return core.ErrUnsupported }
+
+// bareSink notes what leaves.
+type bareSink struct {
+	posts chan func()
+	went  [2]bool
+}
+
+func (s *bareSink) Headers(dir int, _ bool) { s.went[dir] = true }
+func (s *bareSink) Data(int, []byte, bool)  {}
+func (s *bareSink) Trailers(int)            {}
+func (s *bareSink) Reset(string)            {}
+func (s *bareSink) Post(f func())           { s.posts <- f }
+
+// A consumer's chain that must be made first, where the plugin that finds him is the last one.
+func TestChainIsNotReady(t *testing.T) {
+	plugin := func(name string, config any) chain.Plugin {
+		return chain.Plugin{Name: name, Reg: filter.Lookup(name), Config: config}
+	}
+	first := plugin("who", &who{})
+	for _, c := range []struct {
+		name   string
+		wait   func(context.Context) error
+		status string // of the reply; "" goes on
+	}{
+		{"made", func(context.Context) error { return nil }, ""},
+		{"cannot be made", func(context.Context) error { return errors.New("no") }, "500"},
+		{"panics", func(context.Context) error { panic("no") }, "500"},
+		{"takes too long", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }, "504"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var unused atomic.Int32
+			to := chain.New([]chain.Plugin{first, plugin("mark", &mark{"own"})},
+				chain.Options{Unused: func() { unused.Add(1) }})
+			ready := false
+			home := chain.New([]chain.Plugin{first}, chain.Options{
+				Timeout: 200 * time.Millisecond,
+				ForConsumer: func(*filter.Consumer) (*chain.Chain, error) {
+					if !ready {
+						ready = true
+						return nil, chain.NotReady(c.wait)
+					}
+					if !to.Hold() {
+						t.Error("the chain was let go of")
+					}
+					return to, nil
+				},
+			})
+			sink := &bareSink{posts: make(chan func(), 8)}
+			st := home.Start(bareHost{}, sink)
+			b := &st.H[core.RequestHeaders]
+			b.Fields, b.Present = []core.Field{{Name: ":method", Value: "GET"}, {Name: "x-user", Value: "tom"}}, true
+			st.Headers(core.Request, true)
+			for !sink.went[core.Request] && !sink.went[core.Response] {
+				select {
+				case f := <-sink.posts:
+					f()
+				case <-time.After(20 * time.Second):
+					t.Fatal("it waits for ever")
+				}
+			}
+			if c.status == "" {
+				if i := b.Index("x-trace"); i < 0 || b.Fields[i].Value != "own" {
+					t.Errorf("the consumer's plugin did not run: %v", b.Fields)
+				}
+			} else if got := st.H[core.ResponseHeaders].Fields[0].Value; got != c.status {
+				t.Errorf("status %s, want %s", got, c.status)
+			}
+			if to.Let() && c.status == "" {
+				t.Error("the stream does not hold the chain")
+			}
+			st.Done()
+			if got := unused.Load(); got != 1 && c.status == "" {
+				t.Errorf("Unused was called %d times", got)
+			}
+			if to.Hold() {
+				t.Error("a chain that nobody holds can be held")
+			}
+		})
+	}
+}
