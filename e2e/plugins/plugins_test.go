@@ -24,6 +24,7 @@ import (
 	"mosn.io/moe/e2e/dynmod"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/e2e/extproc"
+	"mosn.io/moe/e2e/golang"
 	"mosn.io/moe/e2e/upstream"
 	"mosn.io/moe/framework/config"
 )
@@ -48,6 +49,11 @@ func add(name string, run func(b *bed)) {
 func TestDynmod(t *testing.T) {
 	t.Parallel()
 	runOn(t, &dynmod.Host{})
+}
+
+func TestGolang(t *testing.T) {
+	t.Parallel()
+	runOn(t, &golang.Host{})
 }
 
 func TestExtproc(t *testing.T) {
