@@ -130,7 +130,7 @@ func (r *Request) body() (io.Reader, int64) {
 		}
 		return r.Reader, r.Length
 	case r.Chunks != nil:
-		return &chunks{slices.Clone(r.Chunks), r.Pause}, -1 // a request may be sent more than once
+		return &chunks{slices.Clone(r.Chunks), r.Pause}, -1
 	case len(r.Trailer) > 0:
 		return &chunks{[]string{r.Body}, 0}, -1
 	case r.Body != "":

@@ -66,17 +66,18 @@ func Run(t *testing.T, h Host) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	RunGroups(t, h, bins, Groups())
+	RunGroups(t, h, bins, Groups)
 }
 
-// RunGroups runs scenarios that are not the suite's as it would.
-func RunGroups(t *testing.T, h Host, bins []envoytest.Binary, groups []Group) {
+// RunGroups runs scenarios that are not the suite's as it would. It asks for them anew for each Envoy, as a request may be
+// used up by sending it.
+func RunGroups(t *testing.T, h Host, bins []envoytest.Binary, groups func() []Group) {
 	h.Build(t)
 	client.Timeout = 2 * patience
-	table := &table{host: h.Name(), groups: groups, cells: map[string]map[string]*cell{}}
+	table := &table{host: h.Name(), groups: groups(), cells: map[string]map[string]*cell{}}
 	t.Cleanup(table.print)
 	for _, bin := range bins {
-		for _, g := range groups {
+		for _, g := range groups() {
 			t.Run(bin.Version+"/"+g.Name, func(t *testing.T) {
 				t.Parallel()
 				g.run(t, h, bin, table)

@@ -72,7 +72,9 @@ func runOn(t *testing.T, h conformance.Host) {
 		os.Getenv("ENVOY_VERSIONS") == "" {
 		bins = bins[at : at+1]
 	}
-	conformance.RunGroups(t, h, bins, []conformance.Group{{Name: "plugins", Scenarios: cases}})
+	conformance.RunGroups(t, h, bins, func() []conformance.Group {
+		return []conformance.Group{{Name: "plugins", Scenarios: cases}}
+	})
 }
 
 // bed is what a case runs in. Its Host.Name() tells the host; Metrics, HostLog, WaitLog, Poll and Access are
