@@ -257,3 +257,14 @@ func TestChunks(t *testing.T) {
 		t.Error(r.Body)
 	}
 }
+
+// Over HTTP/2 a path may have a blank in it, and a method any character.
+func TestOddRequests(t *testing.T) {
+	h := filtertest.New(t, &plugin{})
+	q := filtertest.NewRequest("GET", "/", "")
+	q.URL.Opaque = "/a b?c d"
+	r := h.Do(q)
+	if r.Status != 200 || r.Upstream.URL.Path != "/a b" || r.Upstream.URL.RawQuery != "c d" || r.Upstream.RequestURI != "/a b?c d" {
+		t.Errorf("%d %s %v", r.Status, r.Reset, r.Upstream)
+	}
+}

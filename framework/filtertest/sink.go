@@ -5,7 +5,9 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
@@ -32,9 +34,22 @@ func (x *run) Headers(di int, end bool) {
 		x.r.Header = m
 		return
 	}
-	r := httptest.NewRequest(pseudo[":method"], pseudo[":path"], nil)
+	r := requestTo(pseudo[":method"], pseudo[":path"])
 	r.Host, r.Header = pseudo[":authority"], m
 	x.r.Upstream = r
+}
+
+// requestTo is a request as a server would have it. Over HTTP/2, methods and paths may be what net/http takes for none.
+func requestTo(method, path string) *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Method, r.RequestURI = method, path
+	u, err := url.ParseRequestURI(path)
+	if err != nil {
+		u = &url.URL{}
+		u.Path, u.RawQuery, _ = strings.Cut(path, "?")
+	}
+	r.URL = u
+	return r
 }
 
 // Data takes a chunk.

@@ -270,7 +270,7 @@ func FuzzRequest(f *testing.F) {
 		q := filtertest.NewRequest("GET", "/", "", "x", value)
 		q.URL.Opaque = "/" + path
 		if r := filtertest.New(t, &CEL{AllowIf: expression}).Do(q); r.Status != 200 && r.Status != 400 && r.Status != 403 {
-			t.Fatal(r.Status)
+			t.Fatal(r.Status, r.Reset)
 		}
 	})
 }
