@@ -73,7 +73,7 @@ type pair struct {
 // Filter checks doc, which is generic data as config.Parse returns it, and provisions its plugins, also merged with
 // each open route of the same name. The error names every mistake (config.Errors); nothing stays provisioned then.
 func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
-	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instanceLives)
+	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instances.lives)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +166,7 @@ func (f *Filter) merged(r *Route) (*built, error) {
 		b.refs++
 		return b, nil
 	}
-	if err := plan.check(capabilities(f.a.host), instanceLives); err != nil {
+	if err := plan.check(capabilities(f.a.host), instances.lives); err != nil {
 		return nil, err
 	}
 	b, err := plan.build(f.a.host, f.meter)

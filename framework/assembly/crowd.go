@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"mosn.io/moe/framework/config"
@@ -17,10 +16,7 @@ import (
 // crowd is the consumers of a document as they are at present: those that it lists, and those of its source, which
 // changes. All plugins and chains of the process with the same list and source share it.
 type crowd struct {
-	key    digest
-	refs   int           // guarded by crowds.mu
-	ready  chan struct{} // closed once set, or err, is there
-	err    error
+	share
 	inline []*filter.Consumer
 	set    *filter.ConsumerSet
 	stop   func()
@@ -28,10 +24,7 @@ type crowd struct {
 	count, reloads core.Metric
 }
 
-var crowds = struct {
-	mu sync.Mutex
-	m  map[digest]*crowd
-}{m: map[digest]*crowd{}}
+var crowds = shares[*crowd]{m: map[digest]*crowd{}}
 
 // source is where consumers come from besides the document.
 type source struct {
@@ -44,37 +37,17 @@ const minPoll = 10 * time.Millisecond
 
 // join returns the crowd of cs. The first who asks reads its source. Who gets one leaves it.
 func (cs *consumers) join(log *slog.Logger) (*crowd, error) {
-	crowds.mu.Lock()
-	if c := crowds.m[cs.all]; c != nil {
-		c.refs++
-		crowds.mu.Unlock()
-		<-c.ready
-		return c, c.err
-	}
-	c := &crowd{key: cs.all, refs: 1, ready: make(chan struct{}), inline: cs.public, stop: func() {}}
-	crowds.m[c.key] = c
-	crowds.mu.Unlock()
-	c.count.Kind, c.count.Name = core.Gauge, "moe.consumers"
-	c.reloads.Name, c.reloads.Tags = "moe.consumer.reloads", []string{"result"}
-	if c.err = c.start(cs.source, log); c.err != nil {
-		crowds.mu.Lock()
-		delete(crowds.m, c.key)
-		crowds.mu.Unlock()
-	}
-	close(c.ready)
-	return c, c.err
+	c := &crowd{inline: cs.public, stop: func() {}}
+	return crowds.join(cs.all, c, func() error {
+		c.count.Kind, c.count.Name = core.Gauge, "moe.consumers"
+		c.reloads.Name, c.reloads.Tags = "moe.consumer.reloads", []string{"result"}
+		return c.start(cs.source, log)
+	})
 }
 
 // leave gives a reference back; the last one ends the looking at the source.
 func (c *crowd) leave() {
-	crowds.mu.Lock()
-	c.refs--
-	last := c.refs == 0
-	if last {
-		delete(crowds.m, c.key)
-	}
-	crowds.mu.Unlock()
-	if last {
+	if crowds.leave(c) {
 		c.stop()
 	}
 }

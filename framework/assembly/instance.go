@@ -16,64 +16,26 @@ import (
 
 // instance is a provisioned plugin. All chains of the process with the same configuration for it share it.
 type instance struct {
-	key    digest
-	refs   int           // guarded by instances.mu
-	ready  chan struct{} // closed once plugin, or err, is there
+	share
 	plugin chain.Plugin
-	err    error
 	close  func()
 }
 
-var instances = struct {
-	mu sync.Mutex
-	m  map[digest]*instance
-}{m: map[digest]*instance{}}
-
-func instanceLives(key digest) bool {
-	instances.mu.Lock()
-	defer instances.mu.Unlock()
-	return instances.m[key] != nil
-}
+var instances = shares[*instance]{m: map[digest]*instance{}}
 
 // acquire returns the instance for s, provisioned by the first who asks for it. Who gets one releases it.
 func acquire(host core.ConfigHost, s *spec) (*instance, error) {
-	instances.mu.Lock()
-	in := instances.m[s.key]
-	if in != nil {
-		in.refs++
-		instances.mu.Unlock()
-		<-in.ready
-		if in.err != nil { // it is out of the map already
-			return nil, in.err
-		}
-		return in, nil
-	}
-	in = &instance{key: s.key, refs: 1, ready: make(chan struct{})}
-	instances.m[s.key] = in
-	instances.mu.Unlock()
-	in.err = in.provision(host, s)
-	if in.err != nil {
-		instances.mu.Lock()
-		delete(instances.m, s.key)
-		instances.mu.Unlock()
-	}
-	close(in.ready)
-	if in.err != nil {
-		return nil, in.err
+	fresh := &instance{}
+	in, err := instances.join(s.key, fresh, func() error { return fresh.provision(host, s) })
+	if err != nil {
+		return nil, err
 	}
 	return in, nil
 }
 
 // release gives one reference back; the last one closes the instance, and returns when it is closed.
 func (in *instance) release() {
-	instances.mu.Lock()
-	in.refs--
-	last := in.refs == 0
-	if last {
-		delete(instances.m, in.key)
-	}
-	instances.mu.Unlock()
-	if last {
+	if instances.leave(in) {
 		in.close()
 	}
 }

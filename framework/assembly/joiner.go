@@ -102,7 +102,7 @@ func (j *joiner) prepare(list []*filter.Consumer, fixed map[string]*joint) (comm
 			if err := r.errs.Err(); err != nil {
 				return nil, err
 			}
-			if err := cp.check(capabilities(j.host), instanceLives); err != nil {
+			if err := cp.check(capabilities(j.host), instances.lives); err != nil {
 				return nil, err
 			}
 			jt = jointFor(these, before, cp)
