@@ -93,6 +93,22 @@ func routeScenarios() []Scenario {
 			Equal(b, "with it", get(b, ln, "/body/r").Status, 403)
 			Equal(b, "without", get(b, ln, "/body/x").Status, 200)
 		}},
+		{Name: "route: changes a plugin of a filter that comes with it", Run: func(b *Bed) {
+			// Envoy loads a listener's routes before its filters, and while others are open.
+			with := func(id string) Listen {
+				return Listen{Chain: Chain(plugin("probeconfig", id, base)), Routes: []M{
+					To("up", "/body/r", b.PerRoute(Chain(M{"id": id, "config": M{"rate": 2}}))), To("up", "/"),
+				}}
+			}
+			b.Listen(with("first"))
+			ln := b.Listen(with("second"))
+			shown(b, get(b, ln, "/body/r"), "rate", 2, "a", "fa")
+			if err := ln.Update(with("third")); err != nil {
+				b.Fatal(err)
+			}
+			client.CloseIdle()
+			shown(b, get(b, ln, "/body/r"), "rate", 2, "a", "fa")
+		}},
 		{Name: "route: is chosen again with another configuration when a plugin clears the cache", Run: func(b *Bed) {
 			// A stream keeps the chain that it began with: half of one and half of another serves nobody.
 			ln := b.Listen(Listen{

@@ -66,8 +66,9 @@ type Route struct {
 
 // pair is what a filter and a route make together.
 type pair struct {
-	b   *built
-	err error
+	b       *built
+	err     error
+	lacking bool // err is about plugins that only the route has
 }
 
 // Filter checks doc, which is generic data as config.Parse returns it, and provisions its plugins, also merged with
@@ -88,14 +89,16 @@ func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
 	f.byKey[b.key] = b
 	a.filters[name] = append(a.filters[name], f)
 	for _, r := range a.routes[name] {
-		f.pair(r)
+		if p := f.pair(r); p.err != nil && !p.lacking && !a.fitted(r) {
+			a.warn(r, p)
+		}
 	}
 	return f, nil
 }
 
 // Route checks doc as far as that can be alone: names, fields, types; what is required may come from the filter. It is
-// merged and provisioned with every open filter of the same name; if that fails with each of them, so does Route. A
-// filter that it fails with reports the error from [Filter.Chain].
+// merged and provisioned with every open filter of the same name; if that fails with each of them, so does Route, unless
+// it waits for its filter (see waiting.go). A filter that it fails with reports the error from [Filter.Chain].
 func (a *Assembler) Route(name string, doc any) (*Route, error) {
 	d, err := read(name, doc, ofRoute)
 	if err != nil {
@@ -120,20 +123,25 @@ func (a *Assembler) route(r *Route) (*Route, error) {
 	name := r.name
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var failed error
-	fits := len(a.filters[name]) == 0
+	var missed []*pair
+	fits := false
 	for _, f := range a.filters[name] {
 		if p := f.pair(r); p.err != nil {
-			failed = p.err
+			missed = append(missed, p)
 		} else {
 			fits = true
 		}
 	}
 	if !fits {
-		for _, f := range a.filters[name] {
-			f.unpair(r)
+		if err := refusal(missed); err != nil {
+			for _, f := range a.filters[name] {
+				f.unpair(r)
+			}
+			return nil, err
 		}
-		return nil, failed
+		if len(missed) > 0 {
+			a.warn(r, missed[len(missed)-1])
+		}
 	}
 	a.routes[name] = append(a.routes[name], r)
 	return r, nil
@@ -142,15 +150,21 @@ func (a *Assembler) route(r *Route) (*Route, error) {
 // pair merges f and r and provisions the result, if no other route came to the same. f.a.mu is held.
 func (f *Filter) pair(r *Route) *pair {
 	p := &pair{}
-	p.b, p.err = f.merged(r)
-	if p.err != nil {
-		p.err = fmt.Errorf("merged with the filter's configuration: %w", p.err)
+	plan, err := f.merged(r)
+	if err != nil {
+		p.lacking = f.lacks(r, err)
+	} else {
+		p.b, err = f.build(plan)
+	}
+	if err != nil {
+		p.err = fmt.Errorf("merged with the filter's configuration: %w", err)
 	}
 	f.pairs.Store(r, p)
 	return p
 }
 
-func (f *Filter) merged(r *Route) (*built, error) {
+// merged plans the chain of f and r, and checks what of it is not in use already.
+func (f *Filter) merged(r *Route) (*plan, error) {
 	d := f.doc
 	for _, doc := range r.docs {
 		var err error
@@ -159,15 +173,16 @@ func (f *Filter) merged(r *Route) (*built, error) {
 		}
 	}
 	plan, err := newPlan(f.a.host.Name(), d)
-	if err != nil {
-		return nil, err
+	if err != nil || f.byKey[plan.key] != nil {
+		return plan, err
 	}
+	return plan, plan.check(capabilities(f.a.host), instances.lives)
+}
+
+func (f *Filter) build(plan *plan) (*built, error) {
 	if b := f.byKey[plan.key]; b != nil {
 		b.refs++
 		return b, nil
-	}
-	if err := plan.check(capabilities(f.a.host), instances.lives); err != nil {
-		return nil, err
 	}
 	b, err := plan.build(f.a.host, f.meter)
 	if err != nil {
