@@ -48,7 +48,7 @@ func (p *later) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ boo
 	})
 }
 
-func configure(t *testing.T, doc string) uint64 {
+func wire(t *testing.T, doc string) []byte {
 	t.Helper()
 	a, err := anypb.New(wrapperspb.String(doc))
 	if err != nil {
@@ -58,11 +58,33 @@ func configure(t *testing.T, doc string) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := fakeenvoy.Configure("fakelater", raw)
+	return raw
+}
+
+func configure(t *testing.T, plugin, doc string) uint64 {
+	t.Helper()
+	id, err := fakeenvoy.Configure(plugin, wire(t, doc))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// released waits until nothing is left of what a test has made.
+func released(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		streams, configurations := golang.Live()
+		n := running.Load()
+		if streams == 0 && configurations == 0 && n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d streams, %d configurations and %d goroutines are left", streams, configurations, n)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // Goroutines use streams while these decide, go on, are answered and end; nothing is left.
@@ -72,7 +94,7 @@ func TestStreams(t *testing.T) {
 		"{reply: true}": {Status: 1, Reply: 403},
 		"{wait: true}":  {},
 	} {
-		id := configure(t, doc)
+		id := configure(t, "fakelater", doc)
 		patience := 30 * time.Second
 		if want.Status == 0 {
 			patience = time.Millisecond // and the stream ends in the midst of it
@@ -91,16 +113,5 @@ func TestStreams(t *testing.T) {
 		wg.Wait()
 		fakeenvoy.Forget(id)
 	}
-	deadline := time.Now().Add(30 * time.Second)
-	for {
-		streams, configurations := golang.Live()
-		n := running.Load()
-		if streams == 0 && configurations == 0 && n == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d streams, %d configurations and %d goroutines are left", streams, configurations, n)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	released(t)
 }

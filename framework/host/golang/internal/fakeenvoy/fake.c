@@ -16,14 +16,19 @@ struct fake {
 
 static fake *of_state(void *state) { return (fake *)((processState *)state)->req; }
 
-uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n) {
+uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n, int of_route) {
   httpConfig *c = calloc(1, sizeof *c);
   c->plugin_name_ptr = (uint64_t)(uintptr_t)name;
   c->plugin_name_len = n;
   c->config_ptr = (uint64_t)(uintptr_t)config;
   c->config_len = config_n;
   c->concurrency = 4;
+  c->is_route_config = (uint8_t)of_route;
   return envoyGoFilterNewHttpPluginConfig(c);
+}
+
+uint64_t fake_merge(char *name, size_t n, uint64_t parent, uint64_t child) {
+  return envoyGoFilterMergeHttpPluginConfig((uint64_t)(uintptr_t)name, n, parent, child);
 }
 
 void fake_forget(uint64_t id) { envoyGoFilterDestroyHttpPluginConfig(id, 0); }

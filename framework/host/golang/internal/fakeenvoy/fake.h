@@ -3,7 +3,8 @@
 #include <stdint.h>
 
 typedef struct fake fake;
-uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n);
+uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n, int of_route);
+uint64_t fake_merge(char *name, size_t n, uint64_t parent, uint64_t child);
 void fake_forget(uint64_t id);
 fake *fake_stream_new(uint64_t config);
 int fake_headers(fake *s);

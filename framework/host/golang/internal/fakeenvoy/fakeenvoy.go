@@ -15,12 +15,24 @@ import (
 )
 
 // Configure gives the host a filter's configuration, the wire format of an Any, and returns its number.
-func Configure(plugin string, config []byte) (uint64, error) {
-	id := uint64(C.fake_configure(C.CString(plugin), C.size_t(len(plugin)), C.CBytes(config), C.size_t(len(config))))
+func Configure(plugin string, config []byte) (uint64, error) { return configure(plugin, config, 0) }
+
+// ConfigureRoute is [Configure] for a virtual host, a route or a weighted cluster.
+func ConfigureRoute(plugin string, config []byte) (uint64, error) {
+	return configure(plugin, config, 1)
+}
+
+func configure(plugin string, config []byte, ofRoute C.int) (uint64, error) {
+	id := uint64(C.fake_configure(C.CString(plugin), C.size_t(len(plugin)), C.CBytes(config), C.size_t(len(config)), ofRoute))
 	if id == 0 {
 		return 0, errors.New("refused")
 	}
 	return id, nil
+}
+
+// Merge has the host put child over parent, as Envoy does level by level for a stream, and returns the number of both.
+func Merge(plugin string, parent, child uint64) uint64 {
+	return uint64(C.fake_merge(C.CString(plugin), C.size_t(len(plugin)), C.uint64_t(parent), C.uint64_t(child)))
 }
 
 // Forget destroys a configuration.
