@@ -254,6 +254,24 @@ func metricScenarios() []Scenario {
 				return nil
 			})
 		}},
+		{Name: "metrics: of a plugin that only a route has", Run: func(b *Bed) {
+			id := "m" + client.NewID()
+			ln := b.Listen(Listen{Chain: Chain(Probe("p")), Routes: []M{
+				To("up", "/body/r", b.PerRoute(Chain(Probe(id, "request_headers", "counter 2 a; gauge 5 b; histogram 100 a")))),
+				To("up", "/"),
+			}})
+			for range 3 {
+				ln.Do(client.Request{Path: "/body/r"})
+			}
+			b.WaitMetric("moe."+id+".events", `kind="a"`, 6)
+			b.WaitMetric("moe."+id+".level", `kind="b"`, 15)
+			b.Poll(func() error {
+				if n, _ := b.Metric("moe."+id+".size", "_count", `kind="a"`); n != 3 {
+					return fmt.Errorf("the histogram has %v values, want 3", n)
+				}
+				return nil
+			})
+		}},
 		{Name: "metrics: the chain's own", Run: func(b *Bed) {
 			id := "m" + client.NewID()
 			ln := b.Listen(Listen{Chain: Chain(Probe(id, "request_headers", "if ${req.x-no} 1; reply 403 no",

@@ -3,7 +3,9 @@ package dynmod
 
 import (
 	"encoding/base64"
+	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -87,8 +89,17 @@ func packed(doc any) m {
 // Log is Envoy's.
 func (h *Host) Log(e *envoytest.Envoy) *envoytest.Log { return e.Log }
 
-// Metrics are Envoy's.
-func (h *Host) Metrics(e *envoytest.Envoy) (string, error) { return e.Admin("/stats/prometheus") }
+// late is a metric that was not known when Envoy loaded the configuration.
+var late = regexp.MustCompile(`(?m)^envoy_dynamicmodulescustom_moe_late_[a-z]+(\S*)\{metric="([^";]*)(;[^"]*)?"\} (\d+)$`)
+
+// Metrics are Envoy's, late ones under their own names too.
+func (h *Host) Metrics(e *envoytest.Envoy) (string, error) {
+	page, err := e.Admin("/stats/prometheus")
+	for _, s := range late.FindAllStringSubmatch(page, -1) {
+		page += fmt.Sprintf("%s%s{%s} %s\n", h.Metric(s[2]), s[1], envoytest.Labels(s[3]), s[4])
+	}
+	return page, err
+}
 
 // Metric is under Envoy's namespace for dynamic modules.
 func (h *Host) Metric(name string) string {

@@ -124,21 +124,10 @@ func (h *Host) Metrics(e *envoytest.Envoy) (string, error) {
 		}
 		for _, s := range from.re.FindAllStringSubmatch(text, -1) {
 			name, tags, _ := strings.Cut(s[1], ";")
-			fmt.Fprintf(&b, "%s%s{%s} %s\n", h.Metric(name), from.suffix, labels(tags), s[2])
+			fmt.Fprintf(&b, "%s%s{%s} %s\n", h.Metric(name), from.suffix, envoytest.Labels(tags), s[2])
 		}
 	}
 	return b.String(), nil
-}
-
-// labels are Prometheus' way to write "a=1;b=2".
-func labels(tags string) string {
-	var all []string
-	for t := range strings.SplitSeq(tags, ";") {
-		if k, v, ok := strings.Cut(t, "="); ok {
-			all = append(all, fmt.Sprintf("%s=%q", k, v))
-		}
-	}
-	return strings.Join(all, ",")
 }
 
 // Metric is the metric's name as it is, but for dots.

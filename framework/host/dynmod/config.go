@@ -99,6 +99,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 		return reject("filter", filterName, err)
 	}
 	conf.define(conf.filter.Metrics())
+	conf.define(lateMetrics)
 	conf.own = conf.bind(own, nil)
 	c.id = C.uint32_t(configs.add(conf))
 	c.wants = C.uint32_t(own.Wants())

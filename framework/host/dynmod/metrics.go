@@ -9,7 +9,6 @@ import "C"
 import (
 	"log/slog"
 	"slices"
-	"strings"
 
 	"mosn.io/moe/framework/internal/core"
 )
@@ -22,8 +21,17 @@ type metricID struct {
 }
 
 type boundMetric struct {
-	m  *core.Metric
-	id uint64
+	m    *core.Metric
+	id   uint64
+	late bool // id is that of lateMetrics
+}
+
+// lateMetrics have what plugins record that only a route or a consumer has: when Envoy allowed to declare metrics, theirs
+// were not known. The tag tells which one it is.
+var lateMetrics = []*core.Metric{
+	core.Counter:   {Kind: core.Counter, Name: "moe.late_counter", Tags: []string{"metric"}},
+	core.Gauge:     {Kind: core.Gauge, Name: "moe.late_gauge", Tags: []string{"metric"}},
+	core.Histogram: {Kind: core.Histogram, Name: "moe.late_histogram", Tags: []string{"metric"}},
 }
 
 // define declares metrics to Envoy, which allows that only while it loads the configuration.
@@ -53,21 +61,15 @@ func (conf *filterConfig) define(metrics []*core.Metric) {
 	}
 }
 
-// bindMetrics pairs a chain's metrics with Envoy's. Those of a plugin that only a route has were not there when Envoy
-// allowed to declare metrics: they are left out.
+// bindMetrics pairs a chain's metrics with Envoy's.
 func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetric) {
-	var lost []string
 	for _, m := range metrics {
 		id, ok := conf.ids[m.Name]
 		if ok && id.kind == m.Kind && slices.Equal(id.tags, m.Tags) {
-			bound = append(bound, boundMetric{m, id.id})
-		} else {
-			lost = append(lost, m.Name)
+			bound = append(bound, boundMetric{m: m, id: id.id})
+		} else if id, ok := conf.ids[lateMetrics[m.Kind].Name]; ok {
+			bound = append(bound, boundMetric{m: m, id: id.id, late: true})
 		}
-	}
-	if len(lost) > 0 {
-		slog.New(logger).Warn("metrics of a plugin that only a route or a consumer has are not in Envoy's stats: "+
-			"list the plugin in the filter too, disabled, to have them", "metrics", strings.Join(lost, " "))
 	}
 	return bound
 }
@@ -84,6 +86,9 @@ func (b *bound) flush(s *stream) {
 	for _, e := range *b.metrics.Load() {
 		if e.m.Dirty() {
 			e.m.Flush(func(sample core.Sample) {
+				if e.late {
+					sample.Values = []string{e.m.Series(sample.Values)}
+				}
 				if len(sample.Values) <= maxHeaders {
 					s.sampleVerb(e.m.Kind, e.id, sample)
 				}

@@ -8,7 +8,6 @@ import "C"
 import (
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -38,22 +37,6 @@ func newMetrics(c *C.httpConfig) *metrics {
 
 var kinds = [...]api.MetricType{core.Counter: api.Counter, core.Gauge: api.Gauge, core.Histogram: api.Histogram}
 
-// seriesName is the name of a metric with values for its tags.
-func seriesName(m *core.Metric, values []string) string {
-	if len(values) == 0 {
-		return m.Name
-	}
-	var b strings.Builder
-	b.WriteString(m.Name)
-	for i, v := range values {
-		b.WriteString(";" + m.Tags[i] + "=" + tagValue.Replace(v))
-	}
-	return b.String()
-}
-
-// tagValue keeps a value apart from what is around it, and whole: Envoy splits names at dots.
-var tagValue = strings.NewReplacer(";", "_", "=", "_", ".", "_", ":", "_", " ", "_", "\n", "_", "\x00", "_")
-
 // declare has Envoy show metrics before anything is recorded. Those whose tags have values that are not known yet are
 // there without tags too: an Envoy that makes no metrics later counts all values in that one.
 func (ms *metrics) declare(all []*core.Metric) {
@@ -72,7 +55,7 @@ func (ms *metrics) declare(all []*core.Metric) {
 
 // id returns Envoy's number of a metric, which it has Envoy make at the first call. ms.mu is held.
 func (ms *metrics) id(m *core.Metric, values []string) (C.uint32_t, bool) {
-	name := seriesName(m, values)
+	name := m.Series(values)
 	if id, ok := ms.ids[name]; ok {
 		return id, true
 	}

@@ -40,16 +40,6 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-func TestSeriesName(t *testing.T) {
-	m := &core.Metric{Name: "moe.p.calls", Tags: []string{"kind", "host"}}
-	if got := seriesName(m, []string{"a", "x.y:80;z=1"}); got != "moe.p.calls;kind=a;host=x_y_80_z_1" {
-		t.Error(got)
-	}
-	if got := seriesName(m, nil); got != "moe.p.calls" {
-		t.Error(got)
-	}
-}
-
 func TestReplyIsBounded(t *testing.T) {
 	r := &reply{begun: true}
 	for range 65 {
