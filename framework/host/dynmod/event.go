@@ -25,23 +25,23 @@ func moeEvent(e *C.moe_event) {
 			slog.New(logger).Error("framework panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 			e.status = C.STATUS_STOP
 			if e.stream != nil && e.stream.slot != 0 {
-				s := threadOf(e.thread).streams[e.stream.slot-1]
+				s := threads.Of(uint32(e.thread)).streams.At(uint32(e.stream.slot))
 				s.e = e
 				s.bytesVerb(C.VERB_RESET, 0, 0, []byte("moe.panic"))
 				s.e = nil
 			}
 		}
 	}()
-	t := threadOf(e.thread)
+	t := threads.Of(uint32(e.thread))
 	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
-		t.finish(t.streams[c.slot-1])
+		t.finish(c.slot)
 	}
 	switch {
 	case e.stream != nil:
 		s := t.stream(e.stream)
 		s.event(e)
 		if e.kind == C.EVENT_COMPLETE || e.kind == C.EVENT_GONE {
-			t.finish(s)
+			t.finish(e.stream.slot)
 		}
 	case e.config != nil:
 		configEvent(e)

@@ -5,57 +5,26 @@ package dynmod
 */
 import "C"
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "mosn.io/moe/framework/host/internal/perthread"
 
 // thread is one of Envoy's threads: its streams, which no other thread reaches by their index.
 type thread struct {
-	streams []*stream
-	free    []uint32
+	streams perthread.Slots[stream]
 	handles []handle
 }
 
-var (
-	threadsMu sync.Mutex
-	threads   atomic.Pointer[[]*thread]
-)
-
-// threadOf returns the thread with an index that C counts from 0.
-func threadOf(index C.uint32_t) *thread {
-	if all := threads.Load(); all != nil && int(index) < len(*all) {
-		return (*all)[index]
-	}
-	threadsMu.Lock()
-	defer threadsMu.Unlock()
-	var all []*thread
-	if old := threads.Load(); old != nil {
-		all = append(all, *old...)
-	}
-	for len(all) <= int(index) {
-		all = append(all, &thread{})
-	}
-	threads.Store(&all)
-	return all[index]
-}
+var threads perthread.Table[thread]
 
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
 func (t *thread) stream(c *C.moe_stream) *stream {
 	if c.slot != 0 {
-		return t.streams[c.slot-1]
-	}
-	if n := len(t.free); n > 0 {
-		c.slot = C.uint32_t(t.free[n-1])
-		t.free = t.free[:n-1]
-	} else {
-		t.streams = append(t.streams, &stream{})
-		c.slot = C.uint32_t(len(t.streams))
+		return t.streams.At(uint32(c.slot))
 	}
 	if len(t.handles) == 0 {
 		t.handles = make([]handle, 64)
 	}
-	s := t.streams[c.slot-1]
+	slot, s := t.streams.Take()
+	c.slot = C.uint32_t(slot)
 	h := &t.handles[0] // never used again, so that a late caller finds its own stream gone
 	t.handles = t.handles[1:]
 	s.mu.Lock()
@@ -66,7 +35,7 @@ func (t *thread) stream(c *C.moe_stream) *stream {
 }
 
 // finish ends the Go side of a stream for good.
-func (t *thread) finish(s *stream) {
-	t.free = append(t.free, uint32(s.c.slot))
-	s.finish()
+func (t *thread) finish(slot C.uint32_t) {
+	t.streams.Give(uint32(slot))
+	t.streams.At(uint32(slot)).finish()
 }

@@ -23,13 +23,13 @@ func moeGolangEvent(e *C.golang_event) {
 		if p := recover(); p != nil {
 			logPanic("framework panic", p)
 			if e.stream != nil && e.stream.slot != 0 {
-				threadOf(e.thread).streams[e.stream.slot-1].give(e)
+				threads.Of(uint32(e.thread)).streams.At(uint32(e.stream.slot)).give(e)
 			}
 		}
 	}()
-	t := threadOf(e.thread)
+	t := threads.Of(uint32(e.thread))
 	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
-		t.finish(t.streams[c.slot-1])
+		t.finish(c.slot)
 	}
 	switch {
 	case e.kind == C.EVENT_UNUSED:
@@ -39,7 +39,7 @@ func moeGolangEvent(e *C.golang_event) {
 	case e.kind == C.EVENT_GONE:
 		s := t.stream(e.stream)
 		b := s.bound
-		t.finish(s)
+		t.finish(e.stream.slot)
 		if b != nil {
 			b.flush()
 		}
