@@ -46,6 +46,7 @@ type filterPart struct {
 	Authentication any `json:"authentication"`
 	ConsumerHeader any `json:"consumerHeader"`
 	ConsumerSource any `json:"consumerSource"`
+	GenericSecrets any `json:"generic_secrets"`
 	Order          any `json:"order"`
 	Timeout        any `json:"timeout"`
 }
@@ -127,7 +128,7 @@ func (p *filterPart) doc() map[string]any {
 	for key, value := range map[string]any{
 		"plugins": p.Plugins, "consumers": p.Consumers, "authentication": p.Authentication,
 		"consumerHeader": p.ConsumerHeader, "consumerSource": p.ConsumerSource,
-		"order": p.Order, "timeout": p.Timeout,
+		"generic_secrets": p.GenericSecrets, "order": p.Order, "timeout": p.Timeout,
 	} {
 		if value != nil {
 			doc[key] = value

@@ -1,0 +1,276 @@
+package dynmod
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/e2e/conformance"
+	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/e2e/upstream"
+	"mosn.io/moe/framework/filter"
+)
+
+type a = conformance.A
+
+const patience = 30 * time.Second
+
+// vault is an Envoy with a static secret in its bootstrap.
+type vault struct {
+	*testing.T
+	envoy *envoytest.Envoy
+}
+
+// onEnvoys runs f with each Envoy for which it is.
+func onEnvoys(t *testing.T, which func(version string) bool, f func(v *vault)) {
+	bins, err := envoytest.Find()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &Host{}
+	h.Build(t)
+	for _, bin := range bins {
+		if !which(bin.Version) {
+			continue
+		}
+		t.Run(bin.Version, func(t *testing.T) {
+			up, err := upstream.Start()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer up.Close()
+			e, err := envoytest.Start(envoytest.Options{Binary: bin, Dir: t.TempDir(), Env: h.Env(), Bootstrap: m{
+				"static_resources": m{"secrets": a{m{
+					"name": "fixed", "generic_secret": m{"secret": m{"inline_string": "from the bootstrap"}},
+				}}},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				client.CloseIdle()
+				if err := e.Stop(); err != nil {
+					t.Error(err)
+				}
+				if t.Failed() {
+					t.Log(envoytest.Tail(e.Log.Since(0), 60))
+				}
+			}()
+			if err := e.SetClusters([]m{envoytest.Cluster("up", false, up.Addr)}); err != nil {
+				t.Fatal(err)
+			}
+			f(&vault{t, e})
+		})
+	}
+}
+
+func newer(version string) bool { return !older(version) }
+
+// serve has Envoy serve one listener, "l", with secrets and a plugin that tells in x-got what it makes of script.
+func (v *vault) serve(script string, secrets ...any) error {
+	v.Helper()
+	doc := conformance.Chain(conformance.Probe("p", "response_headers", "set x-got '"+script+"'"))
+	doc["generic_secrets"] = secrets
+	f, err := (&Host{}).Filter(v, conformance.FilterName, doc)
+	if err != nil {
+		v.Fatal(err)
+	}
+	return v.envoy.SetListeners([]m{{
+		"name": "l", "address": envoytest.Address("127.0.0.1:0"),
+		"filter_chains": a{m{"filters": a{m{"name": "hcm", "typed_config": m{
+			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
+				"HttpConnectionManager",
+			"stat_prefix": "l",
+			"http_filters": a{f.HTTP[0], m{"name": "router", "typed_config": m{
+				"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+			}}},
+			"route_config": m{"virtual_hosts": a{m{"name": "all", "domains": a{"*"}, "routes": a{
+				m{"match": m{"prefix": "/"}, "route": m{"cluster": "up"}},
+			}}}},
+		}}}}},
+	}})
+}
+
+func (v *vault) got() (string, error) {
+	addr, err := v.envoy.ListenerAddress("l")
+	if err != nil {
+		return "", err
+	}
+	client.CloseIdle() // another connection may be of another worker
+	r, err := client.Do(addr, client.Request{})
+	if err != nil {
+		return "", err
+	}
+	return r.Header.Get("x-got"), nil
+}
+
+// wait waits until ten requests in a row see want.
+func (v *vault) wait(want string) {
+	v.Helper()
+	if err := envoytest.Poll(patience, func() error {
+		for range 10 {
+			if got, err := v.got(); err != nil || got != want {
+				return fmt.Errorf("got %q, %w", got, err)
+			}
+		}
+		return nil
+	}); err != nil {
+		v.Fatalf("want %q: %v", want, err)
+	}
+}
+
+func (v *vault) file(name, value string) *conformance.SecretFile {
+	v.Helper()
+	f, err := conformance.NewSecretFile(v.envoy.Dir, name, value)
+	if err != nil {
+		v.Fatal(err)
+	}
+	return f
+}
+
+const both = "${secret.fixed}, ${secret.live}, ${secret.other}"
+
+// A document's secrets are Envoy's: static ones, and those of SDS with each value that they get.
+func TestSecrets(t *testing.T) {
+	onEnvoys(t, newer, func(v *vault) {
+		live := v.file("live", "first")
+		if err := v.serve(both, m{"name": "fixed"}, live.Config()); err != nil {
+			v.Fatal(err)
+		}
+		none := ", error: " + filter.ErrNotFound.Error()
+		v.wait("from the bootstrap, first" + none)
+		for i := range 3 {
+			value := fmt.Sprint("value ", i)
+			if err := live.Set(value); err != nil {
+				v.Fatal(err)
+			}
+			v.wait("from the bootstrap, " + value + none)
+		}
+		// What cannot be used leaves the value that is there.
+		if err := os.WriteFile(live.Path+".bad", []byte("{"), 0o600); err != nil {
+			v.Fatal(err)
+		}
+		mark := v.envoy.Log.Mark()
+		if err := os.Rename(live.Path+".bad", live.Path); err != nil {
+			v.Fatal(err)
+		}
+		if _, err := v.envoy.Log.Wait(mark, `(?i)config update (rejected|failure)`, patience); err != nil {
+			v.Fatal(err)
+		}
+		v.wait("from the bootstrap, value 2" + none)
+	})
+}
+
+// A secret that has not come is not found, and does not keep the listener from serving for ever.
+func TestSecretComesLate(t *testing.T) {
+	onEnvoys(t, newer, func(v *vault) {
+		live := v.file("live", "late")
+		path := live.Path
+		live.Path = filepath.Join(filepath.Dir(path), "other.json")
+		entry := live.Config()
+		entry["sds_config"].(m)["initial_fetch_timeout"] = "0.5s"
+		if err := os.WriteFile(live.Path, []byte(`{"version_info": "0", "resources": []}`), 0o600); err != nil {
+			v.Fatal(err)
+		}
+		if err := v.serve("${secret.live}", entry); err != nil {
+			v.Fatal(err)
+		}
+		v.wait("error: " + filter.ErrNotFound.Error())
+		if err := os.Rename(path, live.Path); err != nil {
+			v.Fatal(err)
+		}
+		v.wait("late")
+	})
+}
+
+// What Envoy cannot subscribe to is refused with its place, and the configuration before serves on.
+func TestBadSecrets(t *testing.T) {
+	onEnvoys(t, newer, func(v *vault) {
+		good := v.file("live", "good")
+		if err := v.serve(both, good.Config()); err != nil {
+			v.Fatal(err)
+		}
+		nowhere := v.file("nowhere", "x").Config()
+		nowhere["sds_config"].(m)["path_config_source"] = m{"path": "/nowhere/at/all.json"}
+		before, err := v.got()
+		if err != nil {
+			v.Fatal(err)
+		}
+		for name, c := range map[string]struct {
+			secrets a
+			want    []string
+		}{
+			"an unknown static one": {a{m{"name": "fixed"}, m{"name": "nosuch"}}, []string{
+				"generic_secrets[1]: ", "static_resources.secrets",
+			}},
+			"a file that is not there": {a{good.Config(), nowhere}, []string{"generic_secrets[1]: ", "sds_config"}},
+			"an unknown field": {
+				a{m{"name": "live", "sds_config": m{"nonsense": 1}}},
+				[]string{"generic_secrets[0]: ", "sds_config"},
+			},
+			"an ADS that is not there": { // which Envoy finds out later, and says itself
+				a{m{"name": "live", "sds_config": m{"resource_api_version": "V3", "ads": m{}}}},
+				[]string{"ADS must be configured"},
+			},
+			"an empty source": {a{m{"name": "live", "sds_config": m{}}}, []string{"generic_secrets[0]: ", "sds_config"}},
+			"no name":         {a{m{"sds_config": m{"ads": m{}}}}, []string{"generic_secrets[0].name: is required"}},
+			"two of one name": {a{good.Config(), good.Config()}, []string{"generic_secrets[1].name: ", "twice"}},
+			"a wrong type":    {a{"live"}, []string{"generic_secrets[0]: expected an object"}},
+			"a misspelt field": {
+				a{m{"name": "fixed", "sdsconfig": m{}}},
+				[]string{"generic_secrets[0].sdsconfig: unknown field", "sds_config"},
+			},
+		} {
+			mark := v.envoy.Log.Mark()
+			if err := v.serve(both, c.secrets...); err == nil {
+				v.Fatalf("%s is taken", name)
+			}
+			log := v.envoy.Log.Since(mark)
+			for _, w := range c.want {
+				if !strings.Contains(log, w) {
+					v.Errorf("%s: the log has no %q:\n%s", name, w, envoytest.Tail(log, 10))
+				}
+			}
+			v.wait(before)
+		}
+	})
+}
+
+// Envoys that do not show secrets to modules have documents that list them refused, and say why.
+func TestSecretsNeedNewerEnvoy(t *testing.T) {
+	onEnvoys(t, older, func(v *vault) {
+		mark := v.envoy.Log.Mark()
+		if err := v.serve(both, m{"name": "fixed"}); err == nil {
+			v.Error("a document with secrets is taken")
+		}
+		if log := v.envoy.Log.Since(mark); !strings.Contains(log, "generic_secrets: needs Envoy 1.40 or later") {
+			v.Errorf("the log does not say why:\n%s", envoytest.Tail(log, 10))
+		}
+		f, err := (&Host{}).Filter(v, "probesecrets", m{})
+		if err != nil {
+			v.Fatal(err)
+		}
+		mark = v.envoy.Log.Mark()
+		err = v.envoy.SetListeners([]m{{
+			"name": "l", "address": envoytest.Address("127.0.0.1:0"),
+			"filter_chains": a{m{"filters": a{m{"name": "hcm", "typed_config": m{
+				"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
+					"HttpConnectionManager",
+				"stat_prefix": "l", "route_config": m{},
+				"http_filters": a{f.HTTP[0], m{"name": "router", "typed_config": m{
+					"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+				}}},
+			}}}}},
+		}})
+		if err == nil {
+			v.Error("a plugin that needs secrets is taken")
+		}
+		if log := v.envoy.Log.Since(mark); !strings.Contains(log, "needs Secrets, which this host cannot") {
+			v.Errorf("the log does not say why:\n%s", envoytest.Tail(log, 10))
+		}
+	})
+}
