@@ -141,7 +141,11 @@ func TestBadInput(t *testing.T) {
 			hello + "genericSecrets: [{name: a}]\nhosts: [{extProc: {address: 'x:1'}}]",
 			":6: spec.genericSecrets: needs Secrets, which this host cannot",
 		},
-		"a secret without a name": {hello + "genericSecrets:\n- name: a\n- sds_config: {}", ":8: spec.genericSecrets[1].name: is required"},
+		"a secret without a name": {hello + "delivery: inline\ngenericSecrets:\n- name: a\n- sds_config: {}", ":9: spec.genericSecrets[1].name: is required"},
+		"secrets of a discovered filter": {
+			hello + "genericSecrets:\n- name: static\n- {name: b, sds_config: {ads: {}}}",
+			":8: spec.genericSecrets[1]: Envoy fetches a secret of SDS for a filter in its listener",
+		},
 		"secrets of a route": {
 			hello + "genericSecrets: [{name: a}]\ntargetRefs: [{kind: VirtualService, name: shop}]",
 			":6: spec.genericSecrets: belongs to the filter",
@@ -150,12 +154,12 @@ func TestBadInput(t *testing.T) {
 			hello + "virtualHosts:\n- host: x\n  genericSecrets: [{name: a}]", ":8: spec.virtualHosts[0].genericSecrets: unknown field",
 		},
 		"a secret that Envoy does not take": {
-			hello + "hosts: [{golang: {}}]\ngenericSecrets: [{name: a, sds_config: {nonsense: 1}}]",
-			":7: spec.genericSecrets[0]: it is no SdsSecretConfig of Envoy's",
+			hello + "hosts: [{golang: {}}]\ndelivery: inline\ngenericSecrets: [{name: a, sds_config: {nonsense: 1}}]",
+			":8: spec.genericSecrets[0]: it is no SdsSecretConfig of Envoy's",
 		},
-		"behind the router":       {hello + "insert: {after: envoy.filters.http.router}", ":6: spec.insert.after: nothing runs behind the router"},
-		"two places":              {hello + "insert: {after: x, before: y}", ":6: spec.insert: give one of position, before and after"},
-		"before itself":           {hello + "insert: {before: moe}", ":6: spec.insert.before: moe is the chain itself"},
+		"behind the router": {hello + "insert: {after: envoy.filters.http.router}", ":6: spec.insert.after: nothing runs behind the router"},
+		"two places":        {hello + "insert: {after: x, before: y}", ":6: spec.insert: give one of position, before and after"},
+		"before itself":     {hello + "insert: {before: moe}", ":6: spec.insert.before: moe is the chain itself"},
 		"secret that is not mounted": {
 			"plugins:\n- name: tokenauth\n  config:\n    secret:\n      secretKeyRef: {name: a, key: b}",
 			":9: spec.plugins[0].config.secret.secretKeyRef.name: spec.secretMounts has no Secret of this name",

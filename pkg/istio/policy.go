@@ -184,11 +184,14 @@ func (pol *policy) checkHosts(p *problems) {
 var documentFields = append([]string{"plugins", "consumers", "order", "timeout"}, otherFields...)
 
 // otherFields are taken over as they are, from the most specific policy that has them.
-var otherFields = []string{"authentication", "consumerHeader", "consumerSource", "generic_secrets"}
+var otherFields = []string{"authentication", "consumerHeader", "consumerSource", genericSecrets}
+
+// genericSecrets is the document's list of Envoy's secrets.
+const genericSecrets = "generic_secrets"
 
 // policyField is how a policy calls a field of the document.
 func policyField(f string) string {
-	if f == "generic_secrets" {
+	if f == genericSecrets {
 		return "genericSecrets" // as Kubernetes writes names
 	}
 	return f

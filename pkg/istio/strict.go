@@ -236,7 +236,7 @@ func (s *strict) chain(path string, m map[string]any, d protoreflect.MessageDesc
 		return
 	}
 	doc, _ := dig(m, key, "value").(map[string]any)
-	if doc["generic_secrets"] != nil && d.Name() == "Config" {
+	if doc[genericSecrets] != nil && d.Name() == "Config" {
 		s.fail(path+"."+key+".value.generic_secrets", "belongs into generic_secrets of the filter itself, beside plugin_name")
 	}
 	es, _ := check(doc).(config.Errors)
