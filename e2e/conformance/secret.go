@@ -121,8 +121,10 @@ func secretsRotate(b *Bed) {
 				r := ln.Do(client.Request{})
 				up := b.Seen(r, 1)[0].Header
 				for _, c := range [][2]string{
-					{up.Get("x-a"), one + " " + two + " error: " + filter.ErrNotFound.Error()}, {up.Get("x-b"), one},
-					{r.Header.Get("x-c"), two}, {r.Header.Get("x-d"), two},
+					{up.Get("x-a"), one + " " + two + " error: " + filter.ErrNotFound.Error()},
+					{up.Get("x-b"), one},
+					{r.Header.Get("x-c"), two},
+					{r.Header.Get("x-d"), two},
 				} {
 					if c[0] != c[1] {
 						return fmt.Errorf("got %q, want %q", c[0], c[1])

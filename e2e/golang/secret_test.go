@@ -28,7 +28,7 @@ func TestSecretsBesideTheDocument(t *testing.T) {
 		if err := b.SetListeners([]m{listener("inside", nil, b.golang("moe", text))}); err == nil {
 			b.t.Error("a document with generic_secrets is taken")
 		}
-		const why = "generic_secrets: Envoy's Golang filter has a field for them"
+		const why = "generic_secrets: belongs to the Golang filter itself"
 		if log := b.Log.Since(mark); !strings.Contains(log, why) {
 			b.t.Errorf("the log does not say %q:\n%s", why, envoytest.Tail(log, 10))
 		}

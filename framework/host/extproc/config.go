@@ -179,7 +179,7 @@ func (h configHost) Log() slog.Handler  { return h.log }
 
 // MayListSecrets says what to do in their place.
 func (configHost) MayListSecrets() error {
-	return errors.New("Envoy does not show its secrets to a process outside; mount them as files, and give plugins " +
+	return errors.New("a process outside of Envoy is not shown its secrets; mount them as files, and give plugins " +
 		"{file: PATH} in their configuration")
 }
 

@@ -82,7 +82,7 @@ func TestConfig(t *testing.T) {
 	secrets, _ := mark("b").(map[string]any)
 	secrets["generic_secrets"] = []any{map[string]any{"name": "a"}}
 	if err := s.Load(Config{Doc: secrets}); err == nil ||
-		!strings.HasPrefix(err.Error(), "generic_secrets: Envoy does not show its secrets to a process outside") {
+		!strings.HasPrefix(err.Error(), "generic_secrets: a process outside of Envoy is not shown its secrets") {
 		t.Errorf("a document with secrets: %v", err)
 	}
 	equal(t, "after bad ones", got(open(t, s, none), requestHeaders(true)), "a")

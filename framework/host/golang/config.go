@@ -304,7 +304,8 @@ func (configHost) Log() slog.Handler    { return logger }
 
 // MayListSecrets says where they are listed: Envoy reads that list, before anything gets to plugins.
 func (configHost) MayListSecrets() error {
-	return errors.New("Envoy's Golang filter has a field for them; list them in its generic_secrets, beside plugin_name")
+	return errors.New("belongs to the Golang filter itself, not to its plugins: list them in the field generic_secrets " +
+		"of its configuration, beside plugin_name")
 }
 
 func (configHost) Transport(cluster string) (http.RoundTripper, error) {
