@@ -56,6 +56,25 @@ func secretScenarios() []Scenario {
 			ln := b.Listen(Listen{Chain: chain})
 			b.Poll(func() error { return ln.sees("x-got", "v1") })
 		}},
+		{Name: "secrets of SDS: asked for by goroutines while the phases run", Needs: filter.Secrets, Run: func(b *Bed) {
+			f := b.secretFile("first", "v1")
+			chain := Chain(Probe("p", "request_headers", "race 4; set x-got ${secret.first}",
+				"response_headers", "race 4; set x-seen 1"))
+			chain["generic_secrets"] = A{f.Config()}
+			ln := b.Listen(Listen{Chain: chain})
+			b.Poll(func() error { return ln.sees("x-got", "v1") })
+			for range 30 {
+				r := ln.Do(client.Request{})
+				Equal(b, "x-seen", r.Header.Get("x-seen"), "1")
+				Equal(b, "x-got", b.Seen(r, 1)[0].Header.Get("x-got"), "v1")
+			}
+			b.Poll(func() error {
+				if n := b.Live()["goroutines"]; n != 0 {
+					return fmt.Errorf("%d goroutines still ask", n)
+				}
+				return nil
+			})
+		}},
 		{Name: "secrets: what is not listed", Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(
 				Probe("p", "request_headers", "set x-got ${secret.none}; set x-can ${caps.Secrets}",

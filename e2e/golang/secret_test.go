@@ -3,7 +3,6 @@ package golang
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 
 	"mosn.io/moe/e2e/client"
@@ -29,8 +28,8 @@ func TestSecretsBesideTheDocument(t *testing.T) {
 			b.t.Error("a document with generic_secrets is taken")
 		}
 		const why = "generic_secrets: belongs to the Golang filter itself"
-		if log := b.Log.Since(mark); !strings.Contains(log, why) {
-			b.t.Errorf("the log does not say %q:\n%s", why, envoytest.Tail(log, 10))
+		if _, err := b.Log.Wait(mark, why, patience); err != nil {
+			b.t.Error(err)
 		}
 		b.serve(listener("beside", nil, b.golang("moe", doc)))
 		if err := envoytest.Poll(patience, func() error {
