@@ -64,7 +64,9 @@ func badInputScenarios() []Scenario {
 	for _, bad := range badDocuments {
 		out = append(out, Scenario{Name: "refused: " + bad.name, Run: bad.run})
 	}
-	for name, c := range map[string]filter.Capability{"probeprompt": filter.PromptPipes, "probecallouts": filter.Callouts} {
+	for name, c := range map[string]filter.Capability{
+		"probeprompt": filter.PromptPipes, "probecallouts": filter.Callouts, "probesecrets": filter.Secrets,
+	} {
 		lacking := bad{"a capability that the host lacks", Chain(M{"name": name}), []string{`plugins[0]`, c.String()}, ""}
 		out = append(out, Scenario{Name: "refused: " + name + " where the host lacks " + c.String(), Lacks: c, Run: lacking.run})
 	}

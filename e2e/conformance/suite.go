@@ -45,6 +45,7 @@ func Groups() []Group {
 		{"config", configScenarios()},
 		{"bad input", badInputScenarios()},
 		{"state", stateScenarios()},
+		{"secret", secretScenarios()},
 		{"callout", calloutScenarios()},
 		{"interop", interopScenarios()},
 		{"plugins", pluginScenarios()},

@@ -12,6 +12,7 @@ import (
 	"mosn.io/moe/e2e/conformance"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 )
 
 type (
@@ -25,13 +26,20 @@ type Host struct{ dir string }
 func (h *Host) Name() string { return "dynmod" }
 
 // Capabilities are all but PromptPipes: dynamic modules flush once per chunk.
-func (h *Host) Capabilities() filter.Capability {
-	return filter.Callouts | filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
-		filter.Metadata | filter.StreamedReplies
+func (h *Host) Capabilities() filter.Capability { return host.Dynmod }
+
+// Limit knows what Envoy before 1.40 lacks.
+func (h *Host) Limit(version, scenario string) string {
+	if strings.HasPrefix(scenario, "secrets of SDS") && older(version) {
+		return "it does not show dynamic modules its secrets"
+	}
+	return envoytest.BothWays(version, scenario)
 }
 
-// Limit knows of one, of Envoy 1.38.
-func (h *Host) Limit(version, scenario string) string { return envoytest.BothWays(version, scenario) }
+// older tells the Envoys before 1.40 apart.
+func older(version string) bool {
+	return strings.HasPrefix(version, "1.38.") || strings.HasPrefix(version, "1.39.")
+}
 
 // Build builds the test module, or takes the library $E2E_MODULE.
 func (h *Host) Build(tb testing.TB) {

@@ -4,6 +4,7 @@ package golang
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -60,12 +61,18 @@ func (h *Host) Env() []string {
 
 func module() m { return m{"name": "golang_bridge", "do_not_close": true} }
 
-// Filter returns the HTTP filter.
+// Filter returns the HTTP filter. A document's list of secrets goes where this filter has it, unless it is a text.
 func (h *Host) Filter(_ testing.TB, name string, doc any) (conformance.Filter, error) {
 	config := m{
 		"library_id": "moe", "library_path": filepath.Join(h.dir, "libmoe.so"), "plugin_name": name,
-		"plugin_config": packed(doc),
 	}
+	if d, ok := doc.(m); ok && d["generic_secrets"] != nil {
+		config["generic_secrets"] = d["generic_secrets"]
+		rest := maps.Clone(d)
+		delete(rest, "generic_secrets")
+		doc = rest
+	}
+	config["plugin_config"] = packed(doc)
 	return conformance.Filter{HTTP: []m{{
 		"name": conformance.FilterName,
 		"typed_config": m{

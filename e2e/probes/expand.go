@@ -36,7 +36,7 @@ func (r *run) expand(s string) string {
 //	has.NAME len names                       of this phase's block
 //	method scheme host path url cookie.NAME status remote
 //	body bodylen complete end                of this phase
-//	attr.NAME meta.NAMESPACE/KEY fs.KEY key.NAME consumer
+//	attr.NAME meta.NAMESPACE/KEY fs.KEY secret.NAME key.NAME consumer
 //	trace name caps.NAME last ctx
 func (r *run) value(expr string) string {
 	kind, name, _ := strings.Cut(expr, ".")
@@ -69,6 +69,9 @@ func (r *run) value(expr string) string {
 		return orError(string(p), err)
 	case "fs":
 		return orError(r.s.FilterState(name))
+	case "secret":
+		v, err := r.s.Secret(name)
+		return orError(v.Reveal(), err)
 	case "key":
 		v, _ := keyOf(name).Get(r.s)
 		return v

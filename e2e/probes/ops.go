@@ -252,8 +252,9 @@ func stale(name string) string {
 	s.ResponseHeaders().Set("x-stale", "1")
 	_, aerr := s.Attr(filter.RequestID)
 	_, merr := s.Metadata("a", "b")
+	_, serr := s.Secret("a")
 	for _, err := range []error{
-		aerr, merr, s.SetMetadata("stale", "a", "b"), s.SetFilterState("a", "b"),
+		aerr, merr, serr, s.SetMetadata("stale", "a", "b"), s.SetFilterState("a", "b"),
 		s.ClearRouteCache(), s.SetUpstreamHost("127.0.0.1:1", true),
 	} {
 		if !errors.Is(err, filter.ErrStreamDone) {
@@ -276,6 +277,7 @@ func race(r *run, n int) {
 				r.s.RequestHeaders().Get("x-id")
 				r.s.ResponseHeaders().Status()
 				r.s.Attr(filter.RequestID)
+				r.s.Secret("first")
 				r.s.SetMetadata("race", strconv.Itoa(i), j)
 				r.s.Context().Err()
 				for range r.s.RequestHeaders().All() {

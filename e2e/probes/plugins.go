@@ -24,6 +24,7 @@ func init() {
 	filter.Register[Config]("probeconfig", filter.Transform)
 	filter.Register[Prompt]("probeprompt", filter.Transform, filter.Needs(filter.PromptPipes))
 	filter.Register[Caller]("probecallouts", filter.Transform, filter.Needs(filter.Callouts))
+	filter.Register[Prompt]("probesecrets", filter.Transform, filter.Needs(filter.Secrets))
 }
 
 // Scripts is the configuration that all scripted probes share.

@@ -143,7 +143,7 @@ func (o *perStream) OnComplete(s filter.Stream) {
 	o.p.call(run{s: s, phase: "complete"})
 }
 
-// Prompt needs a capability that dynamic modules lack.
+// Prompt needs a capability that some hosts lack.
 type Prompt struct{ Scripts }
 
 func (p *Prompt) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {

@@ -74,7 +74,7 @@ type pair struct {
 // Filter checks doc, which is generic data as config.Parse returns it, and provisions its plugins, also merged with
 // each open route of the same name. The error names every mistake (config.Errors); nothing stays provisioned then.
 func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
-	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instances.lives)
+	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instances.lives, mayListSecrets(a.host))
 	if err != nil {
 		return nil, err
 	}

@@ -42,6 +42,8 @@ type rawDocument struct {
 	ConsumerHeader string `json:"consumerHeader"`
 
 	ConsumerSource *source `json:"consumerSource"`
+
+	GenericSecrets []rawSecret `json:"generic_secrets"`
 }
 
 type rawEntry struct {
@@ -68,6 +70,8 @@ type document struct {
 	timeout   time.Duration // 0: not said
 
 	authentication, header string // "": not said
+
+	secrets []GenericSecret // a filter's only
 }
 
 // entry is a plugin of a document.
@@ -137,6 +141,7 @@ func read(name string, doc any, l level) (*document, error) {
 		r.fail("consumerSource.poll", "expected 10ms at least")
 	}
 	d.consumers = r.consumers(raw.Consumers, raw.ConsumerSource)
+	d.secrets = r.secrets(raw.GenericSecrets, l)
 	return d, r.errs.Err()
 }
 

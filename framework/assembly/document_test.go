@@ -101,6 +101,18 @@ func TestFilterErrors(t *testing.T) {
 			`consumers[0].plugins: consumer "a" changes plugins that run before the last one of stage authn, ` +
 				`when it is not known yet who the consumer is; list those after it`,
 		},
+		{`{plugins: [{name: own}], generic_secrets: {a: b}}`, `generic_secrets: expected a list, got an object`},
+		{`{plugins: [{name: own}], generic_secrets: [a]}`, `generic_secrets[0]: expected an object, got a string`},
+		{
+			`{plugins: [{name: own}], generic_secrets: [{name: a}, {sds_config: {}}, {name: a}]}`,
+			`generic_secrets[1].name: is required: the name of a generic secret of Envoy's; ` +
+				`generic_secrets[2].name: secret "a" is there twice; names must differ`,
+		},
+		{
+			`{plugins: [{name: own}], generic_secrets: [{name: a, sds_config: x}, {name: 5}]}`,
+			`generic_secrets[0].sds_config: expected an object, got a string; ` +
+				`generic_secrets[1].name: expected a string, got a number`,
+		},
 		{
 			`{plugins: [{name: limit, config: {rate: x}}, {nam: own}, {name: limit, id: b}], order: x, timeout: 1}`,
 			`order: expected "stage" or "listed", got another string; ` +

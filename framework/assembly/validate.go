@@ -12,13 +12,18 @@ func capabilities(host core.ConfigHost) filter.Capability {
 func never(digest) bool { return false }
 
 // load reads, plans and checks the document of a filter, and goes on after a mistake to find the others. It decodes the
-// plugins that live does not know.
-func load(host, name string, doc any, caps filter.Capability, live func(digest) bool) (*document, *plan, error) {
+// plugins that live does not know. lists is why the document may list no secrets, or nil.
+func load(
+	host, name string, doc any, caps filter.Capability, live func(digest) bool, lists error,
+) (*document, *plan, error) {
 	r := &reading{}
 	d, err := read(name, doc, ofFilter)
 	r.add(err)
 	if d == nil {
 		return nil, nil, r.errs.Err()
+	}
+	if len(d.secrets) > 0 {
+		r.add(lists)
 	}
 	p, err := newPlan(host, d)
 	r.add(err)
@@ -29,7 +34,7 @@ func load(host, name string, doc any, caps filter.Capability, live func(digest) 
 // Validate checks the document of a filter, as [Assembler.Filter] does, without provisioning anything, for a host with
 // caps. It returns nil or config.Errors with every mistake.
 func Validate(name string, doc any, caps filter.Capability) error {
-	_, _, err := load("", name, doc, caps, never)
+	_, _, err := load("", name, doc, caps, never, noSecrets(caps))
 	return err
 }
 
@@ -40,7 +45,7 @@ func ValidateRoute(name string, doc, route any, caps filter.Capability) error {
 	if err != nil {
 		return err
 	}
-	parent, _, err := load("", name, doc, caps, never)
+	parent, _, err := load("", name, doc, caps, never, noSecrets(caps))
 	if err != nil {
 		return nil
 	}

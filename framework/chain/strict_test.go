@@ -185,6 +185,7 @@ func (*strict) FilterState(string) (string, error)    { return "", filter.ErrNot
 func (*strict) SetFilterState(string, string) error   { return nil }
 func (*strict) ClearRouteCache() error                { return nil }
 func (*strict) SetUpstreamHost(string, bool) error    { return nil }
+func (*strict) Secret(string) (string, error)         { return "", nil }
 func (h *strict) Fetch(int) []core.Field              { return []core.Field{{Name: ":method", Value: h.method}} }
 func (h *strict) BufferLimit() int                    { return h.limit }
 func (*strict) Escaped()                              {}

@@ -111,6 +111,17 @@ func DocumentSchema(regs []*filter.Registration) ([]byte, error) {
 					}),
 				},
 			},
+			"generic_secrets": obj{
+				"type": "array", "description": "The generic secrets of Envoy's that the plugins may ask for.", "items": obj{
+					"type": "object", "additionalProperties": false, "required": []any{"name"}, "properties": obj{
+						"name": obj{"type": "string", "minLength": 1, "description": "The secret's name."},
+						"sds_config": obj{
+							"type": "object", "description": "Where Envoy gets it from: a config.core.v3.ConfigSource. Without it " +
+								"it is a static secret of Envoy's bootstrap.",
+						},
+					},
+				},
+			},
 			"consumers": obj{"type": "array", "description": "Who may call.", "items": obj{
 				"type": "object", "additionalProperties": false, "required": []any{"name"}, "properties": obj{
 					"name": obj{"type": "string", "minLength": 1},

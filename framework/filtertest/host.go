@@ -15,6 +15,7 @@ package filtertest
 import (
 	"bytes"
 	"log/slog"
+	"maps"
 	"net/http"
 	"sync"
 	"testing"
@@ -37,6 +38,8 @@ type Host struct {
 	Metadata map[string]any
 	// FilterState is what streams begin with; see [Response.FilterState].
 	FilterState map[string]string
+	// Secrets are Envoy's generic secrets, by name; see also [Host.SetSecret].
+	Secrets map[string]string
 	// Clusters is what Env.Transport finds.
 	Clusters map[string]http.RoundTripper
 	// Consumers are who [filter.IndexConsumers] finds, by the credentials for the plugin's registered name; see also
@@ -92,6 +95,19 @@ func New(t testing.TB, plugins ...any) *Host {
 		t.Fatal(err)
 	}
 	return h
+}
+
+// SetSecret gives a generic secret another value, as a rotation does; with "" it has none. It may be called while
+// requests run.
+func (h *Host) SetSecret(name, value string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	secrets := maps.Clone(h.Secrets) // the test's map stays as it is
+	if secrets == nil {
+		secrets = map[string]string{}
+	}
+	secrets[name] = value
+	h.Secrets = secrets
 }
 
 // Log returns what was logged.

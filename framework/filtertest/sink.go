@@ -214,6 +214,17 @@ func (x *run) SetUpstreamHost(addr string, strict bool) error {
 	return err
 }
 
+// Secret finds what Host.Secrets or SetSecret have set.
+func (x *run) Secret(name string) (string, error) {
+	err := x.lacks(filter.Secrets)
+	x.h.mu.Lock()
+	defer x.h.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	return x.h.Secrets[name], nil
+}
+
 // Fetch has nothing: blocks are handed over whole.
 func (x *run) Fetch(int) []core.Field { return nil }
 

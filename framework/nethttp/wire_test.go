@@ -238,6 +238,7 @@ func (w *wire) FilterState(string) (string, error)    { return "", filter.ErrNot
 func (w *wire) SetFilterState(string, string) error   { return nil }
 func (w *wire) ClearRouteCache() error                { return nil }
 func (w *wire) SetUpstreamHost(string, bool) error    { return nil }
+func (w *wire) Secret(string) (string, error)         { return "", nil }
 func (w *wire) Fetch(int) []core.Field                { return nil }
 func (w *wire) BufferLimit() int                      { return 0 }
 func (w *wire) Escaped()                              {}

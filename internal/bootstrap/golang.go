@@ -1,12 +1,18 @@
 package bootstrap
 
 import (
+	"fmt"
+	"maps"
+
 	typev3 "github.com/cncf/xds/go/xds/type/v3"
 	golangv3 "github.com/envoyproxy/go-control-plane/contrib/envoy/extensions/filters/http/golang/v3alpha"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"mosn.io/moe/framework/config"
 )
 
 // Golang has Envoy reach the plugins by its Golang filter.
@@ -21,22 +27,62 @@ type Golang struct {
 const BridgeName = "golang_bridge"
 
 func (g *Golang) filter(doc map[string]any) (proto.Message, error) {
-	config, err := typedStruct(doc)
+	doc, secrets, err := GenericSecrets(doc)
+	if err != nil {
+		return nil, err
+	}
+	packed, err := typedStruct(doc)
 	if err != nil {
 		return nil, err
 	}
 	return g.form(&golangv3.Config{
-		LibraryId: Name, LibraryPath: g.Library, PluginName: Name, PluginConfig: config,
+		LibraryId: Name, LibraryPath: g.Library, PluginName: Name, PluginConfig: packed, GenericSecrets: secrets,
 	}, func(s *structpb.Struct) proto.Message { return moduleFilter(BridgeName, s) })
 }
 
+// GenericSecrets takes the list of secrets out of a document: the Golang filter has a field of its own for it.
+func GenericSecrets(doc map[string]any) (map[string]any, []*tlsv3.SdsSecretConfig, error) {
+	const key = "generic_secrets"
+	raw, ok := doc[key]
+	if !ok {
+		return doc, nil, nil
+	}
+	list, ok := raw.([]any)
+	if !ok && raw != nil {
+		return nil, nil, fmt.Errorf("%s: expected a list", key)
+	}
+	var secrets []*tlsv3.SdsSecretConfig
+	for i, e := range list {
+		at := config.Index(key, i)
+		v, err := toValue(at, e)
+		if err != nil {
+			return nil, nil, err
+		}
+		text, err := protojson.Marshal(v)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", at, err)
+		}
+		s := &tlsv3.SdsSecretConfig{}
+		if err := protojson.Unmarshal(text, s); err != nil {
+			return nil, nil, fmt.Errorf("%s: it is no SdsSecretConfig of Envoy's: %w", at, err)
+		}
+		if err := s.ValidateAll(); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", at, err)
+		}
+		secrets = append(secrets, s)
+	}
+	rest := maps.Clone(doc)
+	delete(rest, key)
+	return rest, secrets, nil
+}
+
 func (g *Golang) perRoute(doc map[string]any) (proto.Message, error) {
-	config, err := typedStruct(doc)
+	packed, err := typedStruct(doc)
 	if err != nil {
 		return nil, err
 	}
 	return g.form(&golangv3.ConfigsPerRoute{PluginsConfig: map[string]*golangv3.RouterPlugin{
-		Name: {Override: &golangv3.RouterPlugin_Config{Config: config}},
+		Name: {Override: &golangv3.RouterPlugin_Config{Config: packed}},
 	}}, func(s *structpb.Struct) proto.Message { return modulePerRoute(BridgeName, s) })
 }
 

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	typev3 "github.com/cncf/xds/go/xds/type/v3"
@@ -89,6 +90,75 @@ func TestGolang(t *testing.T) {
 	}
 	if got := chainOf(t, per.PluginsConfig["moe"].GetConfig()); got != "a" {
 		t.Errorf("the route has %s", got)
+	}
+}
+
+// A document's secrets are the filter's own field, and not the plugins'.
+func TestGolangSecrets(t *testing.T) {
+	doc := func() map[string]any {
+		return map[string]any{
+			"plugins": []any{map[string]any{"name": "a"}},
+			"generic_secrets": []any{
+				map[string]any{"name": "static"},
+				map[string]any{"name": "sds", "sds_config": map[string]any{
+					"path_config_source": map[string]any{"path": "/etc/envoy/sds.json"}, "initial_fetch_timeout": "3s",
+				}},
+			},
+		}
+	}
+	for _, bridge := range []bool{false, true} {
+		o := cases(t)["routes"]
+		o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}, doc()
+		b, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := YAML(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &golangv3.Config{}
+		typed := strictly(t, text).HttpFilters[0].GetTypedConfig()
+		if bridge {
+			asJSON, err := protojson.Marshal(unpack[*structpb.Struct](t, unpack[*filterv3.DynamicModuleFilter](t, typed).FilterConfig))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := protojson.Unmarshal(asJSON, c); err != nil {
+				t.Fatalf("%v: %s", err, asJSON)
+			}
+		} else {
+			c = unpack[*golangv3.Config](t, typed)
+		}
+		if err := c.ValidateAll(); err != nil {
+			t.Error(err)
+		}
+		if len(c.GenericSecrets) != 2 || c.GenericSecrets[0].Name != "static" || c.GenericSecrets[0].SdsConfig != nil ||
+			c.GenericSecrets[1].SdsConfig.GetPathConfigSource().GetPath() != "/etc/envoy/sds.json" {
+			t.Errorf("%v", c.GenericSecrets)
+		}
+		if unpack[*typev3.TypedStruct](t, c.PluginConfig).GetValue().Fields["generic_secrets"] != nil ||
+			chainOf(t, c.PluginConfig) != "a" {
+			t.Errorf("the plugins have %v", c.PluginConfig)
+		}
+		if len(o.Filter) != 2 {
+			t.Error("the document is changed")
+		}
+	}
+	for want, bad := range map[string]any{
+		"generic_secrets: expected a list": map[string]any{},
+		"generic_secrets[0]: it is no SdsSecretConfig of Envoy's: ": []any{map[string]any{
+			"name": "a", "sds_config": map[string]any{"nonsense": 1.0},
+		}},
+		"generic_secrets[1]: invalid SdsSecretConfig.Name": []any{map[string]any{"name": "a"}, map[string]any{}},
+		"generic_secrets[0].name: ":                        []any{map[string]any{"name": make(chan int)}},
+	} {
+		o := cases(t)["routes"]
+		o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so"}, doc()
+		o.Filter["generic_secrets"] = bad
+		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

@@ -146,7 +146,7 @@ func TestYAML(t *testing.T) {
 		if !ok || doc["plugins"] == nil || !ours(doc) {
 			continue
 		}
-		_, err = moefile.Parse([]byte(b.text), moefile.CheckPlugins)
+		_, err = moefile.Parse([]byte(b.text), moefile.CheckPlugins, moefile.Dynmod)
 		var all config.Errors
 		if !errors.As(err, &all) && err != nil {
 			t.Errorf("%v: %v", b, err)

@@ -228,7 +228,7 @@ func (p *Process) ended(err error) {
 	switch {
 	case stopped && killed:
 		p.err = fmt.Errorf("the Envoy did not stop within %v and was killed", p.options.StopTimeout)
-	case stopped && err == nil:
+	case stopped && (err == nil || errors.Is(err, exec.ErrWaitDelay)): // the latter: its pipes are held
 	case err == nil:
 		p.err = errors.New("the Envoy ended by itself")
 	default:

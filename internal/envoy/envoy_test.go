@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -152,27 +153,54 @@ func TestEndsByItself(t *testing.T) {
 	}
 }
 
-func TestStubbornProcess(t *testing.T) {
-	dir := t.TempDir()
-	// It writes an admin address like Envoy does, that of a listener of ours, and then refuses to stop.
-	script := filepath.Join(dir, "envoy")
+// acting is a script that does something, and before that writes an admin address like Envoy does, of a listener of
+// ours.
+func acting(t *testing.T, does string) (script string) {
+	t.Helper()
+	script = filepath.Join(t.TempDir(), "envoy")
 	server := &http.Server{Addr: "127.0.0.1:0", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "LIVE")
 	})}
 	ln := listen(t)
 	go server.Serve(ln)
-	defer server.Close()
-	sh := "#!/bin/sh\ntrap '' TERM\nwhile [ \"$1\" != --admin-address-path ]; do shift; done\necho " + ln.Addr().String() +
+	t.Cleanup(func() { server.Close() })
+	sh := "#!/bin/sh\n" + does + "\nwhile [ \"$1\" != --admin-address-path ]; do shift; done\necho " + ln.Addr().String() +
 		" >\"$2\"\nwhile :; do sleep 0.05; done\n"
 	if err := os.WriteFile(script, []byte(sh), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return script
+}
+
+func TestStubbornProcess(t *testing.T) {
+	script := acting(t, "trap '' TERM")
 	p, err := Start(t.Context(), Options{Path: script, StopTimeout: 200 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Stop(); err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A process that ends well when it is told to has stopped, whoever still holds its pipes.
+func TestHeldPipes(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	p, err := Start(t.Context(), Options{Path: acting(t, "trap 'exit 0' TERM\nsleep 60 &\necho $! >"+pid)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Stop()
+	text, readErr := os.ReadFile(pid)
+	child, convErr := strconv.Atoi(strings.TrimSpace(string(text)))
+	if readErr != nil || convErr != nil {
+		t.Fatal(readErr, convErr)
+	}
+	if killErr := syscall.Kill(child, syscall.SIGKILL); killErr != nil {
+		t.Errorf("who held the pipes is gone: %v", killErr)
+	}
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -49,7 +49,7 @@ type Options struct {
 
 // Load reads a moe.yaml into what a server runs.
 func Load(path string) (*moefile.File, extproc.Config, error) {
-	f, err := moefile.Load(path, moefile.CheckFile)
+	f, err := moefile.Load(path, moefile.CheckFile, moefile.Host{})
 	if err != nil {
 		return nil, extproc.Config{}, err
 	}

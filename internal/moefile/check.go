@@ -8,6 +8,7 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 )
 
 // Check is how far Parse goes.
@@ -20,10 +21,29 @@ const (
 	ProvisionPlugins              // the plugins are set up and closed again
 )
 
-// capabilities are those of the host that `moe run` uses, Envoy's dynamic modules: all but PromptPipes.
-const capabilities = ^filter.PromptPipes
+// Host is one for which a file is checked. It needs no Envoy, and no cgo.
+type Host struct {
+	name string
+	caps filter.Capability
+}
 
-func (f *File) check(c Check, add func(path string, err error)) {
+// Hosts of `moe run`.
+var (
+	Dynmod = Host{"dynmod", host.Dynmod}
+	Golang = Host{"golang", host.Golang}
+)
+
+// HostOf returns the host of a name.
+func HostOf(name string) (Host, bool) {
+	for _, h := range []Host{Dynmod, Golang} {
+		if h.name == name {
+			return h, true
+		}
+	}
+	return Host{}, false
+}
+
+func (f *File) check(c Check, h Host, add func(path string, err error)) {
 	if c == CheckFile {
 		return
 	}
@@ -32,17 +52,17 @@ func (f *File) check(c Check, add func(path string, err error)) {
 		failed = failed || err != nil
 		add(path, err)
 	}
-	report("", assembly.Validate(assembly.ChainName, f.Filter, capabilities))
+	report("", assembly.Validate(assembly.ChainName, f.Filter, h.caps))
 	for i, r := range f.Routes {
-		report(config.Index("routes", i), assembly.ValidateRoute(assembly.ChainName, f.Filter, r.Doc, capabilities))
+		report(config.Index("routes", i), assembly.ValidateRoute(assembly.ChainName, f.Filter, r.Doc, h.caps))
 	}
 	if c == ProvisionPlugins && !failed {
-		f.provision(add)
+		f.provision(h, add)
 	}
 }
 
-func (f *File) provision(add func(path string, err error)) {
-	a := assembly.New(host{})
+func (f *File) provision(h Host, add func(path string, err error)) {
+	a := assembly.New(checking{h})
 	own, err := a.Filter(assembly.ChainName, f.Filter)
 	if err != nil {
 		add("", err)
@@ -59,14 +79,22 @@ func (f *File) provision(add func(path string, err error)) {
 	}
 }
 
-// host is what plugins find when they are set up for a check: the capabilities of the real one, and no Envoy.
-type host struct{}
+// checking is what plugins find when they are set up for a check: the capabilities of the real host, and no Envoy.
+type checking struct{ h Host }
 
-func (host) Name() string         { return "dynmod" }
-func (host) Capabilities() uint32 { return uint32(capabilities) }
-func (host) Log() slog.Handler    { return slog.DiscardHandler }
+func (c checking) Name() string         { return c.h.name }
+func (c checking) Capabilities() uint32 { return uint32(c.h.caps) }
+func (checking) Log() slog.Handler      { return slog.DiscardHandler }
 
-func (host) Transport(cluster string) (http.RoundTripper, error) { return noEnvoy(cluster), nil }
+// MayListSecrets lets each document have them: where they go is the host's business.
+func (checking) MayListSecrets() error { return nil }
+
+func (c checking) Transport(cluster string) (http.RoundTripper, error) {
+	if c.h.caps&filter.Callouts == 0 {
+		return nil, fmt.Errorf("cluster %s: %w", cluster, filter.ErrUnsupported)
+	}
+	return noEnvoy(cluster), nil
+}
 
 type noEnvoy string
 

@@ -30,7 +30,8 @@ type document struct {
 	Listen   string `json:"listen" default:"127.0.0.1:10000"`
 	Upstream string `json:"upstream" default:"echo"`
 	filterPart
-	Routes []route `json:"routes"`
+	GenericSecrets any     `json:"generic_secrets"` // which routes cannot have
+	Routes         []route `json:"routes"`
 }
 
 type route struct {
@@ -51,7 +52,7 @@ type filterPart struct {
 }
 
 // Load reads the file at path; "-" is the standard input. See Parse.
-func Load(path string, c Check) (*File, error) {
+func Load(path string, c Check, h Host) (*File, error) {
 	var text []byte
 	var err error
 	if path == "-" {
@@ -62,11 +63,12 @@ func Load(path string, c Check) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(text, c)
+	return Parse(text, c, h)
 }
 
-// Parse reads a file's text and checks it as c says. The error is a config.Errors with all that is wrong.
-func Parse(text []byte, c Check) (*File, error) {
+// Parse reads a file's text and checks it, as c says, for the host h. The error is a config.Errors with all that is
+// wrong.
+func Parse(text []byte, c Check, h Host) (*File, error) {
 	raw, err := config.Parse(text)
 	if err != nil {
 		return nil, err
@@ -89,6 +91,9 @@ func Parse(text []byte, c Check) (*File, error) {
 		return nil, errs // there is nothing to go on with
 	}
 	f := &File{Listen: d.Listen, Filter: d.doc()}
+	if d.GenericSecrets != nil {
+		f.Filter["generic_secrets"] = d.GenericSecrets
+	}
 	_, err = bootstrap.ParseAddress(d.Listen)
 	add("listen", err)
 	if d.Upstream != Echo {
@@ -106,7 +111,7 @@ func Parse(text []byte, c Check) (*File, error) {
 		doc := r.doc()
 		f.Routes = append(f.Routes, bootstrap.Route{Name: routeName(r.Name, i), Match: r.Match, Doc: doc})
 	}
-	f.check(c, add)
+	f.check(c, h, add)
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ routes:
 - match: {prefix: /a}
   plugins: [{name: probe, disabled: true}]
 - match: {path: /b, methods: [GET]}
-`), ProvisionPlugins)
+`), ProvisionPlugins, Dynmod)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestShortForms(t *testing.T) {
 	for _, text := range []string{
 		"- {name: probe, config: {n: 1}}", `{"plugins": [{"name": "probe", "config": {"n": 1}}]}`,
 	} {
-		f, err := Parse([]byte(text), CheckPlugins)
+		f, err := Parse([]byte(text), CheckPlugins, Dynmod)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +98,7 @@ routes:
 - match: {prefix: a}
   plugins: [{name: probe, config: {n: x}}]
 - match: {pref: /}
-`), ProvisionPlugins)
+`), ProvisionPlugins, Dynmod)
 	want := []string{
 		"lisen", "listen", "plugins[0].name", "plugins[1].config.m", "plugins[2].config", "routes[0].match",
 		"routes[0].plugins[0].config.n", "routes[1].match.pref", "upstream",
@@ -116,7 +116,7 @@ routes:
 
 func TestChecksGoAsFarAsAsked(t *testing.T) {
 	bad := func(text string, c Check) bool {
-		_, err := Parse([]byte(text), c)
+		_, err := Parse([]byte(text), c, Dynmod)
 		return err != nil
 	}
 	for _, x := range []struct {
@@ -148,10 +148,10 @@ func TestLoad(t *testing.T) {
 	if err := os.WriteFile(file, []byte("plugins: [{name: probe, config: {n: 1}}]"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Load(file, CheckPlugins); err != nil {
+	if _, err := Load(file, CheckPlugins, Dynmod); err != nil {
 		t.Error(err)
 	}
-	if _, err := Load(file+".not", CheckPlugins); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Load(file+".not", CheckPlugins, Dynmod); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
 }

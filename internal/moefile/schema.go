@@ -28,6 +28,7 @@ func Schema() ([]byte, error) {
 	}
 	route := object{}
 	maps.Copy(route, properties)
+	delete(route, "generic_secrets") // which are the filter's
 	route["plugins"] = object{
 		"type": "array", "description": "Merged over the plugins above, by id.",
 		"items": object{"$ref": "#/$defs/consumerEntry"},

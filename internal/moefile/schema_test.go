@@ -38,6 +38,12 @@ func TestSchema(t *testing.T) {
 		"upstream: 'ftp://x'":     false,
 		"timeout: 3s":             true,
 		"lisen: ':80'":            false,
+
+		"generic_secrets: [{name: a}, {name: b, sds_config: {ads: {}}}]": true,
+		"generic_secrets: [{sds_config: {ads: {}}}]":                     false,
+		"generic_secrets: [{name: a, sds: {}}]":                          false,
+		"routes: [{generic_secrets: [{name: a}]}]":                       false,
+
 		"plugins: [{name: probe, config: {m: 1}}]":                                             false,
 		"routes: [{match: {paht: /}}]":                                                         false,
 		"routes: [{match: {path: /, methods: [GET]}, plugins: [{id: probe, disabled: true}]}]": true,
@@ -60,7 +66,7 @@ func TestSchema(t *testing.T) {
 		if err := s.Validate(v); (err == nil) != ok {
 			t.Errorf("%s: by the schema: %v", text, err)
 		}
-		if _, err := Parse([]byte(text), CheckPlugins); (err == nil) != ok {
+		if _, err := Parse([]byte(text), CheckPlugins, Dynmod); (err == nil) != ok {
 			t.Errorf("%s: by Parse: %v", text, err)
 		}
 	}

@@ -104,7 +104,7 @@ func mergeDocuments(all []*contribution, complete bool, p *problems) *document {
 				if d.others == nil {
 					d.others = map[string]scalar{}
 				}
-				d.others[f] = scalar{v, origin{c, c.path + "." + f}}
+				d.others[f] = scalar{v, origin{c, c.path + "." + policyField(f)}}
 			}
 		}
 	}

@@ -137,9 +137,29 @@ func TestBadInput(t *testing.T) {
 		"hosts without a version": {hello + "hosts: [{golang: {}}, {proxyVersion: x, dynamicModules: {}}]", ":6: spec.hosts[0].proxyVersion: is required"},
 		"bad version":             {hello + "hosts: [{proxyVersion: '(', golang: {}}]", ":6: spec.hosts[0].proxyVersion: error parsing regexp"},
 		"bad address":             {hello + "hosts: [{extProc: {address: nowhere}}]", ":6: spec.hosts[0].extProc.address: "},
-		"behind the router":       {hello + "insert: {after: envoy.filters.http.router}", ":6: spec.insert.after: nothing runs behind the router"},
-		"two places":              {hello + "insert: {after: x, before: y}", ":6: spec.insert: give one of position, before and after"},
-		"before itself":           {hello + "insert: {before: moe}", ":6: spec.insert.before: moe is the chain itself"},
+		"secrets of a process outside": {
+			hello + "genericSecrets: [{name: a}]\nhosts: [{extProc: {address: 'x:1'}}]",
+			":6: spec.genericSecrets: needs Secrets, which this host cannot",
+		},
+		"a secret without a name": {hello + "delivery: inline\ngenericSecrets:\n- name: a\n- sds_config: {}", ":9: spec.genericSecrets[1].name: is required"},
+		"secrets of a discovered filter": {
+			hello + "genericSecrets:\n- name: static\n- {name: b, sds_config: {ads: {}}}",
+			":8: spec.genericSecrets[1]: Envoy fetches a secret of SDS for a filter in its listener",
+		},
+		"secrets of a route": {
+			hello + "genericSecrets: [{name: a}]\ntargetRefs: [{kind: VirtualService, name: shop}]",
+			":6: spec.genericSecrets: belongs to the filter",
+		},
+		"secrets of a host": {
+			hello + "virtualHosts:\n- host: x\n  genericSecrets: [{name: a}]", ":8: spec.virtualHosts[0].genericSecrets: unknown field",
+		},
+		"a secret that Envoy does not take": {
+			hello + "hosts: [{golang: {}}]\ndelivery: inline\ngenericSecrets: [{name: a, sds_config: {nonsense: 1}}]",
+			":8: spec.genericSecrets[0]: it is no SdsSecretConfig of Envoy's",
+		},
+		"behind the router": {hello + "insert: {after: envoy.filters.http.router}", ":6: spec.insert.after: nothing runs behind the router"},
+		"two places":        {hello + "insert: {after: x, before: y}", ":6: spec.insert: give one of position, before and after"},
+		"before itself":     {hello + "insert: {before: moe}", ":6: spec.insert.before: moe is the chain itself"},
 		"secret that is not mounted": {
 			"plugins:\n- name: tokenauth\n  config:\n    secret:\n      secretKeyRef: {name: a, key: b}",
 			":9: spec.plugins[0].config.secret.secretKeyRef.name: spec.secretMounts has no Secret of this name",

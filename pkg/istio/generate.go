@@ -201,6 +201,7 @@ func (g *generator) planBase(s scope) {
 		}
 	}
 	g.checkFailOpen(b.settings, b.doc)
+	g.checkSecrets(b.settings, b.doc)
 }
 
 // filterNameOf returns the name of the filter of a scope that is inside of depth others. Envoy asks for a filter's

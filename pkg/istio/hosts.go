@@ -16,6 +16,7 @@ import (
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 	"mosn.io/moe/framework/host/extproc"
 	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/pkg/istio/v1alpha1"
@@ -30,9 +31,9 @@ func capabilities(h *v1alpha1.Host) filter.Capability {
 	case h.ExtProc != nil:
 		return extproc.Capabilities
 	case h.Golang != nil:
-		return ^(filter.PromptPipes | filter.Callouts | filter.Histograms)
+		return host.Golang
 	}
-	return ^filter.PromptPipes
+	return host.Dynmod
 }
 
 // filterConfig returns the configuration of the HTTP filter with a chain.
@@ -40,17 +41,30 @@ func filterConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
 	if h.ExtProc != nil {
 		return extProcFilter(h.ExtProc, doc)
 	}
+	if h.Golang != nil {
+		return golangFilter(h.Golang, doc)
+	}
 	config, err := packed(doc)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case h.Golang != nil:
-		return &golangv3.Config{
-			LibraryId: h.Golang.LibraryID, LibraryPath: h.Golang.LibraryPath, PluginName: assembly.ChainName, PluginConfig: config,
-		}, nil
 	}
 	return &filterv3.DynamicModuleFilter{
 		DynamicModuleConfig: module(h.DynamicModules), FilterName: assembly.ChainName, FilterConfig: config,
+	}, nil
+}
+
+func golangFilter(g *v1alpha1.Golang, doc map[string]any) (proto.Message, error) {
+	doc, secrets, err := bootstrap.GenericSecrets(doc)
+	if err != nil {
+		return nil, err
+	}
+	config, err := packed(doc)
+	if err != nil {
+		return nil, err
+	}
+	return &golangv3.Config{
+		LibraryId: g.LibraryID, LibraryPath: g.LibraryPath, PluginName: assembly.ChainName, PluginConfig: config,
+		GenericSecrets: secrets,
 	}, nil
 }
 

@@ -184,7 +184,18 @@ func (pol *policy) checkHosts(p *problems) {
 var documentFields = append([]string{"plugins", "consumers", "order", "timeout"}, otherFields...)
 
 // otherFields are taken over as they are, from the most specific policy that has them.
-var otherFields = []string{"authentication", "consumerHeader", "consumerSource"}
+var otherFields = []string{"authentication", "consumerHeader", "consumerSource", genericSecrets}
+
+// genericSecrets is the document's list of Envoy's secrets.
+const genericSecrets = "generic_secrets"
+
+// policyField is how a policy calls a field of the document.
+func policyField(f string) string {
+	if f == genericSecrets {
+		return "genericSecrets" // as Kubernetes writes names
+	}
+	return f
+}
 
 // document returns what the policy says at path as a document, with references to Secrets made files; nil if it says
 // nothing.
@@ -192,8 +203,8 @@ func (pol *policy) document(path string, p *problems) map[string]any {
 	from, _ := pol.at(path).(map[string]any)
 	doc := map[string]any{}
 	for _, f := range documentFields {
-		if v := from[f]; v != nil {
-			doc[f] = pol.secrets(path+"."+f, config.Clone(v), p)
+		if v := from[policyField(f)]; v != nil {
+			doc[f] = pol.secrets(path+"."+policyField(f), config.Clone(v), p)
 		}
 	}
 	if len(doc) == 0 {

@@ -175,6 +175,21 @@ func (g *generator) checkFailOpen(s settings, d *document) {
 	}
 }
 
+// checkSecrets refuses secrets of SDS in a chain whose configuration Envoy discovers: it only begins to fetch those of
+// filters that were there when the listener was made, and says nothing.
+func (g *generator) checkSecrets(s settings, d *document) {
+	listed, ok := d.others[genericSecrets]
+	if !ok || s.inline || s.external() {
+		return
+	}
+	for i, e := range list(listed.value) {
+		if dig(e, "sds_config") != nil {
+			g.p.at(listed.from.policy.Object, config.Index(listed.path, i), "Envoy fetches a secret of SDS for a filter in its "+
+				"listener, and not for one whose configuration is discovered; set delivery: inline")
+		}
+	}
+}
+
 // digest tells contents apart.
 func digest(kind string, docs ...map[string]any) string {
 	h := sha256.New()

@@ -236,6 +236,9 @@ func (s *strict) chain(path string, m map[string]any, d protoreflect.MessageDesc
 		return
 	}
 	doc, _ := dig(m, key, "value").(map[string]any)
+	if doc[genericSecrets] != nil && d.Name() == "Config" {
+		s.fail(path+"."+key+".value.generic_secrets", "belongs into generic_secrets of the filter itself, beside plugin_name")
+	}
 	es, _ := check(doc).(config.Errors)
 	standing, absent := standIns(doc, es)
 	if len(absent) > 0 {

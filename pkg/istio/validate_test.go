@@ -50,6 +50,12 @@ func TestValidate(t *testing.T) {
 		"typed struct":         {text: onHTTP("\"@type\": type.googleapis.com/xds.type.v3.TypedStruct\ntype_url: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC\nvalue: {rules: {}}")},
 		"typed struct, inside": {onHTTP("\"@type\": type.googleapis.com/xds.type.v3.TypedStruct\ntype_url: type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC\nvalue: {rulez: {}}"), ":16: spec.configPatches[0].patch.value.typed_config.value.rulez: unknown field", ""},
 		"typed struct, type":   {onHTTP("\"@type\": type.googleapis.com/xds.type.v3.TypedStruct\ntype_url: type.googleapis.com/envoy.nothing\nvalue: {}"), "typed_config.type_url: no message type", ""},
+		"secrets where the Golang filter has none": {
+			onHTTP("\"@type\": type.googleapis.com/envoy.extensions.filters.http.golang.v3alpha.Config\n" +
+				"library_id: moe\nlibrary_path: /x\nplugin_name: moe\nplugin_config:\n  '@type': type.googleapis.com/google.protobuf.Struct\n" +
+				"  value: {plugins: [{name: hello, config: {value: x}}], generic_secrets: [{name: a}]}"),
+			"typed_config.plugin_config.value.generic_secrets: belongs into generic_secrets of the filter itself", "",
+		},
 		"a plugin's own configuration": {
 			onHTTP("\"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter\n" +
 				"dynamic_module_config: {name: moe}\nfilter_name: moe\nfilter_config:\n  '@type': type.googleapis.com/google.protobuf.Struct\n" +

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,8 +10,19 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mosn.io/moe/framework/filter"
 	_ "mosn.io/moe/plugins"
 )
+
+// needy is a plugin that needs a capability.
+type needy struct{}
+
+func (*needy) OnComplete(filter.Stream) {}
+
+func init() {
+	filter.Register[needy]("needscallouts", filter.Observe, filter.Needs(filter.Callouts))
+	filter.Register[needy]("needspipes", filter.Observe, filter.Needs(filter.PromptPipes))
+}
 
 // moe runs a command line inside the test.
 func moe(t *testing.T, args ...string) (status int, stdout, stderr string) {
@@ -172,6 +184,61 @@ func TestPrintConfigForGolang(t *testing.T) {
 	status, _, stderr = moe(t, "run", "--host", "golang", "-c", demo, "--module", write(t, "no module"), "--envoy", "/bin/true")
 	if status != 1 || !strings.Contains(stderr, "make bridge") {
 		t.Errorf("without a bridge: status %d, %s", status, stderr)
+	}
+}
+
+// What the host cannot do is found before there is an Envoy, by run and by validate.
+func TestChecksForTheHost(t *testing.T) {
+	calls := write(t, "plugins: [{name: needscallouts}]")
+	pipes := write(t, "plugins: [{name: needspipes}]")
+	const lacks = "plugins[0]: needs %s, which this host cannot"
+	for _, c := range []struct{ file, host, want string }{
+		{calls, "dynmod", ""},
+		{calls, "golang", fmt.Sprintf(lacks, "Callouts")},
+		{pipes, "dynmod", fmt.Sprintf(lacks, "PromptPipes")},
+		{pipes, "golang", ""},
+	} {
+		for _, args := range [][]string{{"run", "--print-config"}, {"validate"}} {
+			status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
+			if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
+				t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)
+			}
+		}
+	}
+	if status, _, stderr := moe(t, "validate", "--host", "wasm", "-c", calls); status == 0 ||
+		!strings.Contains(stderr, `--host: "wasm"`) {
+		t.Errorf("status %d, %s", status, stderr)
+	}
+}
+
+// A file's secrets stay in its document for dynamic modules, and are the Golang filter's own.
+func TestPrintConfigWithSecrets(t *testing.T) {
+	file := write(t, "plugins: [{name: hello}]\ngeneric_secrets: [{name: key, sds_config: {path_config_source: {path: /x}}}]")
+	within := func(text, name string) string { // what is below a line, as far as it is indented more
+		t.Helper()
+		_, below, ok := strings.Cut(text, name+":\n")
+		if !ok {
+			t.Fatalf("no %s in %s", name, text)
+		}
+		indent := len(below) - len(strings.TrimLeft(below, " "))
+		var b strings.Builder
+		for line := range strings.Lines(below) {
+			if len(line)-len(strings.TrimLeft(line, " ")) < indent {
+				break
+			}
+			b.WriteString(line)
+		}
+		return b.String()
+	}
+	for host, documentHasThem := range map[string]bool{"dynmod": true, "golang": false} {
+		status, stdout, stderr := moe(t, "run", "--print-config", "--host", host, "-c", file)
+		if status != 0 || strings.Count(stdout, "generic_secrets:") != 1 || !strings.Contains(stdout, "path: /x") {
+			t.Fatalf("%s: status %d, %s%s", host, status, stdout, stderr)
+		}
+		document := map[string]string{"dynmod": "filter_config", "golang": "plugin_config"}[host]
+		if got := strings.Contains(within(stdout, document), "generic_secrets:"); got != documentHasThem {
+			t.Errorf("%s: the document has them: %v\n%s", host, got, stdout)
+		}
 	}
 }
 

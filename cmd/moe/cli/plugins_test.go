@@ -115,7 +115,11 @@ func TestExamples(t *testing.T) {
 			t.Setenv(m[1], "0123456789abcdef0123456789abcdef")
 		}
 		example := strings.Replace(p.Example, "hosts: []", "hosts: [a]", 1)
-		if _, err := moefile.Parse([]byte(example), moefile.CheckPlugins); err != nil {
+		host := moefile.Dynmod
+		if reg.Needs&filter.PromptPipes != 0 {
+			host = moefile.Golang
+		}
+		if _, err := moefile.Parse([]byte(example), moefile.CheckPlugins, host); err != nil {
 			t.Errorf("%s: %v\n%s", p.Name, err, p.Example)
 		}
 	}

@@ -68,7 +68,7 @@ func runCommand() *cobra.Command {
 	fileFlag(c, &f.file)
 	fl := c.Flags()
 	fl.BoolVar(&f.print, "print-config", false, "print the Envoy configuration instead of starting Envoy")
-	fl.StringVar(&f.host, "host", "dynmod", "`HOST` that runs the plugins in Envoy: dynmod or golang")
+	hostFlag(c, &f.host)
 	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
 	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
 	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
@@ -78,8 +78,6 @@ func runCommand() *cobra.Command {
 	fl.StringVar(&f.pluginLevel, "plugin-log-level", "info", "log `LEVEL` of the plugins")
 	fl.BoolVar(&f.unchecked, "no-validate", false,
 		"leave all checks of plugins to Envoy: for a --module with plugins that this moe does not have")
-	c.RegisterFlagCompletionFunc("host", cobra.FixedCompletions([]cobra.Completion{"dynmod", "golang"},
-		cobra.ShellCompDirectiveNoFileComp))
 	for _, name := range []string{"log-level", "plugin-log-level"} {
 		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions([]cobra.Completion{
 			"trace", "debug", "info", "warning", "error", "critical", "off",
@@ -93,6 +91,20 @@ func fileFlag(c *cobra.Command, file *string) {
 	c.MarkFlagFilename("config", "yaml", "yml", "json")
 }
 
+func hostFlag(c *cobra.Command, host *string) {
+	c.Flags().StringVar(host, "host", "dynmod", "`HOST` that runs the plugins in Envoy: dynmod or golang")
+	c.RegisterFlagCompletionFunc("host", cobra.FixedCompletions([]cobra.Completion{"dynmod", "golang"},
+		cobra.ShellCompDirectiveNoFileComp))
+}
+
+func hostOf(name string) (moefile.Host, error) {
+	h, ok := moefile.HostOf(name)
+	if !ok {
+		return h, fmt.Errorf("--host: %q is no host that runs in Envoy; give dynmod or golang", name)
+	}
+	return h, nil
+}
+
 // printedEcho is the echo server's address in a printed configuration, where there is none.
 const printedEcho = "127.0.0.1:10001"
 
@@ -100,14 +112,15 @@ const printedEcho = "127.0.0.1:10001"
 const printedLibrary = "/usr/local/lib/libmoe.so"
 
 func (f *runFlags) run(cmd *cobra.Command) error {
-	if f.host != "dynmod" && f.host != "golang" {
-		return fmt.Errorf("--host: %q is no host that runs in Envoy; give dynmod or golang", f.host)
+	host, err := hostOf(f.host)
+	if err != nil {
+		return err
 	}
 	check := moefile.CheckPlugins // Envoy sets them up in a moment
 	if f.unchecked {
 		check = moefile.CheckFile
 	}
-	file, err := load(f.file, check)
+	file, err := load(f.file, check, host)
 	if err != nil {
 		if strings.Contains(err.Error(), "unknown plugin") {
 			cmd.PrintErrln("moe: plugins of others are known to a moe that has them: `moe build --with … --cli FILE` makes " +
@@ -186,8 +199,8 @@ func findBridge(module string) (string, error) {
 }
 
 // load is moefile.Load with the name in the error.
-func load(name string, c moefile.Check) (*moefile.File, error) {
-	file, err := moefile.Load(name, c)
+func load(name string, c moefile.Check, h moefile.Host) (*moefile.File, error) {
+	file, err := moefile.Load(name, c, h)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("%w; name another with -c FILE", err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func validateCommand() *cobra.Command {
-	var file string
+	var file, host string
 	var configOnly bool
 	c := &cobra.Command{
 		Use:   "validate",
@@ -18,7 +18,8 @@ func validateCommand() *cobra.Command {
 			validate checks a moe.yaml, or a document of plugins as it stands in an Envoy configuration, by the code of the
 			plugins themselves: names, fields, types, and what each plugin asks of its configuration; for every route, too,
 			what it is merged over the rest. Plugins are also set up and closed again, so that a file that is missing is
-			found here, unless --config-only is given. Every error is printed, not only the first, and the status is 1.`),
+			found here, unless --config-only is given. Every error is printed, not only the first, and the status is 1.
+			A plugin that needs what the host lacks is an error, too; --host golang is for Envoys with the Golang filter.`),
 		Example: examples(`
 			moe validate -c moe.yaml
 			moe validate --config-only -c - <moe.yaml`),
@@ -29,7 +30,11 @@ func validateCommand() *cobra.Command {
 			if configOnly {
 				check = moefile.CheckPlugins
 			}
-			if _, err := load(file, check); err != nil {
+			h, err := hostOf(host)
+			if err != nil {
+				return err
+			}
+			if _, err := load(file, check, h); err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is valid\n", file)
@@ -37,6 +42,7 @@ func validateCommand() *cobra.Command {
 		}),
 	}
 	fileFlag(c, &file)
+	hostFlag(c, &host)
 	c.Flags().BoolVar(&configOnly, "config-only", false, "do not set plugins up (open files, start connections)")
 	return c
 }

@@ -244,6 +244,10 @@ CALLBACK void *CB(http_filter_config_scheduler_new)(void *);
 CALLBACK void CB(http_filter_config_scheduler_commit)(void *, uint64_t);
 CALLBACK void CB(http_filter_config_scheduler_delete)(void *);
 
+// Callbacks: generic secrets, of Envoy 1.40 and later; absent before. A number is 1 or more, 0 is a refusal.
+CALLBACK size_t CB(http_filter_config_generic_secret_subscribe)(void *, mbuf, mbuf);
+CALLBACK bool CB(http_filter_get_generic_secret)(void *, size_t, ebuf *);
+
 // Callbacks: requests over Envoy's clusters, of a stream and of a configuration.
 CALLBACK T(http_callout_init_result)
     CB(http_filter_start_http_stream)(void *, uint64_t *, mbuf, mheader *, size_t, mbuf, bool, uint64_t);

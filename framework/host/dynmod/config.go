@@ -16,12 +16,15 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 )
 
 // filterConfig is one configuration of the filter in Envoy.
 type filterConfig struct {
 	filter *assembly.Filter
 	own    *bound // without a route's changes
+
+	secrets map[string]C.size_t // Envoy's numbers of those listed
 
 	mu       sync.Mutex
 	c        *C.moe_config // nil once Envoy has destroyed it
@@ -94,6 +97,9 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 		return reject("filter", filterName, err)
 	}
 	own, err := conf.filter.Chain(nil)
+	if err == nil {
+		conf.secrets, err = subscribe(c, conf.filter.Secrets())
+	}
 	if err != nil {
 		conf.filter.Close()
 		return reject("filter", filterName, err)
@@ -245,8 +251,10 @@ var assembler = assembly.New(configHost{})
 func (configHost) Name() string { return "dynmod" }
 
 func (configHost) Capabilities() uint32 {
-	return uint32(filter.Callouts | filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
-		filter.Metadata | filter.StreamedReplies)
+	if !hasSecrets {
+		return uint32(host.Dynmod &^ filter.Secrets)
+	}
+	return uint32(host.Dynmod)
 }
 
 func (configHost) Log() slog.Handler { return logger }

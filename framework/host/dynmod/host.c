@@ -29,6 +29,10 @@ moe_value moe_attribute(moe_stream *s, int id, int kind) {
   return v;
 }
 
+bool moe_has_secrets(void) {
+  return CB(http_filter_config_generic_secret_subscribe) != NULL && CB(http_filter_get_generic_secret) != NULL;
+}
+
 void *moe_scheduler(moe_stream *s) { return CB(http_filter_scheduler_new)(s->envoy); }
 
 void moe_commit(moe_stream *s) { CB(http_filter_scheduler_commit)(s->scheduler, 0); }

@@ -20,14 +20,18 @@ type call struct {
 }
 
 // do runs f with Envoy's side of the stream, and waits for the stream's thread if that is not in Go now.
-func (h *handle) do(f func(*stream)) error {
+func (h *handle) do(f func(*stream)) error { return h.ask(f, false) }
+
+// ask is do. With own, f runs on the stream's thread and no other: it asks Envoy for what each thread has of its own,
+// so that it is not enough that the thread stands still.
+func (h *handle) ask(f func(*stream), own bool) error {
 	s := h.s
 	s.mu.Lock()
 	if s.gen != h.gen {
 		s.mu.Unlock()
 		return core.ErrStreamDone
 	}
-	if s.inside {
+	if s.inside && (!own || bool(C.moe_on_thread(s.e.thread))) {
 		defer s.mu.Unlock()
 		if s.c.envoy == nil {
 			return core.ErrStreamDone
@@ -77,9 +81,12 @@ func (h *handle) later(f func(*stream)) error {
 }
 
 // lookup is do for something that may not exist.
-func (h *handle) lookup(f func(*stream) bool) error {
+func (h *handle) lookup(f func(*stream) bool) error { return h.find(f, false) }
+
+// find is lookup with ask in place of do.
+func (h *handle) find(f func(*stream) bool, own bool) error {
 	found := false
-	if err := h.do(func(s *stream) { found = f(s) }); err != nil {
+	if err := h.ask(func(s *stream) { found = f(s) }, own); err != nil {
 		return err
 	}
 	if !found {

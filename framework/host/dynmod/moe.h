@@ -144,7 +144,9 @@ typedef struct {
 
 uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
 moe_value moe_attribute(moe_stream *s, int id, int kind); // VALUE_NONE: of any kind
+bool moe_has_secrets(void);
 bool moe_on_envoy_thread(void);
+bool moe_on_thread(uint32_t index);
 void *moe_scheduler(moe_stream *s);
 void moe_commit(moe_stream *s);
 void moe_config_commit(moe_config *c);

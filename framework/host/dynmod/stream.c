@@ -18,6 +18,9 @@ static _Thread_local size_t finished_n;
 // to the thread until it returns, so that no other can run there.
 bool moe_on_envoy_thread(void) { return thread_no != 0; }
 
+// moe_on_thread reports whether that thread is the one of an index.
+bool moe_on_thread(uint32_t index) { return thread_no == index + 1; }
+
 static uint32_t thread(void) {
   if (thread_no == 0)
     thread_no = atomic_fetch_add(&threads, 1) + 1;

@@ -177,6 +177,12 @@ func (configHost) Name() string         { return Name }
 func (configHost) Capabilities() uint32 { return uint32(Capabilities) }
 func (h configHost) Log() slog.Handler  { return h.log }
 
+// MayListSecrets says what to do in their place.
+func (configHost) MayListSecrets() error {
+	return errors.New("a process outside of Envoy is not shown its secrets; mount them as files, and give plugins " +
+		"{file: PATH} in their configuration")
+}
+
 func (configHost) Transport(cluster string) (http.RoundTripper, error) {
 	return nil, fmt.Errorf("cluster %s: a process outside Envoy has no clusters: %w", cluster, filter.ErrUnsupported)
 }

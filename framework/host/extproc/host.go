@@ -189,6 +189,9 @@ func (s *stream) SetFilterState(string, string) error { return s.unsupported() }
 // SetUpstreamHost is not in the protocol.
 func (s *stream) SetUpstreamHost(string, bool) error { return s.unsupported() }
 
+// Secret is not in the protocol.
+func (s *stream) Secret(string) (string, error) { return "", s.unsupported() }
+
 // Fetch returns nil: Envoy has no way to be asked for headers.
 func (s *stream) Fetch(int) []core.Field { return nil }
 

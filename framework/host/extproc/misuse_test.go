@@ -79,6 +79,12 @@ func TestConfig(t *testing.T) {
 		!strings.Contains(err.Error(), "Callouts") {
 		t.Errorf("a plugin that needs Callouts: %v", err)
 	}
+	secrets, _ := mark("b").(map[string]any)
+	secrets["generic_secrets"] = []any{map[string]any{"name": "a"}}
+	if err := s.Load(Config{Doc: secrets}); err == nil ||
+		!strings.HasPrefix(err.Error(), "generic_secrets: a process outside of Envoy is not shown its secrets") {
+		t.Errorf("a document with secrets: %v", err)
+	}
 	equal(t, "after bad ones", got(open(t, s, none), requestHeaders(true)), "a")
 	if err := s.Load(Config{Doc: mark("c")}); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -295,12 +296,17 @@ type configHost struct{}
 var assembler = assembly.New(configHost{})
 
 // Capabilities are what plugins may need of this host.
-const Capabilities = filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
-	filter.Metadata | filter.PromptPipes
+const Capabilities = host.Golang
 
 func (configHost) Name() string         { return Name }
 func (configHost) Capabilities() uint32 { return uint32(Capabilities) }
 func (configHost) Log() slog.Handler    { return logger }
+
+// MayListSecrets says where they are listed: Envoy reads that list, before anything gets to plugins.
+func (configHost) MayListSecrets() error {
+	return errors.New("belongs to the Golang filter itself, not to its plugins: list them in the field generic_secrets " +
+		"of its configuration, beside plugin_name")
+}
 
 func (configHost) Transport(cluster string) (http.RoundTripper, error) {
 	return nil, fmt.Errorf("cluster %s: Envoy's Golang filter cannot be asked to call its clusters: %w",

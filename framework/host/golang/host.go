@@ -162,6 +162,21 @@ func (h *handle) SetUpstreamHost(addr string, strict bool) (err error) {
 	return errors.Join(late, err)
 }
 
+// Secret returns a generic secret that the filter's configuration lists.
+func (h *handle) Secret(name string) (value string, err error) {
+	err = h.lookup(func(s *stream) bool {
+		var data C.uint64_t
+		var n C.int
+		p, size := text(name)
+		status := C.golang_host_FilterHttpGetStringSecret(unsafe.Pointer(s.c.request), p, size, &data, &n)
+		if status == C.CAPIOK {
+			value = given(data, n)
+		}
+		return status == C.CAPIOK
+	})
+	return value, err
+}
+
 // Fetch returns a block that Envoy has and Go has not; Envoy shows it with the event that brings it, and at the end.
 func (h *handle) Fetch(block int) (fields []core.Field) {
 	_ = h.do(func(s *stream) {

@@ -16,6 +16,8 @@ type Host interface {
 	SetFilterState(key, value string) error
 	ClearRouteCache() error
 	SetUpstreamHost(addr string, strict bool) error
+	// Secret returns the present value of a generic secret; "" is none.
+	Secret(name string) (string, error)
 	// Fetch returns the fields of a block whose bit is set in Stream.Remote; nil when the stream is gone.
 	Fetch(block int) []Field
 	// BufferLimit is how many bytes of body this stream may hold back in one direction; 0 is no limit.
@@ -47,6 +49,12 @@ type ConfigHost interface {
 	Capabilities() uint32 // bits of filter.Capability
 	Transport(cluster string) (http.RoundTripper, error)
 	Log() slog.Handler // to the host's own log; it is asked whether a level is enabled before anything is formatted
+}
+
+// SecretLister is a ConfigHost that has more to say than its capabilities do about documents that list generic secrets.
+type SecretLister interface {
+	// MayListSecrets returns why they may not, or nil.
+	MayListSecrets() error
 }
 
 // Phases that a chain may want; a host need not enter the chain for others.

@@ -48,6 +48,10 @@ type FilterPolicySpec struct {
 	// ConsumerSource names files with more consumers, as in moe.yaml; {path: /etc/moe/secrets/NAME} is a Secret of
 	// secretMounts.
 	ConsumerSource any `json:"consumerSource"`
+	// GenericSecrets lists the generic secrets of Envoy's that plugins may ask for, as generic_secrets in moe.yaml. They
+	// belong to whole proxies, not to hosts and routes; those with an sds_config need `delivery: inline`, and extProc has
+	// none.
+	GenericSecrets any `json:"genericSecrets"`
 	// Authentication says whether all plugins that authenticate must agree or any will do, as in moe.yaml.
 	Authentication string `json:"authentication"`
 	// ConsumerHeader is the header that tells the upstream the consumer's name, as in moe.yaml.

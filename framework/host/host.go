@@ -1,0 +1,14 @@
+// Package host tells what the hosts can do that run in Envoy's process, for programs that are no host and need no cgo.
+package host
+
+import "mosn.io/moe/framework/filter"
+
+// What plugins may need of a host; docs/hosts.md has it as a table.
+const (
+	// Dynmod is for package dynmod. Secrets needs Envoy 1.40; in an older one the host has all the rest.
+	Dynmod = filter.Callouts | filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
+		filter.Metadata | filter.StreamedReplies | filter.Secrets
+	// Golang is for package golang.
+	Golang = filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms | filter.Metadata |
+		filter.PromptPipes | filter.Secrets
+)
