@@ -142,6 +142,7 @@ type listen struct {
 	buffer  int    // per_connection_buffer_limit_bytes
 	tls     m      // transport_socket
 	cluster m      // merged into the cluster
+	secure  bool   // the upstream speaks TLS
 
 	endpoints []string // of the cluster, besides the upstream
 
@@ -232,7 +233,7 @@ func (b *bed) tryServe(t *testing.T, l listen) (*site, error) {
 	if answer == nil {
 		answer = func(http.ResponseWriter, *http.Request) {}
 	}
-	s.upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.upstream = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := seen{Request: r.Clone(r.Context())}
 		body, err := io.ReadAll(r.Body)
 		got.body, got.err = string(body), err
@@ -243,6 +244,11 @@ func (b *bed) tryServe(t *testing.T, l listen) (*site, error) {
 		s.mu.Unlock()
 		answer(w, r)
 	}))
+	if l.secure {
+		s.upstream.StartTLS()
+	} else {
+		s.upstream.Start()
+	}
 	t.Cleanup(s.upstream.Close)
 
 	b.mu.Lock()
@@ -289,7 +295,7 @@ func (b *bed) pushClusters(l listen, s *site) error {
 	if clusters.of[b] == nil {
 		clusters.of[b] = map[string]m{}
 	}
-	c := envoytest.Cluster(s.name, false, append([]string{strings.TrimPrefix(s.upstream.URL, "http://")}, l.endpoints...)...)
+	c := envoytest.Cluster(s.name, false, append([]string{s.upstream.Listener.Addr().String()}, l.endpoints...)...)
 	c["typed_extension_protocol_options"] = m{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": m{
 		"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 		"explicit_http_config": m{"http_protocol_options": m{"enable_trailers": true}},

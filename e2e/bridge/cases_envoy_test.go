@@ -52,6 +52,32 @@ func TestProperty(t *testing.T) {
 	})
 }
 
+// TestPropertyNames has the router know names of what a request matched and went to.
+func TestPropertyNames(t *testing.T) {
+	tell := func(header, want string) func(t testing.TB, s *site) {
+		return func(t testing.TB, s *site) {
+			got := s.do(t, client.Request{Path: "/property"})
+			equal(t, "the attribute", want, got.Header.Get(header))
+		}
+	}
+	cases{
+		"upstream.requested_server_name": tell("p7", "upstream.test"),
+		"xds.virtual_cluster_name":       tell("p8", "test_vcluster"),
+		"xds.virtual_host_name":          tell("p9", "all"),
+	}.run(t, func() listen {
+		return listen{
+			plugin: "property", secure: true,
+			vhost: m{"virtual_clusters": a{m{
+				"name": "test_vcluster", "headers": a{m{"name": ":path", "string_match": m{"prefix": "/property"}}},
+			}}},
+			cluster: m{"transport_socket": m{"name": "tls", "typed_config": m{
+				"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+				"sni":   "upstream.test",
+			}}},
+		}
+	})
+}
+
 // again sends requests until the upstream gets the headers: what a log phase has seen shows in a later request.
 func again(t testing.TB, s *site, r client.Request, want map[string]string) {
 	t.Helper()

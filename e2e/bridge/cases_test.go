@@ -27,7 +27,11 @@ var limits = map[string]struct {
 	"xds.filter_chain_name":        {"the attribute is empty for modules", []string{"1.38.", "1.39."}},
 	"response.flags":               {"the attribute is missing for modules", []string{"1.38."}},
 	"AttemptCount":                 {"the attribute is missing for modules", []string{"1.38."}},
-	"VirtualClusterName":           {"modules are not shown it", []string{"1.38.", "1.40."}},
+	"VirtualClusterName":           {"modules are not shown it", []string{"1.38."}},
+
+	"upstream.requested_server_name": {"the attribute is missing for modules", []string{"1.38.", "1.39."}},
+	"xds.virtual_cluster_name":       {"the attribute is missing for modules", []string{"1.38."}},
+	"xds.virtual_host_name":          {"the attribute is missing for modules, or the virtual cluster's", []string{"1.38.", "1.39."}},
 }
 
 func limited(name, version string) (why string) {
