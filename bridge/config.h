@@ -46,7 +46,9 @@ public:
   Secrets secrets;
 
 private:
-  explicit Config(void *envoy) : envoy(envoy), metrics(std::make_shared<Metrics>(envoy)) {}
+  explicit Config(void *envoy);
+
+  bool load(std::string_view document, std::string *error);
 };
 
 // RouteConfig is one ConfigsPerRoute.

@@ -94,12 +94,12 @@ func onEnvoys(t *testing.T, test func(t *testing.T, b *bed)) {
 		t.Fatal(err)
 	}
 	for _, binary := range found {
-		t.Run(binary.Version, func(t *testing.T) { test(t, start(t, binary)) })
+		t.Run(binary.Version, func(t *testing.T) { test(t, start(t, binary, nil)) })
 	}
 }
 
-// start starts an Envoy; it is checked for crashes at the end of t.
-func start(t *testing.T, binary envoytest.Binary) *bed {
+// start starts an Envoy, with more in its bootstrap; it is checked for crashes at the end of t.
+func start(t *testing.T, binary envoytest.Binary, more m) *bed {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Symlink(bridgeModule(t), filepath.Join(dir, "libgolang_bridge.so")); err != nil {
@@ -109,11 +109,7 @@ func start(t *testing.T, binary envoytest.Binary) *bed {
 	if preload := os.Getenv("BRIDGE_PRELOAD"); preload != "" {
 		env = append(env, "LD_PRELOAD="+preload)
 	}
-	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env, Bootstrap: m{
-		"static_resources": m{"secrets": a{
-			m{"name": "static_secret", "generic_secret": m{"secret": m{"inline_string": "static_secret_value"}}},
-		}},
-	}})
+	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env, Bootstrap: more})
 	if err != nil {
 		t.Fatal(err)
 	}

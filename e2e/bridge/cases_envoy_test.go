@@ -159,34 +159,6 @@ func TestMetric(t *testing.T) {
 	})
 }
 
-func TestSecrets(t *testing.T) {
-	get := func(name, async, value string, code int) func(t testing.TB, s *site) {
-		return func(t testing.TB, s *site) {
-			got := s.do(t, ask("?name="+name+async))
-			status(t, got, code)
-			equal(t, "the secret", value, got.Body)
-		}
-	}
-	onEnvoys(t, func(t *testing.T, b *bed) {
-		file := filepath.Join(t.TempDir(), "secret.json")
-		if err := os.WriteFile(file, []byte(`{"resources":[{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-			"name":"dynamic_secret","generic_secret":{"secret":{"inline_string":"dynamic_secret_value"}}}]}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cases{
-			"DynamicSecret":          get("dynamic_secret", "", "dynamic_secret_value", 200),
-			"DynamicSecretGoRoutine": get("dynamic_secret", "&async=1", "dynamic_secret_value", 200),
-			"StaticSecret":           get("static_secret", "", "static_secret_value", 200),
-			"StaticSecretGoRoutine":  get("static_secret", "&async=1", "static_secret_value", 200),
-			"MissingSecret":          get("missing_secret", "", "", 404),
-			"MissingSecretGoRoutine": get("missing_secret", "&async=1", "", 404),
-		}.on(t, b, listen{plugin: "secrets", more: m{"generic_secrets": a{
-			m{"name": "static_secret"},
-			m{"name": "dynamic_secret", "sds_config": m{"path_config_source": m{"path": file}, "resource_api_version": "V3"}},
-		}}})
-	})
-}
-
 func TestSetUpstreamOverrideHost(t *testing.T) {
 	const dead = "127.0.0.1:1" // nobody listens there
 	get := func(query string, want int) func(t testing.TB, s *site) {
