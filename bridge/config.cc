@@ -35,6 +35,12 @@ Routes &routes() {
   return *r;
 }
 
+// reads_in_log_of returns what all configurations of a plugin share.
+std::atomic<bool> *reads_in_log_of(const Library *library, const std::string &plugin) {
+  static auto *all = new std::map<std::pair<const Library *, std::string>, std::atomic<bool>>;
+  return &(*all)[{library, plugin}];
+}
+
 } // namespace
 
 Config::Config(void *e) : envoy(e), metrics(std::make_shared<Metrics>(e)) { alive.configs++; }
@@ -66,6 +72,7 @@ bool Config::load(std::string_view document, std::string *error) {
   if (!s.merges)
     log(Level::Warn, "merge_policy has no effect, as in contrib Envoys: routes' configurations are merged into the "
                      "filter's by the plugin itself");
+  reads_in_log = reads_in_log_of(library, s.plugin_name);
   metrics->define(Metrics::Kind::Counter, "golang.panic_error", &panics);
   auto *handle = new ConfigHandle;
   alive.handles++;

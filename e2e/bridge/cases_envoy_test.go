@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"mosn.io/moe/e2e/client"
@@ -136,6 +138,81 @@ func TestAccessLog(t *testing.T) {
 			r.Header, r.Pause = []string{"referer", "r"}, 30e6
 			again(t, s, r, map[string]string{"periodic-referer": "r"})
 		}}.on(t, b, with("periodic"+b.Binary.Version, m{"access_log_flush_interval": "0.05s"}))
+	})
+}
+
+// TestLogEverything has plugins read all headers and trailers in the log phase: in the first stream, for which the
+// bridge has not counted their bytes, and in later ones, several at a time.
+func TestLogEverything(t *testing.T) {
+	many := http.Header{}
+	for i := range 20 {
+		many.Set(fmt.Sprintf("X-Back-%d", i), strings.Repeat("b", i+1))
+	}
+	onEnvoys(t, func(t *testing.T, b *bed) {
+		sites := [2]*site{}
+		for i := range sites {
+			sites[i] = b.serve(t, listen{plugin: fmt.Sprint("log_everything", i), answer: answers(200, many, true, "good", "bye")})
+		}
+		send := func(s *site, note string) error {
+			r := ask("?note="+note, "hello")
+			for i := range 70 {
+				r.Header = append(r.Header, fmt.Sprint("x-many-", i), fmt.Sprint("value ", i, " of ", note))
+			}
+			r.Trailer = []string{"x-trailer", "foo"}
+			got, err := client.Do(s.addr, r)
+			if err == nil && got.Status != 200 {
+				err = fmt.Errorf("status %d", got.Status)
+			}
+			return err
+		}
+		check := func(s *site, note string) {
+			t.Helper()
+			want := []string{
+				"request trailers: x-trailer: foo", "response: :status: 200", "response trailers: x-trailer: bar",
+				"request: :path: /test?note=" + note, "complete: :path: /test?note=" + note,
+				"response: x-back-0: b", "response: x-back-19: " + strings.Repeat("b", 20),
+			}
+			for i := range 70 {
+				of := fmt.Sprintf(": x-many-%d: value %d of %s", i, i, note)
+				want = append(want, "request"+of, "complete"+of)
+			}
+			if err := envoytest.Poll(patience, func() error { // the log phase may be after the response
+				got := strings.Split(s.do(t, ask("?show="+note)).Body, "\n")
+				for _, line := range want {
+					if !slices.Contains(got, line) {
+						return fmt.Errorf("%s: no line %q in %q", note, line, got)
+					}
+				}
+				for _, line := range got {
+					if strings.Contains(line, ": : ") {
+						return fmt.Errorf("%s: a header without a name: %q", note, line)
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, note := range []string{"a", "b", "c"} {
+			if err := send(sites[0], note); err != nil {
+				t.Fatal(err)
+			}
+			check(sites[0], note)
+		}
+		check(sites[0], "a")
+
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				if err := send(sites[1], fmt.Sprint(i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for i := range 16 {
+			check(sites[1], fmt.Sprint(i))
+		}
 	})
 }
 
