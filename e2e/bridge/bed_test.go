@@ -60,23 +60,6 @@ func run(main *testing.M) (int, error) {
 	return main.Run(), nil
 }
 
-// bridgeModule returns the bridge: $BRIDGE_MODULE, or the checkout's.
-func bridgeModule(t *testing.T) string {
-	if p := os.Getenv("BRIDGE_MODULE"); p != "" {
-		return p
-	}
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("make", "bridge")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make bridge: %v\n%s", err, out)
-	}
-	return filepath.Join(root, "build", "libgolang_bridge.so")
-}
-
 // bed is one Envoy, with the bridge and an upstream.
 type bed struct {
 	*envoytest.Envoy
@@ -102,10 +85,8 @@ func onEnvoys(t *testing.T, test func(t *testing.T, b *bed)) {
 func start(t *testing.T, binary envoytest.Binary, more m) *bed {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(bridgeModule(t), filepath.Join(dir, "libgolang_bridge.so")); err != nil {
-		t.Fatal(err)
-	}
-	env := []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + dir, "GODEBUG=cgocheck=0"}
+	envoytest.Bridge(t, dir)
+	env := envoytest.GolangBridge.Env(dir, "cgocheck=0")
 	if preload := os.Getenv("BRIDGE_PRELOAD"); preload != "" {
 		env = append(env, "LD_PRELOAD="+preload)
 	}
@@ -166,35 +147,20 @@ type seen struct {
 
 // golang writes the bridge's filter.
 func golang(config m) m {
-	return m{"name": "golang", "typed_config": m{
-		"@type":                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-		"dynamic_module_config": module(), "filter_name": "golang",
-		"filter_config": m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config},
-	}}
+	return envoytest.GolangBridge.HTTPFilter("golang", "golang", envoytest.Document(envoytest.Struct, config))
 }
 
 // perRoute writes a typed_per_filter_config for the bridge, of a ConfigsPerRoute.
 func perRoute(config m) m {
-	return m{"golang": m{
-		"@type":                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-		"dynamic_module_config": module(), "per_route_config_name": "golang",
-		"filter_config": m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config},
-	}}
+	return m{"golang": envoytest.GolangBridge.PerRoute("golang", envoytest.Document(envoytest.Struct, config))}
 }
 
 // log writes the access logger by which a filter of the bridge gets its log phases.
-func log(name string) m {
-	return m{"name": "golang", "typed_config": m{
-		"@type":                 "type.googleapis.com/envoy.extensions.access_loggers.dynamic_modules.v3.DynamicModuleAccessLog",
-		"dynamic_module_config": module(), "logger_name": name,
-	}}
-}
-
-func module() m { return m{"name": "golang_bridge", "do_not_close": true} }
+func log(name string) m { return envoytest.GolangBridge.AccessLog("golang", name) }
 
 // typedStruct writes a plugin's configuration as xds.type.v3.TypedStruct.
 func typedStruct(config any) m {
-	return m{"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "value": config}
+	return m{"@type": "type.googleapis.com/" + envoytest.TypedStruct, "value": config}
 }
 
 // forRoute writes perRoute's configuration of one plugin.
