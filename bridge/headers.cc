@@ -133,7 +133,8 @@ int copy(void *state, int kind, void *strings, void *bytes) {
   auto *room = static_cast<char *>(bytes);
   uint64_t count = told.count[kind], left = told.bytes[kind];
   if (told.no_room && count > 0) {
-    // The plugin may keep these strings for ever, so they stay for ever: once for a plugin, as Go makes room from now on.
+    // The plugin may keep these strings for ever, and so does this memory: once for a plugin, as Go makes room from now
+    // on.
     left = 0;
     each(from, call.request->envoy, lane.headers_type() + kind,
          [&](View key, View value) { left += key.size() + value.size(); });
