@@ -9,10 +9,10 @@
 namespace bridge {
 namespace {
 
-enum Kind { Unsure, Text, Number, Truth, Map };
+enum Kind { Unsure, Text, Number, Truth, Map, TextOf140 };
 
 // Names in the order of the ABI's ids. Envoy 1.38 offers few, and logs an error for others: of what kind they are where
-// every Envoy has them.
+// every Envoy has them, or 1.40 and no older one.
 const struct {
   const char *name;
   Kind kind;
@@ -85,16 +85,26 @@ const struct {
     {"xds.upstream_host_metadata", Unsure},
     {"xds.filter_chain_name", Unsure},
     {"health_check", Unsure},
+    {"upstream.requested_server_name", TextOf140},
+    {"xds.virtual_cluster_name", TextOf140},
 };
 
 auto attribute(int id) { return static_cast<T(attribute_id)>(id); }
 
-// offered reports whether to ask Envoy: 1.39 brought most attributes, and this callback, which nothing here calls.
-extern "C" __attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
+// Callbacks that tell Envoys apart; nothing here calls them. 1.39 brought most attributes and the first, 1.40 some more
+// and the second.
+extern "C" {
+__attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
+__attribute__((weak)) void envoy_dynamic_module_callback_log_v2(void);
+}
 
+bool since_139() { return envoy_dynamic_module_callback_http_get_header_values != nullptr; }
+bool since_140() { return envoy_dynamic_module_callback_log_v2 != nullptr; }
+
+// offered reports whether to ask Envoy for an attribute as that kind.
 bool offered(int id, Kind kind) {
-  return attributes[id].kind == kind ||
-         (attributes[id].kind == Unsure && envoy_dynamic_module_callback_http_get_header_values != nullptr);
+  Kind of = attributes[id].kind;
+  return of == kind || (of == Unsure && since_139()) || (of == TextOf140 && kind == Text && since_140());
 }
 
 std::string timestamp(std::chrono::system_clock::time_point t) {
@@ -156,6 +166,8 @@ bool own(const Request &r, View name, std::string *value) {
       return false;
     *value = in(cluster);
     return true;
+  } else if (name == "xds.virtual_cluster_name") {
+    return virtual_cluster(r, value);
   } else {
     return false;
   }
@@ -173,11 +185,9 @@ bool text_attribute(const Request &r, int id, std::string *value) {
   return true;
 }
 
-// Envoy 1.39 answers with the name of the virtual cluster; later ones, which have this callback, of the virtual host.
-extern "C" __attribute__((weak)) void envoy_dynamic_module_callback_log_v2(void);
-
+// Envoy 1.39 has it under the id of the virtual host's name.
 bool virtual_cluster(const Request &r, std::string *value) {
-  return envoy_dynamic_module_callback_log_v2 == nullptr && text_attribute(r, VirtualHostName, value);
+  return text_attribute(r, since_140() ? VirtualClusterName : VirtualHostName, value);
 }
 
 bool number_attribute(const Request &r, int id, uint64_t *value) {
@@ -211,6 +221,8 @@ Lookup property(const Request &r, View path, std::string *value) {
     bool truth;
     if (path != attributes[id].name)
       continue;
+    if (id == VirtualHostName && !since_140()) // it would be the virtual cluster's
+      return Lookup::Missing;
     if (attributes[id].kind == Map)
       return Lookup::NotText;
     if (text_attribute(r, id, value) && (!value->empty() || attributes[id].kind == Text))

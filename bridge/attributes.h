@@ -31,6 +31,7 @@ enum Attribute {
   RouteName = 61,
   VirtualHostName = 63,
   FilterChainName = 66,
+  VirtualClusterName = 69,
 };
 
 enum class Lookup { Found, Missing, NotText };

@@ -35,36 +35,53 @@ Routes &routes() {
   return *r;
 }
 
+// reads_in_log_of returns what all configurations of a plugin share.
+std::atomic<bool> *reads_in_log_of(const Library *library, const std::string &plugin) {
+  static auto *all = new std::map<std::pair<const Library *, std::string>, std::atomic<bool>>;
+  return &(*all)[{library, plugin}];
+}
+
 } // namespace
 
+Config::Config(void *e) : envoy(e), metrics(std::make_shared<Metrics>(e)) { alive.configs++; }
+
 Config *Config::make(void *envoy, std::string_view document, std::string *error) {
-  std::unique_ptr<Config> c(new Config(envoy));
-  alive.configs++;
+  // Envoy may leave load by an exception of its own, which runs no destructor here: the next one tidies up.
+  static Config *unfinished = nullptr;
+  delete unfinished;
+  Config *c = unfinished = new Config(envoy);
+  bool good = c->load(document, error);
+  unfinished = nullptr;
+  if (good)
+    return c;
+  delete c;
+  return nullptr;
+}
+
+bool Config::load(std::string_view document, std::string *error) {
   workers = CB(get_concurrency)();
-  const Settings &s = c->settings;
-  if (!decode_settings(document, &c->settings, error))
-    return nullptr;
-  c->secrets.set(s.secrets);
-  c->library = load_library(s.library_id, s.library_path, error);
-  if (c->library == nullptr)
-    return nullptr;
-  if (Library *other = serve_plugin(c->library, s.plugin_name))
-    log(Level::Warn, "plugin_name \"", s.plugin_name, "\" is served by ", c->library->path, " and by ", other->path,
+  const Settings &s = settings;
+  if (!decode_settings(document, &settings, error))
+    return false;
+  library = load_library(s.library_id, s.library_path, error);
+  if (library == nullptr || !secrets.set(envoy, s.secrets, error))
+    return false;
+  if (Library *other = serve_plugin(library, s.plugin_name))
+    log(Level::Warn, "plugin_name \"", s.plugin_name, "\" is served by ", library->path, " and by ", other->path,
         ": a route's configuration of that name is given to each, where a request comes to it");
   if (!s.merges)
     log(Level::Warn, "merge_policy has no effect, as in contrib Envoys: routes' configurations are merged into the "
                      "filter's by the plugin itself");
-  c->metrics->define(Metrics::Kind::Counter, "golang.panic_error", &c->panics);
+  reads_in_log = reads_in_log_of(library, s.plugin_name);
+  metrics->define(Metrics::Kind::Counter, "golang.panic_error", &panics);
   auto *handle = new ConfigHandle;
   alive.handles++;
   describe(handle, s.plugin_name, s.plugin_config, false);
-  handle->metrics = c->metrics;
-  c->id = c->library->go.new_config(handle); // from here on handle is Go's
-  if (c->id == 0) {
+  handle->metrics = metrics;
+  id = library->go.new_config(handle); // from here on handle is Go's
+  if (id == 0)
     *error = "plugin " + s.plugin_name + " of " + s.library_path + " refused plugin_config; its reason is logged above";
-    return nullptr;
-  }
-  return c.release();
+  return id != 0;
 }
 
 Config::~Config() {

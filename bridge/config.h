@@ -44,9 +44,13 @@ public:
   uint32_t panics = 0; // the counter of panics
   Limits limits;
   Secrets secrets;
+  // Whether the plugin has ever copied headers in its log phase: most never do, and counting their bytes is for that.
+  std::atomic<bool> *reads_in_log = nullptr; // of all its configurations
 
 private:
-  explicit Config(void *envoy) : envoy(envoy), metrics(std::make_shared<Metrics>(envoy)) {}
+  explicit Config(void *envoy);
+
+  bool load(std::string_view document, std::string *error);
 };
 
 // RouteConfig is one ConfigsPerRoute.

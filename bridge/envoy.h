@@ -21,6 +21,10 @@ CALLBACK size_t CB(http_get_metadata_keys_count)(void *, T(metadata_source), mbu
 CALLBACK bool CB(http_get_metadata_keys)(void *, T(metadata_source), mbuf, ebuf *);
 CALLBACK void CB(http_filter_send_go_away_and_close)(void *, bool);
 
+// Generic secrets, from Envoy 1.40 on. An id is positive; 0: there is no such secret.
+CALLBACK size_t CB(http_filter_config_generic_secret_subscribe)(void *, mbuf name, mbuf sds_config);
+CALLBACK bool CB(http_filter_get_generic_secret)(void *, size_t id, ebuf *);
+
 // Access loggers. The type is upstream's AccessLogType.
 HOOK const void *ON(access_logger_config_new)(void *, ebuf, ebuf);
 HOOK void ON(access_logger_config_destroy)(const void *);

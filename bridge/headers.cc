@@ -1,5 +1,6 @@
 #include "headers.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "call.h"
@@ -105,6 +106,20 @@ int change(void *state, int kind, View key, View value, Change how) {
   return call.code();
 }
 
+// told_to returns what the caller has been told of lane's headers or trailers. While the worker is in the log phase, a
+// caller from elsewhere may be of that phase or of one before: then it is what both have.
+Told told_to(const Call &call, int kind) {
+  const Lane &lane = *call.lane;
+  if (!call.request->in_log)
+    return lane.told;
+  Told told = lane.logged;
+  if (!call.on_worker() && lane.in_go()) {
+    told.count[kind] = std::min(told.count[kind], lane.told.count[kind]);
+    told.bytes[kind] = std::min(told.bytes[kind], lane.told.bytes[kind]);
+  }
+  return told;
+}
+
 int copy(void *state, int kind, void *strings, void *bytes) {
   Call call = Call::of_lane(state);
   if (call.refused())
@@ -113,9 +128,19 @@ int copy(void *state, int kind, void *strings, void *bytes) {
   const Pairs *from;
   if (!readable(call, kind, &from))
     return static_cast<int>(Result::BadPhase);
+  const Told told = told_to(call, kind);
   auto *to = static_cast<GoString *>(strings);
   auto *room = static_cast<char *>(bytes);
-  uint64_t count = lane.told_count[kind], left = lane.told_bytes[kind];
+  uint64_t count = told.count[kind], left = told.bytes[kind];
+  if (told.no_room && count > 0) {
+    // The plugin may keep these strings for ever, and so does this memory: once for a plugin, as Go makes room from now
+    // on.
+    left = 0;
+    each(from, call.request->envoy, lane.headers_type() + kind,
+         [&](View key, View value) { left += key.size() + value.size(); });
+    room = new char[left];
+    call.request->config->reads_in_log->store(true, std::memory_order_relaxed);
+  }
   auto put = [&](View s) { // an empty string points nowhere: behind the last byte is other memory of Go's
     *to++ = {s.empty() ? nullptr : room, static_cast<ptrdiff_t>(s.size())};
     std::memcpy(room, s.data(), s.size());
@@ -139,8 +164,14 @@ int copy(void *state, int kind, void *strings, void *bytes) {
 } // namespace
 
 void count_headers(const Lane &lane, int kind, int type, uint64_t *count, uint64_t *bytes) {
+  const Pairs *own = kind == HEADERS ? lane.own_headers.get() : nullptr;
+  void *envoy = lane.owner().envoy;
+  if (bytes == nullptr) {
+    *count = own != nullptr ? own->size() : CB(http_get_headers_size)(envoy, static_cast<T(http_header_type)>(type));
+    return;
+  }
   *count = *bytes = 0;
-  each(kind == HEADERS ? lane.own_headers.get() : nullptr, lane.owner().envoy, type, [&](View key, View value) {
+  each(own, envoy, type, [&](View key, View value) {
     ++*count;
     *bytes += key.size() + value.size();
   });

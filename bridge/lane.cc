@@ -13,13 +13,13 @@ Lane::Lane(Request *owner, int dir) : owner_(owner) {
 }
 
 // tell counts the headers (kind 0) or trailers (1) that Go is about to hear of.
-void Lane::tell(int kind, int type) { count_headers(*this, kind, type, &told_count[kind], &told_bytes[kind]); }
+void Lane::tell(int kind, int type) { count_headers(*this, kind, type, &told.count[kind], &told.bytes[kind]); }
 
 Verdict Lane::headers_turn(bool end) {
   headers_open = true;
   tell(0, headers_type());
   owner_->enter(this, Headers, end);
-  auto v = static_cast<Verdict>(owner_->go().on_header(this, end, told_count[0], told_bytes[0]));
+  auto v = static_cast<Verdict>(owner_->go().on_header(this, end, told.count[0], told.bytes[0]));
   owner_->leave(this, v == Verdict::Running);
   return v;
 }
@@ -34,7 +34,7 @@ Verdict Lane::data_turn(Chunk *chunk, uint64_t length, bool end) {
 Verdict Lane::trailers_turn() {
   tell(1, headers_type() + 1);
   owner_->enter(this, Trailers, true);
-  auto v = static_cast<Verdict>(owner_->go().on_header(this, 1, told_count[1], told_bytes[1]));
+  auto v = static_cast<Verdict>(owner_->go().on_header(this, 1, told.count[1], told.bytes[1]));
   owner_->leave(this, v == Verdict::Running);
   return v;
 }

@@ -32,6 +32,14 @@ struct Chunk {
   bool live = false;
 };
 
+// Told is what Go has been told of a direction's headers (0) and trailers (1): how many, and for how many bytes it makes
+// room before it copies them.
+struct Told {
+  uint64_t count[2] = {0, 0};
+  uint64_t bytes[2] = {0, 0};
+  bool no_room = false; // nobody has counted the bytes
+};
+
 // What hooks return to Envoy. For headers and trailers, Stop only.
 enum HookStatus : uint32_t { CONTINUE = 0, STOP = 1, STOP_BUFFER = 1, STOP_WATERMARK = 2, STOP_NO_BUFFER = 3 };
 
@@ -78,8 +86,8 @@ public:
   std::unique_ptr<Pairs> own_headers;  // of a reply before it is sent
   std::unique_ptr<Pairs> seen_headers; // copies for other threads
   std::unique_ptr<Pairs> seen_trailers;
-  uint64_t told_count[2] = {0, 0}; // headers and trailers that Go has been told of, and
-  uint64_t told_bytes[2] = {0, 0}; // has made room for
+  Told told;                       // in the phases
+  Told logged;                     // in the log phase under way
   uint32_t turn = 0;               // counts the times that Go got something
   bool turn_end = false;           // the end was with it
 

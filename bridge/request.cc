@@ -62,6 +62,7 @@ void Request::leave(Lane *lane, bool running) {
       keep_headers(*lane);
     }
     in_go--;
+    in_log = false;
   }
   if (config->metrics->pending())
     config->metrics->apply(envoy);
@@ -115,15 +116,22 @@ void Request::scheduled() {
 }
 
 void Request::access_log(uint64_t type) {
-  Lane *lanes[] = {&decode, &encode};
-  for (Lane *l : lanes)
-    for (int kind = 0; kind < 2; kind++)
-      count_headers(*l, kind, l->headers_type() + kind, &l->told_count[kind], &l->told_bytes[kind]);
+  {
+    std::lock_guard<std::mutex> lock(mutex);
+    const bool room = config->reads_in_log->load(std::memory_order_relaxed);
+    for (Lane *l : {&decode, &encode}) {
+      Told &told = l->logged;
+      told.no_room = !room;
+      for (int kind = 0; kind < 2; kind++)
+        count_headers(*l, kind, l->headers_type() + kind, &told.count[kind], room ? &told.bytes[kind] : nullptr);
+    }
+    in_log = true;
+  }
+  const Told &in = decode.logged, &out = encode.logged;
   logging = 1;
   enter(nullptr, 0, false);
-  go().on_log(this, type, &decode, &encode, decode.told_count[0], decode.told_bytes[0], decode.told_count[1],
-              decode.told_bytes[1], encode.told_count[0], encode.told_bytes[0], encode.told_count[1],
-              encode.told_bytes[1]);
+  go().on_log(this, type, &decode, &encode, in.count[0], in.bytes[0], in.count[1], in.bytes[1], out.count[0],
+              out.bytes[0], out.count[1], out.bytes[1]);
   leave(nullptr, false);
   logging = 0;
 }

@@ -73,7 +73,8 @@ public:
   void *const envoy;
   std::mutex mutex;
   int in_go = 0;     // depth of the worker's calls into Go
-  bool gone = false; // Envoy's side is destroyed
+  bool in_log = false;  // the worker is in a log phase of Go's
+  bool gone = false;    // Envoy's side is destroyed
   bool replied = false; // the plugin sent a response of its own: what else comes is dropped
   bool sent = false;    // and it is out
   bool passing = false; // Go is not to be entered: the plugin is disabled here, or

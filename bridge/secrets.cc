@@ -71,22 +71,49 @@ void Secrets::refresh(const std::string &name, File *file) {
       file->good ? ": the value from before stays" : "");
 }
 
-void Secrets::set(const std::vector<Settings::Secret> &list) {
-  for (const Settings::Secret &s : list) {
-    if (s.path.empty()) {
-      log(Level::Warn, "secret ", s.name,
-          " has no path_config_source: Envoy shares neither its static secrets nor those of other sources with "
-          "modules, so plugins will not find it");
-      continue;
-    }
-    std::lock_guard<std::mutex> lock(mutex_);
-    File &f = files_[s.name];
-    f.path = s.path;
-    refresh(s.name, &f);
+// watch is for Envoys that do not share secrets.
+void Secrets::watch(const Settings::Secret &s) {
+  if (s.path.empty()) {
+    log(Level::Warn, "secret ", s.name,
+        " has no path_config_source: before 1.40, Envoy shares neither its static secrets nor those of other sources "
+        "with modules, so plugins will not find it");
+    return;
   }
+  std::lock_guard<std::mutex> lock(mutex_);
+  File &f = files_[s.name];
+  f.path = s.path;
+  refresh(s.name, &f);
 }
 
-bool Secrets::get(const std::string &name, std::string *value) {
+bool Secrets::subscribe(void *envoy_config, const Settings::Secret &s, std::string *error) {
+  size_t id = CB(http_filter_config_generic_secret_subscribe)(envoy_config, out(s.name), out(s.source));
+  if (id != 0)
+    ids_[s.name] = id;
+  else
+    *error = "generic_secrets: secret " + s.name +
+             (s.source.empty() ? " has no sds_config, and Envoy's bootstrap has no static secret of that name"
+                               : ": Envoy refuses its sds_config");
+  return id != 0;
+}
+
+bool Secrets::set(void *envoy_config, const std::vector<Settings::Secret> &list, std::string *error) {
+  for (const Settings::Secret &s : list)
+    if (CB(http_filter_config_generic_secret_subscribe) == nullptr)
+      watch(s);
+    else if (!subscribe(envoy_config, s, error))
+      return false;
+  return true;
+}
+
+bool Secrets::get(void *envoy_filter, const std::string &name, std::string *value) {
+  auto id = ids_.find(name);
+  if (id != ids_.end()) {
+    ebuf found{nullptr, 0};
+    if (!CB(http_filter_get_generic_secret)(envoy_filter, id->second, &found))
+      return false;
+    *value = in(found);
+    return true;
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   auto f = files_.find(name);
   if (f == files_.end())

@@ -1,6 +1,8 @@
-// Generic secrets. Envoy does not share its own with modules: the bridge reads the files of those that come from one.
+// Generic secrets. Envoy shares them with modules from 1.40 on. Before, the bridge reads the files of those that come
+// from one, and has no others.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <mutex>
 #include <string>
@@ -12,11 +14,13 @@ namespace bridge {
 
 class Secrets {
 public:
-  // set says in the log which of a configuration's secrets cannot be had.
-  void set(const std::vector<Settings::Secret> &list);
+  // set takes a configuration's secrets, while Envoy makes it. It returns false and says why if Envoy refuses one, and
+  // says in the log which cannot be had, where Envoy is older than 1.40.
+  bool set(void *envoy_config, const std::vector<Settings::Secret> &list, std::string *error);
 
-  // get returns the present value of a secret; false if it is not in the list, or cannot be had. For any thread.
-  bool get(const std::string &name, std::string *value);
+  // get returns the present value of a secret; false if it is not in the list, or cannot be had. On the worker of
+  // that stream.
+  bool get(void *envoy_filter, const std::string &name, std::string *value);
 
 private:
   struct File {
@@ -28,8 +32,11 @@ private:
   };
 
   static void refresh(const std::string &name, File *file);
+  bool subscribe(void *envoy_config, const Settings::Secret &secret, std::string *error);
+  void watch(const Settings::Secret &secret);
 
-  std::mutex mutex_;
+  std::map<std::string, size_t> ids_; // Envoy's
+  std::mutex mutex_;                  // of what follows
   std::map<std::string, File> files_;
 };
 

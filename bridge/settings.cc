@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include "json.h"
+#include "jsontext.h"
 #include "wire.h"
 
 namespace bridge {
@@ -109,7 +110,7 @@ bool decode_merge_policy(Fields *fields, bool *merges) {
 
 // sds_path returns the file of a ConfigSource, if it is one.
 std::string sds_path(const Json *source) {
-  const Json *v = source == nullptr ? nullptr : source;
+  const Json *v = source;
   for (const char *name : {"path_config_source", "pathConfigSource"})
     if (v != nullptr && v->find(name) != nullptr)
       v = v->find(name);
@@ -136,10 +137,12 @@ bool decode_secrets(Fields *fields, std::vector<Settings::Secret> *secrets, std:
     for (const Settings::Secret &other : *secrets)
       if (other.name == name)
         return secret.fail("name", "is given twice: \"" + name + "\"");
-    std::string file = sds_path(secret.get("sds_config"));
+    const Json *source = secret.get("sds_config");
+    if (source != nullptr && source->kind != Json::Kind::Object)
+      return secret.fail("sds_config", std::string("is ") + source->kind_name() + ", and should be an object");
     if (!secret.no_others())
       return false;
-    secrets->push_back({name, file});
+    secrets->push_back({name, source == nullptr ? "" : json_text(*source), sds_path(source)});
   }
   return true;
 }

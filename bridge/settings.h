@@ -18,7 +18,8 @@ struct Settings {
   bool merges = true;        // merge_policy is the default
   struct Secret {
     std::string name;
-    std::string path; // of the file of a path_config_source; else empty
+    std::string source; // sds_config, as JSON; empty: a static secret of the bootstrap
+    std::string path;   // of the file of a path_config_source; else empty
   };
   std::vector<Secret> secrets;
 };

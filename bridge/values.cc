@@ -170,7 +170,7 @@ GOAPI int envoyGoFilterHttpGetStringSecret(void *r, void *name, int name_length,
   Request *request = call.request;
   return call.read([=, of = std::string(text(name, name_length))] {
     std::string v;
-    if (request->config->secrets.get(of, &v))
+    if (request->config->secrets.get(request->envoy, of, &v))
       return give(request, v, data, length);
     *length = -1;
     return Result::Ok;

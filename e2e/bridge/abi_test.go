@@ -37,7 +37,9 @@ func TestExports(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	f, err := elf.Open(bridgeModule(t))
+	dir := t.TempDir()
+	envoytest.Bridge(t, dir)
+	f, err := elf.Open(filepath.Join(dir, "libgolang_bridge.so"))
 	if err != nil {
 		t.Fatal(err)
 	}

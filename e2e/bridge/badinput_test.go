@@ -90,7 +90,11 @@ func TestBadConfiguration(t *testing.T) {
 				more(m{"generic_secrets": a{m{"name": "s"}, m{"name": "s"}}}),
 				`given twice: "s"`,
 			},
-			"a secret without name":  {more(m{"generic_secrets": a{m{}}}), `generic_secrets\[0\]\.name is missing`},
+			"a secret without name": {more(m{"generic_secrets": a{m{}}}), `generic_secrets\[0\]\.name is missing`},
+			"text for sds_config": {
+				more(m{"generic_secrets": a{m{"name": "s", "sds_config": "x"}}}),
+				`generic_secrets\[0\]\.sds_config is a string, and should be an object`,
+			},
 			"text for plugin_config": {more(m{"plugin_config": "x"}), `plugin_config is a string`},
 			"no type":                {more(m{"plugin_config": m{"value": m{}}}), `plugin_config has no @type`},
 			"an unknown type": {

@@ -60,23 +60,6 @@ func run(main *testing.M) (int, error) {
 	return main.Run(), nil
 }
 
-// bridgeModule returns the bridge: $BRIDGE_MODULE, or the checkout's.
-func bridgeModule(t *testing.T) string {
-	if p := os.Getenv("BRIDGE_MODULE"); p != "" {
-		return p
-	}
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("make", "bridge")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make bridge: %v\n%s", err, out)
-	}
-	return filepath.Join(root, "build", "libgolang_bridge.so")
-}
-
 // bed is one Envoy, with the bridge and an upstream.
 type bed struct {
 	*envoytest.Envoy
@@ -94,26 +77,20 @@ func onEnvoys(t *testing.T, test func(t *testing.T, b *bed)) {
 		t.Fatal(err)
 	}
 	for _, binary := range found {
-		t.Run(binary.Version, func(t *testing.T) { test(t, start(t, binary)) })
+		t.Run(binary.Version, func(t *testing.T) { test(t, start(t, binary, nil)) })
 	}
 }
 
-// start starts an Envoy; it is checked for crashes at the end of t.
-func start(t *testing.T, binary envoytest.Binary) *bed {
+// start starts an Envoy, with more in its bootstrap; it is checked for crashes at the end of t.
+func start(t *testing.T, binary envoytest.Binary, more m) *bed {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(bridgeModule(t), filepath.Join(dir, "libgolang_bridge.so")); err != nil {
-		t.Fatal(err)
-	}
-	env := []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + dir, "GODEBUG=cgocheck=0"}
+	envoytest.Bridge(t, dir)
+	env := envoytest.GolangBridge.Env(dir, "cgocheck=0")
 	if preload := os.Getenv("BRIDGE_PRELOAD"); preload != "" {
 		env = append(env, "LD_PRELOAD="+preload)
 	}
-	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env, Bootstrap: m{
-		"static_resources": m{"secrets": a{
-			m{"name": "static_secret", "generic_secret": m{"secret": m{"inline_string": "static_secret_value"}}},
-		}},
-	}})
+	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env, Bootstrap: more})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,6 +119,7 @@ type listen struct {
 	buffer  int    // per_connection_buffer_limit_bytes
 	tls     m      // transport_socket
 	cluster m      // merged into the cluster
+	secure  bool   // the upstream speaks TLS
 
 	endpoints []string // of the cluster, besides the upstream
 
@@ -169,35 +147,20 @@ type seen struct {
 
 // golang writes the bridge's filter.
 func golang(config m) m {
-	return m{"name": "golang", "typed_config": m{
-		"@type":                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-		"dynamic_module_config": module(), "filter_name": "golang",
-		"filter_config": m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config},
-	}}
+	return envoytest.GolangBridge.HTTPFilter("golang", "golang", envoytest.Document(envoytest.Struct, config))
 }
 
 // perRoute writes a typed_per_filter_config for the bridge, of a ConfigsPerRoute.
 func perRoute(config m) m {
-	return m{"golang": m{
-		"@type":                 "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-		"dynamic_module_config": module(), "per_route_config_name": "golang",
-		"filter_config": m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config},
-	}}
+	return m{"golang": envoytest.GolangBridge.PerRoute("golang", envoytest.Document(envoytest.Struct, config))}
 }
 
 // log writes the access logger by which a filter of the bridge gets its log phases.
-func log(name string) m {
-	return m{"name": "golang", "typed_config": m{
-		"@type":                 "type.googleapis.com/envoy.extensions.access_loggers.dynamic_modules.v3.DynamicModuleAccessLog",
-		"dynamic_module_config": module(), "logger_name": name,
-	}}
-}
-
-func module() m { return m{"name": "golang_bridge", "do_not_close": true} }
+func log(name string) m { return envoytest.GolangBridge.AccessLog("golang", name) }
 
 // typedStruct writes a plugin's configuration as xds.type.v3.TypedStruct.
 func typedStruct(config any) m {
-	return m{"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "value": config}
+	return m{"@type": "type.googleapis.com/" + envoytest.TypedStruct, "value": config}
 }
 
 // forRoute writes perRoute's configuration of one plugin.
@@ -232,7 +195,7 @@ func (b *bed) tryServe(t *testing.T, l listen) (*site, error) {
 	if answer == nil {
 		answer = func(http.ResponseWriter, *http.Request) {}
 	}
-	s.upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.upstream = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := seen{Request: r.Clone(r.Context())}
 		body, err := io.ReadAll(r.Body)
 		got.body, got.err = string(body), err
@@ -243,6 +206,11 @@ func (b *bed) tryServe(t *testing.T, l listen) (*site, error) {
 		s.mu.Unlock()
 		answer(w, r)
 	}))
+	if l.secure {
+		s.upstream.StartTLS()
+	} else {
+		s.upstream.Start()
+	}
 	t.Cleanup(s.upstream.Close)
 
 	b.mu.Lock()
@@ -289,7 +257,7 @@ func (b *bed) pushClusters(l listen, s *site) error {
 	if clusters.of[b] == nil {
 		clusters.of[b] = map[string]m{}
 	}
-	c := envoytest.Cluster(s.name, false, append([]string{strings.TrimPrefix(s.upstream.URL, "http://")}, l.endpoints...)...)
+	c := envoytest.Cluster(s.name, false, append([]string{s.upstream.Listener.Addr().String()}, l.endpoints...)...)
 	c["typed_extension_protocol_options"] = m{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": m{
 		"@type":                "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
 		"explicit_http_config": m{"http_protocol_options": m{"enable_trailers": true}},

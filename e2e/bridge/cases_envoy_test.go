@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"mosn.io/moe/e2e/client"
@@ -48,6 +50,32 @@ func TestProperty(t *testing.T) {
 		return listen{
 			plugin: "property", routes: a{to("/property", m{"name": "test-route-name"})},
 			hcm: m{"generate_request_id": true, "preserve_external_request_id": true},
+		}
+	})
+}
+
+// TestPropertyNames has the router know names of what a request matched and went to.
+func TestPropertyNames(t *testing.T) {
+	tell := func(header, want string) func(t testing.TB, s *site) {
+		return func(t testing.TB, s *site) {
+			got := s.do(t, client.Request{Path: "/property"})
+			equal(t, "the attribute", want, got.Header.Get(header))
+		}
+	}
+	cases{
+		"upstream.requested_server_name": tell("p7", "upstream.test"),
+		"xds.virtual_cluster_name":       tell("p8", "test_vcluster"),
+		"xds.virtual_host_name":          tell("p9", "all"),
+	}.run(t, func() listen {
+		return listen{
+			plugin: "property", secure: true,
+			vhost: m{"virtual_clusters": a{m{
+				"name": "test_vcluster", "headers": a{m{"name": ":path", "string_match": m{"prefix": "/property"}}},
+			}}},
+			cluster: m{"transport_socket": m{"name": "tls", "typed_config": m{
+				"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+				"sni":   "upstream.test",
+			}}},
 		}
 	})
 }
@@ -113,6 +141,81 @@ func TestAccessLog(t *testing.T) {
 	})
 }
 
+// TestLogEverything has plugins read all headers and trailers in the log phase: in the first stream, for which the
+// bridge has not counted their bytes, and in later ones, several at a time.
+func TestLogEverything(t *testing.T) {
+	many := http.Header{}
+	for i := range 20 {
+		many.Set(fmt.Sprintf("X-Back-%d", i), strings.Repeat("b", i+1))
+	}
+	onEnvoys(t, func(t *testing.T, b *bed) {
+		sites := [2]*site{}
+		for i := range sites {
+			sites[i] = b.serve(t, listen{plugin: fmt.Sprint("log_everything", i), answer: answers(200, many, true, "good", "bye")})
+		}
+		send := func(s *site, note string) error {
+			r := ask("?note="+note, "hello")
+			for i := range 70 {
+				r.Header = append(r.Header, fmt.Sprint("x-many-", i), fmt.Sprint("value ", i, " of ", note))
+			}
+			r.Trailer = []string{"x-trailer", "foo"}
+			got, err := client.Do(s.addr, r)
+			if err == nil && got.Status != 200 {
+				err = fmt.Errorf("status %d", got.Status)
+			}
+			return err
+		}
+		check := func(s *site, note string) {
+			t.Helper()
+			want := []string{
+				"request trailers: x-trailer: foo", "response: :status: 200", "response trailers: x-trailer: bar",
+				"request: :path: /test?note=" + note, "complete: :path: /test?note=" + note,
+				"response: x-back-0: b", "response: x-back-19: " + strings.Repeat("b", 20),
+			}
+			for i := range 70 {
+				of := fmt.Sprintf(": x-many-%d: value %d of %s", i, i, note)
+				want = append(want, "request"+of, "complete"+of)
+			}
+			if err := envoytest.Poll(patience, func() error { // the log phase may be after the response
+				got := strings.Split(s.do(t, ask("?show="+note)).Body, "\n")
+				for _, line := range want {
+					if !slices.Contains(got, line) {
+						return fmt.Errorf("%s: no line %q in %q", note, line, got)
+					}
+				}
+				for _, line := range got {
+					if strings.Contains(line, ": : ") {
+						return fmt.Errorf("%s: a header without a name: %q", note, line)
+					}
+				}
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, note := range []string{"a", "b", "c"} {
+			if err := send(sites[0], note); err != nil {
+				t.Fatal(err)
+			}
+			check(sites[0], note)
+		}
+		check(sites[0], "a")
+
+		var all sync.WaitGroup
+		for i := range 16 {
+			all.Go(func() {
+				if err := send(sites[1], fmt.Sprint(i)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		for i := range 16 {
+			check(sites[1], fmt.Sprint(i))
+		}
+	})
+}
+
 func TestMetric(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, b *bed) {
 		for name, query := range map[string]string{"Metric": "", "AsyncMetric": "?async=1"} {
@@ -130,34 +233,6 @@ func TestMetric(t *testing.T) {
 				contains(t, "Envoy's page", page, name+".gauge: 1")
 			}}.on(t, b, listen{plugin: "metric", config: m{"prefix": name + "."}})
 		}
-	})
-}
-
-func TestSecrets(t *testing.T) {
-	get := func(name, async, value string, code int) func(t testing.TB, s *site) {
-		return func(t testing.TB, s *site) {
-			got := s.do(t, ask("?name="+name+async))
-			status(t, got, code)
-			equal(t, "the secret", value, got.Body)
-		}
-	}
-	onEnvoys(t, func(t *testing.T, b *bed) {
-		file := filepath.Join(t.TempDir(), "secret.json")
-		if err := os.WriteFile(file, []byte(`{"resources":[{"@type":"type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
-			"name":"dynamic_secret","generic_secret":{"secret":{"inline_string":"dynamic_secret_value"}}}]}`), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cases{
-			"DynamicSecret":          get("dynamic_secret", "", "dynamic_secret_value", 200),
-			"DynamicSecretGoRoutine": get("dynamic_secret", "&async=1", "dynamic_secret_value", 200),
-			"StaticSecret":           get("static_secret", "", "static_secret_value", 200),
-			"StaticSecretGoRoutine":  get("static_secret", "&async=1", "static_secret_value", 200),
-			"MissingSecret":          get("missing_secret", "", "", 404),
-			"MissingSecretGoRoutine": get("missing_secret", "&async=1", "", 404),
-		}.on(t, b, listen{plugin: "secrets", more: m{"generic_secrets": a{
-			m{"name": "static_secret"},
-			m{"name": "dynamic_secret", "sds_config": m{"path_config_source": m{"path": file}, "resource_api_version": "V3"}},
-		}}})
 	})
 }
 

@@ -15,19 +15,29 @@ import (
 // all.
 type cases map[string]func(t testing.TB, s *site)
 
+const unshared = "modules are not shown Envoy's secrets: the bridge reads those of JSON files itself"
+
 // limits are the cases that some Envoys' ABI does not let the bridge pass: by name, the versions' prefixes (all if there
 // are none) and why. They are run all the same: one that passes is no limit any more.
 var limits = map[string]struct {
 	why    string
 	envoys []string
 }{
-	"StaticSecret":                 {why: "modules are not shown the secrets of the bootstrap configuration"},
-	"StaticSecretGoRoutine":        {why: "modules are not shown the secrets of the bootstrap configuration"},
+	"StaticSecret":                 {unshared, []string{"1.38.", "1.39."}},
+	"StaticSecretGoRoutine":        {unshared, []string{"1.38.", "1.39."}},
+	"a secret of a server":         {unshared, []string{"1.38.", "1.39."}},
+	"a secret over ADS":            {unshared, []string{"1.38.", "1.39."}},
+	"a secret that comes late":     {unshared, []string{"1.38.", "1.39."}},
+	"a secret in a YAML file":      {unshared, []string{"1.38.", "1.39."}},
 	"SslConnectionWithCertificate": {why: "six fields of the peer's certificate are shown to access loggers only"},
 	"xds.filter_chain_name":        {"the attribute is empty for modules", []string{"1.38.", "1.39."}},
 	"response.flags":               {"the attribute is missing for modules", []string{"1.38."}},
 	"AttemptCount":                 {"the attribute is missing for modules", []string{"1.38."}},
-	"VirtualClusterName":           {"modules are not shown it", []string{"1.38.", "1.40."}},
+	"VirtualClusterName":           {"modules are not shown it", []string{"1.38."}},
+
+	"upstream.requested_server_name": {"the attribute is missing for modules", []string{"1.38.", "1.39."}},
+	"xds.virtual_cluster_name":       {"the attribute is missing for modules", []string{"1.38."}},
+	"xds.virtual_host_name":          {"the attribute is missing for modules, or the virtual cluster's", []string{"1.38.", "1.39."}},
 }
 
 func limited(name, version string) (why string) {
@@ -51,10 +61,14 @@ func (cs cases) run(t *testing.T, l func() listen) {
 
 func (cs cases) on(t *testing.T, b *bed, l listen) {
 	t.Helper()
-	s := b.serve(t, l)
+	cs.at(t, b.serve(t, l))
+}
+
+func (cs cases) at(t *testing.T, s *site) {
+	t.Helper()
 	for name, run := range cs {
 		t.Run(name, func(t *testing.T) {
-			why := limited(name, b.Binary.Version)
+			why := limited(name, s.bed.Binary.Version)
 			if why == "" {
 				run(t, s)
 			} else if said := failure(t, func(t testing.TB) { run(t, s) }); said == "" {

@@ -2,7 +2,6 @@
 package dynmod
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"regexp"
@@ -56,42 +55,17 @@ func (h *Host) Build(tb testing.TB) {
 }
 
 // Env tells Envoy where the module is. No GODEBUG: the module must not need one.
-func (h *Host) Env() []string {
-	return []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + h.dir, "GODEBUG="}
-}
-
-func module() m { return m{"name": "moe", "do_not_close": true} }
+func (h *Host) Env() []string { return envoytest.MoE.Env(h.dir, "") }
 
 // Filter returns the HTTP filter.
 func (h *Host) Filter(_ testing.TB, name string, doc any) (conformance.Filter, error) {
-	return conformance.Filter{HTTP: []m{{
-		"name": conformance.FilterName,
-		"typed_config": m{
-			"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-
-			"dynamic_module_config": module(), "filter_name": name, "filter_config": packed(doc),
-		},
-	}}}, nil
+	config := envoytest.Document(envoytest.Struct, doc)
+	return conformance.Filter{HTTP: []m{envoytest.MoE.HTTPFilter(conformance.FilterName, name, config)}}, nil
 }
 
 // Route returns the configuration of a route.
 func (h *Host) Route(_ testing.TB, name string, doc any) (m, error) {
-	return m{
-		"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-
-		"dynamic_module_config": module(), "per_route_config_name": name, "filter_config": packed(doc),
-	}, nil
-}
-
-// packed wraps a document as Struct, StringValue or BytesValue.
-func packed(doc any) m {
-	switch doc := doc.(type) {
-	case []byte:
-		return m{"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64.StdEncoding.EncodeToString(doc)}
-	case string:
-		return m{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": doc}
-	}
-	return m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": doc}
+	return envoytest.MoE.PerRoute(name, envoytest.Document(envoytest.Struct, doc)), nil
 }
 
 // Log is Envoy's.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -26,7 +27,7 @@ type Options struct {
 	Dir       string   // for its configuration files and logs; exists
 	Env       []string // added to the environment
 	LogLevel  string   // default info
-	Bootstrap M        // merged, one level deep, into the bootstrap configuration
+	Bootstrap M        // merged, two levels deep, into the bootstrap configuration
 }
 
 // Envoy is a running Envoy with two workers.
@@ -83,7 +84,12 @@ func (e *Envoy) bootstrap(more M) M {
 		"dynamic_resources":    M{"lds_config": source(ldsFile), "cds_config": source(cdsFile)},
 	}
 	for k, v := range more {
-		boot[k] = v
+		into, ours := boot[k].(M)
+		if given, ok := v.(M); ok && ours {
+			maps.Copy(into, given)
+		} else {
+			boot[k] = v
+		}
 	}
 	return boot
 }

@@ -146,6 +146,29 @@ func (b *bed) moved(prefix string, names ...string) {
 	}
 }
 
+// probes starts the server with the probes, which ends with the test. serve has it run a chain at an address of the
+// chain's own.
+func (b *bed) probes() (p *process, serve func(plugins ...any) string) {
+	b.Helper()
+	h := &Host{}
+	b.Cleanup(func() { h.end(b.T) })
+	p, err := h.of(b.envoy)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p, func(plugins ...any) string {
+		b.Helper()
+		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": plugins}))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return addr
+	}
+}
+
+// probe writes a plugin that runs scripts, by phases: phase, script, phase, script …
+func probe(name string, on ...any) m { return m{"name": name, "config": m{"on": with(m{}, on...)}} }
+
 // raw starts a server of the protocol that does what f says.
 func raw(t *testing.T, f func(extprocv3.ExternalProcessor_ProcessServer) error) string {
 	t.Helper()

@@ -10,18 +10,9 @@ import (
 // TestNotUTF8 has clients send header values that are not UTF-8, which Envoy's attributes repeat as text.
 func TestNotUTF8(t *testing.T) {
 	onEach(t, func(b *bed) {
-		h := &Host{}
-		b.Cleanup(func() { h.end(b.T) })
-		p, err := h.of(b.envoy)
-		if err != nil {
-			b.Fatal(err)
-		}
-		server, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "proberequest", "config": m{"on": m{
-			"request_headers": "set x-got ${req.x-in}; set x-agent ${attr.request.useragent}",
-		}}}}}))
-		if err != nil {
-			b.Fatal(err)
-		}
+		_, serve := b.probes()
+		server := serve(probe("proberequest",
+			"request_headers", "set x-got ${req.x-in}; set x-agent ${attr.request.useragent}"))
 		attributes := a{"request.useragent", "request.headers", "request.id"}
 		front, stats := b.listen(modes("NONE", "request_attributes", attributes), server)
 		const bad = "a\xffb"

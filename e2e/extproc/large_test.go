@@ -48,21 +48,9 @@ func TestLargeBody(t *testing.T) {
 	io.Copy(sum, upper{io.LimitReader(&upstream.Pattern{}, large)})
 	want := hex.EncodeToString(sum.Sum(nil))
 	onEach(t, func(b *bed) {
-		h := &Host{}
-		b.Cleanup(func() { h.end(b.T) })
-		p, err := h.of(b.envoy)
-		if err != nil {
-			b.Fatal(err)
-		}
-		server := func(name, phase, script string) string {
-			b.Helper()
-			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": name, "config": m{"on": m{phase: script}}}}}))
-			if err != nil {
-				b.Fatal(err)
-			}
-			return addr
-		}
-		streams, waits := server("probebody", "request_body", "body upper"), server("probewhole", "request", "set x-a b")
+		p, serve := b.probes()
+		streams := serve(probe("probebody", "request_body", "body upper"))
+		waits := serve(probe("probewhole", "request", "set x-a b"))
 		for _, c := range []struct {
 			mode, server string
 			h2           bool

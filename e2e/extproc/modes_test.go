@@ -23,26 +23,10 @@ func modes(body string, more ...any) m {
 // TestModes puts the same plugins behind each body mode.
 func TestModes(t *testing.T) {
 	onEach(t, func(b *bed) {
-		h := &Host{}
-		b.Cleanup(func() { h.end(b.T) })
-		p, err := h.of(b.envoy)
-		if err != nil {
-			b.Fatal(err)
-		}
-		server := func(plugins ...any) string {
-			b.Helper()
-			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": plugins}))
-			if err != nil {
-				b.Fatal(err)
-			}
-			return addr
-		}
-		probe := func(name string, on ...any) any {
-			return m{"name": name, "config": m{"on": with(m{}, on...)}}
-		}
-		whole := server(probe("probewhole", "request", "set x-got ${bodylen}; body append !", "response", "body append !"))
-		chunks := server(probe("probechange", "request_body", "body double", "response_body", "body double"))
-		late := server(probe("probebody", "request_body", "go; sleep 1200ms; body upper"))
+		_, serve := b.probes()
+		whole := serve(probe("probewhole", "request", "set x-got ${bodylen}; body append !", "response", "body append !"))
+		chunks := serve(probe("probechange", "request_body", "body double", "response_body", "body double"))
+		late := serve(probe("probebody", "request_body", "go; sleep 1200ms; body upper"))
 		for _, c := range []struct {
 			name, server string
 			config       m
@@ -87,19 +71,8 @@ func TestModes(t *testing.T) {
 // TestOverride has the server change modes where Envoy allows it.
 func TestOverride(t *testing.T) {
 	onEach(t, func(b *bed) {
-		h := &Host{}
-		b.Cleanup(func() { h.end(b.T) })
-		p, err := h.of(b.envoy)
-		if err != nil {
-			b.Fatal(err)
-		}
-		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{
-			"name":   "proberequest",
-			"config": m{"on": m{"request_headers": "set x-got 1"}},
-		}}}))
-		if err != nil {
-			b.Fatal(err)
-		}
+		_, serve := b.probes()
+		addr := serve(probe("proberequest", "request_headers", "set x-got 1"))
 		for allow, messages := range map[bool]int64{true: 1, false: 4} {
 			front, stats := b.listen(modes("STREAMED", "allow_mode_override", allow), addr)
 			r, err := client.Do(front, client.Request{Path: "/body/x", Body: "body"})
@@ -118,18 +91,10 @@ func TestOverride(t *testing.T) {
 // TestObservability has plugins look on.
 func TestObservability(t *testing.T) {
 	onEach(t, func(b *bed) {
-		h := &Host{}
-		b.Cleanup(func() { h.end(b.T) })
-		p, err := h.of(b.envoy)
-		if err != nil {
-			b.Fatal(err)
-		}
-		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{"name": "probe", "id": "o", "config": m{"on": m{
-			"request_headers": "reply 403 no", "complete": "log info 'denied ${req.x-id}'",
-		}}}, m{"name": "probe", "config": m{"on": m{}}}}}))
-		if err != nil {
-			b.Fatal(err)
-		}
+		p, serve := b.probes()
+		replies := probe("probe", "request_headers", "reply 403 no", "complete", "log info 'denied ${req.x-id}'")
+		replies["id"] = "o"
+		addr := serve(replies, probe("probe"))
 		front, _ := b.listen(modes("STREAMED", "observability_mode", true, "deferred_close_timeout", "0.5s"), addr)
 		r, err := client.Do(front, client.Request{Path: "/mirror", Body: "body"})
 		if err != nil || r.Status != 200 || r.Body != "body" {

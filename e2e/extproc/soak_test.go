@@ -43,13 +43,11 @@ func soakBed(t *testing.T) (b *bed, p *process, fronts []string) {
 	}
 	t.Cleanup(b.up.Close)
 	b.clusters = []m{envoytest.Cluster("up", false, b.up.Addr)}
-	h := &Host{}
-	t.Cleanup(func() { h.end(t) })
-	if p, err = h.of(b.envoy); err != nil {
-		t.Fatal(err)
-	}
+	p, _ = b.probes()
 	probe := func(name string, on ...any) any {
-		return m{"name": name, "id": name, "config": m{"on": with(m{}, on...)}}
+		probe := probe(name, on...)
+		probe["id"] = name
+		return probe
 	}
 	for _, plugins := range []a{
 		{m{"name": "hello"}},

@@ -89,23 +89,10 @@ func requestAnswer(c *extprocv3.CommonResponse) *extprocv3.ProcessingResponse {
 func TestStatistics(t *testing.T) {
 	requests := m{"processing_mode": m{"request_header_mode": "SEND", "response_header_mode": "SKIP"}}
 	onEach(t, func(b *bed) {
-		p := &process{}
-		h := &Host{}
-		b.Cleanup(func() { h.end(b.T) })
-		var err error
-		if p, err = h.of(b.envoy); err != nil {
-			b.Fatal(err)
-		}
+		_, serve := b.probes()
 		server := func(script string) string {
 			b.Helper()
-			addr, err := p.post("/filter?name=moe", wrap(m{"plugins": a{m{
-				"name": "proberequest", "id": "p",
-				"config": m{"on": m{"request_headers": script}},
-			}}}))
-			if err != nil {
-				b.Fatal(err)
-			}
-			return addr
+			return serve(probe("proberequest", "request_headers", script))
 		}
 		config := func(more ...any) m {
 			c := m{}

@@ -2,7 +2,6 @@
 package golang
 
 import (
-	"encoding/base64"
 	"fmt"
 	"maps"
 	"os"
@@ -55,57 +54,27 @@ func (h *Host) Build(tb testing.TB) {
 }
 
 // Env tells Envoy where the bridge is. No GODEBUG: the library must not need one.
-func (h *Host) Env() []string {
-	return []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + h.dir, "GODEBUG="}
-}
-
-func module() m { return m{"name": "golang_bridge", "do_not_close": true} }
+func (h *Host) Env() []string { return envoytest.GolangBridge.Env(h.dir, "") }
 
 // Filter returns the HTTP filter. A document's list of secrets goes where this filter has it, unless it is a text.
 func (h *Host) Filter(_ testing.TB, name string, doc any) (conformance.Filter, error) {
-	config := m{
-		"library_id": "moe", "library_path": filepath.Join(h.dir, "libmoe.so"), "plugin_name": name,
-	}
+	config := m{"library_id": "moe", "library_path": filepath.Join(h.dir, "libmoe.so"), "plugin_name": name}
 	if d, ok := doc.(m); ok && d["generic_secrets"] != nil {
 		config["generic_secrets"] = d["generic_secrets"]
 		rest := maps.Clone(d)
 		delete(rest, "generic_secrets")
 		doc = rest
 	}
-	config["plugin_config"] = packed(doc)
-	return conformance.Filter{HTTP: []m{{
-		"name": conformance.FilterName,
-		"typed_config": m{
-			"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
-
-			"dynamic_module_config": module(), "filter_name": name, "filter_config": structure(config),
-		},
-	}}}, nil
+	config["plugin_config"] = envoytest.Document(envoytest.TypedStruct, doc)
+	return conformance.Filter{HTTP: []m{
+		envoytest.GolangBridge.HTTPFilter(conformance.FilterName, name, envoytest.Document(envoytest.Struct, config)),
+	}}, nil
 }
 
 // Route returns the configuration of a route.
 func (h *Host) Route(_ testing.TB, name string, doc any) (m, error) {
-	config := m{"plugins_config": m{name: m{"config": packed(doc)}}}
-	return m{
-		"@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute",
-
-		"dynamic_module_config": module(), "per_route_config_name": name, "filter_config": structure(config),
-	}, nil
-}
-
-func structure(config m) m {
-	return m{"@type": "type.googleapis.com/google.protobuf.Struct", "value": config}
-}
-
-// packed wraps a document as TypedStruct, StringValue or BytesValue.
-func packed(doc any) m {
-	switch doc := doc.(type) {
-	case []byte:
-		return m{"@type": "type.googleapis.com/google.protobuf.BytesValue", "value": base64.StdEncoding.EncodeToString(doc)}
-	case string:
-		return m{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": doc}
-	}
-	return m{"@type": "type.googleapis.com/xds.type.v3.TypedStruct", "value": doc}
+	config := m{"plugins_config": m{name: m{"config": envoytest.Document(envoytest.TypedStruct, doc)}}}
+	return envoytest.GolangBridge.PerRoute(name, envoytest.Document(envoytest.Struct, config)), nil
 }
 
 // Log is Envoy's.

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/envoyproxy/envoy/contrib/golang/common/go/api"
@@ -11,6 +13,11 @@ func init() {
 	register("access_log", func(s settings, cb api.FilterCallbackHandler) api.StreamFilter {
 		return &accesslog{stream: stream{cb: cb, settings: s}}
 	})
+	for i := range 2 { // each has a first stream of its own
+		register(fmt.Sprintf("log_everything%d", i), func(s settings, cb api.FilterCallbackHandler) api.StreamFilter {
+			return &logEverything{stream: stream{cb: cb, settings: s}}
+		})
+	}
 }
 
 // logged is what the log phases of earlier streams have seen, by the value of key in the configuration.
@@ -71,4 +78,62 @@ func (f *accesslog) OnLogDownstreamPeriodic(q api.RequestHeaderMap, _ api.Reques
 	_ api.ResponseTrailerMap,
 ) {
 	f.log("periodic-referer", get(q, "referer"))
+}
+
+// logEverything notes all headers and trailers that the log phase sees of a request for ?note=NAME, and answers one for
+// ?show=NAME with them.
+type logEverything struct {
+	stream
+	header api.RequestHeaderMap
+	notes  []string
+}
+
+func (f *logEverything) note(of string, h api.HeaderMap) {
+	var lines []string
+	if h != nil {
+		h.Range(func(key, value string) bool {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s\n", of, key, value))
+			return true
+		})
+	}
+	slices.Sort(lines)
+	f.notes = append(f.notes, lines...)
+}
+
+func (f *logEverything) DecodeHeaders(h api.RequestHeaderMap, _ bool) api.StatusType {
+	f.header = h
+	f.read(h)
+	show := f.query.Get("show")
+	if show == "" {
+		return api.Continue
+	}
+	logged.Lock()
+	defer logged.Unlock()
+	f.decoder().SendLocalReply(200, logged.by["everything"][f.settings["key"]+show], nil, -1, "show")
+	return api.LocalReply
+}
+
+// OnStreamComplete may read the headers of earlier phases.
+func (f *logEverything) OnStreamComplete() {
+	if !f.query.Has("show") {
+		f.note("complete", f.header)
+	}
+}
+
+func (f *logEverything) OnLog(q api.RequestHeaderMap, qt api.RequestTrailerMap, r api.ResponseHeaderMap, rt api.ResponseTrailerMap) {
+	if f.query.Has("show") {
+		return
+	}
+	f.note("request", q)
+	f.note("request trailers", qt)
+	f.note("response", r)
+	f.note("response trailers", rt)
+	logged.Lock()
+	defer logged.Unlock()
+	all := logged.by["everything"]
+	if all == nil {
+		all = map[string]string{}
+		logged.by["everything"] = all
+	}
+	all[f.settings["key"]+f.query.Get("note")] = strings.Join(f.notes, "")
 }

@@ -24,7 +24,7 @@ var attributes = [2][]string{
 	},
 	{
 		"response.code", "response.code_details", "upstream.address", "xds.cluster_name", "destination.port", "source.address",
-		"response.flags",
+		"response.flags", "upstream.requested_server_name", "xds.virtual_cluster_name", "xds.virtual_host_name",
 	},
 }
 

@@ -1,0 +1,65 @@
+package envoytest
+
+import "encoding/base64"
+
+// DynamicModule writes Envoy's configuration for what is in a dynamic module: lib + its name + .so. Envoy never closes
+// it.
+type DynamicModule string
+
+// The test module, and the bridge.
+const (
+	MoE          DynamicModule = "moe"
+	GolangBridge DynamicModule = "golang_bridge"
+)
+
+// Env is the environment in which Envoy finds modules in the folder dir. What they need of Go's own settings is in
+// godebug: by default nothing, whatever the test has.
+func (DynamicModule) Env(dir, godebug string) []string {
+	return []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + dir, "GODEBUG=" + godebug}
+}
+
+// HTTPFilter returns an HTTP filter that is called name in its chain, and filter in the module. config is a message in
+// its JSON form, with its @type.
+func (d DynamicModule) HTTPFilter(name, filter string, config M) M {
+	return M{"name": name, "typed_config": d.with("filters.http.dynamic_modules.v3.DynamicModuleFilter", M{
+		"filter_name": filter, "filter_config": config,
+	})}
+}
+
+// PerRoute returns the configuration of a route, which belongs into its typed_per_filter_config.
+func (d DynamicModule) PerRoute(filter string, config M) M {
+	return d.with("filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute", M{
+		"per_route_config_name": filter, "filter_config": config,
+	})
+}
+
+// AccessLog returns an access logger.
+func (d DynamicModule) AccessLog(name, logger string) M {
+	return M{"name": name, "typed_config": d.with("access_loggers.dynamic_modules.v3.DynamicModuleAccessLog", M{
+		"logger_name": logger,
+	})}
+}
+
+func (d DynamicModule) with(extension string, config M) M {
+	config["@type"] = "type.googleapis.com/envoy.extensions." + extension
+	config["dynamic_module_config"] = M{"name": string(d), "do_not_close": true}
+	return config
+}
+
+// Messages that have a document in them.
+const (
+	Struct      = "google.protobuf.Struct"
+	TypedStruct = "xds.type.v3.TypedStruct"
+)
+
+// Document wraps a document in a message: its bytes as BytesValue, its text as StringValue, another as an object, a
+// [Struct] or [TypedStruct].
+func Document(object string, doc any) M {
+	switch of := doc.(type) {
+	case []byte:
+		object, doc = "google.protobuf.BytesValue", base64.StdEncoding.EncodeToString(of)
+	case string:
+		object = "google.protobuf.StringValue"
+	}
+	return M{"@type": "type.googleapis.com/" + object, "value": doc}
+}
