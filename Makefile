@@ -59,7 +59,8 @@ build/sanitize/libgolang_bridge.so: $(patsubst bridge/%.cc,build/sanitize/%.o,$(
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 build/sanitize/%.o: bridge/%.cc $(BRIDGE_HEADERS)
 	@mkdir -p $(@D)
-	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -O1 -g -fno-omit-frame-pointer -c -o $@ $<
+	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -DPROBE_MODULE='"$(CURDIR)/build/libgolang_bridge.so"' \
+	  -O1 -g -fno-omit-frame-pointer -c -o $@ $<
 
 build/sanitize/reserve.so: bridge/sanitize/reserve.c
 	@mkdir -p $(@D)
@@ -120,7 +121,7 @@ generate: ## Write all generated files anew
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated
 
-sanitize: build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
+sanitize: bridge build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
 	@scripts/sanitize $(ENVOY_VERSION)
 
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
