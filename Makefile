@@ -62,6 +62,14 @@ build/sanitize/%.o: bridge/%.cc $(BRIDGE_HEADERS)
 	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -DPROBE_MODULE='"$(CURDIR)/build/libgolang_bridge.so"' \
 	  -O1 -g -fno-omit-frame-pointer -c -o $@ $<
 
+# For arm64, as scripts/portable asks for it. Zig's C++ library is static anyway.
+build/arm64/libgolang_bridge.so: $(patsubst bridge/%.cc,build/arm64/%.o,$(BRIDGE_SOURCES)) bridge/exports.map
+	$(CXX_ARM64) -shared -pthread -Wl,--version-script=bridge/exports.map -o $@ $(filter %.o,$^) -ldl
+
+build/arm64/%.o: bridge/%.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX_ARM64) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
+
 build/sanitize/reserve.so: bridge/sanitize/reserve.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $< -ldl

@@ -18,6 +18,8 @@ import (
 
 func main() {}
 
+var table map[string]int // is nil
+
 type parser struct{}
 
 func (parser) Parse(*anypb.Any, api.ConfigCallbackHandler) (any, error) { return nil, nil }
@@ -35,7 +37,6 @@ func init() {
 		fmt.Fprintln(os.Stderr, "a table is read")
 		panic(fmt.Errorf("the table is\nempty"))
 	case "nil":
-		var table map[string]int
 		table["x"]++
 	case "exit":
 		fmt.Println("the licence has expired")
