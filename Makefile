@@ -70,6 +70,15 @@ build/arm64/%.o: bridge/%.cc $(BRIDGE_HEADERS)
 	@mkdir -p $(@D)
 	$(CXX_ARM64) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
 
+# The parsers by themselves, for their tests.
+PARSERS := build/sanitize/parsers.o $(patsubst %,build/sanitize/%.o,json wire any elf)
+build/sanitize/parsers: $(PARSERS)
+	$(CXX) $(SANITIZERS) -o $@ $(PARSERS)
+
+build/sanitize/parsers.o: e2e/bridge/parsers/testdata/driver.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -Ibridge -O1 -g -fno-omit-frame-pointer -c -o $@ $<
+
 build/sanitize/reserve.so: bridge/sanitize/reserve.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -O1 -Wall -Wextra -Werror -o $@ $< -ldl
