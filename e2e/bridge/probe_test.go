@@ -122,14 +122,14 @@ func TestInitialiserSurroundings(t *testing.T) {
 
 // TestInitialiserHangs has a library that never comes up, and is not waited for twice.
 func TestInitialiserHangs(t *testing.T) {
-	t.Setenv("GOLANG_BRIDGE_PROBE", "10")
+	t.Setenv("GOLANG_BRIDGE_PROBE", "15")
 	i := newInitialiser(t)
 	onEnvoys(t, func(t *testing.T, b *bed) {
 		other := b.serve(t, listen{plugin: "basic"})
 		i.does(t, "hang")
 		l := i.copy(t, "hang")
 		before := i.ran(t)
-		const says = `its initialisers do not end within 10 seconds`
+		const says = `its initialisers do not end within 15 seconds`
 		for range 2 {
 			if said := b.refused(t, l); !strings.Contains(said, says) {
 				t.Errorf("the log should have %q:\n%s", says, said)
