@@ -59,7 +59,25 @@ build/sanitize/libgolang_bridge.so: $(patsubst bridge/%.cc,build/sanitize/%.o,$(
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 build/sanitize/%.o: bridge/%.cc $(BRIDGE_HEADERS)
 	@mkdir -p $(@D)
-	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -O1 -g -fno-omit-frame-pointer -c -o $@ $<
+	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -DPROBE_MODULE='"$(CURDIR)/build/libgolang_bridge.so"' \
+	  -O1 -g -fno-omit-frame-pointer -c -o $@ $<
+
+# For arm64, as scripts/portable asks for it. Zig's C++ library is static anyway.
+build/arm64/libgolang_bridge.so: $(patsubst bridge/%.cc,build/arm64/%.o,$(BRIDGE_SOURCES)) bridge/exports.map
+	$(CXX_ARM64) -shared -pthread -Wl,--version-script=bridge/exports.map -o $@ $(filter %.o,$^) -ldl
+
+build/arm64/%.o: bridge/%.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX_ARM64) $(BRIDGE_FLAGS) -O2 -g1 -c -o $@ $<
+
+# The parsers by themselves, for their tests.
+PARSERS := build/sanitize/parsers.o $(patsubst %,build/sanitize/%.o,json wire any elf)
+build/sanitize/parsers: $(PARSERS)
+	$(CXX) $(SANITIZERS) -o $@ $(PARSERS)
+
+build/sanitize/parsers.o: e2e/bridge/parsers/testdata/driver.cc $(BRIDGE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(BRIDGE_FLAGS) $(SANITIZERS) -Ibridge -O1 -g -fno-omit-frame-pointer -c -o $@ $<
 
 build/sanitize/reserve.so: bridge/sanitize/reserve.c
 	@mkdir -p $(@D)
@@ -120,7 +138,7 @@ generate: ## Write all generated files anew
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated
 
-sanitize: build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
+sanitize: bridge build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
 	@scripts/sanitize $(ENVOY_VERSION)
 
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)

@@ -58,21 +58,24 @@ struct File {
   }
 };
 
+// text reads a name, which must end within its table.
 bool text(const File &f, const Elf64_Shdr &strings, uint64_t offset, std::string *s) {
-  uint64_t start = strings.sh_offset + offset;
-  if (offset >= strings.sh_size || start >= f.size)
+  if (strings.sh_offset > f.size || strings.sh_size > f.size - strings.sh_offset || offset >= strings.sh_size)
     return false;
-  size_t room = f.size - start;
-  s->assign(f.data + start, strnlen(f.data + start, room));
-  return true;
+  const char *start = f.data + strings.sh_offset + offset;
+  size_t room = static_cast<size_t>(strings.sh_size - offset), length = strnlen(start, room);
+  s->assign(start, length);
+  return length < room;
 }
 
 bool read_section(const File &f, const Elf64_Ehdr &head, const Elf64_Shdr &section, Symbols *symbols) {
   Elf64_Shdr strings;
   if (!f.at(head.e_shoff + static_cast<uint64_t>(section.sh_link) * head.e_shentsize, &strings))
     return false;
+  if (section.sh_offset > f.size || section.sh_size > f.size - section.sh_offset)
+    return false;
   Elf64_Sym symbol;
-  for (uint64_t i = 0; i < section.sh_size / sizeof symbol; i++) {
+  for (uint64_t i = 1; i < section.sh_size / sizeof symbol; i++) { // the first one is none
     std::string name;
     if (!f.at(section.sh_offset + i * sizeof symbol, &symbol) || !text(f, strings, symbol.st_name, &name))
       return false;
@@ -91,12 +94,14 @@ bool read_symbols(const std::string &path, Symbols *symbols, std::string *error)
     return false;
   }
   Elf64_Ehdr head;
-  if (!f.at(0, &head) || std::memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 || head.e_ident[EI_CLASS] != ELFCLASS64 ||
-      head.e_type != ET_DYN) {
+  bool elf = f.at(0, &head) && std::memcmp(head.e_ident, ELFMAG, SELFMAG) == 0;
+  // Both processors have 64 bits, the least significant ones first; what others have is written otherwise from here on.
+  bool foreign = elf && (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_ident[EI_DATA] != ELFDATA2LSB);
+  if (!elf || (!foreign && head.e_type != ET_DYN)) {
     *error = "it is no shared library (go build -buildmode=c-shared makes one)";
     return false;
   }
-  if (head.e_machine != machine) {
+  if (foreign || head.e_machine != machine) {
     *error = "it is built for another processor";
     return false;
   }

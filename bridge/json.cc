@@ -1,5 +1,6 @@
 #include "json.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -116,8 +117,13 @@ private:
     size_t from = at_;
     if (text_[at_] == '-')
       at_++;
+    size_t first = at_;
     if (!digits())
       return fail("no value");
+    if (text_[first] == '0' && at_ - first > 1) {
+      at_ = first + 1;
+      return fail("a number begins with a needless 0");
+    }
     if (at_ < text_.size() && text_[at_] == '.') {
       at_++;
       if (!digits())
@@ -132,7 +138,7 @@ private:
     }
     v->kind = Json::Kind::Number;
     v->number = std::strtod(std::string(text_.substr(from, at_ - from)).c_str(), nullptr);
-    return true;
+    return std::isfinite(v->number) || fail("a number is too large");
   }
 
   bool hex4(unsigned *code) {
@@ -175,7 +181,9 @@ private:
     unsigned code, low;
     if (!hex4(&code))
       return false;
-    if (code >= 0xd800 && code < 0xdc00) { // the first half of a pair
+    if (code >= 0xdc00 && code < 0xe000) // the second half of a pair
+      return fail("half a surrogate pair");
+    if (code >= 0xd800 && code < 0xdc00) { // the first half
       if (text_.substr(at_, 2) != "\\u")
         return fail("half a surrogate pair");
       at_ += 2;
@@ -197,10 +205,16 @@ private:
         return true;
       if (static_cast<unsigned char>(c) < 0x20)
         return fail("a control character in a string");
-      if (c != '\\')
-        s->push_back(c);
-      else if (!escape(s))
-        return false;
+      if (c == '\\') {
+        if (!escape(s))
+          return false;
+        continue;
+      }
+      size_t n = utf8_sequence(text_.substr(at_ - 1));
+      if (n == 0)
+        return fail("a string is no UTF-8");
+      s->append(text_.substr(at_ - 1, n));
+      at_ += n - 1;
     }
     return fail("a string does not end");
   }
@@ -222,6 +236,30 @@ const Json *Json::find(std::string_view name) const {
 const char *Json::kind_name() const {
   static const char *names[] = {"null", "a bool", "a number", "a string", "a list", "an object"};
   return names[static_cast<int>(kind)];
+}
+
+size_t utf8_sequence(std::string_view text) {
+  auto at = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  unsigned lead = at(0);
+  if (lead < 0x80)
+    return text.empty() ? 0 : 1;
+  size_t n = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4)
+    return 0;
+  // The second byte keeps out what has a shorter form, surrogates, and what is beyond Unicode.
+  unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  for (size_t i = 1; i < n; i++, low = 0x80, high = 0xbf)
+    if (at(i) < low || at(i) > high)
+      return 0;
+  return n;
+}
+
+bool is_utf8(std::string_view text) {
+  for (size_t n; !text.empty(); text.remove_prefix(n))
+    if ((n = utf8_sequence(text)) == 0)
+      return false;
+  return true;
 }
 
 bool parse_json(std::string_view text, Json *value, std::string *error) {

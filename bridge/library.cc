@@ -6,9 +6,11 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "elf.h"
 #include "log.h"
+#include "probe.h"
 
 namespace bridge {
 namespace {
@@ -35,13 +37,14 @@ template <typename Function> Export entry(const char *name, Function *to) {
   return {name, reinterpret_cast<void **>(to)};
 }
 
-// resolve finds the exports; it returns the name of one that is missing, or nullptr.
-const char *resolve(void *handle, Exports *go) {
-  const Export all[] = {
+constexpr size_t first_exports = 2; // a library without these was built with something else than the SDK
+
+std::vector<Export> exports(Exports *go) {
+  return {
       entry("envoyGoFilterNewHttpPluginConfig", &go->new_config),
+      entry("envoyGoFilterOnHttpHeader", &go->on_header),
       entry("envoyGoFilterDestroyHttpPluginConfig", &go->destroy_config),
       entry("envoyGoFilterMergeHttpPluginConfig", &go->merge_config),
-      entry("envoyGoFilterOnHttpHeader", &go->on_header),
       entry("envoyGoFilterOnHttpData", &go->on_data),
       entry("envoyGoFilterOnHttpLog", &go->on_log),
       entry("envoyGoFilterOnHttpStreamComplete", &go->on_complete),
@@ -49,12 +52,27 @@ const char *resolve(void *handle, Exports *go) {
       entry("envoyGoRequestSemaDec", &go->request_sema_dec),
       entry("envoyGoFilterCleanUp", &go->clean_up),
   };
-  for (const Export &e : all) {
-    *e.to = dlsym(handle, e.name);
-    if (*e.to == nullptr)
-      return e.name;
+}
+
+// lacking says what it means that a library does not export the function of number i.
+std::string lacking(const std::vector<Export> &all, size_t i) {
+  return std::string("it exports no ") + all[i].name +
+         (i < first_exports ? ": it is no library of HTTP filters built with Envoy's Golang SDK "
+                              "(package github.com/envoyproxy/envoy/contrib/golang/filters/http/source/go/pkg/http)"
+                            : ": its SDK is older than v1.36.2");
+}
+
+// resolve finds the functions of a library that is loaded.
+bool resolve(void *handle, Exports *go, std::string *error) {
+  const std::vector<Export> all = exports(go);
+  for (size_t i = 0; i < all.size(); i++) {
+    *all[i].to = dlsym(handle, all[i].name);
+    if (*all[i].to == nullptr) {
+      *error = lacking(all, i);
+      return false;
+    }
   }
-  return nullptr;
+  return true;
 }
 
 // ours reports whether a library may leave name for the bridge to define.
@@ -74,21 +92,25 @@ bool inspect(const std::string &path, std::string *error) {
     return true;
   if (!read_symbols(path, &symbols, error))
     return false;
-  static const char *const needed[] = {"envoyGoFilterNewHttpPluginConfig", "envoyGoFilterOnHttpHeader"};
-  for (const char *name : needed)
-    if (symbols.defined.count(name) == 0) {
-      *error = std::string("it exports no ") + name +
-               ": it is no library of HTTP filters built with Envoy's Golang SDK "
-               "(package github.com/envoyproxy/envoy/contrib/golang/filters/http/source/go/pkg/http)";
-      return false;
-    }
+  Exports none;
+  const std::vector<Export> all = exports(&none);
+  auto has = [&](size_t from, size_t to) {
+    for (size_t i = from; i < to; i++)
+      if (symbols.defined.count(all[i].name) == 0) {
+        *error = lacking(all, i);
+        return false;
+      }
+    return true;
+  };
+  if (!has(0, first_exports))
+    return false;
   for (const std::string &name : symbols.undefined)
     for (const char *family : {"envoyGoFilterHttp", "envoyGoConfigHttp", "envoyGoFilterLog"})
       if (name.compare(0, std::strlen(family), family) == 0 && !ours(name)) {
         *error = "it needs " + name + ", which this bridge lacks: it is built with an SDK newer than v1.39.0";
         return false;
       }
-  return true;
+  return has(first_exports, all.size());
 }
 
 } // namespace
@@ -115,19 +137,18 @@ Library *load_library(const std::string &id, const std::string &path, std::strin
     return nullptr;
   }
   std::string why;
-  if (!inspect(path, &why)) {
+  if (!inspect(path, &why) || !survives(path, &why)) {
     *error = "library_path " + path + ": " + why;
     return nullptr;
   }
-  // Go's initialisers run now. One that panics ends the process: nothing can stop that from inside.
   void *handle = dlopen(path.c_str(), RTLD_LAZY);
   if (handle == nullptr) {
     *error = "library_path " + path + ": " + dlerror();
     return nullptr;
   }
   auto library = std::make_unique<Library>();
-  if (const char *missing = resolve(handle, &library->go)) {
-    *error = "library_path " + path + ": it exports no " + missing + ": its SDK is older than v1.36.2";
+  if (!resolve(handle, &library->go, &why)) {
+    *error = "library_path " + path + ": " + why;
     return nullptr; // and stays: Go cannot be unloaded
   }
   library->id = id;

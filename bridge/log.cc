@@ -1,12 +1,23 @@
 #include "log.h"
 
+#include <cstdio>
+
 #include "golang.h"
+#include "probe.h"
 
 namespace bridge {
 
-bool log_enabled(Level level) { return CB(log_enabled)(static_cast<T(log_level)>(level)); }
+// Initialisers may log. While they are tried there is no Envoy to ask or to tell, only one that reads stderr.
+bool log_enabled(Level level) {
+  return probed() ? level >= Level::Warn : CB(log_enabled)(static_cast<T(log_level)>(level));
+}
 
-void log_line(Level level, View message) { CB(log)(static_cast<T(log_level)>(level), out(message)); }
+void log_line(Level level, View message) {
+  if (probed())
+    std::fprintf(stderr, "%.*s\n", static_cast<int>(message.size()), message.data());
+  else
+    CB(log)(static_cast<T(log_level)>(level), out(message));
+}
 
 } // namespace bridge
 
