@@ -72,12 +72,21 @@ type bed struct {
 // onEnvoys runs test on each Envoy of the matrix.
 func onEnvoys(t *testing.T, test func(t *testing.T, b *bed)) {
 	t.Helper()
+	onEnvoysAfter(t, func(*testing.T) {}, test)
+}
+
+// onEnvoysAfter is onEnvoys with something done before each of them starts.
+func onEnvoysAfter(t *testing.T, before func(t *testing.T), test func(t *testing.T, b *bed)) {
+	t.Helper()
 	found, err := envoytest.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, binary := range found {
-		t.Run(binary.Version, func(t *testing.T) { test(t, start(t, binary, nil)) })
+		t.Run(binary.Version, func(t *testing.T) {
+			before(t)
+			test(t, start(t, binary, nil))
+		})
 	}
 }
 

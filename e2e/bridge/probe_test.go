@@ -170,15 +170,17 @@ func TestInitialisersTwice(t *testing.T) {
 	// module is a copy of the bridge: of its plain build, as the other one is never preloaded.
 	module := func(t *testing.T, name string) {
 		t.Helper()
-		t.Setenv("BRIDGE_MODULE", "")
+		t.Setenv("E2E_BRIDGE", "")
 		t.Setenv("BRIDGE_PRELOAD", "")
-		p, err := os.ReadFile(bridgeModule(t))
+		dir := t.TempDir()
+		envoytest.Bridge(t, dir)
+		p, err := os.ReadFile(filepath.Join(dir, "libgolang_bridge.so"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := filepath.Join(t.TempDir(), name)
-		replace(t, path, p)
-		t.Setenv("BRIDGE_MODULE", path)
+		path := filepath.Join(dir, name)
+		replace(t, path, string(p))
+		t.Setenv("E2E_BRIDGE", path)
 	}
 	for name, c := range map[string]struct {
 		before, while func(t *testing.T) // Envoy starts, and runs
@@ -192,7 +194,7 @@ func TestInitialisersTwice(t *testing.T) {
 		},
 		"a file that cannot be preloaded any more": {
 			func(t *testing.T) { module(t, "bridge.so") },
-			func(t *testing.T) { replace(t, os.Getenv("BRIDGE_MODULE"), []byte("an update that failed")) },
+			func(t *testing.T) { replace(t, os.Getenv("E2E_BRIDGE"), "an update that failed") },
 			false, `the bridge was not preloaded there: .*bridge\.so`,
 		},
 	} {
@@ -219,31 +221,5 @@ func TestInitialisersTwice(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// onEnvoysAfter is onEnvoys with something done before each of them starts.
-func onEnvoysAfter(t *testing.T, before func(t *testing.T), test func(t *testing.T, b *bed)) {
-	t.Helper()
-	found, err := envoytest.Find()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, binary := range found {
-		t.Run(binary.Version, func(t *testing.T) {
-			before(t)
-			test(t, start(t, binary))
-		})
-	}
-}
-
-// replace replaces a file at once.
-func replace(t *testing.T, path string, p []byte) {
-	t.Helper()
-	if err := os.WriteFile(path+".new", p, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -53,9 +53,10 @@ func secretFile(t testing.TB, path, name, value string) {
 	replace(t, path, text)
 }
 
+// replace replaces a file at once.
 func replace(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(path+".new", []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
