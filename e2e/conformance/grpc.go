@@ -110,20 +110,14 @@ func grpcScenarios() []Scenario {
 			bidi(b, Probe("p", "request_headers", "go", "request_body", "go; sleep 1ms", "response_headers", "go; set x-seen 1",
 				"response_body", "go", "response_trailers", "go; set x-t 1"))
 		}},
-		{Name: "gRPC: bidirectional, the client cancels", Run: func(b *Bed) {
-			_, c, ctx := grpcBed(b, ProbeOf("probestream", "s"), Probe("p", "request_headers", "pipe copy", "response_headers", "pipe copy"))
-			before := b.Live()
-			ctx, cancel := context.WithCancel(ctx)
-			s, err := c.FullDuplexCall(ctx)
-			if err != nil {
-				b.Fatal(err)
-			}
-			s.Send(&grpc_testing.StreamingOutputCallRequest{Payload: payload("x")})
-			if _, err := s.Recv(); err != nil {
-				b.Fatal(err)
-			}
-			cancel()
-			completedAll(b, before)
+		{Name: "gRPC: bidirectional, the client cancels, the request piped", Run: func(b *Bed) {
+			cancels(b, Probe("p", "request_headers", "pipe copy"))
+		}},
+		{Name: "gRPC: bidirectional, the client cancels, the response piped", Run: func(b *Bed) {
+			cancels(b, Probe("p", "response_headers", "pipe copy"))
+		}},
+		{Name: "gRPC: bidirectional, the client cancels, both piped", Run: func(b *Bed) {
+			cancels(b, Probe("p", "request_headers", "pipe copy", "response_headers", "pipe copy"))
 		}},
 		{Name: "gRPC: the client's deadline while a plugin thinks", Run: func(b *Bed) {
 			_, c, ctx := grpcBed(b, ProbeOf("probestream", "s"), Probe("p", "request_headers", "go; wait"))
@@ -135,6 +129,23 @@ func grpcScenarios() []Scenario {
 			completedAll(b, before)
 		}},
 	}
+}
+
+// cancels has the client go away after one message each way.
+func cancels(b *Bed, p M) {
+	_, c, ctx := grpcBed(b, ProbeOf("probestream", "s"), p)
+	before := b.Live()
+	ctx, cancel := context.WithCancel(ctx)
+	s, err := c.FullDuplexCall(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Send(&grpc_testing.StreamingOutputCallRequest{Payload: payload("x")})
+	if _, err := s.Recv(); err != nil {
+		b.Fatal(err)
+	}
+	cancel()
+	completedAll(b, before)
 }
 
 func bidi(b *Bed, p M) {
