@@ -56,10 +56,7 @@ func secretFile(t testing.TB, path, name, value string) {
 // replace replaces a file at once.
 func replace(t testing.TB, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := envoytest.Replace(path, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -32,10 +33,7 @@ func (f *SecretFile) Set(value string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(f.Path+".new", p, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(f.Path+".new", f.Path)
+	return envoytest.Replace(f.Path, p)
 }
 
 // Config is the secret's entry in a list of generic_secrets.

@@ -28,45 +28,11 @@ type vault struct {
 
 // onEnvoys runs f with each Envoy for which it is.
 func onEnvoys(t *testing.T, which func(version string) bool, f func(v *vault)) {
-	bins, err := envoytest.Find()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := &Host{}
-	h.Build(t)
-	for _, bin := range bins {
-		if !which(bin.Version) {
-			continue
-		}
-		t.Run(bin.Version, func(t *testing.T) {
-			up, err := upstream.Start()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer up.Close()
-			e, err := envoytest.Start(envoytest.Options{Binary: bin, Dir: t.TempDir(), Env: h.Env(), Bootstrap: m{
-				"static_resources": m{"secrets": a{m{
-					"name": "fixed", "generic_secret": m{"secret": m{"inline_string": "from the bootstrap"}},
-				}}},
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				client.CloseIdle()
-				if err := e.Stop(); err != nil {
-					t.Error(err)
-				}
-				if t.Failed() {
-					t.Log(envoytest.Tail(e.Log.Since(0), 60))
-				}
-			}()
-			if err := e.SetClusters([]m{envoytest.Cluster("up", false, up.Addr)}); err != nil {
-				t.Fatal(err)
-			}
-			f(&vault{t, e})
-		})
-	}
+	fixed := m{"static_resources": m{"secrets": a{m{
+		"name": "fixed", "generic_secret": m{"secret": m{"inline_string": "from the bootstrap"}},
+	}}}}
+	conformance.OnEnvoys(t, &Host{}, which, envoytest.Options{Bootstrap: fixed},
+		func(t *testing.T, e *envoytest.Envoy, _ *upstream.Server) { f(&vault{t, e}) })
 }
 
 func newer(version string) bool { return !older(version) }
@@ -91,20 +57,7 @@ func (v *vault) named(name string, doc any) m {
 // serve has Envoy serve one listener, "l", with filter.
 func (v *vault) serve(filter m) error {
 	v.Helper()
-	return v.envoy.SetListeners([]m{{
-		"name": "l", "address": envoytest.Address("127.0.0.1:0"),
-		"filter_chains": a{m{"filters": a{m{"name": "hcm", "typed_config": m{
-			"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3." +
-				"HttpConnectionManager",
-			"stat_prefix": "l",
-			"http_filters": a{filter, m{"name": "router", "typed_config": m{
-				"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-			}}},
-			"route_config": m{"virtual_hosts": a{m{"name": "all", "domains": a{"*"}, "routes": a{
-				m{"match": m{"prefix": "/"}, "route": m{"cluster": "up"}},
-			}}}},
-		}}}}},
-	}})
+	return v.envoy.SetListeners([]m{conformance.OwnListener("l", nil, filter)})
 }
 
 func (v *vault) got() (string, error) {
@@ -204,10 +157,7 @@ func TestSecretsOfDiscoveredFilter(t *testing.T) {
 			if err != nil {
 				v.Fatal(err)
 			}
-			if err := os.WriteFile(path+".new", p, 0o600); err != nil {
-				v.Fatal(err)
-			}
-			if err := os.Rename(path+".new", path); err != nil {
+			if err := envoytest.Replace(path, p); err != nil {
 				v.Fatal(err)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,11 +32,7 @@ func (f *files) write(name string, resources []M) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(f.dir, name+".new")
-	if err := os.WriteFile(tmp, p, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, filepath.Join(f.dir, name))
+	return Replace(filepath.Join(f.dir, name), p)
 }
 
 // Rejected is a configuration that Envoy refused; the one before goes on serving.

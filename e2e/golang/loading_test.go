@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/e2e/conformance"
 )
 
 func hello(name string) m { return m{"header": "x-" + name, "value": "hello"} }
@@ -17,9 +18,9 @@ func TestBothHosts(t *testing.T) {
 			for _, order := range []string{"dynmod first", "golang first", "together"} {
 				t.Run(order, func(t *testing.T) {
 					onEnvoys(t, env, func(b *bed) {
-						dynmod := listener("dynmod", nil, b.dynmod("hello", hello("dynmod")))
-						golang := listener("golang", nil, b.golang("hello", hello("golang")))
-						both := listener("both", nil, b.golang("hello", hello("golang")), b.dynmod("hello", hello("dynmod")))
+						dynmod := conformance.OwnListener("dynmod", nil, b.dynmod("hello", hello("dynmod")))
+						golang := conformance.OwnListener("golang", nil, b.golang("hello", hello("golang")))
+						both := conformance.OwnListener("both", nil, b.golang("hello", hello("golang")), b.dynmod("hello", hello("dynmod")))
 						switch order {
 						case "dynmod first":
 							b.serve(dynmod)

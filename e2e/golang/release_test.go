@@ -39,14 +39,14 @@ func (b *bed) stressed(generation int) m {
 			"typed_per_filter_config": m{conformance.FilterName: route},
 		})
 	}
-	return listener("stressed", routes, b.golang("moe", doc))
+	return conformance.OwnListener("stressed", routes, b.golang("moe", doc))
 }
 
 // Every stream and every configuration is released, in Go and in the bridge, whatever clients and plugins do and while
 // listeners are replaced.
 func TestRelease(t *testing.T) {
 	onEnvoys(t, nil, func(b *bed) {
-		live := listener("live", nil, b.golang("golanglive", m{}))
+		live := conformance.OwnListener("live", nil, b.golang("golanglive", m{}))
 		b.serve(live)
 		before, err := b.live("live")
 		if err != nil {

@@ -24,14 +24,14 @@ func TestSecretsBesideTheDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 		mark := b.Log.Mark()
-		if err := b.SetListeners([]m{listener("inside", nil, b.golang("moe", text))}); err == nil {
+		if err := b.SetListeners([]m{conformance.OwnListener("inside", nil, b.golang("moe", text))}); err == nil {
 			b.t.Error("a document with generic_secrets is taken")
 		}
 		const why = "generic_secrets: belongs to the Golang filter itself"
 		if _, err := b.Log.Wait(mark, why, patience); err != nil {
 			b.t.Error(err)
 		}
-		b.serve(listener("beside", nil, b.golang("moe", doc)))
+		b.serve(conformance.OwnListener("beside", nil, b.golang("moe", doc)))
 		if err := envoytest.Poll(patience, func() error {
 			if got := b.get("beside", client.Request{}).Header.Get("x-got"); got != "value" {
 				return fmt.Errorf("got %q", got)

@@ -2,19 +2,17 @@ package plugins
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mosn.io/moe/e2e/envoytest"
 )
 
 // replace replaces a file by a rename.
 func replace(t testing.TB, file, text string) {
 	t.Helper()
-	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(file+".new", file); err != nil {
+	if err := envoytest.Replace(file, []byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
