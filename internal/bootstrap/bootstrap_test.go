@@ -49,17 +49,24 @@ func cases(t *testing.T) map[string]Options {
 	}
 }
 
+// printed is the configuration as YAML.
+func printed(t *testing.T, o Options) []byte {
+	t.Helper()
+	b, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := YAML(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
 func TestGolden(t *testing.T) {
 	for name, o := range cases(t) {
 		t.Run(name, func(t *testing.T) {
-			b, err := New(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := YAML(b)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := printed(t, o)
 			file := filepath.Join("testdata", name+".yaml")
 			if *update {
 				if err := os.WriteFile(file, got, 0o644); err != nil {
@@ -85,14 +92,7 @@ func TestEnvoyAccepts(t *testing.T) {
 			for i := range o.Routes {
 				o.Routes[i].Doc = nil
 			}
-			b, err := New(o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := YAML(b)
-			if err != nil {
-				t.Fatal(err)
-			}
+			text := printed(t, o)
 			if err := envoy.Validate(t.Context(), envoy.Options{Config: text}); err != nil {
 				t.Errorf("%v\n%s", err, text)
 			}

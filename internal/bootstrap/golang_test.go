@@ -63,14 +63,7 @@ func chainOf(t *testing.T, a *anypb.Any) string {
 func TestGolang(t *testing.T) {
 	o := cases(t)["routes"]
 	o.Golang = &Golang{Library: "/lib/libmoe.so"}
-	b, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := YAML(b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := printed(t, o)
 	hcm := strictly(t, text)
 	if name := hcm.HttpFilters[0].Name; name != Name {
 		t.Errorf("the filter is %s", name)
@@ -109,14 +102,7 @@ func TestGolangSecrets(t *testing.T) {
 	for _, bridge := range []bool{false, true} {
 		o := cases(t)["routes"]
 		o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}, doc()
-		b, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := YAML(b)
-		if err != nil {
-			t.Fatal(err)
-		}
+		text := printed(t, o)
 		c := &golangv3.Config{}
 		typed := strictly(t, text).HttpFilters[0].GetTypedConfig()
 		if bridge {
@@ -166,14 +152,7 @@ func TestGolangSecrets(t *testing.T) {
 func TestBridge(t *testing.T) {
 	o := cases(t)["routes"]
 	o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: true}
-	b, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := YAML(b)
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := printed(t, o)
 	hcm := strictly(t, text)
 	read := func(a *anypb.Any, m proto.Message) {
 		t.Helper()
