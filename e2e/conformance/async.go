@@ -62,7 +62,7 @@ func asyncRows() []row {
 			up:    []string{"x-a", "1"}, upBody: strings.Join(manyChunks(100), ""),
 		},
 		{
-			name: "async: metadata and attributes off Envoy's thread", needs: filter.Metadata,
+			name: "async: metadata and attributes off Envoy's thread", needs: filter.CanSetMetadata,
 			chain: []M{Probe("p", "request_headers", "go; sleep 2ms; meta moe.test a 1; set x-got ${attr.request.path}",
 				"response_headers", "go; sleep 2ms; set x-got ${meta.moe.test/a}/${attr.response.code}")},
 			req: client.Request{Path: "/body/x"}, up: []string{"x-got", "/body/x"}, headers: []string{"x-got", "1/200"},

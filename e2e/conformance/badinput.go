@@ -65,7 +65,7 @@ func badInputScenarios() []Scenario {
 		out = append(out, Scenario{Name: "refused: " + bad.name, Run: bad.run})
 	}
 	for name, c := range map[string]filter.Capability{
-		"probeprompt": filter.PromptPipes, "probecallouts": filter.Callouts, "probesecrets": filter.Secrets,
+		"probeprompt": filter.CanPipePromptly, "probecallouts": filter.CanCallout, "probesecrets": filter.CanReadSecret,
 	} {
 		lacking := bad{"a capability that the host lacks", Chain(M{"name": name}), []string{`plugins[0]`, c.String()}, ""}
 		out = append(out, Scenario{Name: "refused: " + name + " where the host lacks " + c.String(), Lacks: c, Run: lacking.run})

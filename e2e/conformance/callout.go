@@ -17,7 +17,7 @@ func calloutScenarios() []Scenario {
 func calloutRows() []row {
 	get := func(name, call string, want ...string) row {
 		return row{
-			name: "callout: " + name, needs: filter.Callouts,
+			name: "callout: " + name, needs: filter.CanCallout,
 			chain: []M{Probe("p", "request_headers", "go; "+call+"; set x-got '${last}'")}, up: append([]string{"x-got"}, want...),
 		}
 	}
@@ -45,20 +45,20 @@ func calloutRows() []row {
 		fails("an upstream that breaks off", "call other GET /abort", ""),
 		fails("a deadline", "call other GET /hang '' 100ms", "deadline"),
 		{
-			name: "callout: an upstream that refuses is answered by Envoy", needs: filter.Callouts,
+			name: "callout: an upstream that refuses is answered by Envoy", needs: filter.CanCallout,
 			chain: []M{Probe("p", "request_headers", "go; call dead GET /body/x; set x-got '${last}'")},
 			then: func(b *Bed, r *client.Response) {
 				Contains(b, "x-got", b.Seen(r, 1)[0].Header.Get("x-got"), "503 ")
 			},
 		},
 		{
-			name: "callout: in the phases of the response", needs: filter.Callouts,
+			name: "callout: in the phases of the response", needs: filter.CanCallout,
 			chain: []M{Probe("p", "response_headers", "go; call other GET /body/h; set x-got '${last}'; waitbody",
 				"response", "go; call other GET /body/b; set x-two '${last}'")},
 			headers: []string{"x-got", "200 1 " + sumOf("h") + "  h", "x-two", "200 1 " + sumOf("b") + "  b"},
 		},
 		{
-			name: "callout: several after each other, in several plugins", needs: filter.Callouts,
+			name: "callout: several after each other, in several plugins", needs: filter.CanCallout,
 			chain: []M{
 				Probe("p", "request_headers", "go; call other GET /body/1; call other GET /body/2; set x-p '${last}'"),
 				Probe("q", "request_headers", "go; call up2 GET /body/3; set x-q '${last}'"),
@@ -66,7 +66,7 @@ func calloutRows() []row {
 			up: []string{"x-p", "200 1 " + sumOf("2") + "  2", "x-q", "200 1 " + sumOf("3") + "  3"},
 		},
 		{
-			name: "callout: decides", needs: filter.Callouts,
+			name: "callout: decides", needs: filter.CanCallout,
 			chain:  []M{Probe("p", "request_headers", "go; call other GET /echo?status=403; reply 403 '${last}'")},
 			status: 403, upNone: true,
 		},
@@ -77,7 +77,7 @@ func sumOf(s string) string { return hashOf(s)[:8] }
 
 func calloutStreamScenarios() []Scenario {
 	return []Scenario{
-		{Name: "callout: from the background, without a stream", Needs: filter.Callouts, Run: func(b *Bed) {
+		{Name: "callout: from the background, without a stream", Needs: filter.CanCallout, Run: func(b *Bed) {
 			id1, id2 := "bg"+client.NewID(), "bg"+client.NewID()
 			ln := b.Listen(Listen{Chain: Chain(Probe(id1, "provision", "background other POST /mirror from-provision"),
 				Probe(id2, "request_headers", "background up2 GET /bytes?n=200000"))})
@@ -91,7 +91,7 @@ func calloutStreamScenarios() []Scenario {
 				})
 			}
 		}},
-		{Name: "callout: from the background, failing", Needs: filter.Callouts, Run: func(b *Bed) {
+		{Name: "callout: from the background, failing", Needs: filter.CanCallout, Run: func(b *Bed) {
 			id1, id2 := "bg"+client.NewID(), "bg"+client.NewID()
 			ln := b.Listen(Listen{Chain: Chain(Probe(id1, "request_headers", "background nosuch GET /"),
 				Probe(id2, "request_headers", "background other GET /hang '' 100ms"))})
@@ -105,7 +105,7 @@ func calloutStreamScenarios() []Scenario {
 				})
 			}
 		}},
-		{Name: "callout: ends with the stream that it belongs to", Needs: filter.Callouts, Run: func(b *Bed) {
+		{Name: "callout: ends with the stream that it belongs to", Needs: filter.CanCallout, Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(ProbeOf("probestream", "s"), Probe("p", "request_headers",
 				"log info 'calling ${req.x-id}'; go; call other GET /hang; log info 'called ${req.x-id} ${last}'"))})
 			before := b.Live()
@@ -123,7 +123,7 @@ func calloutStreamScenarios() []Scenario {
 			}
 			completedAll(b, before)
 		}},
-		{Name: "callout: fifty at once", Needs: filter.Callouts, Run: func(b *Bed) {
+		{Name: "callout: fifty at once", Needs: filter.CanCallout, Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers",
 				"go; call other GET /bytes?n=100000; set x-got '${last}'", "response_headers", "set x-got '${req.x-got}'"))})
 			errs := make(chan error, 50)

@@ -216,7 +216,7 @@ func readerScenarios() []Scenario {
 			Equal(b, "sum", r.SHA256, sum(size))
 			b.Poll(zero(b, "readers"))
 		}},
-		{Name: "reader: is read no faster than the client takes it", Needs: filter.StreamedReplies, Run: func(b *Bed) {
+		{Name: "reader: is read no faster than the client takes it", Needs: filter.CanStreamReply, Run: func(b *Bed) {
 			const huge = 256 << 20
 			ln := b.Listen(Listen{Chain: Chain(Probe("q", "request_headers", fmt.Sprint("reader 200 ", huge)))})
 			before := b.Live()["read"]

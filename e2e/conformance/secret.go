@@ -46,15 +46,15 @@ func (f *SecretFile) Config() M {
 // secretScenarios are about Envoy's secrets.
 func secretScenarios() []Scenario {
 	return []Scenario{
-		{Name: "secrets of SDS: in each phase, in new values", Needs: filter.Secrets, Run: secretsRotate},
-		{Name: "secrets of SDS: in plugins that need the capability", Needs: filter.Secrets, Run: func(b *Bed) {
+		{Name: "secrets of SDS: in each phase, in new values", Needs: filter.CanReadSecret, Run: secretsRotate},
+		{Name: "secrets of SDS: in plugins that need the capability", Needs: filter.CanReadSecret, Run: func(b *Bed) {
 			f := b.secretFile("own", "v1")
 			chain := Chain(ProbeOf("probesecrets", "p", "request_headers", "set x-got ${secret.own}"))
 			chain["generic_secrets"] = A{f.Config()}
 			ln := b.Listen(Listen{Chain: chain})
 			b.Poll(func() error { return ln.sees("x-got", "v1") })
 		}},
-		{Name: "secrets of SDS: asked for by goroutines while the phases run", Needs: filter.Secrets, Run: func(b *Bed) {
+		{Name: "secrets of SDS: asked for by goroutines while the phases run", Needs: filter.CanReadSecret, Run: func(b *Bed) {
 			f := b.secretFile("first", "v1")
 			chain := Chain(Probe("p", "request_headers", "race 4; set x-got ${secret.first}",
 				"response_headers", "race 4; set x-seen 1"))

@@ -27,18 +27,18 @@ func metadataRows() []row {
 	}}
 	return []row{
 		{
-			name: "metadata: a later filter reads what a plugin set", needs: filter.Metadata,
+			name: "metadata: a later filter reads what a plugin set", needs: filter.CanSetMetadata,
 			chain:  []M{Probe("p", "request_headers", set+"; set x-self ${meta.moe.test/text}/${meta.moe.test/number}/${meta.moe.test/truth}")},
 			listen: Listen{After: []M{lua(read)}},
 			up:     []string{"x-lua", "hello/2.5/true", "x-self", `"hello"/2.5/true`},
 		},
 		{
-			name: "metadata: set off Envoy's thread", needs: filter.Metadata,
+			name: "metadata: set off Envoy's thread", needs: filter.CanSetMetadata,
 			chain:  []M{Probe("p", "request_headers", "go; sleep 2ms; "+set)},
 			listen: Listen{After: []M{lua(read)}}, up: []string{"x-lua", "hello/2.5/true"},
 		},
 		{
-			name: "metadata: a plugin reads what an earlier filter set", needs: filter.Metadata,
+			name: "metadata: a plugin reads what an earlier filter set", needs: filter.CanSetMetadata,
 			chain: []M{Probe("p", "request_headers",
 				"set x-got '${meta.from.lua/text} ${meta.from.lua/number} ${meta.from.lua/truth} ${meta.from.lua/none}'")},
 			listen: Listen{Before: []M{lua(`function envoy_on_request(h)
@@ -47,17 +47,17 @@ func metadataRows() []row {
 			up: []string{"x-got", `"hi" 7 false error: ` + filter.ErrNotFound.Error()},
 		},
 		{
-			name: "metadata: rbac decides by it: yes", needs: filter.Metadata,
+			name: "metadata: rbac decides by it: yes", needs: filter.CanSetMetadata,
 			chain:  []M{Probe("p", "request_headers", "meta moe.test user ann")},
 			listen: Listen{After: []M{rbac}}, status: 200,
 		},
 		{
-			name: "metadata: rbac decides by it: no", needs: filter.Metadata,
+			name: "metadata: rbac decides by it: no", needs: filter.CanSetMetadata,
 			chain:  []M{Probe("p", "request_headers", "meta moe.test user bob", "response_headers", "set x-seen 1")},
 			listen: Listen{After: []M{rbac}}, status: 403, headers: []string{"x-seen", "1"},
 		},
 		{
-			name: "metadata: set in OnComplete is in Envoy's access log", needs: filter.Metadata,
+			name: "metadata: set in OnComplete is in Envoy's access log", needs: filter.CanSetMetadata,
 			chain: []M{Probe("p", "response_headers", "meta moe.test early 1", "complete", "meta moe.test late '${trace}'")},
 			then: func(b *Bed, r *client.Response) {
 				meta, _ := b.Access(r.ID)["meta"].(map[string]any)
@@ -66,7 +66,7 @@ func metadataRows() []row {
 			},
 		},
 		{
-			name: "metadata: of a reset stream is in the access log too", needs: filter.Metadata,
+			name: "metadata: of a reset stream is in the access log too", needs: filter.CanSetMetadata,
 			chain: []M{Probe("p", "response_headers", "pipe error", "complete", "meta moe.test late ${req.x-id}")},
 			reset: true,
 			then: func(b *Bed, r *client.Response) {
@@ -87,18 +87,18 @@ func filterStateRows() []row {
 	}}
 	return []row{
 		{
-			name: "filter state: a plugin reads Envoy's", needs: filter.FilterState, listen: Listen{Before: []M{setter}},
+			name: "filter state: a plugin reads Envoy's", needs: filter.CanUseFilterState, listen: Listen{Before: []M{setter}},
 			chain: []M{Probe("p", "request_headers", "set x-got '${fs.from.envoy}/${fs.none}'")},
 			req:   client.Request{Header: []string{"x-in", "1"}},
 			up:    []string{"x-got", "state-1/error: " + filter.ErrNotFound.Error()},
 		},
 		{
-			name: "filter state: Envoy's access log has a plugin's", needs: filter.FilterState,
+			name: "filter state: Envoy's access log has a plugin's", needs: filter.CanUseFilterState,
 			chain: []M{Probe("p", "request_headers", "fs moe.test value; set x-got ${fs.moe.test}")},
 			up:    []string{"x-got", "value"}, access: []string{"fs", "value"},
 		},
 		{
-			name: "filter state: shared by two filters", needs: filter.FilterState,
+			name: "filter state: shared by two filters", needs: filter.CanUseFilterState,
 			chain: []M{Probe("p", "request_headers", "go; fs shared.key v1"), Probe("q", "request_headers", "go; set x-got ${fs.shared.key}")},
 			up:    []string{"x-got", "v1"},
 		},
@@ -169,7 +169,7 @@ func routingScenarios() []Scenario {
 	}, To("up", "/")}
 	to := func(b *Bed, l Listen, req client.Request) string { return b.Listen(l).Do(req).Header.Get("x-upstream") }
 	return []Scenario{
-		{Name: "routing: by a header that a plugin set", Needs: filter.RouteCache, Run: func(b *Bed) {
+		{Name: "routing: by a header that a plugin set", Needs: filter.CanClearRouteCache, Run: func(b *Bed) {
 			for _, script := range []string{"set x-to other; clearroute", "go; sleep 1ms; set x-to other; clearroute"} {
 				Equal(b, script, to(b, Listen{Routes: byHeader, Chain: Chain(Probe("p", "request_headers", script))},
 					client.Request{}), b.Other.Addr)
@@ -188,7 +188,7 @@ func routingScenarios() []Scenario {
 			Equal(b, "upstream", r.Header.Get("x-upstream"), b.Up.Addr)
 			Equal(b, "x-seen", r.Header.Get("x-seen"), "1")
 		}},
-		{Name: "routing: a path that a plugin set", Needs: filter.RouteCache, Run: func(b *Bed) {
+		{Name: "routing: a path that a plugin set", Needs: filter.CanClearRouteCache, Run: func(b *Bed) {
 			r := b.Listen(Listen{
 				Routes: []M{To("other", "/echo/new"), To("up", "/")},
 				Chain:  Chain(Probe("p", "request_headers", "set :path /echo/new?x=1; clearroute")),
@@ -196,7 +196,7 @@ func routingScenarios() []Scenario {
 			Equal(b, "upstream", r.Header.Get("x-upstream"), b.Other.Addr)
 			Equal(b, "path", r.Header.Get("x-upstream-path"), "/echo/new?x=1")
 		}},
-		{Name: "routing: an upstream host of the cluster", Needs: filter.UpstreamHost, Run: func(b *Bed) {
+		{Name: "routing: an upstream host of the cluster", Needs: filter.CanSetUpstreamHost, Run: func(b *Bed) {
 			for _, addr := range []string{b.Up.Addr, b.Other.Addr} {
 				for _, mode := range []string{"strict", "loose"} {
 					ln := b.Listen(Listen{
@@ -209,7 +209,7 @@ func routingScenarios() []Scenario {
 				}
 			}
 		}},
-		{Name: "routing: an upstream host that is not of the cluster", Needs: filter.UpstreamHost, Run: func(b *Bed) {
+		{Name: "routing: an upstream host that is not of the cluster", Needs: filter.CanSetUpstreamHost, Run: func(b *Bed) {
 			ln := b.Listen(Listen{
 				Routes: []M{To("pair", "/")},
 				Chain:  Chain(Probe("p", "request_headers", "upstream 127.0.0.1:1 loose", "response_headers", "set x-seen 1")),

@@ -24,7 +24,7 @@ type Host struct{ dir string }
 // Name returns "dynmod".
 func (h *Host) Name() string { return "dynmod" }
 
-// Capabilities are all but PromptPipes: dynamic modules flush once per chunk.
+// Capabilities are all but CanPipePromptly: dynamic modules flush once per chunk.
 func (h *Host) Capabilities() filter.Capability { return host.Dynmod }
 
 // Limit knows what Envoy before 1.40 lacks.

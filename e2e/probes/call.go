@@ -26,7 +26,7 @@ func background(r *run, a []string) {
 	Live.Goroutines.Add(1)
 	env.Go(func(ctx context.Context) {
 		defer Live.Goroutines.Add(-1)
-		Background.Store(env.Name, callout(ctx, env, a))
+		Background.Store(env.ID, callout(ctx, env, a))
 	})
 }
 

@@ -250,7 +250,7 @@ func stale(name string) string {
 	s := v.(filter.Stream)
 	s.RequestHeaders().Set("x-stale", "1")
 	s.ResponseHeaders().Set("x-stale", "1")
-	_, aerr := s.Attr(filter.RequestID)
+	_, aerr := s.Attr(filter.AttrRequestID)
 	_, merr := s.Metadata("a", "b")
 	_, serr := s.Secret("a")
 	for _, err := range []error{
@@ -276,7 +276,7 @@ func race(r *run, n int) {
 			for j := range 20 {
 				r.s.RequestHeaders().Get("x-id")
 				r.s.ResponseHeaders().Status()
-				r.s.Attr(filter.RequestID)
+				r.s.Attr(filter.AttrRequestID)
 				r.s.Secret("first")
 				r.s.SetMetadata("race", strconv.Itoa(i), j)
 				r.s.Context().Err()

@@ -22,9 +22,9 @@ func init() {
 	filter.Register[Control]("probecontrol", filter.Access)
 	filter.Register[Key]("probekey", filter.Authn)
 	filter.Register[Config]("probeconfig", filter.Transform)
-	filter.Register[Prompt]("probeprompt", filter.Transform, filter.Needs(filter.PromptPipes))
-	filter.Register[Caller]("probecallouts", filter.Transform, filter.Needs(filter.Callouts))
-	filter.Register[Prompt]("probesecrets", filter.Transform, filter.Needs(filter.Secrets))
+	filter.Register[Prompt]("probeprompt", filter.Transform, filter.Needs(filter.CanPipePromptly))
+	filter.Register[Caller]("probecallouts", filter.Transform, filter.Needs(filter.CanCallout))
+	filter.Register[Prompt]("probesecrets", filter.Transform, filter.Needs(filter.CanReadSecret))
 }
 
 // Scripts is the configuration that all scripted probes share.

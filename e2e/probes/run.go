@@ -41,7 +41,7 @@ func (e *engine) name() string {
 	if e.env == nil {
 		return "?"
 	}
-	return e.env.Name
+	return e.env.ID
 }
 
 func (r *run) exec(cmds []command) filter.Action {

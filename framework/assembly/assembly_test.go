@@ -222,7 +222,7 @@ func TestConsumers(t *testing.T) {
 	if k.count() != 3 || k.find("a").Name != "alice" || k.find("a").Attributes["team"] != "x" {
 		t.Fatal(k.count())
 	}
-	if own.instances[0].plugin.Env.Name != "key" || own.joiner.count() != 2 {
+	if own.instances[0].plugin.Env.ID != "key" || own.joiner.count() != 2 {
 		t.Fatal(own.joiner.count())
 	}
 	if got := own.of("alice").ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {

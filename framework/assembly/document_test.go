@@ -10,7 +10,7 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-const host1 = ^filter.PromptPipes
+const host1 = ^filter.CanPipePromptly
 
 func TestFilterErrors(t *testing.T) {
 	many := strings.Repeat("- {name: own, id: x%d}\n", maxPlugins+1)
@@ -59,7 +59,7 @@ func TestFilterErrors(t *testing.T) {
 		},
 		{
 			`plugins: [{name: greedy}]`,
-			`plugins[0]: needs PromptPipes, which this host cannot; docs/hosts.md tells which can (greedy)`,
+			`plugins[0]: needs CanPipePromptly, which this host cannot; docs/hosts.md tells which can (greedy)`,
 		},
 		{`{plugins: [{name: own}], ordr: listed}`, `ordr: unknown field; did you mean "order"?`},
 		{`{plugins: [{name: own}], order: random}`, `order: expected "stage" or "listed", got another string`},
@@ -152,7 +152,7 @@ func TestNames(t *testing.T) {
 		{"limit", `[]`, `expected an object, got a list (limit)`},
 		{"limit", `plugins: []`, `plugins: unknown field; expected "burst", "fail", "mode", "rate", "secret", "sub" or ` +
 			`"words" (limit)`},
-		{"greedy", ``, `needs PromptPipes, which this host cannot; docs/hosts.md tells which can (greedy)`},
+		{"greedy", ``, `needs CanPipePromptly, which this host cannot; docs/hosts.md tells which can (greedy)`},
 	} {
 		if _, err := a.Filter(c.name, doc(t, c.doc)); err == nil || err.Error() != c.want {
 			t.Errorf("%s %s:\n got %v\nwant %s", c.name, c.doc, err, c.want)

@@ -134,7 +134,7 @@ func init() {
 	filter.Register[limit]("limit", filter.Traffic)
 	filter.Register[key]("key", filter.Authn)
 	filter.Register[own]("own", filter.Observe)
-	filter.Register[greedy]("greedy", filter.Access, filter.Needs(filter.PromptPipes))
+	filter.Register[greedy]("greedy", filter.Access, filter.Needs(filter.CanPipePromptly))
 }
 
 type host struct {
@@ -144,7 +144,7 @@ type host struct {
 }
 
 func (h *host) Name() string         { return h.name }
-func (h *host) Capabilities() uint32 { return ^uint32(filter.PromptPipes) }
+func (h *host) Capabilities() uint32 { return ^uint32(filter.CanPipePromptly) }
 func (h *host) Log() slog.Handler    { return slog.NewTextHandler(h, nil) }
 func (h *host) Transport(string) (http.RoundTripper, error) {
 	return nil, filter.ErrUnsupported

@@ -50,7 +50,7 @@ func (r *reading) secrets(raw []rawSecret, l level) (list []GenericSecret) {
 
 // noSecrets is why a host with caps takes no list of secrets.
 func noSecrets(caps filter.Capability) error {
-	if caps&filter.Secrets != 0 {
+	if caps&filter.CanReadSecret != 0 {
 		return nil
 	}
 	return config.Errors{{Path: genericSecrets, Msg: "needs Secrets, which this host cannot; docs/hosts.md tells which can"}}

@@ -51,7 +51,7 @@ func (l *lister) MayListSecrets() error { return l.err }
 
 func TestSecretsRefused(t *testing.T) {
 	const lacks = "generic_secrets: needs Secrets, which this host cannot; docs/hosts.md tells which can"
-	if err := Validate(ChainName, doc(t, withSecrets), ^filter.Secrets); err == nil || err.Error() != lacks {
+	if err := Validate(ChainName, doc(t, withSecrets), ^filter.CanReadSecret); err == nil || err.Error() != lacks {
 		t.Error(err)
 	}
 	for text, refused := range map[string]bool{

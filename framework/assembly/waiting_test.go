@@ -43,7 +43,7 @@ func TestRouteDoesNotWait(t *testing.T) {
 	f := mustFilter(t, a, `plugins: [{name: own}]`)
 	defer f.Close()
 	for _, c := range []struct{ route, want string }{
-		{`plugins: [{name: greedy}]`, `needs PromptPipes`},
+		{`plugins: [{name: greedy}]`, `needs CanPipePromptly`},
 		{`plugins: [{name: limit}, {id: own, config: {refuse: true}}]`, `plugins[1].config: refuse is not possible here`},
 		{`plugins: [{name: limit, config: {rate: 1, fail: provision}}]`, `plugins[0]: cannot reach`},
 	} {

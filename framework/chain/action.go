@@ -21,7 +21,7 @@ func (st *Stream) apply(di int, a core.Action) {
 	case core.Reply:
 		st.replied(di, p, d.idx, a.P)
 		return
-	case core.NoCredential:
+	case core.Unauthenticated:
 		if !st.lacks(di, d, a.P) {
 			st.replied(di, p, d.idx, a.P)
 			return

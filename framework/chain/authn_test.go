@@ -25,9 +25,9 @@ func (l *login) decide(s filter.Stream, h filter.RequestHeaders) filter.Action {
 		s.SetConsumer(&filter.Consumer{Name: who})
 		return filter.Continue
 	case l.Login != "":
-		return filter.NoCredential(filter.Redirect(l.Login))
+		return filter.Unauthenticated(filter.Redirect(l.Login))
 	}
-	return filter.NoCredential(filter.Reply(401, "no "+l.ID, challenge))
+	return filter.Unauthenticated(filter.Reply(401, "no "+l.ID, challenge))
 }
 
 func (l *login) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {

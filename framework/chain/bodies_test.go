@@ -138,7 +138,7 @@ func TestPipes(t *testing.T) {
 	copyAll := func(filter.Stream, filter.Headers, bool) filter.Action {
 		return filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error { _, err := io.Copy(w, r); return err })
 	}
-	for _, lacks := range []filter.Capability{0, filter.PromptPipes} {
+	for _, lacks := range []filter.Capability{0, filter.CanPipePromptly} {
 		h := &filtertest.Host{Lacks: lacks}
 		if err := h.Load(t, &probe{reqH: copyAll}, &probe{reqH: amplify, respH: copyAll}, &probe{reqH: copyAll}); err != nil {
 			t.Fatal(err)

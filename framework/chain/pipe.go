@@ -25,7 +25,7 @@ func (st *Stream) addPipe(di int, d *dir, a *core.Payload) {
 	}
 	s := filter.NewStream(&st.Stream, d.plugin(di, d.idx))
 	env := st.chain.plugins[d.plugin(di, d.idx)].Env
-	p := &pipe{pos: d.idx, prompt: env != nil && env.Has(filter.PromptPipes)}
+	p := &pipe{pos: d.idx, prompt: env != nil && env.Has(filter.CanPipePromptly)}
 	p.wake.L = &p.mu
 	gen, sink := st.Gen, st.sink
 	p.post = func(ask int, err error) {

@@ -40,7 +40,7 @@ type common struct {
 }
 
 type limits struct {
-	Size  filter.Bytes  `json:"size" default:"1MiB"`
+	Size  filter.Size   `json:"size" default:"1MiB"`
 	Delay time.Duration `json:"delay" default:"3s"`
 }
 

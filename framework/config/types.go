@@ -36,7 +36,7 @@ func init() {
 			"type":    "string",
 			"pattern": `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`, "examples": []any{"250ms", "1m30s"},
 		}},
-		reflect.TypeFor[filter.Bytes](): {size, map[string]any{"anyOf": []any{
+		reflect.TypeFor[filter.Size](): {size, map[string]any{"anyOf": []any{
 			map[string]any{"type": "string", "pattern": `^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$`},
 			map[string]any{"type": "integer", "minimum": 0},
 		}, "examples": []any{"64KiB", "10MiB"}}},
@@ -161,9 +161,9 @@ func size(_ *run, n node) (any, error) {
 		if v.(int64) < 0 {
 			return nil, fmt.Errorf("expected %s, got a negative number", what)
 		}
-		return filter.Bytes(v.(int64)), nil
+		return filter.Size(v.(int64)), nil
 	}
-	return text(what, filter.ParseBytes)(nil, n)
+	return text(what, filter.ParseSize)(nil, n)
 }
 
 func unmarshalText(v any, t reflect.Type) (_ any, err error) {

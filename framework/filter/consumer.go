@@ -55,22 +55,22 @@ func ConsumerMetadata(_ core.Internal, c *Consumer) (name, groups any) {
 // InGroup reports whether the consumer is in a group; nil is in none.
 func (c *Consumer) InGroup(group string) bool { return c != nil && slices.Contains(c.Groups, group) }
 
-// Credential declares that the plugin authenticates requests, and that a consumer's `credentials.NAME` are a C: a
-// struct with the tags of a configuration. The plugin is of stage [Authn]. See [NoCredential] for how several such
+// WithCredential declares that the plugin authenticates requests, and that a consumer's `credentials.NAME` are a C: a
+// struct with the tags of a configuration. The plugin is of stage [Authn]. See [Unauthenticated] for how several such
 // plugins work together.
-func Credential[C any]() Option {
+func WithCredential[C any]() Option {
 	return func(r *Registration) { r.Credential, r.Scheme = reflect.TypeFor[C](), true }
 }
 
-// Authenticates is [Credential] for a plugin whose consumers are not listed, or have no credentials for it.
+// Authenticates is [WithCredential] for a plugin whose consumers are not listed, or have no credentials for it.
 func Authenticates() Option { return func(r *Registration) { r.Scheme = true } }
 
 // AuthenticatesLast declares that the plugin takes the requests in which the plugins that authenticate found no
 // credential at all. It runs after them, wherever it is listed, and for no other request.
 func AuthenticatesLast() Option { return func(r *Registration) { r.LastScheme = true } }
 
-// NoCredential says that a request has no credential of the kind that the plugin asks for. (One that is there and wrong
-// is to be answered with a [Reply].) What happens then is the operator's choice:
+// Unauthenticated says that the request carries no credential of the kind that the plugin checks. (Answer a wrong one
+// with a [Reply].) What happens then is the operator's choice:
 //
 //   - With `authentication: all`, which is the default, or when no other plugin finds a credential, the request is
 //     refused with reply, once all plugins that authenticate have been asked.
@@ -80,10 +80,10 @@ func AuthenticatesLast() Option { return func(r *Registration) { r.LastScheme = 
 // When several plugins found nothing, replies with the status 401 become one that has all their www-authenticate fields
 // and is the first one's otherwise; but a reply of another status, as a redirect to a login page, goes before them.
 //
-// A plugin that was not registered with [Credential] or [Authenticates] just replies.
-func NoCredential(reply Action) Action {
+// A plugin that was not registered with [WithCredential] or [Authenticates] just replies.
+func Unauthenticated(reply Action) Action {
 	if reply.a.Kind != core.Reply {
-		return Fail(errors.New("NoCredential is given an action that is no Reply"))
+		return Fail(errors.New("Unauthenticated is given an action other than a Reply"))
 	}
-	return Action{core.Action{Kind: core.NoCredential, P: reply.a.P}}
+	return Action{core.Action{Kind: core.Unauthenticated, P: reply.a.P}}
 }

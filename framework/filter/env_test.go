@@ -24,7 +24,7 @@ func (h *host) Write(p []byte) (int, error) {
 	return h.log.Write(p)
 }
 func (h *host) Name() string                                { return "test" }
-func (h *host) Capabilities() uint32                        { return uint32(Callouts | Metadata) }
+func (h *host) Capabilities() uint32                        { return uint32(CanCallout | CanSetMetadata) }
 func (h *host) Transport(string) (http.RoundTripper, error) { return nil, ErrUnsupported }
 func (h *host) Log() slog.Handler                           { return slog.NewTextHandler(h, nil) }
 

@@ -96,7 +96,7 @@ type apiKey struct {
 	Key filter.Secret `json:"key" validate:"required"`
 }
 
-func init() { filter.Register[APIKey]("apikey", filter.Authn, filter.Credential[apiKey]()) }
+func init() { filter.Register[APIKey]("apikey", filter.Authn, filter.WithCredential[apiKey]()) }
 
 // Provision indexes who there is.
 func (a *APIKey) Provision(env *filter.Env) (err error) {
@@ -105,7 +105,7 @@ func (a *APIKey) Provision(env *filter.Env) (err error) {
 }
 
 var (
-	noKey    = filter.NoCredential(filter.Reply(401, "who are you?", filter.WithHeader("www-authenticate", "ApiKey")))
+	noKey    = filter.Unauthenticated(filter.Reply(401, "who are you?", filter.WithHeader("www-authenticate", "ApiKey")))
 	wrongKey = filter.Reply(401, "who are you?", filter.WithHeader("www-authenticate", "ApiKey"))
 )
 

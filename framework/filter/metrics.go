@@ -6,7 +6,7 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
-// Counter declares the counter moe.NAME.name, where NAME is [Env.Name]; tags are the names of its tags. Metrics are
+// Counter declares the counter moe.NAME.name, where NAME is [Env.ID]; tags are the names of its tags. Metrics are
 // declared in Provision: afterwards, Counter, Gauge and Histogram panic. To declare one twice gives the same.
 func (e *Env) Counter(name string, tags ...string) *Counter {
 	return &Counter{e.metric(core.Counter, name, tags)}
@@ -17,7 +17,8 @@ func (e *Env) Gauge(name string, tags ...string) *Gauge {
 	return &Gauge{e.metric(core.Gauge, name, tags)}
 }
 
-// Histogram declares a histogram, as [Env.Counter] does a counter. Hosts without [Histograms] drop what is recorded.
+// Histogram declares a histogram, as [Env.Counter] does a counter. Hosts without [CanRecordHistogram] drop what is
+// recorded.
 func (e *Env) Histogram(name string, tags ...string) *Histogram {
 	return &Histogram{e.metric(core.Histogram, name, tags)}
 }
@@ -25,7 +26,7 @@ func (e *Env) Histogram(name string, tags ...string) *Histogram {
 func (e *Env) metric(kind core.MetricKind, name string, tags []string) *core.Metric {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	full := "moe." + e.Name + "." + name
+	full := "moe." + e.ID + "." + name
 	for _, m := range e.metrics {
 		if m.Name == full && m.Kind == kind && slices.Equal(m.Tags, tags) {
 			return m

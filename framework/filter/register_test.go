@@ -27,9 +27,9 @@ func (*fine) On()               {}
 
 func TestRegister(t *testing.T) {
 	docs := fstest.MapFS{"README.md": {Data: []byte("# x")}}
-	Register[fine]("fine-1_x", Observe, Docs(docs), Needs(Callouts|Metadata), ChangesBody())
+	Register[fine]("fine-1_x", Observe, Docs(docs), Needs(CanCallout|CanSetMetadata), ChangesBody())
 	r := Lookup("fine-1_x")
-	if r == nil || r.Docs == nil || r.Needs.String() != "Callouts|Metadata" || !r.ChangesBody ||
+	if r == nil || r.Docs == nil || r.Needs.String() != "CanCallout|CanSetMetadata" || !r.ChangesBody ||
 		LookupType(r.Config) != r {
 		t.Errorf("%+v", r)
 	}

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Bytes is a size in a configuration: a number of bytes, or text such as "10MiB". KiB, MiB, GiB and TiB are powers of
+// Size is a number of bytes in a configuration: a number, or text such as "10MiB". KiB, MiB, GiB and TiB are powers of
 // 1024, and kB (also KB), MB, GB and TB of 1000; "B" or nothing is bytes. A size is a whole number and not negative.
-type Bytes int64
+type Size int64
 
-var errBytes = errors.New(`expected a size such as "64KiB", "10MiB" or "1MB"`)
+var errSize = errors.New(`expected a size such as "64KiB", "10MiB" or "1MB"`)
 
 // units are tried in this order, so that "KiB" is not taken for "B".
 var units = []struct {
@@ -31,8 +31,8 @@ var units = []struct {
 	{"", 1},
 }
 
-// ParseBytes reads a size as [Bytes] describes it. Its error does not quote text.
-func ParseBytes(text string) (Bytes, error) {
+// ParseSize reads a size as [Size] describes it. Its error does not quote text.
+func ParseSize(text string) (Size, error) {
 	for _, u := range units {
 		digits, ok := strings.CutSuffix(text, u.name)
 		if !ok {
@@ -40,35 +40,35 @@ func ParseBytes(text string) (Bytes, error) {
 		}
 		digits = strings.TrimSuffix(digits, " ")
 		if strings.Trim(digits, "0123456789") != "" {
-			return 0, errBytes
+			return 0, errSize
 		}
 		n, err := strconv.ParseInt(digits, 10, 64)
 		if err != nil || n > math.MaxInt64/u.n {
-			return 0, errBytes
+			return 0, errSize
 		}
-		return Bytes(n * u.n), nil
+		return Size(n * u.n), nil
 	}
-	return 0, errBytes
+	return 0, errSize
 }
 
-// UnmarshalText is [ParseBytes].
-func (b *Bytes) UnmarshalText(text []byte) error {
-	n, err := ParseBytes(string(text))
+// UnmarshalText is [ParseSize].
+func (s *Size) UnmarshalText(text []byte) error {
+	n, err := ParseSize(string(text))
 	if err == nil {
-		*b = n
+		*s = n
 	}
 	return err
 }
 
-// String writes b with the largest binary unit that divides it, as "10MiB".
-func (b Bytes) String() string {
+// String writes s with the largest binary unit that divides it, as "10MiB".
+func (s Size) String() string {
 	for i := 3; i >= 0; i-- {
-		if u := units[i]; b != 0 && int64(b)%u.n == 0 {
-			return strconv.FormatInt(int64(b)/u.n, 10) + u.name
+		if u := units[i]; s != 0 && int64(s)%u.n == 0 {
+			return strconv.FormatInt(int64(s)/u.n, 10) + u.name
 		}
 	}
-	return strconv.FormatInt(int64(b), 10) + "B"
+	return strconv.FormatInt(int64(s), 10) + "B"
 }
 
-// MarshalText is [Bytes.String].
-func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
+// MarshalText is [Size.String].
+func (s Size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -3,11 +3,11 @@ package filter
 import "testing"
 
 func TestBytes(t *testing.T) {
-	for text, want := range map[string]Bytes{
+	for text, want := range map[string]Size{
 		"0": 0, "7": 7, "7B": 7, "64KiB": 64 << 10, "10MiB": 10 << 20,
 		"1 GiB": 1 << 30, "2TiB": 2 << 40, "1kB": 1000, "1KB": 1000, "1MB": 1e6, "3GB": 3e9, "1TB": 1e12,
 	} {
-		if got, err := ParseBytes(text); err != nil || got != want {
+		if got, err := ParseSize(text); err != nil || got != want {
 			t.Errorf("%s: %d, %v", text, got, err)
 		}
 	}
@@ -15,18 +15,18 @@ func TestBytes(t *testing.T) {
 		"", "KiB", "-1", "1.5MiB", "1 MiB ", " 1", "1mb", "1 Mb", "99999999999TiB",
 		"9223372036854775808", "1e3",
 	} {
-		if got, err := ParseBytes(text); err == nil {
+		if got, err := ParseSize(text); err == nil {
 			t.Errorf("%q is %d", text, got)
 		}
 	}
-	for b, want := range map[Bytes]string{
+	for b, want := range map[Size]string{
 		0: "0B", 1023: "1023B", 1024: "1KiB", 10 << 20: "10MiB", 1 << 40: "1TiB",
 		1e6: "1000000B",
 	} {
 		if got := b.String(); got != want {
 			t.Errorf("%d prints as %s", b, got)
 		}
-		if p, err := ParseBytes(b.String()); err != nil || p != b {
+		if p, err := ParseSize(b.String()); err != nil || p != b {
 			t.Errorf("%s is read as %d, %v", b, p, err)
 		}
 	}

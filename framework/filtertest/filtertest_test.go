@@ -48,7 +48,7 @@ func (p *plugin) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ 
 	return filter.Continue
 }
 
-func init() { filter.Register[plugin]("plugin", filter.Traffic, filter.Needs(filter.Metadata)) }
+func init() { filter.Register[plugin]("plugin", filter.Traffic, filter.Needs(filter.CanSetMetadata)) }
 
 // fake is a test that can fail.
 type fake struct {
@@ -130,7 +130,7 @@ func TestConfig(t *testing.T) {
 	if err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "none"}); err == nil {
 		t.Error("an unknown plugin")
 	}
-	lacking := &filtertest.Host{Lacks: filter.Metadata}
+	lacking := &filtertest.Host{Lacks: filter.CanSetMetadata}
 	if err := lacking.Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
 		t.Error(err)
 	}
@@ -143,7 +143,7 @@ func TestConfig(t *testing.T) {
 
 func TestState(t *testing.T) {
 	h := &filtertest.Host{
-		Attrs:       map[filter.Attr]string{filter.SourceAddress: "192.0.2.7:99"},
+		Attrs:       map[filter.Attr]string{filter.AttrSourceAddress: "192.0.2.7:99"},
 		Metadata:    map[string]any{"in/a": "1"},
 		FilterState: map[string]string{"k": "v"},
 	}
@@ -153,7 +153,7 @@ func TestState(t *testing.T) {
 		if got := s.RemoteAddr().String(); got != "192.0.2.7:99" {
 			t.Error(got)
 		}
-		if _, err := s.Attr(filter.RouteName); !errors.Is(err, filter.ErrNotFound) {
+		if _, err := s.Attr(filter.AttrRouteName); !errors.Is(err, filter.ErrNotFound) {
 			t.Error(err)
 		}
 		if v, err := s.Metadata("in", "a"); v != "1" || err != nil {

@@ -196,7 +196,7 @@ func (c configHost) Log() slog.Handler { return c.h.handler() }
 
 // Transport finds what Host.Clusters has.
 func (c configHost) Transport(cluster string) (http.RoundTripper, error) {
-	if rt := c.h.Clusters[cluster]; rt != nil && c.h.Lacks&filter.Callouts == 0 {
+	if rt := c.h.Clusters[cluster]; rt != nil && c.h.Lacks&filter.CanCallout == 0 {
 		return rt, nil
 	}
 	return nil, fmt.Errorf("cluster %q: %w", cluster, filter.ErrUnsupported)

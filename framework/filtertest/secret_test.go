@@ -50,7 +50,7 @@ func TestSecrets(t *testing.T) {
 	if _, err := kept.Secret("a"); !errors.Is(err, filter.ErrStreamDone) {
 		t.Error(err)
 	}
-	h.Lacks = filter.Secrets
+	h.Lacks = filter.CanReadSecret
 	get("a", 500, filter.ErrUnsupported.Error())
 	if _, err := (filter.Stream{}).Secret("a"); !errors.Is(err, filter.ErrStreamDone) {
 		t.Error(err)

@@ -155,7 +155,7 @@ func (x *run) Metadata(ns, key string) (any, error) {
 
 // SetMetadata keeps v as Envoy would: numbers are float64.
 func (x *run) SetMetadata(ns, key string, v any) error {
-	if err := x.lacks(filter.Metadata); err != nil {
+	if err := x.lacks(filter.CanSetMetadata); err != nil {
 		return err
 	}
 	v, err := metadataValue(v)
@@ -170,7 +170,7 @@ func (x *run) SetMetadata(ns, key string, v any) error {
 
 // FilterState finds what SetFilterState or Host.FilterState have set.
 func (x *run) FilterState(key string) (string, error) {
-	if err := x.lacks(filter.FilterState); err != nil {
+	if err := x.lacks(filter.CanUseFilterState); err != nil {
 		return "", err
 	}
 	x.h.mu.Lock()
@@ -183,7 +183,7 @@ func (x *run) FilterState(key string) (string, error) {
 
 // SetFilterState keeps a value.
 func (x *run) SetFilterState(key, value string) error {
-	if err := x.lacks(filter.FilterState); err != nil {
+	if err := x.lacks(filter.CanUseFilterState); err != nil {
 		return err
 	}
 	x.h.mu.Lock()
@@ -194,7 +194,7 @@ func (x *run) SetFilterState(key, value string) error {
 
 // ClearRouteCache counts.
 func (x *run) ClearRouteCache() error {
-	err := x.lacks(filter.RouteCache)
+	err := x.lacks(filter.CanClearRouteCache)
 	if err == nil {
 		x.h.mu.Lock()
 		x.r.RouteCleared++
@@ -205,7 +205,7 @@ func (x *run) ClearRouteCache() error {
 
 // SetUpstreamHost notes.
 func (x *run) SetUpstreamHost(addr string, strict bool) error {
-	err := x.lacks(filter.UpstreamHost)
+	err := x.lacks(filter.CanSetUpstreamHost)
 	if err == nil {
 		x.h.mu.Lock()
 		x.r.UpstreamHost, x.r.UpstreamStrict = addr, strict
@@ -216,7 +216,7 @@ func (x *run) SetUpstreamHost(addr string, strict bool) error {
 
 // Secret finds what Host.Secrets or SetSecret have set.
 func (x *run) Secret(name string) (string, error) {
-	err := x.lacks(filter.Secrets)
+	err := x.lacks(filter.CanReadSecret)
 	x.h.mu.Lock()
 	defer x.h.mu.Unlock()
 	if err != nil {

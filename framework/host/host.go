@@ -6,9 +6,9 @@ import "mosn.io/moe/framework/filter"
 // What plugins may need of a host; docs/hosts.md has it as a table.
 const (
 	// Dynmod is for package dynmod. Secrets needs Envoy 1.40; in an older one the host has all the rest.
-	Dynmod = filter.Callouts | filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms |
-		filter.Metadata | filter.StreamedReplies | filter.Secrets
+	Dynmod = filter.CanCallout | filter.CanUseFilterState | filter.CanSetUpstreamHost | filter.CanClearRouteCache | filter.CanRecordHistogram |
+		filter.CanSetMetadata | filter.CanStreamReply | filter.CanReadSecret
 	// Golang is for package golang.
-	Golang = filter.FilterState | filter.UpstreamHost | filter.RouteCache | filter.Histograms | filter.Metadata |
-		filter.PromptPipes | filter.Secrets
+	Golang = filter.CanUseFilterState | filter.CanSetUpstreamHost | filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata |
+		filter.CanPipePromptly | filter.CanReadSecret
 )

@@ -18,7 +18,7 @@ func (x *exchange) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, en
 	if a := s.RemoteAddr(); a.IsValid() {
 		remote = a.String()
 	}
-	if p, err := s.Attr(filter.Protocol); err == nil {
+	if p, err := s.Attr(filter.AttrProtocol); err == nil {
 		proto = p
 	}
 	return filter.Go(func(context.Context) filter.Action {

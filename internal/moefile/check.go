@@ -90,7 +90,7 @@ func (checking) Log() slog.Handler      { return slog.DiscardHandler }
 func (checking) MayListSecrets() error { return nil }
 
 func (c checking) Transport(cluster string) (http.RoundTripper, error) {
-	if c.h.caps&filter.Callouts == 0 {
+	if c.h.caps&filter.CanCallout == 0 {
 		return nil, fmt.Errorf("cluster %s: %w", cluster, filter.ErrUnsupported)
 	}
 	return noEnvoy(cluster), nil

@@ -27,8 +27,8 @@ func (*prompt) OnComplete(filter.Stream) {}
 type asks struct{ caller }
 
 func init() {
-	filter.Register[caller]("caller", filter.Access, filter.Needs(filter.Callouts))
-	filter.Register[prompt]("prompt", filter.Access, filter.Needs(filter.PromptPipes))
+	filter.Register[caller]("caller", filter.Access, filter.Needs(filter.CanCallout))
+	filter.Register[prompt]("prompt", filter.Access, filter.Needs(filter.CanPipePromptly))
 	filter.Register[asks]("asks", filter.Access)
 }
 
@@ -40,12 +40,12 @@ func TestHosts(t *testing.T) {
 		want string // "": nothing is wrong
 	}{
 		{"plugins: [{name: caller}]", Dynmod, ""},
-		{"plugins: [{name: caller}]", Golang, "plugins[0]: needs Callouts"},
-		{"plugins: [{name: prompt}]", Dynmod, "plugins[0]: needs PromptPipes"},
+		{"plugins: [{name: caller}]", Golang, "plugins[0]: needs CanCallout"},
+		{"plugins: [{name: prompt}]", Dynmod, "plugins[0]: needs CanPipePromptly"},
 		{"plugins: [{name: prompt}]", Golang, ""},
 		{"plugins: [{name: asks}]", Dynmod, ""},
 		{"plugins: [{name: asks}]", Golang, "not supported"},
-		{"plugins: [{name: prompt}]\nroutes: [{plugins: [{name: caller}]}]", Golang, "routes[0].plugins[0]: needs Callouts"},
+		{"plugins: [{name: prompt}]\nroutes: [{plugins: [{name: caller}]}]", Golang, "routes[0].plugins[0]: needs CanCallout"},
 		{"plugins: [{name: asks, disabled: true}]\ngeneric_secrets: [{name: a}]", Golang, ""},
 		{"plugins: [{name: asks}]\ngeneric_secrets: [{name: a}]", Dynmod, ""},
 		{"plugins: [{name: asks}]\ngeneric_secrets: [{}]", Dynmod, "generic_secrets[0].name: is required"},

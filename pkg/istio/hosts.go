@@ -116,9 +116,9 @@ func extProcServer(x *v1alpha1.ExtProc) *bootstrap.ExtProc {
 	b := &bootstrap.ExtProc{
 		Server: x.Address, FailOpen: x.FailOpen, MessageTimeout: x.MessageTimeout, MaxMessageTimeout: x.MaxMessageTimeout,
 		Attributes: texted(
-			filter.RequestID, filter.Protocol, filter.SourceAddress, filter.DestinationAddress,
-			filter.RouteName, filter.VirtualHostName, filter.ClusterName),
-		Response: texted(filter.CodeDetails, filter.ResponseFlags, filter.UpstreamAddr),
+			filter.AttrRequestID, filter.AttrProtocol, filter.AttrSourceAddress, filter.AttrDestinationAddress,
+			filter.AttrRouteName, filter.AttrVirtualHostName, filter.AttrClusterName),
+		Response: texted(filter.AttrCodeDetails, filter.AttrResponseFlags, filter.AttrUpstreamAddress),
 	}
 	if t := x.TLS; t != nil {
 		b.TLS, b.CA, b.Cert, b.Key = true, t.CAFile, t.CertFile, t.KeyFile

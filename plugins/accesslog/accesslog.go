@@ -33,7 +33,7 @@ type AccessLog struct {
 	// Fields are written besides what every line has: by name, text with substitutions, as %REQ(x-tenant)%.
 	Fields map[string]string `json:"fields"`
 	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
-	Buffer filter.Bytes `json:"buffer" default:"4MiB"`
+	Buffer filter.Size `json:"buffer" default:"4MiB"`
 
 	redact   map[string]bool
 	query    map[string]bool

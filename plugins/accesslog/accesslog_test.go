@@ -91,9 +91,9 @@ func TestLine(t *testing.T) {
 		e := one(t, p, func(h *filtertest.Host) {
 			h.Chunk = chunk
 			h.Attrs = map[filter.Attr]string{
-				filter.SourceAddress: "192.0.2.1:5", filter.UpstreamAddr: "192.0.2.2:80", filter.Protocol: "HTTP/2",
-				filter.RouteName: "r", filter.ClusterName: "c", filter.RequestID: "id", filter.ResponseFlags: "32800",
-				filter.CodeDetails: "via_upstream",
+				filter.AttrSourceAddress: "192.0.2.1:5", filter.AttrUpstreamAddress: "192.0.2.2:80", filter.AttrProtocol: "HTTP/2",
+				filter.AttrRouteName: "r", filter.AttrClusterName: "c", filter.AttrRequestID: "id", filter.AttrResponseFlags: "32800",
+				filter.AttrCodeDetails: "via_upstream",
 			}
 			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("trailer", "x-end")

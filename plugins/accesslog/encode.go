@@ -30,16 +30,16 @@ var attributes = [...]struct {
 	member string
 	attr   filter.Attr
 }{
-	{"protocol", filter.Protocol},
-	{"request_id", filter.RequestID},
-	{"flags", filter.ResponseFlags},
-	{"details", filter.CodeDetails},
-	{"route", filter.RouteName},
-	{"cluster", filter.ClusterName},
-	{"downstream", filter.SourceAddress},
+	{"protocol", filter.AttrProtocol},
+	{"request_id", filter.AttrRequestID},
+	{"flags", filter.AttrResponseFlags},
+	{"details", filter.AttrCodeDetails},
+	{"route", filter.AttrRouteName},
+	{"cluster", filter.AttrClusterName},
+	{"downstream", filter.AttrSourceAddress},
 	{"downstream_local", "destination.address"},
-	{"upstream", filter.UpstreamAddr},
-	{"tls_version", filter.TLSVersion},
+	{"upstream", filter.AttrUpstreamAddress},
+	{"tls_version", filter.AttrTLSVersion},
 	{"server_name", "connection.requested_server_name"},
 	{"upstream_failure", "upstream.transport_failure_reason"},
 }
@@ -107,10 +107,10 @@ func (x *stream) attributes(b []byte, s filter.Stream) []byte {
 			x.log.lacks[i].Store(true)
 		}
 		switch a.attr {
-		case filter.ResponseFlags:
+		case filter.AttrResponseFlags:
 			v = format.Flags(v)
 			flags = v
-		case filter.TLSVersion:
+		case filter.AttrTLSVersion:
 			tls = v != ""
 		}
 		b = member(b, a.member, v)

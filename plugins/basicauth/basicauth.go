@@ -59,7 +59,7 @@ type Credential struct {
 var docs embed.FS
 
 func init() {
-	filter.Register[BasicAuth]("basicauth", filter.Authn, filter.Credential[Credential](), filter.Docs(docs))
+	filter.Register[BasicAuth]("basicauth", filter.Authn, filter.WithCredential[Credential](), filter.Docs(docs))
 }
 
 var (

@@ -32,7 +32,7 @@ func load(t *testing.T, c *filter.Consumer, config string) *filtertest.Host {
 	t.Helper()
 	h := &filtertest.Host{
 		Attrs: map[filter.Attr]string{
-			filter.SourceAddress: "10.1.2.3:4567", filter.PeerURISAN: "spiffe://example/ns/a/sa/b",
+			filter.AttrSourceAddress: "10.1.2.3:4567", filter.AttrPeerURISAN: "spiffe://example/ns/a/sa/b",
 		},
 		Metadata: map[string]any{"jwt/sub": "anna", "jwt/roles": []any{"r1", "r2"}, "jwt/level": 3.0},
 	}

@@ -58,7 +58,7 @@ type ExtAuth struct {
 // RequestBody says how much of the body the service is sent.
 type RequestBody struct {
 	// MaxBytes is how much.
-	MaxBytes filter.Bytes `json:"maxBytes" default:"64KiB"`
+	MaxBytes filter.Size `json:"maxBytes" default:"64KiB"`
 	// AllowPartial has the service asked with the beginning of a longer body. Otherwise it is answered with 413.
 	AllowPartial bool `json:"allowPartial"`
 }
@@ -121,7 +121,7 @@ func (p *ExtAuth) Validate() error {
 func (p *ExtAuth) Provision(env *filter.Env) (err error) {
 	p.Start(env)
 	p.prefix = strings.TrimSuffix(p.URL.EscapedPath(), "/")
-	p.namespace, p.metadata = "moe."+env.Name, env.Has(filter.Metadata)
+	p.namespace, p.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
 	p.client, p.done, err = p.Connection.Client(env)
 	return err
 }

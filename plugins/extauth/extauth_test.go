@@ -336,7 +336,7 @@ func TestCluster(t *testing.T) {
 	if r := h.Get("/a?b"); r.Status != 403 || r.Header.Get("x-uri") != "/check/a?b" {
 		t.Error(r.Status, r.Header, h.Log())
 	}
-	err := (&filtertest.Host{Lacks: filter.Callouts}).Load(t, filtertest.Config{Name: "extauth", JSON: config})
+	err := (&filtertest.Host{Lacks: filter.CanCallout}).Load(t, filtertest.Config{Name: "extauth", JSON: config})
 	if err == nil || !strings.Contains(err.Error(), "cluster") {
 		t.Error(err)
 	}

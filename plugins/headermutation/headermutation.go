@@ -87,7 +87,7 @@ func (p *HeaderMutation) Validate() error {
 
 // Provision declares the counter.
 func (p *HeaderMutation) Provision(env *filter.Env) error {
-	if p.ClearRouteCache && !env.Has(filter.RouteCache) {
+	if p.ClearRouteCache && !env.Has(filter.CanClearRouteCache) {
 		return fmt.Errorf("clearRouteCache: this host cannot have Envoy choose the route again")
 	}
 	p.invalid = env.Counter("invalid")

@@ -128,7 +128,7 @@ func TestPseudoHeaders(t *testing.T) {
 	if u.URL.String() != "/v2/a?b=c" || u.Host != "backend" || u.Method != "HEAD" || len(u.Header) != 0 {
 		t.Errorf("%s %s %s %v", u.Method, u.Host, u.URL, u.Header)
 	}
-	if err := (&filtertest.Host{Lacks: filter.RouteCache}).Load(t, &HeaderMutation{ClearRouteCache: true}); err == nil {
+	if err := (&filtertest.Host{Lacks: filter.CanClearRouteCache}).Load(t, &HeaderMutation{ClearRouteCache: true}); err == nil {
 		t.Error("clearRouteCache is accepted on a host that cannot")
 	}
 }

@@ -60,7 +60,7 @@ type Credential struct {
 var docs embed.FS
 
 func init() {
-	filter.RegisterPerStream("hmacauth", filter.Authn, (*HMACAuth).newStream, filter.Credential[Credential](),
+	filter.RegisterPerStream("hmacauth", filter.Authn, (*HMACAuth).newStream, filter.WithCredential[Credential](),
 		filter.Docs(docs))
 }
 

@@ -19,7 +19,7 @@ func host(t *testing.T, config, source string) *filtertest.Host {
 	t.Helper()
 	h := &filtertest.Host{Attrs: map[filter.Attr]string{}}
 	if source != "" {
-		h.Attrs[filter.SourceAddress] = source
+		h.Attrs[filter.AttrSourceAddress] = source
 	}
 	if err := h.Load(t, filtertest.Config{Name: "iprestriction", JSON: config}); err != nil {
 		t.Fatal(err)

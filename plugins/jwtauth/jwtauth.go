@@ -42,7 +42,7 @@ type JWTAuth struct {
 var docs embed.FS
 
 func init() {
-	filter.Register[JWTAuth]("jwtauth", filter.Authn, filter.Credential[claims.Credential](), filter.Docs(docs))
+	filter.Register[JWTAuth]("jwtauth", filter.Authn, filter.WithCredential[claims.Credential](), filter.Docs(docs))
 }
 
 // Validate refuses what could not work, and what would let too much pass.

@@ -76,7 +76,7 @@ func TestClaimsToMetadata(t *testing.T) {
 	if all["sub"] != "alice" || all["null"] != nil || all["exp"] == nil || len(all) != 6 {
 		t.Error(all)
 	}
-	err := (&filtertest.Host{Lacks: filter.Metadata}).Load(t, p)
+	err := (&filtertest.Host{Lacks: filter.CanSetMetadata}).Load(t, p)
 	if err == nil || !strings.Contains(err.Error(), "claimsToMetadata") {
 		t.Error(err)
 	}

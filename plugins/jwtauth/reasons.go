@@ -55,7 +55,7 @@ func (j *JWTAuth) makeReplies() {
 		}
 		j.replies[r.index] = filter.Reply(r.status, r.text, opts...)
 	}
-	j.replies[missing.index] = filter.NoCredential(j.replies[missing.index])
+	j.replies[missing.index] = filter.Unauthenticated(j.replies[missing.index])
 }
 
 // refuse counts, logs and answers. Nothing of the token is logged but what it is wrong with.

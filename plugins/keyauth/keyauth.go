@@ -43,7 +43,7 @@ type Credential struct {
 var docs embed.FS
 
 func init() {
-	filter.Register[KeyAuth]("keyauth", filter.Authn, filter.Credential[Credential](), filter.Docs(docs))
+	filter.Register[KeyAuth]("keyauth", filter.Authn, filter.WithCredential[Credential](), filter.Docs(docs))
 }
 
 var (

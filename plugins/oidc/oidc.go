@@ -86,7 +86,7 @@ type Logout struct {
 var docs embed.FS
 
 func init() {
-	filter.RegisterPerStream("oidc", filter.Authn, (*OIDC).newStream, filter.Credential[claims.Credential](),
+	filter.RegisterPerStream("oidc", filter.Authn, (*OIDC).newStream, filter.WithCredential[claims.Credential](),
 		filter.Docs(docs))
 }
 

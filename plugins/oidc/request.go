@@ -57,7 +57,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 
 // absent answers a request without a session: other plugins may know who it is.
 func (o *OIDC) absent(s filter.Stream, h filter.RequestHeaders, j jar) filter.Action {
-	return o.signInOr(s, h, j, filter.NoCredential)
+	return o.signInOr(s, h, j, filter.Unauthenticated)
 }
 
 // again answers a request whose session is over.

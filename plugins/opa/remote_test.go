@@ -153,7 +153,7 @@ func TestCluster(t *testing.T) {
 	if r := h.Get("/"); r.Status != 200 {
 		t.Error(r.Status, h.Log())
 	}
-	err := (&filtertest.Host{Lacks: filter.Callouts}).Load(t, filtertest.Config{Name: "opa", JSON: config})
+	err := (&filtertest.Host{Lacks: filter.CanCallout}).Load(t, filtertest.Config{Name: "opa", JSON: config})
 	if err == nil || !strings.Contains(err.Error(), "remote.cluster") {
 		t.Error(err)
 	}

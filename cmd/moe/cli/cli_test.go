@@ -20,8 +20,8 @@ type needy struct{}
 func (*needy) OnComplete(filter.Stream) {}
 
 func init() {
-	filter.Register[needy]("needscallouts", filter.Observe, filter.Needs(filter.Callouts))
-	filter.Register[needy]("needspipes", filter.Observe, filter.Needs(filter.PromptPipes))
+	filter.Register[needy]("needscallouts", filter.Observe, filter.Needs(filter.CanCallout))
+	filter.Register[needy]("needspipes", filter.Observe, filter.Needs(filter.CanPipePromptly))
 }
 
 // moe runs a command line inside the test.
@@ -194,8 +194,8 @@ func TestChecksForTheHost(t *testing.T) {
 	const lacks = "plugins[0]: needs %s, which this host cannot"
 	for _, c := range []struct{ file, host, want string }{
 		{calls, "dynmod", ""},
-		{calls, "golang", fmt.Sprintf(lacks, "Callouts")},
-		{pipes, "dynmod", fmt.Sprintf(lacks, "PromptPipes")},
+		{calls, "golang", fmt.Sprintf(lacks, "CanCallout")},
+		{pipes, "dynmod", fmt.Sprintf(lacks, "CanPipePromptly")},
 		{pipes, "golang", ""},
 	} {
 		for _, args := range [][]string{{"run", "--print-config"}, {"validate"}} {

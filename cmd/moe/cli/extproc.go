@@ -176,7 +176,7 @@ func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 		Server: f.address, Mode: mode, Namespaces: f.namespaces, FailOpen: f.failOpen,
 		MessageTimeout: f.o.Server.MessageTimeout, MaxMessageTimeout: f.o.Server.MaxMessageTimeout,
 		TLS: f.o.TLS.Cert != "", CA: f.envoyCA, Cert: f.envoyCert, Key: f.envoyKey,
-		Response: []string{string(filter.CodeDetails), string(filter.ResponseFlags), string(filter.UpstreamAddr)},
+		Response: []string{string(filter.AttrCodeDetails), string(filter.AttrResponseFlags), string(filter.AttrUpstreamAddress)},
 	}
 	if x.Server == "" {
 		x.Server = f.o.Listen
@@ -204,8 +204,8 @@ func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 
 // sentAttributes are those that are often asked for and are not among the headers.
 var sentAttributes = []filter.Attr{
-	filter.RequestID, filter.Protocol, filter.SourceAddress, filter.DestinationAddress,
-	filter.RouteName, filter.VirtualHostName, filter.ClusterName,
+	filter.AttrRequestID, filter.AttrProtocol, filter.AttrSourceAddress, filter.AttrDestinationAddress,
+	filter.AttrRouteName, filter.AttrVirtualHostName, filter.AttrClusterName,
 }
 
 func (f *extprocFlags) adjust(m *modev3.ProcessingMode) error {

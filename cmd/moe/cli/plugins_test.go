@@ -22,11 +22,11 @@ type noted struct {
 	Tags   struct {
 		A string `json:"a"`
 	} `json:"tags"`
-	Size filter.Bytes `json:"size" default:"1MiB"`
+	Size filter.Size `json:"size" default:"1MiB"`
 }
 
 func init() {
-	filter.Register[noted]("noted", filter.Traffic, filter.Needs(filter.Callouts|filter.RouteCache))
+	filter.Register[noted]("noted", filter.Traffic, filter.Needs(filter.CanCallout|filter.CanClearRouteCache))
 }
 
 func (*noted) OnRequest(filter.Stream, filter.RequestHeaders, filter.Body) filter.Action {
@@ -73,7 +73,7 @@ func TestPluginsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &p); status != 0 || err != nil {
 		t.Fatalf("status %d, %v", status, err)
 	}
-	if p.Needs != "Callouts|RouteCache" || !slices.Equal(p.Phases, []string{"Request", "ResponseBody", "Complete"}) {
+	if p.Needs != "CanCallout|CanClearRouteCache" || !slices.Equal(p.Phases, []string{"Request", "ResponseBody", "Complete"}) {
 		t.Errorf("%+v", p)
 	}
 }
@@ -92,7 +92,7 @@ func TestPluginWithManual(t *testing.T) {
 func TestPluginWithoutManual(t *testing.T) {
 	_, stdout, _ := moe(t, "plugins", "noted")
 	for _, want := range []string{
-		"# noted\n", "Stage: traffic. Phases: Request, ResponseBody, Complete.", "needs a host with Callouts|RouteCache",
+		"# noted\n", "Stage: traffic. Phases: Request, ResponseBody, Complete.", "needs a host with CanCallout|CanClearRouteCache",
 		"| `hosts` | list of string | required |", "| `tags` | object |  |", "| `size` | string or integer | \"1MiB\" |",
 		"\nplugins:\n- name: noted\n  config:\n    secret: {env: NOTED_SECRET}\n    name: TEXT\n" +
 			"    mode: \"fast\"\n    limit: 3\n    share: 1\n    hosts: []\n",
@@ -116,7 +116,7 @@ func TestExamples(t *testing.T) {
 		}
 		example := strings.Replace(p.Example, "hosts: []", "hosts: [a]", 1)
 		host := moefile.Dynmod
-		if reg.Needs&filter.PromptPipes != 0 {
+		if reg.Needs&filter.CanPipePromptly != 0 {
 			host = moefile.Golang
 		}
 		if _, err := moefile.Parse([]byte(example), moefile.CheckPlugins, host); err != nil {

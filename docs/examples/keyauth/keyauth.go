@@ -2,7 +2,7 @@
 //
 // It shows consumers: the operator lists who may call, each with credentials for the plugins that authenticate;
 // IndexConsumers decodes those of this plugin, and SetConsumer tells the rest of the chain, and the access log, who it
-// is. NoCredential lets another plugin look for another credential, where there is one. The plugin in the box does more,
+// is. Unauthenticated lets another plugin look for another credential, if there is one. The plugin in the box does more,
 // see plugins/keyauth.
 package keyauth
 
@@ -27,7 +27,7 @@ type Credential struct {
 	Key filter.Secret `json:"key" validate:"required"`
 }
 
-func init() { filter.Register[KeyAuth]("keyauth", filter.Authn, filter.Credential[Credential]()) }
+func init() { filter.Register[KeyAuth]("keyauth", filter.Authn, filter.WithCredential[Credential]()) }
 
 // Provision indexes the consumers.
 func (k *KeyAuth) Provision(env *filter.Env) (err error) {
@@ -37,7 +37,7 @@ func (k *KeyAuth) Provision(env *filter.Env) (err error) {
 
 var (
 	denied = filter.Reply(401, "invalid key\n", filter.WithHeader("www-authenticate", "ApiKey"))
-	noKey  = filter.NoCredential(denied)
+	noKey  = filter.Unauthenticated(denied)
 )
 
 // OnRequestHeaders authenticates. The upstream does not see the key.

@@ -79,7 +79,7 @@ func config(address string) *RemoteCheck {
 func TestLimit(t *testing.T) {
 	f := serve(t)
 	h := filtertest.New(t, config(f.Addr().String()))
-	h.Attrs = map[filter.Attr]string{filter.SourceAddress: "192.0.2.1:5000"}
+	h.Attrs = map[filter.Attr]string{filter.AttrSourceAddress: "192.0.2.1:5000"}
 	for i, want := range []struct {
 		status    int
 		remaining string

@@ -21,7 +21,7 @@ type WAF struct {
 	// Rules are tried in order; the first that finds something blocks.
 	Rules []Rule `json:"rules" merge:"append"`
 	// BodyLimit is how much of a body is inspected before it goes on.
-	BodyLimit filter.Bytes `json:"bodyLimit" default:"128KiB"`
+	BodyLimit filter.Size `json:"bodyLimit" default:"128KiB"`
 	// DetectionOnly logs and does not block.
 	DetectionOnly bool `json:"detectionOnly"`
 

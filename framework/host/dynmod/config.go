@@ -252,7 +252,7 @@ func (configHost) Name() string { return "dynmod" }
 
 func (configHost) Capabilities() uint32 {
 	if !hasSecrets {
-		return uint32(host.Dynmod &^ filter.Secrets)
+		return uint32(host.Dynmod &^ filter.CanReadSecret)
 	}
 	return uint32(host.Dynmod)
 }

@@ -29,7 +29,7 @@ import (
 const Name = "extproc"
 
 // Capabilities are what plugins may need of this host.
-const Capabilities = filter.RouteCache | filter.Histograms | filter.Metadata | filter.PromptPipes
+const Capabilities = filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata | filter.CanPipePromptly
 
 // Keys of the gRPC initial metadata by which Envoy chooses a stream's route.
 const (

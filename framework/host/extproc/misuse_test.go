@@ -76,8 +76,8 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	if err := s.Load(Config{Doc: map[string]any{"plugins": []any{map[string]any{"name": "needscallouts"}}}}); err == nil ||
-		!strings.Contains(err.Error(), "Callouts") {
-		t.Errorf("a plugin that needs Callouts: %v", err)
+		!strings.Contains(err.Error(), "CanCallout") {
+		t.Errorf("a plugin that needs CanCallout: %v", err)
 	}
 	secrets, _ := mark("b").(map[string]any)
 	secrets["generic_secrets"] = []any{map[string]any{"name": "a"}}

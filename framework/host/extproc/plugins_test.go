@@ -16,7 +16,7 @@ func init() {
 	filter.Register[async]("async", filter.Transform)
 	filter.Register[denies]("denies", filter.Transform)
 	filter.Register[pipes]("pipes", filter.Transform)
-	filter.Register[looks]("needscallouts", filter.Transform, filter.Needs(filter.Callouts))
+	filter.Register[looks]("needscallouts", filter.Transform, filter.Needs(filter.CanCallout))
 	filter.Register[looks]("looks", filter.Transform)
 	filter.Register[echoes]("echoes", filter.Transform)
 }
@@ -135,7 +135,7 @@ type looks struct{}
 var looked atomic.Value
 
 func (*looks) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
-	protocol, _ := s.Attr(filter.Protocol)
+	protocol, _ := s.Attr(filter.AttrProtocol)
 	path, _ := s.Attr("request.url_path")
 	meta, _ := s.Metadata("in", "key")
 	_, err := s.FilterState("x")

@@ -115,8 +115,8 @@ const (
 	Go
 	Pipe
 	Reset
-	NoCredential // P is the reply of its own; see filter.NoCredential
-	Again        // the chain's own: the step that waited is tried again
+	Unauthenticated // P is the reply of its own; see filter.Unauthenticated
+	Again           // the chain's own: the step that waited is tried again
 )
 
 // Action is what filter.Action carries.

@@ -20,7 +20,7 @@ func (r *Refusals) Start(env *filter.Env, challenge string) {
 	r.challenge, r.plugin = challenge, env.Plugin
 	r.counts.missing, r.counts.allowed = env.Counter("missing"), env.Counter("allowed")
 	r.invalid = env.Counter("invalid", "reason")
-	r.missing = filter.NoCredential(r.reply("missing"))
+	r.missing = filter.Unauthenticated(r.reply("missing"))
 }
 
 func (r *Refusals) reply(reason string) filter.Action {

@@ -55,7 +55,7 @@ func (c *Mode) Start(env *filter.Env) {
 	c.denied = filter.Reply(403, "access denied", filter.WithDetails(name+".denied"))
 	c.failed = filter.Reply(c.ErrorStatus, "no decision about access", filter.WithDetails(name+".error"))
 	c.ambiguous = filter.Reply(400, "ambiguous path", filter.WithDetails(name+".path"))
-	c.namespace, c.metadata = "moe."+env.Name, env.Has(filter.Metadata)
+	c.namespace, c.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
 	c.counts = counts{
 		env.Counter("allowed"), env.Counter("denied"), env.Counter("failed"), env.Counter("shadow_denied"),
 	}

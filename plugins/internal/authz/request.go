@@ -116,7 +116,7 @@ func (r *Request) Source() netip.AddrPort { return r.Stream.RemoteAddr() }
 
 // Principal returns the URI that the client's certificate names, as spiffe://…, or "".
 func (r *Request) Principal() string {
-	v, _ := r.Stream.Attr(filter.PeerURISAN) // an error is: there is none, or the host cannot tell
+	v, _ := r.Stream.Attr(filter.AttrPeerURISAN) // an error is: there is none, or the host cannot tell
 	return v
 }
 

@@ -29,7 +29,7 @@ func (c *Caller) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bo
 // Load returns a host with one plugin, by its configuration, for requests of consumer c from 10.1.2.3.
 func Load(t testing.TB, c *filter.Consumer, plugin, config string) *filtertest.Host {
 	t.Helper()
-	h := &filtertest.Host{Attrs: map[filter.Attr]string{filter.SourceAddress: "10.1.2.3:4567"}, Timeout: 30 * time.Second}
+	h := &filtertest.Host{Attrs: map[filter.Attr]string{filter.AttrSourceAddress: "10.1.2.3:4567"}, Timeout: 30 * time.Second}
 	if err := h.Load(t, &Caller{c}, filtertest.Config{Name: plugin, JSON: config}); err != nil {
 		t.Fatal(err)
 	}

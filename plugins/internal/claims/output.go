@@ -62,10 +62,10 @@ func (o *Output) Start(env *filter.Env) (err error) {
 	for i := range o.ClaimsToHeaders {
 		o.ClaimsToHeaders[i].Header = strings.ToLower(o.ClaimsToHeaders[i].Header)
 	}
-	if len(o.ClaimsToMetadata) > 0 && !env.Has(filter.Metadata) {
+	if len(o.ClaimsToMetadata) > 0 && !env.Has(filter.CanSetMetadata) {
 		return errors.New("claimsToMetadata: this host has no dynamic metadata")
 	}
-	o.namespace = "moe." + env.Name
+	o.namespace = "moe." + env.ID
 	o.consumers, err = filter.IndexConsumers(env, func(c *Credential) []string {
 		return []string{consumerKey(c.Issuer, c.Subject)}
 	})

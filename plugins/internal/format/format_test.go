@@ -31,8 +31,8 @@ func of(t *testing.T, text string) string {
 	}})
 	h.FilterState = map[string]string{"user": "tom"}
 	h.Attrs = map[filter.Attr]string{
-		filter.SourceAddress: "192.0.2.1:123", "destination.address": "[2001:db8::1]:443", filter.Protocol: "HTTP/2",
-		filter.RouteName: "main", filter.ClusterName: "backend", filter.UpstreamAddr: "/run/socket",
+		filter.AttrSourceAddress: "192.0.2.1:123", "destination.address": "[2001:db8::1]:443", filter.AttrProtocol: "HTTP/2",
+		filter.AttrRouteName: "main", filter.AttrClusterName: "backend", filter.AttrUpstreamAddress: "/run/socket",
 	}
 	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Add("x-two", "1")
