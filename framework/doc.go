@@ -19,7 +19,7 @@
 //   - nethttp runs net/http middleware as a plugin.
 //   - vet finds what the compiler allows and a plugin should not do.
 //
-// docs/design.md explains how they work together. Package internal/importcheck lists who may import whom.
+// docs/design.md explains how they work together. internal/importcheck holds the map of who may import whom.
 //
 // # Glossary
 //

@@ -1,0 +1,137 @@
+// Package importcheck holds the map of this repository: which folder may import which. Its tests compare the map with
+// the code.
+package importcheck
+
+import "strings"
+
+// area is a folder and everything below it, except folders that are areas themselves.
+type area struct {
+	folder string
+	// uses lists the areas that the area's packages may import besides their own. Tests may import more.
+	uses string
+	// light limits what may be linked in from elsewhere, directly or not, to the standard library and lightModules, and
+	// forbids cgo: a plugin's tests compile in a second, on any system.
+	light bool
+}
+
+// lightModules are the modules that a light area may link in: the API of traces, and a hash that it needs.
+var lightModules = []string{"go.opentelemetry.io/otel", "github.com/cespare/xxhash"}
+
+// toDocuments is what it takes to run chains of plugins by documents.
+const toDocuments = "framework/internal framework/extension framework/filter framework/chain framework/config " +
+	"framework/document framework/assembly"
+
+// areas is the map, from the bottom to the top: an area uses only areas that are listed before it. Plugins know
+// filter alone; chain runs plugins; assembly makes chains from documents; hosts feed them; programs put it together.
+var areas = []area{
+	// What the author of a plugin imports, and what lies beneath it.
+	{folder: "framework/internal"},
+	{folder: "framework/extension", uses: "framework/internal", light: true},
+	{folder: "framework/filter", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
+
+	// One stream through a list of plugins. It knows neither documents nor hosts.
+	{folder: "framework/chain", uses: "framework/internal framework/extension framework/filter"},
+
+	// Configuration. The decoder knows neither documents nor filters; the document knows what a chain consists of.
+	{folder: "framework/config", uses: "framework/extension"},
+	{folder: "framework/document", uses: "framework/extension framework/filter framework/config"},
+	{folder: "framework/assembly", uses: "framework/internal framework/extension framework/filter framework/chain " +
+		"framework/config framework/document"},
+
+	// Hosts. What a host can do is data in framework/host, for programs that run no host.
+	{folder: "framework/host", uses: "framework/extension framework/filter"},
+	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
+	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal " + toDocuments},
+	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
+	{folder: "framework/host/extproc", uses: "framework/host framework/host/internal " + toDocuments},
+	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
+		"framework/config"},
+	{folder: "framework/vet"},
+	{folder: "framework"}, // the glossary
+
+	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.
+	{folder: "internal/filewatch"},
+	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
+	{folder: "plugins", uses: "framework/extension framework/filter framework/nethttp plugins/internal"},
+
+	// Consumers from files.
+	{folder: "pkg/consumer", uses: "framework/config internal/filewatch"},
+
+	// The rooms of the command: other people's code cannot import them.
+	{folder: "internal/importcheck"},
+	{folder: "internal/doccheck"},
+	{folder: "internal/build"},
+	{folder: "internal/echo"},
+	{folder: "internal/envoy", uses: "internal/build"},
+	{folder: "internal/bootstrap", uses: "framework/config framework/document"},
+	{folder: "internal/moefile", uses: "framework/host internal/bootstrap " + toDocuments},
+	{folder: "internal/extprocd", uses: "framework/host/extproc internal/filewatch internal/moefile " + toDocuments},
+
+	// Istio's resources. It knows what hosts can do and runs none.
+	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy " + toDocuments},
+
+	// Programs.
+	{folder: "internal/schemagen", uses: "framework/extension framework/filter framework/config framework/document pkg/istio"},
+	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio plugins"},
+	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang plugins"},
+	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
+		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/echo " +
+		"internal/envoy internal/extprocd internal/moefile"},
+	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
+	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},
+	{folder: "bench", uses: "framework/filter framework/host/dynmod framework/host/extproc framework/host/golang " +
+		"internal/envoy internal/extprocd plugins"},
+}
+
+// violation is an import that the map forbids and the code still has.
+type violation struct{ from, to, since, remedy string }
+
+// known lists the violations still to be mended. The list shrinks: an entry that the code no longer has fails the test.
+var known = []violation{
+	{
+		from: "framework/config", to: "framework/filter", since: "2026-11-30",
+		remedy: "take what every extension has from framework/extension",
+	},
+	{
+		from: "framework/assembly", to: "pkg/consumer", since: "2026-11-30",
+		remedy: "take an interface that pkg/consumer implements",
+	},
+	{
+		from: "framework/assembly", to: "internal/filewatch", since: "2026-11-30",
+		remedy: "move the watcher below framework, or take an interface",
+	},
+	{
+		from: "pkg/istio", to: "framework/host/extproc", since: "2026-11-30",
+		remedy: "take the capabilities of external processing from framework/host",
+	},
+	{
+		from: "internal/schemagen", to: "plugins", since: "2026-11-30",
+		remedy: "move the program to internal/cmd",
+	},
+}
+
+// areaOf returns the area of a package, by its path within the module, or nil.
+func areaOf(path string) *area {
+	var found *area
+	for i := range areas {
+		a := &areas[i]
+		if (path == a.folder || strings.HasPrefix(path, a.folder+"/")) && (found == nil || len(a.folder) > len(found.folder)) {
+			found = a
+		}
+	}
+	return found
+}
+
+// allowed reports whether packages of area a may import packages of area b.
+func (a *area) allowed(b *area) bool {
+	if a == b {
+		return true
+	}
+	for _, u := range strings.Fields(a.uses) {
+		if u == b.folder {
+			return true
+		}
+	}
+	return false
+}
