@@ -3,9 +3,7 @@
 //
 //	{name: probe, config: {on: {request_headers: "set x-a ${req.x-b}; go; sleep 5ms; reply 403 denied"}}}
 //
-// A script is a list of commands, separated by ";". A command's words are separated by blanks; '…' keeps a word
-// together. ${…} is expanded when the command runs; see expand.go. The commands are in ops.go. Every phase of every
-// probe also writes its name into the stream's trace, ${trace}, which all probes of a chain share.
+// README.md describes the language: every command, every value, every probe.
 package probes
 
 import (
@@ -16,7 +14,7 @@ import (
 // command is one command of a script, not expanded yet.
 type command []string
 
-// phases are the keys that `on` may have, besides provision and new_stream.
+// phaseNames are the keys that `on` may have.
 const phaseNames = "request_headers request_body request_trailers request " +
 	"response_headers response_body response_trailers response complete provision new_stream close"
 
