@@ -133,7 +133,7 @@ fuzz: ## Run every fuzz test for $FUZZTIME (10000x, so many inputs; or a time: 1
 
 generate: ## Write all generated files anew
 	$(GO) generate ./...
-	$(GO) run ./internal/schemagen
+	$(GO) run ./internal/cmd/schemagen
 
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated

@@ -238,7 +238,7 @@ func validID(id string) bool { return !strings.HasPrefix(config.Key("", id), "["
 // check looks at a configuration that is not complete, or not in use: its fields and types. That of a filter's enabled
 // plugin is decoded later, as a whole.
 func (r *reading) check(e *entry, l level) {
-	if e.reg == nil || l == ofFilter && !e.off() || l != ofFilter && config.HasMerge(e.reg) {
+	if e.reg == nil || l == ofFilter && !e.off() || l != ofFilter && config.HasMerge(e.reg.Config) {
 		return
 	}
 	r.add((&config.Decoder{Path: e.configPath, Plugin: e.reg.Name, Partial: true}).Decode(e.config, e.reg.New()))

@@ -65,9 +65,9 @@ func (r *reading) mergeEntry(p *entry, c entry) {
 		}
 		return
 	}
-	m, err := config.Merge(p.reg, p.config, c.config)
+	m, err := config.Merge(p.reg.Config, p.config, c.config)
 	if es, ok := err.(config.Errors); ok {
-		r.errs = append(r.errs, es.In(c.configPath)...)
+		r.errs = append(r.errs, es.Of(p.reg.Name).In(c.configPath)...)
 		return
 	}
 	p.config = m

@@ -5,13 +5,15 @@
 //
 //	json:"name"      the field's name; "-" is no field of the configuration
 //	default:"5s"     what an absent field is; lists and objects as JSON, a list of plain values also as "a,b"
+//	absent:"5s"      what an absent field means to its reader, for the schema; decoding leaves the field zero
 //	validate:"…"     checks of github.com/go-playground/validator, applied to the elements of lists and maps unasked
 //	enum:"a,b"       the texts that a string, or each string of a list or map, may be
 //	merge:"append"   a route's list comes after its parent's instead of replacing it
 //
 // Besides Go's basic types, slices, maps, structs and pointers to them, a field may be a time.Duration, filter.Size,
 // filter.Secret, *url.URL, *regexp.Regexp, netip.Addr, netip.AddrPort, netip.Prefix, anything that is an
-// encoding.TextUnmarshaler, or any. Embedded structs are part of the struct around them.
+// encoding.TextUnmarshaler, or any. Embedded structs are part of the struct around them, and so are the fields of an
+// embedded [Raw].
 //
 // Errors never quote a value, because any value may be a secret in the wrong place; they say where it is, what it
 // should be and what kind it is of.
@@ -31,6 +33,7 @@ type field struct {
 	tag    reflect.StructTag
 	goName string
 	owner  reflect.Type // the struct that declares it: t, or one embedded in it
+	raw    bool         // index is that of the Raw which takes it
 }
 
 func (f *field) def() (string, bool) { return f.tag.Lookup("default") }
@@ -71,6 +74,13 @@ func fieldsOf(t reflect.Type) []field {
 			}
 			continue
 		}
+		if r, ok := reflect.Zero(sf.Type).Interface().(interface{ members() reflect.Type }); ok && sf.Anonymous {
+			for _, f := range fieldsOf(r.members()) {
+				f.index, f.raw = sf.Index, true
+				fields = append(fields, f)
+			}
+			continue
+		}
 		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
 		if !sf.IsExported() || name == "-" {
 			continue
@@ -78,10 +88,19 @@ func fieldsOf(t reflect.Type) []field {
 		if name == "" {
 			name = sf.Name
 		}
-		fields = append(fields, field{name, sf.Index, sf.Type, sf.Tag, sf.Name, t})
+		fields = append(fields, field{name: name, index: sf.Index, typ: sf.Type, tag: sf.Tag, goName: sf.Name, owner: t})
 	}
 	fieldCache.Store(t, fields)
 	return fields
+}
+
+// Names returns the names that the fields of struct t have in a configuration, in their order.
+func Names(t reflect.Type) []string {
+	var names []string
+	for _, f := range fieldsOf(t) {
+		names = append(names, f.name)
+	}
+	return names
 }
 
 func fieldNamed(t reflect.Type, name string) *field {

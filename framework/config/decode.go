@@ -205,9 +205,17 @@ func (r *run) object(n node, to reflect.Value) (any, error) {
 	for k, v := range m {
 		path := Key(n.path, k)
 		f := fieldNamed(t, k)
-		if f == nil {
+		switch {
+		case f == nil:
 			r.unknown(path, k, t)
-		} else if v != nil {
+		case v == nil:
+		case f.raw:
+			raw := to.FieldByIndex(f.index)
+			if raw.IsNil() {
+				raw.Set(reflect.MakeMap(raw.Type()))
+			}
+			raw.SetMapIndex(reflect.ValueOf(k), reflect.ValueOf(Clone(v)))
+		default:
 			nodes[k] = node{v, path, f.enum()}
 		}
 	}
@@ -218,11 +226,7 @@ func (r *run) unknown(path, name string, t reflect.Type) {
 	if len(r.errs) >= maxErrors {
 		return
 	}
-	var names []string
-	for _, f := range fieldsOf(t) {
-		names = append(names, f.name)
-	}
-	r.fail(path, "%s", Unknown("field", name, names))
+	r.fail(path, "%s", Unknown("field", name, Names(t)))
 }
 
 // Unknown is the message for a name that is not one of names; what says what it should name.

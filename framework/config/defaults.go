@@ -11,6 +11,9 @@ import (
 // and what pointers point to are not there yet; they get theirs when they are decoded.
 func (r *run) setDefaults(path string, v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
+		if f.raw {
+			continue
+		}
 		fv := v.FieldByIndex(f.index)
 		text, ok := f.def()
 		switch {

@@ -11,12 +11,14 @@ import (
 
 // Error is one thing that is wrong with a configuration.
 type Error struct {
+	File   string // the file, "-" for the standard input; "" where there is none, or only one
+	Line   int    // in the file, from 1; 0 where it is not known
 	Path   string // as in `plugins[1].config.rate`; "" is the whole document
 	Plugin string // the plugin concerned, if one is
 	Msg    string // what is wrong and what to do
 }
 
-// Error returns "path: message (plugin)".
+// Error returns "file:line: path: message (plugin)", without what is not known.
 func (e Error) Error() string {
 	s := e.Msg
 	if e.Path != "" {
@@ -25,14 +27,19 @@ func (e Error) Error() string {
 	if e.Plugin != "" {
 		s += " (" + e.Plugin + ")"
 	}
-	return s
+	switch {
+	case e.File == "":
+		return s
+	case e.Line > 0:
+		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, s)
+	}
+	return e.File + ": " + s
 }
 
 // maxErrors is how many errors are collected in one document; a broken generator repeats itself.
 const maxErrors = 1000
 
-// Errors is all that is wrong with a configuration. It is what every function of this package that returns an error
-// returns, if it returns one.
+// Errors is everything that is wrong with a configuration. Every function of this package that fails returns one.
 type Errors []Error
 
 // Error joins the first ten errors to one line; print the elements to see all.
@@ -48,12 +55,14 @@ func (es Errors) Error() string {
 	return strings.Join(s, "; ")
 }
 
-// Err returns es as an error, nil if it is empty, in the order of the paths.
+// Err returns es as an error, nil if it is empty, in the order of files, lines and paths.
 func (es Errors) Err() error {
 	if len(es) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(es, func(a, b Error) int { return comparePaths(a.Path, b.Path) })
+	slices.SortStableFunc(es, func(a, b Error) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), comparePaths(a.Path, b.Path))
+	})
 	return es
 }
 

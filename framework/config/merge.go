@@ -10,26 +10,29 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"mosn.io/moe/framework/filter"
 )
 
-// Merge puts child, the configuration of a route or consumer, over parent, that of its filter: objects merge, what
-// else child has replaces what parent has, and a null of child takes parent's away, so that the default holds again.
-// Where reg's struct tags a list `merge:"append"`, child's elements come after parent's. What is one value to the
-// operator, as a secret, is replaced even if it is written as an object. A plugin's own Merge does it instead.
+// merger is a struct that merges configurations of its type by its own code.
+type merger interface {
+	Merge(parent, child map[string]any) (merged map[string]any, err error)
+}
+
+// Merge puts child over parent, both the data of a struct of type t: objects merge, anything else in child replaces
+// what parent has, and a null in child removes parent's value, so that the default holds again. Where t tags a list
+// `merge:"append"`, child's elements follow parent's. A value that is one value to the operator, such as a secret, is
+// replaced even if it is written as an object. If *t has a Merge method, that method does all of it instead.
 // Parent and child are not changed; the result shares nothing with them. Either may be nil.
-func Merge(reg *filter.Registration, parent, child map[string]any) (merged map[string]any, err error) {
-	m, ok := reg.New().(filter.Merger)
+func Merge(t reflect.Type, parent, child map[string]any) (merged map[string]any, err error) {
+	m, ok := reflect.New(t).Interface().(merger)
 	if !ok {
-		return mergeObjects(reg.Config, parent, child), nil
+		return mergeObjects(t, parent, child), nil
 	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("Merge of the plugin panics at %s: %v", panicAt(), p)
 		}
 		if err != nil {
-			merged, err = nil, mergeErrors(reg, err, parent, child)
+			merged, err = nil, mergeErrors(t, err, parent, child)
 		}
 	}()
 	p, _ := Clone(parent).(map[string]any)
@@ -37,20 +40,17 @@ func Merge(reg *filter.Registration, parent, child map[string]any) (merged map[s
 	return m.Merge(p, c)
 }
 
-// mergeErrors is what a plugin's Merge says, without the secrets of what it was given.
-func mergeErrors(reg *filter.Registration, err error, given ...map[string]any) error {
+// mergeErrors returns what t's Merge says, without the secrets of what it was given.
+func mergeErrors(t reflect.Type, err error, given ...map[string]any) error {
 	d := &Decoder{Partial: true}
 	for _, m := range given {
-		_ = d.Decode(m, reg.New()) // only for its secrets; it need not be complete
+		_ = d.Decode(m, reflect.New(t).Interface()) // only for its secrets; it need not be complete
 	}
-	return FromPlugin("", reg.Config, err).Of(reg.Name).Redact(d.secrets)
+	return FromPlugin("", t, err).Redact(d.secrets)
 }
 
-// HasMerge tells whether the plugin merges on its own, so that a child alone need not have the form of its struct.
-func HasMerge(reg *filter.Registration) bool {
-	_, ok := reg.New().(filter.Merger)
-	return ok
-}
+// HasMerge reports whether *t merges by its own code, so that a child alone need not have the form of the struct.
+func HasMerge(t reflect.Type) bool { return reflect.PointerTo(t).Implements(reflect.TypeFor[merger]()) }
 
 // mergeObjects merges data of type t; t is nil where the type does not say.
 func mergeObjects(t reflect.Type, parent, child map[string]any) map[string]any {

@@ -6,8 +6,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-
-	"mosn.io/moe/framework/filter"
 )
 
 type merging struct {
@@ -16,11 +14,8 @@ type merging struct {
 	Only *limits           `json:"only"`
 }
 
-func (*merging) OnComplete(filter.Stream) {}
-
 type mergesOwn struct{}
 
-func (*mergesOwn) OnComplete(filter.Stream) {}
 func (*mergesOwn) Merge(parent, child map[string]any) (map[string]any, error) {
 	switch child["how"] {
 	case "panic":
@@ -30,11 +25,6 @@ func (*mergesOwn) Merge(parent, child map[string]any) (map[string]any, error) {
 	}
 	parent["x"] = "changed"
 	return map[string]any{"parent": parent["x"], "child": child["x"]}, nil
-}
-
-func init() {
-	filter.Register[merging]("merging", filter.Traffic)
-	filter.Register[mergesOwn]("mergesown", filter.Traffic)
 }
 
 func TestMerge(t *testing.T) {
@@ -66,7 +56,7 @@ func TestMerge(t *testing.T) {
 		p, _ := parse(t, c.parent).(map[string]any)
 		k, _ := parse(t, c.child).(map[string]any)
 		before, after := Clone(p), Clone(k)
-		got, err := Merge(filter.Lookup("merging"), p, k)
+		got, err := Merge(reflect.TypeFor[merging](), p, k)
 		if err != nil || !reflect.DeepEqual(any(got), parse(t, c.want)) {
 			t.Errorf("%s over %s: %v, %v", c.child, c.parent, got, err)
 		}
@@ -77,20 +67,23 @@ func TestMerge(t *testing.T) {
 }
 
 func TestOwnMerge(t *testing.T) {
-	reg := filter.Lookup("mergesown")
-	if !HasMerge(reg) || HasMerge(filter.Lookup("merging")) {
-		t.Error("HasMerge is wrong")
+	own := reflect.TypeFor[mergesOwn]()
+	if !HasMerge(own) {
+		t.Error("HasMerge is false for a type with a Merge method")
+	}
+	if HasMerge(reflect.TypeFor[merging]()) {
+		t.Error("HasMerge is true for a type without a Merge method")
 	}
 	p := map[string]any{"x": 1}
-	got, err := Merge(reg, p, map[string]any{"x": 2})
+	got, err := Merge(own, p, map[string]any{"x": 2})
 	if err != nil || got["parent"] != "changed" || got["child"] != 2 || p["x"] != 1 {
 		t.Error(got, err, p)
 	}
-	if _, err := Merge(reg, p, map[string]any{"how": "error"}); err == nil || err.Error() != "no (mergesown)" {
+	if _, err := Merge(own, p, map[string]any{"how": "error"}); err == nil || err.Error() != "no" {
 		t.Error(err)
 	}
-	if _, err := Merge(reg, p, map[string]any{"how": "panic"}); err == nil ||
-		!regexp.MustCompile(`^Merge of the plugin panics at merge_test.go:\d+: oh \(mergesown\)$`).MatchString(err.Error()) {
+	if _, err := Merge(own, p, map[string]any{"how": "panic"}); err == nil ||
+		!regexp.MustCompile(`^Merge of the plugin panics at merge_test.go:\d+: oh$`).MatchString(err.Error()) {
 		t.Error(err)
 	}
 }
@@ -112,6 +105,10 @@ func TestPathsAndLists(t *testing.T) {
 	const want = "routes[1]: m (q); routes[1].b[9].x: m (p); routes[1].b[10].x: m (q)"
 	if got := es.Of("q").In("routes[1]").Err().Error(); got != want {
 		t.Error(got)
+	}
+	filed := Errors{{File: "b", Msg: "m"}, {File: "a", Line: 10, Path: "x", Msg: "m"}, {File: "a", Line: 9, Path: "y", Plugin: "p", Msg: "m"}}
+	if got, want := filed.Err().Error(), "a:9: y: m (p); a:10: x: m; b: m"; got != want {
+		t.Errorf("errors with files: got %s, want %s", got, want)
 	}
 	if Errors(nil).Err() != nil || Errors(nil).In("x").Err() != nil {
 		t.Error("no errors are an error")

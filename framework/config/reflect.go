@@ -6,8 +6,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-
-	"mosn.io/moe/framework/filter"
 )
 
 // object is a JSON object whose members stay in order, as a reader of the struct expects them.
@@ -55,24 +53,26 @@ type reflector struct {
 	names map[reflect.Type]string
 }
 
-// Reflect returns the JSON Schema (draft 2020-12) of reg's configuration from its struct and tags, with descriptions
-// from docs, which may be nil. It has no default of a secret, as a secret cannot have one.
-func Reflect(reg *filter.Registration, docs Docs) ([]byte, error) {
+// Reflect returns the JSON Schema (draft 2020-12) of struct t from its fields and tags, with descriptions from docs,
+// which may be nil. A secret has no default there, because it cannot have one.
+func Reflect(title string, t reflect.Type, docs Docs) ([]byte, error) {
 	if docs == nil {
 		docs = func(reflect.Type, string) string { return "" }
 	}
-	r := &reflector{docs: docs, root: reg.Config, names: map[reflect.Type]string{}}
-	s := object{{"$schema", draft}, {"title", reg.Name}}
-	s = append(s, r.structure(reg.Config)...)
+	r := &reflector{docs: docs, root: t, names: map[reflect.Type]string{}}
+	s := object{{"$schema", Draft}, {"title", title}}
+	s = append(s, r.structure(t)...)
 	if len(r.defs) > 0 {
 		s.set("$defs", r.defs)
 	}
-	return indent(s)
+	return Indent(s)
 }
 
-const draft = "https://json-schema.org/draft/2020-12/schema"
+// Draft identifies the version of JSON Schema that [Reflect] writes.
+const Draft = "https://json-schema.org/draft/2020-12/schema"
 
-func indent(v any) ([]byte, error) {
+// Indent writes v as JSON for people: indented, and with <, > and & as they are.
+func Indent(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
@@ -111,7 +111,11 @@ func (r *reflector) field(f *field) object {
 		s.set("description", doc)
 	}
 	s = append(s, r.of(f.typ, strings.Split(f.tag.Get("validate"), ","), f.enum())...)
-	if text, ok := f.def(); ok && elem(f.typ) != secretType {
+	text, ok := f.def()
+	if !ok {
+		text, ok = f.tag.Lookup("absent")
+	}
+	if ok && elem(f.typ) != secretType {
 		s.set("default", defaultOf(text, f.typ))
 	}
 	return s

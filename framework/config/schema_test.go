@@ -6,15 +6,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"mosn.io/moe/framework/filter"
 )
-
-func (*everything) OnComplete(filter.Stream) {}
-func (*needy) OnComplete(filter.Stream)      {}
 
 type limited struct {
 	Size   int                `json:"size" validate:"min=1,max=10"`
@@ -24,14 +20,6 @@ type limited struct {
 	Code   string             `json:"code" validate:"len=3" default:"abc"`
 	Kind   string             `json:"kind" validate:"required,oneof=a b"`
 	Tree   map[string]limited `json:"tree"`
-}
-
-func (*limited) OnComplete(filter.Stream) {}
-
-func init() {
-	filter.Register[everything]("everything", filter.Traffic)
-	filter.Register[needy]("needy", filter.Traffic)
-	filter.Register[limited]("limited", filter.Traffic)
 }
 
 func compile(t testing.TB, schema []byte, err error) *jsonschema.Schema {
@@ -72,8 +60,12 @@ func asJSON(t testing.TB, v any) any {
 // The schema and the decoder agree, but for what only the decoder can know.
 func TestSchema(t *testing.T) {
 	t.Setenv("CONFIG_TEST_SECRET", "x")
-	for name, docs := range map[string]struct{ good, bad []string }{
-		"everything": {
+	for _, docs := range []struct {
+		t         reflect.Type
+		good, bad []string
+	}{
+		{
+			reflect.TypeFor[everything](),
 			[]string{
 				`{}`, `rate: 0`, `count: 65535`, `flag: false`, `rules: [{id: x, in: body, weight: -128}]`,
 				`limits: {size: 5, delay: 1m30s}`, `limits: {size: 10 MiB}`, `secret: x`, `secret: {env: CONFIG_TEST_SECRET}`,
@@ -89,7 +81,8 @@ func TestSchema(t *testing.T) {
 				`rules: [{}]`, `next: {rate: x}`, `next: {next: {nope: x}}`,
 			},
 		},
-		"needy": {
+		{
+			reflect.TypeFor[needy](),
 			[]string{`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [a], net: 1.2.3.0/24, rate: 1, secret: x, url: http://x}`},
 			[]string{
 				`{}`,
@@ -97,7 +90,8 @@ func TestSchema(t *testing.T) {
 				`{addr: "x:1", at: 2024-01-01T00:00:00Z, names: [""], net: 1.2.3.0/24, rate: 1, secret: x, url: "http://x"}`,
 			},
 		},
-		"limited": {
+		{
+			reflect.TypeFor[limited](),
 			[]string{
 				`{size: 1, ratio: 0.5, names: [ab], kind: a}`,
 				`{size: 10, ratio: 0.5, names: [ab, cd], kind: b, labels: {a: b}}`,
@@ -113,8 +107,8 @@ func TestSchema(t *testing.T) {
 			},
 		},
 	} {
-		reg := filter.Lookup(name)
-		text, err := Schema(reg)
+		name := docs.t.Name()
+		text, err := Reflect(name, docs.t, nil)
 		s := compile(t, text, err)
 		for i, doc := range append(docs.good, docs.bad...) {
 			good := i < len(docs.good)
@@ -122,7 +116,7 @@ func TestSchema(t *testing.T) {
 			if err := s.Validate(asJSON(t, raw)); (err == nil) != good {
 				t.Errorf("%s: %s: the schema says %v", name, doc, err)
 			}
-			if err := Decode(raw, reg.New()); (err == nil) != good && i > 0 {
+			if err := Decode(raw, reflect.New(docs.t).Interface()); (err == nil) != good && i > 0 {
 				t.Errorf("%s: %s: the decoder says %v", name, doc, err)
 			}
 		}
@@ -131,7 +125,7 @@ func TestSchema(t *testing.T) {
 
 func TestSchemaText(t *testing.T) {
 	docs := func(owner reflect.Type, field string) string { return strings.TrimSuffix(owner.Name()+"."+field, ".") }
-	got, err := Reflect(filter.Lookup("limited"), docs)
+	got, err := Reflect("limited", reflect.TypeFor[limited](), docs)
 	want := `{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "title": "limited",
@@ -147,54 +141,11 @@ func TestSchemaText(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(got), want) {
 		t.Errorf("%s %v", got, err)
 	}
-	documented := *filter.Lookup("merging")
-	documented.Docs = fstest.MapFS{"schema.json": {Data: []byte("stored")}}
-	if got, err := Schema(&documented); err != nil || string(got) != "stored" {
-		t.Errorf("%s %v", got, err)
-	}
 	type leaky struct {
 		S filter.Secret `json:"s" default:"hush"`
 	}
-	got, err = Reflect(&filter.Registration{Name: "leaky", Config: reflect.TypeFor[leaky]()}, nil)
+	got, err = Reflect("leaky", reflect.TypeFor[leaky](), nil)
 	if err != nil || strings.Contains(string(got), "hush") {
 		t.Errorf("%s %v", got, err)
-	}
-}
-
-func TestDocumentSchema(t *testing.T) {
-	text, err := DocumentSchema([]*filter.Registration{
-		filter.Lookup("needy"), filter.Lookup("limited"),
-		filter.Lookup("everything"), filter.Lookup("mergesown"),
-	})
-	s := compile(t, text, err)
-	const limitedConfig = `{size: 1, ratio: 0.5, names: [ab], kind: a}`
-	for doc, good := range map[string]bool{
-		`plugins: [{name: everything}]`:                                    true,
-		`plugins: [{name: everything, config: {next: {rate: 1}}}]`:         true,
-		`plugins: [{name: everything, config: {next: {rate: x}}}]`:         false,
-		`plugins: [{name: limited, id: x, config: ` + limitedConfig + `}]`: true,
-		`plugins: [{name: limited}]`:                                       false,
-		`plugins: [{name: limited, config: {size: 1}}]`:                    false,
-		`plugins: [{name: limited, disabled: true}]`:                       true,
-		`plugins: [{name: limited, config: {tree: {x: {size: 99}}}}]`:      false,
-		`plugins: [{name: nope}]`:                                          false,
-		`plugins: [{id: limited}]`:                                         false,
-		`plugins: []`:                                                      false,
-		`{}`:                                                               false,
-		`{plugins: [{name: everything}], order: listed, timeout: 5s}`:      true,
-		`{plugins: [{name: everything}], order: random}`:                   false,
-		`{plugins: [{name: everything}], timeout: 5}`:                      false,
-		`{plugins: [{name: everything}], other: 5}`:                        false,
-		`{plugins: [{name: everything}], consumers: [{name: a}]}`:          true,
-		`{plugins: [{name: everything}], consumers: [{}]}`:                 false,
-		`{plugins: [{name: everything}], consumers: [{name: a, attributes: {x: 1}, credentials: {needy: {k: v}}}]}`:    true,
-		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{id: everything, config: {rate: 1}}]}]}`:      true,
-		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{name: limited, config: {size: 1}}]}]}`:       true,
-		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{name: limited, config: {size: x}}]}]}`:       false,
-		`{plugins: [{name: everything}], consumers: [{name: a, plugins: [{name: mergesown, config: {anything: x}}]}]}`: true,
-	} {
-		if err := s.Validate(asJSON(t, parse(t, doc))); (err == nil) != good {
-			t.Errorf("%s: %v", doc, err)
-		}
 	}
 }

@@ -70,7 +70,7 @@ func (r *run) validate(into any) {
 	}
 	r.checkTags(r.Path, v)
 	r.checkElements(r.Path, v)
-	own, ok := into.(filter.Validator)
+	own, ok := into.(interface{ Validate() error })
 	if !ok || len(r.errs) > 0 {
 		return
 	}
@@ -130,6 +130,9 @@ func (r *run) checkTags(path string, v reflect.Value) {
 // checkElements finds the structs in lists and maps, which validator leaves out unless a tag says dive.
 func (r *run) checkElements(path string, v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
+		if f.raw {
+			continue
+		}
 		fv := v.FieldByIndex(f.index)
 		dives := strings.Contains(","+f.tag.Get("validate")+",", ",dive,")
 		r.checkElement(Key(path, f.name), fv, dives)

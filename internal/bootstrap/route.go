@@ -12,15 +12,21 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Match selects requests: all that is given must hold. At most one of Path, Prefix and Regex may be given; none of them
+// Match selects requests: all that is given must hold. At most one of path, prefix and regex may be given; none of them
 // matches every path.
 type Match struct {
-	Path    string            `json:"path"`    // the whole path, without the query
-	Prefix  string            `json:"prefix"`  // what the path begins with
-	Regex   string            `json:"regex"`   // RE2, for the whole path
-	Host    string            `json:"host"`    // without port; *.example.com for all below
-	Methods []string          `json:"methods"` // any of them
-	Headers map[string]string `json:"headers"` // exact values; "" asks only that the header is there
+	// Path is the whole path, without the query.
+	Path string `json:"path"`
+	// Prefix is what the path begins with.
+	Prefix string `json:"prefix"`
+	// Regex is a regular expression (RE2) for the whole path.
+	Regex string `json:"regex"`
+	// Host is the host without the port; *.example.com is all hosts below example.com.
+	Host string `json:"host"`
+	// Methods are those of which the request has one.
+	Methods []string `json:"methods"`
+	// Headers are exact values by name; an empty one asks only that the header is there.
+	Headers map[string]string `json:"headers"`
 }
 
 // Check reports what is wrong with m.

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/internal/bootstrap"
 )
 
@@ -25,30 +26,24 @@ type File struct {
 	Routes   []bootstrap.Route
 }
 
-// document is the file as it is written.
-type document struct {
-	Listen   string `json:"listen" default:"127.0.0.1:10000"`
+// file is a moe.yaml as it is written.
+type file struct {
+	// Listen is the IP address and port to listen on; :PORT is all addresses, port 0 any free one.
+	Listen string `json:"listen" default:"127.0.0.1:10000"`
+	// Upstream is where requests go: http://HOST[:PORT], h2c://… for HTTP/2 without TLS, https://…, or echo.
 	Upstream string `json:"upstream" default:"echo"`
-	filterPart
-	GenericSecrets any     `json:"generic_secrets"` // which routes cannot have
-	Routes         []route `json:"routes"`
+	config.Raw[document.Document]
+	// Routes are tried in order; what matches none gets the plugins above.
+	Routes []route `json:"routes"`
 }
 
+// route changes the chain for some requests.
 type route struct {
-	Name  string          `json:"name"`
+	// Name of the route in Envoy's configuration; route-0, route-1 and so on by default.
+	Name string `json:"name"`
+	// Match says which requests; all that is given must hold. At most one of path, prefix and regex.
 	Match bootstrap.Match `json:"match"`
-	filterPart
-}
-
-// filterPart is what belongs to the filter. It is any here: framework/assembly reads it.
-type filterPart struct {
-	Plugins        any `json:"plugins"`
-	Consumers      any `json:"consumers"`
-	Authentication any `json:"authentication"`
-	ConsumerHeader any `json:"consumerHeader"`
-	ConsumerSource any `json:"consumerSource"`
-	Order          any `json:"order"`
-	Timeout        any `json:"timeout"`
+	config.Raw[document.Route]
 }
 
 // Load reads the file at path; "-" is the standard input. See Parse.
@@ -85,15 +80,12 @@ func Parse(text []byte, c Check, h Host) (*File, error) {
 			errs = append(errs, config.Error{Path: path, Msg: err.Error()})
 		}
 	}
-	var d document
+	var d file
 	add("", config.Decode(raw, &d))
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil, errs // there is nothing to go on with
 	}
-	f := &File{Listen: d.Listen, Filter: d.doc()}
-	if d.GenericSecrets != nil {
-		f.Filter["generic_secrets"] = d.GenericSecrets
-	}
+	f := &File{Listen: d.Listen, Filter: object(d.Raw)}
 	_, err = bootstrap.ParseAddress(d.Listen)
 	add("listen", err)
 	if d.Upstream != Echo {
@@ -108,8 +100,7 @@ func Parse(text []byte, c Check, h Host) (*File, error) {
 			taken[name] = true
 		}
 		add(config.Index("routes", i)+".match", r.Match.Check())
-		doc := r.doc()
-		f.Routes = append(f.Routes, bootstrap.Route{Name: routeName(r.Name, i), Match: r.Match, Doc: doc})
+		f.Routes = append(f.Routes, bootstrap.Route{Name: routeName(r.Name, i), Match: r.Match, Doc: object(r.Raw)})
 	}
 	f.check(c, h, add)
 	if err := errs.Err(); err != nil {
@@ -126,19 +117,12 @@ func routeName(given string, i int) string {
 	return "route-" + strconv.Itoa(i)
 }
 
-// doc is a document of what is given.
-func (p *filterPart) doc() map[string]any {
-	doc := map[string]any{}
-	for key, value := range map[string]any{
-		"plugins": p.Plugins, "consumers": p.Consumers, "authentication": p.Authentication,
-		"consumerHeader": p.ConsumerHeader, "consumerSource": p.ConsumerSource,
-		"order": p.Order, "timeout": p.Timeout,
-	} {
-		if value != nil {
-			doc[key] = value
-		}
+// object is a document, which may be empty, of what is written of it.
+func object(raw map[string]any) map[string]any {
+	if raw == nil {
+		return map[string]any{}
 	}
-	return doc
+	return raw
 }
 
 // Bootstrap returns the options of the Envoy configuration. echo is the address of the echo server, if the file asks

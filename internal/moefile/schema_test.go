@@ -3,14 +3,12 @@ package moefile
 import (
 	"bytes"
 	"encoding/json"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"mosn.io/moe/framework/config"
-	"mosn.io/moe/internal/bootstrap"
 )
 
 // TestSchema has a validator read files by the schema, and finds it and Parse of one mind.
@@ -70,42 +68,4 @@ func TestSchema(t *testing.T) {
 			t.Errorf("%s: by Parse: %v", text, err)
 		}
 	}
-}
-
-// TestSchemaKnowsEveryField compares the schema with the structs that Parse decodes into.
-func TestSchemaKnowsEveryField(t *testing.T) {
-	text, err := Schema()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var s struct {
-		Properties map[string]struct {
-			Items struct {
-				Properties map[string]struct{ Properties map[string]any }
-			}
-		}
-	}
-	if err := json.Unmarshal(text, &s); err != nil {
-		t.Fatal(err)
-	}
-	inRoute := s.Properties["routes"].Items.Properties
-	check := func(where string, v any, known func(name string) bool, n int) {
-		fields := 0
-		for _, f := range reflect.VisibleFields(reflect.TypeOf(v)) {
-			if f.Anonymous { // its fields follow
-				continue
-			}
-			fields++
-			if name := f.Tag.Get("json"); !known(name) {
-				t.Errorf("%s: the schema has no %s", where, name)
-			}
-		}
-		if n != fields {
-			t.Errorf("%s: %d fields in the schema, %d in the struct", where, n, fields)
-		}
-	}
-	check("file", document{}, func(n string) bool { _, ok := s.Properties[n]; return ok }, len(s.Properties))
-	check("route", route{}, func(n string) bool { _, ok := inRoute[n]; return ok }, len(inRoute))
-	check("match", bootstrap.Match{}, func(n string) bool { return inRoute["match"].Properties[n] != nil },
-		len(inRoute["match"].Properties))
 }

@@ -165,7 +165,7 @@ func (e entry) over(c entry, complete bool, p *problems) entry {
 	if reg == nil {
 		m.config = config.MergeData(e.config, c.config)
 	} else {
-		config, err := config.Merge(reg, e.config, c.config)
+		config, err := config.Merge(reg.Config, e.config, c.config)
 		if err != nil {
 			at := c.origins[0]
 			p.config(at.from.policy.Object, at.path+".config", err)

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"strings"
 
-	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -26,7 +26,7 @@ type plugin struct {
 }
 
 func describe(reg *filter.Registration) (*plugin, error) {
-	text, err := config.Schema(reg)
+	text, err := document.PluginSchema(reg)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/internal/moefile"
 )
 
@@ -27,7 +27,7 @@ func schemaCommand() *cobra.Command {
 				if unknown != nil {
 					return unknown
 				}
-				text, err = config.Schema(reg)
+				text, err = document.PluginSchema(reg)
 			}
 			if err != nil {
 				return err

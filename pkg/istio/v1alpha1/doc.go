@@ -1,7 +1,7 @@
 // Package v1alpha1 holds the types of moe.mosn.io/v1alpha1: the policies that `moe istio` turns into EnvoyFilters.
 //
 // Their JSON schema, the CRD manifest and the reference in docs/istio-reference.md are generated from the structs, their
-// tags and their comments by `go run ./internal/schemagen`.
+// tags and their comments by `go run ./internal/cmd/schemagen`.
 package v1alpha1
 
 import _ "embed"

@@ -33,7 +33,7 @@ func generate(regs []*filter.Registration, write bool) (changed []string, err er
 		if dir != reg.Name {
 			return changed, fmt.Errorf("plugin %s is in plugins/%s; a plugin's folder has its name", reg.Name, dir)
 		}
-		text, err := config.Reflect(reg, comments.of)
+		text, err := config.Reflect(reg.Name, reg.Config, comments.of)
 		if err != nil {
 			return changed, fmt.Errorf("plugin %s: %w", reg.Name, err)
 		}

@@ -1,8 +1,8 @@
 // Command schemagen writes plugins/NAME/schema.json, the JSON Schema of each plugin's configuration with the doc
 // comments of its source; and the schema, the CRD manifest and the reference of package istio's policies.
 //
-//	go run ./internal/schemagen           write what has changed
-//	go run ./internal/schemagen -check    write nothing, exit 1 if something would change
+//	go run ./internal/cmd/schemagen           write what has changed
+//	go run ./internal/cmd/schemagen -check    write nothing, exit 1 if something would change
 package main
 
 import (
@@ -20,7 +20,7 @@ func main() {
 	changed, err := generate(filter.Registrations(), !*check)
 	if err == nil {
 		var more []string
-		more, err = generateIstio(!*check)
+		more, err = generateDocuments(!*check)
 		changed = append(changed, more...)
 	}
 	for _, path := range changed {
@@ -31,7 +31,7 @@ func main() {
 		os.Exit(1)
 	}
 	if *check && len(changed) > 0 {
-		fmt.Fprintln(os.Stderr, "schemagen: these files are stale; run `go run ./internal/schemagen`")
+		fmt.Fprintln(os.Stderr, "schemagen: these files are stale; run `go run ./internal/cmd/schemagen`")
 		os.Exit(1)
 	}
 }

@@ -12,11 +12,11 @@ func TestSchemasAreFresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := generateIstio(false)
+	more, err := generateDocuments(false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range append(stale, more...) {
-		t.Errorf("%s is stale; run `go run ./internal/schemagen`", path)
+		t.Errorf("%s is stale; run `go run ./internal/cmd/schemagen`", path)
 	}
 }

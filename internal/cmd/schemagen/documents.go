@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,16 +14,16 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"mosn.io/moe/framework/config"
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/document"
+	"mosn.io/moe/internal/moefile"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
 type object = map[string]any
 
-// generateIstio makes what comes of the types of FilterPolicy (their JSON schema, the CRD manifest, the reference), and the
-// list of the types of Envoy that EnvoyFilters may hold; see
-// generate.
-func generateIstio(write bool) (changed []string, err error) {
+// generateDocuments makes what comes of the structs of a chain's document, of moe.yaml and of FilterPolicy (JSON schemas,
+// the CRD manifest, the reference), and the list of the types of Envoy that EnvoyFilters may hold; see generate.
+func generateDocuments(write bool) (changed []string, err error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return nil, err
@@ -32,6 +33,8 @@ func generateIstio(write bool) (changed []string, err error) {
 		name string
 		make func(*comments) ([]byte, error)
 	}{
+		{"framework/document/schema.json", chainSchema},
+		{"internal/moefile/schema.json", moefileSchema},
 		{"pkg/istio/v1alpha1/schema.json", policySchema},
 		{"pkg/istio/v1alpha1/crd.yaml", policyCRD},
 		{"docs/istio-reference.md", policyReference},
@@ -58,11 +61,15 @@ func generateIstio(write bool) (changed []string, err error) {
 	return changed, nil
 }
 
+func chainSchema(c *comments) ([]byte, error) {
+	return config.Reflect("MoE chain", reflect.TypeFor[document.Document](), c.of)
+}
+
+func moefileSchema(c *comments) ([]byte, error) { return moefile.Reflect(c.of) }
+
 // reflected returns the schema as the struct has it.
 func reflected(c *comments) (object, error) {
-	text, err := config.Reflect(&filter.Registration{
-		Name: v1alpha1.Kind, Config: reflect.TypeFor[v1alpha1.FilterPolicy](),
-	}, c.of)
+	text, err := config.Reflect(v1alpha1.Kind, reflect.TypeFor[v1alpha1.FilterPolicy](), c.of)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +185,7 @@ func structural(v any, defs object) any {
 func policyReference(c *comments) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Reference: %s\n\n", v1alpha1.Kind)
-	b.WriteString("<!-- Written by `go run ./internal/schemagen` from the types in pkg/istio/v1alpha1. -->\n\n")
+	b.WriteString("<!-- Written by `go run ./internal/cmd/schemagen` from the types in pkg/istio/v1alpha1. -->\n\n")
 	b.WriteString("What policies are for, and how they act, is told in [MoE in Istio](istio.md). `moe istio crd` prints the\n" +
 		"CustomResourceDefinition; [schema.json](../pkg/istio/v1alpha1/schema.json) is the JSON schema, for editors.\n")
 	seen := map[reflect.Type]bool{}
@@ -190,9 +197,8 @@ func policyReference(c *comments) ([]byte, error) {
 		seen[t] = true
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| field | type | default | meaning |\n|---|---|---|---|\n", t.Name(), oneLine(c.of(t, "")))
 		var below []reflect.Type
-		for i := range t.NumField() {
-			f := t.Field(i)
-			def := f.Tag.Get("default")
+		for _, f := range fields(t) {
+			def := cmp.Or(f.Tag.Get("default"), f.Tag.Get("absent"))
 			if def == "" && strings.Contains(f.Tag.Get("validate"), "required") {
 				def = "required"
 			}
@@ -200,7 +206,7 @@ func policyReference(c *comments) ([]byte, error) {
 			if enum := f.Tag.Get("enum"); enum != "" && named == nil {
 				kind = strings.ReplaceAll(kind, "string", "one of "+strings.Trim(strings.ReplaceAll(enum, ",", ", "), ", "))
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("json"), kind, def, oneLine(c.of(t, f.Name)))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("json"), kind, def, oneLine(c.of(f.owner, f.Name)))
 			if named != nil {
 				below = append(below, named)
 			}
@@ -211,6 +217,24 @@ func policyReference(c *comments) ([]byte, error) {
 	}
 	table(reflect.TypeFor[v1alpha1.FilterPolicy]())
 	return b.Bytes(), nil
+}
+
+// structField is a field of a struct, with the struct that declares it.
+type structField struct {
+	reflect.StructField
+	owner reflect.Type
+}
+
+// fields returns the fields of struct t, those of embedded structs in the place of these.
+func fields(t reflect.Type) (all []structField) {
+	for i := range t.NumField() {
+		if f := t.Field(i); f.Anonymous {
+			all = append(all, fields(f.Type)...)
+		} else {
+			all = append(all, structField{f, t})
+		}
+	}
+	return all
 }
 
 // typeName names a type for people, and returns the struct that it is about.

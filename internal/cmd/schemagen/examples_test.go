@@ -13,6 +13,7 @@ import (
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -56,10 +57,10 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := config.DocumentSchema(filter.Registrations())
-	document := compile(t, text, err)
+	text, err := document.Schema(filter.Registrations())
+	chain := compile(t, text, err)
 	for _, reg := range filter.Registrations() {
-		text, err := config.Schema(reg)
+		text, err := document.PluginSchema(reg)
 		plugin := compile(t, text, err)
 		readme, err := os.ReadFile(filepath.Join(root, "plugins", reg.Name, "README.md"))
 		if err != nil {
@@ -90,7 +91,7 @@ func TestExamples(t *testing.T) {
 					e["config"] = map[string]any{}
 				}
 				if e["name"] == reg.Name {
-					both(t, assembly.ChainName, m, document, e["config"])
+					both(t, assembly.ChainName, m, chain, e["config"])
 				}
 			}
 		}

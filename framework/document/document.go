@@ -1,0 +1,134 @@
+// Package document declares what a chain is configured by. The structs here, their tags and their comments are the one
+// place that says which fields there are: decoding, merging, the JSON Schema, moe.yaml, FilterPolicy and the printer of
+// Envoy configurations derive from them. "How to add a document field" in docs/design.md says what else a field needs.
+//
+// schema.json is written by `go run ./internal/cmd/schemagen`.
+package document
+
+import (
+	"cmp"
+	"reflect"
+	"time"
+
+	"mosn.io/moe/framework/config"
+)
+
+// Document configures the chain of a filter.
+type Document struct {
+	Route
+	// GenericSecrets lists the generic secrets of Envoy's that the plugins may ask for.
+	GenericSecrets []GenericSecret `json:"generic_secrets"`
+}
+
+// Route is what a route may say about the chain: everything but what belongs to the whole filter. It is merged over the
+// filter's document.
+type Route struct {
+	// Plugins of the chain. Those of a route are merged over the filter's by id; new ones come after them.
+	Plugins []Plugin `json:"plugins"`
+	// Consumers says who may call. Those of a route are merged over the filter's by name.
+	Consumers []Consumer `json:"consumers"`
+	// ConsumerSource names files with more consumers; the files are watched.
+	ConsumerSource *Source `json:"consumerSource"`
+	// Order runs plugins in the order of their stages (access, authn, authz, traffic, transform, observe), or as listed.
+	Order Order `json:"order" enum:"stage,listed" absent:"stage"`
+	// Timeout is how long a plugin may hold a stream before it is answered with 504.
+	Timeout time.Duration `json:"timeout" absent:"30s"`
+	// Authentication says what is enough where several plugins authenticate: each must find a credential, all of one
+	// consumer, or one is enough.
+	Authentication Authentication `json:"authentication" enum:"all,any" absent:"all"`
+	// ConsumerHeader is the request header that tells the upstream the consumer's name; none by default. What a client
+	// sends in it is removed.
+	ConsumerHeader string `json:"consumerHeader"`
+}
+
+// Plugin is an entry of a chain.
+type Plugin struct {
+	// Name of the plugin. An entry that changes one of the document below may give its id alone.
+	Name string `json:"name"`
+	// ID tells entries apart that use one plugin; it is the name by default. Documents merge by it.
+	ID string `json:"id"`
+	// Config is the plugin's configuration.
+	Config map[string]any `json:"config"`
+	// Disabled leaves the plugin out; false brings back one that the document below has left out.
+	Disabled *bool `json:"disabled"`
+}
+
+// EntryID returns p's ID, or its name if it has none.
+func (p *Plugin) EntryID() string { return cmp.Or(p.ID, p.Name) }
+
+// Off reports whether p is disabled.
+func (p *Plugin) Off() bool { return p.Disabled != nil && *p.Disabled }
+
+// Consumer is somebody who may call.
+type Consumer struct {
+	// Name of the consumer, unique among all.
+	Name string `json:"name" validate:"required"`
+	// Labels are what is known of the consumer, for authorization.
+	Labels map[string]string `json:"labels"`
+	// Groups that the consumer is in.
+	Groups []string `json:"groups"`
+	// Attributes are whatever else is known of the consumer.
+	Attributes map[string]any `json:"attributes"`
+	// Credentials are what the consumer proves itself with, by the name of the plugin that asks for it.
+	Credentials map[string]map[string]any `json:"credentials"`
+	// Plugins that are merged over the chain's for requests of the consumer.
+	Plugins []Plugin `json:"plugins"`
+}
+
+// Source is where more consumers come from.
+type Source struct {
+	// Path of a file, or of a directory with .json, .yaml and .yml files.
+	Path string `json:"path" validate:"required"`
+	// Poll is how often the files are looked at.
+	Poll time.Duration `json:"poll" default:"1s"`
+}
+
+// GenericSecret is one of Envoy's generic secrets, with the fields of Envoy's SdsSecretConfig.
+type GenericSecret struct {
+	// Name of the secret.
+	Name string `json:"name" validate:"required"`
+	// SDSConfig says where Envoy gets it from: a config.core.v3.ConfigSource. Without it the secret is a static one of
+	// Envoy's bootstrap.
+	SDSConfig map[string]any `json:"sds_config"`
+}
+
+// Order is the order in which the plugins of a chain run.
+type Order string
+
+// The orders; an empty one is ByStage.
+const (
+	ByStage  Order = "stage"
+	AsListed Order = "listed"
+)
+
+// Authentication says when a stream counts as authenticated.
+type Authentication string
+
+// The kinds of authentication; an empty one is AllSchemes.
+const (
+	AllSchemes Authentication = "all"
+	AnyScheme  Authentication = "any"
+)
+
+// GenericSecretsField is the name of [Document.GenericSecrets] in a document.
+const GenericSecretsField = "generic_secrets"
+
+// Fields returns the names of the fields of a filter's document.
+func Fields() []string { return config.Names(reflect.TypeFor[Document]()) }
+
+// RouteFields returns the names of the fields of a route's document.
+func RouteFields() []string { return config.Names(reflect.TypeFor[Route]()) }
+
+// Decode decodes generic data as [config.Parse] returns it. Fields that are absent stay zero, so that the document can be
+// merged over another. It checks fields and types, not that the document is complete. The error is a config.Errors; d
+// has what could be decoded.
+func Decode(data any, d *Document) error { return (&config.Decoder{Partial: true}).Decode(data, d) }
+
+// Data returns d as generic data, as [Decode] takes it. It shares the plugins' configurations with d.
+func (d *Document) Data() map[string]any {
+	m, err := config.Encode(d)
+	if err != nil {
+		panic(err) // the types above all have a plain form, which a test shows
+	}
+	return m
+}
