@@ -177,7 +177,7 @@ func (j *joiner) evict() {
 func (j *joiner) drop(key digest, jt *joint) {
 	delete(j.cached, key)
 	if jd := jt.now.Swap(nil); jd != nil {
-		if jd.chain.Let() {
+		if jd.chain.Release() {
 			go jd.release() // which may wait for plugins to close
 		}
 	}
@@ -211,7 +211,7 @@ func (j *joiner) chainFor(c *filter.Consumer) (*chain.Chain, error) {
 
 func (jt *joint) hold() *joined {
 	jd := jt.now.Load()
-	if jd == nil || !jd.chain.Hold() {
+	if jd == nil || !jd.chain.Acquire() {
 		return nil
 	}
 	if !jd.used.Load() {
@@ -244,7 +244,7 @@ func (j *joiner) close() {
 	j.cached = nil
 	j.mu.Unlock()
 	for _, jt := range cached {
-		if jd := jt.now.Swap(nil); jd != nil && jd.chain.Let() {
+		if jd := jt.now.Swap(nil); jd != nil && jd.chain.Release() {
 			jd.release()
 		}
 	}

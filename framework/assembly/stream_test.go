@@ -16,11 +16,11 @@ func (quietHost) SetMetadata(string, string, any) error { return core.ErrUnsuppo
 
 type countingSink struct{ headers int }
 
-func (s *countingSink) Headers(int, bool)      { s.headers++ }
-func (s *countingSink) Data(int, []byte, bool) {}
-func (s *countingSink) Trailers(int)           {}
-func (s *countingSink) Reset(string)           {}
-func (s *countingSink) Post(func())            {}
+func (s *countingSink) Headers(core.Direction, bool)      { s.headers++ }
+func (s *countingSink) Data(core.Direction, []byte, bool) {}
+func (s *countingSink) Trailers(core.Direction)           {}
+func (s *countingSink) Reset(string)                      {}
+func (s *countingSink) Post(func())                       {}
 
 // A stream goes on with the plugins of the consumer that its authentication finds.
 func TestStreamsJoinTheirConsumers(t *testing.T) {

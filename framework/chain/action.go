@@ -7,7 +7,7 @@ import (
 )
 
 // apply does what the plugin at d.idx decided about what is in flight.
-func (st *Stream) apply(di int, a core.Action) {
+func (st *Stream) apply(di core.Direction, a core.Action) {
 	d := &st.d[di]
 	if st.over || d.stage == dead {
 		return // the stream ended, or was answered, while the plugin decided
@@ -62,14 +62,14 @@ func (st *Stream) apply(di int, a core.Action) {
 	st.proceed(di, d)
 }
 
-func (st *Stream) hasBody(di int) bool {
+func (st *Stream) hasBody(di core.Direction) bool {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()
 	return len(st.B[di].Data) > 0
 }
 
 // proceed passes what is in flight on to the next plugin.
-func (st *Stream) proceed(di int, d *dir) {
+func (st *Stream) proceed(di core.Direction, d *dir) {
 	switch d.stage {
 	case atHeaders:
 		if !d.hEnd && st.chain.resizes {
@@ -92,14 +92,14 @@ func (st *Stream) proceed(di int, d *dir) {
 }
 
 // holdHeaders keeps the headers at the plugin until the body is there.
-func (st *Stream) holdHeaders(di int, d *dir, prefix int) {
+func (st *Stream) holdHeaders(di core.Direction, d *dir, prefix int) {
 	p := d.plugin(di, d.idx)
 	if di == Request && st.own[p].req == nil || di == Response && st.own[p].resp == nil {
 		st.chain.report(p, "returns WaitBody without OnRequest or OnResponse")
 		st.reply(di, d.idx, failed, st.chain.details[p])
 		return
 	}
-	st.freeze(2 * di)
+	st.freeze(di.Headers())
 	if di == Request {
 		st.passed = p
 	}
@@ -115,8 +115,8 @@ func (st *Stream) holdHeaders(di int, d *dir, prefix int) {
 }
 
 // holdOn waits for more of the body; what the plugin left of it stays.
-func (st *Stream) holdOn(di int, d *dir, prefix int) {
-	st.freeze(2 * di)
+func (st *Stream) holdOn(di core.Direction, d *dir, prefix int) {
+	st.freeze(di.Headers())
 	before := len(d.buf)
 	data, _ := st.takeBody(di)
 	if len(data) != before {
@@ -130,7 +130,7 @@ func (st *Stream) holdOn(di int, d *dir, prefix int) {
 }
 
 // collect adds the chunk in flight to the body that is held.
-func (st *Stream) collect(di int, d *dir) {
+func (st *Stream) collect(di core.Direction, d *dir) {
 	switch {
 	case len(d.buf) == 0 && d.end:
 		d.buf = d.cur
@@ -152,7 +152,7 @@ func (st *Stream) collect(di int, d *dir) {
 }
 
 // expect is how much memory to set aside for a body that is held.
-func (st *Stream) expect(di int, d *dir) int {
+func (st *Stream) expect(di core.Direction, d *dir) int {
 	n := int64(0)
 	if length, ok := st.contentLength(di); ok {
 		n = length
@@ -168,7 +168,7 @@ func (st *Stream) expect(di int, d *dir) int {
 }
 
 // pass lets go of the headers and of the body that were held. With piped, the plugin's own pipe takes the body.
-func (st *Stream) pass(di int, d *dir, piped bool) {
+func (st *Stream) pass(di core.Direction, d *dir, piped bool) {
 	before, next := len(d.buf), d.idx+1
 	var dirty bool
 	d.cur, dirty = st.takeBody(di)
@@ -180,7 +180,7 @@ func (st *Stream) pass(di int, d *dir, piped bool) {
 	} else {
 		st.fitLength(di, d, dirty)
 	}
-	st.freeze(2 * di)
+	st.freeze(di.Headers())
 	d.end = d.bufEnd && !d.trail
 	d.hEnd = d.hEnd && len(d.cur) == 0
 	d.have = !d.hEnd && (len(d.cur) > 0 || d.end)

@@ -13,7 +13,7 @@ type call struct {
 	sink     core.Sink
 	gen      uint32
 	epoch    uint32
-	di       int
+	di       core.Direction
 	f        func(context.Context) core.Action
 	a        core.Action
 	returned bool
@@ -21,7 +21,7 @@ type call struct {
 }
 
 // suspend lets the direction wait for f.
-func (st *Stream) suspend(di int, d *dir, f func(context.Context) core.Action) {
+func (st *Stream) suspend(di core.Direction, d *dir, f func(context.Context) core.Action) {
 	if di == Request && !d.sent && d.hold < 0 {
 		st.passed = d.idx
 	}
@@ -86,7 +86,7 @@ func (st *Stream) post(gen uint32, sink core.Sink, f func()) {
 }
 
 // wait has the direction stand still, for Options.Timeout at most.
-func (st *Stream) wait(di int) {
+func (st *Stream) wait(di core.Direction) {
 	d := &st.d[di]
 	d.susp, d.used = true, true
 	d.epoch++
@@ -94,7 +94,7 @@ func (st *Stream) wait(di int) {
 }
 
 // wake ends the standing still. Results that were waited for are late from now on.
-func (st *Stream) wake(di int) {
+func (st *Stream) wake(di core.Direction) {
 	d := &st.d[di]
 	d.epoch++
 	if d.susp {
@@ -104,7 +104,7 @@ func (st *Stream) wake(di int) {
 }
 
 // expire ends a wait that took too long: the request is answered with 504, or the stream reset.
-func (st *Stream) expire(di int, d *dir) {
+func (st *Stream) expire(di core.Direction, d *dir) {
 	pos := d.idx
 	p := d.current(di)
 	if st.Observer != nil {

@@ -100,7 +100,7 @@ func (st *Stream) noteConsumer() {
 }
 
 // lacks notes that the plugin at d.idx found no credential. It reports false where that plugin is to reply at once.
-func (st *Stream) lacks(di int, d *dir, r *core.Payload) bool {
+func (st *Stream) lacks(di core.Direction, d *dir, r *core.Payload) bool {
 	s := &st.chain.schemes
 	if di != Request || s.kinds == nil || s.kinds[d.idx] != scheme || d.stage != atHeaders && d.stage != atWhole {
 		return false

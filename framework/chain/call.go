@@ -7,7 +7,7 @@ import (
 
 // The functions here call the phase of the plugin at d.idx and do what it decides.
 
-func (st *Stream) callHeaders(di int, d *dir) {
+func (st *Stream) callHeaders(di core.Direction, d *dir) {
 	p := d.plugin(di, d.idx)
 	ph := &st.own[p]
 	var a filter.Action
@@ -35,7 +35,7 @@ func (st *Stream) callHeaders(di int, d *dir) {
 	}
 }
 
-func (st *Stream) callData(di int, d *dir) {
+func (st *Stream) callData(di core.Direction, d *dir) {
 	p := d.plugin(di, d.idx)
 	ph := &st.own[p]
 	if di == Request && ph.reqB == nil || di == Response && ph.respB == nil {
@@ -54,7 +54,7 @@ func (st *Stream) callData(di int, d *dir) {
 	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
 }
 
-func (st *Stream) callTrailers(di int, d *dir) {
+func (st *Stream) callTrailers(di core.Direction, d *dir) {
 	p := d.plugin(di, d.idx)
 	ph := &st.own[p]
 	var a filter.Action
@@ -71,10 +71,10 @@ func (st *Stream) callTrailers(di int, d *dir) {
 	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
 }
 
-func (st *Stream) callWhole(di int, d *dir) {
+func (st *Stream) callWhole(di core.Direction, d *dir) {
 	p := d.plugin(di, d.idx)
 	ph := &st.own[p]
-	st.turn(p, 2*di)
+	st.turn(p, di.Headers())
 	s := st.lend(di, p, d.buf, d.bufEnd)
 	b := filter.NewBody(&st.Stream, p, di)
 	st.begins(d)
@@ -88,7 +88,7 @@ func (st *Stream) callWhole(di int, d *dir) {
 }
 
 // returns is called after a plugin's method has returned. What it gives to Go counts to its time.
-func (st *Stream) returns(di int, d *dir, c core.Action) core.Action {
+func (st *Stream) returns(di core.Direction, d *dir, c core.Action) core.Action {
 	st.calling = false
 	if st.Observer != nil && c.Kind != core.Go {
 		st.observe(di, d)
@@ -97,7 +97,7 @@ func (st *Stream) returns(di int, d *dir, c core.Action) core.Action {
 }
 
 // phase names the phase in flight, for logs.
-func (d *dir) phase(di int) string {
+func (d *dir) phase(di core.Direction) string {
 	if d.stage == idle || d.stage > atWhole {
 		return ""
 	}

@@ -13,6 +13,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
 )
 
 var readerBody = bytes.Repeat([]byte("0123456789"), 7000)
@@ -61,7 +62,7 @@ func (l *life) pick(n int) int {
 	return l.r.IntN(n)
 }
 
-func (l *life) note(di int, p []byte, end bool) {
+func (l *life) note(di core.Direction, p []byte, end bool) {
 	t := &l.seen[di]
 	if t.end {
 		l.h.bug("a plugin sees more after the end (%d)", di)
@@ -117,7 +118,7 @@ func (l *life) maybeLater(f func() filter.Action) filter.Action {
 	return f()
 }
 
-func (l *life) onHeaders(di int, end bool) filter.Action {
+func (l *life) onHeaders(di core.Direction, end bool) filter.Action {
 	t := &l.seen[di]
 	if t.headers {
 		l.h.bug("headers twice (%d)", di)
@@ -150,14 +151,14 @@ func (l *life) onHeaders(di int, end bool) filter.Action {
 	})
 }
 
-func (l *life) pass(di int) {
+func (l *life) pass(di core.Direction) {
 	if di == chain.Request {
 		l.passed.Store(true)
 	}
 }
 
 // pipe copies, in one of several manners.
-func (l *life) pipe(di int) filter.Action {
+func (l *life) pipe(di core.Direction) filter.Action {
 	how, size := l.pick(6), 1+l.pick(64)
 	return filter.Pipe(func(ctx context.Context, w io.Writer, r io.Reader) error {
 		switch how {
@@ -197,7 +198,7 @@ func (l *life) eof(err error) error {
 	return err
 }
 
-func (l *life) onBody(di int, b filter.Body, end bool) filter.Action {
+func (l *life) onBody(di core.Direction, b filter.Body, end bool) filter.Action {
 	if t := &l.seen[di]; !t.headers || t.piped {
 		l.h.bug("body %d: headers %v, piped %v", di, t.headers, t.piped)
 	}
@@ -216,7 +217,7 @@ func (l *life) onBody(di int, b filter.Body, end bool) filter.Action {
 	})
 }
 
-func (l *life) onTrailers(di int, t filter.Headers) filter.Action {
+func (l *life) onTrailers(di core.Direction, t filter.Headers) filter.Action {
 	if t.Get("x-t") != "1" {
 		l.h.bug("trailers are not there")
 	}
@@ -229,7 +230,7 @@ func (l *life) onTrailers(di int, t filter.Headers) filter.Action {
 	})
 }
 
-func (l *life) onWhole(di int, b filter.Body) filter.Action {
+func (l *life) onWhole(di core.Direction, b filter.Body) filter.Action {
 	t := &l.seen[di]
 	if !t.held {
 		l.h.bug("OnRequest or OnResponse without WaitBody")

@@ -38,7 +38,7 @@ func (st *Stream) strip(id *Identity) {
 			i++
 			continue
 		}
-		b.Touch(name, i)
+		b.MarkChanged(name, i)
 		copy(b.Fields[i:], b.Fields[i+1:])
 		b.Fields[len(b.Fields)-1] = core.Field{}
 		b.Fields = b.Fields[:len(b.Fields)-1]
@@ -87,7 +87,7 @@ func (st *Stream) setIdentityHeader(name, value string) {
 	defer st.Mu.Unlock()
 	b := &st.H[core.RequestHeaders]
 	i := b.Index(name)
-	b.Touch(name, i)
+	b.MarkChanged(name, i)
 	if i >= 0 { // a plugin has set one
 		b.Fields[i].Value = value
 		return

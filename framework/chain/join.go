@@ -72,7 +72,7 @@ func (st *Stream) joinTo(d *dir, consumer *filter.Consumer, to *Chain, err error
 		return true
 	}
 	if err == nil && to == c {
-		to.leave()
+		to.releaseFromStream()
 		return true
 	}
 	k := d.idx
@@ -84,7 +84,7 @@ func (st *Stream) joinTo(d *dir, consumer *filter.Consumer, to *Chain, err error
 		return true
 	}
 	if to != nil {
-		to.leave()
+		to.releaseFromStream()
 	}
 	p := max(k-1, 0)
 	if len(c.loggers) > 0 {
@@ -119,7 +119,7 @@ func samePlugins(a, b []Plugin, n int) bool {
 // switchTo replaces the plugins from position k on.
 func (st *Stream) switchTo(to *Chain, k int) {
 	if st.chain != st.home {
-		st.chain.leave() // the chain of a consumer that the stream had before
+		st.chain.releaseFromStream() // the chain of a consumer that the stream had before
 	}
 	kept := st.own[:k]
 	st.Mu.Lock()

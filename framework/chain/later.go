@@ -35,7 +35,7 @@ func (st *Stream) runLaters() {
 }
 
 // deciding reports whether a function that plugin gave to Go, to decide about headers, runs.
-func (st *Stream) deciding(di, plugin int) bool {
+func (st *Stream) deciding(di core.Direction, plugin int) bool {
 	d := &st.d[di]
 	return d.susp && (d.stage == atHeaders || d.stage == atWhole) && d.plugin(di, d.idx) == plugin
 }

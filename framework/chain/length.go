@@ -17,18 +17,18 @@ import (
 //     content-length itself, what leaves is counted, and the stream is reset before a wrong length is sent.
 
 // contentLength is the length that the headers of a direction announce.
-func (st *Stream) contentLength(di int) (int64, bool) {
-	v := filter.NewHeaders(&st.Stream, 0, 2*di).Get("content-length")
+func (st *Stream) contentLength(di core.Direction) (int64, bool) {
+	v := filter.NewHeaders(&st.Stream, 0, di.Headers()).Get("content-length")
 	n, err := strconv.ParseInt(v, 10, 64)
 	return n, err == nil && n >= 0
 }
 
 // setLength sets content-length to n, or removes it when n is negative.
-func (st *Stream) setLength(di int, n int64) {
+func (st *Stream) setLength(di core.Direction, n int64) {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()
-	b := &st.H[2*di]
-	b.Touch("content-length", b.Index("content-length"))
+	b := &st.H[di.Headers()]
+	b.MarkChanged("content-length", b.Index("content-length"))
 	kept := b.Fields[:0]
 	for _, f := range b.Fields {
 		if f.Name != "content-length" {
@@ -51,21 +51,21 @@ func (d *dir) resized(p, n int) {
 }
 
 // forgetLength removes content-length for a plugin that has said that it changes bodies.
-func (st *Stream) forgetLength(di int, d *dir) {
+func (st *Stream) forgetLength(di core.Direction, d *dir) {
 	p := d.plugin(di, d.idx)
 	if st.chain.plugins[p].Reg.ChangesBody && st.chain.bits[p]&(core.WantRequestBody<<(3*di)) != 0 {
 		st.removeLength(di)
 	}
 }
 
-func (st *Stream) removeLength(di int) {
-	if filter.NewHeaders(&st.Stream, 0, 2*di).Has("content-length") {
+func (st *Stream) removeLength(di core.Direction) {
+	if filter.NewHeaders(&st.Stream, 0, di.Headers()).Has("content-length") {
 		st.setLength(di, -1)
 	}
 }
 
 // fitLength makes content-length right for the body that a plugin lets go of.
-func (st *Stream) fitLength(di int, d *dir, dirty bool) {
+func (st *Stream) fitLength(di core.Direction, d *dir, dirty bool) {
 	if !dirty && d.delta == 0 {
 		return
 	}
@@ -102,9 +102,9 @@ func noBody(status int) bool {
 }
 
 // beforeHeaders takes the headers back from the last plugin as they leave.
-func (st *Stream) beforeHeaders(di int, d *dir) {
+func (st *Stream) beforeHeaders(di core.Direction, d *dir) {
 	st.Mu.Lock()
-	b := &st.H[2*di]
+	b := &st.H[di.Headers()]
 	b.Owner.Store(0)
 	status := false
 	for _, name := range b.Changed {
@@ -122,7 +122,7 @@ func (st *Stream) beforeHeaders(di int, d *dir) {
 }
 
 // beforeData reports whether the chunk in flight may leave.
-func (st *Stream) beforeData(di int, d *dir) bool {
+func (st *Stream) beforeData(di core.Direction, d *dir) bool {
 	if d.out += int64(len(d.cur)); !d.check {
 		return true
 	}
@@ -139,7 +139,7 @@ func (st *Stream) beforeData(di int, d *dir) bool {
 }
 
 // beforeTrailers reports whether the trailers may leave.
-func (st *Stream) beforeTrailers(di int, d *dir) bool {
+func (st *Stream) beforeTrailers(di core.Direction, d *dir) bool {
 	if !d.check {
 		return true
 	}
@@ -151,7 +151,7 @@ func (st *Stream) beforeTrailers(di int, d *dir) bool {
 	return false
 }
 
-func (st *Stream) wrongLength(di int, d *dir, length int64) {
+func (st *Stream) wrongLength(di core.Direction, d *dir, length int64) {
 	what := "changes the body's length, and content-length says " + strconv.FormatInt(length, 10) +
 		": remove it in the header phase, or register with filter.ChangesBody"
 	st.chain.report(d.blame, what)

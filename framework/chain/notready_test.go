@@ -25,11 +25,11 @@ type bareSink struct {
 	went  [2]bool
 }
 
-func (s *bareSink) Headers(dir int, _ bool) { s.went[dir] = true }
-func (s *bareSink) Data(int, []byte, bool)  {}
-func (s *bareSink) Trailers(int)            {}
-func (s *bareSink) Reset(string)            {}
-func (s *bareSink) Post(f func())           { s.posts <- f }
+func (s *bareSink) Headers(dir core.Direction, _ bool) { s.went[dir] = true }
+func (s *bareSink) Data(core.Direction, []byte, bool)  {}
+func (s *bareSink) Trailers(core.Direction)            {}
+func (s *bareSink) Reset(string)                       {}
+func (s *bareSink) Post(f func())                      { s.posts <- f }
 
 // A consumer's chain that must be made first, where the plugin that finds him is the last one.
 func TestChainIsNotReady(t *testing.T) {
@@ -59,7 +59,7 @@ func TestChainIsNotReady(t *testing.T) {
 						ready = true
 						return nil, chain.NotReady(c.wait)
 					}
-					if !to.Hold() {
+					if !to.Acquire() {
 						t.Error("the chain was let go of")
 					}
 					return to, nil
@@ -85,14 +85,14 @@ func TestChainIsNotReady(t *testing.T) {
 			} else if got := st.H[core.ResponseHeaders].Fields[0].Value; got != c.status {
 				t.Errorf("status %s, want %s", got, c.status)
 			}
-			if to.Let() && c.status == "" {
+			if to.Release() && c.status == "" {
 				t.Error("the stream does not hold the chain")
 			}
 			st.Done()
 			if got := unused.Load(); got != 1 && c.status == "" {
 				t.Errorf("Unused was called %d times", got)
 			}
-			if to.Hold() {
+			if to.Acquire() {
 				t.Error("a chain that nobody holds can be held")
 			}
 		})

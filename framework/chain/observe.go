@@ -1,6 +1,10 @@
 package chain
 
-import "time"
+import (
+	"time"
+
+	"mosn.io/moe/framework/internal/core"
+)
 
 // Observer is told how long plugins take: what [Stream.Observer] is set to.
 type Observer interface {
@@ -32,7 +36,7 @@ func (p Phase) String() string {
 	return methodNames[p]
 }
 
-func phaseOf(di int, d *dir) Phase { return Phase(4*di + int(d.stage) - 1) }
+func phaseOf(di core.Direction, d *dir) Phase { return Phase(4*int(di) + int(d.stage) - 1) }
 
 // begins is called before a plugin's method.
 func (st *Stream) begins(d *dir) {
@@ -43,7 +47,7 @@ func (st *Stream) begins(d *dir) {
 }
 
 // observe tells the observer, which is there, of the phase in flight, if its plugin was called and was not told of.
-func (st *Stream) observe(di int, d *dir) {
+func (st *Stream) observe(di core.Direction, d *dir) {
 	if d.began.IsZero() {
 		return
 	}

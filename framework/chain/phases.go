@@ -79,7 +79,7 @@ func handlerBits(t reflect.Type) (w uint32) {
 // index makes next.
 func (c *Chain) index() {
 	n := len(c.plugins)
-	for di := range c.next {
+	for di := range core.Directions {
 		for phase := range c.next[di] {
 			next := make([]int, n+1)
 			next[n] = n
@@ -89,7 +89,7 @@ func (c *Chain) index() {
 					p = n - 1 - i
 				}
 				next[i] = next[i+1]
-				if c.bits[p]&(1<<(3*di+phase)) != 0 {
+				if c.bits[p]&(1<<(3*int(di)+phase)) != 0 {
 					next[i] = i
 				}
 			}

@@ -17,7 +17,7 @@ const (
 )
 
 // addPipe starts a function on the body that the plugin at d.idx sees.
-func (st *Stream) addPipe(di int, d *dir, a *core.Payload) {
+func (st *Stream) addPipe(di core.Direction, d *dir, a *core.Payload) {
 	if d.delta = 0; a.KeepLength {
 		d.check, d.blame = true, d.plugin(di, d.idx)
 	} else {
@@ -45,7 +45,7 @@ func (d *dir) pipeAt(pos int) *pipe {
 }
 
 // feedPipe hands a chunk to p. The direction stands still until p has read it.
-func (st *Stream) feedPipe(di int, d *dir, p *pipe, chunk []byte, end bool) {
+func (st *Stream) feedPipe(di core.Direction, d *dir, p *pipe, chunk []byte, end bool) {
 	p.fedEnd = p.fedEnd || end
 	if p.done { // what it leaves unread is dropped, and what it wrote last goes in its place
 		d.cur, _ = p.take()
@@ -72,7 +72,7 @@ func (st *Stream) feedPipe(di int, d *dir, p *pipe, chunk []byte, end bool) {
 }
 
 // resumePipe lets the last pipe that took a chunk go on, when what it wrote has left.
-func (st *Stream) resumePipe(di int, d *dir) {
+func (st *Stream) resumePipe(di core.Direction, d *dir) {
 	p := d.busy[len(d.busy)-1]
 	d.stage, d.idx = atData, p.pos
 	st.wait(di)
@@ -84,7 +84,7 @@ func (st *Stream) resumePipe(di int, d *dir) {
 }
 
 // asked is told what a pipe's function wants, on the stream's thread.
-func (st *Stream) asked(di int, p *pipe, ask int, err error) {
+func (st *Stream) asked(di core.Direction, p *pipe, ask int, err error) {
 	d := &st.d[di]
 	if d.stage == dead || d.pipeAt(p.pos) != p {
 		return
@@ -101,7 +101,7 @@ func (st *Stream) asked(di int, p *pipe, ask int, err error) {
 }
 
 // servePipe does what p asks, while the direction waits for p.
-func (st *Stream) servePipe(di int, d *dir, p *pipe) {
+func (st *Stream) servePipe(di core.Direction, d *dir, p *pipe) {
 	if p.ask == toFlush && di == Response && st.high {
 		p.paused = true
 		d.epoch++ // it is not the plugin that keeps the stream waiting
@@ -128,7 +128,7 @@ func (st *Stream) servePipe(di int, d *dir, p *pipe) {
 
 // flushIdle passes on, while nothing is in flight, what a pipe has written that waits for its reader. It reports
 // whether there was something.
-func (st *Stream) flushIdle(di int, d *dir) bool {
+func (st *Stream) flushIdle(di core.Direction, d *dir) bool {
 	for _, p := range d.pipes {
 		if p.ask == nothing || d.busyWith(p) {
 			continue
@@ -162,7 +162,7 @@ func (d *dir) busyWith(p *pipe) bool {
 }
 
 // pipeFailed ends the stream for an error or a panic of p's function.
-func (st *Stream) pipeFailed(di int, d *dir, p *pipe) {
+func (st *Stream) pipeFailed(di core.Direction, d *dir, p *pipe) {
 	plugin := d.plugin(di, p.pos)
 	if rp, ok := p.err.(*pipePanic); ok {
 		st.panicIn(plugin, "Pipe", rp.r)

@@ -12,6 +12,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // interleave runs one random stream and returns what was wrong with it.
@@ -34,7 +35,7 @@ func interleave(seed uint64) []string {
 		}
 		ps = append(ps, p)
 	}
-	for di := range h.input {
+	for di := range core.Directions {
 		if n := []int{0, 5, 60, 200}[r.IntN(4)]; h.method != "HEAD" || di == 0 {
 			h.input[di] = make([]byte, n)
 			for i := range n {

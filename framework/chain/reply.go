@@ -23,7 +23,7 @@ var (
 )
 
 // replied answers with the reply of plugin p, which is at pos.
-func (st *Stream) replied(di, p, pos int, r *core.Payload) {
+func (st *Stream) replied(di core.Direction, p, pos int, r *core.Payload) {
 	details := st.chain.details[p]
 	if r.Details != "" {
 		details = r.Details
@@ -45,7 +45,7 @@ func (st *Stream) replied(di, p, pos int, r *core.Payload) {
 }
 
 // tooLarge answers a body that is over the buffer limit.
-func (st *Stream) tooLarge(di int, d *dir) {
+func (st *Stream) tooLarge(di core.Direction, d *dir) {
 	if di == Request {
 		st.reply(di, d.hold, requestTooLarge, "request_payload_too_large")
 	} else {
@@ -54,7 +54,7 @@ func (st *Stream) tooLarge(di int, d *dir) {
 }
 
 // replyBroken answers a stream for which a plugin could not make its handler. No plugin has seen anything.
-func (st *Stream) replyBroken(di int) {
+func (st *Stream) replyBroken(di core.Direction) {
 	details := st.chain.details[st.broken-1] + ".panic"
 	st.broken = 0
 	pos := 0 // so that no plugin sees the response
@@ -66,7 +66,7 @@ func (st *Stream) replyBroken(di int) {
 
 // reply starts the chain's own response, at the plugins that ran before the one at pos. It replaces a response that is
 // under way and not sent; once it is sent, the stream is reset.
-func (st *Stream) reply(di, pos int, r *core.Payload, details string) {
+func (st *Stream) reply(di core.Direction, pos int, r *core.Payload, details string) {
 	d := &st.d[Response]
 	if d.sent {
 		st.reset("reply (" + details + ") after the response has begun")
@@ -114,11 +114,11 @@ func (st *Stream) writeReply(r *core.Payload) {
 	defer st.Mu.Unlock()
 	st.Remote &^= 1<<core.ResponseHeaders | 1<<core.ResponseTrailers
 	t := &st.H[core.ResponseTrailers]
-	t.Told()
+	t.ClearChanges()
 	t.Fields, t.Present = t.Fields[:0], false
 	b := &st.H[core.ResponseHeaders]
 	b.Owner.Store(0)
-	b.Told()
+	b.ClearChanges()
 	b.Present = true
 	b.Fields = append(b.Fields[:0], core.Field{Name: ":status", Value: status(r.Status)})
 	typed, length := false, r.Reader != nil
@@ -141,7 +141,7 @@ func (st *Stream) writeReply(r *core.Payload) {
 }
 
 // kill ends a direction for good.
-func (st *Stream) kill(di int) {
+func (st *Stream) kill(di core.Direction) {
 	d := &st.d[di]
 	d.used = true
 	st.revoke(di)
@@ -152,19 +152,19 @@ func (st *Stream) kill(di int) {
 }
 
 // revoke takes the blocks and the body of a direction from the plugin that works on them in the background.
-func (st *Stream) revoke(di int) {
+func (st *Stream) revoke(di core.Direction) {
 	if !st.d[di].susp {
 		return
 	}
 	st.Mu.Lock()
-	for i := 2 * di; i < 2*di+2; i++ {
+	for i := di.Headers(); i < di.Headers()+2; i++ {
 		if owner := st.H[i].Owner.Swap(0); owner != 0 {
 			st.H[i].Revoked.Store(owner)
 		}
 	}
 	if owner := st.B[di].Owner; owner != 0 {
 		st.B[di] = core.Body{}
-		st.H[2*di].Revoked.Store(owner)
+		st.H[di.Headers()].Revoked.Store(owner)
 	}
 	st.Mu.Unlock()
 }

@@ -150,7 +150,7 @@ func (st *Stream) panicIn(p int, where string, v any) {
 }
 
 // failPhase ends the phase in flight for a panic: 500, or a reset when the response has begun.
-func (st *Stream) failPhase(di int, d *dir, v any) {
+func (st *Stream) failPhase(di core.Direction, d *dir, v any) {
 	p := d.plugin(di, d.idx)
 	if st.Observer != nil {
 		st.observe(di, d)
@@ -162,7 +162,7 @@ func (st *Stream) failPhase(di int, d *dir, v any) {
 }
 
 // panicked goes on after a panic in a run.
-func (st *Stream) panicked(di int, v any) {
+func (st *Stream) panicked(di core.Direction, v any) {
 	d := &st.d[di]
 	if !st.calling { // the chain's or the host's own
 		slog.Error("moe: panic", "value", fmt.Sprint(v), "stack", string(debug.Stack()))

@@ -6,7 +6,7 @@ import (
 )
 
 // run moves direction di on as far as it goes.
-func (st *Stream) run(di int) {
+func (st *Stream) run(di core.Direction) {
 	st.depth++
 	defer st.leave(di)
 	if st.broken != 0 && !st.over {
@@ -16,7 +16,7 @@ func (st *Stream) run(di int) {
 }
 
 // leave ends a run, and turns a panic into what that plugin's phase ends in.
-func (st *Stream) leave(di int) {
+func (st *Stream) leave(di core.Direction) {
 	if v := recover(); v != nil {
 		st.panicked(di, v)
 	}
@@ -25,7 +25,7 @@ func (st *Stream) leave(di int) {
 	}
 }
 
-func (st *Stream) loop(di int, d *dir) {
+func (st *Stream) loop(di core.Direction, d *dir) {
 	for !d.susp && !st.over {
 		switch d.stage {
 		case idle:
@@ -47,7 +47,7 @@ func (st *Stream) loop(di int, d *dir) {
 }
 
 // nextEvent puts in flight what waits, if anything does.
-func (st *Stream) nextEvent(di int, d *dir) bool {
+func (st *Stream) nextEvent(di core.Direction, d *dir) bool {
 	if st.flushIdle(di, d) {
 		return true
 	}
@@ -74,7 +74,7 @@ func (d *dir) stop() int {
 	return d.n
 }
 
-func (st *Stream) headersStep(di int, d *dir) {
+func (st *Stream) headersStep(di core.Direction, d *dir) {
 	if di == Request && !st.pastGates(d) {
 		return
 	}
@@ -104,7 +104,7 @@ func (st *Stream) pastGates(d *dir) bool {
 	return d.idx < st.chain.joinAt || st.joined || st.join(d)
 }
 
-func (st *Stream) dataStep(di int, d *dir) {
+func (st *Stream) dataStep(di core.Direction, d *dir) {
 	stop := d.stop()
 	if i, p := st.nextBody(di, d); i < stop {
 		d.idx = i
@@ -135,7 +135,7 @@ func (st *Stream) dataStep(di int, d *dir) {
 }
 
 // nextBody returns the next position that takes chunks, and its pipe if that is why.
-func (st *Stream) nextBody(di int, d *dir) (int, *pipe) {
+func (st *Stream) nextBody(di core.Direction, d *dir) (int, *pipe) {
 	i := st.chain.next[di][bodyPhase][d.idx]
 	for _, p := range d.pipes {
 		if p.pos >= d.idx && p.pos <= i {
@@ -148,7 +148,7 @@ func (st *Stream) nextBody(di int, d *dir) (int, *pipe) {
 	return i, d.pipeAt(i)
 }
 
-func (st *Stream) trailersStep(di int, d *dir) {
+func (st *Stream) trailersStep(di core.Direction, d *dir) {
 	stop := d.stop()
 	i := st.chain.next[di][trailersPhase][d.idx]
 	for _, p := range d.pipes {
@@ -165,7 +165,7 @@ func (st *Stream) trailersStep(di int, d *dir) {
 		st.callTrailers(di, d)
 		return
 	}
-	st.freeze(2*di + 1)
+	st.freeze(di.Trailers())
 	if d.hold >= 0 {
 		d.bufEnd, d.stage, d.idx = true, atWhole, d.hold
 		return
@@ -178,7 +178,7 @@ func (st *Stream) trailersStep(di int, d *dir) {
 }
 
 // next goes on with what follows the step that is over.
-func (st *Stream) next(di int, d *dir) {
+func (st *Stream) next(di core.Direction, d *dir) {
 	switch {
 	case st.over || d.stage == dead:
 	case d.have:
@@ -193,7 +193,7 @@ func (st *Stream) next(di int, d *dir) {
 }
 
 // plugin is the number of the plugin at a position.
-func (d *dir) plugin(di, pos int) int {
+func (d *dir) plugin(di core.Direction, pos int) int {
 	if di == Response {
 		return d.n - 1 - pos
 	}
@@ -201,7 +201,7 @@ func (d *dir) plugin(di, pos int) int {
 }
 
 // current is the plugin that the direction is at; where it waits at its end, the last one.
-func (d *dir) current(di int) int { return d.plugin(di, min(d.idx, d.n-1)) }
+func (d *dir) current(di core.Direction) int { return d.plugin(di, min(d.idx, d.n-1)) }
 
 // freeze takes a block back from the plugin whose turn it was. What follows on this thread sees all its changes.
 func (st *Stream) freeze(block int) {
@@ -217,7 +217,7 @@ func (st *Stream) turn(p, block int) filter.Stream {
 }
 
 // lend gives plugin p a body.
-func (st *Stream) lend(di, p int, data []byte, complete bool) filter.Stream {
+func (st *Stream) lend(di core.Direction, p int, data []byte, complete bool) filter.Stream {
 	st.Mu.Lock()
 	st.B[di] = core.Body{Data: data, Complete: complete, Owner: int32(p) + 1}
 	st.Mu.Unlock()
@@ -225,7 +225,7 @@ func (st *Stream) lend(di, p int, data []byte, complete bool) filter.Stream {
 }
 
 // takeBody takes it back.
-func (st *Stream) takeBody(di int) (data []byte, dirty bool) {
+func (st *Stream) takeBody(di core.Direction) (data []byte, dirty bool) {
 	st.Mu.Lock()
 	data, dirty = st.B[di].Data, st.B[di].Dirty
 	st.B[di] = core.Body{}

@@ -144,7 +144,7 @@ func (st *Stream) makeHandler(i int) (p phases) {
 
 // Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
 // Stream.Remote is set.
-func (st *Stream) Headers(di int, end bool) {
+func (st *Stream) Headers(di core.Direction, end bool) {
 	if id := st.chain.options.Identity; id != nil && di == Request {
 		st.strip(id)
 	}
@@ -152,12 +152,14 @@ func (st *Stream) Headers(di int, end bool) {
 }
 
 // Data feeds a chunk, which is Go's, and the chain's from then on.
-func (st *Stream) Data(di int, p []byte, end bool) { st.feed(di, event{kind: atData, end: end, p: p}) }
+func (st *Stream) Data(di core.Direction, p []byte, end bool) {
+	st.feed(di, event{kind: atData, end: end, p: p})
+}
 
 // Trailers feeds trailers, as Headers does headers. They end the direction.
-func (st *Stream) Trailers(di int) { st.feed(di, event{kind: atTrailers, end: true}) }
+func (st *Stream) Trailers(di core.Direction) { st.feed(di, event{kind: atTrailers, end: true}) }
 
-func (st *Stream) feed(di int, e event) {
+func (st *Stream) feed(di core.Direction, e event) {
 	d := &st.d[di]
 	if st.over || st.Replied || d.stage == dead {
 		return
@@ -172,7 +174,7 @@ func (st *Stream) feed(di int, e event) {
 }
 
 // begin puts e in flight.
-func (st *Stream) begin(di int, d *dir, e event) {
+func (st *Stream) begin(di core.Direction, d *dir, e event) {
 	if e.kind == atHeaders && di == Response {
 		// A response that comes early, as Envoy's 413, concerns the plugins that have passed the request on.
 		d.first = d.n - st.passed
@@ -187,28 +189,6 @@ func (st *Stream) begin(di int, d *dir, e event) {
 		d.trail, d.tbase = true, d.first
 	}
 }
-
-// Wants returns the phases that the stream wants now: those that its plugins implement, and what a plugin needs that
-// holds the headers or a chunk, or that pipes. A host asks after each call into the chain.
-func (st *Stream) Wants() uint32 {
-	if st.over {
-		return st.chain.wants & core.WantComplete
-	}
-	w := st.chain.wants
-	if st.Replied {
-		return w & core.WantComplete
-	}
-	for di := range st.d {
-		d := &st.d[di]
-		if d.hold >= 0 || d.susp || d.stage != idle || d.check || len(d.pipes) > 0 || d.qhead < len(d.queue) {
-			w |= (core.WantRequestBody | core.WantRequestTrailers) << (3 * di)
-		}
-	}
-	return w
-}
-
-// Busy reports whether the chain waits for a plugin in dir: events may be held back, and queue otherwise.
-func (st *Stream) Busy(dir int) bool { return st.d[dir].susp }
 
 // Done ends the stream: OnComplete runs, and every handle goes stale. st must not be used afterwards.
 func (st *Stream) Done() {
@@ -247,16 +227,16 @@ func (st *Stream) callComplete(i int, h filter.CompleteHandler) {
 
 // halt stops what may still run for the stream: timers, pipes and readers.
 func (st *Stream) halt() {
-	for i := range st.d {
-		d := &st.d[i]
+	for di := range core.Directions {
+		d := &st.d[di]
 		if d.susp || d.pipes != nil || d.src != nil {
-			st.drop(i)
+			st.drop(di)
 		}
 	}
 }
 
 // drop ends whatever a direction waits for.
-func (st *Stream) drop(di int) {
+func (st *Stream) drop(di core.Direction) {
 	d := &st.d[di]
 	st.wake(di)
 	for _, p := range d.pipes {
@@ -280,7 +260,7 @@ func (st *Stream) recycle() {
 		}
 	}
 	if st.chain != st.home {
-		st.chain.leave()
+		st.chain.releaseFromStream()
 	}
 	st.own, st.sink, st.chain, st.laters, st.Observer = nil, nil, nil, nil, nil
 	st.joinErr, st.identified = nil, false

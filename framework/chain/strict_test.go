@@ -51,7 +51,7 @@ func (h *strict) enter(f func()) {
 	h.on = was
 }
 
-func (h *strict) check(what string, di int) {
+func (h *strict) check(what string, di core.Direction) {
 	switch {
 	case !h.on:
 		h.bug("%s off the stream's thread", what)
@@ -64,13 +64,13 @@ func (h *strict) check(what string, di int) {
 	}
 }
 
-func (h *strict) Headers(di int, end bool) {
+func (h *strict) Headers(di core.Direction, end bool) {
 	h.check("headers", di)
 	if h.headers[di] {
 		h.bug("headers %d twice", di)
 	}
 	h.headers[di], h.end[di], h.length[di] = true, end, -1
-	for _, f := range h.st.H[2*di].Fields {
+	for _, f := range h.st.H[di.Headers()].Fields {
 		if f.Name == "content-length" {
 			if h.length[di] >= 0 {
 				h.bug("content-length twice")
@@ -85,7 +85,7 @@ func (h *strict) Headers(di int, end bool) {
 	h.nest()
 }
 
-func (h *strict) Data(di int, p []byte, end bool) {
+func (h *strict) Data(di core.Direction, p []byte, end bool) {
 	h.check("data", di)
 	if !h.headers[di] {
 		h.bug("data %d before the headers", di)
@@ -99,7 +99,7 @@ func (h *strict) Data(di int, p []byte, end bool) {
 	h.nest()
 }
 
-func (h *strict) Trailers(di int) {
+func (h *strict) Trailers(di core.Direction) {
 	h.check("trailers", di)
 	if !h.headers[di] {
 		h.bug("trailers %d before the headers", di)
@@ -107,7 +107,7 @@ func (h *strict) Trailers(di int) {
 	if !h.trails[di] || di == chain.Response && h.st.Replied {
 		h.bug("trailers %d out of nowhere", di)
 	}
-	if got := h.st.H[2*di+1].Fields; len(got) == 0 || got[0].Name != "x-t" {
+	if got := h.st.H[di.Trailers()].Fields; len(got) == 0 || got[0].Name != "x-t" {
 		h.bug("trailers %d lost: %v", di, got)
 	}
 	h.end[di] = true
@@ -115,7 +115,7 @@ func (h *strict) Trailers(di int) {
 }
 
 // ended checks a direction that is complete.
-func (h *strict) ended(di int) {
+func (h *strict) ended(di core.Direction) {
 	if !h.end[di] {
 		return
 	}
@@ -199,7 +199,7 @@ func (h *strict) block(i int, fields ...core.Field) {
 }
 
 // script is what arrives in a direction, in order.
-func (h *strict) script(r *rand.Rand, di int) (events []func()) {
+func (h *strict) script(r *rand.Rand, di core.Direction) (events []func()) {
 	fields := []core.Field{
 		{Name: ":method", Value: h.method},
 		{Name: ":path", Value: "/"},
@@ -219,14 +219,14 @@ func (h *strict) script(r *rand.Rand, di int) (events []func()) {
 		if want := h.st.Wants() & (core.WantRequestHeaders << (3 * di)); want == 0 && skip {
 			h.headers[di], h.end[di], h.length[di] = true, bodiless, -1 // Envoy passes them on itself
 			h.st.Mu.Lock()
-			h.st.Remote |= 1 << (2 * di)
+			h.st.Remote |= 1 << (di.Headers())
 			h.st.Mu.Unlock()
 			if !bodiless {
 				h.st.Skip(di)
 			}
 			return
 		}
-		h.block(2*di, fields...)
+		h.block(di.Headers(), fields...)
 		h.st.Headers(di, bodiless)
 	})
 	if bodiless {
@@ -246,7 +246,7 @@ func (h *strict) script(r *rand.Rand, di int) (events []func()) {
 	switch {
 	case h.trails[di]:
 		events = append(events, func() {
-			h.block(2*di+1, core.Field{Name: "x-t", Value: "1"})
+			h.block(di.Trailers(), core.Field{Name: "x-t", Value: "1"})
 			h.st.Trailers(di)
 		})
 	case emptyEnd:
@@ -279,7 +279,7 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 			break
 		}
 		var can []func() bool
-		for di := range in {
+		for di := range core.Directions {
 			ok := len(in[di]) > 0 && !h.st.Replied
 			if di == chain.Response {
 				ok = ok && (h.headers[chain.Request] || early && len(in[0]) < 2)
@@ -303,7 +303,7 @@ func (h *strict) drive(r *rand.Rand, c *chain.Chain, in [2][]func()) {
 			continue
 		}
 		if len(in[0])+len(in[1]) > 0 && (h.st.Busy(0) || h.st.Busy(1) || !h.headers[0]) {
-			for di := range in { // what waits is an event that the driver held back
+			for di := range core.Directions { // what waits is an event that the driver held back
 				if len(in[di]) > 0 && !h.st.Replied && (di == 0 || h.headers[0]) && !h.st.Busy(di) {
 					h.next(&in[di])
 				}

@@ -22,7 +22,7 @@ type watch struct {
 // alarm is one wait: of a direction of a stream, for a plugin. The watch's mutex guards it.
 type alarm struct {
 	st         *Stream
-	di         int
+	di         core.Direction
 	gen, epoch uint32
 	sink       core.Sink
 	deadline   time.Time
@@ -31,7 +31,7 @@ type alarm struct {
 }
 
 // begin starts a's wait; one that is under way starts anew.
-func (w *watch) begin(a *alarm, st *Stream, di int) {
+func (w *watch) begin(a *alarm, st *Stream, di core.Direction) {
 	now := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()

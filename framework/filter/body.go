@@ -6,7 +6,7 @@ import "mosn.io/moe/framework/internal/core"
 type Body struct {
 	c      *core.Stream
 	gen    uint32
-	dir    uint8
+	dir    core.Direction
 	plugin uint16
 }
 

@@ -13,9 +13,9 @@ func NewHeaders(c *core.Stream, plugin, block int) Headers {
 	return Headers{c, c.Gen, uint8(block), uint16(plugin)}
 }
 
-// NewBody is NewStream for a body: dir is 0 for the request's, 1 for the response's.
-func NewBody(c *core.Stream, plugin, dir int) Body {
-	return Body{c, c.Gen, uint8(dir), uint16(plugin)}
+// NewBody is NewStream for a body.
+func NewBody(c *core.Stream, plugin int, dir core.Direction) Body {
+	return Body{c, c.Gen, dir, uint16(plugin)}
 }
 
 // CoreAction returns what a carries.

@@ -27,7 +27,7 @@ func (h Headers) Set(key, value string) {
 		return
 	}
 	i := b.Index(key)
-	b.Touch(key, i)
+	b.MarkChanged(key, i)
 	put(b, i, key, value)
 	h.c.Mu.Unlock()
 }
@@ -105,7 +105,7 @@ func (h Headers) change(key, why string) *core.Block {
 		}
 		why = "changes " + key + " of headers that are sent or not there yet"
 	} else if why == "" {
-		b.Touch(key, b.Index(key))
+		b.MarkChanged(key, b.Index(key))
 		return b
 	}
 	misuse := h.c.Misuse

@@ -81,11 +81,11 @@ func (h *Host) Do(r *http.Request) *Response {
 }
 
 // arrive makes the events of a message.
-func (x *run) arrive(di int, fields []core.Field, hd http.Header, body []byte, trailer http.Header) {
+func (x *run) arrive(di core.Direction, fields []core.Field, hd http.Header, body []byte, trailer http.Header) {
 	name := [2]string{"request ", "response "}[di]
 	add := func(what string, feed func()) { x.in[di] = append(x.in[di], event{name + what, feed}) }
 	add("headers", func() {
-		x.block(2*di, fields, hd)
+		x.block(di.Headers(), fields, hd)
 		x.st.Headers(di, len(body) == 0 && len(trailer) == 0)
 	})
 	n := x.h.Chunk
@@ -100,7 +100,7 @@ func (x *run) arrive(di int, fields []core.Field, hd http.Header, body []byte, t
 	}
 	if len(trailer) > 0 {
 		add("trailers", func() {
-			x.block(2*di+1, nil, trailer)
+			x.block(di.Trailers(), nil, trailer)
 			x.st.Trailers(di)
 		})
 	}
@@ -135,7 +135,7 @@ func (x *run) loop() {
 func (x *run) over() bool { return x.left || x.r.Reset != "" || x.end[chain.Response] }
 
 func (x *run) feed() bool {
-	for di := range x.in {
+	for di := range core.Directions {
 		if len(x.in[di]) == 0 || x.st.Replied || x.st.Busy(di) {
 			continue
 		}

@@ -17,11 +17,11 @@ import (
 // The methods below are those of core.Sink.
 
 // Headers takes a block of headers, and is strict about it.
-func (x *run) Headers(di int, end bool) {
+func (x *run) Headers(di core.Direction, end bool) {
 	x.order("headers", di, !x.seen[di])
 	x.seen[di], x.end[di] = true, end
 	m, pseudo := http.Header{}, map[string]string{}
-	for _, f := range x.st.H[2*di].Fields {
+	for _, f := range x.st.H[di.Headers()].Fields {
 		if f.Name != "" && f.Name[0] == ':' {
 			pseudo[f.Name] = f.Value
 		} else {
@@ -53,7 +53,7 @@ func requestTo(method, path string) *http.Request {
 }
 
 // Data takes a chunk.
-func (x *run) Data(di int, p []byte, end bool) {
+func (x *run) Data(di core.Direction, p []byte, end bool) {
 	x.order("body", di, x.seen[di])
 	if di == chain.Response && x.head {
 		p = nil // as Envoy does
@@ -67,10 +67,10 @@ func (x *run) Data(di int, p []byte, end bool) {
 }
 
 // Trailers takes trailers.
-func (x *run) Trailers(di int) {
+func (x *run) Trailers(di core.Direction) {
 	x.order("trailers", di, x.seen[di])
 	m := http.Header{}
-	for _, f := range x.st.H[2*di+1].Fields {
+	for _, f := range x.st.H[di.Trailers()].Fields {
 		m.Add(f.Name, f.Value)
 	}
 	if di == chain.Response {
@@ -83,18 +83,18 @@ func (x *run) Trailers(di int) {
 }
 
 // order checks what Envoy would.
-func (x *run) order(what string, di int, ok bool) {
+func (x *run) order(what string, di core.Direction, ok bool) {
 	if !ok || x.end[di] || x.r.Reset != "" {
 		x.h.bug("(chain)", fmt.Sprintf("passes %s on out of order", what))
 	}
 }
 
 // length checks what Envoy's codecs would, when a direction is complete.
-func (x *run) length(di int) {
+func (x *run) length(di core.Direction) {
 	if !x.end[di] || x.head && di == chain.Response || x.grpc {
 		return
 	}
-	for _, f := range x.st.H[2*di].Fields {
+	for _, f := range x.st.H[di.Headers()].Fields {
 		if f.Name == "content-length" && f.Value != strconv.Itoa(x.body[di].Len()) {
 			x.h.bug("(chain)", fmt.Sprintf("sends content-length %s with %d bytes", f.Value, x.body[di].Len()))
 		}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mosn.io/moe/framework/internal/core"
 )
 
 // TestInterleavings has requests and responses arrive in random pieces and orders, and clients leave at random moments.
@@ -46,7 +48,7 @@ func interleave(t *testing.T, r *rand.Rand) {
 
 	text := func() string { return strings.Repeat("abcdefghij", r.IntN(40)) }
 	up, down := text(), text()
-	body := func(dir int, s string, trailers bool) (events script) {
+	body := func(dir core.Direction, s string, trailers bool) (events script) {
 		for len(s) > 0 {
 			piece := s[:1+r.IntN(len(s))]
 			s = s[len(piece):]
@@ -106,7 +108,7 @@ func interleave(t *testing.T, r *rand.Rand) {
 }
 
 // seen reports whether headers have left.
-func (w *wire) seen(dir int) bool {
+func (w *wire) seen(dir core.Direction) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.headers[dir] != nil

@@ -137,13 +137,13 @@ func (w *wire) respond(status string, end bool, fields ...string) {
 	})
 }
 
-func (w *wire) data(dir int, p string, end bool) {
+func (w *wire) data(dir core.Direction, p string, end bool) {
 	w.do(func() { w.st.Data(dir, []byte(p), end) })
 }
 
-func (w *wire) trailers(dir int, fields ...string) {
+func (w *wire) trailers(dir core.Direction, fields ...string) {
 	w.do(func() {
-		w.block(2*dir+1, fields)
+		w.block(dir.Trailers(), fields)
 		w.st.Trailers(dir)
 	})
 }
@@ -165,17 +165,17 @@ func (w *wire) until(what string, ok func() bool) {
 	}
 }
 
-func (w *wire) untilSent(dir int, body string) {
+func (w *wire) untilSent(dir core.Direction, body string) {
 	w.t.Helper()
 	w.until(strconv.Quote(body), func() bool { return w.body[dir].String() == body })
 }
 
-func (w *wire) untilEnd(dir int) {
+func (w *wire) untilEnd(dir core.Direction) {
 	w.t.Helper()
 	w.until("the end", func() bool { return w.ended[dir] || w.reset != "" })
 }
 
-func (w *wire) get(dir int, name string) string {
+func (w *wire) get(dir core.Direction, name string) string {
 	for _, f := range w.headers[dir] {
 		if f.Name == name {
 			return f.Value
@@ -184,25 +184,25 @@ func (w *wire) get(dir int, name string) string {
 	return ""
 }
 
-func (w *wire) Headers(dir int, end bool) {
+func (w *wire) Headers(dir core.Direction, end bool) {
 	w.st.Mu.Lock()
-	fields := slices.Clone(w.st.H[2*dir].Fields)
+	fields := slices.Clone(w.st.H[dir.Headers()].Fields)
 	w.st.Mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.headers[dir], w.ended[dir] = fields, end
 }
 
-func (w *wire) Data(dir int, p []byte, end bool) {
+func (w *wire) Data(dir core.Direction, p []byte, end bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.body[dir].Write(p)
 	w.ended[dir] = end
 }
 
-func (w *wire) Trailers(dir int) {
+func (w *wire) Trailers(dir core.Direction) {
 	w.st.Mu.Lock()
-	fields := slices.Clone(w.st.H[2*dir+1].Fields)
+	fields := slices.Clone(w.st.H[dir.Trailers()].Fields)
 	w.st.Mu.Unlock()
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -67,7 +67,7 @@ func (s *stream) event(e *C.moe_event) {
 		s.onScheduled()
 	case e.kind == C.EVENT_WATERMARK:
 		s.st.Watermark(e.end != 0)
-		s.settle(-1, e)
+		s.settle(core.NoDirection, e)
 	case e.kind >= C.EVENT_CALLOUT_STARTED:
 		s.calloutEvent(e)
 	case e.kind == C.EVENT_COMPLETE:
@@ -77,27 +77,27 @@ func (s *stream) event(e *C.moe_event) {
 }
 
 // wants reports whether the chain wants the phase; if it does not, the event serves queued calls only.
-func (s *stream) wants(bit C.uint32_t, dir int) bool {
+func (s *stream) wants(bit C.uint32_t, dir core.Direction) bool {
 	return s.c.wants&(bit<<(3*dir)) != 0
 }
 
 func (s *stream) onHeaders(e *C.moe_event) {
-	dir := int(e.dir)
+	dir := core.Direction(e.dir)
 	if !s.wants(C.WANT_REQUEST_HEADERS, dir) {
-		s.remote(2 * dir)
+		s.remote(dir.Headers())
 		return
 	}
 	if dir == core.Response && !s.dirs[core.Request].met {
 		s.skip(core.Request)
 	}
 	s.dirs[dir].met = true
-	s.load(2*dir, e)
+	s.load(dir.Headers(), e)
 	s.st.Headers(dir, e.end != 0)
 	s.settle(dir, e)
 }
 
 func (s *stream) onData(e *C.moe_event) {
-	dir := int(e.dir)
+	dir := core.Direction(e.dir)
 	if !s.wants(C.WANT_REQUEST_BODY, dir) {
 		return
 	}
@@ -110,15 +110,15 @@ func (s *stream) onData(e *C.moe_event) {
 }
 
 func (s *stream) onTrailers(e *C.moe_event) {
-	dir := int(e.dir)
+	dir := core.Direction(e.dir)
 	if !s.wants(C.WANT_REQUEST_TRAILERS, dir) {
-		s.remote(2*dir + 1)
+		s.remote(dir.Trailers())
 		return
 	}
 	if !s.dirs[dir].met {
 		s.skip(dir)
 	}
-	s.load(2*dir+1, e)
+	s.load(dir.Trailers(), e)
 	s.st.Trailers(dir)
 	s.settle(dir, e)
 }
@@ -137,13 +137,13 @@ func (s *stream) onScheduled() {
 			f()
 		}
 	}
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		s.feedHeld(dir)
 	}
-	s.settle(-1, s.e)
+	s.settle(core.NoDirection, s.e)
 }
 
-func (s *stream) feedHeld(dir int) {
+func (s *stream) feedHeld(dir core.Direction) {
 	c := s.c
 	if c.held[dir] != 0 {
 		s.dirs[dir].stopped = true // by C, which has held it back without asking here
@@ -160,13 +160,13 @@ func (s *stream) feedHeld(dir int) {
 			continue
 		}
 		c.held[dir] = 0
-		s.fetchInto(2*dir + 1)
+		s.fetchInto(dir.Trailers())
 		s.st.Trailers(dir)
 	}
 }
 
 // takeHeld takes our bytes out of Envoy's buffer.
-func (s *stream) takeHeld(dir int) []byte {
+func (s *stream) takeHeld(dir core.Direction) []byte {
 	chunks, n := s.bufferedChunks(dir)
 	p := goBytes(chunks, n, int(s.c.foreign[dir]))
 	C.free(unsafe.Pointer(chunks))
@@ -175,7 +175,7 @@ func (s *stream) takeHeld(dir int) []byte {
 }
 
 // feed gives a chunk to the chain and remembers it: if it comes back as it is, Envoy has it already.
-func (s *stream) feed(dir int, p []byte, end bool) {
+func (s *stream) feed(dir core.Direction, p []byte, end bool) {
 	s.chunk, s.chunkDir, s.chunkBack = p, dir, false
 	s.st.Data(dir, p, end)
 }
@@ -208,10 +208,10 @@ func (s *stream) remote(block int) {
 }
 
 // skip tells the chain that the headers of dir went by without it, because no plugin wanted them.
-func (s *stream) skip(dir int) {
+func (s *stream) skip(dir core.Direction) {
 	d := &s.dirs[dir]
 	d.met, d.headersOut, d.headersSent = true, true, true
-	s.remote(2 * dir)
+	s.remote(dir.Headers())
 	s.st.Skip(dir)
 }
 

@@ -189,8 +189,8 @@ func (h *handle) BufferLimit() (n int) {
 }
 
 // bufferedChunks lists what is in Envoy's buffer, in memory to be freed.
-func (s *stream) bufferedChunks(dir int) (*C.ebuf, C.size_t) {
-	kind := C.envoy_dynamic_module_type_http_body_type(2*dir + 1)
+func (s *stream) bufferedChunks(dir core.Direction) (*C.ebuf, C.size_t) {
+	kind := C.envoy_dynamic_module_type_http_body_type(dir.Trailers())
 	n := C.envoy_dynamic_module_callback_http_get_body_chunks_size(s.c.envoy, kind)
 	p := (*C.ebuf)(C.malloc((n + 1) * C.sizeof_ebuf))
 	C.envoy_dynamic_module_callback_http_get_body_chunks(s.c.envoy, kind, p)
@@ -220,5 +220,5 @@ func (s *stream) pushHeaders(block int) {
 			C.envoy_dynamic_module_callback_http_set_header(s.c.envoy, kind, key, C.mbuf{})
 		}
 	}
-	b.Told()
+	b.ClearChanges()
 }

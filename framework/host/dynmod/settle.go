@@ -21,7 +21,7 @@ type reply struct {
 }
 
 // Headers takes headers that leave the chain.
-func (h *handle) Headers(dir int, end bool) {
+func (h *handle) Headers(dir core.Direction, end bool) {
 	s := h.s
 	if dir == core.Response && s.st.Replied {
 		s.reply.begun, s.reply.end = true, end
@@ -29,11 +29,11 @@ func (h *handle) Headers(dir int, end bool) {
 	}
 	d := &s.dirs[dir]
 	d.headersOut, d.endOut = true, end
-	s.changes(2 * dir)
+	s.changes(dir.Headers())
 }
 
 // Data takes bytes that leave the chain.
-func (h *handle) Data(dir int, p []byte, end bool) {
+func (h *handle) Data(dir core.Direction, p []byte, end bool) {
 	s := h.s
 	if dir == core.Response && s.st.Replied {
 		s.reply.body, s.reply.end = append(s.reply.body, p...), end
@@ -50,7 +50,7 @@ func (h *handle) Data(dir int, p []byte, end bool) {
 }
 
 // Trailers takes trailers that leave the chain.
-func (h *handle) Trailers(dir int) {
+func (h *handle) Trailers(dir core.Direction) {
 	s := h.s
 	if dir == core.Response && s.st.Replied {
 		s.reply.end = true
@@ -58,7 +58,7 @@ func (h *handle) Trailers(dir int) {
 	}
 	d := &s.dirs[dir]
 	d.endOut, d.trailersOut = true, true
-	s.changes(2*dir + 1)
+	s.changes(dir.Trailers())
 }
 
 // Reset ends the stream.
@@ -73,7 +73,7 @@ func same(p, q []byte) bool {
 }
 
 // unshare makes the untouched chunk part of out, because something else goes with it.
-func (s *stream) unshare(dir int) {
+func (s *stream) unshare(dir core.Direction) {
 	if s.chunkBack && s.chunkDir == dir {
 		s.chunkBack = false
 		s.dirs[dir].out = append(s.dirs[dir].out, s.chunk...)
@@ -81,11 +81,11 @@ func (s *stream) unshare(dir int) {
 	}
 }
 
-// settle tells Envoy what has left the chain during an event. hook is the direction of the hook under way, or -1.
-func (s *stream) settle(hook int, e *C.moe_event) {
+// settle tells Envoy what has left the chain during an event. hook is the direction of the hook under way, or core.NoDirection.
+func (s *stream) settle(hook core.Direction, e *C.moe_event) {
 	if s.reply.begun {
 		s.settleReply()
-		if hook >= 0 {
+		if hook != core.NoDirection {
 			e.status = C.STATUS_STOP
 			if e.kind == C.EVENT_DATA {
 				e.status = C.STATUS_NO_BUFFER
@@ -93,11 +93,11 @@ func (s *stream) settle(hook int, e *C.moe_event) {
 		}
 		return
 	}
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		switch {
 		case dir != hook:
 			s.unshare(dir)
-			if hook < 0 {
+			if hook == core.NoDirection {
 				s.settlePosted(dir)
 			}
 		case e.kind == C.EVENT_HEADERS:
@@ -112,7 +112,7 @@ func (s *stream) settle(hook int, e *C.moe_event) {
 
 // ready reports whether Envoy can be told to continue: not before the chain has passed the headers on, and not while
 // Envoy would end the stream, because its input has ended, and the chain has not.
-func (s *stream) ready(dir int) bool {
+func (s *stream) ready(dir core.Direction) bool {
 	d := &s.dirs[dir]
 	return d.headersOut && (d.endOut || s.c.ended[dir] == 0)
 }
@@ -123,7 +123,9 @@ const maxWaiting = 1 << 20
 // waits reports whether a plugin still works on what it was given. What comes of it goes on outside of a hook, which
 // Envoy allows only after a hook has stopped, and once for each stop: so Envoy stays stopped until the chain rests, or
 // the answer to one message would wait for the next. The bound is for a peer that sends faster than plugins work.
-func (s *stream) waits(dir int) bool { return s.st.Busy(dir) && len(s.dirs[dir].out) < maxWaiting }
+func (s *stream) waits(dir core.Direction) bool {
+	return s.st.Busy(dir) && len(s.dirs[dir].out) < maxWaiting
+}
 
 func (d *direction) stop(status C.uint32_t) C.uint32_t {
 	d.stopped = true
@@ -135,37 +137,37 @@ func (d *direction) proceed() C.uint32_t {
 	return C.STATUS_CONTINUE
 }
 
-func (s *stream) settleHeaders(dir int) C.uint32_t {
+func (s *stream) settleHeaders(dir core.Direction) C.uint32_t {
 	d := &s.dirs[dir]
 	if !s.ready(dir) {
 		return d.stop(C.STATUS_STOP)
 	}
 	if len(d.out) > 0 {
-		s.bytesVerb(C.VERB_APPEND, dir, 0, d.out)
+		s.bytesVerb(C.VERB_APPEND, int(dir), 0, d.out)
 	}
 	return d.proceed()
 }
 
-func (s *stream) settleData(dir int) C.uint32_t {
+func (s *stream) settleData(dir core.Direction) C.uint32_t {
 	d := &s.dirs[dir]
 	// Envoy sends all that is in its buffer when we continue after a stop: with foreign bytes there, resume must do it.
 	foreign := d.stopped && bool(C.moe_foreign(s.c, C.int(dir)))
 	goOn := s.ready(dir) && !s.waits(dir)
 	if goOn && !foreign {
 		if !s.chunkBack {
-			s.bytesVerb(C.VERB_REPLACE_CHUNK, dir, 0, d.out)
+			s.bytesVerb(C.VERB_REPLACE_CHUNK, int(dir), 0, d.out)
 		}
 		return d.proceed()
 	}
 	s.unshare(dir)
-	s.bytesVerb(C.VERB_REPLACE_CHUNK, dir, 0, nil)
+	s.bytesVerb(C.VERB_REPLACE_CHUNK, int(dir), 0, nil)
 	if goOn {
 		s.reschedule()
 	}
 	return d.stop(C.STATUS_NO_BUFFER)
 }
 
-func (s *stream) settleTrailers(dir int) C.uint32_t {
+func (s *stream) settleTrailers(dir core.Direction) C.uint32_t {
 	d := &s.dirs[dir]
 	if !s.ready(dir) {
 		return d.stop(C.STATUS_STOP)
@@ -178,14 +180,14 @@ func (s *stream) settleTrailers(dir int) C.uint32_t {
 		return d.stop(C.STATUS_STOP)
 	}
 	if len(d.out) > 0 {
-		s.bytesVerb(C.VERB_APPEND, dir, 0, d.out)
+		s.bytesVerb(C.VERB_APPEND, int(dir), 0, d.out)
 	}
 	return d.proceed()
 }
 
 // settlePosted tells Envoy of what has left the chain outside of a hook. Where Envoy has not stopped, it waits for the
 // next one.
-func (s *stream) settlePosted(dir int) {
+func (s *stream) settlePosted(dir core.Direction) {
 	d := &s.dirs[dir]
 	if s.c.held[dir] != 0 { // Envoy may be continued once: when the chain has taken what is held
 		return
@@ -193,7 +195,7 @@ func (s *stream) settlePosted(dir int) {
 	if !d.stopped || !s.ready(dir) || s.waits(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
 		return
 	}
-	s.bytesVerb(C.VERB_RESUME, dir, 0, d.out)
+	s.bytesVerb(C.VERB_RESUME, int(dir), 0, d.out)
 	d.proceed()
 }
 

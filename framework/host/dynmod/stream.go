@@ -40,7 +40,7 @@ type stream struct {
 	reply  reply
 
 	chunk     []byte // what Envoy has received, as the chain was given it
-	chunkDir  int
+	chunkDir  core.Direction
 	chunkBack bool // the chain has passed chunk on untouched, and nothing before it
 }
 
@@ -110,7 +110,7 @@ func (s *stream) enter(e *C.moe_event) {
 func (s *stream) leave() {
 	if s.st != nil && !s.done {
 		s.c.wants = C.uint32_t(s.st.Wants())
-		for dir := range s.dirs {
+		for dir := range core.Directions {
 			s.c.busy[dir] = cbool(s.st.Busy(dir))
 		}
 	}

@@ -74,7 +74,7 @@ func (s *stream) changes(block int) {
 			s.headerVerb(verb, block, name, "") // an empty value removes
 		}
 	}
-	b.Told()
+	b.ClearChanges()
 }
 
 // fieldFrom returns the index of the field name, looking from i on first; -1 if there is none.

@@ -17,7 +17,7 @@ import (
 // begin chooses the chain and the modes by the first message.
 func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 	s.observe = m.GetObservabilityMode()
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		s.dirs[dir].mode = s.srv.o.BodyMode
 	}
 	switch p := m.GetProtocolConfig(); {
@@ -91,7 +91,7 @@ func (s *stream) feed(m *extprocv3.ProcessingRequest) error {
 
 var names = [2]string{"request", "response"}
 
-func (s *stream) headers(dir int, h *extprocv3.HttpHeaders) error {
+func (s *stream) headers(dir core.Direction, h *extprocv3.HttpHeaders) error {
 	d := &s.dirs[dir]
 	switch {
 	case d.headersIn:
@@ -104,7 +104,7 @@ func (s *stream) headers(dir int, h *extprocv3.HttpHeaders) error {
 	}
 	d.headersIn, d.headersPending = true, true
 	d.headersEnd, d.endIn = h.GetEndOfStream(), h.GetEndOfStream()
-	if err := s.load(2*dir, h.GetHeaders()); err != nil {
+	if err := s.load(dir.Headers(), h.GetHeaders()); err != nil {
 		return err
 	}
 	if dir == core.Request && s.stuck() {
@@ -124,7 +124,7 @@ func (s *stream) stuck() bool {
 	if !h.Has("upgrade") && h.Method() != http.MethodConnect {
 		return false
 	}
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		if d := &s.dirs[dir]; d.duplex() || d.mode == modev3.ProcessingMode_STREAMED {
 			s.impossible(dir, "a tunnel (upgrade, CONNECT) would hang: give upgrade_configs filters of their own, where "+
 				"the body modes of ext_proc are NONE")
@@ -134,7 +134,7 @@ func (s *stream) stuck() bool {
 	return false
 }
 
-func (s *stream) body(dir int, b *extprocv3.HttpBody) error {
+func (s *stream) body(dir core.Direction, b *extprocv3.HttpBody) error {
 	d := &s.dirs[dir]
 	if d.endIn {
 		return errors.New(names[dir] + "_body after the " + names[dir] + "'s end")
@@ -164,22 +164,22 @@ func (s *stream) body(dir int, b *extprocv3.HttpBody) error {
 }
 
 // complete lets a body end that is all there is of it, though Envoy does not call it the end.
-func (s *stream) complete(dir int) {
+func (s *stream) complete(dir core.Direction) {
 	d := &s.dirs[dir]
 	switch d.mode {
 	case modev3.ProcessingMode_BUFFERED: // trailers follow, which may come here or not
-		if s.st.Keeps(dir) {
+		if s.st.HoldsBody(dir) {
 			d.faked = true
 			s.st.Trailers(dir)
 		}
 	case modev3.ProcessingMode_BUFFERED_PARTIAL:
-		if s.st.Keeps(dir) && !s.over && !s.st.Replied {
+		if s.st.HoldsBody(dir) && !s.over && !s.st.Replied {
 			s.tooLarge(dir)
 		}
 	}
 }
 
-func (s *stream) trailers(dir int, t *extprocv3.HttpTrailers) error {
+func (s *stream) trailers(dir core.Direction, t *extprocv3.HttpTrailers) error {
 	d := &s.dirs[dir]
 	switch {
 	case d.trailersIn:
@@ -192,7 +192,7 @@ func (s *stream) trailers(dir int, t *extprocv3.HttpTrailers) error {
 	if d.faked {
 		return nil
 	}
-	if err := s.load(2*dir+1, t.GetTrailers()); err != nil {
+	if err := s.load(dir.Trailers(), t.GetTrailers()); err != nil {
 		return err
 	}
 	s.st.Trailers(dir)
@@ -200,7 +200,7 @@ func (s *stream) trailers(dir int, t *extprocv3.HttpTrailers) error {
 }
 
 // skipped tells the chain, where a direction begins without its headers, that Envoy does not send them.
-func (s *stream) skipped(dir int) {
+func (s *stream) skipped(dir core.Direction) {
 	if s.dirs[dir].started() {
 		return
 	}
@@ -210,7 +210,7 @@ func (s *stream) skipped(dir int) {
 	s.skip(dir)
 }
 
-func (s *stream) skip(dir int) {
+func (s *stream) skip(dir core.Direction) {
 	s.dirs[dir].headersOut = true
 	s.st.Skip(dir)
 }

@@ -101,7 +101,7 @@ func (g *generation) misfits(r *assembly.Route, m *modev3.ProcessingMode, path s
 		}
 		var waiting []string
 		for _, c := range g.filter.Chains(r) {
-			waiting = append(waiting, c.Waits(dir)...)
+			waiting = append(waiting, c.NeedsWholeBody(core.Direction(dir))...)
 		}
 		slices.Sort(waiting)
 		for _, plugin := range slices.Compact(waiting) {

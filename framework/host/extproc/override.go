@@ -9,7 +9,7 @@ import (
 // override returns the processing mode that fits what plugins want, for the answer to the headers of dir; nil where
 // Envoy would ignore it, or it fits already. Envoy takes it only if its configuration allows that; if it does not,
 // what was not wanted comes all the same, and is answered.
-func (s *stream) override(dir int) *modev3.ProcessingMode {
+func (s *stream) override(dir core.Direction) *modev3.ProcessingMode {
 	req, resp := &s.dirs[core.Request], &s.dirs[core.Response]
 	if !s.overridable() {
 		return nil
@@ -18,7 +18,7 @@ func (s *stream) override(dir int) *modev3.ProcessingMode {
 	m := &modev3.ProcessingMode{RequestBodyMode: req.mode, ResponseBodyMode: resp.mode}
 	const none = modev3.ProcessingMode_NONE
 	if dir == core.Request {
-		if !req.headersHeld && wants&core.WantRequestBody == 0 && !s.st.Keeps(core.Request) {
+		if !req.headersHeld && wants&core.WantRequestBody == 0 && !s.st.HoldsBody(core.Request) {
 			m.RequestBodyMode = none
 		}
 		if wants&core.WantRequestTrailers == 0 {
@@ -28,7 +28,7 @@ func (s *stream) override(dir int) *modev3.ProcessingMode {
 		if wants&(response|core.WantComplete) == 0 {
 			m.ResponseHeaderMode, m.ResponseBodyMode = modev3.ProcessingMode_SKIP, none
 		}
-	} else if !resp.headersHeld && wants&core.WantResponseBody == 0 && !s.st.Keeps(core.Response) {
+	} else if !resp.headersHeld && wants&core.WantResponseBody == 0 && !s.st.HoldsBody(core.Response) {
 		m.ResponseBodyMode = none
 	}
 	if wants&core.WantResponseTrailers == 0 {

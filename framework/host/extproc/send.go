@@ -37,7 +37,7 @@ func (s *stream) send(r *extprocv3.ProcessingResponse) {
 	}
 }
 
-func (s *stream) sendHeaders(dir int, c *extprocv3.CommonResponse) {
+func (s *stream) sendHeaders(dir core.Direction, c *extprocv3.CommonResponse) {
 	s.dirs[dir].headersPending = false
 	r := &extprocv3.ProcessingResponse{}
 	h := &extprocv3.HeadersResponse{Response: c}
@@ -56,7 +56,7 @@ func (s *stream) sendHeaders(dir int, c *extprocv3.CommonResponse) {
 	s.send(r)
 }
 
-func (s *stream) sendBody(dir int, c *extprocv3.CommonResponse) {
+func (s *stream) sendBody(dir core.Direction, c *extprocv3.CommonResponse) {
 	b := &extprocv3.BodyResponse{Response: c}
 	r := &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: b}}
 	if dir == core.Request {
@@ -69,7 +69,7 @@ func (s *stream) sendBody(dir int, c *extprocv3.CommonResponse) {
 }
 
 // sendStreamed sends p in pieces.
-func (s *stream) sendStreamed(dir int, p []byte, end bool) {
+func (s *stream) sendStreamed(dir core.Direction, p []byte, end bool) {
 	for first := true; first || len(p) > 0; first = false {
 		n := min(len(p), maxChunk)
 		last := end && n == len(p)
@@ -83,7 +83,7 @@ func (s *stream) sendStreamed(dir int, p []byte, end bool) {
 	s.dirs[dir].eosSent = end
 }
 
-func (s *stream) sendTrailers(dir int, m *extprocv3.HeaderMutation) {
+func (s *stream) sendTrailers(dir core.Direction, m *extprocv3.HeaderMutation) {
 	t := &extprocv3.TrailersResponse{HeaderMutation: m}
 	r := &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{ResponseTrailers: t}}
 	if dir == core.Request {
@@ -142,13 +142,13 @@ func (s *stream) sendImmediate(r *extprocv3.ImmediateResponse) {
 }
 
 // impossible ends a stream that a plugin wants what Envoy's modes do not allow of.
-func (s *stream) impossible(dir int, why string) {
+func (s *stream) impossible(dir core.Direction, why string) {
 	s.srv.log.Error("a stream is refused: "+why, "mode", s.dirs[dir].mode.String())
 	s.immediate(500, "moe.mode", nil)
 }
 
 // tooLarge answers a body that does not fit into what BUFFERED_PARTIAL sends.
-func (s *stream) tooLarge(dir int) {
+func (s *stream) tooLarge(dir core.Direction) {
 	if dir == core.Request {
 		s.immediate(413, "request_payload_too_large", []byte("Payload Too Large"))
 	} else {

@@ -17,7 +17,7 @@ func (s *stream) settle() {
 	case s.reply.begun:
 		s.settleReply()
 	default:
-		for dir := range s.dirs {
+		for dir := range core.Directions {
 			if d := &s.dirs[dir]; d.started() {
 				s.settleDirection(dir, d)
 			}
@@ -27,7 +27,7 @@ func (s *stream) settle() {
 		return
 	}
 	waiting, held := false, s.held
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		d := &s.dirs[dir]
 		if !s.st.Busy(dir) {
 			d.backlog = 0
@@ -43,15 +43,15 @@ func (s *stream) settle() {
 
 // atRest reports whether no plugin holds anything back.
 func (s *stream) atRest() bool {
-	for dir := range s.dirs {
-		if s.st.Busy(dir) || s.st.Keeps(dir) {
+	for dir := range core.Directions {
+		if s.st.Busy(dir) || s.st.HoldsBody(dir) {
 			return false
 		}
 	}
 	return true
 }
 
-func (s *stream) settleDirection(dir int, d *direction) {
+func (s *stream) settleDirection(dir core.Direction, d *direction) {
 	if !s.settleHeaders(dir) || s.over {
 		return
 	}
@@ -71,7 +71,7 @@ func (s *stream) settleDirection(dir int, d *direction) {
 }
 
 // settleHeaders answers the headers if that can be; it reports whether they are answered.
-func (s *stream) settleHeaders(dir int) bool {
+func (s *stream) settleHeaders(dir core.Direction) bool {
 	d := &s.dirs[dir]
 	if !d.headersPending {
 		return true
@@ -80,7 +80,7 @@ func (s *stream) settleHeaders(dir int) bool {
 		return false
 	}
 	if d.headersOut && (d.endOut || !d.headersEnd) {
-		if d.mode == modev3.ProcessingMode_NONE && !d.headersEnd && s.st.Keeps(dir) {
+		if d.mode == modev3.ProcessingMode_NONE && !d.headersEnd && s.st.HoldsBody(dir) {
 			s.impossible(dir, "a plugin pipes the body: set "+names[dir]+"_body_mode to FULL_DUPLEX_STREAMED")
 			return false
 		}
@@ -113,7 +113,7 @@ func (s *stream) settleHeaders(dir int) bool {
 }
 
 // settleDuplex sends what has left the chain, in pieces.
-func (s *stream) settleDuplex(dir int, d *direction) {
+func (s *stream) settleDuplex(dir core.Direction, d *direction) {
 	if !d.bodyIn {
 		if d.trailersPending && len(d.out) > 0 {
 			s.impossible(dir, "a plugin adds a body where there is none but trailers")
@@ -128,7 +128,7 @@ func (s *stream) settleDuplex(dir int, d *direction) {
 }
 
 // settleChunks answers the chunks that Envoy waits for; it reports whether it waits for none any more.
-func (s *stream) settleChunks(dir int, d *direction) bool {
+func (s *stream) settleChunks(dir core.Direction, d *direction) bool {
 	if d.bodyPending == 0 {
 		return true
 	}

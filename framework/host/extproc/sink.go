@@ -16,7 +16,7 @@ type reply struct {
 }
 
 // Headers takes headers that leave the chain.
-func (s *stream) Headers(dir int, end bool) {
+func (s *stream) Headers(dir core.Direction, end bool) {
 	if dir == core.Response && s.st.Replied {
 		s.reply.begun, s.reply.end = true, end
 		s.reply.fields = slices.Clone(s.st.H[core.ResponseHeaders].Fields)
@@ -24,11 +24,11 @@ func (s *stream) Headers(dir int, end bool) {
 	}
 	d := &s.dirs[dir]
 	d.headersOut, d.endOut = true, end
-	d.mutation = s.mutationOf(2 * dir)
+	d.mutation = s.mutationOf(dir.Headers())
 }
 
 // Data takes bytes that leave the chain.
-func (s *stream) Data(dir int, p []byte, end bool) {
+func (s *stream) Data(dir core.Direction, p []byte, end bool) {
 	if dir == core.Response && s.st.Replied {
 		s.reply.body, s.reply.end = append(s.reply.body, p...), end
 		return
@@ -52,14 +52,14 @@ func (s *stream) Data(dir int, p []byte, end bool) {
 }
 
 // Trailers takes trailers that leave the chain.
-func (s *stream) Trailers(dir int) {
+func (s *stream) Trailers(dir core.Direction) {
 	if dir == core.Response && s.st.Replied {
 		s.reply.end = true
 		return
 	}
 	d := &s.dirs[dir]
 	d.endOut, d.trailersOut = true, true
-	d.trailerMutation = s.mutationOf(2*dir + 1)
+	d.trailerMutation = s.mutationOf(dir.Trailers())
 }
 
 // Reset ends the stream as abruptly as the protocol can: Envoy resets where the response has begun, and replies with

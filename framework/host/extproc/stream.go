@@ -226,7 +226,7 @@ func (s *stream) account(held int64) bool {
 
 // full reports whether so much waits for plugins that nothing more should be read.
 func (s *stream) full() bool {
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		if s.dirs[dir].backlog > s.srv.o.BufferLimit && s.st.Busy(dir) {
 			return true
 		}

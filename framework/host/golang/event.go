@@ -92,25 +92,25 @@ func (s *stream) event(e *C.golang_event) {
 }
 
 // wants reports whether the chain wants a phase now; Envoy may have entered for something else.
-func (s *stream) wants(bit C.uint32_t, dir int) bool {
+func (s *stream) wants(bit C.uint32_t, dir core.Direction) bool {
 	return C.uint32_t(s.st.Wants())&(bit<<(3*dir)) != 0
 }
 
 func (s *stream) onHeaders(e *C.golang_event) {
-	dir := int(e.dir)
+	dir := core.Direction(e.dir)
 	d := &s.dirs[dir]
 	if dir == core.Response && !s.dirs[core.Request].met {
 		s.skip(core.Request)
 	}
 	d.at, d.met, d.endIn = atHeaders, true, e.end != 0
-	s.load(2 * dir)
+	s.load(dir.Headers())
 	if !s.reply.begun {
 		s.st.Headers(dir, d.endIn)
 	}
 }
 
 func (s *stream) onData(e *C.golang_event) {
-	dir := int(e.dir)
+	dir := core.Direction(e.dir)
 	d := &s.dirs[dir]
 	if !s.wants(C.WANT_REQUEST_BODY, dir) && len(d.out) == 0 && !s.reply.begun {
 		e.status = C.STATUS_CONTINUE
@@ -129,7 +129,7 @@ func (s *stream) onData(e *C.golang_event) {
 }
 
 // received copies the chunk of an event.
-func (s *stream) received(dir int, e *C.golang_event) []byte {
+func (s *stream) received(dir core.Direction, e *C.golang_event) []byte {
 	if e.length == 0 {
 		return nil
 	}
@@ -139,10 +139,10 @@ func (s *stream) received(dir int, e *C.golang_event) []byte {
 }
 
 func (s *stream) onTrailers(e *C.golang_event) {
-	dir := int(e.dir)
+	dir := core.Direction(e.dir)
 	d := &s.dirs[dir]
 	if !s.wants(C.WANT_REQUEST_TRAILERS, dir) && len(d.out) == 0 && !s.reply.begun {
-		s.remote(2*dir + 1)
+		s.remote(dir.Trailers())
 		e.status = C.STATUS_CONTINUE
 		return
 	}
@@ -150,7 +150,7 @@ func (s *stream) onTrailers(e *C.golang_event) {
 		s.skip(dir)
 	}
 	d.at, d.endIn = atTrailers, true
-	s.load(2*dir + 1)
+	s.load(dir.Trailers())
 	if !s.reply.begun {
 		s.st.Trailers(dir)
 	}
@@ -176,10 +176,10 @@ func (s *stream) remote(block int) {
 }
 
 // skip tells the chain that the headers of dir went by without it, because no plugin wanted them.
-func (s *stream) skip(dir int) {
+func (s *stream) skip(dir core.Direction) {
 	d := &s.dirs[dir]
 	d.met, d.headersOut = true, true
-	s.remote(2 * dir)
+	s.remote(dir.Headers())
 	s.st.Skip(dir)
 }
 

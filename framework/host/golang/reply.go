@@ -65,21 +65,21 @@ func (s *stream) settleReply() {
 	if r.sent || !r.end {
 		return
 	}
-	dir := -1
-	for i := range s.dirs {
-		if s.hooked(i) || s.dirs[i].at != elsewhere && (dir < 0 || !s.hooked(dir)) {
-			dir = i
+	at := core.NoDirection
+	for dir := range core.Directions {
+		if s.hooked(dir) || s.dirs[dir].at != elsewhere && (at == core.NoDirection || !s.hooked(at)) {
+			at = dir
 		}
 	}
-	if dir < 0 {
+	if at == core.NoDirection {
 		setFlag(&s.c.attention)
 		return
 	}
 	r.sent = true
 	s.c.replied = 1
-	s.send(dir)
-	s.dirs[dir].at = elsewhere
-	if s.hooked(dir) {
+	s.send(at)
+	s.dirs[at].at = elsewhere
+	if s.hooked(at) {
 		s.e.status = C.STATUS_LOCAL_REPLY
 	}
 	r.body = nil
@@ -87,7 +87,7 @@ func (s *stream) settleReply() {
 
 // send uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. To gRPC
 // requests Envoy sends trailers only, with the body as grpc-message.
-func (s *stream) send(dir int) {
+func (s *stream) send(dir core.Direction) {
 	r := &s.reply
 	status, grpc := r.status, s.isGRPC()
 	var fields []byte

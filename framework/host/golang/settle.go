@@ -13,7 +13,7 @@ import (
 )
 
 // Headers takes headers that leave the chain.
-func (h *handle) Headers(dir int, end bool) {
+func (h *handle) Headers(dir core.Direction, end bool) {
 	s := h.s
 	if dir == core.Response && s.st.Replied {
 		s.begin(end)
@@ -21,11 +21,11 @@ func (h *handle) Headers(dir int, end bool) {
 	}
 	d := &s.dirs[dir]
 	d.headersOut, d.endOut = true, end
-	s.change(2 * dir)
+	s.change(dir.Headers())
 }
 
 // Data takes bytes that leave the chain.
-func (h *handle) Data(dir int, p []byte, end bool) {
+func (h *handle) Data(dir core.Direction, p []byte, end bool) {
 	s := h.s
 	if dir == core.Response && s.st.Replied {
 		s.reply.add(p, end)
@@ -42,7 +42,7 @@ func (h *handle) Data(dir int, p []byte, end bool) {
 }
 
 // Trailers takes trailers that leave the chain.
-func (h *handle) Trailers(dir int) {
+func (h *handle) Trailers(dir core.Direction) {
 	s := h.s
 	if dir == core.Response && s.st.Replied {
 		s.reply.end = true
@@ -50,7 +50,7 @@ func (h *handle) Trailers(dir int) {
 	}
 	d := &s.dirs[dir]
 	d.endOut, d.trailersOut = true, true
-	s.change(2*dir + 1)
+	s.change(dir.Trailers())
 }
 
 func same(p, q []byte) bool {
@@ -58,7 +58,7 @@ func same(p, q []byte) bool {
 }
 
 // unshare makes the untouched chunk part of out, because something else goes with it.
-func (s *stream) unshare(dir int) {
+func (s *stream) unshare(dir core.Direction) {
 	if s.chunkBack && s.chunkDir == dir {
 		s.chunkBack = false
 		s.dirs[dir].out = append(s.dirs[dir].out, s.chunk...)
@@ -76,7 +76,7 @@ func (s *stream) change(block int) {
 		for i, name := range b.Changed {
 			changes = appendChange(changes, b, name, i < 64 && b.Fresh&(1<<i) != 0)
 		}
-		b.Told()
+		b.ClearChanges()
 	}
 	s.st.Mu.Unlock()
 	if len(changes) > 0 {
@@ -115,7 +115,7 @@ func (s *stream) settle() {
 		s.settleReply()
 		return
 	}
-	for dir := range s.dirs {
+	for dir := range core.Directions {
 		switch s.dirs[dir].at {
 		case atHeaders:
 			s.settleHeaders(dir)
@@ -128,12 +128,12 @@ func (s *stream) settle() {
 }
 
 // hooked reports whether the event under way is one of dir, so that its answer is what it returns.
-func (s *stream) hooked(dir int) bool {
-	return s.e != nil && s.e.kind <= C.EVENT_TRAILERS && int(s.e.dir) == dir && s.e.stream == s.c
+func (s *stream) hooked(dir core.Direction) bool {
+	return s.e != nil && s.e.kind <= C.EVENT_TRAILERS && core.Direction(s.e.dir) == dir && s.e.stream == s.c
 }
 
 // answer lets Envoy go on with dir.
-func (s *stream) answer(dir int, status C.uint32_t) {
+func (s *stream) answer(dir core.Direction, status C.uint32_t) {
 	d := &s.dirs[dir]
 	d.at, d.resumed = elsewhere, !s.hooked(dir)
 	if !d.resumed {
@@ -145,14 +145,14 @@ func (s *stream) answer(dir int, status C.uint32_t) {
 
 // Where none of the functions below answers, Envoy waits: the answer to an event is STATUS_RUNNING unless they say so.
 
-func (s *stream) settleHeaders(dir int) {
+func (s *stream) settleHeaders(dir core.Direction) {
 	d := &s.dirs[dir]
 	switch {
 	case !d.headersOut && (d.endIn || s.st.Busy(dir)):
 	case !d.headersOut: // a plugin waits for the body
 		// Envoy collects a body that is wanted whole, and keeps its limit. It is not asked to later on, because then it
 		// crashes where trailers have come meanwhile and no data.
-		if s.hooked(dir) && s.st.WaitsWhole(dir) {
+		if s.hooked(dir) && s.st.OffloadBuffering(dir) {
 			s.answer(dir, C.STATUS_BUFFER)
 		} else {
 			s.answer(dir, C.STATUS_WATERMARK)
@@ -166,7 +166,7 @@ func (s *stream) settleHeaders(dir int) {
 	}
 }
 
-func (s *stream) settleData(dir int) {
+func (s *stream) settleData(dir core.Direction) {
 	d := &s.dirs[dir]
 	switch {
 	case d.injecting:
@@ -192,7 +192,7 @@ func (s *stream) settleData(dir int) {
 
 // giveBack has Envoy forget the chunk and go on without having passed anything on. Where Envoy gives us the chunk from
 // within its own resuming, it takes that answer for a later one only: else it would not go on to trailers that wait.
-func (s *stream) giveBack(dir int) {
+func (s *stream) giveBack(dir core.Direction) {
 	d := &s.dirs[dir]
 	if d.resumed && s.hooked(dir) {
 		d.at = elsewhere
@@ -204,7 +204,7 @@ func (s *stream) giveBack(dir int) {
 
 // inject hands Envoy what a pipe has written, while the pipe still works on the chunk. Envoy takes it from other
 // threads only.
-func (s *stream) inject(dir int) {
+func (s *stream) inject(dir core.Direction) {
 	d := &s.dirs[dir]
 	if !d.headersOut || len(d.out) == 0 {
 		return
@@ -214,7 +214,7 @@ func (s *stream) inject(dir int) {
 	go s.handle.inject(dir, p)
 }
 
-func (h *handle) inject(dir int, p []byte) {
+func (h *handle) inject(dir core.Direction, p []byte) {
 	s := h.s
 	s.mu.Lock()
 	if s.gen != h.gen || s.gone() {
@@ -233,7 +233,7 @@ func (h *handle) inject(dir int, p []byte) {
 	})
 }
 
-func (s *stream) settleTrailers(dir int) {
+func (s *stream) settleTrailers(dir core.Direction) {
 	d := &s.dirs[dir]
 	if s.st.Busy(dir) || !d.trailersOut {
 		return
@@ -243,7 +243,7 @@ func (s *stream) settleTrailers(dir int) {
 }
 
 // add hands Envoy body where it has none: behind headers that end the stream, or before trailers.
-func (s *stream) add(dir int, streaming bool) {
+func (s *stream) add(dir core.Direction, streaming bool) {
 	d := &s.dirs[dir]
 	if len(d.out) == 0 {
 		return

@@ -36,7 +36,7 @@ type stream struct {
 	reply  reply
 
 	chunk     []byte // what Envoy has received, as the chain was given it
-	chunkDir  int
+	chunkDir  core.Direction
 	chunkBack bool // the chain has passed chunk on untouched, and nothing before it
 }
 
@@ -127,7 +127,7 @@ func (s *stream) work() {
 func (s *stream) leave(outer *C.golang_event) {
 	if s.st != nil && !s.done {
 		wants := C.uint32_t(s.st.Wants())
-		for dir := range s.dirs {
+		for dir := range core.Directions {
 			if len(s.dirs[dir].out) > 0 { // it goes with the next chunk, or before the trailers
 				wants |= (C.WANT_REQUEST_BODY | C.WANT_REQUEST_TRAILERS) << (3 * dir)
 			}

@@ -14,22 +14,8 @@ import (
 // Internal is an argument of functions in public packages that only the framework's own are to call.
 type Internal struct{}
 
-// Directions.
-const (
-	Request  = 0
-	Response = 1
-)
-
 // Field is one header field; names are lower case.
 type Field struct{ Name, Value string }
-
-// Block indexes, in the order in which they travel. 2*dir is a direction's headers, 2*dir+1 its trailers.
-const (
-	RequestHeaders = iota
-	RequestTrailers
-	ResponseHeaders
-	ResponseTrailers
-)
 
 // Block is a header or trailer block.
 type Block struct {
@@ -67,8 +53,8 @@ func (b *Block) Index(name string) int {
 	return -1
 }
 
-// Touch notes that the fields of name are about to change; at is its Index. Stream.Mu is held.
-func (b *Block) Touch(name string, at int) {
+// MarkChanged notes that the fields of name are about to change; at is its Index. Stream.Mu is held.
+func (b *Block) MarkChanged(name string, at int) {
 	for _, c := range b.Changed {
 		if c == name {
 			return
@@ -80,8 +66,8 @@ func (b *Block) Touch(name string, at int) {
 	b.Changed = append(b.Changed, name)
 }
 
-// Told forgets the changes, which the host has been told of.
-func (b *Block) Told() {
+// ClearChanges forgets the changes: the host has carried them out.
+func (b *Block) ClearChanges() {
 	clear(b.Changed)
 	b.Changed, b.Fresh, b.Multi = b.Changed[:0], 0, false
 }
@@ -89,7 +75,7 @@ func (b *Block) Told() {
 // clear empties b and keeps its memory.
 func (b *Block) clear() {
 	clear(b.Fields)
-	b.Told()
+	b.ClearChanges()
 	b.Fields, b.Present = b.Fields[:0], false
 	if b.Owner.Load() != 0 {
 		b.Owner.Store(0)

@@ -32,11 +32,11 @@ type Host interface {
 type Sink interface {
 	// Headers passes the headers of dir on; they are in Stream.H. For a reply of the chain's own (chain.Stream.Replied)
 	// dir is Response and the block is the whole reply.
-	Headers(dir int, endStream bool)
+	Headers(dir Direction, endStream bool)
 	// Data passes a chunk on. p is Go's and the host's to keep until the call returns.
-	Data(dir int, p []byte, endStream bool)
+	Data(dir Direction, p []byte, endStream bool)
 	// Trailers passes the trailers of dir on and ends the stream in that direction.
-	Trailers(dir int)
+	Trailers(dir Direction)
 	// Reset ends the stream abruptly.
 	Reset(reason string)
 	// Post runs f on the stream's thread, soon; it drops f when the stream is gone. Any goroutine may call it.

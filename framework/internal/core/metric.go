@@ -71,7 +71,7 @@ func (c *Cell) Add(n int64) {
 			}
 		}
 	}
-	c.m.soil()
+	c.m.markChanged()
 }
 
 // Sample is a pending change of a metric: a sum for counters and gauges, one recorded value for histograms.
@@ -110,11 +110,11 @@ func (m *Metric) Add(n int64, values []string) {
 		s.N += n
 		m.mu.Unlock()
 	}
-	m.soil()
+	m.markChanged()
 }
 
-// soil notes that there is something to flush.
-func (m *Metric) soil() {
+// markChanged notes that there is something to flush.
+func (m *Metric) markChanged() {
 	if !m.dirty.Load() && !m.dirty.Swap(true) {
 		dirtied.Add(1)
 	}

@@ -5,26 +5,16 @@ import (
 	"errors"
 )
 
-// Hold keeps what the chain consists of, for a stream that is to go on with it, until the stream is done. It reports
-// false when the chain has been let go of. A chain is held once when it is made.
-func (c *Chain) Hold() bool {
-	for {
-		n := c.holds.Load()
-		if n == 0 {
-			return false
-		}
-		if c.holds.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
+// Acquire takes a reference to the chain and what it consists of, for a stream that is to switch to it. It reports false
+// once all references are released. The maker of a chain has the first one; every successful acquire needs a release.
+func (c *Chain) Acquire() bool { return c.refs.Acquire() }
 
-// Let undoes one Hold, or the making, and reports whether it was the last.
-func (c *Chain) Let() (last bool) { return c.holds.Add(-1) == 0 }
+// Release drops a reference, and reports whether it was the last.
+func (c *Chain) Release() (last bool) { return c.refs.Release() }
 
-// leave lets go of the chain that a stream has joined.
-func (c *Chain) leave() {
-	if c.Let() && c.options.Unused != nil {
+// releaseFromStream drops the reference of a stream that switched to the chain.
+func (c *Chain) releaseFromStream() {
+	if c.Release() && c.options.Unused != nil {
 		c.options.Unused()
 	}
 }
