@@ -64,6 +64,10 @@ func init() {
 			case <-r.ctx.Done():
 			}
 		}),
+		"jam": step(1, func(_ *run, a []string) { // outside of go: nothing else happens on Envoy's thread
+			d, _ := time.ParseDuration(a[0])
+			time.Sleep(d)
+		}),
 		"wait": step(0, func(r *run, _ []string) { // until the stream ends, as a plugin that never resumes
 			Live.Waiting.Add(1)
 			<-r.ctx.Done()
@@ -107,6 +111,7 @@ func init() {
 		"keep":     step(1, func(r *run, a []string) { kept.Store(a[0], r.s) }), // a handle, to misuse it later
 		"stale":    step(1, func(r *run, a []string) { r.last = stale(a[0]) }),
 		"race":     step(1, func(r *run, a []string) { race(r, number(a[0])) }),
+		"every":    step(2, func(r *run, a []string) { everyMethod(r, a[0], a[1]) }), // METHOD here|away; see methods.go
 
 		// The configuration's surroundings.
 		"counter":    step(2, func(r *run, a []string) { r.e.counter.Add(uint64(number(a[0])), a[1]) }),
