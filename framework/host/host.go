@@ -1,4 +1,4 @@
-// Package host tells what the hosts can do that run in Envoy's process, for programs that are no host and need no cgo.
+// Package host tells what the hosts can do, for programs that generate configurations for them without being one.
 package host
 
 import "mosn.io/moe/framework/filter"
@@ -11,4 +11,10 @@ const (
 	// Golang is for package golang.
 	Golang = filter.CanUseFilterState | filter.CanSetUpstreamHost | filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata |
 		filter.CanPipePromptly | filter.CanReadSecret
+	// ExtProc is for package extproc.
+	ExtProc = filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata | filter.CanPipePromptly
 )
+
+// ExtProcConfigKey is the gRPC initial metadata in which Envoy hands a stream's document, as JSON or YAML, to the server
+// of package extproc.
+const ExtProcConfigKey = "moe-config"

@@ -22,21 +22,21 @@ import (
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 )
 
 // Name is how plugins and docs call this host.
 const Name = "extproc"
 
 // Capabilities are what plugins may need of this host.
-const Capabilities = filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata | filter.CanPipePromptly
+const Capabilities = host.ExtProc
 
 // Keys of the gRPC initial metadata by which Envoy chooses a stream's route.
 const (
 	// RouteKey names a route of the configuration.
 	RouteKey = "moe-route"
 	// ConfigKey has a route's document itself, as JSON or YAML.
-	ConfigKey = "moe-config"
+	ConfigKey = host.ExtProcConfigKey
 )
 
 // Options refine a server. Zero values are defaults.
