@@ -1,30 +1,31 @@
 package istio
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
 // attachment is where all policies act.
 type attachment struct {
-	world  *world
+	world  *mesh.Mesh
 	root   string // namespace
 	base   []*contribution
 	places *places
-	given  []scope // in which a chain is needed
-	p      *problems
+	given  []proxyset.Set // in which a chain is needed
+	p      *manifest.Problems
 }
 
 // attach finds out what every policy contributes to.
-func attach(w *world, policies []*policy, o Options, p *problems) *attachment {
+func attach(w *mesh.Mesh, policies []*policy, o Options, p *manifest.Problems) *attachment {
 	a := &attachment{
 		world: w, root: o.RootNamespace, p: p,
-		places: &places{byPlace: map[place]*spot{}, rdsOf: map[*fleet][]*spot{}},
+		places: &places{byPlace: map[place]*spot{}, rdsOf: map[*mesh.GatewayGroup][]*spot{}},
 	}
 	for _, pol := range policies {
 		if len(pol.spec.TargetRefs) == 0 {
@@ -45,12 +46,12 @@ func (a *attachment) namespace(pol *policy) string {
 	return pol.ns
 }
 
-func (a *attachment) addBase(pol *policy, s scope, l level) {
+func (a *attachment) addBase(pol *policy, s proxyset.Set, l level) {
 	a.base = append(a.base, &contribution{policy: pol, path: "spec", doc: pol.doc, scope: s, level: l, rank: l})
 	a.given = append(a.given, s)
 }
 
-func (a *attachment) addAt(at place, owner name, c *contribution) {
+func (a *attachment) addAt(at place, owner mesh.Name, c *contribution) {
 	a.places.add(at, owner, c)
 	a.given = append(a.given, c.scope)
 }
@@ -59,7 +60,7 @@ func (a *attachment) addAt(at place, owner name, c *contribution) {
 func (a *attachment) selector(pol *policy) {
 	kinds := pol.traffic
 	if len(kinds) == 0 {
-		kinds = []traffic{gateway, inbound}
+		kinds = []proxyset.Traffic{proxyset.Gateway, proxyset.Inbound}
 	}
 	rank := ofNamespace
 	var labels map[string]string
@@ -71,21 +72,21 @@ func (a *attachment) selector(pol *policy) {
 	}
 	var reaches []reach
 	for _, t := range kinds {
-		s := scope{traffic: t, ns: a.namespace(pol), labels: labels}
+		s := proxyset.Set{Traffic: t, Namespace: a.namespace(pol), Labels: labels}
 		a.addBase(pol, s, rank)
 		switch t {
-		case gateway:
+		case proxyset.Gateway:
 			if len(pol.spec.VirtualHosts)+len(pol.spec.Routes) == 0 {
 				continue
 			}
-			for _, f := range a.world.fleets {
-				for _, g := range f.gateways {
-					if m, ok := s.meet(g.scope); ok && g.mayHave(labels) {
+			for _, f := range a.world.Groups {
+				for _, g := range f.Gateways {
+					if m, ok := s.Intersect(g.Proxies); ok && g.MayHave(labels) {
 						reaches = append(reaches, reach{scope: m, fleet: f, gateway: g})
 					}
 				}
 			}
-		case outbound:
+		case proxyset.Outbound:
 			reaches = append(reaches, reach{scope: s})
 		}
 	}
@@ -94,37 +95,27 @@ func (a *attachment) selector(pol *policy) {
 
 // checkSelector looks for a pod or gateway with the labels, if the input has pods of the namespace at all.
 func (a *attachment) checkSelector(pol *policy, labels map[string]string) {
-	s := scope{traffic: gateway, ns: a.namespace(pol), labels: labels}
-	for _, g := range a.world.gateways {
-		if _, ok := s.meet(g.scope); ok && len(g.scope.labels) > 0 && s.overlaps(g.scope) {
+	s := proxyset.Set{Traffic: proxyset.Gateway, Namespace: a.namespace(pol), Labels: labels}
+	for _, g := range a.world.Gateways {
+		if _, ok := s.Intersect(g.Proxies); ok && len(g.Proxies.Labels) > 0 && s.SharesLabel(g.Proxies) {
 			return
 		}
 	}
 	known := 0
-	for _, ns := range slices.Sorted(maps.Keys(a.world.pods)) {
-		if s.ns != "" && s.ns != ns {
+	for _, ns := range slices.Sorted(maps.Keys(a.world.Pods)) {
+		if s.Namespace != "" && s.Namespace != ns {
 			continue
 		}
-		for _, pod := range a.world.pods[ns] {
+		for _, pod := range a.world.Pods[ns] {
 			known++
-			if s.holds(scope{traffic: gateway, ns: ns, labels: pod}) {
+			if s.Contains(proxyset.Set{Traffic: proxyset.Gateway, Namespace: ns, Labels: pod}) {
 				return
 			}
 		}
 	}
 	if known > 0 {
-		a.p.at(pol.Object, "spec.selector.matchLabels", "none of the %d workloads given has these labels", known)
+		a.p.At(pol.Object, "spec.selector.matchLabels", "none of the %d workloads given has these labels", known)
 	}
-}
-
-// overlaps tells whether both ask for a label with the same value.
-func (s scope) overlaps(o scope) bool {
-	for k, v := range s.labels {
-		if w, ok := o.labels[k]; ok && v == w {
-			return true
-		}
-	}
-	return false
 }
 
 // target attaches a policy to what a reference names.
@@ -133,45 +124,45 @@ func (a *attachment) target(pol *policy, ref v1alpha1.TargetRef, at string) {
 	if group == "" {
 		group = groups[ref.Kind][0]
 	}
-	id := name{ref.Kind + "." + group, pol.ns, ref.Name}
+	id := mesh.Name{Kind: ref.Kind + "." + group, Namespace: pol.ns, Name: ref.Name}
 	switch ref.Kind {
 	case "Gateway":
-		if g := a.world.gateways[id]; g != nil {
+		if g := a.world.Gateways[id]; g != nil {
 			a.toGateway(pol, g, ref, at)
 			return
 		}
 	case "Service":
-		if s := a.world.services[id]; s != nil {
+		if s := a.world.Services[id]; s != nil {
 			a.toService(pol, s, ref, at)
 			return
 		}
 	default:
-		if r := a.world.routers[id]; r != nil {
+		if r := a.world.Routes[id]; r != nil {
 			a.toRouter(pol, r, ref, at)
 			return
 		}
 	}
-	a.p.at(pol.Object, at+".name", "there is no %s %s/%s among the objects given", ref.Kind, pol.ns, ref.Name)
+	a.p.At(pol.Object, at+".name", "there is no %s %s/%s among the objects given", ref.Kind, pol.ns, ref.Name)
 }
 
-func (a *attachment) noTraffic(pol *policy, kind string, allowed ...traffic) {
+func (a *attachment) noTraffic(pol *policy, kind string, allowed ...proxyset.Traffic) {
 	for i, t := range pol.traffic {
 		if !slices.Contains(allowed, t) {
-			a.p.at(pol.Object, config.Index("spec.traffic", i), "%s is not for a %s", t, kind)
+			a.p.At(pol.Object, config.Index("spec.traffic", i), "%s is not for a %s", t, kind)
 		}
 	}
 }
 
-func (a *attachment) toGateway(pol *policy, g *gatewayObject, ref v1alpha1.TargetRef, at string) {
-	a.noTraffic(pol, "Gateway", gateway)
-	if g.api == gatewayAPI && len(g.scope.labels) == 0 {
-		a.p.at(pol.Object, at+".name", "the Gateway (%s:%d) has an address of its own, and the Service with that address is "+
+func (a *attachment) toGateway(pol *policy, g *mesh.Gateway, ref v1alpha1.TargetRef, at string) {
+	a.noTraffic(pol, "Gateway", proxyset.Gateway)
+	if !g.KnowsProxies() {
+		a.p.At(pol.Object, at+".name", "the Gateway (%s:%d) has an address of its own, and the Service with that address is "+
 			"not among the objects given; without it, the Gateway's pods are not known", g.File, g.Line)
 		return
 	}
-	r := reach{scope: g.scope, fleet: g.fleet, gateway: g, section: ref.SectionName}
-	if ref.SectionName == "" && len(g.fleet.gateways) == 1 {
-		a.addBase(pol, g.scope, ofGateway)
+	r := reach{scope: g.Proxies, fleet: g.Group, gateway: g, section: ref.SectionName}
+	if ref.SectionName == "" && len(g.Group.Gateways) == 1 {
+		a.addBase(pol, g.Proxies, ofGateway)
 		a.inline(pol, ofGateway, []reach{r})
 		return
 	}
@@ -179,22 +170,22 @@ func (a *attachment) toGateway(pol *policy, g *gatewayObject, ref v1alpha1.Targe
 	if ref.SectionName != "" {
 		rank = ofListener
 	}
-	for _, s := range g.servers {
-		if ref.SectionName != "" && s.section != ref.SectionName {
+	for _, s := range g.Servers {
+		if ref.SectionName != "" && s.Section != ref.SectionName {
 			continue
 		}
 		found = true
-		c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: g.scope, level: rank, rank: rank}
-		pl := place{fleet: g.fleet, port: s.port, gateway: g, section: s.section}
-		if !s.https {
+		c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: g.Proxies, level: rank, rank: rank}
+		pl := place{fleet: g.Group, port: s.Port, gateway: g, section: s.Section}
+		if !s.TLS {
 			pl.gateway, pl.section = nil, ""
-			if other := g.fleet.sharing(g, s); other != "" {
-				a.p.at(pol.Object, at, "its port %d is shared with %s, and Istio makes one listener of both; "+
-					"target VirtualServices or HTTPRoutes instead", s.port, other)
+			if other := g.Group.SharedPort(g, s); other != "" {
+				a.p.At(pol.Object, at, "its port %d is shared with %s, and Istio makes one listener of both; "+
+					"target VirtualServices or HTTPRoutes instead", s.Port, other)
 				continue
 			}
 		}
-		a.addAt(pl, g.id, c)
+		a.addAt(pl, g.ID, c)
 	}
 	if !found {
 		field := ".name"
@@ -202,157 +193,139 @@ func (a *attachment) toGateway(pol *policy, g *gatewayObject, ref v1alpha1.Targe
 		if ref.SectionName != "" {
 			field, msg = ".sectionName", "the Gateway has no listener of this name for HTTP"
 		}
-		a.p.at(pol.Object, at+field, "%s", msg)
+		a.p.At(pol.Object, at+field, "%s", msg)
 	}
 	a.inline(pol, rank, []reach{r})
 }
 
-// sharing names another gateway, or listener, whose requests come in at the same plain-text port.
-func (f *fleet) sharing(g *gatewayObject, s server) string {
-	for _, o := range f.gateways {
-		for _, t := range o.servers {
-			if t.port != s.port || t.https {
-				continue
-			}
-			if o != g {
-				return fmt.Sprintf("Gateway %s/%s (%s:%d)", o.id.ns, o.id.name, o.File, o.Line)
-			}
-			if t.section != s.section {
-				return "its listener " + t.section
-			}
-		}
-	}
-	return ""
-}
-
-func (a *attachment) toService(pol *policy, s *service, ref v1alpha1.TargetRef, at string) {
-	a.noTraffic(pol, "Service", inbound, outbound)
-	var port servicePort
+func (a *attachment) toService(pol *policy, s *mesh.Service, ref v1alpha1.TargetRef, at string) {
+	a.noTraffic(pol, "Service", proxyset.Inbound, proxyset.Outbound)
+	var port mesh.ServicePort
 	rank := ofGateway
 	if ref.SectionName != "" {
 		var ok bool
-		if port, ok = s.ports[ref.SectionName]; !ok {
-			a.p.at(pol.Object, at+".sectionName", "the Service has no port of this name")
+		if port, ok = s.Ports[ref.SectionName]; !ok {
+			a.p.At(pol.Object, at+".sectionName", "the Service has no port of this name")
 			return
 		}
 		rank = ofListener
 	}
 	kinds := pol.traffic
 	if len(kinds) == 0 {
-		kinds = []traffic{inbound}
+		kinds = []proxyset.Traffic{proxyset.Inbound}
 	}
 	var reaches []reach
 	for _, t := range kinds {
 		switch t {
-		case inbound:
-			if len(s.selector) == 0 {
-				a.p.at(pol.Object, at+".name", "the Service has no selector, so that it has no sidecars of its own")
+		case proxyset.Inbound:
+			if len(s.Selector) == 0 {
+				a.p.At(pol.Object, at+".name", "the Service has no selector, so that it has no sidecars of its own")
 				continue
 			}
-			sc := scope{traffic: inbound, ns: s.id.ns, labels: s.selector}
+			sc := proxyset.Set{Traffic: proxyset.Inbound, Namespace: s.ID.Namespace, Labels: s.Selector}
 			if rank == ofListener {
-				if sc.port = number(port.target); sc.port == 0 {
-					a.p.at(pol.Object, at+".sectionName", "the port's targetPort is a name; give its number in the Service")
+				if sc.Port = port.Target; sc.Port == 0 {
+					a.p.At(pol.Object, at+".sectionName", "the port's targetPort is a name; give its number in the Service")
 					continue
 				}
 			}
 			a.addBase(pol, sc, rank)
-		case outbound:
-			sc := scope{traffic: outbound, ns: a.namespace(pol)}
+		case proxyset.Outbound:
+			sc := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 			c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: sc, level: ofHost, rank: rank}
-			a.addAt(place{host: s.host(), port: port.number}, s.id, c)
-			reaches = append(reaches, reach{scope: sc, hosts: []string{s.host()}})
+			a.addAt(place{host: s.Host(), port: port.Number}, s.ID, c)
+			reaches = append(reaches, reach{scope: sc, hosts: []string{s.Host()}})
 		}
 	}
 	a.inline(pol, rank, reaches)
 }
 
-func (a *attachment) toRouter(pol *policy, r *router, ref v1alpha1.TargetRef, at string) {
-	var rules []rule
+func (a *attachment) toRouter(pol *policy, r *mesh.Routes, ref v1alpha1.TargetRef, at string) {
+	var rules []mesh.Rule
 	rank := ofHost
 	if ref.SectionName != "" {
 		rank = ofRoute
-		for _, ru := range r.rules {
-			if ru.called(ref.SectionName) {
+		for _, ru := range r.Rules {
+			if ru.IsNamed(ref.SectionName) {
 				rules = append(rules, ru)
 			}
 		}
 		if rules == nil {
-			a.p.at(pol.Object, at+".sectionName", "the %s has no route of this name; it has %s", ref.Kind, r.routeNames())
+			a.p.At(pol.Object, at+".sectionName", "the %s has no route of this name; it has %s", ref.Kind, r.ListNames())
 			return
 		}
 	}
-	for _, p := range r.parents {
-		if p.gateway.kind != "" && a.world.gateways[p.gateway] == nil {
-			a.p.at(pol.Object, at+".name", "the %s is for Gateway %s/%s (%s:%d), which is not among the objects given",
-				ref.Kind, p.gateway.ns, p.gateway.name, r.File, r.LineOf(p.path))
+	for _, p := range r.Parents {
+		if p.Gateway.Kind != "" && a.world.Gateways[p.Gateway] == nil {
+			a.p.At(pol.Object, at+".name", "the %s is for Gateway %s/%s (%s:%d), which is not among the objects given",
+				ref.Kind, p.Gateway.Namespace, p.Gateway.Name, r.File, r.LineOf(p.Path))
 			return
 		}
 	}
-	if len(r.served) == 0 && len(r.mesh) == 0 {
-		a.p.at(pol.Object, at+".name", "the %s (%s:%d) has no host that one of its Gateways serves", ref.Kind, r.File, r.Line)
+	if len(r.VirtualHosts) == 0 && len(r.SidecarHosts) == 0 {
+		a.p.At(pol.Object, at+".name", "the %s (%s:%d) has no host that one of its Gateways serves", ref.Kind, r.File, r.Line)
 		return
 	}
 	var reaches []reach
-	add := func(s scope, f *fleet, host string, port uint32) {
+	add := func(s proxyset.Set, f *mesh.GatewayGroup, host string, port uint32) {
 		c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: s, level: rank, rank: rank}
 		pl := place{fleet: f, host: host, port: port}
 		if rank == ofHost && a.alone(pl) {
-			a.addAt(pl, r.id, c)
+			a.addAt(pl, r.ID, c)
 			return
 		}
 		all := rules
 		if rank == ofHost {
-			all = r.rules
+			all = r.Rules
 		}
 		for _, ru := range all {
 			a.addRule(pol, pl, r, ru, c, at)
 		}
 	}
-	for _, sv := range r.served {
-		if sv.gateway.api == gatewayAPI && len(sv.gateway.scope.labels) == 0 {
-			a.p.at(pol.Object, at+".name", "its Gateway (%s:%d) has an address of its own, and the Service with that address "+
-				"is not among the objects given", sv.gateway.File, sv.gateway.Line)
+	for _, sv := range r.VirtualHosts {
+		if !sv.Gateway.KnowsProxies() {
+			a.p.At(pol.Object, at+".name", "its Gateway (%s:%d) has an address of its own, and the Service with that address "+
+				"is not among the objects given", sv.Gateway.File, sv.Gateway.Line)
 			return
 		}
-		add(sv.gateway.scope, sv.gateway.fleet, sv.host, sv.port)
+		add(sv.Gateway.Proxies, sv.Gateway.Group, sv.Host, sv.Port)
 		reaches = append(reaches, reach{
-			scope: sv.gateway.scope, fleet: sv.gateway.fleet, gateway: sv.gateway, router: r, hosts: []string{sv.host},
+			scope: sv.Gateway.Proxies, fleet: sv.Gateway.Group, gateway: sv.Gateway, router: r, hosts: []string{sv.Host},
 		})
 	}
-	for _, h := range r.mesh {
-		s := scope{traffic: outbound, ns: a.namespace(pol)}
+	for _, h := range r.SidecarHosts {
+		s := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 		add(s, nil, h, 0)
 		reaches = append(reaches, reach{scope: s, router: r, hosts: []string{h}})
 	}
-	a.noTraffic(pol, ref.Kind, gateway, outbound)
+	a.noTraffic(pol, ref.Kind, proxyset.Gateway, proxyset.Outbound)
 	a.inline(pol, rank, reaches)
 }
 
 // addRule attaches c to the routes of a rule.
-func (a *attachment) addRule(pol *policy, pl place, r *router, ru rule, c *contribution, at string) {
-	if len(ru.names) == 0 {
-		a.p.at(pol.Object, at, "%s %s of %s (%s:%d) has no name by which Envoy knows it, and its virtual host %s has other "+
+func (a *attachment) addRule(pol *policy, pl place, r *mesh.Routes, ru mesh.Rule, c *contribution, at string) {
+	if len(ru.Names) == 0 {
+		a.p.At(pol.Object, at, "%s %s of %s (%s:%d) has no name by which Envoy knows it, and its virtual host %s has other "+
 			"routes too; give the route, and each of its matches that has none, a name",
-			r.Kind(), ru.path, r.id, r.File, r.LineOf(ru.path), pl.host)
+			r.Kind(), ru.Path, r.ID, r.File, r.LineOf(ru.Path), pl.host)
 		return
 	}
-	for _, n := range ru.names {
+	for _, n := range ru.Names {
 		if other := a.sameName(pl, r, n); other != nil {
-			a.p.at(pol.Object, at, "route %s of virtual host %s is also one of %s (%s:%d), and Envoy cannot tell them apart; "+
-				"rename one", n, pl.host, other.id, other.File, other.Line)
+			a.p.At(pol.Object, at, "route %s of virtual host %s is also one of %s (%s:%d), and Envoy cannot tell them apart; "+
+				"rename one", n, pl.host, other.ID, other.File, other.Line)
 			continue
 		}
 		pl.route = n
-		a.addAt(pl, r.id, c)
+		a.addAt(pl, r.ID, c)
 	}
 }
 
 // sameName returns another router with a route of that name in the same virtual host; nil if there is none.
-func (a *attachment) sameName(pl place, r *router, route string) *router {
-	for _, at := range a.world.routeNames(pl.fleet)[route] {
-		if at.router != r && at.host == pl.host && at.port == pl.port {
-			return at.router
+func (a *attachment) sameName(pl place, r *mesh.Routes, route string) *mesh.Routes {
+	for _, at := range a.world.RoutesByName(pl.fleet)[route] {
+		if at.Routes != r && at.Host == pl.host && at.Port == pl.port {
+			return at.Routes
 		}
 	}
 	return nil
@@ -361,23 +334,7 @@ func (a *attachment) sameName(pl place, r *router, route string) *router {
 // alone tells whether all routes of a virtual host are of one router.
 func (a *attachment) alone(pl place) bool {
 	if pl.fleet == nil {
-		return len(a.world.mesh[pl.host]) == 1
+		return len(a.world.Sidecars[pl.host]) == 1
 	}
-	return len(pl.fleet.hosts[pl.host][pl.port]) == 1
-}
-
-// routeNames lists the names of r's routes for a message.
-func (r *router) routeNames() string {
-	var names []string
-	for _, ru := range r.rules {
-		names = append(names, ru.names...)
-	}
-	if len(names) == 0 {
-		return "none with a name"
-	}
-	const most = 10
-	if len(names) > most {
-		names = append(names[:most:most], "…")
-	}
-	return strings.Join(names, ", ")
+	return len(pl.fleet.VirtualHosts[pl.host][pl.port]) == 1
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 // cpuTime is what the process has computed, whoever else keeps the machine busy.
@@ -19,8 +21,8 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// mesh is policies on routes: of every five routes of a VirtualService, one has a policy.
-func mesh(policies int) string {
+// manyPolicies is policies on routes: of every five routes of a VirtualService, one has a policy.
+func manyPolicies(policies int) string {
 	var b strings.Builder
 	b.WriteString("apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: public, namespace: istio-system}\n" +
 		"spec:\n  selector: {istio: ingressgateway}\n  servers:\n" +
@@ -50,12 +52,12 @@ func mesh(policies int) string {
 // BenchmarkGenerate reads and generates policies on five times as many routes of one gateway.
 func BenchmarkGenerate(b *testing.B) {
 	for _, n := range []int{1000, 2000, 4000} {
-		text := []byte(mesh(n))
+		text := []byte(manyPolicies(n))
 		b.Run(fmt.Sprintf("%d policies", n), func(b *testing.B) {
 			b.ReportAllocs()
 			size, largest, resources, began := 0, 0, 0, cpuTime(b)
 			for b.Loop() {
-				in, err := Parse("in.yaml", text)
+				in, err := manifest.Parse("in.yaml", text)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -11,6 +11,8 @@ import (
 
 	networking "istio.io/api/networking/v1alpha3"
 	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
+
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
 // proxy is what Istio looks at when it applies EnvoyFilters.
@@ -41,7 +43,7 @@ func (p proxy) apply(all []*clientv1alpha3.EnvoyFilter) (filters []built, extens
 		if ef.Namespace != "istio-system" && ef.Namespace != p.ns {
 			continue
 		}
-		if s := ef.Spec.WorkloadSelector; s == nil || (scope{labels: s.Labels}).holds(scope{labels: p.labels}) {
+		if s := ef.Spec.WorkloadSelector; s == nil || (proxyset.Set{Labels: s.Labels}).Contains(proxyset.Set{Labels: p.labels}) {
 			mine = append(mine, ef)
 		}
 	}
@@ -130,18 +132,18 @@ func noBypass(t *testing.T, r *rand.Rand, insert, host string) {
 	var text strings.Builder
 	type guard struct {
 		id string
-		s  scope
+		s  proxyset.Set
 	}
 	var guards []guard
 	for n := range 1 + r.IntN(4) {
 		sel, ns := selectors[r.IntN(len(selectors))], spaces[r.IntN(len(spaces))]
-		g := guard{id: fmt.Sprintf("guard%d", n), s: scope{labels: map[string]string{}}}
+		g := guard{id: fmt.Sprintf("guard%d", n), s: proxyset.Set{Labels: map[string]string{}}}
 		if ns != "istio-system" {
-			g.s.ns = ns
+			g.s.Namespace = ns
 		}
 		for _, p := range strings.Split(strings.Trim(sel, "{}"), ", ") {
 			if k, v, ok := strings.Cut(p, ": "); ok {
-				g.s.labels[k] = v
+				g.s.Labels[k] = v
 			}
 		}
 		if sel != "" {
@@ -158,7 +160,7 @@ func noBypass(t *testing.T, r *rand.Rand, insert, host string) {
 		filters, extensions := p.apply(res.EnvoyFilters)
 		var want []string
 		for _, g := range guards {
-			if g.s.holds(scope{ns: p.ns, labels: p.labels}) {
+			if g.s.Contains(proxyset.Set{Namespace: p.ns, Labels: p.labels}) {
 				want = append(want, g.id)
 			}
 		}

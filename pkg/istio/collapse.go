@@ -1,24 +1,28 @@
 package istio
 
+import (
+	"mosn.io/moe/pkg/istio/internal/mesh"
+)
+
 // checkCollapsed refuses what Istio would mix up: it makes one virtual host of hosts that have the same routes.
 func (g *generator) checkCollapsed() {
 	type at struct {
-		fleet *fleet
+		fleet *mesh.GatewayGroup
 		port  uint32
 		route string
 		scope string
 	}
 	// The documents by router, and then by what of it they are for; only these can be made one.
-	byRouter := map[*router]map[at]map[string]string{}
+	byRouter := map[*mesh.Routes]map[at]map[string]string{}
 	for _, r := range g.spots {
 		if r.fleet == nil || r.host == "" {
 			continue
 		}
-		for _, router := range r.fleet.hosts[r.host][r.port] {
+		for _, router := range r.fleet.VirtualHosts[r.host][r.port] {
 			if byRouter[router] == nil {
 				byRouter[router] = map[at]map[string]string{}
 			}
-			k := at{r.fleet, r.port, r.route, r.scope.key()}
+			k := at{r.fleet, r.port, r.route, r.scope.Key()}
 			if byRouter[router][k] == nil {
 				byRouter[router][k] = map[string]string{}
 			}
@@ -29,23 +33,23 @@ func (g *generator) checkCollapsed() {
 		if r.fleet == nil || r.host == "" {
 			continue
 		}
-		routers := r.fleet.hosts[r.host][r.port]
-		docs := byRouter[routers[0]][at{r.fleet, r.port, r.route, r.scope.key()}]
-		for _, sv := range routers[0].served {
-			if sv.port != r.port || sv.host == r.host || !sameRouters(routers, r.fleet.hosts[sv.host][sv.port]) {
+		routers := r.fleet.VirtualHosts[r.host][r.port]
+		docs := byRouter[routers[0]][at{r.fleet, r.port, r.route, r.scope.Key()}]
+		for _, sv := range routers[0].VirtualHosts {
+			if sv.Port != r.port || sv.Host == r.host || !sameRouters(routers, r.fleet.VirtualHosts[sv.Host][sv.Port]) {
 				continue
 			}
-			if docs[sv.host] != docs[r.host] {
+			if docs[sv.Host] != docs[r.host] {
 				c := r.all[len(r.all)-1]
-				g.p.at(c.policy.Object, c.path, "Istio makes one virtual host of %s and %s, which have the same routes (%s:%d); "+
-					"give both the same plugins, or put the hosts into different %ss", r.host, sv.host,
+				g.p.At(c.policy.Object, c.path, "Istio makes one virtual host of %s and %s, which have the same routes (%s:%d); "+
+					"give both the same plugins, or put the hosts into different %ss", r.host, sv.Host,
 					routers[0].File, routers[0].Line, routers[0].Kind())
 			}
 		}
 	}
 }
 
-func sameRouters(a, b []*router) bool {
+func sameRouters(a, b []*mesh.Routes) bool {
 	if len(a) != len(b) {
 		return false
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 // Change is how one EnvoyFilter differs from what is applied.
@@ -29,17 +31,17 @@ const (
 
 // Diff holds the result against EnvoyFilters that are applied: those of the input with the label of MoE; others are not
 // looked at. It returns what differs, by namespace and name. What Kubernetes adds to an object makes no difference.
-func (r *Result) Diff(applied *Input) ([]Change, error) {
+func (r *Result) Diff(applied *manifest.Input) ([]Change, error) {
 	old, now := map[string]string{}, map[string]string{}
-	for _, o := range applied.objects {
-		if o.Kind() != "EnvoyFilter" || dig(o.Data, "metadata", "labels", ManagedByLabel) != ManagedBy {
+	for _, o := range applied.Objects() {
+		if o.Kind() != "EnvoyFilter" || manifest.Dig(o.Data, "metadata", "labels", ManagedByLabel) != ManagedBy {
 			continue
 		}
 		text, err := yaml.Marshal(map[string]any{
 			"apiVersion": o.APIVersion(), "kind": o.Kind(), "spec": o.Data["spec"],
 			"metadata": map[string]any{
-				"name": o.Name(), "namespace": o.Namespace(), "labels": dig(o.Data, "metadata", "labels"),
-				"annotations": map[string]any{PoliciesAnnotation: dig(o.Data, "metadata", "annotations", PoliciesAnnotation)},
+				"name": o.Name(), "namespace": o.Namespace(), "labels": manifest.Dig(o.Data, "metadata", "labels"),
+				"annotations": map[string]any{PoliciesAnnotation: manifest.Dig(o.Data, "metadata", "annotations", PoliciesAnnotation)},
 			},
 		})
 		if err != nil {

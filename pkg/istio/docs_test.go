@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 // limit stands for the example plugin that the guide builds in, whose name the plugins in the box may have some day.
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 
 // TestGuide holds the EnvoyFilters of the guide against what its policies come to.
 func TestGuide(t *testing.T) {
-	in, err := Load(nil, "../../docs/istio/shop.yaml", "../../docs/istio/policies.yaml")
+	in, err := manifest.Load(nil, "../../docs/istio/shop.yaml", "../../docs/istio/policies.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +65,13 @@ func TestPoliciesOfDocs(t *testing.T) {
 				continue
 			}
 			found++
-			in, err := Parse(file, []byte(m[1]))
+			in, err := manifest.Parse(file, []byte(m[1]))
 			if err != nil {
 				t.Fatal(err)
 			}
-			var p problems
+			var p manifest.Problems
 			readPolicy(in.Objects()[0], "default", &p)
-			if err := p.err(); err != nil {
+			if err := p.Err(); err != nil {
 				t.Error(err)
 			}
 		}

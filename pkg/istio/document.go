@@ -3,10 +3,11 @@ package istio
 import (
 	"cmp"
 	"strconv"
-	"strings"
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -15,7 +16,7 @@ type contribution struct {
 	policy *policy
 	path   string         // where: "spec", or an entry of virtualHosts or routes
 	doc    map[string]any // nil: nothing but settings
-	scope  scope
+	scope  proxyset.Set
 	level  level // how specific the requests are
 	rank   level // how specific the policy's target is
 	host   bool  // a route of one host only
@@ -86,7 +87,7 @@ type scalar struct {
 // mergeDocuments merges what is contributed, in the order of compareContributions, as package assembly merges a route's
 // document over its filter's. It takes out a null only where the result is complete: in that of a route it takes away
 // what the filter has.
-func mergeDocuments(all []*contribution, complete bool, p *problems) *document {
+func mergeDocuments(all []*contribution, complete bool, p *manifest.Problems) *document {
 	d := &document{}
 	for _, c := range all {
 		d.entries = mergeEntries(d.entries, readEntries(c, c.path+".plugins", c.doc["plugins"]), complete, p)
@@ -113,11 +114,11 @@ func mergeDocuments(all []*contribution, complete bool, p *problems) *document {
 
 // readEntries takes entries apart; their form has been checked, or is for package assembly to check.
 func readEntries(c *contribution, path string, raw any) (entries []entry) {
-	for i, r := range list(raw) {
-		e := entry{name: str(dig(r, "name")), origins: []origin{{c, config.Index(path, i)}}}
-		e.id = cmp.Or(str(dig(r, "id")), e.name)
-		e.config, _ = dig(r, "config").(map[string]any)
-		if b, ok := dig(r, "disabled").(bool); ok {
+	for i, r := range manifest.List(raw) {
+		e := entry{name: manifest.String(manifest.Dig(r, "name")), origins: []origin{{c, config.Index(path, i)}}}
+		e.id = cmp.Or(manifest.String(manifest.Dig(r, "id")), e.name)
+		e.config, _ = manifest.Dig(r, "config").(map[string]any)
+		if b, ok := manifest.Dig(r, "disabled").(bool); ok {
 			e.disabled = &b
 		}
 		entries = append(entries, e)
@@ -125,7 +126,7 @@ func readEntries(c *contribution, path string, raw any) (entries []entry) {
 	return entries
 }
 
-func mergeEntries(parent, child []entry, complete bool, p *problems) []entry {
+func mergeEntries(parent, child []entry, complete bool, p *manifest.Problems) []entry {
 	merged := append([]entry(nil), parent...)
 	for _, c := range child {
 		at := -1
@@ -144,12 +145,12 @@ func mergeEntries(parent, child []entry, complete bool, p *problems) []entry {
 }
 
 // over returns e overruled by c.
-func (e entry) over(c entry, complete bool, p *problems) entry {
+func (e entry) over(c entry, complete bool, p *manifest.Problems) entry {
 	m := e
 	m.origins = append(append([]origin(nil), e.origins...), c.origins...)
 	if e.name != "" && c.name != "" && e.name != c.name {
 		at, other := c.origins[0], e.origins[len(e.origins)-1]
-		p.at(at.from.policy.Object, at.path, "id %s is plugin %s here and plugin %s in FilterPolicy %s (%s:%d); give one "+
+		p.At(at.from.policy.Object, at.path, "id %s is plugin %s here and plugin %s in FilterPolicy %s (%s:%d); give one "+
 			"of them another id", strconv.Quote(c.id), c.name, e.name, other.from.policy,
 			other.from.policy.File, other.from.policy.LineOf(other.path))
 		return m
@@ -168,7 +169,7 @@ func (e entry) over(c entry, complete bool, p *problems) entry {
 		config, err := config.Merge(reg.Config, e.config, c.config)
 		if err != nil {
 			at := c.origins[0]
-			p.config(at.from.policy.Object, at.path+".config", err)
+			p.AddConfig(at.from.policy.Object, at.path+".config", err)
 			return m
 		}
 		m.config = config
@@ -195,18 +196,18 @@ func keepNulls(merged, child map[string]any) {
 	}
 }
 
-func readConsumers(c *contribution, p *problems) (all []consumer) {
+func readConsumers(c *contribution, p *manifest.Problems) (all []consumer) {
 	raw := c.doc["consumers"]
 	path := c.path + ".consumers"
 	if _, ok := raw.([]any); raw != nil && !ok {
-		p.at(c.policy.Object, path, "expected a list")
+		p.At(c.policy.Object, path, "expected a list")
 		return nil
 	}
-	for i, r := range list(raw) {
+	for i, r := range manifest.List(raw) {
 		at := config.Index(path, i)
 		m, ok := r.(map[string]any)
 		if !ok {
-			p.at(c.policy.Object, at, "expected an object")
+			p.At(c.policy.Object, at, "expected an object")
 			continue
 		}
 		cons := consumer{origins: []origin{{c, at}}, rest: map[string]any{}}
@@ -214,7 +215,7 @@ func readConsumers(c *contribution, p *problems) (all []consumer) {
 			attributes, isMap := v.(map[string]any)
 			switch {
 			case k == "name":
-				cons.name = str(v)
+				cons.name = manifest.String(v)
 			case k == "attributes" && isMap:
 				cons.attributes = attributes
 			case k == "credentials" && isMap:
@@ -224,7 +225,7 @@ func readConsumers(c *contribution, p *problems) (all []consumer) {
 					Plugins []v1alpha1.Plugin `json:"plugins"`
 				}
 				if err := config.Decode(map[string]any{"plugins": v}, &form); err != nil {
-					p.config(c.policy.Object, at, err)
+					p.AddConfig(c.policy.Object, at, err)
 					continue
 				}
 				cons.entries = readEntries(c, at+".plugins", v)
@@ -237,7 +238,7 @@ func readConsumers(c *contribution, p *problems) (all []consumer) {
 	return all
 }
 
-func (d *document) mergeConsumer(c consumer, complete bool, p *problems) {
+func (d *document) mergeConsumer(c consumer, complete bool, p *manifest.Problems) {
 	if d.byName == nil {
 		d.byName = map[string]int{}
 	}
@@ -334,18 +335,18 @@ func (d *document) find(path string) (origin, string) {
 			return s.origin, s.path
 		}
 	}
-	key, _, rest := cutPath(path)
+	key, _, rest := manifest.CutPath(path)
 	if s, ok := d.others[key]; ok {
 		return s.origin, s.path + rest
 	}
-	_, i, rest := cutPath(rest)
+	_, i, rest := manifest.CutPath(rest)
 	switch {
 	case key == "plugins" && i >= 0 && i < len(d.entries):
 		return findIn(d.entries[i].origins, rest)
 	case key == "consumers" && i >= 0 && i < len(d.consumers):
 		c := d.consumers[i]
-		if k, _, below := cutPath(rest); k == "plugins" {
-			if _, j, below := cutPath(below); j >= 0 && j < len(c.entries) {
+		if k, _, below := manifest.CutPath(rest); k == "plugins" {
+			if _, j, below := manifest.CutPath(below); j >= 0 && j < len(c.entries) {
 				return findIn(c.entries[j].origins, below)
 			}
 		}
@@ -356,22 +357,12 @@ func (d *document) find(path string) (origin, string) {
 
 // findIn looks for the last origin that has the field at rest, or most of the way to it.
 func findIn(origins []origin, rest string) (origin, string) {
-	for way := rest; ; way = up(way) {
+	for way := rest; ; way = manifest.Parent(way) {
 		for i := len(origins) - 1; i >= 0; i-- {
 			o := origins[i]
-			if way == "" || o.from.policy.at(o.path+way) != nil {
+			if way == "" || o.from.policy.At(o.path+way) != nil {
 				return o, o.path + rest
 			}
 		}
 	}
-}
-
-// up takes the last step off a path.
-func up(path string) string {
-	if strings.HasSuffix(path, `"]`) {
-		if i := strings.LastIndex(path, `["`); i >= 0 {
-			return path[:i]
-		}
-	}
-	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }

@@ -16,6 +16,10 @@ import (
 	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
 // Labels and annotations of what is generated.
@@ -42,7 +46,7 @@ const (
 
 // piece is a resource that is being made.
 type piece struct {
-	scope    scope
+	scope    proxyset.Set
 	name     string
 	priority int
 	patches  []*patch
@@ -62,9 +66,9 @@ func (pc *piece) from(all []*contribution) {
 // emit makes the resources of what was planned.
 func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 	pieces := map[string]*piece{}
-	get := func(s scope, owner string, slug string, priority int) *piece {
-		s.traffic, s.port = "", 0
-		key := s.key() + "\n" + owner
+	get := func(s proxyset.Set, owner string, slug string, priority int) *piece {
+		s.Traffic, s.Port = "", 0
+		key := s.Key() + "\n" + owner
 		if pieces[key] == nil {
 			pieces[key] = &piece{
 				scope: s, name: resourceName(slug, key), priority: priority, policies: map[string]bool{},
@@ -77,10 +81,10 @@ func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 			continue
 		}
 		owner := ""
-		if b.scope.port != 0 {
-			owner = fmt.Sprint(b.scope.port)
+		if b.scope.Port != 0 {
+			owner = fmt.Sprint(b.scope.Port)
 		}
-		pc := get(b.scope, owner, baseSlug(b.scope), basePriority*(1+b.scope.size()))
+		pc := get(b.scope, owner, baseSlug(b.scope), basePriority*(1+b.scope.Size()))
 		pc.from(b.all)
 		for i := range b.settings.hosts {
 			patches, err := basePatches(b, &b.settings.hosts[i])
@@ -90,7 +94,7 @@ func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 	}
 	for _, group := range g.groups() {
 		r := group.results[0]
-		pc := get(r.scope, r.owner.String(), r.owner.slug(), routePriority+r.scope.size())
+		pc := get(r.scope, r.owner.String(), r.owner.Slug(), routePriority+r.scope.Size())
 		for _, r := range group.results {
 			pc.from(r.all)
 		}
@@ -123,11 +127,11 @@ func (g *generator) cannot(err error, d *document) {
 	}
 	path, msg, ok := strings.Cut(err.Error(), ": ")
 	if o, at := d.find(path); ok && o.from != nil {
-		g.p.at(o.from.policy.Object, at, "%s", msg)
+		g.p.At(o.from.policy.Object, at, "%s", msg)
 		return
 	}
 	for _, c := range d.origins() {
-		g.p.at(c.policy.Object, c.path, "%v", err)
+		g.p.At(c.policy.Object, c.path, "%v", err)
 	}
 }
 
@@ -142,8 +146,8 @@ type spotGroup struct {
 func (g *generator) groups() []*spotGroup {
 	byKey := map[string]*spotGroup{}
 	var order []*spotGroup
-	index := map[*fleet]int{}
-	for i, f := range g.world.fleets {
+	index := map[*mesh.GatewayGroup]int{}
+	for i, f := range g.world.Groups {
 		index[f] = i + 1
 	}
 	for _, r := range g.spots {
@@ -151,9 +155,9 @@ func (g *generator) groups() []*spotGroup {
 		if at.host != "" && at.fleet != nil {
 			at.port = 0
 		}
-		key := fmt.Sprint(index[at.fleet], at.port, at.section, at.host, "\n", at.route, "\n", r.scope.key())
+		key := fmt.Sprint(index[at.fleet], at.port, at.section, at.host, "\n", at.route, "\n", r.scope.Key())
 		if at.gateway != nil {
-			key += at.gateway.id.String()
+			key += at.gateway.ID.String()
 		}
 		for _, c := range r.all {
 			key += fmt.Sprintf("\n%s %s", c.policy, c.path)
@@ -170,11 +174,11 @@ func (g *generator) groups() []*spotGroup {
 			group.ports = append(group.ports, r.port)
 		}
 		slices.Sort(group.ports)
-		group.everyPort = r.port == 0 || r.fleet != nil && r.host != "" && len(r.fleet.hosts[r.host]) == len(group.ports)
+		group.everyPort = r.port == 0 || r.fleet != nil && r.host != "" && len(r.fleet.VirtualHosts[r.host]) == len(group.ports)
 	}
 	slices.SortStableFunc(order, func(a, b *spotGroup) int {
 		x, y := a.results[0], b.results[0]
-		return cmp.Or(comparePlaces(x.place, y.place), cmp.Compare(x.scope.key(), y.scope.key()))
+		return cmp.Or(comparePlaces(x.place, y.place), cmp.Compare(x.scope.Key(), y.scope.Key()))
 	})
 	return order
 }
@@ -190,7 +194,7 @@ func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		ef := &clientv1alpha3.EnvoyFilter{
 			TypeMeta: metav1.TypeMeta{APIVersion: "networking.istio.io/v1alpha3", Kind: "EnvoyFilter"},
 			ObjectMeta: metav1.ObjectMeta{
-				Name: pc.name, Namespace: cmp.Or(pc.scope.ns, g.o.RootNamespace),
+				Name: pc.name, Namespace: cmp.Or(pc.scope.Namespace, g.o.RootNamespace),
 				Labels:      map[string]string{ManagedByLabel: ManagedBy},
 				Annotations: map[string]string{PoliciesAnnotation: strings.Join(policies, ", ")},
 			},
@@ -199,13 +203,13 @@ func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		if i > 0 {
 			ef.Name += fmt.Sprintf("-%d", i+1)
 		}
-		if len(pc.scope.labels) > 0 {
-			ef.Spec.WorkloadSelector = &networking.WorkloadSelector{Labels: pc.scope.labels}
+		if len(pc.scope.Labels) > 0 {
+			ef.Spec.WorkloadSelector = &networking.WorkloadSelector{Labels: pc.scope.Labels}
 		}
 		if text, err := JSON(ef); err != nil {
-			g.p.add(Error{Msg: fmt.Sprintf("EnvoyFilter %s/%s: %v", ef.Namespace, ef.Name, err)})
+			g.p.Add(manifest.Error{Msg: fmt.Sprintf("EnvoyFilter %s/%s: %v", ef.Namespace, ef.Name, err)})
 		} else if len(text) > MaxResource {
-			g.p.at(pc.first.policy.Object, "spec", "EnvoyFilter %s/%s of this policy comes to %d bytes, and Kubernetes takes "+
+			g.p.At(pc.first.policy.Object, "spec", "EnvoyFilter %s/%s of this policy comes to %d bytes, and Kubernetes takes "+
 				"%d; have fewer consumers in one policy, or keep them in a file of the proxy", ef.Namespace, ef.Name, len(text),
 				MaxResource)
 		}
@@ -282,18 +286,13 @@ func resourceName(slug, key string) string {
 	return "moe-" + slug + hex.EncodeToString(sum[:4])
 }
 
-func baseSlug(s scope) string {
+func baseSlug(s proxyset.Set) string {
 	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(s.labels)) {
-		parts = append(parts, s.labels[k])
+	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
+		parts = append(parts, s.Labels[k])
 	}
-	if s.port != 0 {
-		parts = append(parts, fmt.Sprint(s.port))
+	if s.Port != 0 {
+		parts = append(parts, fmt.Sprint(s.Port))
 	}
 	return strings.Join(parts, "-")
-}
-
-func (n name) slug() string {
-	kind, _, _ := strings.Cut(n.kind, ".")
-	return strings.ToLower(kind) + "-" + n.ns + "-" + n.name
 }

@@ -3,8 +3,12 @@ package istio
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 const worldText = `apiVersion: networking.istio.io/v1
@@ -176,7 +180,7 @@ func TestBadInput(t *testing.T) {
 		"no version": {"apiVersion: moe.mosn.io/v1\nkind: FilterPolicy\nmetadata: {name: x}\nspec: {}", ":1: apiVersion: expected moe.mosn.io/v1alpha1"},
 		"two of a name": {
 			policyText("a", hello) + "---\n" + policyText("a", hello),
-			":9: metadata.name: FilterPolicy.moe.mosn.io shop/a is there twice, also in in.yaml:1",
+			":9: metadata.name: duplicate FilterPolicy.moe.mosn.io shop/a; the other is in in.yaml:1",
 		},
 		"contradiction of hosts": {
 			policyText("a", hello+"hosts: [{golang: {}}]") + "---\n" + policyText("b", hello+"hosts: [{dynamicModules: {}}]"),
@@ -195,7 +199,7 @@ func TestBadInput(t *testing.T) {
 				policyText("b", "plugins: [{name: accesslog, id: x}]"),
 			`:5: spec.plugins[0]: id "x" is plugin hello here and plugin accesslog in FilterPolicy shop/b (in.yaml:11)`,
 		},
-		"not Kubernetes": {"listen: ':80'", ":1: no object of Kubernetes"},
+		"not Kubernetes": {"listen: ':80'", ":1: not a Kubernetes object"},
 		"no name":        {"apiVersion: v1\nkind: Service\nmetadata: {}", ":3: metadata.name: is required"},
 		"no YAML":        {"a: [", ": YAML: "},
 		"a bomb": {
@@ -214,42 +218,27 @@ func TestBadInput(t *testing.T) {
 				!strings.Contains(text, "apiVersion") {
 				text = policyText("p", text)
 			}
-			in, err := Parse("in.yaml", []byte(text))
-			if err == nil {
-				var world *Input
-				if world, err = Parse("world.yaml", []byte(worldText)); err != nil {
-					t.Fatal(err)
+			dir := t.TempDir()
+			for name, text := range map[string]string{"in.yaml": text, "world.yaml": worldText} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatalf("writing the input: %v", err)
 				}
-				in.objects = append(in.objects, world.objects...)
+			}
+			in, err := manifest.Load(nil, dir)
+			if err == nil {
 				_, err = Generate(in, Options{})
 			}
-			var es Errors
+			var es manifest.Errors
 			if !errors.As(err, &es) {
 				t.Fatalf("no error, or of another type: %v", err)
 			}
 			for _, e := range es {
-				if !strings.Contains(strings.ReplaceAll(e.Error(), "world.yaml", "in.yaml"), c.want) {
+				got := strings.NewReplacer(dir+"/", "", "world.yaml", "in.yaml").Replace(e.Error())
+				if !strings.Contains(got, c.want) {
 					t.Errorf("%v; want %s", e, c.want)
 				}
 			}
 		})
-	}
-}
-
-// TestLineOf looks for fields in all forms of YAML.
-func TestLineOf(t *testing.T) {
-	in, err := Parse("x", []byte("apiVersion: v1\nkind: X\nmetadata:\n  name: n\nspec:\n  a: &a\n    b.c: 1\n  l:\n  - *a\n  - {d: 2,\n     e: 3}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := in.Objects()[0]
-	for path, line := range map[string]int{
-		"": 1, "spec": 5, `spec.a["b.c"]`: 7, "spec.l[1]": 10, "spec.l[1].e": 11, `spec.l[0]["b.c"]`: 7, "spec.l[1].f": 10,
-		"spec.l[7].x": 8, "nothing": 1,
-	} {
-		if got := o.LineOf(path); got != line {
-			t.Errorf("%s: line %d, want %d", path, got, line)
-		}
 	}
 }
 
@@ -267,7 +256,7 @@ func TestLarge(t *testing.T) {
 	for i := range 20000 {
 		fmt.Fprintf(&b, "- {name: consumer-%d, attributes: {a: %s}}\n", i, strings.Repeat("x", 80))
 	}
-	in, err := Parse("in.yaml", []byte(policyText("a", hello+"consumers:\n"+b.String())))
+	in, err := manifest.Parse("in.yaml", []byte(policyText("a", hello+"consumers:\n"+b.String())))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -22,7 +23,7 @@ func (r *Result) Explain(match string) string {
 		if len(spots) == 0 && (base.skip || match != "") {
 			continue
 		}
-		fmt.Fprintf(&b, "%s\n", base.scope.describe())
+		fmt.Fprintf(&b, "%s\n", base.scope)
 		base.settings.describe(&b)
 		if len(base.doc.entries) == 0 {
 			fmt.Fprintln(&b, "  no plugins, but for:")
@@ -31,7 +32,7 @@ func (r *Result) Explain(match string) string {
 		}
 		for _, s := range spots {
 			fmt.Fprintf(&b, "  %s\n", s.title)
-			describe(&b, "    ", mergeDocuments(append(slices.Clone(base.all), s.all...), true, &problems{}))
+			describe(&b, "    ", mergeDocuments(append(slices.Clone(base.all), s.all...), true, &manifest.Problems{}))
 		}
 		fmt.Fprintln(&b)
 	}
@@ -48,7 +49,7 @@ type titled struct {
 // spotsOf returns those of a base, in the order of their hosts and routes.
 func (r *Result) spotsOf(b *base, match string) []*titled {
 	byTitle := map[string]*titled{}
-	for _, s := range r.bySpot[b.scope.key()] {
+	for _, s := range r.bySpot[b.scope.Key()] {
 		if !s.matches(match) {
 			continue
 		}
@@ -80,24 +81,6 @@ func (r *Result) spotsOf(b *base, match string) []*titled {
 
 func (s *spotResult) matches(match string) bool {
 	return match == "" || strings.EqualFold(match, s.host) || match == s.route
-}
-
-func (s scope) describe() string {
-	t := map[traffic]string{
-		gateway: "Gateways", inbound: "Sidecars, requests received", outbound: "Sidecars, requests sent",
-	}[s.traffic]
-	if s.port != 0 {
-		t += fmt.Sprintf(" at port %d", s.port)
-	}
-	if s.ns != "" {
-		t += ", namespace " + s.ns
-	} else {
-		t += ", all namespaces"
-	}
-	for _, k := range slices.Sorted(maps.Keys(s.labels)) {
-		t += fmt.Sprintf(", %s=%s", k, s.labels[k])
-	}
-	return t
 }
 
 func (s *spotResult) describe() string {
@@ -230,12 +213,12 @@ func (e entry) decided() string {
 	for i := len(e.origins) - 1; i >= 0; i-- {
 		o := e.origins[i]
 		var fields []string
-		for _, f := range leaves("config", dig(o.from.policy.at(o.path), "config")) {
+		for _, f := range leaves("config", manifest.Dig(o.from.policy.At(o.path), "config")) {
 			if e.last(f) == i {
 				fields = append(fields, f)
 			}
 		}
-		if dig(o.from.policy.at(o.path), "disabled") != nil && e.last("disabled") == i {
+		if manifest.Dig(o.from.policy.At(o.path), "disabled") != nil && e.last("disabled") == i {
 			fields = append(fields, "disabled")
 		}
 		if fields != nil {
@@ -251,8 +234,8 @@ func (e entry) decided() string {
 // last returns which origin has said last what a field is.
 func (e entry) last(path string) int {
 	for i := len(e.origins) - 1; i >= 0; i-- {
-		for way := path; way != "" && way != "config"; way = up(way) {
-			v := e.origins[i].from.policy.at(e.origins[i].path + "." + way)
+		for way := path; way != "" && way != "config"; way = manifest.Parent(way) {
+			v := e.origins[i].from.policy.At(e.origins[i].path + "." + way)
 			if _, isObject := v.(map[string]any); v != nil && (way == path || !isObject) {
 				return i
 			}

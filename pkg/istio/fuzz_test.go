@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 // FuzzGenerate feeds any text to all that reads it: it must end in a result that passes Validate or in Errors that name
@@ -25,12 +27,12 @@ func FuzzGenerate(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		named := func(err error) {
-			var es Errors
+			var es manifest.Errors
 			if !errors.As(err, &es) || len(es) == 0 {
 				t.Fatalf("an error of another type: %v", err)
 			}
 		}
-		in, err := Parse("fuzz.yaml", text)
+		in, err := manifest.Parse("fuzz.yaml", text)
 		if err != nil {
 			named(err)
 			return
@@ -48,7 +50,7 @@ func FuzzGenerate(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := Parse("out.yaml", out)
+		again, err := manifest.Parse("out.yaml", out)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}

@@ -14,6 +14,9 @@ import (
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -34,18 +37,18 @@ type Result struct {
 
 // Generate makes the EnvoyFilters of the policies in the input. The error is an [Errors] with all that is wrong; there is
 // no result then. Generate does not change the input and may be called from any goroutine.
-func Generate(in *Input, o Options) (*Result, error) {
+func Generate(in *manifest.Input, o Options) (*Result, error) {
 	o.RootNamespace = cmp.Or(o.RootNamespace, "istio-system")
 	o.Namespace = cmp.Or(o.Namespace, "default")
 	g := &generator{o: o, validated: map[string]map[string]any{}}
-	g.world = newWorld(in, o, &g.p)
+	g.world = mesh.Read(in, o.Namespace, &g.p)
 	var policies []*policy
-	for _, obj := range in.objects {
+	for _, obj := range in.Objects() {
 		if obj.Kind() != v1alpha1.Kind {
 			continue
 		}
 		if obj.APIVersion() != v1alpha1.APIVersion {
-			g.p.at(obj, "apiVersion", "expected %s for a %s", v1alpha1.APIVersion, v1alpha1.Kind)
+			g.p.At(obj, "apiVersion", "expected %s for a %s", v1alpha1.APIVersion, v1alpha1.Kind)
 			continue
 		}
 		if pol := readPolicy(obj, o.Namespace, &g.p); pol != nil {
@@ -55,15 +58,15 @@ func Generate(in *Input, o Options) (*Result, error) {
 	slices.SortFunc(policies, older)
 	g.attach = attach(g.world, policies, o, &g.p)
 	g.plan()
-	if err := g.p.err(); err != nil {
+	if err := g.p.Err(); err != nil {
 		return nil, err
 	}
 	r := &Result{bases: g.bases, bySpot: map[string][]*spotResult{}}
 	for _, s := range g.spots {
-		r.bySpot[s.scope.key()] = append(r.bySpot[s.scope.key()], s)
+		r.bySpot[s.scope.Key()] = append(r.bySpot[s.scope.Key()], s)
 	}
 	r.EnvoyFilters = g.emit()
-	if err := g.p.err(); err != nil {
+	if err := g.p.Err(); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -71,10 +74,10 @@ func Generate(in *Input, o Options) (*Result, error) {
 
 type generator struct {
 	o      Options
-	p      problems
-	world  *world
+	p      manifest.Problems
+	world  *mesh.Mesh
 	attach *attachment
-	scopes *scopes
+	scopes *proxyset.Closure
 
 	baseAt map[string][]*contribution // by scope
 	spotAt map[string][]*contribution // by scope: what routes there get, for settings
@@ -89,7 +92,7 @@ type generator struct {
 
 // base is the chain of a scope's proxies for all requests.
 type base struct {
-	scope    scope
+	scope    proxyset.Set
 	all      []*contribution
 	doc      *document
 	raw      map[string]any
@@ -103,7 +106,7 @@ type base struct {
 // spotResult is the document of a spot, for one scope.
 type spotResult struct {
 	*spot
-	scope    scope
+	scope    proxyset.Set
 	all      []*contribution
 	doc      *document
 	raw      map[string]any
@@ -115,25 +118,25 @@ type spotResult struct {
 // plan works out every document.
 func (g *generator) plan() {
 	var ok bool
-	if g.scopes, ok = closure(g.attach.given, g.world.apart); !ok {
+	if g.scopes, ok = proxyset.Close(g.attach.given, g.world.Disjoint); !ok {
 		g.tooMany()
 		return
 	}
 	g.baseAt, g.spotAt, g.baseOf = map[string][]*contribution{}, map[string][]*contribution{}, map[string]*base{}
 	g.inside = map[string][]*base{}
 	for _, c := range g.attach.base {
-		g.baseAt[c.scope.key()] = append(g.baseAt[c.scope.key()], c)
+		g.baseAt[c.scope.Key()] = append(g.baseAt[c.scope.Key()], c)
 	}
 	for _, s := range g.attach.places.order {
 		for _, c := range s.own {
-			g.spotAt[c.scope.key()] = append(g.spotAt[c.scope.key()], c)
+			g.spotAt[c.scope.Key()] = append(g.spotAt[c.scope.Key()], c)
 		}
 	}
 	for k, all := range g.spotAt {
 		slices.SortFunc(all, compareContributions)
 		g.spotAt[k] = slices.CompactFunc(all, func(a, b *contribution) bool { return a.policy == b.policy && a.path == b.path })
 	}
-	for _, s := range g.scopes.sorted() {
+	for _, s := range g.scopes.Sets() {
 		g.planBase(s)
 	}
 	for _, s := range g.attach.places.order {
@@ -146,22 +149,22 @@ func (g *generator) plan() {
 func (g *generator) tooMany() {
 	seen := map[string]bool{}
 	for _, c := range g.attach.base {
-		if k := shapeOf(c.scope).key(); c.policy.spec.Selector != nil && !seen[k] {
+		if k := c.scope.Conditions(); c.policy.spec.Selector != nil && !seen[k] {
 			seen[k] = true
-			g.p.at(c.policy.Object, "spec.selector.matchLabels", "this and other selectors ask for different labels, and so "+
+			g.p.At(c.policy.Object, "spec.selector.matchLabels", "this and other selectors ask for different labels, and so "+
 				"overlap in more than %d ways; have policies use the same labels, or give the workloads among the input, so "+
-				"that it shows which of them there are", maxScopes)
+				"that it shows which of them there are", proxyset.MaxOverlaps)
 		}
 	}
 }
 
-func (g *generator) planBase(s scope) {
+func (g *generator) planBase(s proxyset.Set) {
 	b := &base{scope: s}
 	var others []*contribution
-	around := g.scopes.around(s)
+	around := g.scopes.Containing(s)
 	for _, w := range around {
-		b.all = append(b.all, g.baseAt[w.key()]...)
-		others = append(others, g.spotAt[w.key()]...)
+		b.all = append(b.all, g.baseAt[w.Key()]...)
+		others = append(others, g.spotAt[w.Key()]...)
 	}
 	slices.SortStableFunc(b.all, compareContributions)
 	b.settings = g.settle(s, append(slices.Clone(b.all), others...))
@@ -173,22 +176,22 @@ func (g *generator) planBase(s scope) {
 	b.checked = b.raw
 	b.filter = filterNameOf(s, len(around)-1)
 	for _, w := range around[:len(around)-1] {
-		if o := g.baseOf[w.key()]; !o.skip {
+		if o := g.baseOf[w.Key()]; !o.skip {
 			b.wider = append(b.wider, o.filter)
 		}
 	}
 	if len(around) > 1 {
-		next := g.baseOf[around[len(around)-2].key()]
+		next := g.baseOf[around[len(around)-2].Key()]
 		b.skip = next != nil && slices.Equal(next.all, b.all) && next.settings.same(b.settings) &&
-			(len(b.doc.entries) > 0 || samePlaceholder(next.raw, b.raw)) && innermost(around[:len(around)-1])
+			(len(b.doc.entries) > 0 || samePlaceholder(next.raw, b.raw)) && proxyset.HasInnermost(around[:len(around)-1])
 		if b.skip {
 			b.filter = next.filter
 		}
 	}
 	for _, w := range around {
-		g.inside[w.key()] = append(g.inside[w.key()], b)
+		g.inside[w.Key()] = append(g.inside[w.Key()], b)
 	}
-	g.baseOf[s.key()] = b
+	g.baseOf[s.Key()] = b
 	g.bases = append(g.bases, b)
 	if len(b.doc.entries) > 0 {
 		b.checked = g.check(b.settings.hosts, b.doc, b.raw, digest("base", b.raw),
@@ -197,7 +200,7 @@ func (g *generator) planBase(s scope) {
 			})
 	} else if len(b.all) > 0 && len(others) == 0 {
 		for _, c := range b.all {
-			g.p.at(c.policy.Object, "spec", "neither this policy nor one that it meets has plugins; list some")
+			g.p.At(c.policy.Object, "spec", "neither this policy nor one that it meets has plugins; list some")
 		}
 	}
 	g.checkFailOpen(b.settings, b.doc)
@@ -207,24 +210,18 @@ func (g *generator) planBase(s scope) {
 // filterNameOf returns the name of the filter of a scope that is inside of depth others. Envoy asks for a filter's
 // configuration by the filter's name, and Istio answers with all that have it; so no proxy may meet one name in two
 // scopes. Two scopes of one depth share proxies only inside of a third, whose filter takes the place of theirs.
-func filterNameOf(s scope, depth int) string {
+func filterNameOf(s proxyset.Set, depth int) string {
 	n := filterName
-	if s.traffic != gateway {
-		n += "." + string(s.traffic)
+	if s.Traffic != proxyset.Gateway {
+		n += "." + string(s.Traffic)
 	}
-	if s.port != 0 {
-		n += fmt.Sprintf(".%d", s.port)
+	if s.Port != 0 {
+		n += fmt.Sprintf(".%d", s.Port)
 	}
 	if depth > 0 {
 		n += fmt.Sprintf(".%d", depth+1)
 	}
 	return n
-}
-
-// innermost tells whether the last of the scopes is inside of all others.
-func innermost(all []scope) bool {
-	last := all[len(all)-1]
-	return !slices.ContainsFunc(all, func(s scope) bool { return !s.holds(last) })
 }
 
 // placeholderID is that of the only entry of a chain that is there for the sake of its routes.
@@ -234,8 +231,8 @@ const placeholderID = "moe-base"
 func (g *generator) placeholder(b *base, others []*contribution) map[string]any {
 	var names []string
 	for _, c := range others {
-		for _, e := range list(c.doc["plugins"]) {
-			if n := str(dig(e, "name")); n != "" {
+		for _, e := range manifest.List(c.doc["plugins"]) {
+			if n := manifest.String(manifest.Dig(e, "name")); n != "" {
 				names = append(names, n)
 			}
 		}
@@ -249,11 +246,11 @@ func (g *generator) placeholder(b *base, others []*contribution) map[string]any 
 }
 
 func samePlaceholder(a, b map[string]any) bool {
-	return dig(first(a["plugins"]), "name") == dig(first(b["plugins"]), "name")
+	return manifest.Dig(first(a["plugins"]), "name") == manifest.Dig(first(b["plugins"]), "name")
 }
 
 func first(v any) any {
-	if l := list(v); len(l) > 0 {
+	if l := manifest.List(v); len(l) > 0 {
 		return l[0]
 	}
 	return nil
@@ -263,9 +260,9 @@ func first(v any) any {
 // common, and for narrower ones where that makes a difference.
 func (g *generator) planSpot(s *spot) {
 	all := g.attach.places.all(s)
-	var given []scope
-	add := func(sc scope) {
-		if !slices.ContainsFunc(given, func(o scope) bool { return o.key() == sc.key() }) {
+	var given []proxyset.Set
+	add := func(sc proxyset.Set) {
+		if !slices.ContainsFunc(given, func(o proxyset.Set) bool { return o.Key() == sc.Key() }) {
 			given = append(given, sc)
 		}
 	}
@@ -273,16 +270,16 @@ func (g *generator) planSpot(s *spot) {
 		add(c.scope)
 	}
 	for _, sc := range slices.Clone(given) {
-		outer := g.baseOf[sc.key()]
-		for _, b := range g.inside[sc.key()] {
+		outer := g.baseOf[sc.Key()]
+		for _, b := range g.inside[sc.Key()] {
 			if !b.skip && (!sameHosts(b, outer) || b.settings.external() && !slices.Equal(b.all, outer.all)) {
 				add(b.scope)
 			}
 		}
 	}
-	c, _ := closure(given, g.world.apart)
-	for _, sc := range c.sorted() {
-		if b := g.baseOf[sc.key()]; b != nil { // else there are too many scopes, which is told
+	c, _ := proxyset.Close(given, g.world.Disjoint)
+	for _, sc := range c.Sets() {
+		if b := g.baseOf[sc.Key()]; b != nil { // else there are too many scopes, which is told
 			g.planSpotIn(s, all, b)
 		}
 	}
@@ -295,14 +292,14 @@ func (g *generator) planSpotIn(s *spot, all []*contribution, b *base) {
 	r := &spotResult{spot: s, scope: b.scope, settings: b.settings}
 	var own []*contribution
 	for _, c := range all {
-		if c.scope.holds(b.scope) {
+		if c.scope.Contains(b.scope) {
 			r.all = append(r.all, c)
 			if slices.Contains(s.own, c) {
 				own = append(own, c)
 			}
 		}
 	}
-	for _, in := range g.inside[b.scope.key()] {
+	for _, in := range g.inside[b.scope.Key()] {
 		if sameHosts(in, b) && !slices.Contains(r.filters, in.filter) {
 			r.filters = append(r.filters, in.filter)
 		}
@@ -317,7 +314,7 @@ func (g *generator) planSpotIn(s *spot, all []*contribution, b *base) {
 			return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
 		})
 	g.checkFailOpen(r.settings, r.doc)
-	r.own = mergeDocuments(own, false, &problems{}).raw()
+	r.own = mergeDocuments(own, false, &manifest.Problems{}).raw()
 	if r.settings.external() {
 		// What a route says to the server goes in place of what the filter does, so it is the whole chain.
 		r.doc = mergeDocuments(append(slices.Clone(b.all), r.all...), true, &g.p)

@@ -10,20 +10,22 @@ import (
 	"testing"
 
 	_ "mosn.io/moe/plugins"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func generate(t *testing.T, text string) *Result {
 	t.Helper()
-	in, err := Parse("in.yaml", []byte(text))
+	in, err := manifest.Parse("in.yaml", []byte(text))
 	if err == nil {
 		var r *Result
 		if r, err = Generate(in, Options{}); err == nil {
 			return r
 		}
 	}
-	var es Errors
+	var es manifest.Errors
 	if errors.As(err, &es) {
 		for _, e := range es {
 			t.Error(e)
@@ -85,7 +87,7 @@ func TestGolden(t *testing.T) {
 
 func valid(t *testing.T, text []byte) {
 	t.Helper()
-	in, err := Parse("out.yaml", text)
+	in, err := manifest.Parse("out.yaml", text)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,19 +17,16 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
-	"mosn.io/moe/framework/host/extproc"
 	"mosn.io/moe/internal/bootstrap"
+	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
-
-// configKey is the gRPC initial metadata by which `moe extproc` is given a document.
-const configKey = "moe-config"
 
 // capabilities returns what plugins may need of h.
 func capabilities(h *v1alpha1.Host) filter.Capability {
 	switch {
 	case h.ExtProc != nil:
-		return extproc.Capabilities
+		return host.ExtProc
 	case h.Golang != nil:
 		return host.Golang
 	}
@@ -164,7 +161,7 @@ func configMetadata(doc map[string]any) ([]*corev3.HeaderValue, error) {
 			return asciiMetadata(text)
 		}
 	}
-	return []*corev3.HeaderValue{{Key: configKey, Value: string(text)}}, nil
+	return []*corev3.HeaderValue{{Key: host.ExtProcConfigKey, Value: string(text)}}, nil
 }
 
 // asciiMetadata escapes what is not ASCII: a header can hold nothing else for sure.
@@ -181,7 +178,7 @@ func asciiMetadata(text []byte) ([]*corev3.HeaderValue, error) {
 			b = fmt.Appendf(b, `\u%04x`, r)
 		}
 	}
-	return []*corev3.HeaderValue{{Key: configKey, Value: string(b)}}, nil
+	return []*corev3.HeaderValue{{Key: host.ExtProcConfigKey, Value: string(b)}}, nil
 }
 
 // processingMode returns what of a request the server has to see for the plugins of doc that are on, and those of its
@@ -189,9 +186,9 @@ func asciiMetadata(text []byte) ([]*corev3.HeaderValue, error) {
 func processingMode(doc map[string]any) *extprocv3.ProcessingMode {
 	has := map[string]bool{}
 	add := func(entries any) {
-		for _, e := range list(entries) {
-			reg := filter.Lookup(str(dig(e, "name")))
-			if off, _ := dig(e, "disabled").(bool); off || reg == nil {
+		for _, e := range manifest.List(entries) {
+			reg := filter.Lookup(manifest.String(manifest.Dig(e, "name")))
+			if off, _ := manifest.Dig(e, "disabled").(bool); off || reg == nil {
 				continue
 			}
 			for i := range reg.Handler.NumMethod() {
@@ -200,8 +197,8 @@ func processingMode(doc map[string]any) *extprocv3.ProcessingMode {
 		}
 	}
 	add(doc["plugins"])
-	for _, c := range list(doc["consumers"]) {
-		add(dig(c, "plugins"))
+	for _, c := range manifest.List(doc["consumers"]) {
+		add(manifest.Dig(c, "plugins"))
 	}
 	const send, skip = extprocv3.ProcessingMode_SEND, extprocv3.ProcessingMode_SKIP
 	any := func(methods ...string) bool {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -121,10 +122,10 @@ func (i Image) Gateway() ([]byte, error) {
 
 // SecretMounts returns those of all policies of the input, by name. Two policies that mount one Secret at different
 // places, or two at one place, are an error.
-func (in *Input) SecretMounts() ([]v1alpha1.SecretMount, error) {
-	var p problems
+func SecretMounts(in *manifest.Input) ([]v1alpha1.SecretMount, error) {
+	var p manifest.Problems
 	var all []v1alpha1.SecretMount
-	for _, o := range in.objects {
+	for _, o := range in.Objects() {
 		if o.Kind() != v1alpha1.Kind {
 			continue
 		}
@@ -141,10 +142,10 @@ func (in *Input) SecretMounts() ([]v1alpha1.SecretMount, error) {
 			case j < 0:
 				all = append(all, m)
 			case all[j] != m:
-				p.at(o, at, "%s is mounted at %s, by another policy", all[j].Name, all[j].MountPath)
+				p.At(o, at, "%s is mounted at %s, by another policy", all[j].Name, all[j].MountPath)
 			}
 		}
 	}
 	slices.SortFunc(all, func(a, b v1alpha1.SecretMount) int { return strings.Compare(a.Name, b.Name) })
-	return all, p.err()
+	return all, p.Err()
 }

@@ -6,28 +6,30 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
 // reach is where the virtualHosts and routes of a policy may be.
 type reach struct {
-	scope   scope
-	fleet   *fleet         // nil: the sidecars
-	gateway *gatewayObject // nil: the sidecars
-	section string         // of the gateway; "": all
-	router  *router        // nil: any
-	hosts   []string       // nil: any
+	scope   proxyset.Set
+	fleet   *mesh.GatewayGroup // nil: the sidecars
+	gateway *mesh.Gateway      // nil: the sidecars
+	section string             // of the gateway; "": all
+	router  *mesh.Routes       // nil: any
+	hosts   []string           // nil: any
 }
 
-func (r reach) has(host string, port uint32, by *router) bool {
+func (r reach) has(host string, port uint32, by *mesh.Routes) bool {
 	if r.hosts != nil && !slices.Contains(r.hosts, host) || r.router != nil && r.router != by {
 		return false
 	}
 	if r.fleet == nil {
 		return true
 	}
-	return slices.ContainsFunc(by.served, func(s served) bool {
-		return s.gateway == r.gateway && s.port == port && s.host == host && (r.section == "" ||
-			slices.ContainsFunc(r.gateway.servers, func(sv server) bool { return sv.section == r.section && sv.port == port }))
+	return slices.ContainsFunc(by.VirtualHosts, func(s mesh.VirtualHost) bool {
+		return s.Gateway == r.gateway && s.Port == port && s.Host == host && (r.section == "" ||
+			slices.ContainsFunc(r.gateway.Servers, func(sv mesh.Server) bool { return sv.Section == r.section && sv.Port == port }))
 	})
 }
 
@@ -37,7 +39,7 @@ func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
 	twice := func(path, field string, key [2]string) bool {
 		first, there := seen[key]
 		if there {
-			a.p.at(pol.Object, path+field, "is there twice; %s names it, too", first)
+			a.p.At(pol.Object, path+field, "is there twice; %s names it, too", first)
 		} else {
 			seen[key] = path
 		}
@@ -48,7 +50,7 @@ func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
 		host := strings.ToLower(vh.Host)
 		c := contribution{policy: pol, path: path, doc: pol.document(path, a.p), level: ofHost, rank: rank}
 		if !twice(path, ".host", [2]string{host}) && !a.toHost(c, host, reaches) {
-			a.p.at(pol.Object, path+".host", "no gateway or sidecar that the policy is for serves this host%s", listHosts(reaches))
+			a.p.At(pol.Object, path+".host", "no gateway or sidecar that the policy is for serves this host%s", listHosts(reaches))
 		}
 	}
 	for i, ro := range pol.spec.Routes {
@@ -58,7 +60,7 @@ func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
 			policy: pol, path: path, doc: pol.document(path, a.p), level: ofRoute, rank: rank, host: host != "",
 		}
 		if !twice(path, ".name", [2]string{host, "/" + ro.Name}) && !a.toRoute(c, ro.Name, host, reaches) {
-			a.p.at(pol.Object, path+".name", "there is no route of this name where the policy applies, among the objects given")
+			a.p.At(pol.Object, path+".name", "there is no route of this name where the policy applies, among the objects given")
 		}
 	}
 }
@@ -68,16 +70,16 @@ func (a *attachment) toHost(c contribution, host string, reaches []reach) (found
 		at := c
 		at.scope = r.scope
 		if r.fleet == nil {
-			if a.meshHost(host) && (r.hosts == nil || slices.Contains(r.hosts, host)) {
-				a.toVirtualHost(place{host: host}, name{"host", "", host}, r.router, &at)
+			if a.world.HasSidecarHost(host) && (r.hosts == nil || slices.Contains(r.hosts, host)) {
+				a.toVirtualHost(place{host: host}, mesh.Name{Kind: "host", Name: host}, r.router, &at)
 				found = true
 			}
 			continue
 		}
-		for _, port := range slices.Sorted(maps.Keys(r.fleet.hosts[host])) {
-			for _, by := range r.fleet.hosts[host][port] {
+		for _, port := range slices.Sorted(maps.Keys(r.fleet.VirtualHosts[host])) {
+			for _, by := range r.fleet.VirtualHosts[host][port] {
 				if r.has(host, port, by) {
-					a.toVirtualHost(place{fleet: r.fleet, host: host, port: port}, by.id, r.router, &at)
+					a.toVirtualHost(place{fleet: r.fleet, host: host, port: port}, by.ID, r.router, &at)
 					found = true
 				}
 			}
@@ -87,35 +89,25 @@ func (a *attachment) toHost(c contribution, host string, reaches []reach) (found
 }
 
 // toVirtualHost attaches c to a virtual host, or to the routes that only has of it, where it has others' too.
-func (a *attachment) toVirtualHost(pl place, owner name, only *router, c *contribution) {
+func (a *attachment) toVirtualHost(pl place, owner mesh.Name, only *mesh.Routes, c *contribution) {
 	if only == nil || a.alone(pl) {
 		a.addAt(pl, owner, c)
 		return
 	}
-	for _, ru := range only.rules {
+	for _, ru := range only.Rules {
 		a.addRule(c.policy, pl, only, ru, c, c.path+".host")
 	}
 }
 
-// meshHost tells whether sidecars have a virtual host for it, as far as the input tells.
-func (a *attachment) meshHost(host string) bool {
-	if a.world.mesh[host] != nil || a.world.entries[host] {
-		return true
-	}
-	n, rest, _ := strings.Cut(host, ".")
-	ns, domain, _ := strings.Cut(rest, ".")
-	return domain == "svc.cluster.local" && a.world.services[name{"Service.", ns, n}] != nil
-}
-
 func (a *attachment) toRoute(c contribution, route, host string, reaches []reach) (found bool) {
 	for _, r := range reaches {
-		for _, at := range a.world.routeNames(r.fleet)[route] {
-			if host != "" && host != at.host || !r.has(at.host, at.port, at.router) {
+		for _, at := range a.world.RoutesByName(r.fleet)[route] {
+			if host != "" && host != at.Host || !r.has(at.Host, at.Port, at.Routes) {
 				continue
 			}
 			here := c
 			here.scope = r.scope
-			a.addAt(place{fleet: r.fleet, host: at.host, port: at.port, route: route}, at.router.id, &here)
+			a.addAt(place{fleet: r.fleet, host: at.Host, port: at.Port, route: route}, at.Routes.ID, &here)
 			found = true
 		}
 	}
@@ -130,7 +122,7 @@ func listHosts(reaches []reach) string {
 		case r.hosts != nil:
 			hosts = append(hosts, r.hosts...)
 		case r.fleet != nil:
-			hosts = append(hosts, slices.Collect(maps.Keys(r.fleet.hosts))...)
+			hosts = append(hosts, slices.Collect(maps.Keys(r.fleet.VirtualHosts))...)
 		}
 		if len(hosts) > 1000 {
 			break

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -30,11 +31,11 @@ type (
 	operation   = networking.EnvoyFilter_Patch_Operation
 )
 
-func patchContext(t traffic) networking.EnvoyFilter_PatchContext {
+func patchContext(t proxyset.Traffic) networking.EnvoyFilter_PatchContext {
 	switch t {
-	case inbound:
+	case proxyset.Inbound:
 		return networking.EnvoyFilter_SIDECAR_INBOUND
-	case outbound:
+	case proxyset.Outbound:
 		return networking.EnvoyFilter_SIDECAR_OUTBOUND
 	}
 	return networking.EnvoyFilter_GATEWAY
@@ -63,7 +64,7 @@ func newPatch(to networking.EnvoyFilter_ApplyTo, m *objectMatch, op operation, v
 }
 
 // matchProxy returns a match for a context and a host's proxies.
-func matchProxy(t traffic, h *v1alpha1.Host) *objectMatch {
+func matchProxy(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 	m := &objectMatch{Context: patchContext(t)}
 	if h.ProxyVersion != "" {
 		m.Proxy = &networking.EnvoyFilter_ProxyMatch{ProxyVersion: h.ProxyVersion}
@@ -72,14 +73,14 @@ func matchProxy(t traffic, h *v1alpha1.Host) *objectMatch {
 }
 
 // httpMatch matches the HTTP filter of a name ("": the connection manager) in the scope's listeners.
-func httpMatch(s scope, h *v1alpha1.Host, name string) *objectMatch {
-	m := matchProxy(s.traffic, h)
+func httpMatch(s proxyset.Set, h *v1alpha1.Host, name string) *objectMatch {
+	m := matchProxy(s.Traffic, h)
 	f := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: managerFilter}
 	if name != "" {
 		f.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: name}
 	}
 	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_Listener{Listener: &networking.EnvoyFilter_ListenerMatch{
-		PortNumber: s.port, FilterChain: &networking.EnvoyFilter_ListenerMatch_FilterChainMatch{Filter: f},
+		PortNumber: s.Port, FilterChain: &networking.EnvoyFilter_ListenerMatch_FilterChainMatch{Filter: f},
 	}}
 	return m
 }
@@ -89,7 +90,7 @@ func httpMatch(s scope, h *v1alpha1.Host, name string) *objectMatch {
 // Istio passes over an insertion before or after a filter that a listener does not have. So the place is marked first,
 // where it should be and right before the router, which every listener has; then f takes the first of the marks, and the
 // others go. What marks is a filter that denies every request: should it ever stay, nothing gets past it.
-func insertion(s scope, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*patch, error) {
+func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*patch, error) {
 	var all []*patch
 	var failed error
 	add := func(op operation, at string, value proto.Message) {
@@ -173,7 +174,7 @@ func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
 		if err != nil {
 			return nil, err
 		}
-		add, err := newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.scope.traffic, h), networking.EnvoyFilter_Patch_ADD,
+		add, err := newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.scope.Traffic, h), networking.EnvoyFilter_Patch_ADD,
 			cluster)
 		if err != nil {
 			return nil, err
@@ -182,7 +183,7 @@ func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
 	} else if !b.settings.inline {
 		f = discovered(b.filter, packed.TypeUrl)
 		extension := &corev3.TypedExtensionConfig{Name: b.filter, TypedConfig: packed}
-		m := matchProxy(b.scope.traffic, h)
+		m := matchProxy(b.scope.Traffic, h)
 		add, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
 		if err != nil {
 			return nil, err
@@ -194,9 +195,9 @@ func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
 }
 
 // matchCluster: a sidecar's own clusters are all made for outbound traffic.
-func matchCluster(t traffic, h *v1alpha1.Host) *objectMatch {
-	if t == inbound {
-		t = outbound
+func matchCluster(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
+	if t == proxyset.Inbound {
+		t = proxyset.Outbound
 	}
 	return matchProxy(t, h)
 }
@@ -226,7 +227,7 @@ func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
 	switch {
 	case r.host == "":
 		if g := r.gateway; g != nil {
-			rm.PortName, rm.Gateway = r.serverPortName(), g.internal(r.section)
+			rm.PortName, rm.Gateway = g.PortName(r.section), g.InternalName(r.section)
 		}
 		return newPatch(networking.EnvoyFilter_ROUTE_CONFIGURATION, m, merge,
 			&routev3.RouteConfiguration{TypedPerFilterConfig: per})
@@ -238,21 +239,4 @@ func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
 		DomainName: r.host, Route: &networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch{Name: r.route},
 	}
 	return newPatch(networking.EnvoyFilter_HTTP_ROUTE, m, merge, &routev3.Route{TypedPerFilterConfig: per})
-}
-
-// internal is what Istio calls a gateway in the names of route configurations.
-func (g *gatewayObject) internal(section string) string {
-	if g.api == istioAPI {
-		return g.id.ns + "/" + g.id.name
-	}
-	return g.id.ns + "/" + g.id.name + "-istio-autogenerated-k8s-gateway-" + section
-}
-
-func (s *spot) serverPortName() string {
-	for _, sv := range s.gateway.servers {
-		if sv.section == s.section {
-			return sv.portName
-		}
-	}
-	return ""
 }

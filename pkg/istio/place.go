@@ -2,31 +2,33 @@ package istio
 
 import (
 	"cmp"
-	"maps"
 	"slices"
+
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
 // place is a part of Envoy's route configuration that can have a document of its own.
 type place struct {
-	fleet   *fleet         // nil: the sidecars' outbound listeners
-	gateway *gatewayObject // of a whole route configuration with TLS; nil otherwise
-	port    uint32         // 0: any; only of a sidecar's, or of a whole route configuration
-	section string         // likewise
-	host    string         // "": the whole route configuration
-	route   string         // "": the whole virtual host
+	fleet   *mesh.GatewayGroup // nil: the sidecars' outbound listeners
+	gateway *mesh.Gateway      // of a whole route configuration with TLS; nil otherwise
+	port    uint32             // 0: any; only of a sidecar's, or of a whole route configuration
+	section string             // likewise
+	host    string             // "": the whole route configuration
+	route   string             // "": the whole virtual host
 }
 
-func (p place) traffic() traffic {
+func (p place) traffic() proxyset.Traffic {
 	if p.fleet == nil {
-		return outbound
+		return proxyset.Outbound
 	}
-	return gateway
+	return proxyset.Gateway
 }
 
 // spot is a place with what policies contribute to it alone.
 type spot struct {
 	place
-	owner name // whose resource it goes with
+	owner mesh.Name // whose resource it goes with
 	own   []*contribution
 }
 
@@ -34,10 +36,10 @@ type spot struct {
 type places struct {
 	byPlace map[place]*spot
 	order   []*spot
-	rdsOf   map[*fleet][]*spot // whole route configurations
+	rdsOf   map[*mesh.GatewayGroup][]*spot // whole route configurations
 }
 
-func (ps *places) add(at place, owner name, c *contribution) {
+func (ps *places) add(at place, owner mesh.Name, c *contribution) {
 	s := ps.byPlace[at]
 	if s == nil {
 		s = &spot{place: at, owner: owner}
@@ -63,7 +65,7 @@ type contributionKey struct {
 }
 
 func (c *contribution) key() *contributionKey {
-	return &contributionKey{c.policy, c.path, c.scope.key(), c.level, c.rank, c.host}
+	return &contributionKey{c.policy, c.path, c.scope.Key(), c.level, c.rank, c.host}
 }
 
 // all returns what is contributed to s, with what wider places have: Envoy hands a plugin the most specific
@@ -96,11 +98,11 @@ func (s *spot) holds(p place) bool {
 	if s.gateway == nil {
 		return true
 	}
-	for _, sv := range s.gateway.servers {
-		if sv.port == p.port && (s.section == "" || s.section == sv.section) {
-			for _, r := range s.fleet.hosts[p.host][p.port] {
-				if slices.ContainsFunc(r.served, func(at served) bool {
-					return at.gateway == s.gateway && at.port == p.port && at.host == p.host
+	for _, sv := range s.gateway.Servers {
+		if sv.Port == p.port && (s.section == "" || s.section == sv.Section) {
+			for _, r := range s.fleet.VirtualHosts[p.host][p.port] {
+				if slices.ContainsFunc(r.VirtualHosts, func(at mesh.VirtualHost) bool {
+					return at.Gateway == s.gateway && at.Port == p.port && at.Host == p.host
 				}) {
 					return true
 				}
@@ -108,45 +110,6 @@ func (s *spot) holds(p place) bool {
 		}
 	}
 	return false
-}
-
-// routeAt is a route that Envoy has by that name.
-type routeAt struct {
-	host   string
-	port   uint32
-	router *router
-}
-
-// routeNames returns where a fleet (nil: the sidecars) has routes of every name.
-func (w *world) routeNames(f *fleet) map[string][]routeAt {
-	if names, ok := w.names[f]; ok {
-		return names
-	}
-	names := map[string][]routeAt{}
-	add := func(r *router, host string, port uint32) {
-		for _, ru := range r.rules {
-			for _, n := range ru.names {
-				names[n] = append(names[n], routeAt{host, port, r})
-			}
-		}
-	}
-	if f == nil {
-		for _, r := range w.order {
-			for _, h := range r.mesh {
-				add(r, h, 0)
-			}
-		}
-	} else {
-		for _, host := range slices.Sorted(maps.Keys(f.hosts)) {
-			for _, port := range slices.Sorted(maps.Keys(f.hosts[host])) {
-				for _, r := range f.hosts[host][port] {
-					add(r, host, port)
-				}
-			}
-		}
-	}
-	w.names[f] = names
-	return names
 }
 
 func comparePlaces(a, b place) int {

@@ -10,29 +10,23 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
 // policy is a FilterPolicy that has been read.
 type policy struct {
-	*Object
+	*manifest.Object
 	ns, name string
 	created  time.Time // zero: not known
 	spec     *v1alpha1.FilterPolicySpec
-	traffic  []traffic
+	traffic  []proxyset.Traffic
 	doc      map[string]any // the chain's document, for all requests of the policy
 }
 
 func (p *policy) String() string { return p.ns + "/" + p.name }
-
-// traffic is which requests of a workload are meant.
-type traffic string
-
-const (
-	gateway  traffic = "gateway"
-	inbound  traffic = "inbound"
-	outbound traffic = "outbound"
-)
 
 // older orders policies of one rank: the older first, then by namespace and name. One without a time is the youngest.
 func older(a, b *policy) int {
@@ -52,7 +46,7 @@ func older(a, b *policy) int {
 var metadataFields = []string{"name", "namespace", "creationTimestamp", "labels", "annotations"}
 
 // readPolicy decodes a FilterPolicy; nil if it cannot be used.
-func readPolicy(o *Object, namespace string, p *problems) *policy {
+func readPolicy(o *manifest.Object, namespace string, p *manifest.Problems) *policy {
 	raw := maps.Clone(o.Data)
 	delete(raw, "status")
 	if m, ok := raw["metadata"].(map[string]any); ok {
@@ -61,9 +55,9 @@ func readPolicy(o *Object, namespace string, p *problems) *policy {
 		raw["metadata"] = m
 	}
 	var fp v1alpha1.FilterPolicy
-	before := len(p.list)
-	p.config(o, "", config.Decode(raw, &fp))
-	if len(p.list) > before {
+	before := p.Len()
+	p.AddConfig(o, "", config.Decode(raw, &fp))
+	if p.Len() > before {
 		return nil
 	}
 	pol := &policy{
@@ -71,7 +65,7 @@ func readPolicy(o *Object, namespace string, p *problems) *policy {
 		created: fp.Metadata.CreationTimestamp, spec: &fp.Spec,
 	}
 	if !validName(pol.name) {
-		p.at(o, "metadata.name", "expected up to 253 lower-case letters, digits, - and .")
+		p.At(o, "metadata.name", "expected up to 253 lower-case letters, digits, - and .")
 	}
 	pol.check(p)
 	pol.doc = pol.document("spec", p)
@@ -81,7 +75,7 @@ func readPolicy(o *Object, namespace string, p *problems) *policy {
 	for i := range fp.Spec.Routes {
 		pol.document(config.Index("spec.routes", i), p)
 	}
-	if len(p.list) > before {
+	if p.Len() > before {
 		return nil
 	}
 	return pol
@@ -92,27 +86,27 @@ var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-
 func validName(s string) bool { return len(s) <= 253 && dnsName.MatchString(s) }
 
 // check looks at what the decoder cannot know.
-func (pol *policy) check(p *problems) {
+func (pol *policy) check(p *manifest.Problems) {
 	s := pol.spec
 	if s.Selector != nil && s.TargetRefs != nil {
-		p.at(pol.Object, "spec.targetRefs", "a policy has a selector or targetRefs, not both")
+		p.At(pol.Object, "spec.targetRefs", "a policy has a selector or targetRefs, not both")
 	}
 	for _, t := range s.Traffic {
-		pol.traffic = append(pol.traffic, traffic(t))
+		pol.traffic = append(pol.traffic, proxyset.Traffic(t))
 	}
 	seen := map[v1alpha1.TargetRef]bool{}
 	for i, ref := range s.TargetRefs {
 		at := config.Index("spec.targetRefs", i)
 		if seen[ref] {
-			p.at(pol.Object, at, "is there twice")
+			p.At(pol.Object, at, "is there twice")
 		}
 		seen[ref] = true
 		if want := groups[ref.Kind]; !slices.Contains(want, ref.Group) && (ref.Group != "" || ref.Kind == "Gateway") {
-			p.at(pol.Object, at+".group", "expected %s for a %s", strings.Join(want, " or "), ref.Kind)
+			p.At(pol.Object, at+".group", "expected %s for a %s", strings.Join(want, " or "), ref.Kind)
 		}
 	}
 	if s.TargetRefs != nil && len(s.TargetRefs) == 0 {
-		p.at(pol.Object, "spec.targetRefs", "the list is empty; name a target, or leave it out for the whole namespace")
+		p.At(pol.Object, "spec.targetRefs", "the list is empty; name a target, or leave it out for the whole namespace")
 	}
 	pol.checkHosts(p)
 	if in := s.Insert; in != nil {
@@ -123,32 +117,32 @@ func (pol *policy) check(p *problems) {
 			}
 		}
 		if given > 1 {
-			p.at(pol.Object, "spec.insert", "give one of position, before and after")
+			p.At(pol.Object, "spec.insert", "give one of position, before and after")
 		}
 		if in.After == routerFilter {
-			p.at(pol.Object, "spec.insert.after", "nothing runs behind the router")
+			p.At(pol.Object, "spec.insert.after", "nothing runs behind the router")
 		}
 		for field, name := range map[string]string{"before": in.Before, "after": in.After} {
 			if name == filterName || strings.HasPrefix(name, filterName+".") {
-				p.at(pol.Object, "spec.insert."+field, "%s is the chain itself", name)
+				p.At(pol.Object, "spec.insert."+field, "%s is the chain itself", name)
 			}
 		}
 	}
 	for i, m := range s.SecretMounts {
 		if m.MountPath != "" && !path.IsAbs(m.MountPath) {
-			p.at(pol.Object, config.Index("spec.secretMounts", i)+".mountPath", "expected an absolute path")
+			p.At(pol.Object, config.Index("spec.secretMounts", i)+".mountPath", "expected an absolute path")
 		}
 	}
 }
 
 var groups = map[string][]string{
-	"Gateway":        {gatewayAPI, istioAPI},
-	"HTTPRoute":      {gatewayAPI},
-	"VirtualService": {istioAPI},
+	"Gateway":        {mesh.GatewayAPI, mesh.IstioAPI},
+	"HTTPRoute":      {mesh.GatewayAPI},
+	"VirtualService": {mesh.IstioAPI},
 	"Service":        {""},
 }
 
-func (pol *policy) checkHosts(p *problems) {
+func (pol *policy) checkHosts(p *manifest.Problems) {
 	for i, h := range pol.spec.Hosts {
 		at := config.Index("spec.hosts", i)
 		given := 0
@@ -158,24 +152,24 @@ func (pol *policy) checkHosts(p *problems) {
 			}
 		}
 		if given != 1 {
-			p.at(pol.Object, at, "give exactly one of dynamicModules, golang and extProc")
+			p.At(pol.Object, at, "give exactly one of dynamicModules, golang and extProc")
 		}
 		if _, err := regexp.Compile(h.ProxyVersion); err != nil {
-			p.at(pol.Object, at+".proxyVersion", "%v", err)
+			p.At(pol.Object, at+".proxyVersion", "%v", err)
 		}
 		if len(pol.spec.Hosts) > 1 && h.ProxyVersion == "" {
-			p.at(pol.Object, at+".proxyVersion", "is required where there is more than one host")
+			p.At(pol.Object, at+".proxyVersion", "is required where there is more than one host")
 		}
 		if h.ExtProc != nil {
 			if _, err := extProcServer(h.ExtProc).Cluster("x"); err != nil {
-				p.at(pol.Object, at+".extProc.address", "%v", err)
+				p.At(pol.Object, at+".extProc.address", "%v", err)
 			}
 			if t := h.ExtProc.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
-				p.at(pol.Object, at+".extProc.tls", "certFile and keyFile belong together")
+				p.At(pol.Object, at+".extProc.tls", "certFile and keyFile belong together")
 			}
 		}
 		if d := h.DynamicModules; d != nil && d.LibraryPath != "" && !path.IsAbs(d.LibraryPath) {
-			p.at(pol.Object, at+".dynamicModules.libraryPath", "expected an absolute path")
+			p.At(pol.Object, at+".dynamicModules.libraryPath", "expected an absolute path")
 		}
 	}
 }
@@ -199,8 +193,8 @@ func policyField(f string) string {
 
 // document returns what the policy says at path as a document, with references to Secrets made files; nil if it says
 // nothing.
-func (pol *policy) document(path string, p *problems) map[string]any {
-	from, _ := pol.at(path).(map[string]any)
+func (pol *policy) document(path string, p *manifest.Problems) map[string]any {
+	from, _ := pol.At(path).(map[string]any)
 	doc := map[string]any{}
 	for _, f := range documentFields {
 		if v := from[policyField(f)]; v != nil {
@@ -213,32 +207,8 @@ func (pol *policy) document(path string, p *problems) map[string]any {
 	return doc
 }
 
-// at returns the data at a path.
-func (o *Object) at(path string) any { return lookAt(o.Data, path) }
-
-// lookAt returns what is in v at a path of package config; nil where there is nothing.
-func lookAt(v any, path string) any {
-	for path != "" && v != nil {
-		var key string
-		var index int
-		key, index, path = cutPath(path)
-		switch c := v.(type) {
-		case map[string]any:
-			v = c[key]
-		case []any:
-			if index < 0 || index >= len(c) {
-				return nil
-			}
-			v = c[index]
-		default:
-			return nil
-		}
-	}
-	return v
-}
-
 // secrets replaces every {secretKeyRef: {name, key}} in v by {file: PATH}.
-func (pol *policy) secrets(at string, v any, p *problems) any {
+func (pol *policy) secrets(at string, v any, p *manifest.Problems) any {
 	switch v := v.(type) {
 	case []any:
 		for i, e := range v {
@@ -255,17 +225,17 @@ func (pol *policy) secrets(at string, v any, p *problems) any {
 	return v
 }
 
-func (pol *policy) secretFile(at string, raw any, p *problems) any {
+func (pol *policy) secretFile(at string, raw any, p *manifest.Problems) any {
 	var ref struct {
 		Name string `json:"name" validate:"required"`
 		Key  string `json:"key" validate:"required"`
 	}
 	if err := config.Decode(raw, &ref); err != nil {
-		p.config(pol.Object, at, err)
+		p.AddConfig(pol.Object, at, err)
 		return nil
 	}
 	if strings.ContainsAny(ref.Key, "/") || ref.Key == ".." {
-		p.at(pol.Object, at+".key", "expected a key of a Secret: letters, digits, -, _ and .")
+		p.At(pol.Object, at+".key", "expected a key of a Secret: letters, digits, -, _ and .")
 		return nil
 	}
 	for _, m := range pol.spec.SecretMounts {
@@ -273,7 +243,7 @@ func (pol *policy) secretFile(at string, raw any, p *problems) any {
 			return map[string]any{"file": path.Join(mountPath(m), ref.Key)}
 		}
 	}
-	p.at(pol.Object, at+".name", "spec.secretMounts has no Secret of this name")
+	p.At(pol.Object, at+".name", "spec.secretMounts has no Secret of this name")
 	return nil
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -35,7 +37,7 @@ func (s settings) external() bool {
 var defaultHosts = []v1alpha1.Host{{DynamicModules: &v1alpha1.DynamicModules{Name: "moe"}}}
 
 // settle takes the settings of all policies together; two that contradict each other are an error of both.
-func (g *generator) settle(sc scope, all []*contribution) settings {
+func (g *generator) settle(sc proxyset.Set, all []*contribution) settings {
 	s := settings{hosts: defaultHosts}
 	for _, c := range all {
 		pol := c.policy
@@ -72,7 +74,7 @@ func (g *generator) contradict(a, b *policy, path string) {
 	if older(a, b) < 0 {
 		a, b = b, a
 	}
-	g.p.at(a.Object, path, "contradicts that of FilterPolicy %s (%s:%d), which is for some of the same proxies; "+
+	g.p.At(a.Object, path, "contradicts that of FilterPolicy %s (%s:%d), which is for some of the same proxies; "+
 		"give both the same, or leave it out of one", b, b.File, b.LineOf(path))
 }
 
@@ -105,11 +107,11 @@ func (g *generator) check(hosts []v1alpha1.Host, d *document, raw map[string]any
 		}
 		at, path := d.find(e.Path)
 		if at.from != nil {
-			g.p.at(at.from.policy.Object, path, "%s", msg)
+			g.p.At(at.from.policy.Object, path, "%s", msg)
 			continue
 		}
 		for _, o := range d.origins() {
-			g.p.at(o.policy.Object, o.path, "%s: %s", e.Path, msg)
+			g.p.At(o.policy.Object, o.path, "%s: %s", e.Path, msg)
 		}
 	}
 	return standing
@@ -123,17 +125,17 @@ const standIn = "00000000000000000000000000000000"
 func standIns(raw map[string]any, es config.Errors) (standing map[string]any, absent map[string]bool) {
 	standing, absent = raw, map[string]bool{}
 	for _, e := range es {
-		from, _ := lookAt(raw, e.Path).(map[string]any)
-		if len(from) != 1 || str(from["file"]) == "" && str(from["env"]) == "" || strings.HasPrefix(e.Msg, "expected") {
+		from, _ := manifest.At(raw, e.Path).(map[string]any)
+		if len(from) != 1 || manifest.String(from["file"]) == "" && manifest.String(from["env"]) == "" || strings.HasPrefix(e.Msg, "expected") {
 			continue // another mistake
 		}
 		if len(absent) == 0 {
 			standing, _ = config.Clone(raw).(map[string]any)
 		}
 		absent[e.Path] = true
-		way := up(e.Path)
-		key, index, _ := cutPath(e.Path[len(way):])
-		switch c := lookAt(standing, way).(type) {
+		way := manifest.Parent(e.Path)
+		key, index, _ := manifest.CutPath(e.Path[len(way):])
+		switch c := manifest.At(standing, way).(type) {
 		case map[string]any:
 			c[key] = standIn
 		case []any:
@@ -169,7 +171,7 @@ func (g *generator) checkFailOpen(s settings, d *document) {
 				continue
 			}
 			o := e.origins[len(e.origins)-1]
-			g.p.at(o.from.policy.Object, o.path, "%s is of stage %v and would be passed by when the server cannot be "+
+			g.p.At(o.from.policy.Object, o.path, "%s is of stage %v and would be passed by when the server cannot be "+
 				"reached; set extProc.failOpen to false in FilterPolicy %s", e.name, reg.Stage, s.hostsFrom)
 		}
 	}
@@ -182,9 +184,9 @@ func (g *generator) checkSecrets(s settings, d *document) {
 	if !ok || s.inline || s.external() {
 		return
 	}
-	for i, e := range list(listed.value) {
-		if dig(e, "sds_config") != nil {
-			g.p.at(listed.from.policy.Object, config.Index(listed.path, i), "Envoy fetches a secret of SDS for a filter in its "+
+	for i, e := range manifest.List(listed.value) {
+		if manifest.Dig(e, "sds_config") != nil {
+			g.p.At(listed.from.policy.Object, config.Index(listed.path, i), "Envoy fetches a secret of SDS for a filter in its "+
 				"listener, and not for one whose configuration is discovered; set delivery: inline")
 		}
 	}

@@ -3,7 +3,6 @@ package istio
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"regexp"
 	"slices"
 
@@ -13,38 +12,38 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/protocheck"
 )
 
 // Validate checks every EnvoyFilter of the input, whoever wrote it: it is decoded strictly, down to the last field of
 // every patch's value, and held against what Istio asks of it and what Envoy's definitions do. Istio itself leaves out
 // fields that it does not know, with a warning or without a word. The error is an [Errors]; warnings are about what works
 // and is likely not meant.
-func Validate(in *Input) (warnings Errors, err error) {
+func Validate(in *manifest.Input) (warnings manifest.Errors, err error) {
 	v := &validator{}
-	for _, o := range in.objects {
+	for _, o := range in.Objects() {
 		if o.Kind() == "EnvoyFilter" {
 			v.object = o
 			v.filter()
 		}
 	}
-	_ = v.warn.err() // sorts them
-	return v.warn.list, v.p.err()
+	return v.warn.Sorted(), v.p.Err()
 }
 
 type validator struct {
-	object *Object
-	p      problems
-	warn   problems
+	object *manifest.Object
+	p      manifest.Problems
+	warn   manifest.Problems
 }
 
-func (v *validator) fail(path, format string, args ...any) { v.p.at(v.object, path, format, args...) }
+func (v *validator) fail(path, format string, args ...any) { v.p.At(v.object, path, format, args...) }
 
 var envoyFilterVersions = []string{"networking.istio.io/v1alpha3"}
 
@@ -74,7 +73,7 @@ func (v *validator) filter() {
 		v.fail("spec.targetRefs", "an EnvoyFilter has a workloadSelector or targetRefs, not both")
 	}
 	if s := ef.WorkloadSelector; s != nil && len(s.Labels) == 0 {
-		v.warn.at(v.object, "spec.workloadSelector", "has no labels, and so is for every workload of the namespace")
+		v.warn.At(v.object, "spec.workloadSelector", "has no labels, and so is for every workload of the namespace")
 	}
 	relative := false
 	for i, p := range ef.ConfigPatches {
@@ -91,10 +90,10 @@ func (v *validator) filter() {
 		}, op)
 	}
 	if len(ef.ConfigPatches) == 0 {
-		v.warn.at(v.object, "spec", "has no configPatches, and so does nothing")
+		v.warn.At(v.object, "spec", "has no configPatches, and so does nothing")
 	}
 	if relative && ef.Priority == 0 {
-		v.warn.at(v.object, "spec", "has patches that refer to something else and no priority, so that what they find depends on "+
+		v.warn.At(v.object, "spec", "has patches that refer to something else and no priority, so that what they find depends on "+
 			"the ages of EnvoyFilters; set priority")
 	}
 }
@@ -157,7 +156,7 @@ func (v *validator) match(at string, p *patch) {
 	switch sub := f.GetSubFilter(); {
 	case f == nil:
 	case p.ApplyTo == networking.EnvoyFilter_LISTENER || p.ApplyTo == networking.EnvoyFilter_FILTER_CHAIN:
-		v.warn.at(v.object, at, "is not looked at for %v", p.ApplyTo)
+		v.warn.At(v.object, at, "is not looked at for %v", p.ApplyTo)
 	case f.Name == "":
 		v.fail(at+".name", "is required")
 	case sub == nil:
@@ -239,7 +238,7 @@ func (v *validator) value(at string, p *patch) {
 		return
 	}
 	at += ".patch.value"
-	raw, _ := v.object.at(at).(map[string]any)
+	raw, _ := v.object.At(at).(map[string]any)
 	if !v.decode(at, raw, into) {
 		return
 	}
@@ -258,23 +257,6 @@ func (v *validator) value(at string, p *patch) {
 
 // decode reads raw strictly into m, and reports each field that is wrong with its own path.
 func (v *validator) decode(at string, raw map[string]any, m proto.Message) bool {
-	before := len(v.p.list)
-	s := &strict{fail: v.fail}
-	s.message(at, raw, m.ProtoReflect().Descriptor())
-	if len(v.p.list) > before {
-		return false
-	}
-	text, err := json.Marshal(raw)
-	if err == nil {
-		err = protojson.Unmarshal(text, m)
-	}
-	if err != nil {
-		v.fail(at, "%s", protoError(err))
-	}
-	return err == nil
+	c := &protocheck.Checker{Fail: v.fail, Visit: v.chain}
+	return c.Decode(at, raw, m)
 }
-
-var protoPrefix = regexp.MustCompile(`^proto:[\s\x{a0}]*(\(line \d+:\d+\):\s*)?`)
-
-// protoError is err without the place in a text that nobody has seen.
-func protoError(err error) string { return protoPrefix.ReplaceAllString(fmt.Sprint(err), "") }

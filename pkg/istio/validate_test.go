@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 const head = `apiVersion: networking.istio.io/v1alpha3
@@ -85,12 +87,12 @@ func TestValidate(t *testing.T) {
 		"selects all":   {head + "  priority: 1\n  workloadSelector: {}\n  configPatches:\n  - applyTo: CLUSTER\n    patch: {operation: REMOVE}", "", "has no labels"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in, err := Parse("in.yaml", []byte(c.text))
+			in, err := manifest.Parse("in.yaml", []byte(c.text))
 			if err != nil {
 				t.Fatal(err)
 			}
 			warnings, err := Validate(in)
-			var es Errors
+			var es manifest.Errors
 			errors.As(err, &es)
 			if (c.want != "") != (len(es) == 1) || c.want != "" && !strings.Contains(es[0].Error(), c.want) {
 				t.Errorf("errors %v; want %s", es, c.want)

@@ -102,7 +102,7 @@ func istioImageCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if i.Secrets, err = in.SecretMounts(); err != nil {
+			if i.Secrets, err = istio.SecretMounts(in); err != nil {
 				return err
 			}
 			var text []byte

@@ -1,4 +1,4 @@
-package istio
+package manifest
 
 import (
 	"strconv"
@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// LineOf returns the line of the field at path, as in `spec.plugins[1].config.rate`; that of the last part of path that
-// there is, where the field itself is missing; 0 where no line is known.
+// LineOf returns the line of the field at path, such as `spec.plugins[1].config.rate`. If the field is missing, it is the
+// line of the innermost parent that exists. 0 means that no line is known.
 func (o *Object) LineOf(path string) int {
 	n := o.node
 	if n == nil {
@@ -18,7 +18,7 @@ func (o *Object) LineOf(path string) int {
 	for path != "" && n != nil {
 		var key string
 		var index int
-		key, index, path = cutPath(path)
+		key, index, path = CutPath(path)
 		n = follow(n)
 		var next *yaml.Node
 		switch {
@@ -37,7 +37,7 @@ func (o *Object) LineOf(path string) int {
 	return line
 }
 
-// follow leaves the document and aliases behind. An alias inside its own anchor cannot be here: it was refused.
+// follow resolves documents and aliases to the node they stand for. Parsing has refused aliases that contain themselves.
 func follow(n *yaml.Node) *yaml.Node {
 	for {
 		switch {
@@ -51,8 +51,8 @@ func follow(n *yaml.Node) *yaml.Node {
 	}
 }
 
-// cutPath takes the first step off a path of package config: a key (index -1) or an index.
-func cutPath(path string) (key string, index int, rest string) {
+// CutPath splits a path of package config after its first step, which is a key (with index -1) or an index.
+func CutPath(path string) (key string, index int, rest string) {
 	path = strings.TrimPrefix(path, ".")
 	if strings.HasPrefix(path, `["`) {
 		if q, err := strconv.QuotedPrefix(path[1:]); err == nil {
@@ -72,4 +72,38 @@ func cutPath(path string) (key string, index int, rest string) {
 		end = len(path)
 	}
 	return path[:end], -1, path[end:]
+}
+
+// At returns the data at a path of package config; nil if there is none.
+func (o *Object) At(path string) any { return At(o.Data, path) }
+
+// At returns what v has at a path of package config; nil if there is nothing.
+func At(v any, path string) any {
+	for path != "" && v != nil {
+		var key string
+		var index int
+		key, index, path = CutPath(path)
+		switch c := v.(type) {
+		case map[string]any:
+			v = c[key]
+		case []any:
+			if index < 0 || index >= len(c) {
+				return nil
+			}
+			v = c[index]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// Parent returns a path without its last step.
+func Parent(path string) string {
+	if strings.HasSuffix(path, `"]`) {
+		if i := strings.LastIndex(path, `["`); i >= 0 {
+			return path[:i]
+		}
+	}
+	return path[:max(strings.LastIndexAny(path, ".["), 0)]
 }

@@ -1,4 +1,4 @@
-package istio
+package manifest
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 type Error struct {
 	File string // as it was given; "-" is the standard input
 	Line int    // from 1; 0 where it is not known
-	Path string // in the object, as in `spec.plugins[1].config.rate`; "" is the whole of it
+	Path string // in the object, such as `spec.plugins[1].config.rate`; "" is the whole object
 	Msg  string // what is wrong and what to do, without values that may be secrets
 }
 
@@ -33,11 +33,10 @@ func (e Error) Error() string {
 	return e.File + ": " + s
 }
 
-// Errors is all that is wrong with the input, by file and line, and nothing twice. It is what the functions of this
-// package that read or generate return, if they return an error.
+// Errors is everything that is wrong with the input, in the order of files and lines, without duplicates.
 type Errors []Error
 
-// Error joins the first ten errors to one line; print the elements to see all.
+// Error joins the first ten errors to one line; print the elements to see all of them.
 func (es Errors) Error() string {
 	const most = 10
 	var s []string
@@ -50,16 +49,17 @@ func (es Errors) Error() string {
 	return strings.Join(s, "; ")
 }
 
-// maxErrors is how many errors are collected; a broken generator of policies repeats itself.
+// maxErrors bounds how many errors are collected; a broken generator of manifests repeats itself.
 const maxErrors = 1000
 
-// problems collects errors; the zero value is ready.
-type problems struct {
+// Problems collects errors, or warnings. The zero value is ready to use.
+type Problems struct {
 	list Errors
 	seen map[Error]bool
 }
 
-func (p *problems) add(e Error) {
+// Add adds an error unless it is known already.
+func (p *Problems) Add(e Error) {
 	if p.seen == nil {
 		p.seen = map[Error]bool{}
 	}
@@ -69,17 +69,17 @@ func (p *problems) add(e Error) {
 	}
 }
 
-// at adds an error about a place of an object.
-func (p *problems) at(o *Object, path, format string, args ...any) {
-	p.add(Error{File: o.File, Line: o.LineOf(path), Path: path, Msg: fmt.Sprintf(format, args...)})
+// At adds an error about the field of an object at a path.
+func (p *Problems) At(o *Object, path, format string, args ...any) {
+	p.Add(Error{File: o.File, Line: o.LineOf(path), Path: path, Msg: fmt.Sprintf(format, args...)})
 }
 
-// config adds the errors of package config, whose paths are below path.
-func (p *problems) config(o *Object, path string, err error) {
+// AddConfig adds the errors of package config about the part of an object at a path.
+func (p *Problems) AddConfig(o *Object, path string, err error) {
 	var es config.Errors
 	if !errors.As(err, &es) {
 		if err != nil {
-			p.at(o, path, "%v", err)
+			p.At(o, path, "%v", err)
 		}
 		return
 	}
@@ -88,14 +88,23 @@ func (p *problems) config(o *Object, path string, err error) {
 		if e.Plugin != "" {
 			msg += " (" + e.Plugin + ")"
 		}
-		p.at(o, e.Path, "%s", msg)
+		p.At(o, e.Path, "%s", msg)
 	}
 }
 
-func (p *problems) err() error {
+// Len returns the number of errors so far.
+func (p *Problems) Len() int { return len(p.list) }
+
+// Err returns what was collected as [Errors], nil if there is nothing.
+func (p *Problems) Err() error {
 	if len(p.list) == 0 {
 		return nil
 	}
+	return p.Sorted()
+}
+
+// Sorted returns what was collected, in the order of files and lines.
+func (p *Problems) Sorted() Errors {
 	slices.SortStableFunc(p.list, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path),
 			cmp.Compare(a.Msg, b.Msg))

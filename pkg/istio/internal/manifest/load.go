@@ -1,4 +1,4 @@
-package istio
+package manifest
 
 import (
 	"bytes"
@@ -16,69 +16,25 @@ import (
 	"mosn.io/moe/framework/config"
 )
 
-// MaxInput is how many bytes are read at most, of all files together.
+// MaxInput bounds the bytes of all files together.
 const MaxInput = 256 << 20
 
-// Object is an object of Kubernetes as it was read.
-type Object struct {
-	Data map[string]any // JSON's types; not to be changed
-	File string         // as it was given; "-" is the standard input
-	Line int            // where it begins
-
-	node *yaml.Node
-}
-
-func (o *Object) text(keys ...string) string {
-	s, _ := dig(o.Data, keys...).(string)
-	return s
-}
-
-// APIVersion returns the object's apiVersion.
-func (o *Object) APIVersion() string { return o.text("apiVersion") }
-
-// Kind returns the object's kind.
-func (o *Object) Kind() string { return o.text("kind") }
-
-// Name returns the object's name.
-func (o *Object) Name() string { return o.text("metadata", "name") }
-
-// Namespace returns the object's namespace, "" if it names none.
-func (o *Object) Namespace() string { return o.text("metadata", "namespace") }
-
-// dig goes down from v by keys; nil where there is nothing.
-func dig(v any, keys ...string) any {
-	for _, k := range keys {
-		m, _ := v.(map[string]any)
-		v = m[k]
-	}
-	return v
-}
-
-// Input is what was read.
-type Input struct {
-	objects []*Object
-	bytes   int
-}
-
-// Objects returns all objects in the order in which they were read; those of a List stand for it.
-func (in *Input) Objects() []*Object { return in.objects }
-
-// Load reads files and folders; "-" is stdin. Of a folder it reads all files, also those in folders below, whose names
-// end in .yaml, .yml or .json, in the order of their names; hidden ones are left out. The error is an [Errors].
+// Load reads files and folders; "-" is stdin. In a folder and those below, it reads all files whose names end in .yaml,
+// .yml or .json, in the order of their names, except for hidden ones. The error is an [Errors].
 func Load(stdin io.Reader, paths ...string) (*Input, error) {
 	in := &Input{}
-	var p problems
+	var p Problems
 	for _, path := range paths {
 		in.load(stdin, path, &p)
 	}
-	return in, p.err()
+	return in, p.Err()
 }
 
-func (in *Input) load(stdin io.Reader, path string, p *problems) {
+func (in *Input) load(stdin io.Reader, path string, p *Problems) {
 	if path == "-" {
 		text, err := io.ReadAll(io.LimitReader(stdin, MaxInput+1))
 		if err != nil {
-			p.add(Error{File: "-", Msg: err.Error()})
+			p.Add(Error{File: "-", Msg: err.Error()})
 			return
 		}
 		in.read(path, text, p)
@@ -94,18 +50,18 @@ func (in *Input) load(stdin io.Reader, path string, p *problems) {
 		files, err = manifests(path)
 	}
 	if err != nil {
-		p.add(Error{File: path, Msg: reason(err)})
+		p.Add(Error{File: path, Msg: reason(err)})
 		return
 	}
 	if len(files) == 0 {
-		p.add(Error{File: path, Msg: "the folder has no file whose name ends in .yaml, .yml or .json"})
+		p.Add(Error{File: path, Msg: "the folder has no file whose name ends in .yaml, .yml or .json"})
 	}
 	for _, file := range files {
 		in.file(file, p)
 	}
 }
 
-// manifests finds the files of a folder. WalkDir goes by name.
+// manifests finds the files of a folder. WalkDir visits them in the order of their names.
 func manifests(dir string) (files []string, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -123,22 +79,22 @@ func manifests(dir string) (files []string, err error) {
 	return files, err
 }
 
-func (in *Input) file(path string, p *problems) {
+func (in *Input) file(path string, p *Problems) {
 	f, err := os.Open(path)
 	if err != nil {
-		p.add(Error{File: path, Msg: reason(err)})
+		p.Add(Error{File: path, Msg: reason(err)})
 		return
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, MaxInput+1))
 	if err != nil {
-		p.add(Error{File: path, Msg: reason(err)})
+		p.Add(Error{File: path, Msg: reason(err)})
 		return
 	}
 	in.read(path, text, p)
 }
 
-// reason is what went wrong with a file, without its name.
+// reason returns what is wrong with a file, without repeating its name.
 func reason(err error) string {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -147,17 +103,17 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// Parse reads the objects of a text, as [Load] does those of a file of that name.
+// Parse reads the objects of a text as [Load] would from a file of that name.
 func Parse(file string, text []byte) (*Input, error) {
 	in := &Input{}
-	var p problems
+	var p Problems
 	in.read(file, text, &p)
-	return in, p.err()
+	return in, p.Err()
 }
 
-func (in *Input) read(file string, text []byte, p *problems) {
+func (in *Input) read(file string, text []byte, p *Problems) {
 	if in.bytes += len(text); in.bytes > MaxInput {
-		p.add(Error{File: file, Msg: fmt.Sprintf("more than %d MiB of input; give fewer objects", MaxInput>>20)})
+		p.Add(Error{File: file, Msg: fmt.Sprintf("more than %d MiB of input; give fewer objects", MaxInput>>20)})
 		return
 	}
 	// Some editors and kubectl on Windows write CR LF, which a block of text would keep.
@@ -172,7 +128,7 @@ func (in *Input) read(file string, text []byte, p *problems) {
 		if n, _ := fmt.Sscanf(msg, "line %d:", &line); n == 1 {
 			_, msg, _ = strings.Cut(msg, ": ")
 		}
-		p.add(Error{File: file, Line: line, Msg: msg})
+		p.Add(Error{File: file, Line: line, Msg: msg})
 		return
 	}
 	for _, d := range docs {
@@ -180,11 +136,11 @@ func (in *Input) read(file string, text []byte, p *problems) {
 	}
 }
 
-func (in *Input) add(file string, data any, n *yaml.Node, p *problems) {
+func (in *Input) add(file string, data any, n *yaml.Node, p *Problems) {
 	o := &Object{File: file, Line: n.Line, node: n}
 	var ok bool
 	if o.Data, ok = data.(map[string]any); !ok || o.Kind() == "" || o.APIVersion() == "" {
-		p.add(Error{File: file, Line: n.Line, Msg: "no object of Kubernetes: expected apiVersion, kind and metadata"})
+		p.Add(Error{File: file, Line: n.Line, Msg: "not a Kubernetes object: expected apiVersion, kind and metadata"})
 		return
 	}
 	if items, ok := o.Data["items"].([]any); ok && strings.HasSuffix(o.Kind(), "List") {
@@ -199,7 +155,7 @@ func (in *Input) add(file string, data any, n *yaml.Node, p *problems) {
 		return
 	}
 	if o.Name() == "" && o.Kind() != "Kustomization" {
-		p.at(o, "metadata.name", "is required")
+		p.At(o, "metadata.name", "is required")
 		return
 	}
 	in.objects = append(in.objects, o)
