@@ -236,12 +236,12 @@ func (r *request) verify() error {
 		key = s.scope.signingKey(secret)
 	}
 	right := hmac.Equal(mac(key, s.base), s.signature)
-	switch skew := now.Sub(s.time); {
+	switch {
 	case c == nil:
 		return unknown
 	case !right:
 		return wrong
-	case skew > r.MaxSkew || -skew > r.MaxSkew:
+	case !within(s.time, now, r.MaxSkew):
 		return skewed
 	case !s.expires.IsZero() && !now.Before(s.expires):
 		return expired
@@ -256,6 +256,12 @@ func (r *request) verify() error {
 	}
 	r.consumer = c
 	return nil
+}
+
+// within reports whether t, which a client chooses, is at most d before or after now. It compares instants: a difference
+// of more than 292 years does not fit a Duration, so that neither its value nor its sign can be relied on.
+func within(t, now time.Time, d time.Duration) bool {
+	return !t.Before(now.Add(-d)) && !t.After(now.Add(d))
 }
 
 func (r *request) allow(s filter.Stream, h filter.RequestHeaders) filter.Action {

@@ -168,6 +168,11 @@ func TestSignatures(t *testing.T) {
 
 		{"late", line, created(-61), nil, "", "skewed"},
 		{"early", line, created(61), nil, "", "skewed"},
+		{"created in milliseconds", line, `;created=1700000000000;keyid="tom"`, nil, "", "skewed"},
+		{"created 292 years ahead", line, created(293 * 365 * 86400), nil, "", "skewed"},
+		{"created as late as can be written", line, `;created=999999999999999;keyid="tom"`, nil, "", "skewed"},
+		{"created in 1970", line, `;created=0;keyid="tom"`, nil, "", "skewed"},
+		{"expires as late as can be written", line, created(0) + ";expires=999999999999999", nil, "", ""},
 		{"expired", line, created(0) + ";expires=1700000000", nil, "", "expired"},
 		{"without a time", line, `;keyid="tom"`, nil, "", "malformed"},
 		{"without a key", line, ";created=1700000000", nil, "", "malformed"},

@@ -174,7 +174,7 @@ func (p *Provider) check(t *token, c *statement, now time.Time) (until time.Time
 		if c.iat.IsZero() {
 			return until, tooOld
 		}
-		last := c.iat.Add(p.MaxAge + p.Leeway)
+		last := c.iat.Add(p.MaxAge).Add(p.Leeway) // the sum of the two may not fit a Duration
 		if !now.Before(last) {
 			return until, tooOld
 		}
