@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
 
@@ -43,11 +44,11 @@ func BenchmarkParse(b *testing.B) {
 	text := sign(b, "rsa", "RS256", "rsa", good(nil))
 	b.ReportAllocs()
 	for b.Loop() {
-		t, err := parse(text, nil)
+		t, err := jws.Parse(text, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := readClaims(t.payload); err != nil {
+		if _, err := readClaims(t.Payload); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -48,6 +48,7 @@ func TestConfiguration(t *testing.T) {
 	refused("exactly one of", conf(map[string]any{"inline": rsaKeys, "file": "/x"}, nil))
 	refused("less than 32 bytes", conf(map[string]any{"secret": "geheim"}, nil))
 	refused("public key that is used as a secret", conf(map[string]any{"secret": pemText}, nil))
+	refused("public key that is used as a secret", conf(map[string]any{"secret": rsaKeys}, nil))
 	refused("public key that is used as a secret", conf(map[string]any{"inline": oct}, algs("HS256")))
 	refused("too short", conf(map[string]any{"secret": strings.Repeat("geheim", 6)}, algs("HS512")))
 	refused("too short", conf(map[string]any{"secret": strings.Repeat("geheim", 6)}, algs("RS256")))

@@ -2,7 +2,6 @@
 package jwtauth
 
 import (
-	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/reload"
 )
@@ -33,7 +33,8 @@ type JWTAuth struct {
 	replies [reasons]filter.Action
 	cache   *cache
 	// lastHeader is that of the token that was verified last.
-	lastHeader atomic.Pointer[header]
+	lastHeader atomic.Pointer[jws.Header]
+	skips      *jws.Skips
 
 	accepted, refused, hits *filter.Counter
 }
@@ -91,13 +92,15 @@ func (j *JWTAuth) Provision(env *filter.Env) error {
 
 // follow takes the keys of all providers, and sees to it that those of files and URLs stay up to date.
 func (j *JWTAuth) follow(env *filter.Env) error {
+	j.skips = jws.NewSkips(env)
 	var files []string
 	for i := range j.Providers {
 		p := &j.Providers[i]
-		switch set, err := p.fixed(); {
+		switch set, skipped, err := p.fixed(); {
 		case err != nil:
 			return fmt.Errorf("providers[%d].%w", i, err)
 		case set != nil:
+			j.skips.Report(skipped, "field", fmt.Sprintf("providers[%d].keys", i))
 			p.local.Store(set)
 		case p.Keys.File != "":
 			files = append(files, p.Keys.File)
@@ -107,24 +110,22 @@ func (j *JWTAuth) follow(env *filter.Env) error {
 			}
 		}
 	}
-	return j.Follow(env, nil, files, func(read []reload.File) error { return j.load(env, read) })
+	return j.Follow(env, nil, files, j.load)
 }
 
 // load takes the keys of all files, or of none.
-func (j *JWTAuth) load(env *filter.Env, read []reload.File) error {
-	sets := make([]*keySet, len(j.Providers))
+func (j *JWTAuth) load(read []reload.File) error {
+	sets := make([]*jws.Set, len(j.Providers))
 	for i := range j.Providers {
 		p := &j.Providers[i]
 		for _, f := range read {
 			if p.Keys.File == "" || f.Path != p.Keys.File {
 				continue
 			}
-			set, skipped, err := parseKeys(f.Data, p.allowed())
+			set, skipped, err := jws.ReadKeys(f.Data, p.allowed())
+			j.skips.Report(skipped, "file", f.Path)
 			if err != nil {
 				return fmt.Errorf("providers[%d].keys.file: %w", i, err)
-			}
-			if len(skipped) > 0 {
-				env.Log().Warn("some keys are not used", "file", f.Path, "why", strings.Join(skipped, "; "))
 			}
 			sets[i] = set
 		}
@@ -139,14 +140,14 @@ func (j *JWTAuth) load(env *filter.Env, read []reload.File) error {
 
 // start begins to read the keys of a URL.
 func (p *Provider) start(env *filter.Env) error {
-	client, stop, err := p.Keys.Connection.Client(env)
+	k := &p.Keys
+	client, stop, err := k.Connection.Client(env)
 	if err != nil {
 		return err
 	}
-	p.remote = newRemote(env, client, p)
-	env.Go(func(ctx context.Context) {
-		defer stop()
-		p.remote.loop(ctx)
+	p.remote = jws.NewRemote(env, jws.RemoteOptions{
+		Client: client, Close: stop, Allowed: p.allowed(), Refresh: k.Refresh, Cooldown: k.Cooldown, MaxStale: k.MaxStale,
 	})
+	p.remote.Follow(k.URL)
 	return nil
 }

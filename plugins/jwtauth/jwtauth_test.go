@@ -17,6 +17,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
@@ -262,7 +263,7 @@ func TestCache(t *testing.T) {
 	if p.cache.get(&sum, time.Now()) == nil || p.cache.get(&sum, soon.Add(time.Minute)) != nil {
 		t.Error("the expiry does not count")
 	}
-	set, err := secretKeys(strings.Repeat("x", 32), symmetric)
+	set, err := jws.Secret(strings.Repeat("x", 32), jws.Symmetric)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/outbound"
 )
 
@@ -37,8 +38,8 @@ type Provider struct {
 	// RequiredClaims are what a token must say besides; otherwise the answer is 403.
 	RequiredClaims []Requirement `json:"requiredClaims"`
 
-	local  atomic.Pointer[keySet] // of secret, inline or file
-	remote *remote                // of url
+	local  atomic.Pointer[jws.Set] // of secret, inline or file
+	remote *jws.Remote             // of url
 }
 
 // Keys is a source of keys: exactly one of secret, inline, file and url.
@@ -85,9 +86,9 @@ func (p *Provider) validate() error {
 	}
 	for i, a := range p.Algorithms {
 		switch {
-		case !slices.Contains(all, a):
-			errs = append(errs, fmt.Errorf("algorithms[%d]: must be one of %s", i, strings.Join(all, ", ")))
-		case slices.Contains(symmetric, a) && k.URL != nil:
+		case !slices.Contains(jws.Algorithms, a):
+			errs = append(errs, fmt.Errorf("algorithms[%d]: must be one of %s", i, strings.Join(jws.Algorithms, ", ")))
+		case slices.Contains(jws.Symmetric, a) && k.URL != nil:
 			errs = append(errs, fmt.Errorf("algorithms[%d]: %s needs a secret, which no URL gives", i, a))
 		}
 	}
@@ -106,7 +107,7 @@ func (p *Provider) validate() error {
 		errs = append(errs, errors.New("leeway: must be 0s to 24h, and maxAge not negative"))
 	}
 	if set == 1 && len(errs) == 0 {
-		if _, err := p.fixed(); err != nil {
+		if _, _, err := p.fixed(); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -119,42 +120,42 @@ func (p *Provider) allowed() []string {
 	case len(p.Algorithms) > 0:
 		return p.Algorithms
 	case p.Keys.Secret.Reveal() != "":
-		return symmetric
+		return jws.Symmetric
 	}
-	return asymmetric
+	return jws.Asymmetric
 }
 
-// fixed returns the keys that the configuration itself holds, nil if it holds none.
-func (p *Provider) fixed() (*keySet, error) {
+// fixed returns the keys that the configuration itself holds, and those that are skipped; nil if it holds none.
+func (p *Provider) fixed() (*jws.Set, []jws.Skipped, error) {
 	switch k := &p.Keys; {
 	case k.Secret.Reveal() != "":
-		s, err := secretKeys(k.Secret.Reveal(), p.allowed())
+		s, err := jws.Secret(k.Secret.Reveal(), p.allowed())
 		if err != nil {
-			return nil, fmt.Errorf("keys.secret: %w", err)
+			return nil, nil, fmt.Errorf("keys.secret: %w", err)
 		}
-		return s, nil
+		return s, nil, nil
 	case k.Inline.Reveal() != "":
-		s, _, err := parseKeys([]byte(k.Inline.Reveal()), p.allowed())
+		s, skipped, err := jws.ReadKeys([]byte(k.Inline.Reveal()), p.allowed())
 		if err != nil {
-			return nil, fmt.Errorf("keys.inline: %w", err)
+			return nil, nil, fmt.Errorf("keys.inline: %w", err)
 		}
-		return s, nil
+		return s, skipped, nil
 	}
-	return nil, nil
+	return nil, nil, nil
 }
 
 // current returns the keys that there are, nil if there are none.
-func (p *Provider) current() *keySet {
+func (p *Provider) current() *jws.Set {
 	if p.remote != nil {
-		return p.remote.current()
+		return p.remote.Current()
 	}
 	return p.local.Load()
 }
 
 // check verifies what a token says of itself. It returns until when the token is good, the zero Time if for ever.
-func (p *Provider) check(t *token, c *statement, now time.Time) (until time.Time, why *reason) {
+func (p *Provider) check(t *jws.Token, c *statement, now time.Time) (until time.Time, why *reason) {
 	switch {
-	case p.Type != "" && !sameType(t.typ, p.Type):
+	case p.Type != "" && !sameType(t.Type, p.Type):
 		return until, badType
 	case c.exp.IsZero() && !p.AllowNoExpiry:
 		return until, noExpiry

@@ -5,11 +5,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/outbound"
 )
@@ -161,7 +164,7 @@ func TestServerFails(t *testing.T) {
 			if r := h.Get("/", bearer(one)...); r.Status != 200 {
 				t.Error("the good keys are gone:", r.Status, r.Details)
 			}
-			if !strings.Contains(h.Log(), "cannot read the keys") || p.Providers[0].remote.failed.Value() == 0 {
+			if !strings.Contains(h.Log(), "cannot read the keys") || h.Metric("jwtauth.keys_failed") == 0 {
 				t.Error(h.Log())
 			}
 
@@ -223,9 +226,7 @@ func TestStaleKeys(t *testing.T) {
 		t.Fatal(r.Status, r.Details)
 	}
 	s.set(func() { s.status = 500 })
-	r := p.Providers[0].remote
-	r.stale = time.Hour
-	r.good.Store(time.Now().Add(-2 * time.Hour).UnixNano())
+	p.Providers[0].remote.MaxStale = time.Nanosecond
 	if r := h.Get("/", one...); r.Status != 503 || details(r) != "no_keys" {
 		t.Error(r.Status, r.Details)
 	}
@@ -239,25 +240,59 @@ func TestNotModified(t *testing.T) {
 	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
 		t.Fatal(r.Status)
 	}
-	before := p.Providers[0].remote.keys.Load()
+	before := p.Providers[0].remote.Current()
 	if r := h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 401 {
 		t.Error(r.Status)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cached != 1 || p.Providers[0].remote.keys.Load() != before {
-		t.Errorf("%d answers without a body; the keys are others: %v", s.cached, p.Providers[0].remote.keys.Load() != before)
+	if s.cached != 1 || p.Providers[0].remote.Current() != before {
+		t.Errorf("%d answers without a body; the keys are others: %v", s.cached, p.Providers[0].remote.Current() != before)
 	}
 }
 
-func TestFreshness(t *testing.T) {
-	for control, want := range map[string]time.Duration{
-		"": time.Hour, "max-age=600": 10 * time.Minute, "public, Max-Age=600": 10 * time.Minute,
-		"max-age=0": 10 * time.Second, "max-age=-1": time.Hour, "max-age=99999999999999999999": time.Hour,
-		"max-age=7200": time.Hour, "s-maxage=600": time.Hour, "max-age": time.Hour,
-	} {
-		if got := freshness(http.Header{"Cache-Control": {control}}, time.Hour); got != want {
-			t.Errorf("%q: %v, want %v", control, got, want)
-		}
+// withUnknown is a key set with a key of a type that nobody here knows beside those that it has.
+func withUnknown(set string) string {
+	return strings.TrimSuffix(set, "]}") + `,{"kty":"AKP","alg":"ML-DSA-44","kid":"pq","pub":"AAAA"}]}`
+}
+
+// TestUnknownKeyTypes: a key that cannot be used neither takes the others of its set with it nor hides a rotation.
+func TestUnknownKeyTypes(t *testing.T) {
+	s := serveKeys(t, withUnknown(jwks(t, map[string]string{"one": "rsa"})))
+	h := filtertest.New(t, remoteConfig(t, s))
+	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+		t.Errorf("beside an unknown key: got %d %s, want 200", r.Status, r.Details)
+	}
+	s.set(func() { s.body = withUnknown(jwks(t, map[string]string{"two": "rsa2"})) })
+	if r := h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 200 {
+		t.Errorf("after a rotation: got %d %s, want 200", r.Status, r.Details)
+	}
+	if got := strings.Count(h.Log(), "a key is not used"); got != 1 {
+		t.Errorf("the key is logged %d times, want once:\n%s", got, h.Log())
+	}
+	if got := h.Metric("jwtauth.keys_skipped"); got != 2 {
+		t.Errorf("keys_skipped = %d, want 2", got)
+	}
+}
+
+// TestUnknownKeyTypesInline: keys in the configuration or in a file are read as those of a URL.
+func TestUnknownKeyTypesInline(t *testing.T) {
+	text := withUnknown(jwks(t, map[string]string{"one": "rsa"}))
+	file := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatalf("writing the keys: %v", err)
+	}
+	for name, keys := range map[string]Keys{"inline": {Inline: filter.NewSecret(text)}, "file": {File: file}} {
+		t.Run(name, func(t *testing.T) {
+			p := inline("")
+			p.Providers[0].Keys = keys
+			h := filtertest.New(t, p)
+			if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+				t.Errorf("got %d %s, want 200", r.Status, r.Details)
+			}
+			if got := strings.Count(h.Log(), "a key is not used"); got != 1 || h.Metric("jwtauth.keys_skipped") != 1 {
+				t.Errorf("%d lines and %d counted, want 1 and 1:\n%s", got, h.Metric("jwtauth.keys_skipped"), h.Log())
+			}
+		})
 	}
 }

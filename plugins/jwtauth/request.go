@@ -9,19 +9,18 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/jws"
 )
 
 const (
 	// maxToken is how long a token may be.
 	maxToken = 32 << 10
-	// maxTries is how many keys are tried on a token that names none.
-	maxTries = 8
 )
 
 // identity is what a verified token leads to. It does not change.
 type identity struct {
 	provider *Provider
-	keys     *keySet   // that it was verified with
+	keys     *jws.Set  // that it was verified with
 	until    time.Time // zero: for ever
 	says     claims.Described
 }
@@ -58,11 +57,11 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 		}
 	}
 	known := j.lastHeader.Load()
-	t, err := parse(text, known)
+	t, err := jws.Parse(text, known)
 	if err != nil {
 		return j.refuse(s, malformed)
 	}
-	c, err := readClaims(t.payload)
+	c, err := readClaims(t.Payload)
 	if err != nil {
 		return j.refuse(s, malformed)
 	}
@@ -72,7 +71,7 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 	}
 	keys, why := p.verify(t)
 	if (why == noKeys || why == badKey) && mayWait && p.remote != nil {
-		if over := p.remote.renew(); over != nil {
+		if over := p.remote.Renew(); over != nil {
 			return j.later(s, h, text, p, over)
 		}
 	}
@@ -89,9 +88,9 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 	if j.cache != nil {
 		j.cache.put(&sum, id)
 	}
-	if known == nil || known.text != t.text { // of a verified token, so that nobody else can make us forget
-		last := t.header
-		last.text = strings.Clone(last.text)
+	if known == nil || known.Text != t.Text { // of a verified token, so that nobody else can make us forget
+		last := t.Header
+		last.Text = strings.Clone(last.Text)
 		j.lastHeader.Store(&last)
 	}
 	return j.accept(s, h, id)
@@ -101,7 +100,7 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, text string, p *Provider, over <-chan struct{},
 ) filter.Action {
 	return filter.Go(func(ctx context.Context) filter.Action {
-		wait := time.NewTimer(p.remote.client.Timeout)
+		wait := time.NewTimer(p.remote.Client.Timeout)
 		defer wait.Stop()
 		select {
 		case <-over:
@@ -126,22 +125,18 @@ func (j *JWTAuth) providerOf(issuer string) (other *Provider) {
 }
 
 // verify checks the signature.
-func (p *Provider) verify(t *token) (*keySet, *reason) {
+func (p *Provider) verify(t *jws.Token) (*jws.Set, *reason) {
 	keys := p.current()
 	if keys == nil {
 		return nil, noKeys
 	}
-	list, known := keys.candidates(t.kid, t.alg)
-	switch {
-	case !known:
+	switch keys.Verify(t) {
+	case nil:
+		return keys, nil
+	case jws.ErrUnknownKey:
 		return nil, badKey
-	case len(list) == 0:
+	case jws.ErrAlgorithm:
 		return nil, badAlg
-	}
-	for _, k := range list[:min(len(list), maxTries)] {
-		if t.verifiedBy(k) {
-			return keys, nil
-		}
 	}
 	return nil, badSign
 }
