@@ -60,6 +60,30 @@ func TestCallbackRefused(t *testing.T) {
 		{name: "no nonce", set: claim("nonce", nil), status: 502, reason: "id_token"},
 		{name: "another client", set: claim("aud", "you"), status: 502, reason: "id_token"},
 		{name: "another party", set: claim("azp", "you"), status: 502, reason: "id_token"},
+		{name: "empty party", set: claim("azp", ""), status: 502, reason: "id_token"},
+		{name: "party that is a number", set: claim("azp", 7), status: 502, reason: "id_token"},
+		{name: "several services and no party", set: claim("aud", []string{"me", "you"}), status: 502, reason: "id_token"},
+		{name: "no time of issue", set: claim("iat", nil), status: 502, reason: "id_token"},
+		{name: "time of issue that is a string", set: claim("iat", "1700000000"), status: 502, reason: "id_token"},
+		{name: "issued tomorrow", set: claim("iat", time.Now().Unix()+86400), status: 502, reason: "id_token"},
+		{name: "a claim twice", set: payload(`{"roles":"x",CLAIMS}`), status: 502, reason: "id_token"},
+		{name: "MAC token", set: answer("token_type", "mac"), status: 502, reason: "id_token"},
+		{name: "DPoP token", set: answer("token_type", "DPoP"), status: 502, reason: "id_token"},
+		{
+			name:   "code beside an error",
+			query:  func(s string) string { return "code=abc&error=access_denied&state=" + s },
+			status: 403, reason: "denied",
+		},
+		{
+			name:   "code beside an empty error",
+			query:  func(s string) string { return "code=abc&error=&state=" + s },
+			status: 403, reason: "denied",
+		},
+		{
+			name:   "empty issuer in the answer",
+			query:  func(s string) string { return "code=abc&iss=&state=" + s },
+			status: 400, reason: "issuer",
+		},
 		{name: "another issuer", set: claim("iss", "https://evil"), status: 502, reason: "id_token"},
 		{name: "expired", set: claim("exp", 1), status: 502, reason: "id_token"},
 		{name: "no user", set: claim("sub", ""), status: 502, reason: "id_token"},
@@ -80,7 +104,7 @@ func TestCallbackRefused(t *testing.T) {
 		{name: "endless", set: func(p *idp) { p.raw = "{" + strings.Repeat(" ", 2<<20) }, status: 503, reason: "provider"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p.set(func() { p.claims, p.answer, p.raw, p.status = nil, nil, "", 200 })
+			p.set(func() { p.claims, p.answer, p.raw, p.payload, p.status = nil, nil, "", "", 200 })
 			b := newBrowser(t, h)
 			q := b.begin(p, "/")
 			if c.set != nil {
@@ -109,6 +133,10 @@ func TestCallbackRefused(t *testing.T) {
 
 func claim(name string, v any) func(*idp) {
 	return func(p *idp) { p.claims = map[string]any{name: v} }
+}
+
+func payload(text string) func(*idp) {
+	return func(p *idp) { p.payload = text }
 }
 
 func answer(name string, v any) func(*idp) {

@@ -54,7 +54,9 @@ type OIDC struct {
 	site     http.SameSite
 	provider *provider
 	redirect string
-	fresh    refreshes
+	// callbackPath is the path of Redirect as browsers send it.
+	callbackPath string
+	fresh        refreshes
 
 	signedIn, signedOut, refreshed, refused, failed *filter.Counter
 }
@@ -126,11 +128,11 @@ func (o *OIDC) Validate() error {
 		if path != "" && (safePath(path) != path || strings.ContainsAny(path, "?#")) {
 			fail("%s: must be a path that begins with one /, without a query", name)
 		}
-		if path != "" && o.Redirect != nil && path == o.Redirect.Path {
+		if o.Redirect != nil && samePath(o.Redirect.EscapedPath(), path) {
 			fail("%s: must not be the path of redirect", name)
 		}
 	}
-	if o.Login != "" && o.Login == o.Logout.Path {
+	if samePath(o.Login, o.Logout.Path) {
 		fail("login: must not be logout.path")
 	}
 	if r := o.Logout.Redirect; r != nil && !o.Logout.Provider && safePath(r.String()) != r.String() {
@@ -172,7 +174,7 @@ func (o *OIDC) Provision(env *filter.Env) error {
 		}
 		o.keys = append(o.keys, k)
 	}
-	o.redirect = o.Redirect.String()
+	o.redirect, o.callbackPath = o.Redirect.String(), o.Redirect.EscapedPath()
 	o.Scopes = append([]string{"openid"}, slices.DeleteFunc(o.Scopes, func(s string) bool { return s == "openid" })...)
 	o.signedIn, o.signedOut = env.Counter("signed_in"), env.Counter("signed_out")
 	o.refreshed, o.refused = env.Counter("refreshed"), env.Counter("refused", "reason")

@@ -3,7 +3,6 @@ package oidc
 import (
 	"context"
 	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,6 +18,8 @@ import (
 	"golang.org/x/oauth2"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/guard"
+	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/outbound"
 )
 
@@ -26,6 +27,7 @@ const (
 	maxAnswer   = 1 << 20 // bytes of an answer of the provider
 	rediscovery = time.Hour
 	longestWait = 10 * time.Second // between two tries to reach a provider that was never reached
+	staleKeys   = 24 * time.Hour   // how long keys are used that cannot be read anew
 )
 
 // provider is the OpenID provider. What it says of itself is read in the background.
@@ -33,6 +35,7 @@ type provider struct {
 	o      *OIDC
 	env    *filter.Env
 	client *http.Client
+	keys   *jws.Remote // that ID tokens are signed with
 	meta   atomic.Pointer[metadata]
 
 	mu      sync.Mutex
@@ -44,6 +47,7 @@ type metadata struct {
 	oauth      oauth2.Config
 	verifier   *oidc.IDTokenVerifier
 	endSession string
+	saysIssuer bool // answers to the browser name the issuer (RFC 9207)
 }
 
 func (o *OIDC) findProvider(env *filter.Env) (*provider, error) {
@@ -53,6 +57,7 @@ func (o *OIDC) findProvider(env *filter.Env) (*provider, error) {
 	}
 	outbound.Limit(client, maxAnswer)
 	p := &provider{o: o, env: env, client: client, reading: make(chan struct{})}
+	p.keys = jws.NewRemote(env, jws.RemoteOptions{Client: client, Allowed: jws.Asymmetric, MaxStale: staleKeys})
 	env.Go(func(ctx context.Context) {
 		defer stop()
 		p.loop(ctx)
@@ -92,32 +97,43 @@ func (p *provider) loop(ctx context.Context) {
 }
 
 func (p *provider) discover(ctx context.Context) (m *metadata, err error) {
-	defer func() {
-		if v := recover(); v != nil { // of a parser
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	ctx = oidc.ClientContext(ctx, p.client) // it lives as long as the configuration, for later readings of keys
+	err = guard.Do(func() error {
+		m, err = p.readMetadata(ctx)
+		return err
+	})
+	return m, err
+}
+
+func (p *provider) readMetadata(ctx context.Context) (*metadata, error) {
+	ctx = oidc.ClientContext(ctx, p.client)
 	found, err := oidc.NewProvider(ctx, p.o.Issuer.String())
 	if err != nil {
 		return nil, err
 	}
 	var more struct {
+		Keys       string   `json:"jwks_uri"`
+		Algorithms []string `json:"id_token_signing_alg_values_supported"`
 		EndSession string   `json:"end_session_endpoint"`
 		Auth       []string `json:"token_endpoint_auth_methods_supported"`
+		SaysIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 	}
 	if err := found.Claims(&more); err != nil {
 		return nil, err
 	}
 	ends := found.Endpoint()
-	for _, address := range []string{ends.AuthURL, ends.TokenURL, more.EndSession} {
+	for _, address := range []string{ends.AuthURL, ends.TokenURL, more.Keys, more.EndSession} {
 		if u, err := url.Parse(address); address != "" && (err != nil || p.o.Connection.Check(u) != nil) {
 			return nil, fmt.Errorf("the address %q is not https", address)
 		}
 	}
-	if ends.AuthURL == "" || ends.TokenURL == "" {
-		return nil, errors.New("it has no authorization_endpoint or no token_endpoint")
+	if ends.AuthURL == "" || ends.TokenURL == "" || more.Keys == "" {
+		return nil, errors.New("authorization_endpoint, token_endpoint or jwks_uri is missing")
 	}
+	keys, err := url.Parse(more.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("jwks_uri: %w", err)
+	}
+	p.keys.Follow(keys)
 	ends.AuthStyle = oauth2.AuthStyleInHeader // the default of the specification
 	if p.o.ClientSecret.Reveal() == "" || len(more.Auth) > 0 && !slices.Contains(more.Auth, "client_secret_basic") {
 		ends.AuthStyle = oauth2.AuthStyleInParams
@@ -127,8 +143,10 @@ func (p *provider) discover(ctx context.Context) (m *metadata, err error) {
 			ClientID: p.o.ClientID, ClientSecret: p.o.ClientSecret.Reveal(), Endpoint: ends,
 			RedirectURL: p.o.redirect, Scopes: p.o.Scopes,
 		},
-		verifier:   found.VerifierContext(ctx, &oidc.Config{ClientID: p.o.ClientID}),
-		endSession: more.EndSession,
+		verifier: oidc.NewVerifier(p.o.Issuer.String(), idTokenKeys{p.keys}, &oidc.Config{
+			ClientID: p.o.ClientID, SupportedSigningAlgs: supported(more.Algorithms),
+		}),
+		endSession: more.EndSession, saysIssuer: more.SaysIssuer,
 	}, nil
 }
 
@@ -150,7 +168,7 @@ func (p *provider) wait(ctx context.Context) *metadata {
 var (
 	errDown  = errors.New("the provider does not answer as it should")
 	errEnded = errors.New("the provider has ended the session")
-	errToken = errors.New("the ID token is not good")
+	errToken = errors.New("the provider's tokens are not good")
 )
 
 // exchange gets the tokens for a code.
@@ -159,6 +177,9 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code string, a *at
 	t, err := m.oauth.Exchange(ctx, code, oauth2.VerifierOption(a.Verifier))
 	if err != nil {
 		return nil, classify(err)
+	}
+	if err := bearer(t); err != nil {
+		return nil, err
 	}
 	raw, _ := t.Extra("id_token").(string)
 	if raw == "" {
@@ -182,6 +203,9 @@ func (p *provider) renew(ctx context.Context, m *metadata, old *session) (*sessi
 	if err != nil {
 		return nil, classify(err)
 	}
+	if err := bearer(t); err != nil {
+		return nil, err
+	}
 	s := *old
 	raw, _ := t.Extra("id_token").(string)
 	if raw == "" { // there need not be one
@@ -195,28 +219,6 @@ func (p *provider) renew(ctx context.Context, m *metadata, old *session) (*sessi
 		return nil, fmt.Errorf("%w: it names another user", errToken)
 	}
 	return &s, s.take(p.o, id, raw, t)
-}
-
-func (p *provider) verify(ctx context.Context, m *metadata, raw string, t *oauth2.Token) (*oidc.IDToken, error) {
-	id, err := m.verifier.Verify(ctx, raw)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errToken, err)
-	}
-	var more struct {
-		Party string `json:"azp"`
-	}
-	if err := id.Claims(&more); err != nil {
-		return nil, fmt.Errorf("%w: %w", errToken, err)
-	}
-	switch {
-	case id.Subject == "":
-		return nil, fmt.Errorf("%w: it names no user", errToken)
-	case more.Party != "" && more.Party != p.o.ClientID:
-		return nil, fmt.Errorf("%w: it is for another client", errToken)
-	case id.AccessTokenHash != "" && id.VerifyAccessToken(t.AccessToken) != nil:
-		return nil, fmt.Errorf("%w: it is of another access token", errToken)
-	}
-	return id, nil
 }
 
 // classify tells a provider that refuses from one that does not work. The error has no text of the provider's, which
@@ -244,11 +246,9 @@ func classify(err error) error {
 func (s *session) take(o *OIDC, id *oidc.IDToken, raw string, t *oauth2.Token) error {
 	if id != nil {
 		s.Subject = id.Subject
-		var said json.RawMessage
-		if err := id.Claims(&said); err != nil {
+		if err := id.Claims(&s.Claims); err != nil {
 			return fmt.Errorf("%w: %w", errToken, err)
 		}
-		s.Claims = said
 		if o.Logout.Provider {
 			s.ID = raw
 		}

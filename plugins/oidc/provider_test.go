@@ -45,6 +45,9 @@ type idp struct {
 	status    int             // of the token endpoint
 	raw       string          // the token endpoint's body instead
 	key       *rsa.PrivateKey // that signs
+	jwks      []any           // its keys instead
+	payload   string          // of ID tokens instead
+	redirect  string          // that the client is expected to give
 	hold      chan struct{}   // the token endpoint waits until it is closed
 	down      bool            // discovery fails
 	meta      map[string]any  // over what it says of itself
@@ -52,7 +55,7 @@ type idp struct {
 }
 
 func newIDP(t *testing.T) *idp {
-	p := &idp{t: t, key: signing(), status: 200, refreshed: map[string]int{}}
+	p := &idp{t: t, key: signing(), status: 200, refreshed: map[string]int{}, redirect: "https://app.example/cb"}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/openid-configuration", p.discovery)
 	mux.HandleFunc("/jwks", p.keys)
@@ -85,11 +88,32 @@ func (p *idp) discovery(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (p *idp) keys(w http.ResponseWriter, _ *http.Request) {
-	k, err := jwk.PublicKeyOf(signing())
-	if err != nil {
-		p.t.Error(err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	keys := p.jwks
+	if keys == nil {
+		keys = []any{publicKey(p.t, signing(), nil)}
 	}
-	p.write(w, map[string]any{"keys": []any{k}})
+	p.write(w, map[string]any{"keys": keys})
+}
+
+// publicKey is the JWK of a key, with more members.
+func publicKey(t *testing.T, k *rsa.PrivateKey, more map[string]any) map[string]any {
+	t.Helper()
+	public, err := jwk.PublicKeyOf(k)
+	if err != nil {
+		t.Fatalf("jwk.PublicKeyOf: %v", err)
+	}
+	text, err := json.Marshal(public)
+	if err != nil {
+		t.Fatalf("writing a JWK: %v", err)
+	}
+	m := map[string]any{}
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatalf("reading a JWK: %v", err)
+	}
+	maps.Copy(m, more)
+	return m
 }
 
 func (p *idp) write(w http.ResponseWriter, v any) {
@@ -125,8 +149,8 @@ func (p *idp) token(w http.ResponseWriter, r *http.Request) {
 		if base64.RawURLEncoding.EncodeToString(sum[:]) != p.challenge {
 			p.t.Error("the verifier is not that of the challenge")
 		}
-		if r.PostForm.Get("redirect_uri") != "https://app.example/cb" {
-			p.t.Error("redirect_uri is", r.PostForm.Get("redirect_uri"))
+		if got := r.PostForm.Get("redirect_uri"); got != p.redirect {
+			p.t.Errorf("redirect_uri is %q, want %q", got, p.redirect)
 		}
 	case "refresh_token":
 		p.refreshed[refresh]++
@@ -166,6 +190,9 @@ func (p *idp) sign(claims map[string]any) string {
 	text, err := json.Marshal(claims)
 	if err != nil {
 		p.t.Error(err)
+	}
+	if p.payload != "" {
+		text = []byte(strings.ReplaceAll(p.payload, "CLAIMS", strings.Trim(string(text), "{}")))
 	}
 	token, err := jws.Sign(text, jws.WithKey(jwa.RS256(), p.key))
 	if err != nil {

@@ -26,11 +26,11 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	path, query, _ := strings.Cut(h.Path(), "?")
 	j := o.cookiesOf(h)
 	switch {
-	case path == o.Redirect.Path:
-		return o.callback(s, query, j)
-	case o.Logout.Path != "" && path == o.Logout.Path:
+	case samePath(path, o.callbackPath):
+		return o.callback(s, h, query, j)
+	case samePath(path, o.Logout.Path):
 		return o.logout(s, h, j)
-	case o.Login != "" && path == o.Login:
+	case samePath(path, o.Login):
 		return o.signIn(s, h, j, o.returnTo(query), nil)
 	}
 	now := time.Now()
@@ -52,7 +52,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	case o.ForwardAccessToken:
 		return o.again(s, h, j, "expired")
 	}
-	return o.accept(s, h, &u)
+	return o.accept(s, h, j, &u)
 }
 
 // absent answers a request without a session: other plugins may know who it is.
@@ -67,10 +67,10 @@ func (o *OIDC) again(s filter.Stream, h filter.RequestHeaders, j jar, reason str
 }
 
 // accept lets a request pass, and tells the upstream who it is.
-func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, u *session) filter.Action {
+func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j jar, u *session) filter.Action {
 	ms, err := claims.Object(nil, u.Claims)
-	if err != nil {
-		return filter.Fail(err)
+	if err != nil { // of a session that an older version has let in
+		return o.again(s, h, j, "session")
 	}
 	d, err := o.Describe(o.Issuer.String(), ms)
 	if err != nil {
@@ -96,7 +96,7 @@ func (st *stream) refresh(s filter.Stream, h filter.RequestHeaders, j jar, u *se
 		if m == nil {
 			return o.unavailable()
 		}
-		x := o.fresh.do(ctx, u.Refresh, o.background, func() (*session, string, error) { return o.renew(m, u) })
+		x := o.renewed(ctx, m, u)
 		switch {
 		case errors.Is(x.err, errDown):
 			o.failed.Inc()
@@ -107,8 +107,21 @@ func (st *stream) refresh(s filter.Stream, h filter.RequestHeaders, j jar, u *se
 			return o.again(s, h, j, "ended")
 		}
 		st.set = o.sessionCookies(x.text, j, time.Until(x.session.expires(o)))
-		return o.accept(s, h, x.session)
+		return o.accept(s, h, j, x.session)
 	})
+}
+
+// renewed returns what became of a session whose access token is over. If what another request got for the refresh token
+// is over as well by now, it goes on with the refresh token that came with it: providers take each once only.
+func (o *OIDC) renewed(ctx context.Context, m *metadata, u *session) *refresh {
+	for range maxLinks {
+		x := o.fresh.do(ctx, u.Refresh, o.background, func() (*session, string, error) { return o.renew(m, u) })
+		if x.err != nil || !x.session.stale(time.Now()) || x.recent(time.Now()) || x.session.Refresh == "" {
+			return x
+		}
+		u = x.session
+	}
+	return &refresh{err: errEnded}
 }
 
 // background runs f without regard to the stream that asked for it, as others may wait for the same.

@@ -41,15 +41,37 @@ type refresh struct {
 	session *session
 	text    string // sealed
 	err     error
-	over    time.Time // of the result, once done
+	over    time.Time // when the result came; zero before done is closed
 }
 
 const (
 	// remembered is how long a result is handed to requests that come late with the old cookie.
 	remembered = 30 * time.Second
+	// shared is how long a result is handed on even if its access token is over: to requests that came together with the
+	// one that got it.
+	shared = time.Second
 	// maxRefreshes bounds how many are remembered.
 	maxRefreshes = 10_000
+	// maxLinks bounds how many results a request follows, from one refresh token to the next.
+	maxLinks = 10
 )
+
+// recent reports whether a result has just come.
+func (x *refresh) recent(now time.Time) bool { return now.Sub(x.over) <= shared }
+
+// usable reports whether a result may be handed to another request with the same refresh token. A refresh token that the
+// provider has replaced is used up, so that its result is the only way on from it.
+func (x *refresh) usable(token string, now time.Time) bool {
+	switch {
+	case x.over.IsZero() || x.recent(now):
+		return true
+	case now.Sub(x.over) > remembered:
+		return false
+	case x.err != nil:
+		return true
+	}
+	return !x.session.stale(now) || x.session.Refresh != token
+}
 
 // do returns what f returns, or has returned to another request of late. start runs f in the background.
 func (r *refreshes) do(ctx context.Context, token string, start func(func()) bool,
@@ -58,19 +80,19 @@ func (r *refreshes) do(ctx context.Context, token string, start func(func()) boo
 	key := sha256.Sum256([]byte(token))
 	r.mu.Lock()
 	x := r.m[key]
-	if x == nil {
+	if now := time.Now(); x == nil || !x.usable(token, now) {
 		x = &refresh{done: make(chan struct{})}
 		if r.m == nil {
 			r.m = map[[sha256.Size]byte]*refresh{}
 		}
-		r.tidy(time.Now())
+		r.tidy(now)
 		r.m[key] = x
 		run := func() {
 			x.err = errDown // if f panics
 			defer func() {
 				r.mu.Lock()
 				x.over = time.Now()
-				if x.err != nil && x.err != errEnded {
+				if x.err != nil && x.err != errEnded && r.m[key] == x {
 					delete(r.m, key) // the next request may have more luck
 				}
 				r.mu.Unlock()

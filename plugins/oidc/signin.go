@@ -92,7 +92,8 @@ func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j jar, back stri
 }
 
 func (o *OIDC) begin(s filter.Stream, m *metadata, j jar, back string) filter.Action {
-	if path, _, _ := strings.Cut(back, "?"); path == o.Redirect.Path || path == o.Logout.Path || path == o.Login {
+	if path, _, _ := strings.Cut(back, "?"); samePath(path, o.callbackPath) ||
+		samePath(path, o.Logout.Path) || samePath(path, o.Login) {
 		back = "/"
 	}
 	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Back: back}
@@ -116,7 +117,10 @@ func (o *OIDC) begin(s filter.Stream, m *metadata, j jar, back string) filter.Ac
 }
 
 // callback takes the provider's answer.
-func (o *OIDC) callback(s filter.Stream, query string, j jar) filter.Action {
+func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, j jar) filter.Action {
+	if h.Method() != http.MethodGet {
+		return wrongMethod("GET")
+	}
 	bad := func(reason, text string, status int, more ...filter.ReplyOption) filter.Action {
 		o.refused.Inc(reason)
 		s.Log().Info("a sign-in is refused", "reason", reason)
@@ -124,7 +128,8 @@ func (o *OIDC) callback(s filter.Stream, query string, j jar) filter.Action {
 	}
 	const notHere = "this sign-in was not begun here, or too long ago"
 	q, err := url.ParseQuery(query)
-	if err != nil || len(query) > maxQuery || len(q["state"]) != 1 || len(q["code"]) > 1 || len(q["iss"]) > 1 {
+	if err != nil || len(query) > maxQuery || len(q["state"]) != 1 || len(q["code"]) > 1 ||
+		len(q["iss"]) > 1 || len(q["error"]) > 1 {
 		return bad("state", notHere, http.StatusBadRequest)
 	}
 	state := q.Get("state")
@@ -135,10 +140,11 @@ func (o *OIDC) callback(s filter.Stream, query string, j jar) filter.Action {
 		return bad("state", notHere, http.StatusBadRequest)
 	}
 	once := filter.WithCookie(o.stateCookie(key, "", 0)) // a state is good once
-	switch code, iss := q.Get("code"), q.Get("iss"); {
-	case iss != "" && iss != o.Issuer.String(): // RFC 9207
-		return bad("issuer", "the answer is of another provider", http.StatusBadRequest, once)
-	case code == "":
+	const foreign = "the answer is of another provider"
+	switch {
+	case q.Has("iss") && q.Get("iss") != o.Issuer.String(): // RFC 9207
+		return bad("issuer", foreign, http.StatusBadRequest, once)
+	case q.Get("code") == "" || q.Has("error"):
 		return bad("denied", "the provider did not sign you in", http.StatusForbidden, once)
 	}
 	return filter.Go(func(ctx context.Context) filter.Action {
@@ -146,12 +152,15 @@ func (o *OIDC) callback(s filter.Stream, query string, j jar) filter.Action {
 		if m == nil {
 			return o.unavailable()
 		}
+		if m.saysIssuer && !q.Has("iss") {
+			return bad("issuer", foreign, http.StatusBadRequest, once)
+		}
 		u, err := o.provider.exchange(ctx, m, q.Get("code"), &a)
 		switch {
 		case errors.Is(err, errEnded):
 			return bad("code", "the provider does not take its code back; sign in again", http.StatusBadRequest, once)
 		case errors.Is(err, errToken):
-			s.Log().Warn("the provider's ID token is refused", "error", err)
+			s.Log().Warn("the provider's tokens are refused", "error", err)
 			return bad("id_token", "the provider's answer is not good", http.StatusBadGateway, once)
 		case err != nil:
 			o.failed.Inc()
@@ -175,8 +184,12 @@ func (o *OIDC) callback(s filter.Stream, query string, j jar) filter.Action {
 
 // logout ends a session, and the provider's if that is wanted.
 func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Action {
-	if h.Get("sec-fetch-site") == "cross-site" && h.Get("sec-fetch-mode") != "navigate" {
-		return reply(http.StatusForbidden, "logout", "a page of another site cannot sign you out")
+	if m := h.Method(); m != http.MethodGet && m != http.MethodPost {
+		return wrongMethod("GET, POST")
+	}
+	if !o.meansIt(h) {
+		o.refused.Inc("logout")
+		return reply(http.StatusForbidden, "logout", "only a page of this site can sign you out")
 	}
 	var opts []filter.ReplyOption
 	for _, c := range o.noSession(j) {
@@ -219,6 +232,30 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 		end.RawQuery = q.Encode()
 		return finish(end.String())
 	})
+}
+
+// meansIt reports whether a request to sign out comes from a page of this origin, or from the user. Browsers say where a
+// request comes from, each in one of these headers at least; what says nothing is no browser, or one of before 2023.
+func (o *OIDC) meansIt(h filter.RequestHeaders) bool {
+	for _, name := range []string{"sec-purpose", "purpose", "x-moz"} {
+		if strings.Contains(strings.ToLower(h.Get(name)), "prefetch") {
+			return false // the browser guesses where the user will go
+		}
+	}
+	if site := h.Get("sec-fetch-site"); site != "" {
+		return site == "same-origin" || site == "none" || site == "same-site" && o.Cookie.Domain != ""
+	}
+	from := h.Get("origin")
+	if from == "" && h.Has("referer") {
+		from, _ = origin.Of(h.Get("referer"))
+		return origin.SameHost(from, h.Host())
+	}
+	return from == "" || origin.SameHost(from, h.Host())
+}
+
+// wrongMethod answers a request for one of the plugin's own paths.
+func wrongMethod(allowed string) filter.Action {
+	return reply(http.StatusMethodNotAllowed, "method", "method not allowed", filter.WithHeader("allow", allowed))
 }
 
 func safeOrNothing(to string) string {
