@@ -286,7 +286,9 @@ func (k *keeper) Provision(env *filter.Env) error {
 }
 
 // OnRequestHeaders lets all pass.
-func (k *keeper) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action { return filter.Continue }
+func (k *keeper) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filter.Action {
+	return filter.Continue
+}
 
 // TestSkips: the same key is logged once and counted at each reading.
 func TestSkips(t *testing.T) {
