@@ -87,7 +87,7 @@ var fromHeaders = map[string]struct {
 func (s *stream) ownAttribute(name string) string {
 	switch name {
 	case "request.duration":
-		return time.Since(s.begun).String()
+		return strconv.FormatFloat(float64(time.Since(s.begun))/1e6, 'f', 3, 64)
 	case "request.size":
 		return strconv.FormatInt(s.dirs[core.Request].bytes.Load(), 10)
 	case "response.size":
