@@ -184,12 +184,12 @@ func (c *callout) reset(err error) {
 	c.mu.Unlock()
 	c.fail(err)
 	if !ended {
-		_ = c.who.callout(func(w *stream, all *callouts) {
+		_ = c.who.callout(func(w writer, all *callouts) {
 			if all.running[c.id] == c {
 				delete(all.running, c.id)
-				c.resetVerb(w)
+				w.resetCallout(c.id)
 			}
-		})
+		}, func() {})
 	}
 }
 
@@ -204,13 +204,13 @@ func (c *callout) send(body io.ReadCloser) {
 			return
 		}
 		taken := make(chan bool, 1)
-		if c.who.callout(func(w *stream, all *callouts) {
+		if c.who.callout(func(w writer, all *callouts) {
 			running := all.running[c.id] == c
 			if running && (n > 0 || err == io.EOF) {
-				c.dataVerb(w, buf[:n], err == io.EOF)
+				w.calloutData(c.id, buf[:n], err == io.EOF)
 			}
 			taken <- running
-		}) != nil {
+		}, func() { taken <- false }) != nil {
 			return
 		}
 		select {

@@ -1,10 +1,19 @@
-// Event hooks of the program and of configurations; all run on Envoy's main thread.
+// Event hooks of the program and of configurations. All run on Envoy's main thread, but for destruction, which happens
+// wherever the last reference is dropped.
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "_cgo_export.h"
 #include "moe.h"
 
-HOOK const char *ON(program_init)(void) { return ENVOY_DYNAMIC_MODULES_ABI_VERSION; }
+static pthread_t main_thread;
+
+bool moe_on_main_thread(void) { return pthread_equal(pthread_self(), main_thread); }
+
+HOOK const char *ON(program_init)(void) {
+  main_thread = pthread_self();
+  return ENVOY_DYNAMIC_MODULES_ABI_VERSION;
+}
 
 HOOK const void *ON(http_filter_config_new)(void *envoy, ebuf name, ebuf value) {
   moe_config *c = calloc(1, sizeof *c);
@@ -12,19 +21,16 @@ HOOK const void *ON(http_filter_config_new)(void *envoy, ebuf name, ebuf value) 
     return NULL;
   c->envoy = envoy;
   c->scheduler = CB(http_filter_config_scheduler_new)(envoy);
+  c->users = 1;
   if (!moeConfigNew(c, (char *)name.ptr, name.length, (char *)value.ptr, value.length)) {
-    CB(http_filter_config_scheduler_delete)(c->scheduler);
-    free(c);
+    moe_config_release(c);
     return NULL;
   }
   return c;
 }
 
 HOOK void ON(http_filter_config_destroy)(const void *config) {
-  moe_config *c = (moe_config *)config;
-  moeConfigDestroy(c->id); // after it, Go commits nothing to the scheduler
-  CB(http_filter_config_scheduler_delete)(c->scheduler);
-  free(c);
+  moeConfigDestroy(((moe_config *)config)->id); // which releases it
 }
 
 HOOK const void *ON(http_filter_per_route_config_new)(ebuf name, ebuf value) {

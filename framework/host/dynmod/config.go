@@ -26,13 +26,16 @@ type filterConfig struct {
 
 	secrets map[string]C.size_t // Envoy's numbers of those listed
 
+	id      uint32
+	metrics map[string]metricID
+
 	mu       sync.Mutex
-	c        *C.moe_config // nil once Envoy has destroyed it
-	ids      map[string]metricID
+	c        *C.moe_config     // nil once Envoy destroys it
 	routes   map[uint32]*bound // by route id
 	refused  map[uint32]bool   // logged
-	posts    []func(*C.moe_event)
+	tasks    []task            // for the main thread
 	callouts callouts
+	quiet    chan struct{} // closed when no callout runs any more, if somebody waits for that
 }
 
 // table finds configurations by the numbers that C keeps for them; reading takes no lock.
@@ -92,7 +95,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 	if err != nil {
 		return reject("filter", filterName, err)
 	}
-	conf := &filterConfig{c: c, ids: map[string]metricID{}, routes: map[uint32]*bound{}, refused: map[uint32]bool{}}
+	conf := &filterConfig{c: c, metrics: map[string]metricID{}, routes: map[uint32]*bound{}, refused: map[uint32]bool{}}
 	if conf.filter, err = assembler.Filter(filterName, doc); err != nil {
 		return reject("filter", filterName, err)
 	}
@@ -104,27 +107,25 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 		conf.filter.Close()
 		return reject("filter", filterName, err)
 	}
-	conf.define(conf.filter.Metrics())
-	conf.define(lateMetrics)
+	conf.define(c, conf.filter.Metrics())
+	conf.define(c, lateMetrics)
 	conf.own = conf.bind(own, nil)
-	c.id = C.uint32_t(configs.add(conf))
+	configs.update(func(all map[uint32]*filterConfig, id uint32) {
+		conf.id, all[id] = id, conf
+	})
+	c.id = C.uint32_t(conf.id)
 	c.wants = C.uint32_t(own.Wants())
 	return true
 }
 
 //export moeConfigDestroy
 func moeConfigDestroy(id C.uint32_t) {
-	conf := configs.remove(uint32(id))
+	defer rejectPanic("destroying a filter", "")
+	conf := configs.get(uint32(id))
 	if conf == nil {
 		return
 	}
-	conf.mu.Lock()
-	conf.c = nil
-	pending := conf.callouts.end()
-	conf.mu.Unlock()
-	for _, c := range pending {
-		c.fail(errConfigGone)
-	}
+	conf.destroy()
 	closeLater("filter", conf.filter.Close)
 }
 
@@ -261,16 +262,4 @@ func (configHost) Log() slog.Handler { return logger }
 
 func (configHost) Transport(cluster string) (http.RoundTripper, error) {
 	return &transport{cluster: cluster}, nil
-}
-
-// anyConfig returns a configuration that Envoy has not destroyed, or nil.
-func anyConfig() (live *filterConfig) {
-	if all := configs.all.Load(); all != nil {
-		for _, conf := range *all {
-			if live == nil || conf.c.id > live.c.id {
-				live = conf
-			}
-		}
-	}
-	return live
 }

@@ -24,24 +24,21 @@ func moeEvent(e *C.moe_event) {
 		if p := recover(); p != nil {
 			slog.New(logger).Error("framework panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 			e.status = C.STATUS_STOP
-			if e.stream != nil && e.stream.slot != 0 {
-				s := threads.Of(uint32(e.thread)).streams.At(uint32(e.stream.slot))
-				s.e = e
-				s.bytesVerb(C.VERB_RESET, 0, 0, []byte("moe.panic"))
-				s.e = nil
+			if e.stream != nil {
+				writer{e}.reset("moe.panic")
 			}
 		}
 	}()
 	t := threads.Of(uint32(e.thread))
 	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
-		t.finish(c.slot)
+		t.finish(c)
 	}
 	switch {
 	case e.stream != nil:
 		s := t.stream(e.stream)
 		s.event(e)
 		if e.kind == C.EVENT_COMPLETE || e.kind == C.EVENT_GONE {
-			t.finish(e.stream.slot)
+			t.finish(e.stream)
 		}
 	case e.config != nil:
 		configEvent(e)
@@ -51,6 +48,7 @@ func moeEvent(e *C.moe_event) {
 // event runs one crossing.
 func (s *stream) event(e *C.moe_event) {
 	s.enter(e)
+	defer s.leave() // a panic leaves the stream too: else other goroutines would take Envoy's side for still
 	if s.st == nil && !s.failed {
 		s.start()
 	}
@@ -73,7 +71,6 @@ func (s *stream) event(e *C.moe_event) {
 	case e.kind == C.EVENT_COMPLETE:
 		s.complete()
 	}
-	s.leave()
 }
 
 // wants reports whether the chain wants the phase; if it does not, the event serves queued calls only.

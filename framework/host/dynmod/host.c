@@ -1,4 +1,5 @@
 // What Go calls while it is entered, beside Envoy's own callbacks.
+#include <stdlib.h>
 #include <time.h>
 
 #include "moe.h"
@@ -38,3 +39,14 @@ void *moe_scheduler(moe_stream *s) { return CB(http_filter_scheduler_new)(s->env
 void moe_commit(moe_stream *s) { CB(http_filter_scheduler_commit)(s->scheduler, 0); }
 
 void moe_config_commit(moe_config *c) { CB(http_filter_config_scheduler_commit)(c->scheduler, 0); }
+
+void moe_config_use(moe_config *c) { atomic_fetch_add(&c->users, 1); }
+
+void moe_config_release(moe_config *c) {
+  if (atomic_fetch_sub(&c->users, 1) != 1)
+    return;
+  CB(http_filter_config_scheduler_delete)(c->scheduler);
+  free(c);
+}
+
+void moe_config_reset_callout(moe_config *c, uint64_t id) { CB(http_filter_config_reset_http_stream)(c->envoy, id); }

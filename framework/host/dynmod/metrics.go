@@ -35,9 +35,9 @@ var lateMetrics = []*core.Metric{
 }
 
 // define declares metrics to Envoy, which allows that only while it loads the configuration.
-func (conf *filterConfig) define(metrics []*core.Metric) {
+func (conf *filterConfig) define(c *C.moe_config, metrics []*core.Metric) {
 	for _, m := range metrics {
-		if _, ok := conf.ids[m.Name]; ok {
+		if _, ok := conf.metrics[m.Name]; ok {
 			continue
 		}
 		mem := &scratch{}
@@ -46,28 +46,28 @@ func (conf *filterConfig) define(metrics []*core.Metric) {
 		var result C.envoy_dynamic_module_type_metrics_result
 		switch name := mem.buf(m.Name); m.Kind {
 		case core.Counter:
-			result = C.envoy_dynamic_module_callback_http_filter_config_define_counter(conf.c.envoy, name, tags, n, &id)
+			result = C.envoy_dynamic_module_callback_http_filter_config_define_counter(c.envoy, name, tags, n, &id)
 		case core.Gauge:
-			result = C.envoy_dynamic_module_callback_http_filter_config_define_gauge(conf.c.envoy, name, tags, n, &id)
+			result = C.envoy_dynamic_module_callback_http_filter_config_define_gauge(c.envoy, name, tags, n, &id)
 		case core.Histogram:
-			result = C.envoy_dynamic_module_callback_http_filter_config_define_histogram(conf.c.envoy, name, tags, n, &id)
+			result = C.envoy_dynamic_module_callback_http_filter_config_define_histogram(c.envoy, name, tags, n, &id)
 		}
 		mem.free()
 		if result != C.envoy_dynamic_module_type_metrics_result_Success {
 			slog.New(logger).Warn("Envoy refuses a metric", "metric", m.Name, "result", int(result))
 			continue
 		}
-		conf.ids[m.Name] = metricID{uint64(id), m.Kind, m.Tags}
+		conf.metrics[m.Name] = metricID{uint64(id), m.Kind, m.Tags}
 	}
 }
 
 // bindMetrics pairs a chain's metrics with Envoy's.
 func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetric) {
 	for _, m := range metrics {
-		id, ok := conf.ids[m.Name]
+		id, ok := conf.metrics[m.Name]
 		if ok && id.kind == m.Kind && slices.Equal(id.tags, m.Tags) {
 			bound = append(bound, boundMetric{m: m, id: id.id})
-		} else if id, ok := conf.ids[lateMetrics[m.Kind].Name]; ok {
+		} else if id, ok := conf.metrics[lateMetrics[m.Kind].Name]; ok {
 			bound = append(bound, boundMetric{m: m, id: id.id, late: true})
 		}
 	}
@@ -90,7 +90,7 @@ func (b *bound) flush(s *stream) {
 					sample.Values = []string{e.m.Series(sample.Values)}
 				}
 				if len(sample.Values) <= maxHeaders {
-					s.sampleVerb(e.m.Kind, e.id, sample)
+					writer{s.e}.sample(e.m.Kind, e.id, sample)
 				}
 			})
 		}

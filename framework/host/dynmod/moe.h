@@ -17,36 +17,42 @@ enum {
   WANT_COMPLETE = 64,
 };
 
-// One filter configuration in Envoy.
+// One filter configuration in Envoy. Envoy destroys it on the thread that drops the last reference to it: where it came by
+// ECDS that may be a worker with a last stream, or any thread that commits to its scheduler.
 typedef struct {
-  void *envoy;
-  void *scheduler; // to the main thread
-  uint32_t id;     // Go's
-  uint32_t wants;  // of the chain without a route's changes
+  void *envoy;           // C's, constant
+  void *scheduler;       // C's, constant: to the main thread; used by those who are counted in users
+  uint32_t id;           // Go's, written once, before any stream
+  uint32_t wants;        // Go's, written once: of the chain without a route's changes
+  _Atomic uint32_t users; // both sides': Envoy is one, and so is who commits; the last one frees it
 } moe_config;
 
-// One filter of one stream in Envoy.
-typedef struct {
-  void *envoy;
-  moe_config *config;
-  void *scheduler;    // to the stream's thread, once Go asked for it
-  uint64_t start;     // CLOCK_MONOTONIC, ns
-  uint64_t bytes[2];  // of body seen, by direction
-  size_t foreign[2];  // bytes of other filters before ours in Envoy's buffer, while it holds some for us
-  uint32_t slot;      // 1 + the stream's index in Go's table of this thread; 0 before Go has met it
-  uint32_t wants;     // as Go said last
-  _Atomic uint32_t attention; // Go has work for this thread: enter it at the next hook, wanted or not
-  _Atomic uint32_t gone;      // Envoy is done with it
-  uint8_t busy[2];    // the chain waits for a plugin in this direction: hold events back
-  uint8_t ended[2];   // Envoy has shown end_stream
-  uint8_t held[2];    // HELD_…: what waits in Envoy until the chain goes on
-  uint8_t escaped;    // a goroutine may wait for news of this stream: tell its end at once
-  uint8_t replied;    // we sent a response of our own; what else comes is dropped
-  uint8_t sending;    // it is on its way: Envoy 1.38 has it pass our own response hooks
-  uint8_t completed;  // Go is done with it
-  uint8_t depth;      // hooks under way on the stack
-  char *details;      // of a local reply of another filter's or of Envoy's, malloc'd
-  size_t details_len;
+// One filter of one stream in Envoy. Each field says who writes it: C or Go on the stream's thread, unless it is said to
+// be for others.
+typedef struct moe_stream {
+  void *envoy;        // C: NULL once Envoy has destroyed the filter
+  moe_config *config; // C, constant
+  void *scheduler;    // Go, under its lock: to the stream's thread, once that was asked for; C deletes it
+  uint64_t start;     // C, constant: CLOCK_MONOTONIC, ns
+  uint64_t bytes[2];  // C; Go adds those of replies: bytes of body seen, by direction
+  size_t foreign[2];  // C: bytes of other filters before ours in Envoy's buffer, while it holds some for us
+  uint32_t slot;      // Go: 1 + the stream's index in Go's table of this thread; 0 before Go has met it
+  uint32_t life;      // Go: which of the lives in that slot is this stream's
+  uint32_t wants;     // Go: the phases it wants to be entered for
+  _Atomic uint32_t attention; // set by Go on any thread, cleared by C: enter Go at the next hook, wanted or not
+  _Atomic uint32_t gone;      // C, read by Go on any thread: Envoy has destroyed the filter
+  uint8_t busy[2];    // Go: the chain waits for a plugin in this direction: hold events back
+  uint8_t ended[2];   // C: Envoy has shown end_stream
+  uint8_t held[2];    // C; Go clears what it has taken: HELD_…, what waits in Envoy until the chain goes on
+  uint8_t escaped;    // Go, under its lock: a goroutine may wait for news of this stream: tell its end at once
+  uint8_t replied;    // C: we sent a response of our own; what else comes is dropped
+  uint8_t sending;    // C: it is on its way: Envoy 1.38 has it pass our own response hooks
+  uint8_t completed;  // Go has let go of the stream, and must not be entered for it again; C too where Go never met it
+  uint8_t depth;      // C: crossings under way on the stack
+  uint8_t called;     // C: it has started callouts, of which Envoy may tell when it has destroyed the filter
+  char *details;      // C: of a local reply of another filter's or of Envoy's, malloc'd
+  size_t details_len; // C
+  struct moe_stream *next; // C: in the list of streams to be freed later
 } moe_stream;
 
 enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
@@ -128,6 +134,7 @@ typedef struct {
 
 void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
 void moe_apply(moe_event *e);
+bool moe_alive(moe_stream *s); // Go may be entered for s
 mheader *moe_read_headers(const uint8_t *p, size_t n);
 void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p);
 
@@ -150,6 +157,10 @@ bool moe_on_thread(uint32_t index);
 void *moe_scheduler(moe_stream *s);
 void moe_commit(moe_stream *s);
 void moe_config_commit(moe_config *c);
+void moe_config_use(moe_config *c); // by who keeps it from being freed already
+void moe_config_release(moe_config *c);
+void moe_config_reset_callout(moe_config *c, uint64_t id);
+bool moe_on_main_thread(void);
 void moe_drain_ours(moe_stream *s, int dir);
 bool moe_foreign(moe_stream *s, int dir);
 bool moe_no_buffer(moe_stream *s, int dir);

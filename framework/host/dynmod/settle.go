@@ -29,7 +29,7 @@ func (h *handle) Headers(dir core.Direction, end bool) {
 	}
 	d := &s.dirs[dir]
 	d.headersOut, d.endOut = true, end
-	s.changes(dir.Headers())
+	s.tellChanges(dir.Headers())
 }
 
 // Data takes bytes that leave the chain.
@@ -58,14 +58,14 @@ func (h *handle) Trailers(dir core.Direction) {
 	}
 	d := &s.dirs[dir]
 	d.endOut, d.trailersOut = true, true
-	s.changes(dir.Trailers())
+	s.tellChanges(dir.Trailers())
 }
 
 // Reset ends the stream.
 func (h *handle) Reset(reason string) {
 	s := h.s
 	s.reply = reply{begun: true, sent: true, end: true}
-	s.bytesVerb(C.VERB_RESET, 0, 0, []byte("moe: "+reason))
+	writer{s.e}.reset("moe: " + reason)
 }
 
 func same(p, q []byte) bool {
@@ -81,7 +81,8 @@ func (s *stream) unshare(dir core.Direction) {
 	}
 }
 
-// settle tells Envoy what has left the chain during an event. hook is the direction of the hook under way, or core.NoDirection.
+// settle tells Envoy what has left the chain during an event. hook is the direction of the hook under way, or
+// core.NoDirection.
 func (s *stream) settle(hook core.Direction, e *C.moe_event) {
 	if s.reply.begun {
 		s.settleReply()
@@ -143,7 +144,7 @@ func (s *stream) settleHeaders(dir core.Direction) C.uint32_t {
 		return d.stop(C.STATUS_STOP)
 	}
 	if len(d.out) > 0 {
-		s.bytesVerb(C.VERB_APPEND, int(dir), 0, d.out)
+		writer{s.e}.appendBody(dir, d.out)
 	}
 	return d.proceed()
 }
@@ -155,12 +156,12 @@ func (s *stream) settleData(dir core.Direction) C.uint32_t {
 	goOn := s.ready(dir) && !s.waits(dir)
 	if goOn && !foreign {
 		if !s.chunkBack {
-			s.bytesVerb(C.VERB_REPLACE_CHUNK, int(dir), 0, d.out)
+			writer{s.e}.replaceChunk(dir, d.out)
 		}
 		return d.proceed()
 	}
 	s.unshare(dir)
-	s.bytesVerb(C.VERB_REPLACE_CHUNK, int(dir), 0, nil)
+	writer{s.e}.replaceChunk(dir, nil)
 	if goOn {
 		s.reschedule()
 	}
@@ -180,7 +181,7 @@ func (s *stream) settleTrailers(dir core.Direction) C.uint32_t {
 		return d.stop(C.STATUS_STOP)
 	}
 	if len(d.out) > 0 {
-		s.bytesVerb(C.VERB_APPEND, int(dir), 0, d.out)
+		writer{s.e}.appendBody(dir, d.out)
 	}
 	return d.proceed()
 }
@@ -195,7 +196,7 @@ func (s *stream) settlePosted(dir core.Direction) {
 	if !d.stopped || !s.ready(dir) || s.waits(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
 		return
 	}
-	s.bytesVerb(C.VERB_RESUME, int(dir), 0, d.out)
+	writer{s.e}.resume(dir, d.out)
 	d.proceed()
 }
 
@@ -216,14 +217,14 @@ func (s *stream) settleReply() {
 	switch {
 	case r.sent:
 		if len(r.body) > 0 || r.end && !r.headersEnd {
-			s.bytesVerb(C.VERB_RESPONSE_DATA, 0, int(cbool(r.end)), r.body)
+			writer{s.e}.responseData(r.body, r.end)
 		}
 	case r.end:
 		s.localReply()
 	default:
-		s.responseHeaders(s.st.H[core.ResponseHeaders].Fields, false)
+		writer{s.e}.responseHeaders(s.st.H[core.ResponseHeaders].Fields, false)
 		if len(r.body) > 0 {
-			s.bytesVerb(C.VERB_RESPONSE_DATA, 0, 0, r.body)
+			writer{s.e}.responseData(r.body, false)
 		}
 	}
 	r.headersEnd = r.end
@@ -253,17 +254,11 @@ func (s *stream) localReply() {
 		}
 		fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(code)})
 	}
-	s.bytesVerb(C.VERB_DETAILS, 0, 0, []byte(s.st.ReplyDetails))
-	p1, p2 := s.verb(C.VERB_RESPONSE, len(fields), status, pairsSize(fields), len(s.reply.body))
-	putPairs(p1, fields)
-	copy(p2, s.reply.body)
+	writer{s.e}.response(status, s.st.ReplyDetails, fields, s.reply.body)
 }
 
-func (s *stream) responseHeaders(fields []core.Field, end bool) {
-	fields = fields[:min(len(fields), maxHeaders)]
-	p, _ := s.verb(C.VERB_RESPONSE_HEADERS, len(fields), int(cbool(end)), pairsSize(fields), 0)
-	putPairs(p, fields)
-}
+// tellChanges has Envoy carry out what plugins have changed in a block.
+func (s *stream) tellChanges(block int) { writer{s.e}.writeChanges(block, &s.st.H[block]) }
 
 func (s *stream) isGRPC() bool {
 	for _, f := range s.requestFields() {

@@ -34,11 +34,35 @@ static void free_stream(moe_stream *s) {
   free(s);
 }
 
+// Streams of this thread that are over, but of whose callouts Envoy may tell while it destroys their filter.
+static _Thread_local moe_stream *lingering;
+
 // release frees s when both sides are done with it and no hook of it is under way.
 static void release(moe_stream *s) {
-  if (s->completed && s->gone && s->depth == 0)
+  if (!s->completed || !s->gone || s->depth > 0)
+    return;
+  if (s->called) {
+    s->next = lingering;
+    lingering = s;
+  } else {
     free_stream(s);
+  }
 }
+
+static void free_lingering(void) {
+  while (lingering != NULL) {
+    moe_stream *s = lingering;
+    lingering = s->next;
+    free_stream(s);
+  }
+}
+
+// alive reports whether Go may be entered for s: Envoy has not destroyed the filter, and Go has not let go of it. Envoy
+// calls hooks of callouts, at the least, between the completion of a stream and the destruction of its filter; by then
+// the stream's slot in Go may be another's.
+static bool alive(moe_stream *s) { return !s->gone && !s->completed; }
+
+bool moe_alive(moe_stream *s) { return alive(s); }
 
 void moe_cross(moe_event *e) {
   uint8_t stack[STACK_OUT];
@@ -74,6 +98,7 @@ static inline bool wanted(moe_stream *s, uint32_t phase) {
 }
 
 HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
+  free_lingering();
   moe_stream *s = calloc(1, sizeof *s);
   if (s == NULL)
     return NULL;
@@ -100,7 +125,7 @@ static uint32_t headers(moe_stream *s, uint32_t dir, bool end, uint32_t route) {
 static uint32_t data(moe_stream *s, uint32_t dir, bool end) {
   s->bytes[dir] += CB(http_get_body_size)(s->envoy, 2 * dir);
   s->ended[dir] |= end;
-  if (s->replied)
+  if (s->replied || !alive(s))
     return STATUS_NO_BUFFER;
   if (s->busy[dir]) {
     // Envoy keeps the chunk and, over its watermark, stops reading from the peer.
@@ -125,7 +150,7 @@ static uint32_t data(moe_stream *s, uint32_t dir, bool end) {
 
 static uint32_t trailers(moe_stream *s, uint32_t dir) {
   s->ended[dir] = true;
-  if (s->replied)
+  if (s->replied || !alive(s))
     return STATUS_STOP;
   if (s->busy[dir] || s->held[dir]) {
     s->held[dir] |= HELD_TRAILERS;
@@ -149,6 +174,8 @@ HOOK T(on_http_filter_request_headers_status)
     ON(http_filter_request_headers)(void *envoy, const void *stream, bool end) {
   moe_stream *s = (moe_stream *)stream;
   s->ended[0] = end;
+  if (!alive(s))
+    return STATUS_STOP;
   uint32_t route = 0;
   if (atomic_load_explicit(&moe_route_configs, memory_order_relaxed) != 0)
     route = (uint32_t)(uintptr_t)CB(get_most_specific_route_config)(envoy);
@@ -171,6 +198,8 @@ HOOK T(on_http_filter_response_headers_status)
   if (s->sending)
     return STATUS_CONTINUE;
   s->ended[1] = end;
+  if (!alive(s))
+    return STATUS_STOP;
   if (!wanted(s, WANT_RESPONSE_HEADERS))
     return STATUS_CONTINUE;
   return headers(s, 1, end, 0);
@@ -188,7 +217,7 @@ HOOK T(on_http_filter_response_trailers_status) ON(http_filter_response_trailers
 
 HOOK void ON(http_filter_stream_complete)(void *envoy, const void *stream) {
   moe_stream *s = (moe_stream *)stream;
-  if (!s->completed && wanted(s, WANT_COMPLETE)) {
+  if (alive(s) && wanted(s, WANT_COMPLETE)) {
     moe_event e = {.stream = s, .kind = EVENT_COMPLETE};
     moe_cross(&e);
   }
@@ -196,6 +225,8 @@ HOOK void ON(http_filter_stream_complete)(void *envoy, const void *stream) {
 
 HOOK void ON(http_filter_destroy)(const void *stream) {
   moe_stream *s = (moe_stream *)stream;
+  if (s->gone)
+    return;
   s->envoy = NULL;
   atomic_store(&s->gone, 1); // before attention is read: Go writes that one and then reads this
   if (s->slot == 0 || s->completed) {
@@ -218,7 +249,7 @@ HOOK void ON(http_filter_destroy)(const void *stream) {
 
 HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id) {
   moe_stream *s = (moe_stream *)stream;
-  if (s->gone || s->completed)
+  if (!alive(s))
     return;
   moe_event e = {.stream = s, .kind = EVENT_SCHEDULED};
   moe_cross(&e);
@@ -227,7 +258,7 @@ HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id
 static void watermark(const void *stream, bool high) {
   moe_stream *s = (moe_stream *)stream;
   // Only a reply that we stream ourselves can answer to back-pressure; for others Envoy does it.
-  if (s->gone || s->completed || !s->replied)
+  if (!alive(s) || !s->replied)
     return;
   moe_event e = {.stream = s, .kind = EVENT_WATERMARK, .end = high};
   moe_cross(&e);
@@ -245,6 +276,8 @@ HOOK T(on_http_filter_local_reply_status)
     ON(http_filter_local_reply)(void *envoy, const void *stream, uint32_t code, ebuf details, bool reset) {
   // Kept for the attribute response.code_details, which older Envoys don't offer to modules.
   moe_stream *s = (moe_stream *)stream;
+  if (!alive(s))
+    return 0;
   char *copy = malloc(details.length + 1);
   if (copy != NULL) {
     memcpy(copy, details.ptr, details.length);

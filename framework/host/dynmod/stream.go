@@ -84,8 +84,7 @@ func (s *stream) fail() {
 		return
 	}
 	s.reply.sent = true
-	s.bytesVerb(C.VERB_DETAILS, 0, 0, []byte("moe.configuration"))
-	s.verb(C.VERB_RESPONSE, 0, 500, 0, 0)
+	writer{s.e}.response(500, "moe.configuration", nil, nil)
 	s.e.status = C.STATUS_STOP
 }
 

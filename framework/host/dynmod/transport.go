@@ -7,7 +7,6 @@ import "C"
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +21,10 @@ import (
 // transport sends requests over one of Envoy's clusters.
 type transport struct{ cluster string }
 
-var errConfigGone = errors.New("the filter's configuration is closed")
-
 // caller is who owns a callout in Envoy: a stream, on its worker, or a configuration, on the main thread.
 type caller interface {
-	// callout runs f on the owner's thread, where it may write verbs.
-	callout(f func(w *stream, all *callouts)) error
+	// callout runs f on the owner's thread, where it may write verbs, or drop, when the owner is gone.
+	callout(f func(w writer, all *callouts), drop func()) error
 }
 
 // RoundTrip sends r and returns when the response's headers are there. It waits, so it belongs into a function given
@@ -37,15 +34,38 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		closeBody(r)
 		return nil, fmt.Errorf("cluster %s: a request from a phase method would block Envoy: send it from filter.Go", t.cluster)
 	}
-	var who caller = anyConfig()
-	if h, ok := core.HostOf(r.Context()).(*handle); ok {
-		who = h
-	}
-	c := &callout{who: who, request: r, started: make(chan error, 1), head: make(chan struct{}), wake: make(chan struct{}, 1)}
 	fields, inline, rest := t.split(r)
-	err := who.callout(func(w *stream, all *callouts) {
+	for {
+		var who caller = newest()
+		gone := errConfigGone
+		if h, ok := core.HostOf(r.Context()).(*handle); ok {
+			who, gone = h, core.ErrStreamDone
+		}
+		response, err := t.send(r, who, gone, fields, inline, rest)
+		// A configuration that was replaced takes its requests with it; what may be sent twice is sent over the next.
+		if errors.Is(err, errConfigGone) && rest == nil && idempotent(r.Method) && newest() != nil {
+			continue
+		}
+		return response, err
+	}
+}
+
+func idempotent(method string) bool {
+	switch method {
+	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// send sends r, whose body is inline, and then rest, for who; gone is the error where who ends before.
+func (t *transport) send(r *http.Request, who caller, gone error, fields []core.Field, inline []byte,
+	rest io.ReadCloser,
+) (*http.Response, error) {
+	c := &callout{who: who, request: r, started: make(chan error, 1), head: make(chan struct{}), wake: make(chan struct{}, 1)}
+	err := who.callout(func(w writer, all *callouts) {
 		all.start(w, c, t.cluster, fields, inline, rest == nil, deadline(r.Context()))
-	})
+	}, func() { c.fail(gone) })
 	if err == nil {
 		err = c.await(r.Context(), c.started)
 	}
@@ -135,7 +155,7 @@ func (t *transport) split(r *http.Request) (fields []core.Field, inline []byte, 
 }
 
 // callout of a stream runs on its worker.
-func (h *handle) callout(f func(*stream, *callouts)) error {
+func (h *handle) callout(f func(writer, *callouts), drop func()) error {
 	s := h.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,9 +164,9 @@ func (h *handle) callout(f func(*stream, *callouts)) error {
 	}
 	s.calls = append(s.calls, call{run: func(s *stream) {
 		if s.c.envoy != nil {
-			f(s, &s.callouts)
+			f(writer{s.e}, &s.callouts)
 		}
-	}, drop: func() {}})
+	}, drop: drop})
 	s.escaped, s.c.escaped = true, 1
 	if !s.inside {
 		s.wake()
@@ -154,65 +174,23 @@ func (h *handle) callout(f func(*stream, *callouts)) error {
 	return nil
 }
 
-// callout of a configuration runs on Envoy's main thread.
-func (conf *filterConfig) callout(f func(*stream, *callouts)) error {
-	if conf == nil {
-		return errConfigGone
-	}
-	conf.mu.Lock()
-	defer conf.mu.Unlock()
-	if conf.c == nil {
-		return errConfigGone
-	}
-	conf.posts = append(conf.posts, func(e *C.moe_event) { f(&stream{e: e}, &conf.callouts) })
-	C.moe_config_commit(conf.c)
-	return nil
-}
-
-// configEvent is an event of a configuration, on the main thread.
-func configEvent(e *C.moe_event) {
-	conf := configs.get(uint32(e.config.id))
-	if conf == nil {
-		return
-	}
-	conf.mu.Lock()
-	defer conf.mu.Unlock()
-	if e.kind == C.EVENT_CONFIG_SCHEDULED {
-		posts := conf.posts
-		conf.posts = nil
-		for _, f := range posts {
-			f(e)
-		}
-		return
-	}
-	conf.callouts.event(&stream{e: e}, e)
-}
-
 func (s *stream) calloutEvent(e *C.moe_event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.callouts.event(s, e)
+	s.callouts.event(writer{e}, e)
 }
 
 // start writes the verb that starts c.
-func (all *callouts) start(w *stream, c *callout, cluster string, fields []core.Field, body []byte, end bool, timeout uint64) {
+func (all *callouts) start(w writer, c *callout, cluster string, fields []core.Field, body []byte, end bool, timeout uint64) {
 	if c.request.Context().Err() != nil {
 		c.begin(context.Cause(c.request.Context()))
 		return
 	}
-	fields = fields[:min(len(fields), maxHeaders)]
-	token := all.add(c)
-	p, p2 := w.verb(C.VERB_CALLOUT_START, len(fields), int(cbool(end)), 16+len(cluster)+pairsSize(fields), len(body))
-	binary.NativeEndian.PutUint32(p, token)
-	binary.NativeEndian.PutUint64(p[4:], timeout)
-	binary.NativeEndian.PutUint32(p[12:], uint32(len(cluster)))
-	copy(p[16:], cluster)
-	putPairs(p[16+len(cluster):], fields)
-	copy(p2, body)
+	w.startCallout(all.add(c), cluster, fields, body, end, timeout)
 }
 
 // event tells a callout what Envoy says of it.
-func (all *callouts) event(w *stream, e *C.moe_event) {
+func (all *callouts) event(w writer, e *C.moe_event) {
 	if e.kind == C.EVENT_CALLOUT_STARTED {
 		c := all.tokens[uint32(e.callout)]
 		delete(all.tokens, uint32(e.callout))
@@ -226,7 +204,7 @@ func (all *callouts) event(w *stream, e *C.moe_event) {
 		all.running[uint64(e.callout_id)] = c
 		c.id = uint64(e.callout_id)
 		if c.abandoned() {
-			c.resetVerb(w)
+			w.resetCallout(c.id)
 		}
 		c.begin(nil)
 		return
@@ -240,7 +218,7 @@ func (all *callouts) event(w *stream, e *C.moe_event) {
 		c.headers(goFields(nil, (*C.eheader)(unsafe.Pointer(e.headers)), e.headers_n), e.end != 0)
 	case C.EVENT_CALLOUT_DATA:
 		if !c.data(goBytes((*C.ebuf)(unsafe.Pointer(e.data)), e.data_n, 0), e.end != 0) {
-			c.resetVerb(w)
+			w.resetCallout(c.id)
 		}
 	case C.EVENT_CALLOUT_TRAILERS:
 		c.trailers(goFields(nil, (*C.eheader)(unsafe.Pointer(e.headers)), e.headers_n))
@@ -264,13 +242,3 @@ func calloutError(result int) error {
 	}
 	return errors.New("no upstream is there to take the request")
 }
-
-func (c *callout) idVerb(w *stream, verb uint8, end bool, p []byte) {
-	out, _ := w.verb(verb, 0, int(cbool(end)), 8+len(p), 0)
-	binary.NativeEndian.PutUint64(out, c.id)
-	copy(out[8:], p)
-}
-
-func (c *callout) resetVerb(w *stream) { c.idVerb(w, C.VERB_CALLOUT_RESET, false, nil) }
-
-func (c *callout) dataVerb(w *stream, p []byte, end bool) { c.idVerb(w, C.VERB_CALLOUT_DATA, end, p) }
