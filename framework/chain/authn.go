@@ -6,6 +6,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // Kinds of plugins, as far as authentication goes.
@@ -38,13 +39,13 @@ type lack struct {
 	reply  *core.Payload
 }
 
-func schemesOf(plugins []Plugin, bits []uint32) schemes {
+func schemesOf(plugins []Plugin, implemented []phase.Set) schemes {
 	s := schemes{end: never}
 	n := 0
 	for i, p := range plugins {
 		kind := uint8(noScheme)
 		switch {
-		case bits[i]&core.WantRequestHeaders == 0: // it is not asked when the request comes
+		case implemented[i].Wants()&phase.RequestHeaders == 0: // it is not asked when the request comes
 		case p.Reg.Scheme:
 			kind = scheme
 		case p.Reg.LastScheme:

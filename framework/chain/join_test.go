@@ -11,6 +11,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // who is an authentication plugin: the header says who it is, in one of several places.
@@ -243,17 +244,17 @@ func TestWants(t *testing.T) {
 		return chain.Plugin{Name: name, Reg: filter.Lookup(name), Config: cfg}
 	}
 	c := chain.New([]chain.Plugin{reg("mark", &mark{})}, chain.Options{})
-	if c.Wants() != core.WantRequestHeaders|core.WantResponseHeaders {
+	if c.Wants() != phase.RequestHeaders|phase.ResponseHeaders {
 		t.Errorf("%b", c.Wants())
 	}
 	c = chain.New([]chain.Plugin{reg("mark", &mark{}), reg("waiter", &waiter{T: &trace{}})}, chain.Options{})
-	if c.Wants() != core.WantRequestHeaders|core.WantResponseHeaders {
+	if c.Wants() != phase.RequestHeaders|phase.ResponseHeaders {
 		t.Errorf("%b", c.Wants())
 	}
 	st := c.Start(dead{}, dead{})
 	fill(st)
 	st.Headers(chain.Request, false)
-	if held := st.Wants(); held != c.Wants()|core.WantRequestBody|core.WantRequestTrailers {
+	if held := st.Wants(); held != c.Wants()|phase.RequestBody|phase.RequestTrailers {
 		t.Errorf("while a body is held: %b", held)
 	}
 	st.Data(chain.Request, []byte("x"), true)

@@ -6,6 +6,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // A body that is longer or shorter than content-length says corrupts an HTTP/1 connection, and lets a client smuggle a
@@ -53,7 +54,7 @@ func (d *dir) resized(p, n int) {
 // forgetLength removes content-length for a plugin that has said that it changes bodies.
 func (st *Stream) forgetLength(di core.Direction, d *dir) {
 	p := d.plugin(di, d.idx)
-	if st.chain.plugins[p].Reg.ChangesBody && st.chain.bits[p]&(core.WantRequestBody<<(3*di)) != 0 {
+	if st.chain.plugins[p].Reg.ChangesBody && st.chain.has[p].Wants()&phase.Body(di) != 0 {
 		st.removeLength(di)
 	}
 }

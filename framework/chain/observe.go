@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // Observer is told how long plugins take: what [Stream.Observer] is set to.
@@ -15,28 +16,12 @@ type Observer interface {
 }
 
 // Phase is one of the methods that a plugin may have.
-type Phase uint8
+type Phase = phase.Phase
 
-// OnComplete is the last phase; those before it are numbered by direction and stage.
-const OnComplete Phase = 8
-
-// PhaseCount is how many phases there are; they begin with 0.
-const PhaseCount = int(OnComplete) + 1
-
-var methodNames = [PhaseCount]string{
-	"OnRequestHeaders", "OnRequestBody", "OnRequestTrailers", "OnRequest",
-	"OnResponseHeaders", "OnResponseBody", "OnResponseTrailers", "OnResponse", "OnComplete",
+// phaseOf returns the phase of the stage that d is at: the stages stand in the order of the table of phases.
+func phaseOf(di core.Direction, d *dir) Phase {
+	return Phase(int(di)*phase.PerDirection + int(d.stage) - atHeaders)
 }
-
-// String returns the name of the method.
-func (p Phase) String() string {
-	if int(p) >= PhaseCount {
-		return ""
-	}
-	return methodNames[p]
-}
-
-func phaseOf(di core.Direction, d *dir) Phase { return Phase(4*int(di) + int(d.stage) - 1) }
 
 // begins is called before a plugin's method.
 func (st *Stream) begins(d *dir) {

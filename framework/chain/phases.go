@@ -1,10 +1,9 @@
 package chain
 
 import (
-	"reflect"
-
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // phases are the methods of one plugin's handler, nil where it has none.
@@ -20,67 +19,50 @@ type phases struct {
 	done  filter.CompleteHandler
 }
 
-// Which of a direction's phases: the bits of core.Want… in this order, the response's shifted by three.
+// The messages of a direction, as they index Chain.next.
 const (
-	headersPhase = iota
-	bodyPhase
-	trailersPhase
+	headersMessage = iota
+	bodyMessage
+	trailersMessage
 )
 
-// phasesOf asks v only for what bits say that its type may have.
-func phasesOf(v any, bits uint32) (p phases) {
-	if bits&core.WantRequestHeaders != 0 {
+// phasesOf asks v only for the phases that its type has.
+func phasesOf(v any, has phase.Set) (p phases) {
+	if has.Has(phase.OnRequestHeaders) {
 		p.reqH, _ = v.(filter.RequestHeadersHandler)
-		p.req, _ = v.(filter.RequestHandler)
 	}
-	if bits&core.WantRequestBody != 0 {
+	if has.Has(phase.OnRequestBody) {
 		p.reqB, _ = v.(filter.RequestBodyHandler)
 	}
-	if bits&core.WantRequestTrailers != 0 {
+	if has.Has(phase.OnRequestTrailers) {
 		p.reqT, _ = v.(filter.RequestTrailersHandler)
 	}
-	if bits&core.WantResponseHeaders != 0 {
-		p.respH, _ = v.(filter.ResponseHeadersHandler)
-		p.resp, _ = v.(filter.ResponseHandler)
+	if has.Has(phase.OnRequest) {
+		p.req, _ = v.(filter.RequestHandler)
 	}
-	if bits&core.WantResponseBody != 0 {
+	if has.Has(phase.OnResponseHeaders) {
+		p.respH, _ = v.(filter.ResponseHeadersHandler)
+	}
+	if has.Has(phase.OnResponseBody) {
 		p.respB, _ = v.(filter.ResponseBodyHandler)
 	}
-	if bits&core.WantResponseTrailers != 0 {
+	if has.Has(phase.OnResponseTrailers) {
 		p.respT, _ = v.(filter.ResponseTrailersHandler)
 	}
-	if bits&core.WantComplete != 0 {
+	if has.Has(phase.OnResponse) {
+		p.resp, _ = v.(filter.ResponseHandler)
+	}
+	if has.Has(phase.OnComplete) {
 		p.done, _ = v.(filter.CompleteHandler)
 	}
 	return p
-}
-
-// methodBits: a whole message needs no bits for its body and trailers, because a stream wants them only while it holds.
-var methodBits = map[string]uint32{
-	"OnRequestHeaders":   core.WantRequestHeaders,
-	"OnRequestBody":      core.WantRequestBody,
-	"OnRequestTrailers":  core.WantRequestTrailers,
-	"OnRequest":          core.WantRequestHeaders,
-	"OnResponseHeaders":  core.WantResponseHeaders,
-	"OnResponseBody":     core.WantResponseBody,
-	"OnResponseTrailers": core.WantResponseTrailers,
-	"OnResponse":         core.WantResponseHeaders,
-	"OnComplete":         core.WantComplete,
-}
-
-// handlerBits tells from the type of a handler which phases it may have.
-func handlerBits(t reflect.Type) (w uint32) {
-	for i := range t.NumMethod() {
-		w |= methodBits[t.Method(i).Name]
-	}
-	return w
 }
 
 // index makes next.
 func (c *Chain) index() {
 	n := len(c.plugins)
 	for di := range core.Directions {
-		for phase := range c.next[di] {
+		for m, message := range [...]phase.Messages{phase.Headers(di), phase.Body(di), phase.Trailers(di)} {
 			next := make([]int, n+1)
 			next[n] = n
 			for i := n - 1; i >= 0; i-- {
@@ -89,11 +71,11 @@ func (c *Chain) index() {
 					p = n - 1 - i
 				}
 				next[i] = next[i+1]
-				if c.bits[p]&(1<<(3*int(di)+phase)) != 0 {
+				if c.has[p].Wants()&message != 0 {
 					next[i] = i
 				}
 			}
-			c.next[di][phase] = next
+			c.next[di][m] = next
 		}
 	}
 }

@@ -1,23 +1,26 @@
 package chain
 
-import "mosn.io/moe/framework/internal/core"
+import (
+	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
+)
 
 // The questions that hosts ask.
 
-// Wants returns the phases that the stream wants now: those that its plugins implement, and what a plugin needs that
-// holds the headers or a chunk, or that pipes. A host asks after each call into the chain.
-func (st *Stream) Wants() uint32 {
+// Wants returns the messages that the stream wants now: those that its plugins have phases for, and the rest of a
+// direction while a plugin holds its headers, is suspended or pipes. A host asks after each call into the chain.
+func (st *Stream) Wants() phase.Messages {
 	if st.over {
-		return st.chain.wants & core.WantComplete
+		return st.chain.wants & phase.Complete
 	}
 	w := st.chain.wants
 	if st.Replied {
-		return w & core.WantComplete
+		return w & phase.Complete
 	}
 	for di := range core.Directions {
 		d := &st.d[di]
 		if d.hold >= 0 || d.susp || d.stage != idle || d.check || len(d.pipes) > 0 || d.qhead < len(d.queue) {
-			w |= (core.WantRequestBody | core.WantRequestTrailers) << (3 * di)
+			w |= phase.Body(di) | phase.Trailers(di)
 		}
 	}
 	return w
@@ -33,23 +36,10 @@ func (st *Stream) HoldsBody(dir core.Direction) bool {
 	return d.hold >= 0 || len(d.pipes) > 0
 }
 
-// Whole returns core.WantRequestBody and core.WantResponseBody for the directions in which a plugin may wait for the
-// body, with OnRequest or OnResponse. [Chain.Wants] has no bits for that, because streams want it only as it happens.
-func (c *Chain) Whole() (w uint32) {
-	if len(c.NeedsWholeBody(Request)) > 0 {
-		w |= core.WantRequestBody
-	}
-	if len(c.NeedsWholeBody(Response)) > 0 {
-		w |= core.WantResponseBody
-	}
-	return w
-}
-
 // NeedsWholeBody returns the names of the plugins that may wait for the body of a direction, in order.
 func (c *Chain) NeedsWholeBody(dir core.Direction) (names []string) {
-	method := [2]string{"OnRequest", "OnResponse"}[dir]
 	for i := range c.plugins {
-		if _, ok := c.plugins[i].Reg.Handler.MethodByName(method); ok {
+		if c.has[i].Has(phase.Whole(dir)) {
 			names = append(names, c.names[i])
 		}
 	}
@@ -63,7 +53,7 @@ func (c *Chain) NeedsWholeBody(dir core.Direction) (names []string) {
 func (st *Stream) OffloadBuffering(dir core.Direction) bool {
 	d := &st.d[dir]
 	if d.hold < 0 || d.prefix > 0 || d.susp || len(d.pipes) > 0 || len(d.buf) > 0 || d.qhead < len(d.queue) ||
-		st.chain.next[dir][bodyPhase][d.first] < d.hold {
+		st.chain.next[dir][bodyMessage][d.first] < d.hold {
 		return false
 	}
 	d.limit = 0

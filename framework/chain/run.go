@@ -78,7 +78,7 @@ func (st *Stream) headersStep(di core.Direction, d *dir) {
 	if di == Request && !st.pastGates(d) {
 		return
 	}
-	if d.idx = st.chain.next[di][headersPhase][d.idx]; d.idx < d.n {
+	if d.idx = st.chain.next[di][headersMessage][d.idx]; d.idx < d.n {
 		if kinds := st.chain.schemes.kinds; kinds != nil && di == Request && kinds[d.idx] != noScheme && st.skips(d.idx) {
 			d.idx++
 			return
@@ -136,7 +136,7 @@ func (st *Stream) dataStep(di core.Direction, d *dir) {
 
 // nextBody returns the next position that takes chunks, and its pipe if that is why.
 func (st *Stream) nextBody(di core.Direction, d *dir) (int, *pipe) {
-	i := st.chain.next[di][bodyPhase][d.idx]
+	i := st.chain.next[di][bodyMessage][d.idx]
 	for _, p := range d.pipes {
 		if p.pos >= d.idx && p.pos <= i {
 			i = p.pos
@@ -150,7 +150,7 @@ func (st *Stream) nextBody(di core.Direction, d *dir) (int, *pipe) {
 
 func (st *Stream) trailersStep(di core.Direction, d *dir) {
 	stop := d.stop()
-	i := st.chain.next[di][trailersPhase][d.idx]
+	i := st.chain.next[di][trailersMessage][d.idx]
 	for _, p := range d.pipes {
 		if p.pos >= d.idx && p.pos < i && !p.fedEnd {
 			i = p.pos

@@ -5,6 +5,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // Stages of a direction: what is in flight.
@@ -139,7 +140,7 @@ func (st *Stream) makeHandler(i int) (p phases) {
 	if v == nil {
 		panic("newStream returns nil")
 	}
-	return phasesOf(v, c.bits[i])
+	return phasesOf(v, c.has[i])
 }
 
 // Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
@@ -222,7 +223,7 @@ func (st *Stream) callComplete(i int, h filter.CompleteHandler) {
 	}
 	began := time.Now()
 	h.OnComplete(filter.NewStream(&st.Stream, i))
-	st.Observer.Observe(st.chain.names[i], OnComplete, time.Since(began))
+	st.Observer.Observe(st.chain.names[i], phase.OnComplete, time.Since(began))
 }
 
 // halt stops what may still run for the stream: timers, pipes and readers.

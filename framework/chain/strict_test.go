@@ -11,6 +11,7 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // strict is a host that knows nothing but Envoy's rules, and notes each breach of them.
@@ -216,7 +217,7 @@ func (h *strict) script(r *rand.Rand, di core.Direction) (events []func()) {
 	bodiless := len(body) == 0 && !h.trails[di] && r.IntN(4) > 0
 	skip := r.IntN(2) == 0
 	events = append(events, func() {
-		if want := h.st.Wants() & (core.WantRequestHeaders << (3 * di)); want == 0 && skip {
+		if want := h.st.Wants() & phase.Headers(di); want == 0 && skip {
 			h.headers[di], h.end[di], h.length[di] = true, bodiless, -1 // Envoy passes them on itself
 			h.st.Mu.Lock()
 			h.st.Remote |= 1 << (di.Headers())

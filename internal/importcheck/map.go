@@ -40,7 +40,7 @@ var areas = []area{
 		"framework/config framework/document"},
 
 	// Hosts. What a host can do is data in framework/host, for programs that run no host.
-	{folder: "framework/host", uses: "framework/extension framework/filter"},
+	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
 	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},

@@ -10,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 )
 
 // plugin is what there is to say about one.
@@ -58,16 +59,11 @@ func manualOf(reg *filter.Registration) string {
 	return string(b)
 }
 
-// phases returns the names of the phases that the plugin implements: its methods that begin with On.
+// phases returns the names of the phases that the plugin implements: of its methods, without On.
 func phases(reg *filter.Registration) []string {
-	phases := []string{}
-	for _, name := range []string{
-		"RequestHeaders", "RequestBody", "RequestTrailers", "Request",
-		"ResponseHeaders", "ResponseBody", "ResponseTrailers", "Response", "Complete",
-	} {
-		if _, ok := reg.Handler.MethodByName("On" + name); ok {
-			phases = append(phases, name)
-		}
+	phases := host.Phases(reg).Methods()
+	for i := range phases {
+		phases[i] = strings.TrimPrefix(phases[i], "On")
 	}
 	return phases
 }

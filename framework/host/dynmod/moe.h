@@ -6,7 +6,7 @@
 
 #include "abi.h"
 
-// Phases, as core.Want….
+// What the chain is entered for: phase.Messages, see constants.go.
 enum {
   WANT_REQUEST_HEADERS = 1,
   WANT_REQUEST_BODY = 2,

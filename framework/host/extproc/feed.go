@@ -42,7 +42,6 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 		s.immediate(500, "moe.route", nil)
 		return s.err
 	}
-	s.wants = c.Wants()
 	s.st = c.Start(s, s)
 	s.st.Observer = &s.srv.o.Registry.plugins
 	s.life = s.st.Gen

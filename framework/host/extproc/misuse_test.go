@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 func textLog(w io.Writer) slog.Handler { return slog.NewTextHandler(w, nil) }
@@ -184,8 +184,8 @@ func TestMetrics(t *testing.T) {
 func TestTimingsBound(t *testing.T) {
 	var all timings
 	for i := range maxTimed + 10 {
-		all.Observe(fmt.Sprint("p", i), chain.OnComplete, time.Millisecond)
+		all.Observe(fmt.Sprint("p", i), phase.OnComplete, time.Millisecond)
 	}
 	equal(t, "plugins", len(all.all()), maxTimed)
-	equal(t, "others", all.other[chain.OnComplete].count.Load(), int64(10))
+	equal(t, "others", all.other[phase.OnComplete].count.Load(), int64(10))
 }

@@ -10,6 +10,7 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // ProcessingMode returns the mode that has Envoy send what the plugins of the loaded configuration implement, its
@@ -23,10 +24,10 @@ func (s *Server) ProcessingMode() *modev3.ProcessingMode {
 		return &modev3.ProcessingMode{}
 	}
 	defer g.release()
-	wants := uint32(0)
+	var sends phase.Messages
 	add := func(r *assembly.Route) {
 		for _, c := range g.filter.Chains(r) {
-			wants |= c.Wants() | c.Whole()
+			sends |= c.Sends()
 		}
 	}
 	add(nil)
@@ -34,33 +35,26 @@ func (s *Server) ProcessingMode() *modev3.ProcessingMode {
 		add(r)
 	}
 	m := &modev3.ProcessingMode{}
-	mode(wants, &m.RequestHeaderMode, &m.RequestBodyMode, &m.RequestTrailerMode)
-	mode(wants>>3|completion(wants), &m.ResponseHeaderMode, &m.ResponseBodyMode, &m.ResponseTrailerMode)
+	m.RequestHeaderMode, m.RequestBodyMode, m.RequestTrailerMode = modesOf(core.Request, sends)
+	m.ResponseHeaderMode, m.ResponseBodyMode, m.ResponseTrailerMode = modesOf(core.Response, sends)
 	return m
 }
 
-// completion has a response's headers sent where a plugin looks at streams that are complete.
-func completion(wants uint32) uint32 {
-	if wants&core.WantComplete != 0 {
-		return core.WantRequestHeaders
-	}
-	return 0
-}
-
-// mode reads the bits of a direction, which are the request's.
-func mode(wants uint32, headers *modev3.ProcessingMode_HeaderSendMode, body *modev3.ProcessingMode_BodySendMode,
-	trailers *modev3.ProcessingMode_HeaderSendMode,
+// modesOf returns the modes of a direction that have Envoy send what is in sends.
+func modesOf(dir core.Direction, sends phase.Messages) (
+	headers modev3.ProcessingMode_HeaderSendMode, body modev3.ProcessingMode_BodySendMode,
+	trailers modev3.ProcessingMode_HeaderSendMode,
 ) {
-	*headers, *trailers = modev3.ProcessingMode_SKIP, modev3.ProcessingMode_SKIP
-	if wants&(core.WantRequestHeaders|core.WantRequestBody) != 0 {
-		*headers = modev3.ProcessingMode_SEND
+	mode := func(m phase.Messages) modev3.ProcessingMode_HeaderSendMode {
+		if sends&m != 0 {
+			return modev3.ProcessingMode_SEND
+		}
+		return modev3.ProcessingMode_SKIP
 	}
-	if wants&core.WantRequestBody != 0 {
-		*body, *trailers = modev3.ProcessingMode_FULL_DUPLEX_STREAMED, modev3.ProcessingMode_SEND
+	if sends&phase.Body(dir) != 0 {
+		body = modev3.ProcessingMode_FULL_DUPLEX_STREAMED
 	}
-	if wants&core.WantRequestTrailers != 0 {
-		*trailers = modev3.ProcessingMode_SEND
-	}
+	return mode(phase.Headers(dir)), body, mode(phase.Trailers(dir))
 }
 
 // Fits reports, as config.Errors, which plugins of the loaded configuration may wait for a body that Envoy does not

@@ -4,6 +4,7 @@ import (
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // override returns the processing mode that fits what plugins want, for the answer to the headers of dir; nil where
@@ -18,20 +19,20 @@ func (s *stream) override(dir core.Direction) *modev3.ProcessingMode {
 	m := &modev3.ProcessingMode{RequestBodyMode: req.mode, ResponseBodyMode: resp.mode}
 	const none = modev3.ProcessingMode_NONE
 	if dir == core.Request {
-		if !req.headersHeld && wants&core.WantRequestBody == 0 && !s.st.HoldsBody(core.Request) {
+		if !req.headersHeld && wants&phase.RequestBody == 0 && !s.st.HoldsBody(core.Request) {
 			m.RequestBodyMode = none
 		}
-		if wants&core.WantRequestTrailers == 0 {
+		if wants&phase.RequestTrailers == 0 {
 			m.RequestTrailerMode = modev3.ProcessingMode_SKIP
 		}
-		const response = core.WantResponseHeaders | core.WantResponseBody | core.WantResponseTrailers
-		if wants&(response|core.WantComplete) == 0 {
+		const response = phase.ResponseHeaders | phase.ResponseBody | phase.ResponseTrailers
+		if wants&(response|phase.Complete) == 0 {
 			m.ResponseHeaderMode, m.ResponseBodyMode = modev3.ProcessingMode_SKIP, none
 		}
-	} else if !resp.headersHeld && wants&core.WantResponseBody == 0 && !s.st.HoldsBody(core.Response) {
+	} else if !resp.headersHeld && wants&phase.ResponseBody == 0 && !s.st.HoldsBody(core.Response) {
 		m.ResponseBodyMode = none
 	}
-	if wants&core.WantResponseTrailers == 0 {
+	if wants&phase.ResponseTrailers == 0 {
 		m.ResponseTrailerMode = modev3.ProcessingMode_SKIP
 	}
 	if s.srv.o.ModeOverride || m.RequestBodyMode != req.mode || m.ResponseBodyMode != resp.mode ||

@@ -27,7 +27,6 @@ type stream struct {
 	silence silence
 	dirs    [2]direction
 	reply   reply
-	wants   uint32
 	observe bool  // nothing is answered
 	early   bool  // bodies come without waiting for the answer to the headers
 	over    bool  // nothing is to be sent any more

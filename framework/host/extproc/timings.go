@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // latencies are upper bounds.
@@ -64,10 +64,10 @@ type timings struct {
 	other timingsOf  // of plugins beyond maxTimed
 }
 
-type timingsOf [chain.PhaseCount]timing
+type timingsOf [phase.Count]timing
 
 // Observe adds to a plugin's timings.
-func (t *timings) Observe(plugin string, phase chain.Phase, took time.Duration) {
+func (t *timings) Observe(plugin string, phase phase.Phase, took time.Duration) {
 	t.of(plugin)[phase].add(took)
 }
 
@@ -109,7 +109,7 @@ func (t *timings) write(b *strings.Builder) {
 }
 
 func (t *timingsOf) write(b *strings.Builder, name, plugin string) {
-	for phase := range t {
-		t[phase].write(b, name, labels([]string{"plugin", "phase"}, []string{plugin, chain.Phase(phase).String()}))
+	for p := range t {
+		t[p].write(b, name, labels([]string{"plugin", "phase"}, []string{plugin, phase.Phase(p).String()}))
 	}
 }

@@ -56,14 +56,3 @@ type SecretLister interface {
 	// MayListSecrets returns why they may not, or nil.
 	MayListSecrets() error
 }
-
-// Phases that a chain may want; a host need not enter the chain for others.
-const (
-	WantRequestHeaders = 1 << iota
-	WantRequestBody
-	WantRequestTrailers
-	WantResponseHeaders
-	WantResponseBody
-	WantResponseTrailers
-	WantComplete
-)
