@@ -10,7 +10,7 @@ func TestReadCounts(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 	}
 	write("out.7.1-01", "version: 1\nevents: Ir\nsummary: 300\n\nfn=(1) a\n1 300\ntotals: 300\n")
@@ -19,7 +19,7 @@ func TestReadCounts(t *testing.T) {
 	write("out.7.2-01", "totals: 999999\n") // of another dump
 	worker, others, err := readCounts(filepath.Join(dir, "out.7.1-*"))
 	if err != nil || worker != 5000 || others != 500 {
-		t.Errorf("%v, %v, %v", worker, others, err)
+		t.Errorf("readCounts: got worker %v, others %v and error %v, want 5000 and 500", worker, others, err)
 	}
 	if _, _, err := readCounts(filepath.Join(dir, "none-*")); err == nil {
 		t.Error("no files are counts")

@@ -17,15 +17,15 @@ import (
 func TestEnvoyAcceptsConfigurations(t *testing.T) {
 	root, err := moduleRoot(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("moduleRoot: %v", err)
 	}
 	path, err := envoy.Find("")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoy.Find: %v", err)
 	}
 	dir := t.TempDir()
 	if err := buildBare(t.Context(), root, filepath.Join(dir, "libbare.so")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("buildBare: %v", err)
 	}
 	for _, distinct := range []bool{true, false} {
 		h := &host{envoy: path, modules: dir, names: setHeaders{distinct}}
@@ -35,10 +35,10 @@ func TestEnvoyAcceptsConfigurations(t *testing.T) {
 			}
 			o, err := h.options(v, 1, distinct)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("h.options: %v", err)
 			}
 			if err := envoy.Validate(t.Context(), o); err != nil {
-				t.Errorf("%s: %v", v.name, err)
+				t.Errorf("%s: envoy.Validate: %v", v.name, err)
 			}
 		}
 	}
@@ -48,33 +48,34 @@ func TestEnvoyAcceptsConfigurations(t *testing.T) {
 func TestMeasure(t *testing.T) {
 	path, err := envoy.Find("")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoy.Find: %v", err)
 	}
 	h := &host{envoy: path, modules: t.TempDir(), names: setHeaders{true}}
 	t.Cleanup(func() {
 		if err := h.stop(); err != nil {
-			t.Error(err)
+			t.Errorf("h.stop: %v", err)
 		}
 	})
 	s := settings{Rounds: 2, Slice: 20e6, Conns: 2, Depth: 2, Memory: 100}
 	vs := choose(variants(h.names), regexp.MustCompile("^native-ten$"))
 	var r report
 	if err := r.fill(t.Context(), h, s, vs, memoryVariants()[:1]); err != nil {
-		t.Fatal(err)
+		t.Fatalf("r.fill: %v", err)
 	}
 	if len(r.Variants) != 2 || len(r.Variants[1].Slices) != 2 || len(h.started) != 1 {
 		t.Fatalf("%d variants, %+v", len(r.Variants), r)
 	}
 	for _, v := range r.Variants {
 		if v.Worker <= 0 || v.Slices[0][0].Requests < 2 {
-			t.Errorf("%+v", v)
+			t.Errorf("v.Worker = %v, want more than 0; v.Slices[0][0].Requests = %d, want at least 2: %+v",
+				v.Worker, v.Slices[0][0].Requests, v)
 		}
 	}
 	if m := r.Memory; len(m) != 1 || m[0].Start < 1<<20 || m[0].Peak < m[0].End {
 		t.Errorf("memory: %+v", m)
 	}
 	if _, err := json.Marshal(&r); err != nil {
-		t.Error(err)
+		t.Errorf("json.Marshal: %v", err)
 	}
 }
 
@@ -88,7 +89,7 @@ func TestCheck(t *testing.T) {
 		good.Set(response, "1")
 	}
 	if err := check(&http.Response{StatusCode: 200, Header: good}, v, names); err != nil {
-		t.Error(err)
+		t.Errorf("check: %v", err)
 	}
 	for key := range good {
 		bad := good.Clone()
@@ -121,15 +122,15 @@ func TestVariantNames(t *testing.T) {
 func TestEnvoyVersion(t *testing.T) {
 	const out = "\n.envoy/1.39.3/envoy  version: 3d1ee3d/1.39.3/Clean/RELEASE/BoringSSL\n\n"
 	if got := envoyVersion(out); got != "1.39.3" {
-		t.Error(got)
+		t.Errorf("envoyVersion(out) = %q, want %q", got, "1.39.3")
 	}
 	if got := envoyVersion("other"); got != "" {
-		t.Error(got)
+		t.Errorf(`envoyVersion("other") = %q, want %q`, got, "")
 	}
 	if cpuModel() == "" {
 		t.Error("no CPU")
 	}
 	if _, err := os.Stat("/proc/self/schedstat"); err != nil {
-		t.Error(err)
+		t.Errorf("os.Stat: %v", err)
 	}
 }

@@ -28,10 +28,11 @@ func TestParse(t *testing.T) {
 	} {
 		body, size, err := parse([]byte(c.in))
 		if body != c.body || size != c.size || (err == nil) != (c.err == "") {
-			t.Errorf("%q: %d, %d, %v", c.in, body, size, err)
+			t.Errorf("parse(%q) = %d, %d and error %v, want %d, %d and error %q",
+				c.in, body, size, err, c.body, c.size, c.err)
 		}
 		if err != nil && !strings.Contains(err.Error(), c.err) {
-			t.Errorf("%q: %v", c.in, err)
+			t.Errorf("parse(%q): got error %v, want one with %q", c.in, err, c.err)
 		}
 	}
 }
@@ -42,7 +43,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		body, size, err := parse(p)
 		if body < 0 || size < body || body > len(p) || err != nil && size != 0 {
-			t.Errorf("%q: %d, %d, %v", p, body, size, err)
+			t.Errorf("parse(%q) = body of %d, size %d and error %v, want sizes within the text, and none with an error",
+				p, body, size, err)
 		}
 	})
 }
@@ -52,7 +54,7 @@ func serve(t *testing.T, h http.HandlerFunc) (port int) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	s := &http.Server{Handler: h}
 	go s.Serve(l)
@@ -66,7 +68,7 @@ func TestClientCounts(t *testing.T) {
 	for _, depth := range []int{1, 3} {
 		c, err := dial(port, 8, depth, 16<<10, post("/", body), body)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("dial: %v", err)
 		}
 		for _, want := range []int{1, 100, 1000} {
 			n, err := c.run(func(done int) bool { return done < want })
@@ -92,10 +94,10 @@ func TestClientErrors(t *testing.T) {
 	} {
 		k, err := dial(serve(t, c.h), 1, 1, c.size, post("/", []byte("hello")), []byte("hello"))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("dial: %v", err)
 		}
 		if _, err = k.run(once); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", c.name, err)
+			t.Errorf("%s: k.run(once): got error %v, want one with %q", c.name, err, c.want)
 		}
 		k.close()
 	}

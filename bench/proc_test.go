@@ -10,7 +10,7 @@ import (
 
 func TestParseSchedstat(t *testing.T) {
 	if d, err := parseSchedstat("123942 96068 2\n"); err != nil || d != 123942 {
-		t.Errorf("%v, %v", d, err)
+		t.Errorf("parseSchedstat(\"123942 96068 2\\n\") = %v and error %v, want 123942", d, err)
 	}
 	for _, bad := range []string{"", "x 1 2", "1.5 2 3"} {
 		if _, err := parseSchedstat(bad); err == nil {
@@ -22,7 +22,7 @@ func TestParseSchedstat(t *testing.T) {
 func TestParseRSS(t *testing.T) {
 	const status = "Name:\tenvoy\nVmPeak:\t  900000 kB\nVmHWM:\t   61000 kB\nVmRSS:\t   60000 kB\nThreads:\t4\n"
 	if r, err := parseRSS(status); err != nil || r != (rss{60000 << 10, 61000 << 10}) {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("parseRSS(status) = %+v and error %v, want %+v", r, err, (rss{60000 << 10, 61000 << 10}))
 	}
 	for _, bad := range []string{"", "VmRSS:\t1 kB\n", "VmRSS:\t1\nVmHWM:\t2 kB\n", "VmRSS:\tx kB\nVmHWM:\t2 kB\n"} {
 		if _, err := parseRSS(bad); err == nil {
@@ -37,11 +37,11 @@ func TestReadCPU(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	name, err := os.ReadFile("/proc/thread-self/comm")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	rename := func(s string) {
 		if err := os.WriteFile("/proc/thread-self/comm", []byte(s), 0); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 	}
 	pid := os.Getpid()
@@ -52,18 +52,18 @@ func TestReadCPU(t *testing.T) {
 	defer rename(strings.TrimSpace(string(name)))
 	worker, err := findWorker(pid)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("findWorker: %v", err)
 	}
 	before, err := readCPU(pid, worker)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("readCPU: %v", err)
 	}
 	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); {
 	}
 	time.Sleep(settle)
 	after, err := readCPU(pid, worker)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("readCPU: %v", err)
 	}
 	if used := after.sub(before); used.worker <= 0 || used.others < 0 {
 		t.Errorf("used %v", used)
@@ -73,6 +73,7 @@ func TestReadCPU(t *testing.T) {
 func TestReadRSS(t *testing.T) {
 	r, err := readRSS(os.Getpid())
 	if err != nil || r.now < 1<<20 || r.peak < r.now {
-		t.Errorf("%+v, %v", r, err)
+		t.Errorf("%+v: readRSS: %v; r.now = %d, want at least %d; r.peak = %d, want at least %d",
+			r, err, r.now, 1<<20, r.peak, r.now)
 	}
 }

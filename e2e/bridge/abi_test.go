@@ -27,7 +27,7 @@ func upstreamAPI(t *testing.T) string {
 func TestExports(t *testing.T) {
 	header, err := os.ReadFile(filepath.Join(upstreamAPI(t), "api.h"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	var want []string
 	functions := regexp.MustCompile(`\benvoyGo(?:FilterHttp|ConfigHttp|FilterLog)\w*\b`)
@@ -41,12 +41,12 @@ func TestExports(t *testing.T) {
 	envoytest.Bridge(t, dir)
 	f, err := elf.Open(filepath.Join(dir, "libgolang_bridge.so"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("elf.Open: %v", err)
 	}
 	defer f.Close()
 	symbols, err := f.DynamicSymbols()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("f.DynamicSymbols: %v", err)
 	}
 	var got []string
 	for _, s := range symbols {
@@ -105,7 +105,7 @@ static_assert(Set == 0 && Append == 1 && Prepend == 2 && HeaderSet == 0 && Heade
 func TestLayouts(t *testing.T) {
 	root, err := envoytest.Root()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Root: %v", err)
 	}
 	cmd := exec.Command("c++", "-std=c++17", "-fsyntax-only", "-x", "c++",
 		"-I"+upstreamAPI(t), "-I"+filepath.Join(root, "bridge"), "-")

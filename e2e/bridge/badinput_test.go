@@ -19,12 +19,12 @@ func otherLibraries(t *testing.T) (dir string) {
 	write := func(name string, p []byte) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, name), p, 0o755); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 	}
 	good, err := os.ReadFile(plugins)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	write("text.so", []byte("#!/bin/sh\n"))
 	write("empty.so", nil)
@@ -198,7 +198,7 @@ func TestManyRoutes(t *testing.T) {
 		s := b.serve(t, listen{plugin: "stress", config: m{"set": "filter"}})
 		before, err := b.RSS()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("b.RSS: %v", err)
 		}
 		routes := make(a, n)
 		for i := range routes {
@@ -219,7 +219,7 @@ func TestManyRoutes(t *testing.T) {
 		}
 		after, err := b.RSS()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("b.RSS: %v", err)
 		}
 		more := after - before
 		t.Logf("%d routes with configurations of their own: %d MiB more, %d bytes each", n, more>>20, more/n)

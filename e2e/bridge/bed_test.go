@@ -80,7 +80,7 @@ func onEnvoysAfter(t *testing.T, before func(t *testing.T), test func(t *testing
 	t.Helper()
 	found, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	for _, binary := range found {
 		t.Run(binary.Version, func(t *testing.T) {
@@ -101,11 +101,11 @@ func start(t *testing.T, binary envoytest.Binary, more m) *bed {
 	}
 	e, err := envoytest.Start(envoytest.Options{Binary: binary, Dir: dir, Env: env, Bootstrap: more})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Start: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := e.Stop(); err != nil {
-			t.Error(err)
+			t.Errorf("e.Stop: %v", err)
 		}
 		if t.Failed() {
 			t.Log(envoytest.Tail(e.Log.Since(0), 60))
@@ -230,7 +230,7 @@ func (b *bed) tryServe(t *testing.T, l listen) (*site, error) {
 	b.listeners[at] = s.listener(l)
 	b.mu.Unlock()
 	if err := b.pushClusters(l, s); err != nil {
-		t.Fatal(err)
+		t.Fatalf("b.pushClusters: %v", err)
 	}
 	if err := b.push(); err != nil {
 		b.mu.Lock()
@@ -246,7 +246,7 @@ func (b *bed) tryServe(t *testing.T, l listen) (*site, error) {
 		b.listeners[at] = nil
 		b.mu.Unlock()
 		if err := b.push(); err != nil {
-			t.Error(err)
+			t.Errorf("b.push: %v", err)
 		}
 	})
 	return s, envoytest.Poll(patience, func() (err error) {

@@ -268,7 +268,7 @@ func TestDrainConnectionUponCompletion(t *testing.T) {
 	cases{"DrainConnectionUponCompletion": func(t testing.TB, s *site) {
 		said, err := client.Raw(s.addr, "GET /test?drainConnection=1 HTTP/1.1\nHost: test\n\n", patience)
 		if err != nil {
-			t.Fatal(err) // the connection stays open
+			t.Fatalf("client.Raw: %v", err) // the connection stays open
 		}
 		contains(t, "the response", said, "HTTP/1.1 200")
 		contains(t, "the response", strings.ToLower(said), "connection: close")

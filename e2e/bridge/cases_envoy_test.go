@@ -93,7 +93,7 @@ func again(t testing.TB, s *site, r client.Request, want map[string]string) {
 		}
 		return nil
 	}); err != nil {
-		t.Error(err)
+		t.Errorf("envoytest.Poll: %v", err)
 	}
 }
 
@@ -125,7 +125,7 @@ func TestAccessLog(t *testing.T) {
 				}
 				return err
 			}); err != nil {
-				t.Error(err)
+				t.Errorf("envoytest.Poll: %v", err)
 			}
 		}}.on(t, b, l)
 		cases{"AccessLogDownstreamStart": func(t testing.TB, s *site) {
@@ -190,12 +190,12 @@ func TestLogEverything(t *testing.T) {
 				}
 				return nil
 			}); err != nil {
-				t.Error(err)
+				t.Errorf("envoytest.Poll: %v", err)
 			}
 		}
 		for _, note := range []string{"a", "b", "c"} {
 			if err := send(sites[0], note); err != nil {
-				t.Fatal(err)
+				t.Fatalf("send: %v", err)
 			}
 			check(sites[0], note)
 		}
@@ -205,7 +205,7 @@ func TestLogEverything(t *testing.T) {
 		for i := range 16 {
 			all.Go(func() {
 				if err := send(sites[1], fmt.Sprint(i)); err != nil {
-					t.Error(err)
+					t.Errorf("send: %v", err)
 				}
 			})
 		}
@@ -227,7 +227,7 @@ func TestMetric(t *testing.T) {
 				}
 				page, err := b.Admin("/stats?filter=" + name)
 				if err != nil {
-					t.Fatal(err)
+					t.Fatalf("b.Admin: %v", err)
 				}
 				contains(t, "Envoy's page", page, name+".counter: 3")
 				contains(t, "Envoy's page", page, name+".gauge: 1")
@@ -291,7 +291,7 @@ func TestSSL(t *testing.T) {
 			defer c.CloseIdleConnections()
 			r, err := c.Get("https://" + s.addr + "/test")
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("c.Get: %v", err)
 			}
 			io.Copy(io.Discard, r.Body)
 			r.Body.Close()

@@ -40,7 +40,7 @@ func identities(t *testing.T) identity {
 	pool.AddCert(ca)
 	der, err := x509.MarshalPKCS8PrivateKey(serverKey)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("x509.MarshalPKCS8PrivateKey: %v", err)
 	}
 	sum := sha256.Sum256(client.Raw)
 	block := func(kind string, p []byte) string {
@@ -57,7 +57,7 @@ func certificate(t *testing.T, c, authority *x509.Certificate, by *ecdsa.Private
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("ecdsa.GenerateKey: %v", err)
 	}
 	c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
 	c.KeyUsage = x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign
@@ -66,11 +66,11 @@ func certificate(t *testing.T, c, authority *x509.Certificate, by *ecdsa.Private
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, authority, &key.PublicKey, by)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("x509.CreateCertificate: %v", err)
 	}
 	made, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("x509.ParseCertificate: %v", err)
 	}
 	return key, made
 }

@@ -33,7 +33,7 @@ func newInitialiser(t *testing.T) *initialiser {
 	}
 	var err error
 	if i.lib, err = os.ReadFile(path); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	t.Setenv("MOE_INITIALISER", filepath.Join(i.dir, "job"))
 	t.Setenv("MOE_INITIALISED", filepath.Join(i.dir, "notes"))
@@ -45,7 +45,7 @@ func (i *initialiser) copy(t *testing.T, name string) listen {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name+".so")
 	if err := os.WriteFile(path, i.lib, 0o755); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	return listen{plugin: "passthrough", library: path}
 }
@@ -54,7 +54,7 @@ func (i *initialiser) copy(t *testing.T, name string) listen {
 func (i *initialiser) does(t *testing.T, job string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(i.dir, "job"), []byte(job), 0o644); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 }
 
@@ -63,7 +63,7 @@ func (i *initialiser) ran(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(i.dir, "notes"))
 	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	return strings.Fields(string(b))
 }
@@ -142,7 +142,7 @@ func TestInitialiserHangs(t *testing.T) {
 		}
 		for _, pid := range ran {
 			if err := envoytest.Poll(patience, func() error { return ended(pid) }); err != nil {
-				t.Error(err)
+				t.Errorf("envoytest.Poll: %v", err)
 			}
 		}
 		i.does(t, "nothing")
@@ -176,7 +176,7 @@ func TestInitialisersTwice(t *testing.T) {
 		envoytest.Bridge(t, dir)
 		p, err := os.ReadFile(filepath.Join(dir, "libgolang_bridge.so"))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.ReadFile: %v", err)
 		}
 		path := filepath.Join(dir, name)
 		replace(t, path, string(p))

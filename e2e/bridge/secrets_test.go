@@ -25,7 +25,7 @@ func onEnvoysWith(t *testing.T, bootstrap func(t *testing.T) m, test func(t *tes
 	t.Helper()
 	found, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	for _, binary := range found {
 		t.Run(binary.Version, func(t *testing.T) { test(t, start(t, binary, bootstrap(t))) })
@@ -57,7 +57,7 @@ func secretFile(t testing.TB, path, name, value string) {
 func replace(t testing.TB, path, text string) {
 	t.Helper()
 	if err := envoytest.Replace(path, []byte(text)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Replace: %v", err)
 	}
 }
 
@@ -78,7 +78,7 @@ func becomes(t testing.TB, s *site, name, more, value string) {
 		}
 		return nil
 	}); err != nil {
-		t.Error(err)
+		t.Errorf("envoytest.Poll: %v", err)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestSecretFiles(t *testing.T) {
 		json, yaml := filepath.Join(dir, "json", "s.json"), filepath.Join(dir, "yaml", "s.yaml")
 		for _, path := range []string{json, yaml} { // Envoy looks up whenever something changes in the folder
 			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
-				t.Fatal(err)
+				t.Fatalf("os.Mkdir: %v", err)
 			}
 		}
 		secretFile(t, json, "of_json", "first")
@@ -137,7 +137,7 @@ func TestSecretFiles(t *testing.T) {
 			}
 			return nil
 		}); err != nil {
-			t.Error(err)
+			t.Errorf("envoytest.Poll: %v", err)
 		}
 		becomes(t, s, "of_json", "", "second")
 		secretFile(t, json, "of_json", "third")
@@ -212,7 +212,7 @@ func TestWrongSecrets(t *testing.T) {
 					shows(t, b.serve(t, l), c.secret["name"].(string), "", "", 404)
 					const word = `secret \w+ has no path_config_source|missing\.json: it cannot be read`
 					if _, err := b.Log.Wait(mark, word, patience); err != nil {
-						t.Error(err)
+						t.Errorf("b.Log.Wait: %v", err)
 					}
 				} else if said := b.refused(t, l); !regexp.MustCompile(c.says).MatchString(said) {
 					t.Errorf("the log should have %q:\n%s", c.says, said)
@@ -226,7 +226,7 @@ func TestWrongSecrets(t *testing.T) {
 			}
 			return nil
 		}); err != nil {
-			t.Error(err)
+			t.Errorf("envoytest.Poll: %v", err)
 		}
 	})
 }
@@ -248,7 +248,7 @@ func serveSecrets(t *testing.T) *secretServer {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	s := &secretServer{addr: ln.Addr().String(), values: map[string]string{}, changed: make(chan struct{})}
 	g := grpc.NewServer()

@@ -173,7 +173,7 @@ func TestStress(t *testing.T) {
 			}
 			t.Logf("%d requests, %d reloads", answered.Load(), reloads)
 			if failed != nil {
-				t.Error(failed)
+				t.Errorf("first request that failed: %v", failed)
 			}
 		}
 		settle := func() {
@@ -188,13 +188,13 @@ func TestStress(t *testing.T) {
 				}
 				return nil
 			}); err != nil {
-				t.Error(err)
+				t.Errorf("envoytest.Poll: %v", err)
 			}
 		}
 		rss := func() int64 {
 			n, err := b.RSS()
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("b.RSS: %v", err)
 			}
 			return n >> 20
 		}

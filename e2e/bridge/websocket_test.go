@@ -26,7 +26,7 @@ func TestWebsocketGolangFilterChain(t *testing.T) {
 		})
 		c, err := net.DialTimeout("tcp", s.addr, patience)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("net.DialTimeout: %v", err)
 		}
 		defer c.Close()
 		c.SetDeadline(time.Now().Add(patience))
@@ -34,7 +34,7 @@ func TestWebsocketGolangFilterChain(t *testing.T) {
 		r := bufio.NewReader(c)
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("http.ReadResponse: %v", err)
 		}
 		if resp.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("status %d", resp.StatusCode)
@@ -43,7 +43,7 @@ func TestWebsocketGolangFilterChain(t *testing.T) {
 			io.WriteString(c, said)
 			heard := make([]byte, len(said))
 			if _, err := io.ReadFull(r, heard); err != nil {
-				t.Fatal(err)
+				t.Fatalf("io.ReadFull: %v", err)
 			}
 			equal(t, "the echo", said, string(heard))
 		}

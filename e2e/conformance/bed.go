@@ -31,7 +31,7 @@ func (b *Bed) WaitLog(re string) []string {
 	b.Helper()
 	m, err := b.HostLog().Wait(b.mark, re, b.Patience)
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("b.HostLog().Wait: %v", err)
 	}
 	return m
 }
@@ -40,7 +40,7 @@ func (b *Bed) WaitLog(re string) []string {
 func (b *Bed) Poll(f func() error) {
 	b.Helper()
 	if err := envoytest.Poll(b.Patience, f); err != nil {
-		b.Fatal(err)
+		b.Fatalf("envoytest.Poll: %v", err)
 	}
 }
 
@@ -49,7 +49,7 @@ func (b *Bed) Seen(r *client.Response, n int) []upstream.Seen {
 	b.Helper()
 	seen, err := b.Up.Wait(r.ID, n, b.Patience)
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("b.Up.Wait: %v", err)
 	}
 	return seen
 }

@@ -14,7 +14,7 @@ import (
 func Control(t *testing.T, h Host) {
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	h.Build(t)
 	for _, g := range Groups() {
@@ -34,7 +34,7 @@ func Control(t *testing.T, h Host) {
 					t.Errorf("%s is called neutral, but fails without the filter: %s", sc.Name, r.first)
 				}
 				if err := s.Envoy.Alive(); err != nil {
-					t.Fatal(err)
+					t.Fatalf("s.Envoy.Alive: %v", err)
 				}
 			}
 		})

@@ -17,7 +17,7 @@ func OnEnvoys(
 ) {
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	h.Build(t)
 	for _, bin := range bins {
@@ -27,26 +27,26 @@ func OnEnvoys(
 		t.Run(bin.Version, func(t *testing.T) {
 			up, err := upstream.Start()
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("upstream.Start: %v", err)
 			}
 			defer up.Close()
 			o := o
 			o.Binary, o.Dir, o.Env = bin, t.TempDir(), append(h.Env(), o.Env...)
 			e, err := envoytest.Start(o)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("envoytest.Start: %v", err)
 			}
 			defer func() {
 				client.CloseIdle()
 				if err := e.Stop(); err != nil {
-					t.Error(err)
+					t.Errorf("e.Stop: %v", err)
 				}
 				if t.Failed() {
 					t.Log(envoytest.Tail(e.Log.Since(0), 60))
 				}
 			}()
 			if err := e.SetClusters([]M{envoytest.Cluster("up", false, up.Addr)}); err != nil {
-				t.Fatal(err)
+				t.Fatalf("e.SetClusters: %v", err)
 			}
 			f(t, e, up)
 		})

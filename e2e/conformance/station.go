@@ -32,22 +32,22 @@ func startStation(tb testing.TB, h Host, bin envoytest.Binary, dir string) *stat
 	s := &station{Host: h, clusters: map[string]M{}, releases: map[*Release]bool{}}
 	var err error
 	if s.Up, err = upstream.Start(); err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("upstream.Start: %v", err)
 	}
 	tb.Cleanup(s.Up.Close)
 	if s.Other, err = upstream.Start(); err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("upstream.Start: %v", err)
 	}
 	tb.Cleanup(s.Other.Close)
 	if s.GRPC, err = upstream.StartGRPC(); err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("upstream.StartGRPC: %v", err)
 	}
 	tb.Cleanup(s.GRPC.Close)
 	if s.Envoy, err = envoytest.Start(envoytest.Options{
 		Binary: bin, Dir: dir, Env: h.Env(),
 		LogLevel: os.Getenv("E2E_LOG"),
 	}); err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("envoytest.Start: %v", err)
 	}
 	return s
 }
@@ -57,7 +57,7 @@ func (s *station) stop(tb testing.TB) {
 	tb.Helper()
 	client.CloseIdle()
 	if err := s.Envoy.Stop(); err != nil {
-		tb.Error(err)
+		tb.Errorf("s.Envoy.Stop: %v", err)
 	}
 }
 

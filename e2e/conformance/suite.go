@@ -65,7 +65,7 @@ var patience = func() time.Duration {
 func Run(t *testing.T, h Host) {
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	RunGroups(t, h, bins, Groups)
 }
@@ -117,7 +117,7 @@ func (s *station) hostMark() int { return s.Host.Log(s.Envoy).Mark() }
 // finish fails a scenario that has killed Envoy, and shows the log of one that failed.
 func (b *Bed) finish() {
 	if err := b.Envoy.Alive(); err != nil {
-		b.Error(err)
+		b.Errorf("b.Envoy.Alive: %v", err)
 	}
 	if b.Failed() {
 		b.Logf("the log of the host during this scenario:\n%s", envoytest.Tail(b.HostLog().Since(b.mark), 60))
@@ -141,7 +141,7 @@ func workDir(t *testing.T) string {
 			return dir
 		}
 		if i > 1000 {
-			t.Fatal(err)
+			t.Fatalf("i = %d, want at most 1000: %v", i, err)
 		}
 		dir = fmt.Sprintf("%s.%d", filepath.Join(root, clean), i)
 	}

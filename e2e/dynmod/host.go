@@ -47,7 +47,7 @@ func (h *Host) Build(tb testing.TB) {
 	}
 	dir, err := os.MkdirTemp("", "moe-e2e-module-")
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("os.MkdirTemp: %v", err)
 	}
 	h.dir = dir
 	tb.Cleanup(func() { os.RemoveAll(dir); h.dir = "" })

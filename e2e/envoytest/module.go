@@ -14,13 +14,13 @@ func Module(tb testing.TB, dir string) {
 	lib := filepath.Join(dir, "libmoe.so")
 	if given := os.Getenv("E2E_MODULE"); given != "" {
 		if err := os.Symlink(given, lib); err != nil {
-			tb.Fatal(err)
+			tb.Fatalf("os.Symlink: %v", err)
 		}
 		return
 	}
 	root, err := Root()
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("Root: %v", err)
 	}
 	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", lib, "./testmodule")
 	cmd.Dir = filepath.Join(root, "e2e")
@@ -36,7 +36,7 @@ func Bridge(tb testing.TB, dir string) {
 	if lib == "" {
 		root, err := Root()
 		if err != nil {
-			tb.Fatal(err)
+			tb.Fatalf("Root: %v", err)
 		}
 		cmd := exec.Command("make", "-C", root, "bridge")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -45,7 +45,7 @@ func Bridge(tb testing.TB, dir string) {
 		lib = filepath.Join(root, "build", "libgolang_bridge.so")
 	}
 	if err := os.Symlink(lib, filepath.Join(dir, "libgolang_bridge.so")); err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("os.Symlink: %v", err)
 	}
 }
 

@@ -36,21 +36,21 @@ type bed struct {
 func onEach(t *testing.T, f func(b *bed)) {
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	for _, bin := range bins {
 		t.Run(bin.Version, func(t *testing.T) {
 			b := &bed{T: t}
 			if b.envoy, err = envoytest.Start(envoytest.Options{Binary: bin, Dir: t.TempDir()}); err != nil {
-				t.Fatal(err)
+				t.Fatalf("envoytest.Start: %v", err)
 			}
 			t.Cleanup(func() {
 				if err := b.envoy.Stop(); err != nil {
-					t.Error(err)
+					t.Errorf("b.envoy.Stop: %v", err)
 				}
 			})
 			if b.up, err = upstream.Start(); err != nil {
-				t.Fatal(err)
+				t.Fatalf("upstream.Start: %v", err)
 			}
 			t.Cleanup(b.up.Close)
 			b.clusters = []m{envoytest.Cluster("up", false, b.up.Addr)}
@@ -102,10 +102,10 @@ func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 		"filter_chains": a{m{"filters": a{m{"name": "hcm", "typed_config": hcm}}}},
 	})
 	if err := b.envoy.SetClusters(b.clusters); err != nil {
-		b.Fatal(err)
+		b.Fatalf("b.envoy.SetClusters: %v", err)
 	}
 	if err := b.envoy.SetListeners(b.listeners); err != nil {
-		b.Fatal(err)
+		b.Fatalf("b.envoy.SetListeners: %v", err)
 	}
 	b.poll(func() (err error) { addr, err = b.envoy.ListenerAddress(name); return err })
 	return addr, "http." + name + ".ext_proc.moe."
@@ -114,7 +114,7 @@ func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 func (b *bed) poll(f func() error) {
 	b.Helper()
 	if err := envoytest.Poll(10*time.Second, f); err != nil {
-		b.Fatal(err)
+		b.Fatalf("envoytest.Poll: %v", err)
 	}
 }
 
@@ -123,7 +123,7 @@ func (b *bed) get(addr string, header ...string) *client.Response {
 	b.Helper()
 	r, err := client.Do(addr, client.Request{Path: "/body/x", Header: header})
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("client.Do: %v", err)
 	}
 	return r
 }
@@ -154,13 +154,13 @@ func (b *bed) probes() (p *process, serve func(plugins ...any) string) {
 	b.Cleanup(func() { h.end(b.T) })
 	p, err := h.of(b.envoy)
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("h.of: %v", err)
 	}
 	return p, func(plugins ...any) string {
 		b.Helper()
 		addr, err := p.post("/filter?name=moe", wrap(m{"plugins": plugins}))
 		if err != nil {
-			b.Fatal(err)
+			b.Fatalf("p.post: %v", err)
 		}
 		return addr
 	}
@@ -174,7 +174,7 @@ func raw(t *testing.T, f func(extprocv3.ExternalProcessor_ProcessServer) error) 
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	g := grpc.NewServer()
 	extprocv3.RegisterExternalProcessorServer(g, &rawServer{f: f})
@@ -195,7 +195,7 @@ func moe(t *testing.T) string {
 	t.Helper()
 	root, err := envoytest.Root()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Root: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "moe")
 	cmd := exec.Command("go", "build", "-o", file, "./cmd/moe")
@@ -219,16 +219,16 @@ func startMoe(t *testing.T, binary, config string, flags ...string) *serving {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "moe.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	args := append([]string{"extproc", "-c", file, "--listen", "127.0.0.1:0"}, flags...)
 	s := &serving{cmd: exec.Command(binary, args...)}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("s.cmd.StderrPipe: %v", err)
 	}
 	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("s.cmd.Start: %v", err)
 	}
 	t.Cleanup(func() { s.kill() })
 	lines := bufio.NewReader(stderr)

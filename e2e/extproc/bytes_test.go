@@ -20,11 +20,11 @@ func TestNotUTF8(t *testing.T) {
 			"x-in", bad, "user-agent", bad, "x-request-id", bad,
 		}})
 		if err != nil || r.Status != 200 {
-			b.Fatalf("%+v %v", r, err)
+			b.Fatalf("client.Do: got %+v and error %v, want r.Status 200", r, err)
 		}
 		seen, err := b.up.Wait(r.ID, 1, 10*time.Second)
 		if err != nil {
-			b.Fatal(err)
+			b.Fatalf("b.up.Wait: %v", err)
 		}
 		if got := seen[0].Header.Get("x-got"); got != bad {
 			b.Errorf("the value comes back as %q", got)

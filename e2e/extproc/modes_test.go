@@ -77,7 +77,7 @@ func TestOverride(t *testing.T) {
 			front, stats := b.listen(modes("STREAMED", "allow_mode_override", allow), addr)
 			r, err := client.Do(front, client.Request{Path: "/body/x", Body: "body"})
 			if err != nil || r.Status != 200 {
-				b.Fatalf("%v %v", r, err)
+				b.Fatalf("client.Do: got %+v and error %v, want r.Status 200", r, err)
 			}
 			b.moved(stats, "streams_closed")
 			all, err := b.envoy.Stats("^" + stats)
@@ -101,7 +101,7 @@ func TestObservability(t *testing.T) {
 			b.Errorf("a plugin that only looks changes something: %v %v", r, err)
 		}
 		if _, err := p.log.Wait(0, "denied "+r.ID+`\b`, 10*time.Second); err != nil {
-			b.Error(err)
+			b.Errorf("p.log.Wait: %v", err)
 		}
 	})
 }

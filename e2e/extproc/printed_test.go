@@ -28,18 +28,18 @@ func printed(t *testing.T, binary, config, server string, flags ...string) m {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "moe.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	args := append([]string{"extproc", "-c", file, "--print-config", "--address", server, "--envoy-admin", "127.0.0.1:0"}, flags...)
 	cmd := exec.Command(binary, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("cmd.Output: %v", err)
 	}
 	var doc m
 	if err := yaml.Unmarshal(out, &doc); err != nil {
-		t.Fatal(err)
+		t.Fatalf("yaml.Unmarshal: %v", err)
 	}
 	return doc
 }
@@ -55,18 +55,18 @@ func run(t *testing.T, bin envoytest.Binary, doc m) string {
 	t.Helper()
 	config, err := json.Marshal(doc)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	p, err := envoy.Start(ctx, envoy.Options{Path: bin.Path, Config: config, Concurrency: 1, Log: io.Discard, Stdout: io.Discard})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoy.Start: %v", err)
 	}
 	t.Cleanup(func() { p.Stop() })
 	addr, err := p.Listener(ctx, "moe")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("p.Listener: %v", err)
 	}
 	return addr
 }
@@ -76,14 +76,14 @@ func TestPrinted(t *testing.T) {
 	binary := moe(t)
 	up, err := upstream.Start()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("upstream.Start: %v", err)
 	}
 	t.Cleanup(up.Close)
 	config := "listen: 127.0.0.1:0\nupstream: http://" + up.Addr + "\nplugins:\n- name: hello\n"
 	server := startMoe(t, binary, config)
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	for _, bin := range bins {
 		for _, body := range []string{"auto", "full"} {
@@ -98,7 +98,7 @@ func TestPrinted(t *testing.T) {
 				addr := run(t, bin, doc)
 				r, err := client.Do(addr, client.Request{Path: "/mirror", Body: "body"})
 				if err != nil || r.Status != 200 || r.Body != "body" {
-					t.Errorf("%+v %v", r, err)
+					t.Errorf("client.Do: got %+v and error %v, want r.Status 200; want r.Body %q", r, err, "body")
 				}
 				greeted(t, "a request", r.Header)
 				webSocket(t, addr)
@@ -119,7 +119,7 @@ func dialTunnel(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Dial: %v", err)
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(30 * time.Second))
@@ -163,7 +163,7 @@ func connect(t *testing.T, addr string) {
 		fmt.Fprintf(c, "GET /body/through-%d HTTP/1.1\r\nHost: inner.test\r\n\r\n", i)
 		r, err := http.ReadResponse(in, nil)
 		if err != nil {
-			t.Error(err)
+			t.Errorf("http.ReadResponse: %v", err)
 			return
 		}
 		if p, err := io.ReadAll(r.Body); string(p) != fmt.Sprintf("through-%d", i) {

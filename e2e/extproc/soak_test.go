@@ -31,15 +31,15 @@ func soakBed(t *testing.T) (b *bed, p *process, fronts []string) {
 	t.Helper()
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	b = &bed{T: t}
 	if b.envoy, err = envoytest.Start(envoytest.Options{Binary: bins[0], Dir: t.TempDir(), LogLevel: "error"}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Start: %v", err)
 	}
 	t.Cleanup(func() { b.envoy.Stop() })
 	if b.up, err = upstream.Start(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("upstream.Start: %v", err)
 	}
 	t.Cleanup(b.up.Close)
 	b.clusters = []m{envoytest.Cluster("up", false, b.up.Addr)}
@@ -59,7 +59,7 @@ func soakBed(t *testing.T) (b *bed, p *process, fronts []string) {
 	} {
 		addr, err := p.post("/filter?name=moe&quiet=1", wrap(m{"plugins": plugins}))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("p.post: %v", err)
 		}
 		front, _ := b.listen(modes("FULL_DUPLEX_STREAMED"), addr)
 		fronts = append(fronts, front)
@@ -119,14 +119,14 @@ func TestSoak(t *testing.T) {
 	client.Client(false).CloseIdleConnections()
 	b.poll(func() error { return p.idle() })
 	if err := b.envoy.Stop(); err != nil { // and with it the connections
-		t.Error(err)
+		t.Errorf("b.envoy.Stop: %v", err)
 	}
 	var leaks string
 	if err := envoytest.Poll(time.Minute, func() (err error) {
 		leaks, err = p.post("/leaks", nil)
 		return err
 	}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Poll: %v", err)
 	}
 	t.Log(leaks)
 	metrics, err := p.post("/metrics", nil)
@@ -151,11 +151,11 @@ func (p *process) rss(t *testing.T) int64 {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	var all, resident int64
 	if _, err := fmt.Sscan(string(text), &all, &resident); err != nil {
-		t.Fatal(err)
+		t.Fatalf("fmt.Sscan: %v", err)
 	}
 	return resident * int64(os.Getpagesize())
 }
@@ -173,7 +173,7 @@ func TestFlat(t *testing.T) {
 			r.Pause = 0
 			answer, err := client.Do(addr, r)
 			if err != nil || answer.Err != nil || answer.Status >= 500 {
-				t.Errorf("%+v: %v", answer, err)
+				t.Errorf("client.Do: got %+v and error %v, want a status below 500", answer, err)
 			}
 		})
 		at = append(at, p.rss(t))
@@ -189,6 +189,6 @@ func TestFlat(t *testing.T) {
 		t.Errorf("the server's memory grows: %s MiB", strings.Join(text, " "))
 	}
 	if err := envoytest.Poll(30*time.Second, p.idle); err != nil {
-		t.Error(err)
+		t.Errorf("envoytest.Poll: %v", err)
 	}
 }

@@ -40,7 +40,7 @@ func TestHello(t *testing.T) {
 		b.moved(stats, "streams_started", "stream_msgs_sent", "stream_msgs_received", "streams_closed")
 		all, err := b.envoy.Stats("^" + stats)
 		if err != nil {
-			b.Fatal(err)
+			b.Fatalf("b.envoy.Stats: %v", err)
 		}
 		if all[stats+"stream_msgs_sent"] != 1 || all[stats+"stream_msgs_received"] != 1 {
 			b.Errorf("more messages than one each way: %v", all)
@@ -170,7 +170,7 @@ func TestStatistics(t *testing.T) {
 
 		all, err := b.envoy.Stats("^" + stats)
 		if err != nil || len(all) < len(b.did) {
-			b.Fatalf("%v %v", all, err)
+			b.Fatalf("b.envoy.Stats: got %v and error %v, want at least %d", all, err, len(b.did))
 		}
 		for name := range all {
 			switch name = strings.TrimPrefix(name, stats); name {

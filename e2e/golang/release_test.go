@@ -50,7 +50,7 @@ func TestRelease(t *testing.T) {
 		b.serve(live)
 		before, err := b.live("live")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("b.live: %v", err)
 		}
 		if before["streams"] != 1 || before["configurations"] < 1 || before["bridge_requests"] < 1 {
 			t.Fatalf("the counts cannot be right: %v", before)
@@ -86,7 +86,7 @@ func TestRelease(t *testing.T) {
 			}
 			return nil
 		}); err != nil {
-			t.Error(err)
+			t.Errorf("envoytest.Poll: %v", err)
 		}
 		cancel()
 		wg.Wait()
@@ -110,7 +110,7 @@ func TestRelease(t *testing.T) {
 			}
 			return nil
 		}); err != nil {
-			t.Error(err)
+			t.Errorf("envoytest.Poll: %v", err)
 		}
 	})
 }

@@ -16,12 +16,12 @@ func TestSecretsBesideTheDocument(t *testing.T) {
 		doc := conformance.Chain(conformance.Probe("p", "response_headers", "set x-got ${secret.a}"))
 		f, err := conformance.NewSecretFile(b.Dir, "a", "value")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("conformance.NewSecretFile: %v", err)
 		}
 		doc["generic_secrets"] = a{f.Config()}
 		text, err := json.Marshal(doc)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Marshal: %v", err)
 		}
 		mark := b.Log.Mark()
 		if err := b.SetListeners([]m{conformance.OwnListener("inside", nil, b.golang("moe", text))}); err == nil {

@@ -192,13 +192,15 @@ consumers:
 			b.Errorf("%d %q %v, the upstream sees %v", r.Status, r.Body, r.Header, seen.Header)
 		}
 		if r := ln.get("/echo"); r.Header.Get("location") != "/login?for=/check/echo" {
-			b.Errorf("%d %v", r.Status, r.Header)
+			b.Errorf(`r.Header.Get("location") = %q, want %q: %d, %v`,
+				r.Header.Get("location"), "/login?for=/check/echo", r.Status, r.Header)
 		}
 		if r := ln.post("/echo", "evil", "cookie", "a=b"); r.Status != 403 || r.Body != "no evil" || b.reached(r) {
-			b.Errorf("%d %q", r.Status, r.Body)
+			b.Errorf("r.Status = %d, want 403; r.Body = %q, want %q; b.reached(r) = true, want false",
+				r.Status, r.Body, "no evil")
 		}
 		if r := ln.post("/echo", "more than ten bytes", "cookie", "a=b"); r.Status != 413 || b.reached(r) {
-			b.Errorf("%d %q", r.Status, r.Body)
+			b.Errorf("r.Status = %d, want 413; b.reached(r) = true, want false: %q", r.Status, r.Body)
 		}
 	})
 

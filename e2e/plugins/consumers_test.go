@@ -13,7 +13,7 @@ import (
 func replace(t testing.TB, file, text string) {
 	t.Helper()
 	if err := envoytest.Replace(file, []byte(text)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Replace: %v", err)
 	}
 }
 
@@ -34,7 +34,7 @@ func init() {
 			consumers: [{name: alice, groups: [staff], credentials: {keyauth: {key: wonderland}}}]}`)
 		r := ln.get("/echo?a=b&key=wonderland&c", "x-user", "root", "X_User", "root", "x-moe-consumer", "root")
 		if r.Status != 200 {
-			b.Fatalf("%d %s", r.Status, r.Body)
+			b.Fatalf("r.Status = %d, want 200: %s", r.Status, r.Body)
 		}
 		seen := b.upstream(r)
 		if seen.Path != "/echo?a=b&c" || strings.Join(seen.Header.Values("x-user"), ",") != "alice" ||
@@ -57,7 +57,8 @@ func init() {
 		} {
 			r := ln.get("/echo", header...)
 			if r.Status != 401 || b.reached(r) || r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
-				b.Errorf("%v: %d", header, r.Status)
+				b.Errorf("%v: got status %d and header %v, want 401 with a challenge, before the upstream",
+					header, r.Status, r.Header)
 			}
 		}
 		if why := b.refused(`{plugins: [{name: keyauth}], consumers: [{name: a, credentials: {keyauth: {key: geheim}}},

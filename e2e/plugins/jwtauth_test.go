@@ -40,18 +40,18 @@ func jwks(t testing.TB, ids ...string) string {
 	for _, id := range ids {
 		k, err := jwk.PublicKeyOf(keyring()[id])
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("jwk.PublicKeyOf: %v", err)
 		}
 		if err := k.Set(jwk.KeyIDKey, id); err != nil {
-			t.Fatal(err)
+			t.Fatalf("k.Set: %v", err)
 		}
 		if err := set.AddKey(k); err != nil {
-			t.Fatal(err)
+			t.Fatalf("set.AddKey: %v", err)
 		}
 	}
 	text, err := json.Marshal(set)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	return string(text)
 }
@@ -67,11 +67,11 @@ func token(t testing.TB, id string, changes m) string {
 	}
 	text, err := json.Marshal(claims)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	header := jws.NewHeaders()
 	if err := header.Set(jws.KeyIDKey, id); err != nil {
-		t.Fatal(err)
+		t.Fatalf("header.Set: %v", err)
 	}
 	alg := jwa.RS256()
 	if _, ok := keyring()[id].(*ecdsa.PrivateKey); ok {
@@ -79,7 +79,7 @@ func token(t testing.TB, id string, changes m) string {
 	}
 	out, err := jws.Sign(text, jws.WithKey(alg, keyring()[id], jws.WithProtectedHeaders(header)))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("jws.Sign: %v", err)
 	}
 	return string(out)
 }
@@ -127,7 +127,7 @@ consumers: [{name: tom, credentials: {jwtauth: {subject: alice}}}]`, jwks(b, "on
 		for range 2 { // the second time from the cache
 			r := ln.get("/echo", "authorization", "Bearer "+good, "x-user", "root")
 			if r.Status != 200 {
-				b.Fatalf("%d %s", r.Status, r.Body)
+				b.Fatalf("r.Status = %d, want 200: %s", r.Status, r.Body)
 			}
 			h := b.upstream(r).Header
 			if strings.Join(h.Values("x-user"), ",") != "alice" || h.Get("x-team") != "blue" || h.Get("x-who") != "tom" ||
@@ -155,7 +155,8 @@ consumers: [{name: tom, credentials: {jwtauth: {subject: alice}}}]`, jwks(b, "on
 			r := ln.get("/echo", header...)
 			if r.Status != 401 || b.reached(r) || b.Access(r.ID)["details"] != "moe.jwtauth."+details ||
 				!strings.HasPrefix(r.Header.Get("www-authenticate"), `Bearer realm="moe"`) {
-				b.Errorf("%s: %d %v %v", details, r.Status, b.Access(r.ID)["details"], r.Header)
+				b.Errorf("%s: got status %d, details %v and header %v, want 401 with these details and a challenge",
+					details, r.Status, b.Access(r.ID)["details"], r.Header)
 			}
 		}
 		if r := ln.get("/echo", "authorization", "Bearer "+good, "authorization", "Bearer "+good); r.Status != 400 {

@@ -19,15 +19,15 @@ func opaServer(t testing.TB) *httptest.Server {
 	store := inmem.New()
 	manager, err := plugins.New([]byte(`{}`), "e2e", store)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("plugins.New: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := manager.Start(ctx); err != nil {
-		t.Fatal(err)
+		t.Fatalf("manager.Start: %v", err)
 	}
 	s, err := server.New().WithStore(store).WithManager(manager).Init(ctx)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Init: %v", err)
 	}
 	h := httptest.NewServer(s.Handler)
 	t.Cleanup(func() {
@@ -43,11 +43,11 @@ func put(t testing.TB, address, module string) {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPut, address+"/v1/policies/moe", strings.NewReader(module))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.NewRequest: %v", err)
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.DefaultClient.Do: %v", err)
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -96,7 +96,8 @@ func init() {
 		ln.keepsOut("x-api-key", "a")
 		put(b, s.URL, "package moe\nallow := {\"allow\": false, \"status\": 429, \"body\": \"later\", \"headers\": {\"retry-after\": \"7\"}}")
 		if r := ln.get("/public/x", "x-api-key", "a"); r.Status != 429 || r.Body != "later" || r.Header.Get("retry-after") != "7" {
-			b.Errorf("%d %q %v", r.Status, r.Body, r.Header)
+			b.Errorf(`r.Status = %d, want 429; r.Body = %q, want %q; r.Header.Get("retry-after") = %q, want %q: %v`,
+				r.Status, r.Body, "later", r.Header.Get("retry-after"), "7", r.Header)
 		}
 		s.Close()
 		ln.decides("error", 403, "/public/x", "x-api-key", "a")

@@ -66,7 +66,7 @@ func TestExtproc(t *testing.T) {
 func runOn(t *testing.T, h conformance.Host) {
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	if at := slices.IndexFunc(bins, func(b envoytest.Binary) bool { return b.Version == newest }); at >= 0 &&
 		os.Getenv("ENVOY_VERSIONS") == "" {
@@ -130,7 +130,7 @@ func (b *bed) parse(doc string) any {
 	b.Helper()
 	v, err := config.Parse([]byte(doc))
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("config.Parse: %v", err)
 	}
 	return v
 }

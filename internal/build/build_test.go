@@ -11,10 +11,10 @@ import (
 func write(t *testing.T, file, text string) string {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.MkdirAll: %v", err)
 	}
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	return file
 }
@@ -23,11 +23,11 @@ func TestCheckout(t *testing.T) {
 	t.Setenv("MOE", "")
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("filepath.EvalSymlinks: %v", err)
 	}
 	here, err := Checkout("")
 	if err != nil || modulePath(here) != Module {
-		t.Fatalf("%q, %v", here, err)
+		t.Fatalf("%q: Checkout: %v; modulePath(here) = %q, want %q", here, err, modulePath(here), Module)
 	}
 	t.Chdir(dir)
 	if got, err := Checkout(""); err != nil || got != here {
@@ -77,7 +77,7 @@ tool example.com/two
 	write(t, filepath.Join(root, "go.sum"), "sums\n")
 	mod, sum, err := goMod(root, "example.com/mine")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("goMod: %v", err)
 	}
 	want := `module example.com/mine
 
@@ -110,18 +110,18 @@ func TestAddFolder(t *testing.T) {
 	write(t, "theirs/sub/sub.go", "package sub\n")
 	w := &workspace{ctx: t.Context(), root: filepath.Dir(filepath.Join(dir, root)), dir: t.TempDir(), log: &bytes.Buffer{}}
 	if err := w.init("moe.build/libmoe"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("w.init: %v", err)
 	}
 	pkg, err := w.add("./theirs/sub")
 	if err != nil || pkg != "example.com/theirs/sub" {
-		t.Fatalf("%q, %v\n%s", pkg, err, w.log)
+		t.Fatalf("w.add(\"./theirs/sub\") = %q and error %v, want %q\n%s", pkg, err, "example.com/theirs/sub", w.log)
 	}
 	if pkg, err := w.add("moe"); err != nil || pkg != Module { // a folder, as it has a go.mod
-		t.Errorf("%q, %v", pkg, err)
+		t.Errorf(`w.add("moe") = %q and error %v, want %q`, pkg, err, Module)
 	}
 	mod, err := os.ReadFile(filepath.Join(w.dir, "go.mod"))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	for _, want := range []string{
 		"example.com/theirs " + unpublished, "example.com/theirs => " + filepath.Join(dir, "theirs"),
@@ -140,21 +140,22 @@ func TestAddFolder(t *testing.T) {
 func TestMainFile(t *testing.T) {
 	got := string(mainFile([]string{"a/b"}, ""))
 	if got != "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n" {
-		t.Errorf("%s", got)
+		t.Errorf(`mainFile([]string{"a/b"}, "") = %q, want %q`,
+			got, "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n")
 	}
 	if got := string(mainFile([]string{"a/b"}, "c/cli")); !strings.Contains(got, "cli \"c/cli\"") {
-		t.Errorf("%s", got)
+		t.Errorf(`mainFile([]string{"a/b"}, "c/cli") = %q, want it to contain %q`, got, "cli \"c/cli\"")
 	}
 }
 
 func TestHostsOfTheCheckout(t *testing.T) {
 	root, err := Checkout("")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Checkout: %v", err)
 	}
 	hosts, err := hostImports(root)
 	if err != nil || len(hosts) == 0 {
-		t.Fatalf("%v, %v", hosts, err)
+		t.Fatalf("%v: hostImports: %v; len(hosts) = 0, want another", hosts, err)
 	}
 	for _, h := range hosts {
 		if !strings.HasPrefix(h, Module+"/framework/host/") {
@@ -163,20 +164,20 @@ func TestHostsOfTheCheckout(t *testing.T) {
 	}
 	own, err := ownPlugins(root, []string{"hello"}, nil)
 	if err != nil || len(own) != 1 || own[0] != Module+"/plugins/hello" {
-		t.Errorf("%v, %v", own, err)
+		t.Errorf("ownPlugins: got %v and error %v, want hello alone", own, err)
 	}
 }
 
 func TestOwnPlugins(t *testing.T) {
 	root, err := Checkout("")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Checkout: %v", err)
 	}
 	names := func(only, without []string) string {
 		t.Helper()
 		list, err := ownPlugins(root, only, without)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("ownPlugins: %v", err)
 		}
 		for i := range list {
 			list[i] = filepath.Base(list[i])
@@ -184,21 +185,22 @@ func TestOwnPlugins(t *testing.T) {
 		return " " + strings.Join(list, " ") + " "
 	}
 	if got := names(nil, nil); got != " plugins " {
-		t.Error(got)
+		t.Errorf("names(nil, nil) = %q, want %q", got, " plugins ")
 	}
 	if got := names([]string{"opa", "hello"}, []string{"hello", "cel"}); got != " opa " {
-		t.Error(got)
+		t.Errorf("names(…) = %q, want %q", got, " opa ")
 	}
 	if got := names([]string{}, nil); strings.TrimSpace(got) != "" {
-		t.Error(got)
+		t.Errorf("strings.TrimSpace(got) = %q, want %q: %q", strings.TrimSpace(got), "", got)
 	}
 	got := names(nil, []string{"opa", "cel"})
 	if strings.Contains(got, " opa ") || strings.Contains(got, " cel ") || !strings.Contains(got, " tokenauth ") {
-		t.Error(got)
+		t.Errorf("names: got %q, want tokenauth in it, and opa and cel not", got)
 	}
 	for flag, lists := range map[string][2][]string{"--only oppa": {{"oppa"}, nil}, "--without oppa": {nil, {"oppa"}}} {
 		if _, err := ownPlugins(root, lists[0], lists[1]); err == nil || !strings.Contains(err.Error(), flag+": MoE has no such") {
-			t.Errorf("%s: %v", flag, err)
+			t.Errorf("%s: ownPlugins(root, lists[0], lists[1]): got error %v, want one with %q",
+				flag, err, flag+": MoE has no such")
 		}
 	}
 }

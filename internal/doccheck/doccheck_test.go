@@ -33,7 +33,7 @@ func root(t *testing.T) string {
 	t.Helper()
 	dir, err := build.Checkout("")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("build.Checkout: %v", err)
 	}
 	return dir
 }
@@ -61,7 +61,7 @@ func documents(t *testing.T) map[string]string {
 		return err
 	})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("filepath.WalkDir: %v", err)
 	}
 	return docs
 }
@@ -104,18 +104,18 @@ func TestGo(t *testing.T) {
 		}
 		folder := filepath.Join(dir, fmt.Sprintf("block%d", i))
 		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.MkdirAll: %v", err)
 		}
 		text := fmt.Sprintf("//line %s:%d\n%s", b.file, b.line+1, b.text)
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 	}
 	if whole == 0 {
 		return
 	}
 	if err := build.InitModule(root(t), dir, "example.com/docs"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("build.InitModule: %v", err)
 	}
 	c := exec.Command("go", "vet", "./...")
 	c.Dir, c.Env = dir, append(os.Environ(), "GOWORK=off")
@@ -139,7 +139,7 @@ func TestYAML(t *testing.T) {
 	for _, b := range blocks(t, "yaml", "json") {
 		raw, err := config.Parse([]byte(b.text))
 		if err != nil {
-			t.Errorf("%v: %v", b, err)
+			t.Errorf("%v: config.Parse: %v", b, err)
 			continue
 		}
 		doc, ok := raw.(map[string]any)
@@ -149,11 +149,11 @@ func TestYAML(t *testing.T) {
 		_, err = moefile.Parse([]byte(b.text), moefile.CheckPlugins, moefile.Dynmod)
 		var all config.Errors
 		if !errors.As(err, &all) && err != nil {
-			t.Errorf("%v: %v", b, err)
+			t.Errorf("%v: moefile.Parse: %v", b, err)
 		}
 		for _, e := range all {
 			if !strings.Contains(e.Msg, "environment variable") { // the reader's to set
-				t.Errorf("%v: %v", b, e)
+				t.Errorf("%v: moefile.Parse: %v", b, e)
 			}
 		}
 	}

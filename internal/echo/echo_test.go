@@ -13,7 +13,7 @@ import (
 func start(t *testing.T) (map[string]*http.Client, string) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	t.Cleanup(func() { ln.Close() })
 	go Serve(ln)
@@ -29,19 +29,19 @@ func do(t *testing.T, c *http.Client, url, body string, header ...string) (*http
 	t.Helper()
 	r, err := http.NewRequest("POST", url, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.NewRequest: %v", err)
 	}
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Add(header[i], header[i+1])
 	}
 	resp, err := c.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.Do: %v", err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("io.ReadAll: %v", err)
 	}
 	return resp, string(b)
 }
@@ -52,14 +52,15 @@ func TestShowsTheRequest(t *testing.T) {
 		resp, body := do(t, c, url+"/a/b?c=d", "text", "X-Mine", "1", "X-Mine", "2")
 		var seen Seen
 		if err := json.Unmarshal([]byte(body), &seen); err != nil {
-			t.Fatalf("%s: %v: %s", protocol, err, body)
+			t.Fatalf("%s: json.Unmarshal: %v: %s", protocol, err, body)
 		}
 		if seen.Method != "POST" || seen.Path != "/a/b?c=d" || seen.Body != "text" || seen.Protocol != protocol ||
 			seen.Headers["x-mine"] != "1, 2" || seen.Host != strings.TrimPrefix(url, "http://") {
-			t.Errorf("%s: %+v", protocol, seen)
+			t.Errorf("%s: got %+v, want the request as it was sent", protocol, seen)
 		}
 		if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %v", protocol, resp)
+			t.Errorf(`resp.StatusCode = %d, want 200; resp.Header.Get("Content-Type") = %q, want %q: %s, %v`,
+				resp.StatusCode, resp.Header.Get("Content-Type"), "application/json", protocol, resp)
 		}
 	}
 }
@@ -71,7 +72,8 @@ func TestDoesAsAsked(t *testing.T) {
 			"X-Echo-Trailer", "x-sum: 7", "X-Echo-Delay", "1ms", "X-Echo-Body", "stream", "Content-Type", "x/y")
 		if resp.StatusCode != 503 || strings.Join(resp.Header["A"], ",") != "b,c" || resp.Trailer.Get("X-Sum") != "7" ||
 			body != "\x00raw" || resp.Header.Get("Content-Type") != "x/y" {
-			t.Errorf("%s: %v %q %v", protocol, resp, body, resp.Trailer)
+			t.Errorf("%s: got %v, body %q and trailers %v, want what the x-echo headers ask for",
+				protocol, resp, body, resp.Trailer)
 		}
 	}
 }
@@ -80,7 +82,8 @@ func TestGRPC(t *testing.T) {
 	clients, url := start(t)
 	resp, body := do(t, clients["HTTP/2.0"], url, "\x00\x00\x00\x00\x01a", "Content-Type", "application/grpc+proto")
 	if body != "\x00\x00\x00\x00\x01a" || resp.Trailer.Get("Grpc-Status") != "0" {
-		t.Errorf("%v %q", resp, body)
+		t.Errorf(`%v: do(…): body = %q, want %q; resp.Trailer.Get("Grpc-Status") = %q, want %q`,
+			resp, body, "\x00\x00\x00\x00\x01a", resp.Trailer.Get("Grpc-Status"), "0")
 	}
 }
 
@@ -89,7 +92,7 @@ func TestBadWishes(t *testing.T) {
 	for _, h := range [][2]string{{"X-Echo-Status", "100"}, {"X-Echo-Header", "a"}, {"X-Echo-Delay", "soon"}} {
 		resp, body := do(t, clients["HTTP/1.1"], url, "", h[0], h[1])
 		if resp.StatusCode != 400 || !strings.Contains(body, strings.ToLower(h[0])) {
-			t.Errorf("%v: %d %s", h, resp.StatusCode, body)
+			t.Errorf("%v: got status %d and body %q, want 400 and the header's name", h, resp.StatusCode, body)
 		}
 	}
 }

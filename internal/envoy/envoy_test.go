@@ -63,16 +63,16 @@ func TestServeAndStop(t *testing.T) {
 	var log buffer
 	p, err := Start(ctx, Options{Config: []byte(direct), Concurrency: 1, Log: Prefix(&log, "envoy| ")})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Start: %v", err)
 	}
 	defer p.Stop()
 	addr, err := p.Listener(ctx, "main")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("p.Listener: %v", err)
 	}
 	resp, err := http.Get("http://" + addr + "/")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.Get: %v", err)
 	}
 	b, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
@@ -142,7 +142,7 @@ func TestStartIsCancelled(t *testing.T) {
 func TestEndsByItself(t *testing.T) {
 	p, err := Start(t.Context(), Options{Config: []byte(direct), Concurrency: 1})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Start: %v", err)
 	}
 	p.Signal(syscall.SIGKILL)
 	if err := p.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
@@ -167,7 +167,7 @@ func acting(t *testing.T, does string) (script string) {
 	sh := "#!/bin/sh\n" + does + "\nwhile [ \"$1\" != --admin-address-path ]; do shift; done\necho " + ln.Addr().String() +
 		" >\"$2\"\nwhile :; do sleep 0.05; done\n"
 	if err := os.WriteFile(script, []byte(sh), 0o700); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	return script
 }
@@ -176,7 +176,7 @@ func TestStubbornProcess(t *testing.T) {
 	script := acting(t, "trap '' TERM")
 	p, err := Start(t.Context(), Options{Path: script, StopTimeout: 200 * time.Millisecond})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Start: %v", err)
 	}
 	if err := p.Stop(); err == nil || !strings.Contains(err.Error(), "was killed") {
 		t.Errorf("error %v", err)
@@ -188,25 +188,25 @@ func TestHeldPipes(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	p, err := Start(t.Context(), Options{Path: acting(t, "trap 'exit 0' TERM\nsleep 60 &\necho $! >"+pid)})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Start: %v", err)
 	}
 	err = p.Stop()
 	text, readErr := os.ReadFile(pid)
 	child, convErr := strconv.Atoi(strings.TrimSpace(string(text)))
 	if readErr != nil || convErr != nil {
-		t.Fatal(readErr, convErr)
+		t.Fatalf("os.ReadFile: %v; strconv.Atoi: %v", readErr, convErr)
 	}
 	if killErr := syscall.Kill(child, syscall.SIGKILL); killErr != nil {
 		t.Errorf("who held the pipes is gone: %v", killErr)
 	}
 	if err != nil {
-		t.Error(err)
+		t.Errorf("p.Stop: %v", err)
 	}
 }
 
 func TestValidate(t *testing.T) {
 	if err := Validate(t.Context(), Options{Config: []byte(direct)}); err != nil {
-		t.Error(err)
+		t.Errorf("Validate: %v", err)
 	}
 	if err := Validate(t.Context(), Options{Config: []byte(`{"node": {"id": "x"}}`)}); err != nil {
 		t.Errorf("JSON: %v", err)
@@ -223,10 +223,10 @@ func TestFind(t *testing.T) {
 	write := func(path, text string, mode os.FileMode) string {
 		path = filepath.Join(root, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.MkdirAll: %v", err)
 		}
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		return path
 	}
@@ -266,19 +266,19 @@ func TestLines(t *testing.T) {
 	w := newLines(func(line []byte) { got = append(got, string(line)) })
 	for _, part := range []string{"a", "b\nc", "\n\nd", strings.Repeat("e", maxLine)} {
 		if n, err := io.WriteString(w, part); n != len(part) || err != nil {
-			t.Fatal(n, err)
+			t.Fatalf("io.WriteString(w, part) = %d, want %d; io.WriteString: %v", n, len(part), err)
 		}
 	}
 	want := []string{"ab\n", "c\n", "\n", "d" + strings.Repeat("e", maxLine)}
 	if !slices.Equal(got, want) {
-		t.Errorf("%.60q", got)
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
 func listen(t *testing.T) net.Listener {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	return ln
 }

@@ -66,10 +66,10 @@ func write(t *testing.T, file, text string) {
 	t.Helper()
 	next := file + ".next"
 	if err := os.WriteFile(next, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if err := os.Rename(next, file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 }
 
@@ -99,7 +99,7 @@ func start(t *testing.T, change func(*Options)) *daemon {
 	select {
 	case <-ready:
 	case err := <-d.done:
-		t.Fatal(err)
+		t.Fatalf("Run returned before it was ready: %v", err)
 	}
 	t.Cleanup(cancel)
 	return d
@@ -110,7 +110,7 @@ func (d *daemon) ended(t *testing.T) {
 	select {
 	case err := <-d.done:
 		if err != nil {
-			t.Error(err)
+			t.Errorf("Run: %v", err)
 		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("the server does not stop")
@@ -121,7 +121,7 @@ func dial(t *testing.T, addr string, c credentials.TransportCredentials) *grpc.C
 	t.Helper()
 	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(c))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("grpc.NewClient: %v", err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn
@@ -131,7 +131,7 @@ func open(t *testing.T, conn *grpc.ClientConn) extprocv3.ExternalProcessor_Proce
 	t.Helper()
 	s, err := extprocv3.NewExternalProcessorClient(conn).Process(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("extprocv3.NewExternalProcessorClient(conn).Process: %v", err)
 	}
 	return s
 }
@@ -196,12 +196,12 @@ func page(t *testing.T, addr, path string, want int) string {
 	t.Helper()
 	r, err := http.Get("http://" + addr + path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.Get: %v", err)
 	}
 	defer r.Body.Close()
 	text, _ := io.ReadAll(r.Body)
 	if r.StatusCode != want {
-		t.Errorf("%s: %d %s", path, r.StatusCode, text)
+		t.Errorf("%s: r.StatusCode = %d, want %d: %s", path, r.StatusCode, want, text)
 	}
 	return string(text)
 }
@@ -211,7 +211,7 @@ func TestDrain(t *testing.T) {
 	conn := dial(t, d.addr, insecure.NewCredentials())
 	s := open(t, conn)
 	if _, err := greeting(s); err != nil {
-		t.Fatal(err)
+		t.Fatalf("greeting: %v", err)
 	}
 	h := healthv1.NewHealthClient(conn)
 	for _, service := range []string{"", serviceName} {
@@ -222,7 +222,7 @@ func TestDrain(t *testing.T) {
 	}
 	watch, err := h.Watch(t.Context(), &healthv1.HealthCheckRequest{})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Watch: %v", err)
 	}
 	watch.Recv()
 	page(t, d.admin, "/ready", 200)
@@ -251,7 +251,7 @@ func TestCutOff(t *testing.T) {
 	d := start(t, func(o *Options) { o.Drain = 50 * time.Millisecond })
 	s := open(t, dial(t, d.addr, insecure.NewCredentials()))
 	if _, err := greeting(s); err != nil {
-		t.Fatal(err)
+		t.Fatalf("greeting: %v", err)
 	}
 	d.stop()
 	d.ended(t)
@@ -290,7 +290,7 @@ func TestRefused(t *testing.T) {
 	for _, bad := range []TLS{{Key: "x"}, {Cert: "none", Key: "none"}} {
 		o.TLS = bad
 		if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "TLS") {
-			t.Errorf("%+v: %v", bad, err)
+			t.Errorf("%+v: Run(t.Context(), o): got error %v, want one with %q", bad, err, "TLS")
 		}
 	}
 }
@@ -306,7 +306,7 @@ func TestTLS(t *testing.T) {
 	ca.issue(t, 3, mine.Cert, mine.Key)
 	pair, err := tls.LoadX509KeyPair(mine.Cert, mine.Key)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("tls.LoadX509KeyPair: %v", err)
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca.pem)

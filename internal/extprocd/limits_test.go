@@ -23,7 +23,7 @@ func TestMaxStreams(t *testing.T) {
 	first, second := open(t, conn), open(t, conn)
 	for _, s := range []extprocv3.ExternalProcessor_ProcessClient{first, second} {
 		if _, err := greeting(s); err != nil {
-			t.Fatal(err)
+			t.Fatalf("greeting: %v", err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -55,7 +55,7 @@ func TestKeepalive(t *testing.T) {
 	d := start(t, func(o *Options) { o.Keepalive = time.Second }) // grpc-go takes no less
 	c, err := net.Dial("tcp", d.addr)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Dial: %v", err)
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(time.Minute))

@@ -36,7 +36,7 @@ func write(t *testing.T, text string) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "moe.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	return file
 }
@@ -52,7 +52,8 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		}
 		for line := range strings.Lines(c.Long + "\n" + c.Example) {
 			if len(line) > 121 || strings.Contains(line, "\t") {
-				t.Errorf("%s: %q", c.CommandPath(), line)
+				t.Errorf("%s: len(line) = %d, want at most 121; line = %q, want it without %q",
+					c.CommandPath(), len(line), line, "\t")
 			}
 		}
 		for _, sub := range c.Commands() {
@@ -263,7 +264,7 @@ func TestVet(t *testing.T) {
 	dir := t.TempDir()
 	plugin := "package p\n\nimport _ \"mosn.io/moe/framework/filter\"\n\nfunc f() { go f() }\n"
 	if err := os.WriteFile(filepath.Join(dir, "p.go"), []byte(plugin), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	status, stdout, stderr := moe(t, "vet", dir)
 	if status != 1 || !strings.HasPrefix(stdout, filepath.Join(dir, "p.go")+":5:") || stderr != "moe: 1 found\n" {

@@ -32,7 +32,7 @@ func TestExtprocConfig(t *testing.T) {
 		args := append([]string{"extproc", "-c", write(t, c.file), "--print-config"}, strings.Fields(c.flags)...)
 		status, out, err := moe(t, args...)
 		if status != 0 {
-			t.Errorf("%s: %d %s", c.flags, status, err)
+			t.Errorf("%s: moe(args): status = %d, want 0: %s", c.flags, status, err)
 			continue
 		}
 		for _, w := range c.want {
@@ -46,7 +46,7 @@ func TestExtprocConfig(t *testing.T) {
 			}
 		}
 		if err := envoy.Validate(t.Context(), envoy.Options{Config: []byte(out)}); err != nil {
-			t.Errorf("%s: %v", c.flags, err)
+			t.Errorf("%s: envoy.Validate: %v", c.flags, err)
 		}
 	}
 }
@@ -66,7 +66,8 @@ func TestExtprocRefused(t *testing.T) {
 		args := append([]string{"extproc", "-c", write(t, c.file), "--listen", "127.0.0.1:0"}, strings.Fields(c.flags)...)
 		status, _, err := moe(t, args...)
 		if status != 1 || !strings.Contains(err, c.want) {
-			t.Errorf("%s %s: %d %s", c.file, c.flags, status, err)
+			t.Errorf("%s %s: moe(args): status = %d, want 1; stderr = %q, want it to contain %q",
+				c.file, c.flags, status, err, c.want)
 		}
 	}
 }

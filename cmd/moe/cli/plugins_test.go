@@ -39,11 +39,12 @@ func (*noted) OnComplete(filter.Stream)                                      {}
 func TestPluginsTable(t *testing.T) {
 	status, stdout, stderr := moe(t, "plugins")
 	if status != 0 {
-		t.Fatal(stderr)
+		t.Fatalf(`moe("plugins"): status = %d, want 0: %q`, status, stderr)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	if len(lines) != 1+len(filter.Registrations()) || !strings.HasPrefix(lines[0], "NAME ") {
-		t.Errorf("%s", stdout)
+		t.Errorf("got %d of strings.Split(strings.TrimSpace(stdout), \"\\n\"), want %d: %q; got %q, want one with %q: %s",
+			len(lines), 1+len(filter.Registrations()), lines, lines, "NAME ", stdout)
 	}
 	for _, want := range [][]string{
 		{"hello", "transform", "response[headers]", "adds a header to every response"},
@@ -74,7 +75,8 @@ func TestPluginsJSON(t *testing.T) {
 		t.Fatalf("status %d, %v", status, err)
 	}
 	if p.Needs != "CanCallout|CanClearRouteCache" || !slices.Equal(p.Phases, []string{"Request", "ResponseBody", "Complete"}) {
-		t.Errorf("%+v", p)
+		t.Errorf("p.Needs = %q, want %q; p.Phases = %q, want %q: %+v",
+			p.Needs, "CanCallout|CanClearRouteCache", p.Phases, []string{"Request", "ResponseBody", "Complete"}, p)
 	}
 }
 
@@ -109,7 +111,7 @@ func TestExamples(t *testing.T) {
 	for _, reg := range filter.Registrations() {
 		p, err := describe(reg)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("describe: %v", err)
 		}
 		for _, m := range variable.FindAllStringSubmatch(p.Example, -1) {
 			t.Setenv(m[1], "0123456789abcdef0123456789abcdef")
@@ -120,7 +122,7 @@ func TestExamples(t *testing.T) {
 			host = moefile.Golang
 		}
 		if _, err := moefile.Parse([]byte(example), moefile.CheckPlugins, host); err != nil {
-			t.Errorf("%s: %v\n%s", p.Name, err, p.Example)
+			t.Errorf("%s: moefile.Parse: %v\n%s", p.Name, err, p.Example)
 		}
 	}
 }
@@ -128,12 +130,12 @@ func TestExamples(t *testing.T) {
 func TestSchema(t *testing.T) {
 	_, own, _ := moe(t, "schema", "hello")
 	if !strings.Contains(own, `"title": "hello"`) {
-		t.Errorf("%s", own)
+		t.Errorf(`moe("schema", "hello"): own = %q, want it to contain %q`, own, `"title": "hello"`)
 	}
 	_, text, _ := moe(t, "schema")
 	var s struct{ Properties map[string]any }
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Unmarshal: %v", err)
 	}
 	for _, name := range []string{"listen", "upstream", "plugins", "consumers", "order", "timeout", "routes"} {
 		if s.Properties[name] == nil {

@@ -45,10 +45,11 @@ func TestProject(t *testing.T) {
 		out, err := command(".", "out/moe", "plugins").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "greet") || !strings.Contains(string(out), "accesslog") ||
 			strings.Contains(string(out), "tokenauth") {
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("moe plugins: got error %v and this, want greet and accesslog in it, and tokenauth not:\n%s",
+				err, out)
 		}
 		if out, err := command(".", "out/moe", "validate", "-c", file).CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("CombinedOutput: %v\n%s", err, out)
 		}
 		// This moe has no greet.
 		if status, _, stderr := moe(t, "validate", "-c", file); status != 1 || !strings.Contains(stderr, "plugins[0].name") {
@@ -63,7 +64,8 @@ func TestProject(t *testing.T) {
 		out, err := command(".", "out/moe", "run", "--no-validate", "-c", bad).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "plugins[0].name") ||
 			!strings.Contains(string(out), "moe: starting Envoy") {
-			t.Errorf("%v\n%s", err, out)
+			t.Errorf("moe run: got error %v and this, want an error, plugins[0].name and that Envoy starts:\n%s",
+				err, out)
 		}
 	})
 }
@@ -72,26 +74,27 @@ func TestProject(t *testing.T) {
 func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	free := write(t, strings.Replace(string(text), "127.0.0.1:10000", "127.0.0.1:0", 1)+"- name: accesslog\n")
 	c := command(".", "out/moe", "run", "-c", free, "--concurrency", "1")
 	var stdout, stderr output
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Start(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.Start: %v", err)
 	}
 	defer c.Process.Kill()
 	url := stderr.wait(t, regexp.MustCompile(`serving (http://\S+) `))
 	for path, want := range map[string]int{"/": 200, "/internal/x": 404} {
 		resp, err := http.Get(url + path)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("http.Get: %v", err)
 		}
 		body, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if resp.StatusCode != want || want == 200 && resp.Header.Get("X-Greet") != "shop" {
-			t.Errorf("%s: %s %v\n%s", path, resp.Status, resp.Header, body)
+			t.Errorf("GET %s: got %s and header %v, want %d (and x-greet: shop with 200); body:\n%s",
+				path, resp.Status, resp.Header, want, body)
 		}
 	}
 	stdout.wait(t, regexp.MustCompile(`(?m)^\{.*("status":404).*\}$`)) // a plugin's print, without a prefix
@@ -159,7 +162,7 @@ func checkout(t *testing.T) string {
 	_, file, _, _ := runtime.Caller(0)
 	root, err := filepath.Abs(filepath.Join(filepath.Dir(file), "../../.."))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("filepath.Abs: %v", err)
 	}
 	return root
 }

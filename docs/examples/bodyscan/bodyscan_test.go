@@ -27,7 +27,7 @@ func TestLargeBody(t *testing.T) {
 	h := filtertest.New(t, &BodyScan{Words: []string{"word"}})
 	h.Chunk = 1 << 10
 	if r := h.Post("/", strings.Repeat("wor", 1<<18)); r.Status != 200 || len(r.Sent) != 3<<18 {
-		t.Error(r.Status, len(r.Sent))
+		t.Errorf("r.Status = %d, want 200; got %d of r.Sent, want %d: %q", r.Status, len(r.Sent), 3<<18, r.Sent)
 	}
 }
 

@@ -35,7 +35,8 @@ func TestJSONRewrite(t *testing.T) {
 		} {
 			r := h.Post("/", sent, "content-type", "application/json")
 			if r.Status != 400 || r.Upstream != nil || !strings.Contains(r.Body, want) {
-				t.Errorf("%s: %d %s", sent, r.Status, r.Body)
+				t.Errorf("%s: r.Status = %d, want 400; r.Upstream = %+v, want nil; r.Body = %q, want it to contain %q",
+					sent, r.Status, r.Upstream, r.Body, want)
 			}
 		}
 		if r := h.Post("/", "{"); r.Sent != "{" || r.Body != "{" {
@@ -51,13 +52,15 @@ func TestResponseThatIsNotWhatItSays(t *testing.T) {
 		io.WriteString(w, "<html>")
 	})
 	if r := h.Get("/"); r.Body != "<html>" || !strings.Contains(h.Log(), "cannot be rewritten") {
-		t.Error(r.Body, h.Log())
+		t.Errorf("r.Body = %q, want %q; h.Log() = %q, want it to contain %q",
+			r.Body, "<html>", h.Log(), "cannot be rewritten")
 	}
 }
 
 func TestRefused(t *testing.T) {
 	err := new(filtertest.Host).Load(t, &JSONRewrite{Rename: map[string]string{"a": "c", "b": "c"}})
 	if err == nil || err.Error() != "jsonrewrite: rename: a and b both become c" {
-		t.Error(err)
+		t.Errorf("new(filtertest.Host).Load(…) succeeded, want an error; got %v, want err.Error() %q",
+			err, "jsonrewrite: rename: a and b both become c")
 	}
 }

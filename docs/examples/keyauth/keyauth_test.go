@@ -25,7 +25,7 @@ func init() { filter.Register[who]("who", filter.Authz) }
 func TestKeyAuth(t *testing.T) {
 	h := &filtertest.Host{Consumers: []*filter.Consumer{consumer("tom", "k1"), consumer("ann", "k2"), {Name: "guest"}}}
 	if err := h.Load(t, &KeyAuth{Header: "x-api-key", Query: "key"}, &who{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	for _, c := range []struct {
 		path   string
@@ -46,12 +46,14 @@ func TestKeyAuth(t *testing.T) {
 		r := h.Get(c.path, c.header...)
 		if c.who == "" {
 			if r.Status != 401 || r.Upstream != nil || r.Header.Get("www-authenticate") == "" {
-				t.Errorf("%s %v: %d", c.path, c.header, r.Status)
+				t.Errorf("%s %v: got status %d, want 401 with www-authenticate, before the upstream",
+					c.path, c.header, r.Status)
 			}
 			continue
 		}
 		if r.Status != 200 || r.Upstream.Header.Get("x-consumer") != c.who || r.Upstream.URL.String() != c.sent {
-			t.Errorf("%s %v: %d %v", c.path, c.header, r.Status, r.Upstream)
+			t.Errorf("%s %v: got status %d and upstream request %v, want consumer %q and path %q",
+				c.path, c.header, r.Status, r.Upstream, c.who, c.sent)
 		}
 		if r.Upstream.Header.Get("x-api-key") != "" {
 			t.Error("the upstream sees the key")
@@ -63,6 +65,6 @@ func TestTwoWithOneKey(t *testing.T) {
 	h := &filtertest.Host{Consumers: []*filter.Consumer{consumer("tom", "geheim"), consumer("ann", "geheim")}}
 	err := h.Load(t, &KeyAuth{Header: "x-api-key"})
 	if err == nil || !strings.Contains(err.Error(), "tom") || strings.Contains(err.Error(), "geheim") {
-		t.Error(err)
+		t.Errorf("Load: got error %v, want one that names tom and does not show the key", err)
 	}
 }

@@ -63,7 +63,7 @@ func TestManyThreads(t *testing.T) {
 	}
 	wg.Wait()
 	if passed.Load() != 100 {
-		t.Error(passed.Load())
+		t.Errorf("passed.Load() = %d, want 100", passed.Load())
 	}
 }
 

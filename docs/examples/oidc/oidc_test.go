@@ -51,7 +51,7 @@ func parseURL(t *testing.T, s string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(s)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("url.Parse: %v", err)
 	}
 	return u
 }
@@ -69,7 +69,7 @@ func load(t *testing.T, o *OIDC) (*filtertest.Host, *provider) {
 	p := &provider{t: t, status: 200}
 	h := &filtertest.Host{Clusters: map[string]http.RoundTripper{"idp": p}}
 	if err := h.Load(t, o); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h, p
 }
@@ -79,11 +79,11 @@ func begin(t *testing.T, h *filtertest.Host, p *provider, path string) (query ur
 	t.Helper()
 	r := h.Get(path)
 	if r.Status != 302 {
-		t.Fatal(r.Status)
+		t.Fatalf("r.Status = %d, want 302", r.Status)
 	}
 	to := parseURL(t, r.Header.Get("location"))
 	if to.Host != "idp" || to.Query().Get("x") != "1" || to.Query().Get("redirect_uri") != "https://app/cb" {
-		t.Error(to)
+		t.Errorf("redirected to %v, want host idp, x=1 and redirect_uri=https://app/cb", to)
 	}
 	p.challenge = to.Query().Get("code_challenge")
 	p.claims = map[string]any{
@@ -106,16 +106,17 @@ func TestSignIn(t *testing.T) {
 	q, state := begin(t, h, p, "/page?a=b")
 	r := h.Get("/cb?code=x&state="+q.Get("state"), "cookie", stateCookie+"="+state)
 	if r.Status != 302 || r.Header.Get("location") != "/page?a=b" {
-		t.Fatal(r.Status, r.Header, h.Log())
+		t.Fatalf(`r.Status = %d, want 302; r.Header.Get("location") = %q, want %q: %v, %q`,
+			r.Status, r.Header.Get("location"), "/page?a=b", r.Header, h.Log())
 	}
 	session := cookies(r)[sessionCookie]
 	r = h.Get("/page", "cookie", "a=b; "+sessionCookie+"="+session, "x-user", "root")
 	if r.Upstream == nil || r.Upstream.Header.Get("x-user") != "tom" || len(r.Upstream.Header.Values("x-user")) != 1 {
-		t.Error(r.Status, r.Upstream)
+		t.Errorf("got status %d and upstream request %v, want one x-user, tom", r.Status, r.Upstream)
 	}
 	for name, c := range map[string]string{"changed": session[:len(session)-1] + "A", "a state": state, "none": ""} {
 		if r := h.Get("/page", "cookie", sessionCookie+"="+c); r.Status != 302 || r.Upstream != nil {
-			t.Errorf("%s: %d", name, r.Status)
+			t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil", name, r.Status, r.Upstream)
 		}
 	}
 	if r := h.Post("/page", "form"); r.Status != 401 {
@@ -159,7 +160,8 @@ func TestCallbackRefused(t *testing.T) {
 			}
 			r := h.Get("/cb?"+c.query, "cookie", stateCookie+"="+c.cookie)
 			if r.Status != c.status || cookies(r)[sessionCookie] != "" {
-				t.Error(r.Status, r.Header)
+				t.Errorf("r.Status = %d, want %d; cookies(r)[sessionCookie] = %q, want %q: %v",
+					r.Status, c.status, cookies(r)[sessionCookie], "", r.Header)
 			}
 		})
 	}
@@ -169,7 +171,7 @@ func TestCallbackRefused(t *testing.T) {
 func TestBack(t *testing.T) {
 	for path, want := range map[string]string{"/a?b": "/a?b", "//evil": "/", `/\evil`: "/", "https://evil": "/", "": "/"} {
 		if got := back(path); got != want {
-			t.Errorf("%s: %s", path, got)
+			t.Errorf("%s: back(path) = %q, want %q", path, got, want)
 		}
 	}
 }
@@ -185,11 +187,11 @@ func TestSeal(t *testing.T) {
 		"garbage":         !a.open("p", "x", &got),
 	} {
 		if !ok {
-			t.Error(name)
+			t.Errorf("%s: ok: got false, want true", name)
 		}
 	}
 	if got != "v" {
-		t.Error(got)
+		t.Errorf("got %q, want %q", got, "v")
 	}
 }
 
@@ -204,7 +206,7 @@ func TestRefused(t *testing.T) {
 		o := config(t)
 		change(o)
 		if err := new(filtertest.Host).Load(t, o); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("new(filtertest.Host).Load(o): got error %v, want one with %q", err, name)
 		}
 	}
 }

@@ -19,7 +19,7 @@ func TestQuota(t *testing.T) {
 		ConsumerPlugins: map[string][]any{"alice": {&Quota{Requests: 3, Window: time.Hour}}},
 	}
 	if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &Quota{Requests: 1, Window: time.Hour}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	for name, want := range map[string]int{"alice": 3, "bob": 1, "carol": 1} {
 		for i := range 5 {

@@ -27,7 +27,7 @@ type fake struct {
 func serve(t *testing.T) *fake {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	t.Cleanup(func() { l.Close() })
 	f := &fake{Listener: l, counts: map[string]int{}}
@@ -98,24 +98,25 @@ func TestLimit(t *testing.T) {
 		t.Error("connections:", f.accepted)
 	}
 	if got := strings.Join(f.seen[:2], "|"); got != "SET requests:192.0.2.1 0 PX 60000 NX|INCR requests:192.0.2.1" {
-		t.Error(got)
+		t.Errorf(`strings.Join(f.seen[:2], "|") = %q, want %q`,
+			got, "SET requests:192.0.2.1 0 PX 60000 NX|INCR requests:192.0.2.1")
 	}
 }
 
 func TestStoreThatIsDown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	l.Close()
 	closed, open := config(l.Addr().String()), config(l.Addr().String())
 	open.FailOpen = true
 	if r := filtertest.New(t, closed).Get("/"); r.Status != 500 || strings.Contains(r.Body, "127.0.0.1") {
-		t.Error(r.Status, r.Body)
+		t.Errorf("r.Status = %d, want 500; r.Body = %q, want it without %q", r.Status, r.Body, "127.0.0.1")
 	}
 	h := filtertest.New(t, open)
 	if r := h.Get("/"); r.Status != 200 || !strings.Contains(h.Log(), "does not answer") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 200; h.Log() = %q, want it to contain %q", r.Status, h.Log(), "does not answer")
 	}
 	if closed.failed.Value() != 1 || open.failed.Value() != 1 {
 		t.Error("counted", closed.failed.Value(), open.failed.Value())
@@ -129,7 +130,8 @@ func TestStoreThatIsSilent(t *testing.T) {
 	p.Timeout = 20 * time.Millisecond
 	began := time.Now()
 	if r := filtertest.New(t, p).Get("/"); r.Status != 500 || time.Since(began) > 10*time.Second {
-		t.Error(r.Status, time.Since(began))
+		t.Errorf("r.Status = %d, want 500; time.Since(began) = %v, want at most %v",
+			r.Status, time.Since(began), 10*time.Second)
 	}
 	if len(p.store.idle) != 0 {
 		t.Error("a connection with an open answer is kept")

@@ -37,7 +37,8 @@ func TestOther(t *testing.T) {
 		io.WriteString(w, "data: a\n\n")
 	})
 	if r := h.Get("/"); r.Body != "data: a\n\n" || r.Header.Get("content-length") != "9" {
-		t.Errorf("%q", r.Body)
+		t.Errorf(`r.Body = %q, want %q; r.Header.Get("content-length") = %q, want %q`,
+			r.Body, "data: a\n\n", r.Header.Get("content-length"), "9")
 	}
 }
 
@@ -49,7 +50,7 @@ func TestLongLine(t *testing.T) {
 		io.WriteString(w, strings.Repeat("x", maxLine+1))
 	})
 	if r := h.Get("/"); r.Reset == "" {
-		t.Error(r.Status, len(r.Body))
+		t.Errorf("r.Reset is empty: %d, %d", r.Status, len(r.Body))
 	}
 }
 

@@ -13,10 +13,10 @@ func write(t *testing.T, dir, name, text string) {
 	t.Helper()
 	path := filepath.Join(dir, name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.MkdirAll: %v", err)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 }
 
@@ -29,7 +29,7 @@ func TestStaticFiles(t *testing.T) {
 	write(t, dir, ".git/config", "geheim")
 	write(t, outside, "secret", "geheim")
 	if err := os.Symlink(filepath.Join(outside, "secret"), filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Symlink: %v", err)
 	}
 	h := filtertest.New(t, &StaticFiles{Root: dir, Prefix: "/s"})
 	for path, want := range map[string]struct {
@@ -58,7 +58,8 @@ func TestStaticFiles(t *testing.T) {
 			continue
 		}
 		if r.Status != want.status || r.Upstream != nil || strings.Contains(r.Body, "geheim") {
-			t.Errorf("%s: %d", path, r.Status)
+			t.Errorf("%s: r.Status = %d, want %d; r.Upstream = %+v, want nil; r.Body = %q, want it without %q",
+				path, r.Status, want.status, r.Upstream, r.Body, "geheim")
 		}
 		if want.status == 200 && (r.Body != want.body || r.Header.Get("content-type") != want.kind) {
 			t.Errorf("%s: %d bytes of %s", path, len(r.Body), r.Header.Get("content-type"))

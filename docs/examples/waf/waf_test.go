@@ -28,14 +28,14 @@ func TestHeaders(t *testing.T) {
 	h = filtertest.New(t, rules("requestHeaders"))
 	for path, want := range map[string]int{"/good": 200, "/evil": 403, "/%65vil": 403, "/?a=%65vil": 403} {
 		if got := h.Get(path).Status; got != want {
-			t.Errorf("%s: %d", path, got)
+			t.Errorf("%s: h.Get(path).Status = %d, want %d", path, got, want)
 		}
 	}
 	if r := h.Get("/", "x-evil", "1"); r.Status != 403 || r.Upstream != nil {
 		t.Error("a header's name", r.Status)
 	}
 	if !strings.Contains(h.Log(), "rules=[no-requestHeaders]") {
-		t.Error(h.Log())
+		t.Errorf("h.Log() = %q, want it to contain %q", h.Log(), "rules=[no-requestHeaders]")
 	}
 }
 
@@ -48,7 +48,7 @@ func TestBodies(t *testing.T) {
 			t.Error("request", r.Status)
 		}
 		if r := h.Post("/", "a good word and more"); r.Body != "a good word and more" || r.Status != 200 {
-			t.Error(r.Status, r.Body)
+			t.Errorf("r.Body = %q, want %q; r.Status = %d, want 200", r.Body, "a good word and more", r.Status)
 		}
 		if chunk > 0 { // in one chunk, all of it is there at once
 			if r := h.Post("/", "a word that is evil"); r.Status != 200 {
@@ -70,10 +70,10 @@ func TestDetectionOnly(t *testing.T) {
 	w.DetectionOnly = true
 	h := filtertest.New(t, w)
 	if r := h.Post("/evil", "evil"); r.Status != 200 || r.Sent != "evil" {
-		t.Error(r.Status, r.Sent)
+		t.Errorf("r.Status = %d, want 200; r.Sent = %q, want %q", r.Status, r.Sent, "evil")
 	}
 	if !strings.Contains(h.Log(), "no-requestHeaders no-requestBody") {
-		t.Error(h.Log())
+		t.Errorf("h.Log() = %q, want it to contain %q", h.Log(), "no-requestHeaders no-requestBody")
 	}
 }
 

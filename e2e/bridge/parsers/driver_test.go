@@ -69,7 +69,7 @@ func run(t testing.TB, what byte, input []byte) (output string, good bool) {
 	defer driver.Unlock()
 	if driver.cmd == nil {
 		if err := startDriver(); err != nil {
-			t.Fatal(err)
+			t.Fatalf("startDriver: %v", err)
 		}
 	}
 	late := time.AfterFunc(patience, func() { _ = driver.cmd.Process.Kill() })

@@ -23,7 +23,7 @@ func library(t testing.TB) []byte {
 	}
 	lib, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	return lib
 }
@@ -33,7 +33,7 @@ func read(t testing.TB, lib []byte) (answer string, good bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "lib.so")
 	if err := os.WriteFile(path, lib, 0o644); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	return run(t, 'e', []byte(path))
 }
@@ -76,7 +76,7 @@ func TestLibraries(t *testing.T) {
 	for _, dir := range dirs {
 		paths, err := filepath.Glob(dir)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("filepath.Glob: %v", err)
 		}
 		for _, path := range paths {
 			real, err := filepath.EvalSymlinks(path)
@@ -121,7 +121,7 @@ func find(t testing.TB, lib []byte) (s sections) {
 	t.Helper()
 	f, err := elf.NewFile(bytes.NewReader(lib))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("elf.NewFile: %v", err)
 	}
 	table := int(binary.LittleEndian.Uint64(lib[40:]))
 	for i, section := range f.Sections {
@@ -217,7 +217,7 @@ func FuzzLibrary(f *testing.F) {
 		copy(damaged[int(place2)%len(damaged):], p2)
 		damaged = damaged[:len(damaged)-int(cut)%len(damaged)]
 		if err := os.WriteFile(path, damaged, 0o644); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		got, good := run(t, 'e', []byte(path))
 		if !good {

@@ -73,7 +73,7 @@ func FuzzValueBytes(f *testing.F) {
 		}
 		var want any
 		if err := json.Unmarshal(text, &want); err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Unmarshal: %v", err)
 		}
 		if got := valueOf(t, []byte(bytes)); !same(want, got) {
 			t.Fatalf("%q became %v", text, got)
@@ -116,7 +116,7 @@ func TestLargeJSON(t *testing.T) {
 	text := append(append([]byte("["), bytes.Repeat([]byte(`{"name":"value"},`), 100_000)...), `1]`...)
 	var want any
 	if err := json.Unmarshal(text, &want); err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Unmarshal: %v", err)
 	}
 	if out, good := run(t, 'j', text); !good || !same(want, tree(t, out)) {
 		t.Errorf("the bridge reads it otherwise: %.100q", out)

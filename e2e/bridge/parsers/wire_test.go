@@ -58,7 +58,7 @@ func FuzzValue(f *testing.F) {
 		if protojson.Unmarshal([]byte(d), &v) == nil {
 			wire, err := proto.Marshal(&v)
 			if err != nil {
-				f.Fatal(err)
+				f.Fatalf("proto.Marshal: %v", err)
 			}
 			f.Add(wire)
 		}
@@ -93,7 +93,7 @@ func FuzzValue(f *testing.F) {
 		v.ProtoReflect().SetUnknown(nil)
 		known, err := proto.Marshal(&v)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("proto.Marshal: %v", err)
 		}
 		if depth(plain(&v)) > maxDepth || hasUnknown(&v) {
 			return
@@ -140,7 +140,7 @@ func FuzzStruct(f *testing.F) {
 		if protojson.Unmarshal([]byte(d), &s) == nil {
 			wire, err := proto.Marshal(&s)
 			if err != nil {
-				f.Fatal(err)
+				f.Fatalf("proto.Marshal: %v", err)
 			}
 			f.Add(wire)
 		}
@@ -253,7 +253,7 @@ func TestAnyBase64(t *testing.T) {
 		wire, good := run(t, 'a', []byte(anyOf(want.TypeUrl, `,"value":"`+encoding.EncodeToString(want.Value)+`"`)))
 		var got anypb.Any
 		if err := proto.Unmarshal([]byte(wire), &got); !good || err != nil || !proto.Equal(want, &got) {
-			t.Errorf("%q, %v", wire, err)
+			t.Errorf("got wire %q (good %v, error %v), want %v", wire, good, err, want)
 		}
 	}
 	if wire, good := run(t, 'a', []byte(`null`)); !good || wire != "" {
