@@ -61,6 +61,7 @@ var areas = []area{
 	// The rooms of the command: other people's code cannot import them.
 	{folder: "internal/importcheck"},
 	{folder: "internal/doccheck"},
+	{folder: "internal/testcheck"},
 	{folder: "internal/build"},
 	{folder: "internal/echo"},
 	{folder: "internal/envoy", uses: "internal/build"},
