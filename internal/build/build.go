@@ -9,13 +9,14 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"mosn.io/moe/internal/tempdir"
 )
 
 // Options tell what to build. At least one of Module and CLI must be given.
@@ -29,7 +30,8 @@ type Options struct {
 	Log      io.Writer // what is done, and what the go command says; nil drops it
 }
 
-// Build compiles a libmoe.so, a moe command or both. Either file is complete or as it was before.
+// Build compiles a libmoe.so, a moe command or both, and tries them: what cannot come up, because some package panics
+// while it is initialised, is an error. Either file is complete or as it was before.
 func Build(ctx context.Context, o Options) error {
 	root, err := Checkout(o.Checkout)
 	if err != nil {
@@ -42,12 +44,12 @@ func Build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "moe-build-")
+	temp, err := tempdir.New("moe-build-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	w := &workspace{ctx: ctx, root: root, dir: dir, log: cmp.Or[io.Writer](o.Log, io.Discard)}
+	defer temp.Remove()
+	w := &workspace{ctx: ctx, root: root, dir: temp.Path, log: cmp.Or[io.Writer](o.Log, io.Discard)}
 	if err := w.init("moe.build/libmoe"); err != nil {
 		return err
 	}
@@ -67,12 +69,12 @@ func Build(ctx context.Context, o Options) error {
 			return err
 		}
 		main := mainFile(slices.Concat(hosts, packages), "")
-		if err := w.compile(o.Module, "libmoe", main, "-buildmode=c-shared", "-trimpath"); err != nil {
+		if err := w.compile(o.Module, "libmoe", main, w.tryLibrary, "-buildmode=c-shared", "-trimpath"); err != nil {
 			return err
 		}
 	}
 	if o.CLI != "" {
-		return w.compile(o.CLI, "moe", mainFile(packages, Module+"/cmd/moe/cli"))
+		return w.compile(o.CLI, "moe", mainFile(packages, Module+"/cmd/moe/cli"), w.tryCommand)
 	}
 	return nil
 }

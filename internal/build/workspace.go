@@ -180,8 +180,8 @@ func (w *workspace) addSums(root string) error {
 	return os.WriteFile(file, append(sum, b...), 0o644)
 }
 
-// compile builds package name from its main file and puts the result into place.
-func (w *workspace) compile(target, name string, main []byte, flags ...string) error {
+// compile builds package name from its main file, tries the result and puts it into place.
+func (w *workspace) compile(target, name string, main []byte, try func(file string) error, flags ...string) error {
 	target, err := filepath.Abs(target)
 	if err != nil {
 		return err
@@ -206,6 +206,9 @@ func (w *workspace) compile(target, name string, main []byte, flags ...string) e
 	args := append([]string{"build", "-ldflags=-X " + Module + "/internal/build.Version=" + Version}, flags...)
 	if err := w.goCommand(append(args, "-o", out, "./"+name)...); err != nil {
 		return err
+	}
+	if err := try(out); err != nil {
+		return fmt.Errorf("%s is not written: %w", target, err)
 	}
 	return os.Rename(out, target)
 }

@@ -111,6 +111,8 @@ func (p *Process) waitReady(ctx context.Context) error {
 		select {
 		case <-p.done:
 			return errors.New("it exited: " + p.cmd.ProcessState.String())
+		case <-p.noAdmin:
+			return errors.New("it cannot write its admin address into " + p.dir)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-tick.C:

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"mosn.io/moe/internal/tempdir"
 )
 
 // Options tell how to start an Envoy. Only Config is required.
@@ -39,9 +41,12 @@ type Options struct {
 type Process struct {
 	options Options
 	cmd     *exec.Cmd
+	temp    *tempdir.Dir
 	dir     string // holds the configuration and the admin address
 	admin   string
 	tail    tail
+	noAdmin chan struct{} // closed when Envoy's output shows that there will be no admin address
+	lost    sync.Once
 	done    chan struct{}
 	err     error // why the process ended; valid once done is closed
 
@@ -56,6 +61,10 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	return p.start(ctx)
+}
+
+func (p *Process) start(ctx context.Context) (*Process, error) {
 	args := append([]string{
 		"-c", p.configFile(), "--admin-address-path", p.adminFile(),
 		// No shared memory and no parent: any number of them run on one machine.
@@ -67,7 +76,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	}
 	p.command(context.Background(), args)
 	if err := Run(p.cmd, p.ended); err != nil {
-		os.RemoveAll(p.dir)
+		p.temp.Remove()
 		return nil, fmt.Errorf("%s: %w", p.options.Path, err)
 	}
 	if err := p.waitReady(ctx); err != nil {
@@ -88,7 +97,7 @@ func Validate(ctx context.Context, o Options) error {
 	defer cancel()
 	p.command(ctx, append([]string{"-c", p.configFile(), "--mode", "validate"}, p.arguments()...))
 	if err := Run(p.cmd, p.ended); err != nil {
-		os.RemoveAll(p.dir)
+		p.temp.Remove()
 		return fmt.Errorf("%s: %w", p.options.Path, err)
 	}
 	<-p.done
@@ -113,13 +122,13 @@ func prepare(o Options) (*Process, error) {
 	if o.StopTimeout == 0 {
 		o.StopTimeout = 10 * time.Second
 	}
-	dir, err := os.MkdirTemp("", "moe-envoy-")
+	temp, err := tempdir.New("moe-envoy-")
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{options: o, dir: dir, done: make(chan struct{})}
+	p := &Process{options: o, temp: temp, dir: temp.Path, done: make(chan struct{}), noAdmin: make(chan struct{})}
 	if err := p.write(); err != nil {
-		os.RemoveAll(dir)
+		temp.Remove()
 		return nil, err
 	}
 	return p, nil
@@ -168,13 +177,20 @@ func (p *Process) command(ctx context.Context, args []string) {
 	if p.options.Module != "" {
 		p.cmd.Env = append(p.cmd.Env, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH="+p.dir)
 	}
+	p.cmd.ExtraFiles = []*os.File{p.temp.Lock} // an Envoy that outlives this process keeps the folder
 	p.cmd.Stdout = p.options.Stdout
 	p.cmd.Stderr = newLines(p.log)
 	p.cmd.WaitDelay = time.Second // a child of a plugin may hold the pipes for ever
 }
 
+// noAdminFile is what Envoy logs when it cannot say where its admin listener is. It serves all the same.
+const noAdminFile = "cannot open admin address output file"
+
 func (p *Process) log(line []byte) {
 	p.tail.add(string(line))
+	if bytes.Contains(line, []byte(noAdminFile)) {
+		p.lost.Do(func() { close(p.noAdmin) })
+	}
 	if p.options.Log != nil {
 		p.options.Log.Write(line)
 	}
@@ -234,7 +250,7 @@ func (p *Process) ended(err error) {
 	default:
 		p.err = p.failed(fmt.Errorf("the Envoy ended: %w", err))
 	}
-	os.RemoveAll(p.dir)
+	p.temp.Remove()
 	close(p.done)
 }
 

@@ -107,6 +107,28 @@ func TestServeAndStop(t *testing.T) {
 	}
 }
 
+// TestNoAdminAddress has a folder where Envoy would write its admin address: Envoy serves, and nobody can ask it.
+func TestNoAdminAddress(t *testing.T) {
+	p, err := prepare(Options{Config: []byte(direct), Concurrency: 1})
+	if err != nil {
+		t.Fatalf("prepare: %v", err)
+	}
+	if err := os.Mkdir(p.adminFile(), 0o700); err != nil {
+		t.Fatalf("os.Mkdir: %v", err)
+	}
+	began := time.Now()
+	_, err = p.start(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "admin address") {
+		t.Errorf("start: got error %v, want one about the admin address", err)
+	}
+	if took := time.Since(began); took >= p.options.StartTimeout {
+		t.Errorf("start took %v, want less than the timeout of %v", took, p.options.StartTimeout)
+	}
+	if _, err := os.Stat(p.dir); !os.IsNotExist(err) {
+		t.Errorf("%s was left behind (error %v)", p.dir, err)
+	}
+}
+
 func TestStartFails(t *testing.T) {
 	for _, c := range []struct {
 		name, config, want string
