@@ -21,7 +21,10 @@ func buildCommand() *cobra.Command {
 
 			--with takes a Go module, with a version as for "go get", a package in one, or a folder of yours, and may be
 			repeated. What its packages register is compiled in. --only takes the names of those of MoE's own plugins to
-			keep; --only "" keeps none. --without leaves some of them out, as those with large dependencies.`),
+			keep; --only "" keeps none. --without leaves some of them out, such as those with large dependencies.
+
+			What was built is tried in a process of its own before it is put in place: a library whose packages panic while
+			they are initialised would end Envoy.`),
 		Example: examples(`
 			moe build -o libmoe.so
 			moe build --with ./greet -o build/libmoe.so
@@ -40,7 +43,9 @@ func buildCommand() *cobra.Command {
 			o.Only = append([]string{}, only...)
 		}
 		o.Log = cmd.ErrOrStderr()
-		if err := build.Build(cmd.Context(), o); err != nil {
+		ctx, stop := untilHangup(cmd.Context())
+		defer stop()
+		if err := build.Build(ctx, o); err != nil {
 			return failure{err}
 		}
 		for _, file := range []string{o.Module, o.CLI} {

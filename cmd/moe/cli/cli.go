@@ -31,7 +31,8 @@ import (
 )
 
 // Main runs the command line args and returns the exit status: 0, 1 for what went wrong, 2 for a wrong command line.
-// The signals SIGINT and SIGTERM end what a command does; a second one ends the process.
+// The signals SIGINT and SIGTERM end what a command does, and so do SIGHUP and SIGQUIT for all but extproc; a second one
+// ends the process.
 func Main(args ...string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -65,14 +66,29 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
-// does makes a cobra function of f: its errors are failures.
+// does makes a cobra function of f: its errors are failures, and its context ends when the terminal goes away, so that
+// nothing is left behind then.
 func does(f func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
+		ctx, stop := untilHangup(cmd.Context())
+		defer stop()
+		cmd.SetContext(ctx)
 		if err := f(cmd, args); err != nil {
 			return failure{err}
 		}
 		return nil
 	}
+}
+
+// untilHangup returns a context that ends with SIGHUP, unless the process was started to ignore it as by nohup, or SIGQUIT.
+func untilHangup(ctx context.Context) (context.Context, context.CancelFunc) {
+	signals := []os.Signal{syscall.SIGQUIT}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(ctx, signals...)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
 }
 
 // messages returns what err has to say, one line for each thing that is wrong with a configuration.
@@ -142,12 +158,12 @@ func New() *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
 		runCommand(), extprocCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
-		vetCommand(), istioCommand(),
+		vetCommand(), istioCommand(), versionCommand(),
 	)
 	return root
 }
 
-// knownCommand refuses a word that is no command, with the one that may have been meant.
+// knownCommand refuses an unknown command, with the one that may have been meant.
 func knownCommand(root *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil

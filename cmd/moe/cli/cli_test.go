@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -273,5 +274,41 @@ func TestVet(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if status, stdout, stderr := moe(t, "vet"); status != 0 || stdout != "" {
 		t.Errorf("status %d, %s%s", status, stdout, stderr)
+	}
+}
+
+// TestRunRefuses has everything that run refuses before it starts an Envoy.
+func TestRunRefuses(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("net.Listen: %v", err)
+	}
+	defer taken.Close()
+	addr := taken.Addr().String()
+	free := write(t, "{listen: 127.0.0.1:0, plugins: [{name: hello}]}")
+	_, port, _ := net.SplitHostPort(addr)
+	for _, c := range []struct {
+		name, want string
+		args       []string
+	}{
+		{name: "port in use", want: "listen: " + addr + " is in use", args: []string{"-c", write(t, "{listen: "+addr+", plugins: [{name: hello}]}")}},
+		{
+			name: "port in use on one address of all", want: "listen: :" + port + " is in use",
+			args: []string{"-c", write(t, "{listen: ':"+port+"', plugins: [{name: hello}]}")},
+		},
+		{
+			name: "port in use on localhost", want: "listen: " + addr + " is in use",
+			args: []string{"-c", write(t, "{listen: localhost:"+port+", plugins: [{name: hello}]}")},
+		},
+		{name: "admin port in use", want: "--admin: " + addr + " is in use", args: []string{"-c", free, "--admin", addr}},
+		{name: "too many threads", want: "--concurrency 100000: give 1 to 1024", args: []string{"-c", free, "--concurrency", "100000"}},
+		{name: "fewer than none", want: "--concurrency -1: give 1 to 1024", args: []string{"-c", free, "--concurrency", "-1"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, stdout, stderr := moe(t, append([]string{"run", "--envoy", "/bin/false"}, c.args...)...)
+			if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
+				t.Errorf("status %d, %q and %q, want status 1 and %q", status, stdout, stderr, c.want)
+			}
+		})
 	}
 }

@@ -70,7 +70,9 @@ func phases(reg *filter.Registration) []string {
 
 var (
 	nameSection = regexp.MustCompile(`(?s)\n## Name\n\s*(.*?)\n(?:\n|$)`)
-	sentence    = regexp.MustCompile(`(?s)^.*?\.(?:\s|$)`)
+	// markdownLink keeps the text of a link.
+	markdownLink = regexp.MustCompile(`(?s)\[([^\]]*)\]\([^)]*\)`)
+	sentence     = regexp.MustCompile(`(?s)^.*?\.(?:\s|$)`)
 )
 
 // summary is what the manual says under Name, or the first sentence of the struct's comment; without the name itself.
@@ -81,6 +83,7 @@ func summary(name, manual, description string) string {
 	} else if word, rest, ok := strings.Cut(s, " "); ok && strings.EqualFold(word, name) {
 		s = rest
 	}
+	s = markdownLink.ReplaceAllString(s, "$1")
 	return strings.TrimSuffix(strings.Join(strings.Fields(s), " "), ".")
 }
 

@@ -57,7 +57,12 @@ func extprocCommand() *cobra.Command {
 			moe extproc -c moe.yaml --print-config > envoy.yaml`),
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
-		RunE:              does(func(cmd *cobra.Command, _ []string) error { return f.run(cmd) }),
+		RunE: func(cmd *cobra.Command, _ []string) error { // not does: SIGHUP has the file read again
+			if err := f.run(cmd); err != nil {
+				return failure{err}
+			}
+			return nil
+		},
 	}
 	fileFlag(c, &f.file)
 	fl := c.Flags()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -20,8 +20,8 @@ func pluginsCommand() *cobra.Command {
 		Short: "List the plugins that are compiled in, or describe one",
 		Long: text(`
 			plugins lists the plugins of this moe: the stage that each runs in (access, authn, authz, traffic, transform,
-			observe), the phases of a request and its response that it takes part in, and what it does. With a name, it
-			prints that plugin's documentation, an example and the JSON Schema of its configuration.`),
+			observe), and what it does. With a name, it prints that plugin's documentation, an example and the JSON Schema of
+			its configuration. As JSON, each plugin also has the phases that it takes part in.`),
 		Example: examples(`
 			moe plugins
 			moe plugins tokenauth
@@ -90,12 +90,42 @@ func list(w io.Writer, format string) error {
 	if format == "json" {
 		return writeJSON(w, all)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTAGE\tPHASES\tSUMMARY")
+	name, stage := len("NAME"), len("STAGE")
 	for _, p := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", p.Name, p.Stage, shortPhases(p.Phases), p.Summary)
+		name, stage = max(name, len(p.Name)), max(stage, len(p.Stage))
 	}
-	return t.Flush()
+	row := fmt.Sprintf("%%-%ds  %%-%ds  %%s\n", name, stage)
+	fmt.Fprintf(w, row, "NAME", "STAGE", "SUMMARY")
+	for _, p := range all {
+		for i, line := range wrap(p.Summary, listWidth-name-stage-4) {
+			if i == 0 {
+				fmt.Fprintf(w, row, p.Name, p.Stage, line)
+			} else {
+				fmt.Fprintf(w, row, "", "", line)
+			}
+		}
+	}
+	return nil
+}
+
+// listWidth is how many columns the list of plugins takes at most.
+const listWidth = 100
+
+// wrap breaks text at blanks into lines of at most width characters; a longer word has a line to itself.
+func wrap(text string, width int) []string {
+	lines := []string{""}
+	for word := range strings.FieldsSeq(text) {
+		last := &lines[len(lines)-1]
+		switch n := utf8.RuneCountInString(*last); {
+		case n == 0:
+			*last = word
+		case n+1+utf8.RuneCountInString(word) <= width:
+			*last += " " + word
+		default:
+			lines = append(lines, word)
+		}
+	}
+	return lines
 }
 
 func writeJSON(w io.Writer, v any) error {
@@ -103,31 +133,6 @@ func writeJSON(w io.Writer, v any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
-}
-
-// shortPhases writes RequestHeaders, RequestBody, Complete as request[headers body] complete.
-func shortPhases(phases []string) string {
-	var parts []string
-	for _, dir := range []string{"Request", "Response"} {
-		var own []string
-		for _, p := range phases {
-			if rest, ok := strings.CutPrefix(p, dir); ok {
-				if rest == "" {
-					rest = "whole"
-				}
-				own = append(own, strings.ToLower(rest))
-			}
-		}
-		if own != nil {
-			parts = append(parts, strings.ToLower(dir)+"["+strings.Join(own, " ")+"]")
-		}
-	}
-	for _, p := range phases {
-		if p == "Complete" {
-			parts = append(parts, "complete")
-		}
-	}
-	return strings.Join(parts, " ")
 }
 
 // enum is a flag whose value is one of a few words; the first is the default.

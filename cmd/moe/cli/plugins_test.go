@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/internal/moefile"
@@ -39,27 +40,64 @@ func (*noted) OnComplete(filter.Stream)                                      {}
 func TestPluginsTable(t *testing.T) {
 	status, stdout, stderr := moe(t, "plugins")
 	if status != 0 {
-		t.Fatalf(`moe("plugins"): status = %d, want 0: %q`, status, stderr)
+		t.Fatalf("moe plugins: status %d: %s", status, stderr)
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	if len(lines) != 1+len(filter.Registrations()) || !strings.HasPrefix(lines[0], "NAME ") {
-		t.Errorf("got %d of strings.Split(strings.TrimSpace(stdout), \"\\n\"), want %d: %q; got %q, want one with %q: %s",
-			len(lines), 1+len(filter.Registrations()), lines, lines, "NAME ", stdout)
+	if !regexp.MustCompile(`^NAME +STAGE +SUMMARY$`).MatchString(lines[0]) {
+		t.Errorf("first line %q, want the names of the columns", lines[0])
 	}
-	for _, want := range [][]string{
-		{"hello", "transform", "response[headers]", "adds a header to every response"},
-		{"noted", "traffic", "request[whole] response[body] complete"},
-	} {
-		if !slices.ContainsFunc(lines, func(l string) bool {
-			for _, w := range want {
-				if !strings.Contains(l, w) {
-					return false
-				}
-			}
-			return strings.HasPrefix(l, want[0]+" ")
-		}) {
-			t.Errorf("no line with %v in\n%s", want, stdout)
+	listed := 0
+	for _, line := range lines[1:] {
+		if n := utf8.RuneCountInString(line); n > 100 {
+			t.Errorf("line of %d columns, want at most 100: %s", n, line)
 		}
+		if !strings.HasPrefix(line, " ") {
+			listed++
+		}
+		if strings.Contains(line, "](") {
+			t.Errorf("a link of Markdown in %q, want its text", line)
+		}
+	}
+	if want := len(filter.Registrations()); listed != want {
+		t.Errorf("%d plugins listed, want %d:\n%s", listed, want, stdout)
+	}
+	for _, want := range []string{
+		`(?m)^hello +transform +adds a header to every response$`,
+		`(?m)^noted +traffic *$`,
+		`(?m)^opa +authz +\S.*\n {10,}\S`, // its summary takes two lines
+	} {
+		t.Run(want, func(t *testing.T) {
+			if !regexp.MustCompile(want).MatchString(stdout) {
+				t.Errorf("nothing matches %s in\n%s", want, stdout)
+			}
+		})
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{name: "empty", text: "", want: []string{""}},
+		{name: "fits", text: "one two", want: []string{"one two"}},
+		{name: "breaks", text: "one two three", want: []string{"one two", "three"}},
+		{name: "long word", text: "a incomprehensible b", want: []string{"a", "incomprehensible", "b"}},
+		{name: "characters, not bytes", text: "äöü äöü", want: []string{"äöü äöü"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := wrap(c.text, 8); !slices.Equal(got, c.want) {
+				t.Errorf("wrap(%q, 8) = %q, want %q", c.text, got, c.want)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	_, want, _ := moe(t, "--version")
+	status, got, stderr := moe(t, "version")
+	if status != 0 || got != want || !strings.HasPrefix(got, "moe ") {
+		t.Errorf("moe version: status %d, %q and %q, want what moe --version prints, %q", status, got, stderr, want)
 	}
 }
 

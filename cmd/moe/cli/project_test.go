@@ -56,7 +56,7 @@ func TestProject(t *testing.T) {
 			t.Errorf("status %d, %s", status, stderr)
 		}
 	})
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(sig.String(), func(t *testing.T) { serveAndStop(t, file, sig) })
 	}
 	t.Run("refused by Envoy", func(t *testing.T) {
@@ -78,6 +78,8 @@ func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	}
 	free := write(t, strings.Replace(string(text), "127.0.0.1:10000", "127.0.0.1:0", 1)+"- name: accesslog\n")
 	c := command(".", "out/moe", "run", "-c", free, "--concurrency", "1")
+	temp := t.TempDir()
+	c.Env = append(os.Environ(), "TMPDIR="+temp)
 	var stdout, stderr output
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Start(); err != nil {
@@ -112,6 +114,9 @@ func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	}
 	if _, err := http.Get(url); err == nil {
 		t.Error("Envoy still serves")
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (error %v)", left, err)
 	}
 }
 

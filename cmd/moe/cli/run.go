@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ func runCommand() *cobra.Command {
 		Long: text(`
 			run checks a moe.yaml, writes an Envoy configuration from it and starts Envoy with that. Envoy's log comes out
 			on the standard error with "envoy: " before each line; what plugins print, such as access logs, on the standard
-			output. Ctrl-C or SIGTERM stops Envoy and ends with status 0.
+			output. Ctrl-C, SIGTERM or the end of the terminal stops Envoy and ends with status 0.
 
 			The file, all of whose fields may be left out:
 
@@ -111,10 +112,17 @@ const printedEcho = "127.0.0.1:10001"
 // printedLibrary is where a printed configuration has the library where nothing else is said.
 const printedLibrary = "/usr/local/lib/libmoe.so"
 
+// maxConcurrency bounds --concurrency: far beyond the cores of any machine, and where Envoy still starts. It aborts when
+// it runs out of threads or descriptors.
+const maxConcurrency = 1024
+
 func (f *runFlags) run(cmd *cobra.Command) error {
 	host, err := hostOf(f.host)
 	if err != nil {
 		return err
+	}
+	if f.concurrency < 0 || f.concurrency > maxConcurrency {
+		return fmt.Errorf("--concurrency %d: give 1 to %d worker threads, or 0 for one per core", f.concurrency, maxConcurrency)
 	}
 	check := moefile.CheckPlugins // Envoy sets them up in a moment
 	if f.unchecked {
@@ -138,6 +146,12 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		}
 		cmd.Print(string(b))
 		return nil
+	}
+	if err := free(file.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if err := free(f.admin); err != nil {
+		return fmt.Errorf("--admin: %w", err)
 	}
 	module, err := findModule(f.module)
 	if err != nil {
@@ -174,6 +188,24 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	return f.serve(cmd, file, o)
+}
+
+// free fails if another process listens on an address. Envoys share a port without a word, each with some of its
+// connections, because every worker listens by itself.
+func free(addr string) error {
+	if host, port, err := net.SplitHostPort(addr); err != nil || port == "0" {
+		return nil // what is wrong with an address is said elsewhere
+	} else if host == "localhost" { // Envoy's configuration has this one
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	ln, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use, maybe by another moe run; stop that, or choose another port", addr)
+	}
+	if err == nil {
+		ln.Close()
+	}
+	return nil
 }
 
 // printed is the host of a printed configuration.
