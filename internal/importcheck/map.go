@@ -74,8 +74,8 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy " + toDocuments},
 
 	// Programs.
-	{folder: "internal/schemagen", uses: "framework/extension framework/filter framework/config framework/document pkg/istio"},
-	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio plugins"},
+	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio " +
+		"internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/echo " +
@@ -102,14 +102,6 @@ var known = []violation{
 	{
 		from: "framework/assembly", to: "internal/filewatch", since: "2026-11-30",
 		remedy: "move the watcher below framework, or take an interface",
-	},
-	{
-		from: "pkg/istio", to: "framework/host/extproc", since: "2026-11-30",
-		remedy: "take the capabilities of external processing from framework/host",
-	},
-	{
-		from: "internal/schemagen", to: "plugins", since: "2026-11-30",
-		remedy: "move the program to internal/cmd",
 	},
 }
 

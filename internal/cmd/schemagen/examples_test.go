@@ -25,7 +25,7 @@ var (
 func compile(t *testing.T, text []byte, err error) func(any) error {
 	t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("make the schema: %v", err)
 	}
 	c := jsonschema.NewCompiler()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
@@ -33,11 +33,11 @@ func compile(t *testing.T, text []byte, err error) func(any) error {
 		err = c.AddResource("test.json", doc)
 	}
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.AddResource: %v", err)
 	}
 	s, err := c.Compile("test.json")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.Compile: %v", err)
 	}
 	return func(v any) error {
 		b, err := json.Marshal(v)
@@ -55,7 +55,7 @@ func compile(t *testing.T, text []byte, err error) func(any) error {
 func TestExamples(t *testing.T) {
 	root, err := moduleRoot()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("moduleRoot: %v", err)
 	}
 	text, err := document.Schema(filter.Registrations())
 	chain := compile(t, text, err)
@@ -64,7 +64,7 @@ func TestExamples(t *testing.T) {
 		plugin := compile(t, text, err)
 		readme, err := os.ReadFile(filepath.Join(root, "plugins", reg.Name, "README.md"))
 		if err != nil {
-			t.Error(err)
+			t.Errorf("os.ReadFile: %v", err)
 			continue
 		}
 		for _, name := range envSecret.FindAllSubmatch(readme, -1) {

@@ -10,11 +10,11 @@ import (
 func TestSchemasAreFresh(t *testing.T) {
 	stale, err := generate(filter.Registrations(), false)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("generate: %v", err)
 	}
 	more, err := generateDocuments(false)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("generateDocuments: %v", err)
 	}
 	for _, path := range append(stale, more...) {
 		t.Errorf("%s is stale; run `go run ./internal/cmd/schemagen`", path)

@@ -48,7 +48,7 @@ func FuzzKeySet(f *testing.F) {
 		}
 		s, _, err := ReadKeys(text, Asymmetric)
 		if err != nil {
-			t.Fatalf("%s: %v", text, err)
+			t.Fatalf("%s: ReadKeys: %v", text, err)
 		}
 		for _, id := range usableIDs {
 			if !slices.ContainsFunc(s.keys, func(k *key) bool { return k.id == id }) {
