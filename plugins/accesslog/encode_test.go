@@ -76,7 +76,7 @@ func TestBytesInHeaders(t *testing.T) {
 
 func BenchmarkEncode(b *testing.B) {
 	p := config(b)
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	plugintest.BenchRequest(b, func(s filter.Stream, _ filter.RequestHeaders) {
 		x := p.newStream(s)
 		line := lines.Get().(*[]byte)
@@ -88,7 +88,7 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkAccessLog(b *testing.B) {
 	p := config(b)
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		x := p.newStream(s)
 		x.OnRequestHeaders(s, h, true)

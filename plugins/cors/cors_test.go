@@ -237,7 +237,7 @@ func TestConfiguration(t *testing.T) {
 
 func BenchmarkCORS(b *testing.B) {
 	p := listed()
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	st := p.newStream(filter.Stream{})
 	b.Run("request", func(b *testing.B) {
 		plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {

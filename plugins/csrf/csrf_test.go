@@ -260,7 +260,7 @@ func FuzzToken(f *testing.F) {
 func BenchmarkCSRF(b *testing.B) {
 	p := config()
 	p.SafeMethods = nil // the benchmark's request is a GET
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	st := p.newStream(filter.Stream{})
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		if st.OnRequestHeaders(s, h, true) != filter.Continue {

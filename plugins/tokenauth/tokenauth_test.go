@@ -124,7 +124,7 @@ func TestRefused(t *testing.T) {
 
 func BenchmarkTokenAuth(b *testing.B) {
 	p := config()
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		if p.OnRequestHeaders(s, h, true) != filter.Continue {
 			b.Fatal("denied")
