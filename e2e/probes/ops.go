@@ -114,9 +114,9 @@ func init() {
 		"every":    step(2, func(r *run, a []string) { everyMethod(r, a[0], a[1]) }), // METHOD here|away; see methods.go
 
 		// The configuration's surroundings.
-		"counter":    step(2, func(r *run, a []string) { r.e.counter.Add(uint64(number(a[0])), a[1]) }),
-		"gauge":      step(2, func(r *run, a []string) { r.e.gauge.Add(int64(number(a[0])), a[1]) }),
-		"histogram":  step(2, func(r *run, a []string) { r.e.histogram.Record(uint64(number(a[0])), a[1]) }),
+		"counter":    step(2, func(r *run, a []string) { r.e.counter.With(a[1]).Add(uint64(number(a[0]))) }),
+		"gauge":      step(2, func(r *run, a []string) { r.e.gauge.With(a[1]).Add(int64(number(a[0]))) }),
+		"histogram":  step(2, func(r *run, a []string) { r.e.histogram.With(a[1]).Record(uint64(number(a[0]))) }),
 		"call":       step(3, call),       // CLUSTER METHOD PATH [BODY [TIMEOUT]]; only inside go
 		"background": step(3, background), // as call, from Env.Go; the result goes to the control plugin
 	}

@@ -45,9 +45,9 @@ func (b *Scripts) Validate() error {
 func (b *Scripts) Provision(env *filter.Env) error {
 	b.env = env
 	b.scripts, _ = parse(b.On)
-	b.counter = env.Counter("events", "kind")
-	b.gauge = env.Gauge("level", "kind")
-	b.histogram = env.Histogram("size", "kind")
+	b.counter = env.Tag("kind").Counter("events")
+	b.gauge = env.Tag("kind").Gauge("level")
+	b.histogram = env.Tag("kind").Histogram("size")
 	for _, c := range b.scripts["provision"] {
 		switch c[0] {
 		case "panic":

@@ -13,9 +13,9 @@ type engine struct {
 	scripts map[string][]command
 	env     *filter.Env
 
-	counter   *filter.Counter
-	gauge     *filter.Gauge
-	histogram *filter.Histogram
+	counter   *filter.Tagged[*filter.Counter]
+	gauge     *filter.Tagged[*filter.Gauge]
+	histogram *filter.Tagged[*filter.Histogram]
 }
 
 // run is one execution of a script.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/internal/filewatch"
@@ -18,7 +19,7 @@ import (
 type crowd struct {
 	share
 	inline []*filter.Consumer
-	set    *filter.ConsumerSet
+	set    *extension.ConsumerSet
 	stop   func()
 
 	count, reloads core.Metric
@@ -56,7 +57,7 @@ func (c *crowd) metrics() []*core.Metric { return []*core.Metric{&c.count, &c.re
 
 func (c *crowd) start(src *source, log *slog.Logger) error {
 	if src == nil {
-		set, err := filter.NewConsumerSet(c.inline)
+		set, err := shared.NewConsumerSet(c.inline)
 		c.set = set
 		c.count.Add(int64(len(c.inline)), nil)
 		return err
@@ -70,7 +71,7 @@ func (c *crowd) start(src *source, log *slog.Logger) error {
 	if err != nil {
 		return config.Errors{{Path: "consumerSource", Msg: err.Error()}}
 	}
-	if c.set, err = filter.NewConsumerSet(list); err != nil {
+	if c.set, err = shared.NewConsumerSet(list); err != nil {
 		return config.Errors{{Path: "consumerSource", Msg: err.Error()}}
 	}
 	c.count.Add(int64(len(list)), nil)
@@ -153,7 +154,7 @@ func (c *crowd) load(read []filewatch.File) ([]*filter.Consumer, error) {
 			Name: s.Name, Labels: s.Labels, Groups: s.Groups, Attributes: s.Attributes, Credentials: s.Credentials,
 		}
 		if len(s.Plugins) > 0 {
-			filter.SetOverlay(core.Internal{}, p, r.overlay(overlays, s))
+			shared.SetOverlay(p, r.overlay(overlays, s))
 		}
 		list = append(list, p)
 	}

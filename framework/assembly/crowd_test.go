@@ -56,7 +56,7 @@ func TestSourceIsFollowed(t *testing.T) {
 		{`consumers: [{name: bob, credentials: {key: {key: c}}}, {name: d, credentials: {key: {key: d}}}]`, "cdi"},
 		{`[{name: bob`, "!line 1"},
 		{`[{name: x, credentials: {key: {key: x}}}, {name: y, credentials: {key: {key: x}}}]`, "!consumers x and y have the same"},
-		{`[{name: inline, credentials: {key: {key: z}}}]`, "!consumer inline is there twice"},
+		{`[{name: inline, credentials: {key: {key: z}}}]`, "!duplicate consumer name"},
 		{`[{name: z, credentials: {key: {key: i}}}]`, "!consumers inline and z have the same credential"},
 		{`[{name: z, credentials: {kye: {key: z}}}]`, "!did you mean"},
 		{`[{name: z, credentials: {limit: {key: z}}}]`, "!too late"},
@@ -208,10 +208,10 @@ func TestSourcedPlugins(t *testing.T) {
 			t.Error(key, "does not pass")
 		}
 	}
-	if n := alice.hits.Value(); n != 2 {
+	if n := shared.Sum(alice.hits); n != 2 {
 		t.Errorf("%d requests on the limit of alice and carol", n)
 	}
-	if n := f.own.instances[1].plugin.Config.(*limit).hits.Value(); n != 2 {
+	if n := shared.Sum(f.own.instances[1].plugin.Config.(*limit).hits); n != 2 {
 		t.Errorf("%d requests on the common limit", n)
 	}
 

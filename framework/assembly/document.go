@@ -150,7 +150,7 @@ func (r *reading) header(name string) string {
 	name = strings.ToLower(name)
 	switch {
 	case name == "":
-	case !filter.ValidReplyField(core.Field{Name: name, Value: "x"}):
+	case !internals.ValidReplyField(core.Field{Name: name, Value: "x"}):
 		r.fail("consumerHeader", "expected the name of a header")
 	case name == "host" || name == "content-length" || name == "connection":
 		r.fail("consumerHeader", "%s has a meaning of its own; choose another header", name)

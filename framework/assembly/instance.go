@@ -10,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -46,7 +47,7 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 		return err
 	}
 	secrets := &secrets{list: d.Secrets()}
-	conf := filter.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Decode: secrets.decode}
+	conf := extension.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Decode: secrets.decode}
 	leave := func() {}
 	if s.consumers != nil {
 		c, err := s.consumers.join(slog.New(host.Log()))
@@ -55,7 +56,7 @@ func (in *instance) provision(host core.ConfigHost, s *spec) error {
 		}
 		conf.Consumers, leave = c.set, c.leave
 	}
-	env, closing := filter.NewEnv(conf)
+	env, closing := shared.NewEnv(conf)
 	closeEnv := func() {
 		closing()
 		leave()

@@ -92,7 +92,7 @@ func (j *joiner) prepare(list []*filter.Consumer, fixed map[string]*joint) (comm
 	byOverlay := map[*overlay]*joint{}
 	r := &reading{}
 	for _, c := range list {
-		o, _ := filter.Overlay(core.Internal{}, c).(*overlay)
+		o, _ := shared.Overlay(c).(*overlay)
 		if o == nil {
 			continue
 		}

@@ -31,10 +31,10 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 		{name: carol, credentials: {key: {key: c}}}]}`)
 	defer f.Close()
 	own := builtOf(t, f, nil)
-	hits := func(b *built) uint64 { return b.instances[1].plugin.Config.(*limit).hits.Value() }
+	hits := func(b *built) int64 { return shared.Sum(b.instances[1].plugin.Config.(*limit).hits) }
 	for _, c := range []struct {
 		key        string
-		own, alice uint64
+		own, alice int64
 	}{{"a", 0, 1}, {"b", 0, 1}, {"c", 1, 1}, {"nobody's", 2, 1}, {"a", 2, 2}} {
 		sink := &countingSink{}
 		st := own.chain.Start(quietHost{}, sink)
@@ -51,7 +51,7 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 	}
 	declared := f.ChainMetrics(nil)
 	for _, l := range []*built{own, own.of("alice")} {
-		m := l.instances[1].plugin.Env.Metrics()[0]
+		m := shared.Metrics(l.instances[1].plugin.Env)[0]
 		n := 0
 		for _, d := range declared {
 			if d == m {

@@ -14,7 +14,6 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
-	"mosn.io/moe/framework/internal/core"
 )
 
 // sipper takes the request's body in turns, holding the headers, and then sends what it has seen on through Pipe.
@@ -69,7 +68,7 @@ type later struct {
 }
 
 func (p *later) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
-	post := filter.Later(core.Internal{}, s)
+	post := internals.Later(s)
 	go func() { <-p.wait; post(p.action) }()
 	return filter.Continue
 }
@@ -80,7 +79,7 @@ func init() { filter.Register[later]("later", filter.Access) }
 type holder struct{ post func(func() filter.Action) }
 
 func (p *holder) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
-	p.post = filter.Later(core.Internal{}, s)
+	p.post = internals.Later(s)
 	return filter.Continue
 }
 
@@ -137,7 +136,7 @@ func TestReplyLater(t *testing.T) {
 	for !st.Replied {
 		(<-sink.c)()
 	}
-	if s := filter.NewStream(&st.Stream, 0).ResponseHeaders().Status(); s != 503 {
+	if s := internals.Stream(&st.Stream, 0).ResponseHeaders().Status(); s != 503 {
 		t.Error(s)
 	}
 	st.Done()

@@ -3,7 +3,6 @@ package chain
 import (
 	"context"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -27,7 +26,7 @@ func (st *Stream) suspend(di core.Direction, d *dir, f func(context.Context) cor
 	}
 	st.wait(di)
 	c := &call{st: st, sink: st.sink, gen: st.Gen, epoch: d.epoch, di: di, f: f}
-	go c.run(filter.NewStream(&st.Stream, d.current(di)).Context())
+	go c.run(internals.Stream(&st.Stream, d.current(di)).Context())
 }
 
 func (c *call) run(ctx context.Context) {

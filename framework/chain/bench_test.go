@@ -65,7 +65,7 @@ func BenchmarkGet(b *testing.B) {
 	c := chain.New(nil, chain.Options{})
 	st := c.Start(dead{}, dead{})
 	fill(st)
-	s := filter.NewStream(&st.Stream, 0)
+	s := internals.Stream(&st.Stream, 0)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.RequestHeaders().Get("x-request-id")

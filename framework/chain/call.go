@@ -28,7 +28,7 @@ func (st *Stream) callHeaders(di core.Direction, d *dir) {
 			a = filter.WaitBody
 		}
 	}
-	if c := st.returns(di, d, filter.CoreAction(a)); c.Kind != core.Continue || st.over || st.chain.resizes {
+	if c := st.returns(di, d, internals.Action(a)); c.Kind != core.Continue || st.over || st.chain.resizes {
 		st.apply(di, c)
 	} else {
 		d.idx++ // the next turn takes the block
@@ -43,7 +43,7 @@ func (st *Stream) callData(di core.Direction, d *dir) {
 		return
 	}
 	s := st.lend(di, p, d.cur, false)
-	b := filter.NewBody(&st.Stream, p, di)
+	b := internals.Body(&st.Stream, p, di)
 	st.begins(d)
 	var a filter.Action
 	if di == Request {
@@ -51,7 +51,7 @@ func (st *Stream) callData(di core.Direction, d *dir) {
 	} else {
 		a = ph.respB.OnResponseBody(s, b, d.end)
 	}
-	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
+	st.apply(di, st.returns(di, d, internals.Action(a)))
 }
 
 func (st *Stream) callTrailers(di core.Direction, d *dir) {
@@ -68,7 +68,7 @@ func (st *Stream) callTrailers(di core.Direction, d *dir) {
 		st.begins(d)
 		a = ph.respT.OnResponseTrailers(s, s.ResponseTrailers())
 	}
-	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
+	st.apply(di, st.returns(di, d, internals.Action(a)))
 }
 
 func (st *Stream) callWhole(di core.Direction, d *dir) {
@@ -76,7 +76,7 @@ func (st *Stream) callWhole(di core.Direction, d *dir) {
 	ph := &st.own[p]
 	st.turn(p, di.Headers())
 	s := st.lend(di, p, d.buf, d.bufEnd)
-	b := filter.NewBody(&st.Stream, p, di)
+	b := internals.Body(&st.Stream, p, di)
 	st.begins(d)
 	var a filter.Action
 	if di == Request {
@@ -84,7 +84,7 @@ func (st *Stream) callWhole(di core.Direction, d *dir) {
 	} else {
 		a = ph.resp.OnResponse(s, s.ResponseHeaders(), b)
 	}
-	st.apply(di, st.returns(di, d, filter.CoreAction(a)))
+	st.apply(di, st.returns(di, d, internals.Action(a)))
 }
 
 // returns is called after a plugin's method has returned. What it gives to Go counts to its time.

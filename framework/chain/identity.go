@@ -68,7 +68,7 @@ func forged(name, header string) bool {
 // identify tells who the consumer is.
 func (st *Stream) identify(id *Identity, c *filter.Consumer) {
 	st.home.options.Meter.consumer(c.Name).Add(1)
-	name, groups := filter.ConsumerMetadata(core.Internal{}, c)
+	name, groups := shared.ConsumerMetadata(c)
 	// A host without metadata, or one that does not want any of ours, is no reason to refuse a request.
 	_ = st.Host.SetMetadata(MetadataNamespace, MetadataConsumer, name)
 	if groups != nil {
@@ -80,7 +80,7 @@ func (st *Stream) identify(id *Identity, c *filter.Consumer) {
 }
 
 func (st *Stream) setIdentityHeader(name, value string) {
-	if !filter.ValidReplyField(core.Field{Name: name, Value: value}) {
+	if !internals.ValidReplyField(core.Field{Name: name, Value: value}) {
 		return
 	}
 	st.Mu.Lock()

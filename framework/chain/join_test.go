@@ -227,7 +227,7 @@ func TestFetch(t *testing.T) {
 	n := 0
 	st := chain.New(nil, chain.Options{}).Start(lazy{fetched: &n}, dead{})
 	st.Remote = 1<<core.RequestHeaders | 1<<core.ResponseTrailers
-	s := filter.NewStream(&st.Stream, 0)
+	s := internals.Stream(&st.Stream, 0)
 	for range 2 {
 		if got := s.RequestHeaders().Get("x-block") + s.ResponseTrailers().Get("x-block"); got != "03" {
 			t.Error(got)

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/phase"
 )
@@ -19,7 +18,7 @@ import (
 
 // contentLength is the length that the headers of a direction announce.
 func (st *Stream) contentLength(di core.Direction) (int64, bool) {
-	v := filter.NewHeaders(&st.Stream, 0, di.Headers()).Get("content-length")
+	v := internals.Headers(&st.Stream, 0, di.Headers()).Get("content-length")
 	n, err := strconv.ParseInt(v, 10, 64)
 	return n, err == nil && n >= 0
 }
@@ -60,7 +59,7 @@ func (st *Stream) forgetLength(di core.Direction, d *dir) {
 }
 
 func (st *Stream) removeLength(di core.Direction) {
-	if filter.NewHeaders(&st.Stream, 0, di.Headers()).Has("content-length") {
+	if internals.Headers(&st.Stream, 0, di.Headers()).Has("content-length") {
 		st.setLength(di, -1)
 	}
 }
@@ -95,7 +94,7 @@ func (st *Stream) fitLength(di core.Direction, d *dir, dirty bool) {
 
 // bodiless reports whether the response can have no body.
 func (st *Stream) bodiless() bool {
-	return noBody(filter.NewStream(&st.Stream, 0).ResponseHeaders().Status()) || st.isHead()
+	return noBody(internals.Stream(&st.Stream, 0).ResponseHeaders().Status()) || st.isHead()
 }
 
 func noBody(status int) bool {

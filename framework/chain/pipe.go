@@ -23,7 +23,7 @@ func (st *Stream) addPipe(di core.Direction, d *dir, a *core.Payload) {
 	} else {
 		st.removeLength(di)
 	}
-	s := filter.NewStream(&st.Stream, d.plugin(di, d.idx))
+	s := internals.Stream(&st.Stream, d.plugin(di, d.idx))
 	env := st.chain.plugins[d.plugin(di, d.idx)].Env
 	p := &pipe{pos: d.idx, prompt: env != nil && env.Has(filter.CanPipePromptly)}
 	p.wake.L = &p.mu
@@ -167,7 +167,7 @@ func (st *Stream) pipeFailed(di core.Direction, d *dir, p *pipe) {
 	if rp, ok := p.err.(*pipePanic); ok {
 		st.panicIn(plugin, "Pipe", rp.r)
 	} else {
-		filter.NewStream(&st.Stream, plugin).Log().Error("pipe failed", "error", p.err)
+		internals.Stream(&st.Stream, plugin).Log().Error("pipe failed", "error", p.err)
 	}
 	st.reset("pipe: " + p.err.Error())
 }

@@ -4,7 +4,6 @@ import (
 	"io"
 	"sync"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -91,7 +90,7 @@ func (st *Stream) readFailed(d *dir, s *source) {
 	if rp, ok := s.err.(*readPanic); ok {
 		st.panicIn(p, "a reply's reader", rp.r)
 	} else {
-		filter.NewStream(&st.Stream, p).Log().Error("a reply's reader failed", "error", s.err)
+		internals.Stream(&st.Stream, p).Log().Error("a reply's reader failed", "error", s.err)
 	}
 	st.reset("reply: " + s.err.Error())
 }

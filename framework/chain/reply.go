@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -30,14 +29,14 @@ func (st *Stream) replied(di core.Direction, p, pos int, r *core.Payload) {
 	}
 	st.chain.cells[p].replies.Add(1)
 	if r.Err != nil {
-		filter.NewStream(&st.Stream, p).Log().Error("request failed", "error", r.Err)
+		internals.Stream(&st.Stream, p).Log().Error("request failed", "error", r.Err)
 	}
 	if r.Status < 200 || r.Status > 599 {
 		st.chain.report(p, "replies with status "+strconv.Itoa(r.Status))
 		r = failed
 	}
 	for i := range r.Header {
-		if r.Header[i].Value != "" && !filter.ValidReplyField(r.Header[i]) {
+		if r.Header[i].Value != "" && !internals.ValidReplyField(r.Header[i]) {
 			st.chain.report(p, "replies with an invalid header "+strconv.Quote(r.Header[i].Name))
 		}
 	}
@@ -123,7 +122,7 @@ func (st *Stream) writeReply(r *core.Payload) {
 	b.Fields = append(b.Fields[:0], core.Field{Name: ":status", Value: status(r.Status)})
 	typed, length := false, r.Reader != nil
 	for _, f := range r.Header {
-		if !filter.ValidReplyField(f) || f.Name == "content-length" && !length {
+		if !internals.ValidReplyField(f) || f.Name == "content-length" && !length {
 			continue
 		}
 		typed = typed || f.Name == "content-type"
@@ -183,7 +182,7 @@ func (st *Stream) reset(reason string) {
 
 // isHead reports whether the request's method is HEAD, whose response has no body.
 func (st *Stream) isHead() bool {
-	return filter.NewStream(&st.Stream, 0).RequestHeaders().Method() == http.MethodHead
+	return internals.Stream(&st.Stream, 0).RequestHeaders().Method() == http.MethodHead
 }
 
 func status(n int) string {

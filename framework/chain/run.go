@@ -213,7 +213,7 @@ func (st *Stream) freeze(block int) {
 // turn gives plugin p a block. The next turn takes it back.
 func (st *Stream) turn(p, block int) filter.Stream {
 	st.H[block].Owner.Store(int32(p) + 1)
-	return filter.NewStream(&st.Stream, p)
+	return internals.Stream(&st.Stream, p)
 }
 
 // lend gives plugin p a body.
@@ -221,7 +221,7 @@ func (st *Stream) lend(di core.Direction, p int, data []byte, complete bool) fil
 	st.Mu.Lock()
 	st.B[di] = core.Body{Data: data, Complete: complete, Owner: int32(p) + 1}
 	st.Mu.Unlock()
-	return filter.NewStream(&st.Stream, p)
+	return internals.Stream(&st.Stream, p)
 }
 
 // takeBody takes it back.

@@ -136,7 +136,7 @@ func (st *Stream) makeHandler(i int) (p phases) {
 			st.broken = i + 1
 		}
 	}()
-	v := c.plugins[i].Reg.PerStream(c.plugins[i].Config, filter.NewStream(&st.Stream, i))
+	v := c.plugins[i].Reg.PerStream(c.plugins[i].Config, internals.Stream(&st.Stream, i))
 	if v == nil {
 		panic("newStream returns nil")
 	}
@@ -218,11 +218,11 @@ func (st *Stream) callComplete(i int, h filter.CompleteHandler) {
 		}
 	}()
 	if st.Observer == nil {
-		h.OnComplete(filter.NewStream(&st.Stream, i))
+		h.OnComplete(internals.Stream(&st.Stream, i))
 		return
 	}
 	began := time.Now()
-	h.OnComplete(filter.NewStream(&st.Stream, i))
+	h.OnComplete(internals.Stream(&st.Stream, i))
 	st.Observer.Observe(st.chain.names[i], phase.OnComplete, time.Since(began))
 }
 

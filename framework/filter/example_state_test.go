@@ -17,7 +17,7 @@ var TenantKey = filter.NewKey[string]("tenant")
 type Quota struct {
 	Max int `json:"max" default:"1"`
 
-	over *filter.Counter
+	over *filter.Tagged[*filter.Counter]
 	used map[string]int
 }
 
@@ -43,14 +43,14 @@ func (*Tenant) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool
 
 // Provision declares what the plugin counts, as moe.quota.over.
 func (q *Quota) Provision(env *filter.Env) error {
-	q.over, q.used = env.Counter("over", "tenant"), map[string]int{}
+	q.over, q.used = env.Tag("tenant").Counter("over"), map[string]int{}
 	return nil
 }
 
 func (q *Quota) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
 	tenant, _ := TenantKey.Get(s)
 	if q.used[tenant]++; q.used[tenant] > q.Max { // an example: a real plugin locks, as streams run in parallel
-		q.over.Inc(tenant)
+		q.over.With(tenant).Inc()
 		return filter.Reply(429, "")
 	}
 	return filter.Continue

@@ -16,7 +16,7 @@ func stream() (*core.Stream, filter.Stream, *[]string) {
 		c.H[i].Present = true
 		c.H[i].Owner.Store(1)
 	}
-	return c, filter.NewStream(c, 0), bugs
+	return c, filter.Internals(core.Internal{}).Stream(c, 0), bugs
 }
 
 func TestSetRefuses(t *testing.T) {

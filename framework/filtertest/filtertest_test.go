@@ -23,17 +23,17 @@ type plugin struct {
 	f    func(s filter.Stream, h filter.RequestHeaders) filter.Action
 	resp func(s filter.Stream, h filter.ResponseHeaders) filter.Action
 
-	seen *filter.Counter
+	seen *filter.Tagged[*filter.Counter]
 	size *filter.Histogram
 }
 
 func (p *plugin) Provision(env *filter.Env) error {
-	p.seen, p.size = env.Counter("seen", "method"), env.Histogram("size")
+	p.seen, p.size = env.Tag("method").Counter("seen"), env.Histogram("size")
 	return nil
 }
 
 func (p *plugin) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	p.seen.Inc(h.Method())
+	p.seen.With(h.Method()).Inc()
 	p.size.Record(uint64(len(h.Path())))
 	if p.f != nil {
 		return p.f(s, h)

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -74,7 +75,7 @@ type Host struct {
 	closed  bool
 	metrics map[string]*metric
 
-	set     *filter.ConsumerSet
+	set     *extension.ConsumerSet
 	meter   *chain.Meter
 	list    []chain.Plugin
 	chain   *chain.Chain

@@ -49,7 +49,7 @@ func (h *Host) left() string {
 		if !strings.Contains(g, `"`+labelKey+`":"`+h.label+`"`) {
 			continue
 		}
-		for _, f := range []string{"chain.(*call).run", "chain.(*pipe).run", "chain.(*source).read", "filter.(*Env).Go"} {
+		for _, f := range []string{"chain.(*call).run", "chain.(*pipe).run", "chain.(*source).read", "extension.(*Env).Go"} {
 			if strings.Contains(g, f) {
 				found = append(found, g)
 				break

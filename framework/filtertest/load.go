@@ -11,6 +11,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -27,7 +28,7 @@ func (h *Host) Load(t testing.TB, plugins ...any) error {
 	h.watch()
 	t.Cleanup(h.shut)
 	var err error
-	if h.set, err = filter.NewConsumerSet(h.Consumers); err != nil {
+	if h.set, err = shared.NewConsumerSet(h.Consumers); err != nil {
 		return err
 	}
 	list, err := h.provisionAll(plugins)
@@ -117,7 +118,7 @@ func (h *Host) provision(reg *filter.Registration, id string, value any) (env *f
 	if lacks := reg.Needs & h.Lacks; lacks != 0 {
 		return nil, fmt.Errorf("this host lacks %v", lacks)
 	}
-	env, done := filter.NewEnv(filter.EnvConfig{
+	env, done := shared.NewEnv(extension.EnvConfig{
 		Host: configHost{h}, ID: id, Plugin: reg.Name, Consumers: h.set,
 		Decode: config.Decode,
 	})

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -65,3 +66,6 @@ func (h *Host) flush(m *core.Metric) {
 		}
 	})
 }
+
+// Value returns the sum of all that was added to c in this process, whatever host its plugin runs on; 0 for nil.
+func Value(c *filter.Counter) uint64 { return uint64(shared.Sum(c)) }

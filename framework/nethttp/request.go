@@ -8,12 +8,11 @@ import (
 	"strconv"
 
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/framework/internal/core"
 )
 
 // OnRequestHeaders starts the handler.
 func (x *exchange) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
-	x.later = filter.Later(core.Internal{}, s)
+	x.later = internals.Later(s)
 	remote, proto := "", ""
 	if a := s.RemoteAddr(); a.IsValid() {
 		remote = a.String()
@@ -86,7 +85,7 @@ func (x *exchange) forward(h filter.RequestHeaders, b *filter.Body) filter.Actio
 		o.fromNothing = true
 		return filter.WaitBody // which is at once
 	}
-	return filter.KeepLength(core.Internal{}, filter.Pipe(x.carryUp))
+	return internals.KeepLength(filter.Pipe(x.carryUp))
 }
 
 // forwardNew lets a request that had no body go on with the one that next was given. A body that fits in a buffer gets
@@ -119,7 +118,7 @@ func (x *exchange) forwardNew(b filter.Body) filter.Action {
 	}
 	x.up.data = append(x.up.data, p...)
 	b.Set(p)
-	return filter.KeepLength(core.Internal{}, filter.Pipe(x.carryUp))
+	return internals.KeepLength(filter.Pipe(x.carryUp))
 }
 
 // OnRequestTrailers changes the trailers as next's request has them, if the handler has seen them.

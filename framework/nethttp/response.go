@@ -6,7 +6,6 @@ import (
 	"maps"
 
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/framework/internal/core"
 )
 
 // OnResponseHeaders hands the upstream's answer to next.
@@ -72,7 +71,7 @@ func (x *exchange) responseTurn(h filter.ResponseHeaders, b *filter.Body) filter
 	default:
 		b.Set(nil)
 	}
-	return filter.KeepLength(core.Internal{}, filter.Pipe(x.carryDown))
+	return internals.KeepLength(filter.Pipe(x.carryDown))
 }
 
 // OnResponseTrailers changes the trailers to what the handler has made of them. One that it does not speak of stays, so

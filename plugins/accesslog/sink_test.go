@@ -120,7 +120,7 @@ func TestDropped(t *testing.T) {
 	if d := time.Since(began); d > 10*time.Second {
 		t.Error("writing took", d)
 	}
-	if n := c.dropped.Value(); n != 90 {
+	if n := filtertest.Value(c.dropped); n != 90 {
 		t.Error("dropped", n)
 	}
 	close(out.gate)
@@ -131,7 +131,7 @@ func TestDropped(t *testing.T) {
 		t.Error("written", out.text.Len())
 	}
 	s.write(line, 1000, c)
-	if n := c.dropped.Value(); n != 91 {
+	if n := filtertest.Value(c.dropped); n != 91 {
 		t.Error("a line after the end is not counted:", n)
 	}
 }
@@ -155,7 +155,7 @@ func TestFailed(t *testing.T) {
 	if got := out.text.String(); got != "aaa\nbbb\nddd\neee\n" {
 		t.Errorf("the line after the torn one is not on a line of its own: %q", got)
 	}
-	if n := c.failed.Value(); n != 2 {
+	if n := filtertest.Value(c.failed); n != 2 {
 		t.Error("failed", n)
 	}
 	if n := strings.Count(log.String(), "no space left"); n != 1 {

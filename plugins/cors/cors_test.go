@@ -93,7 +93,7 @@ func TestRefusedOrigins(t *testing.T) {
 	if r := h.Get("/", "origin", "https://a.example", "origin", "https://evil"); r.Header.Get(allowOrigin) != "" {
 		t.Error("two origins are allowed")
 	}
-	if got := p.refused.Value(); got != uint64(2*len(bad)+1) {
+	if got := filtertest.Value(p.refused); got != uint64(2*len(bad)+1) {
 		t.Errorf("refused is %d", got)
 	}
 	p = listed()

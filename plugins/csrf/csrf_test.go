@@ -118,8 +118,8 @@ func TestReportOnly(t *testing.T) {
 		t.Error(r.Status)
 	}
 	h.Post("/", "x")
-	if p.invalidOrigin.Value() != 1 || p.missingOrigin.Value() != 1 || strings.Count(h.Log(), "would be refused") != 2 {
-		t.Error(p.invalidOrigin.Value(), p.missingOrigin.Value(), h.Log())
+	if filtertest.Value(p.invalidOrigin) != 1 || filtertest.Value(p.missingOrigin) != 1 || strings.Count(h.Log(), "would be refused") != 2 {
+		t.Error(filtertest.Value(p.invalidOrigin), filtertest.Value(p.missingOrigin), h.Log())
 	}
 }
 

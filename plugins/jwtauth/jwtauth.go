@@ -36,7 +36,8 @@ type JWTAuth struct {
 	lastHeader atomic.Pointer[jws.Header]
 	skips      *jws.Skips
 
-	accepted, refused, hits *filter.Counter
+	accepted, hits *filter.Counter
+	refused        *filter.Tagged[*filter.Counter]
 }
 
 //go:embed README.md schema.json
@@ -86,7 +87,7 @@ func (j *JWTAuth) Provision(env *filter.Env) error {
 		j.cache = newCache(j.CacheSize)
 	}
 	j.accepted, j.hits = env.Counter("accepted"), env.Counter("cache_hits")
-	j.refused = env.Counter("refused", "reason")
+	j.refused = env.Tag("reason").Counter("refused")
 	return j.follow(env)
 }
 

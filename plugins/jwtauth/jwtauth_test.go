@@ -237,8 +237,8 @@ func TestCache(t *testing.T) {
 		if r.Status != 200 || r.Upstream.Header.Get("x-user") != "alice" || r.Upstream.Header.Get("authorization") != "" {
 			t.Error(r.Status, r.Upstream)
 		}
-		if p.hits.Value() != uint64(i) {
-			t.Errorf("%d hits after %d", p.hits.Value(), i+1)
+		if filtertest.Value(p.hits) != uint64(i) {
+			t.Errorf("%d hits after %d", filtertest.Value(p.hits), i+1)
 		}
 	}
 	for i := range 100 { // never more than it may hold

@@ -65,7 +65,7 @@ func (j *JWTAuth) makeReplies() {
 
 // refuse counts, logs and answers. Nothing of the token is logged but what it is wrong with.
 func (j *JWTAuth) refuse(s filter.Stream, r *reason) filter.Action {
-	j.refused.Inc(r.name)
+	j.refused.With(r.name).Inc()
 	if r != missing {
 		s.Log().Info("refused a token", "reason", r.name)
 	}

@@ -58,7 +58,8 @@ type OIDC struct {
 	callbackPath string
 	fresh        refreshes
 
-	signedIn, signedOut, refreshed, refused, failed *filter.Counter
+	signedIn, signedOut, refreshed, failed *filter.Counter
+	refused                                *filter.Tagged[*filter.Counter]
 }
 
 // Cookie is how cookies are set.
@@ -177,7 +178,7 @@ func (o *OIDC) Provision(env *filter.Env) error {
 	o.redirect, o.callbackPath = o.Redirect.String(), o.Redirect.EscapedPath()
 	o.Scopes = append([]string{"openid"}, slices.DeleteFunc(o.Scopes, func(s string) bool { return s == "openid" })...)
 	o.signedIn, o.signedOut = env.Counter("signed_in"), env.Counter("signed_out")
-	o.refreshed, o.refused = env.Counter("refreshed"), env.Counter("refused", "reason")
+	o.refreshed, o.refused = env.Counter("refreshed"), env.Tag("reason").Counter("refused")
 	o.failed = env.Counter("provider_failed")
 	var err error
 	if o.provider, err = o.findProvider(env); err != nil {

@@ -142,8 +142,8 @@ func TestRefresh(t *testing.T) {
 		}
 	}
 	p.mu.Unlock()
-	if o.refreshed.Value() != 1 {
-		t.Error(o.refreshed.Value())
+	if filtertest.Value(o.refreshed) != 1 {
+		t.Error(filtertest.Value(o.refreshed))
 	}
 }
 

@@ -62,7 +62,7 @@ func (o *OIDC) absent(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 
 // again answers a request whose session is over.
 func (o *OIDC) again(s filter.Stream, h filter.RequestHeaders, j jar, reason string) filter.Action {
-	o.refused.Inc(reason)
+	o.refused.With(reason).Inc()
 	return o.signInOr(s, h, j, func(a filter.Action) filter.Action { return a })
 }
 
@@ -74,11 +74,11 @@ func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j jar, u *sessio
 	}
 	d, err := o.Describe(o.Issuer.String(), ms)
 	if err != nil {
-		o.refused.Inc("claim")
+		o.refused.With("claim").Inc()
 		return reply(http.StatusForbidden, "claim", "a claim cannot be passed on")
 	}
 	if !o.Tell(s, h, &d) {
-		o.refused.Inc("consumer")
+		o.refused.With("consumer").Inc()
 		return reply(http.StatusForbidden, "consumer", "you are not known here")
 	}
 	o.hide(h)
@@ -158,7 +158,7 @@ func reply(status int, details, text string, opts ...filter.ReplyOption) filter.
 }
 
 func (o *OIDC) unavailable() filter.Action {
-	o.refused.Inc("provider")
+	o.refused.With("provider").Inc()
 	return reply(http.StatusServiceUnavailable, "provider", "the identity provider is not available",
 		filter.WithHeader("retry-after", "5"))
 }

@@ -122,7 +122,7 @@ func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, 
 		return wrongMethod("GET")
 	}
 	bad := func(reason, text string, status int, more ...filter.ReplyOption) filter.Action {
-		o.refused.Inc(reason)
+		o.refused.With(reason).Inc()
 		s.Log().Info("a sign-in is refused", "reason", reason)
 		return reply(status, reason, text, append(more, filter.WithHeader("referrer-policy", "no-referrer"))...)
 	}
@@ -188,7 +188,7 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 		return wrongMethod("GET, POST")
 	}
 	if !o.meansIt(h) {
-		o.refused.Inc("logout")
+		o.refused.With("logout").Inc()
 		return reply(http.StatusForbidden, "logout", "only a page of this site can sign you out")
 	}
 	var opts []filter.ReplyOption

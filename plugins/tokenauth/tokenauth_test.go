@@ -105,8 +105,8 @@ func TestCounters(t *testing.T) {
 	h.Get("/", "token", "bad")
 	h.Get("/", "token", "bad")
 	h.Get("/", "token", "c64319d06364528120a9f96af62ea83d")
-	if p.missing.Value() != 1 || p.invalid.Value() != 2 {
-		t.Errorf("missing %d, invalid %d", p.missing.Value(), p.invalid.Value())
+	if filtertest.Value(p.missing) != 1 || filtertest.Value(p.invalid) != 2 {
+		t.Errorf("missing %d, invalid %d", filtertest.Value(p.missing), filtertest.Value(p.invalid))
 	}
 }
 

@@ -19,8 +19,8 @@ func TestLimitReq(t *testing.T) {
 	if r := h.Get("/"); r.Status != 429 || r.Header.Get("retry-after") != "2" || r.Upstream != nil {
 		t.Error("second", r.Status, r.Header)
 	}
-	if p.limited.Value() != 1 {
-		t.Error("counted", p.limited.Value())
+	if filtertest.Value(p.limited) != 1 {
+		t.Error("counted", filtertest.Value(p.limited))
 	}
 }
 

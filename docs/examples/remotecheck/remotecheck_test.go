@@ -118,8 +118,8 @@ func TestStoreThatIsDown(t *testing.T) {
 	if r := h.Get("/"); r.Status != 200 || !strings.Contains(h.Log(), "does not answer") {
 		t.Errorf("r.Status = %d, want 200; h.Log() = %q, want it to contain %q", r.Status, h.Log(), "does not answer")
 	}
-	if closed.failed.Value() != 1 || open.failed.Value() != 1 {
-		t.Error("counted", closed.failed.Value(), open.failed.Value())
+	if filtertest.Value(closed.failed) != 1 || filtertest.Value(open.failed) != 1 {
+		t.Error("counted", filtertest.Value(closed.failed), filtertest.Value(open.failed))
 	}
 }
 

@@ -26,7 +26,7 @@ type WAF struct {
 	DetectionOnly bool `json:"detectionOnly"`
 
 	in   map[string][]*rule
-	hits *filter.Counter
+	hits *filter.Tagged[*filter.Counter]
 }
 
 // Rule is a pattern and where to look for it.
@@ -54,7 +54,7 @@ func (w *WAF) Validate() error {
 
 // Provision sorts the rules by where they look.
 func (w *WAF) Provision(env *filter.Env) error {
-	w.hits = env.Counter("hits", "rule")
+	w.hits = env.Tag("rule").Counter("hits")
 	w.in = map[string][]*rule{}
 	for _, r := range w.Rules {
 		w.in[r.In] = append(w.in[r.In], &rule{r, filter.Reply(403, "", filter.WithDetails("waf."+r.ID))})
@@ -115,7 +115,7 @@ func (t *tx) check(in string, p []byte, matched *[]string) filter.Action {
 			continue
 		}
 		*matched = append(*matched, r.ID)
-		t.hits.Inc(r.ID)
+		t.hits.With(r.ID).Inc()
 		if !t.DetectionOnly {
 			return r.reply
 		}

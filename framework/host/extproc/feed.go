@@ -10,7 +10,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -119,7 +118,7 @@ func (s *stream) stuck() bool {
 	if s.observe {
 		return false
 	}
-	h := filter.NewStream(&s.st.Stream, 0).RequestHeaders()
+	h := internals.Stream(&s.st.Stream, 0).RequestHeaders()
 	if !h.Has("upgrade") && h.Method() != http.MethodConnect {
 		return false
 	}

@@ -37,7 +37,7 @@ type Metric struct {
 	queued atomic.Pointer[Cell] // the cells that have something pending, linked by Cell.next
 }
 
-// Cell is a counter's or gauge's value for fixed tags: adding to it costs no memory and no lock.
+// Cell is a metric's value for fixed tags: adding to a counter's or a gauge's costs no memory and no lock.
 type Cell struct {
 	m      *Metric
 	values []string
@@ -46,9 +46,12 @@ type Cell struct {
 	next   *Cell
 }
 
-// With returns a cell for values, which are those of the metric's tags.
+// Cell returns a cell for values, one for each of the metric's tags, which it keeps.
+func (m *Metric) Cell(values []string) *Cell { return &Cell{m: m, values: values} }
+
+// With is Cell for values that hosts are to know before anything is recorded: see Cells.
 func (m *Metric) With(values ...string) *Cell {
-	c := &Cell{m: m, values: m.fit(values)}
+	c := m.Cell(values)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.known == nil {
@@ -60,6 +63,10 @@ func (m *Metric) With(values ...string) *Cell {
 
 // Add records n.
 func (c *Cell) Add(n int64) {
+	if c.m.Kind == Histogram {
+		c.m.Add(n, c.values)
+		return
+	}
 	c.m.sum.Add(n)
 	c.n.Add(n)
 	if !c.queued.Load() && !c.queued.Swap(true) {
@@ -83,20 +90,19 @@ type Sample struct {
 // maxPendingValues bounds what a histogram keeps between two flushes; what comes beyond is counted in the sum only.
 const maxPendingValues = 4096
 
-// Add records n with the values of the metric's tags. Too few values are filled with "", too many are cut.
+// Add records n with values, one for each of the metric's tags, which it keeps.
 func (m *Metric) Add(n int64, values []string) {
 	m.sum.Add(n)
 	switch {
 	case m.Kind == Histogram:
 		m.mu.Lock()
 		if len(m.values) < maxPendingValues {
-			m.values = append(m.values, Sample{m.fit(values), n})
+			m.values = append(m.values, Sample{values, n})
 		}
 		m.mu.Unlock()
 	case len(m.Tags) == 0:
 		m.pending.Add(n)
 	default:
-		values = m.fit(values)
 		key := strings.Join(values, "\x00")
 		m.mu.Lock()
 		s := m.tagged[key]
@@ -118,16 +124,6 @@ func (m *Metric) markChanged() {
 	if !m.dirty.Load() && !m.dirty.Swap(true) {
 		dirtied.Add(1)
 	}
-}
-
-// fit copies values, one for each tag.
-func (m *Metric) fit(values []string) []string {
-	if len(m.Tags) == 0 {
-		return nil
-	}
-	fitted := make([]string, len(m.Tags))
-	copy(fitted, values)
-	return fitted
 }
 
 // Sum returns the sum of all that was recorded.

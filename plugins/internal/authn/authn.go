@@ -12,14 +12,14 @@ type Refusals struct {
 	plugin    string
 	missing   filter.Action
 	counts    struct{ missing, allowed *filter.Counter }
-	invalid   *filter.Counter
+	invalid   *filter.Tagged[*filter.Counter]
 }
 
 // Start makes the replies. challenge is the value of www-authenticate. It is to be called in Provision.
 func (r *Refusals) Start(env *filter.Env, challenge string) {
 	r.challenge, r.plugin = challenge, env.Plugin
 	r.counts.missing, r.counts.allowed = env.Counter("missing"), env.Counter("allowed")
-	r.invalid = env.Counter("invalid", "reason")
+	r.invalid = env.Tag("reason").Counter("invalid")
 	r.missing = filter.Unauthenticated(r.reply("missing"))
 }
 
@@ -50,7 +50,7 @@ func (w *Wrong) Error() string { return w.Text }
 // Refuse is the action for a request whose credential is wrong. who is the name that it claims, for the log; it must be
 // no secret.
 func (r *Refusals) Refuse(s filter.Stream, w *Wrong, who string) filter.Action {
-	r.invalid.Inc(w.Reason)
+	r.invalid.With(w.Reason).Inc()
 	attrs := []any{"reason", w.Text}
 	if who != "" {
 		attrs = append(attrs, "claims", cut(who))

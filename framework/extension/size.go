@@ -1,4 +1,4 @@
-package filter
+package extension
 
 import (
 	"errors"

@@ -1,16 +1,17 @@
-package filter
+package extension
 
 import (
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"iter"
 	"sync/atomic"
 )
 
-// MaxKey is how long a key of [IndexConsumers] may be, in bytes. Nobody has a longer one, so that looking it up costs a
+// maxKey is how long a key of [IndexConsumers] may be, in bytes. Nobody has a longer one, so that looking it up costs a
 // comparison.
-const MaxKey = 4096
+const maxKey = 4096
 
 // Index finds consumers by their credentials for one plugin, of type C. It follows the consumers that there are: what
 // was added, changed or removed holds for the next call of Find. Its methods may be called from any goroutine.
@@ -31,9 +32,12 @@ type owner[C any] struct {
 // IndexConsumers decodes each consumer's credentials for this plugin (by its registered name, whatever its id in the
 // chain) as a C and finds it by each of the keys that keys returns: an API key, a user's name, a key's id. Two consumers
 // with one key, no key, an empty or too long one, or a credential that does not decode is an error that names the
-// consumers and does not quote the credential. It is to be called in Provision; keys is called again, from another
-// goroutine, when the consumers change. Then an error keeps all of them as they were, and is logged.
+// consumers and does not quote the credential. So is a call after Provision has returned. keys is called again, from
+// another goroutine, when the consumers change. Then an error keeps all of them as they were, and is logged.
 func IndexConsumers[C any](env *Env, keys func(*C) []string) (*Index[C], error) {
+	if env.isSealed() {
+		return nil, errors.New("consumers must be indexed in Provision")
+	}
 	x := &Index[C]{}
 	rand.Read(x.salt[:]) // it never fails
 	return x, env.follow(func(list []*Consumer) (func(), error) {
@@ -63,8 +67,8 @@ func (x *Index[C]) add(table map[keySum]owner[C], keys []string, o owner[C]) err
 		switch {
 		case key == "":
 			return fmt.Errorf("consumer %s has an empty credential", o.consumer.Name)
-		case len(key) > MaxKey:
-			return fmt.Errorf("consumer %s has a credential of more than %d bytes", o.consumer.Name, MaxKey)
+		case len(key) > maxKey:
+			return fmt.Errorf("consumer %s has a credential of more than %d bytes", o.consumer.Name, maxKey)
 		}
 		sum := x.sum(key)
 		if other, ok := table[sum]; ok {
@@ -78,7 +82,7 @@ func (x *Index[C]) add(table map[keySum]owner[C], keys []string, o owner[C]) err
 // Find returns the consumer whom key belongs to, and its credential, to be read only; nil if it is nobody's. It takes
 // as long for every key of one length, and allocates nothing for keys of up to 400 bytes.
 func (x *Index[C]) Find(key string) (*Consumer, *C) {
-	if key == "" || len(key) > MaxKey {
+	if key == "" || len(key) > maxKey {
 		return nil, nil
 	}
 	o := (*x.table.Load())[x.sum(key)]

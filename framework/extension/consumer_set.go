@@ -1,4 +1,4 @@
-package filter
+package extension
 
 import (
 	"fmt"
@@ -23,8 +23,7 @@ type consumers struct {
 // if one is not, none is. It must not call the set.
 type ConsumerFollower func([]*Consumer) (commit func(), err error)
 
-// NewConsumerSet is for the framework's own packages. Names must differ.
-func NewConsumerSet(list []*Consumer) (*ConsumerSet, error) {
+func newConsumerSet(list []*Consumer) (*ConsumerSet, error) {
 	s := &ConsumerSet{followers: map[*ConsumerFollower]struct{}{}}
 	return s, s.Replace(list)
 }
@@ -34,7 +33,7 @@ func (s *ConsumerSet) Replace(list []*Consumer) error {
 	next := &consumers{list: list, byName: make(map[string]*Consumer, len(list))}
 	for _, c := range list {
 		if next.byName[c.Name] != nil {
-			return fmt.Errorf("consumer %s is there twice; names must differ", c.Name)
+			return fmt.Errorf("duplicate consumer name %q", c.Name)
 		}
 		next.byName[c.Name] = c
 	}
@@ -80,7 +79,7 @@ func (s *ConsumerSet) Find(name string) *Consumer { return s.now.Load().byName[n
 func (s *ConsumerSet) Len() int { return len(s.now.Load().list) }
 
 // noConsumers is the set of an Env that was given none.
-var noConsumers, _ = NewConsumerSet(nil)
+var noConsumers, _ = newConsumerSet(nil)
 
 // Consumer returns the listed consumer of that name as it is now, or nil. It takes no lock and allocates nothing.
 func (e *Env) Consumer(name string) *Consumer { return e.consumers.Find(name) }

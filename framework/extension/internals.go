@@ -1,0 +1,81 @@
+package extension
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// Internals is for the framework's own packages, the only ones that can name its argument. What it leads to may change
+// at any time.
+func Internals(core.Internal) internals { return internals{} }
+
+type internals struct{}
+
+// EnvConfig is what the framework makes an Env from.
+type EnvConfig struct {
+	Host      core.ConfigHost
+	ID        string                    // in the chain
+	Plugin    string                    // the registered name
+	Consumers *ConsumerSet              // nil: none
+	Decode    func(raw, into any) error // strict, as framework/config's; nil: plain JSON. Any goroutine calls it
+}
+
+// NewEnv makes an Env. The function it returns closes it.
+func (internals) NewEnv(c EnvConfig) (*Env, func()) {
+	e := &Env{
+		ID: c.ID, Plugin: c.Plugin, host: c.Host, consumers: c.Consumers, decode: c.Decode,
+		logger: slog.New(c.Host.Log()).With("plugin", c.ID), idle: make(chan struct{}),
+	}
+	if e.consumers == nil {
+		e.consumers = noConsumers
+	}
+	if e.decode == nil {
+		e.decode = decodeJSON
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	return e, func() { e.close(closeWait) }
+}
+
+// Seal says that Provision has returned: from then on metrics that are declared and consumers that are indexed are
+// mistakes of the plugin. It may be called again.
+func (internals) Seal(e *Env) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sealed = true
+}
+
+// Metrics returns what the plugin has declared, once e is sealed.
+func (internals) Metrics(e *Env) []*core.Metric {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.metrics)
+}
+
+// Sum returns the sum of all additions to c in this process, whatever the tags; 0 for nil.
+func (internals) Sum(c *Counter) int64 {
+	if c == nil {
+		return 0
+	}
+	return c.m.Sum()
+}
+
+// Prepared returns what prepare makes, which it calls once for e.
+func (internals) Prepared(e *Env, prepare func() any) any {
+	e.prepare.Do(func() { e.prepared = prepare() })
+	return e.prepared
+}
+
+// NewConsumerSet makes a set. Names must differ.
+func (internals) NewConsumerSet(list []*Consumer) (*ConsumerSet, error) { return newConsumerSet(list) }
+
+// SetOverlay keeps with c what the plugins of a consumer from a file are merged from.
+func (internals) SetOverlay(c *Consumer, overlay any) { c.overlay = overlay }
+
+// Overlay returns what SetOverlay has set.
+func (internals) Overlay(c *Consumer) any { return c.overlay }
+
+// ConsumerMetadata returns what Envoy's metadata say of c: its name, and its groups as a list or nil.
+func (internals) ConsumerMetadata(c *Consumer) (name, groups any) { return c.metadata() }

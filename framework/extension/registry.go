@@ -1,0 +1,109 @@
+package extension
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+)
+
+// Registration describes a plugin that is compiled in, as far as all kinds of extension are alike. It is for the
+// framework, and not to be changed.
+type Registration struct {
+	Name   string
+	Needs  Capability
+	Config reflect.Type // the plugin's struct, T
+	New    func() any   // returns a zero *T
+	Docs   fs.FS        // README.md and schema.json, or nil
+}
+
+// Base returns r: what a kind's own registration, which embeds a Registration, shares with the others.
+func (r *Registration) Base() *Registration { return r }
+
+// Option refines the registration of any kind of extension.
+type Option func(*Registration)
+
+// Needs refuses the plugin's configuration on a host that lacks one of c.
+func Needs(c Capability) Option { return func(r *Registration) { r.Needs |= c } }
+
+// Docs adds the plugin's documentation, for `moe plugins NAME`: a README.md, and optionally a schema.json, at the root
+// of files, which is usually an embed.FS.
+func Docs(files fs.FS) Option { return func(r *Registration) { r.Docs = files } }
+
+// Registry holds the plugins of one kind; R is a pointer to what embeds their [Registration]. The zero Registry is
+// empty. Its methods may be called from any goroutine.
+type Registry[R interface {
+	comparable
+	Base() *Registration
+}] struct {
+	mu sync.RWMutex
+	m  map[string]R
+}
+
+// Add adds a plugin. An error says what is wrong with its name, which is made of a-z, 0-9, "_" and "-", with a method
+// of its configuration that the framework would never call, or that the name is taken, and by whom.
+func (g *Registry[R]) Add(r R) error {
+	b := r.Base()
+	if err := checkName(b.Name); err != nil {
+		return err
+	}
+	if err := checkLifecycle(reflect.PointerTo(b.Config)); err != nil {
+		return fmt.Errorf("%s: %w", b.Name, err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if other, ok := g.m[b.Name]; ok {
+		return fmt.Errorf("duplicate plugin name %q: registered for %s and for %s", b.Name,
+			fullName(other.Base().Config), fullName(b.Config))
+	}
+	if g.m == nil {
+		g.m = map[string]R{}
+	}
+	g.m[b.Name] = r
+	return nil
+}
+
+// Lookup returns the registration of a plugin by its name, or nil.
+func (g *Registry[R]) Lookup(name string) R {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.m[name]
+}
+
+// LookupType returns the registration of the plugin whose struct is t, or nil.
+func (g *Registry[R]) LookupType(t reflect.Type) (none R) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, r := range g.m {
+		if r.Base().Config == t {
+			return r
+		}
+	}
+	return none
+}
+
+// All returns the registrations, by name.
+func (g *Registry[R]) All() []R {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(g.m), func(a, b R) int { return cmp.Compare(a.Base().Name, b.Base().Name) })
+}
+
+// fullName is a type's name with the path of its package.
+func fullName(t reflect.Type) string { return t.PkgPath() + "." + t.Name() }
+
+func checkName(name string) error {
+	for i := 0; i < len(name); i++ {
+		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return fmt.Errorf("the plugin name %q may only contain a-z, 0-9, _ and -", name)
+		}
+	}
+	if name == "" {
+		return errors.New("a plugin needs a name")
+	}
+	return nil
+}
