@@ -75,7 +75,7 @@ func secretScenarios() []Scenario {
 		}},
 		{Name: "secrets: what is not listed", Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(
-				Probe("p", "request_headers", "set x-got ${secret.none}; set x-can ${caps.Secrets}",
+				Probe("p", "request_headers", "set x-got ${secret.none}; set x-can ${caps.CanReadSecret}",
 					"response_headers", "go; set x-got ${secret.none}"),
 			)})
 			r := ln.Do(client.Request{})

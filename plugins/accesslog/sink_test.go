@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -20,7 +21,7 @@ var discard = slog.New(slog.DiscardHandler)
 // counted returns counters that count.
 func counted(t *testing.T) *counters {
 	p := &AccessLog{Output: stderr, Buffer: 1 << 20}
-	filtertest.New(t, p)
+	plugintest.Load(t, p)
 	return &p.counts
 }
 
@@ -40,7 +41,7 @@ func TestShared(t *testing.T) {
 			p.Output = filepath.Join(link, "a.log")
 		}
 		ps = append(ps, p)
-		filtertest.New(t, p)
+		plugintest.Load(t, p)
 		wg.Go(func() {
 			for j := range 500 {
 				line := fmt.Sprintf("%d %d %s\n", i, j, strings.Repeat("x", j))

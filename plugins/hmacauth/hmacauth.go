@@ -173,7 +173,7 @@ func (r *request) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 	if err != nil {
 		return r.wrong(s, err)
 	}
-	if len(r.signed.bases) > 0 {
+	if r.signed.base != "" {
 		if err := r.verify(); err != nil {
 			return r.wrong(s, err)
 		}
@@ -235,13 +235,7 @@ func (r *request) verify() error {
 	if s.scope != nil {
 		key = s.scope.signingKey(secret)
 	}
-	right := false
-	for _, base := range s.bases {
-		if hmac.Equal(mac(key, base), s.signature) {
-			right = true
-			break
-		}
-	}
+	right := hmac.Equal(mac(key, s.base), s.signature)
 	switch {
 	case c == nil:
 		return unknown

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
@@ -31,7 +30,7 @@ func BenchmarkJWTAuth(b *testing.B) {
 				kid = ""
 			}
 			header := bearer(sign(b, c.key, c.alg, kid, good(nil)))
-			filtertest.New(b, p)
+			plugintest.Load(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 				if p.OnRequestHeaders(s, h, true) != filter.Continue {
 					b.Fatal("refused")

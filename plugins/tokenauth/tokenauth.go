@@ -54,11 +54,12 @@ func (t *TokenAuth) Provision(env *filter.Env) error {
 
 // OnRequestHeaders checks the token.
 func (t *TokenAuth) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	if !h.Has(t.Header) {
+	token := h.Get(t.Header)
+	if token == "" && !h.Has(t.Header) {
 		t.missing.Inc()
 		return noToken
 	}
-	if tokens := h.Values(t.Header); len(tokens) != 1 || !t.verify(h.Path(), tokens[0]) {
+	if !t.verify(h.Path(), token) {
 		t.invalid.Inc()
 		return badToken
 	}

@@ -2,7 +2,6 @@ package dynmod
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -10,44 +9,23 @@ import (
 	"testing"
 
 	_ "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi" // brings Envoy's abi.h into the module cache
+
+	"mosn.io/moe/framework/host/internal/abitest"
 )
 
 // upstreamHeader finds Envoy's own declaration of the ABI.
 func upstreamHeader(t *testing.T) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-f", "{{.Dir}}",
-		"github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(out)), "abi.h")
-}
-
-func compile(t *testing.T, source string) (string, error) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "check.c")
-	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cc := os.Getenv("CC")
-	if cc == "" {
-		cc = "cc"
-	}
-	out, err := exec.Command(cc, "-std=gnu11", "-fsyntax-only", "-Wall", "-Werror", file).CombinedOutput()
-	return string(out), err
+	return filepath.Join(abitest.Dir(t, "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi"), "abi.h")
 }
 
 func ourHeader(t *testing.T) (path, text string) {
 	t.Helper()
 	path, err := filepath.Abs("abi.h")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("finding abi.h: %v", err)
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path, string(b)
+	return path, abitest.Read(t, path)
 }
 
 // Every hook and callback that we declare has Envoy's signature: C refuses to declare a function in two ways.
@@ -55,7 +33,7 @@ func TestSignatures(t *testing.T) {
 	ours, text := ourHeader(t)
 	theirs := upstreamHeader(t)
 	both := "#include \"" + theirs + "\"\n#define MOE_ABI_TYPES_GIVEN\n#include \"" + ours + "\"\n"
-	if out, err := compile(t, both); err != nil {
+	if out, err := abitest.Compile(t, both); err != nil {
 		t.Errorf("abi.h differs from Envoy's: %s", out)
 	}
 	// The check can fail: with one parameter changed, it does.
@@ -65,7 +43,7 @@ func TestSignatures(t *testing.T) {
 	if err := os.WriteFile(wrong, []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := compile(t, strings.Replace(both, ours, wrong, 1)); err == nil {
+	if _, err := abitest.Compile(t, strings.Replace(both, ours, wrong, 1)); err == nil {
 		t.Error("a wrong signature compiles")
 	}
 }
@@ -93,26 +71,20 @@ func TestTypes(t *testing.T) {
 	if constants < 30 || !strings.Contains(b.String(), "value_length") {
 		t.Fatalf("%s was not understood", ours)
 	}
-	if out, err := compile(t, b.String()); err != nil {
+	if out, err := abitest.Compile(t, b.String()); err != nil {
 		t.Errorf("abi.h differs from Envoy's: %s", out)
 	}
 	version := regexp.MustCompile(`ENVOY_DYNAMIC_MODULES_ABI_VERSION "([^"]+)"`)
-	upstream, err := os.ReadFile(upstreamHeader(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := version.FindStringSubmatch(text)[1], version.FindStringSubmatch(string(upstream))[1]; got != want {
+	upstream := abitest.Read(t, upstreamHeader(t))
+	if got, want := version.FindStringSubmatch(text)[1], version.FindStringSubmatch(upstream)[1]; got != want {
 		t.Errorf("ABI version %s, Envoy's is %s", got, want)
 	}
 }
 
 // The names of attributes stand in the order of Envoy's enumeration.
 func TestAttributeOrder(t *testing.T) {
-	upstream, err := os.ReadFile(upstreamHeader(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, enum, _ := strings.Cut(string(upstream), "typedef enum envoy_dynamic_module_type_attribute_id {")
+	upstream := abitest.Read(t, upstreamHeader(t))
+	_, enum, _ := strings.Cut(upstream, "typedef enum envoy_dynamic_module_type_attribute_id {")
 	enum, _, _ = strings.Cut(enum, "}")
 	var want []string
 	for _, m := range regexp.MustCompile(`// ([a-z_0-9.]+)\n`).FindAllStringSubmatch(enum, -1) {

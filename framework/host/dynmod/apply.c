@@ -36,7 +36,7 @@ mheader *moe_read_headers(const uint8_t *p, size_t n) {
   return all;
 }
 
-static void metric(moe_stream *s, const moe_verb *v, const uint8_t *p) {
+static void metric(moe_instance *s, const moe_verb *v, const uint8_t *p) {
   uint64_t id;
   int64_t n;
   memcpy(&id, p, 8);
@@ -65,7 +65,7 @@ static void metric(moe_stream *s, const moe_verb *v, const uint8_t *p) {
   }
 }
 
-static void proceed(moe_stream *s, int dir) {
+static void proceed(moe_instance *s, int dir) {
   if (dir == 0)
     CB(http_filter_continue_decoding)(s->envoy);
   else
@@ -73,7 +73,7 @@ static void proceed(moe_stream *s, int dir) {
 }
 
 // copy_buffered copies what Envoy has buffered; NULL if that is nothing.
-static char *copy_buffered(moe_stream *s, int type, size_t *size) {
+static char *copy_buffered(moe_instance *s, int type, size_t *size) {
   *size = CB(http_get_body_size)(s->envoy, type);
   if (*size == 0)
     return NULL;
@@ -92,7 +92,7 @@ static char *copy_buffered(moe_stream *s, int type, size_t *size) {
 // resume sends p on and continues. All filters of a stream share one buffer a direction: bytes in it that are not ours
 // (the router keeps the request there for retries) have gone on already, and continuing would send them again. They
 // are taken out before and put back after, in front of what came in meanwhile.
-static void resume(moe_stream *s, int dir, const uint8_t *p, size_t n) {
+static void resume(moe_instance *s, int dir, const uint8_t *p, size_t n) {
   int type = 2 * dir + 1;
   size_t size, size_now;
   char *others = copy_buffered(s, type, &size);
@@ -116,7 +116,7 @@ static void resume(moe_stream *s, int dir, const uint8_t *p, size_t n) {
 }
 
 // moe_drain_ours takes what Envoy holds for us out of its buffer and leaves what other filters keep there.
-void moe_drain_ours(moe_stream *s, int dir) {
+void moe_drain_ours(moe_instance *s, int dir) {
   int type = 2 * dir + 1;
   size_t size;
   char *all = copy_buffered(s, type, &size);
@@ -129,7 +129,7 @@ void moe_drain_ours(moe_stream *s, int dir) {
 }
 
 // moe_foreign reports whether Envoy's buffer holds bytes that are not the chunk of the hook under way.
-bool moe_foreign(moe_stream *s, int dir) {
+bool moe_foreign(moe_instance *s, int dir) {
   if (CB(http_get_body_size)(s->envoy, 2 * dir + 1) == 0)
     return false;
   return !(dir == 0 ? CB(http_received_buffered_request_body) : CB(http_received_buffered_response_body))(s->envoy);
@@ -137,14 +137,14 @@ bool moe_foreign(moe_stream *s, int dir) {
 
 // moe_no_buffer reports whether Envoy has no buffer, not even an empty one. Bytes appended in the trailers hook of a
 // direction that has not stopped reach the next filter only then.
-bool moe_no_buffer(moe_stream *s, int dir) {
+bool moe_no_buffer(moe_instance *s, int dir) {
   ebuf none[1];
   return CB(http_get_body_chunks_size)(s->envoy, 2 * dir + 1) == 0 &&
          !CB(http_get_body_chunks)(s->envoy, 2 * dir + 1, none);
 }
 
 static void apply_one(moe_event *e, const moe_verb *v, const uint8_t *p, mbuf *details) {
-  moe_stream *s = e->stream;
+  moe_instance *s = e->stream;
   const uint8_t *p2 = p + v->n1;
   switch (v->verb) {
   case VERB_SET_HEADER:

@@ -72,20 +72,20 @@ func (h *handle) Attribute(name string) (value string, err error) {
 	if !known {
 		return "", fmt.Errorf("attribute %q: %w", name, core.ErrNotFound)
 	}
-	err = h.lookup(func(s *stream) (ok bool) {
+	err = h.Lookup(func() (ok bool) {
 		if name == "request.duration" { // the same text with every Envoy
-			value, ok = s.ownAttribute(name)
+			value, ok = h.ownAttribute(name)
 			return ok
 		}
-		if value, ok = s.attribute(id, name); !ok {
-			value, ok = s.ownAttribute(name)
+		if value, ok = h.attribute(id, name); !ok {
+			value, ok = h.ownAttribute(name)
 		}
 		return ok
 	})
 	return value, err
 }
 
-func (s *stream) attribute(id int, name string) (string, bool) {
+func (s *envoyStream) attribute(id int, name string) (string, bool) {
 	switch v := C.moe_attribute(s.c, C.int(id), kinds[name]); v.kind {
 	case C.VALUE_TEXT:
 		return goBuffer(v.text), true
@@ -98,7 +98,7 @@ func (s *stream) attribute(id int, name string) (string, bool) {
 }
 
 // ownAttribute works out an attribute from what this filter has seen, or from elsewhere in the ABI.
-func (s *stream) ownAttribute(name string) (string, bool) {
+func (s *envoyStream) ownAttribute(name string) (string, bool) {
 	switch name {
 	case "request.duration":
 		return strconv.FormatFloat(float64(C.moe_now()-s.c.start)/1e6, 'f', 3, 64), true

@@ -54,7 +54,7 @@ func (conf *filterConfig) callout(f func(writer, *callouts), drop func()) error 
 
 // configEvent is an event of a configuration, on the main thread.
 func configEvent(e *C.moe_event) {
-	conf := configs.get(uint32(e.config.id))
+	conf := configs.Get(uint32(e.config.id))
 	if conf == nil {
 		return
 	}
@@ -79,11 +79,9 @@ func configEvent(e *C.moe_event) {
 
 // newest returns the configuration that Envoy has made last and not destroyed, or nil.
 func newest() (last *filterConfig) {
-	if all := configs.all.Load(); all != nil {
-		for _, conf := range *all {
-			if (last == nil || conf.id > last.id) && conf.live() {
-				last = conf
-			}
+	for _, conf := range configs.All() {
+		if (last == nil || conf.id > last.id) && conf.live() {
+			last = conf
 		}
 	}
 	return last
@@ -124,7 +122,7 @@ func (conf *filterConfig) destroy() {
 		slog.New(logger).Error("a configuration was destroyed off the main thread, which did not give its callouts up in time",
 			"callouts", len(ids))
 	}
-	configs.remove(conf.id)
+	configs.Remove(conf.id)
 	conf.mu.Lock()
 	pending := conf.callouts.end()
 	conf.quiet = nil

@@ -20,7 +20,7 @@ static void start(moe_event *e, const moe_verb *v, const uint8_t *p) {
   p += 16;
   mbuf cluster = {(const char *)p, cluster_len};
   mheader *headers = moe_read_headers(p + cluster_len, v->a);
-  moe_stream *s = e->stream;
+  moe_instance *s = e->stream;
   if (s != NULL)
     s->called = true;
   T(http_callout_init_result) result =
@@ -37,7 +37,7 @@ static void start(moe_event *e, const moe_verb *v, const uint8_t *p) {
 }
 
 void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p) {
-  moe_stream *s = e->stream;
+  moe_instance *s = e->stream;
   if (s != NULL && !moe_alive(s)) // Envoy gives its callouts up with it
     return;
   if (v->verb == VERB_CALLOUT_START) {
@@ -85,5 +85,5 @@ void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p) {
                                            T(http_callout_result) result, eheader *headers, size_t headers_n,         \
                                            ebuf *body, size_t body_n) { /* only streams are used */ }
 
-CALLOUT_HOOKS(http_filter, .stream = (moe_stream *)module)
+CALLOUT_HOOKS(http_filter, .stream = (moe_instance *)module)
 CALLOUT_HOOKS(http_filter_config, .config = (moe_config *)module)

@@ -6,10 +6,8 @@ package dynmod
 import "C"
 
 import (
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -17,6 +15,7 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/framework/host/internal/inproc"
 )
 
 // filterConfig is one configuration of the filter in Envoy.
@@ -27,62 +26,21 @@ type filterConfig struct {
 	secrets map[string]C.size_t // Envoy's numbers of those listed
 
 	id      uint32
+	refused inproc.Once[uint32] // routes whose streams are refused
 	metrics map[string]metricID
 
 	mu       sync.Mutex
 	c        *C.moe_config     // nil once Envoy destroys it
 	routes   map[uint32]*bound // by route id
-	refused  map[uint32]bool   // logged
 	tasks    []task            // for the main thread
 	callouts callouts
 	quiet    chan struct{} // closed when no callout runs any more, if somebody waits for that
 }
 
-// table finds configurations by the numbers that C keeps for them; reading takes no lock.
-type table[T any] struct {
-	mu   sync.Mutex
-	all  atomic.Pointer[map[uint32]T]
-	next uint32
-}
-
-func (t *table[T]) get(id uint32) (v T) {
-	if all := t.all.Load(); all != nil {
-		v = (*all)[id]
-	}
-	return v
-}
-
-// update applies change to a copy, so that readers never wait. IDs start at 1.
-func (t *table[T]) update(change func(all map[uint32]T, id uint32)) uint32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.next++
-	all := map[uint32]T{}
-	if old := t.all.Load(); old != nil {
-		for id, v := range *old {
-			all[id] = v
-		}
-	}
-	change(all, t.next)
-	t.all.Store(&all)
-	return t.next
-}
-
-func (t *table[T]) add(v T) uint32 {
-	return t.update(func(all map[uint32]T, id uint32) { all[id] = v })
-}
-
-func (t *table[T]) remove(id uint32) (v T) {
-	t.update(func(all map[uint32]T, _ uint32) {
-		v = all[id]
-		delete(all, id)
-	})
-	return v
-}
-
+// Configurations and those of routes, by the numbers that C has of them.
 var (
-	configs table[*filterConfig]
-	routes  table[*assembly.Route]
+	configs inproc.Table[*filterConfig]
+	routes  inproc.Table[*assembly.Route]
 )
 
 // moeConfigNew makes the configuration of a filter; false has Envoy reject it.
@@ -90,12 +48,12 @@ var (
 //export moeConfigNew
 func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (ok C.bool) {
 	filterName := goString(name, nameLen)
-	defer rejectPanic("filter", filterName)
+	defer inproc.Fence(logger, "framework panic in the filter "+filterName, nil)
 	doc, err := document([]byte(goString(value, valueLen)))
 	if err != nil {
 		return reject("filter", filterName, err)
 	}
-	conf := &filterConfig{c: c, metrics: map[string]metricID{}, routes: map[uint32]*bound{}, refused: map[uint32]bool{}}
+	conf := &filterConfig{c: c, metrics: map[string]metricID{}, routes: map[uint32]*bound{}}
 	if conf.filter, err = assembler.Filter(filterName, doc); err != nil {
 		return reject("filter", filterName, err)
 	}
@@ -110,31 +68,20 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 	conf.define(c, conf.filter.Metrics())
 	conf.define(c, lateMetrics)
 	conf.own = conf.bind(own, nil)
-	configs.update(func(all map[uint32]*filterConfig, id uint32) {
-		conf.id, all[id] = id, conf
-	})
-	c.id = C.uint32_t(conf.id)
+	c.id = C.uint32_t(configs.Add(conf, func(id uint32) { conf.id = id }))
 	c.wants = C.uint32_t(own.Wants())
 	return true
 }
 
 //export moeConfigDestroy
 func moeConfigDestroy(id C.uint32_t) {
-	defer rejectPanic("destroying a filter", "")
-	conf := configs.get(uint32(id))
+	defer inproc.Fence(logger, "framework panic while a filter was destroyed", nil)
+	conf := configs.Get(uint32(id))
 	if conf == nil {
 		return
 	}
 	conf.destroy()
-	closeLater("filter", conf.filter.Close)
-}
-
-// closeLater closes what may wait for plugins' goroutines, off Envoy's main thread.
-func closeLater(what string, f func()) {
-	go func() {
-		defer rejectPanic("closing "+what, "")
-		f()
-	}()
+	inproc.Background(logger, "closing a filter", conf.filter.Close)
 }
 
 // moeRouteNew makes a per-route configuration and returns its number; 0 has Envoy reject it.
@@ -142,12 +89,12 @@ func closeLater(what string, f func()) {
 //export moeRouteNew
 func moeRouteNew(name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (id C.uint32_t) {
 	filterName := goString(name, nameLen)
-	defer rejectPanic("route", filterName)
+	defer inproc.Fence(logger, "framework panic in the route of "+filterName, nil)
 	doc, err := document([]byte(goString(value, valueLen)))
 	if err == nil {
 		var r *assembly.Route
 		if r, err = assembler.Route(filterName, doc); err == nil {
-			return C.uint32_t(routes.add(r))
+			return C.uint32_t(routes.Add(r, nil))
 		}
 	}
 	reject("route", filterName, err)
@@ -156,33 +103,23 @@ func moeRouteNew(name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_
 
 //export moeRouteDestroy
 func moeRouteDestroy(id C.uint32_t) {
-	r := routes.remove(uint32(id))
+	r := routes.Remove(uint32(id))
 	if r == nil {
 		return
 	}
-	if all := configs.all.Load(); all != nil {
-		for _, conf := range *all {
-			conf.mu.Lock()
-			delete(conf.routes, uint32(id))
-			delete(conf.refused, uint32(id))
-			conf.mu.Unlock()
-		}
+	for _, conf := range configs.All() {
+		conf.mu.Lock()
+		delete(conf.routes, uint32(id))
+		conf.mu.Unlock()
+		conf.refused.Forget(uint32(id))
 	}
-	closeLater("route", r.Close)
+	inproc.Background(logger, "closing a route", r.Close)
 }
 
 // reject logs why; Envoy itself says no more than that the module failed to initialise.
 func reject(what, name string, err error) C.bool {
 	slog.New(logger).Error("configuration rejected: "+err.Error(), what, name)
 	return false
-}
-
-// rejectPanic keeps a panic of the framework's own from taking Envoy down; what was being loaded is rejected.
-func rejectPanic(what, name string) {
-	if p := recover(); p != nil {
-		slog.New(logger).Error("framework panic", what, name, "value", fmt.Sprint(p),
-			"stack", string(debug.Stack()))
-	}
 }
 
 // bound returns the chain of a route.
@@ -195,7 +132,7 @@ func (conf *filterConfig) bound(route uint32) (*bound, error) {
 	if b := conf.routes[route]; b != nil {
 		return b, nil
 	}
-	r := routes.get(route)
+	r := routes.Get(route)
 	ch, err := conf.filter.Chain(r)
 	if err != nil {
 		return nil, err
@@ -210,11 +147,7 @@ func (conf *filterConfig) bound(route uint32) (*bound, error) {
 
 // refuse logs, once for each route, that its streams are refused.
 func (conf *filterConfig) refuse(route uint32, err error) {
-	conf.mu.Lock()
-	again := conf.refused[route]
-	conf.refused[route] = true
-	conf.mu.Unlock()
-	if !again {
+	if conf.refused.First(route) {
 		slog.New(logger).Error("requests of this route are refused: " + err.Error())
 	}
 }

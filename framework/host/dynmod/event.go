@@ -7,11 +7,9 @@ package dynmod
 import "C"
 
 import (
-	"fmt"
-	"log/slog"
-	"runtime/debug"
 	"unsafe"
 
+	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -19,24 +17,21 @@ import (
 //
 //export moeEvent
 func moeEvent(e *C.moe_event) {
-	defer func() {
-		// Plugins' panics are the chain's to catch. One that arrives here is the framework's, and must not take Envoy down.
-		if p := recover(); p != nil {
-			slog.New(logger).Error("framework panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-			e.status = C.STATUS_STOP
-			if e.stream != nil {
-				writer{e}.reset("moe.panic")
-			}
+	t := threadOf(e.thread)
+	t.Enter()
+	defer t.Leave()
+	defer inproc.Fence(logger, "framework panic", func() {
+		e.status = C.STATUS_STOP
+		if e.stream != nil {
+			writer{e}.reset("moe.panic")
 		}
-	}()
-	t := threads.Of(uint32(e.thread))
+	})
 	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
 		t.finish(c)
 	}
 	switch {
 	case e.stream != nil:
-		s := t.stream(e.stream)
-		s.event(e)
+		t.stream(e.stream).event(e)
 		if e.kind == C.EVENT_COMPLETE || e.kind == C.EVENT_GONE {
 			t.finish(e.stream)
 		}
@@ -46,15 +41,17 @@ func moeEvent(e *C.moe_event) {
 }
 
 // event runs one crossing.
-func (s *stream) event(e *C.moe_event) {
-	s.enter(e)
-	defer s.leave() // a panic leaves the stream too: else other goroutines would take Envoy's side for still
-	if s.st == nil && !s.failed {
+func (s *envoyStream) event(e *C.moe_event) {
+	outer := s.e
+	s.e = e
+	s.Enter(e.kind == C.EVENT_SCHEDULED)
+	defer s.leave(outer)
+	if s.Chain == nil && !s.failed {
 		s.start()
 	}
 	switch {
 	case s.failed:
-		s.fail()
+		s.refuse()
 	case e.kind == C.EVENT_HEADERS:
 		s.onHeaders(e)
 	case e.kind == C.EVENT_DATA:
@@ -64,106 +61,99 @@ func (s *stream) event(e *C.moe_event) {
 	case e.kind == C.EVENT_SCHEDULED:
 		s.onScheduled()
 	case e.kind == C.EVENT_WATERMARK:
-		s.st.Watermark(e.end != 0)
+		s.Chain.Watermark(e.end != 0)
 		s.settle(core.NoDirection, e)
 	case e.kind >= C.EVENT_CALLOUT_STARTED:
-		s.calloutEvent(e)
+		s.callouts.event(writer{e}, e)
 	case e.kind == C.EVENT_COMPLETE:
-		s.complete()
+		s.Complete()
+		s.done = true
 	}
 }
 
 // wants reports whether the chain wants the phase; if it does not, the event serves queued calls only.
-func (s *stream) wants(bit C.uint32_t, dir core.Direction) bool {
+func (s *envoyStream) wants(bit C.uint32_t, dir core.Direction) bool {
 	return s.c.wants&(bit<<(3*dir)) != 0
 }
 
-func (s *stream) onHeaders(e *C.moe_event) {
+func (s *envoyStream) onHeaders(e *C.moe_event) {
 	dir := core.Direction(e.dir)
 	if !s.wants(C.WANT_REQUEST_HEADERS, dir) {
-		s.remote(dir.Headers())
+		s.Remote(dir.Headers())
 		return
 	}
-	if dir == core.Response && !s.dirs[core.Request].met {
+	if dir == core.Response && !s.Dirs[core.Request].Met {
 		s.skip(core.Request)
 	}
-	s.dirs[dir].met = true
+	s.Dirs[dir].Met = true
 	s.load(dir.Headers(), e)
-	s.st.Headers(dir, e.end != 0)
+	s.Chain.Headers(dir, e.end != 0)
 	s.settle(dir, e)
 }
 
-func (s *stream) onData(e *C.moe_event) {
+func (s *envoyStream) onData(e *C.moe_event) {
 	dir := core.Direction(e.dir)
 	if !s.wants(C.WANT_REQUEST_BODY, dir) {
 		return
 	}
-	if !s.dirs[dir].met {
+	if !s.Dirs[dir].Met {
 		s.skip(dir)
 	}
-	s.feed(dir, goBytes((*C.ebuf)(unsafe.Pointer(e.data)), e.data_n, 0), e.end != 0)
+	chunk := goBytes((*C.ebuf)(unsafe.Pointer(e.data)), e.data_n, 0)
+	s.Dirs[dir].Feed(chunk)
+	s.Chain.Data(dir, chunk, e.end != 0)
 	s.settle(dir, e)
-	s.chunk = nil
+	s.Dirs[dir].Forget()
 }
 
-func (s *stream) onTrailers(e *C.moe_event) {
+func (s *envoyStream) onTrailers(e *C.moe_event) {
 	dir := core.Direction(e.dir)
 	if !s.wants(C.WANT_REQUEST_TRAILERS, dir) {
-		s.remote(dir.Trailers())
+		s.Remote(dir.Trailers())
 		return
 	}
-	if !s.dirs[dir].met {
+	if !s.Dirs[dir].Met {
 		s.skip(dir)
 	}
 	s.load(dir.Trailers(), e)
-	s.st.Trailers(dir)
+	s.Chain.Trailers(dir)
 	s.settle(dir, e)
 }
 
 // onScheduled runs what goroutines have posted, and then feeds the chain what Envoy has kept meanwhile.
-func (s *stream) onScheduled() {
-	for {
-		s.mu.Lock()
-		posts := s.posts
-		s.posts = nil
-		s.mu.Unlock()
-		if len(posts) == 0 {
-			break
-		}
-		for _, f := range posts {
-			f()
-		}
-	}
+func (s *envoyStream) onScheduled() {
+	s.Work()
 	for dir := range core.Directions {
 		s.feedHeld(dir)
 	}
 	s.settle(core.NoDirection, s.e)
 }
 
-func (s *stream) feedHeld(dir core.Direction) {
+func (s *envoyStream) feedHeld(dir core.Direction) {
 	c := s.c
 	if c.held[dir] != 0 {
-		s.dirs[dir].stopped = true // by C, which has held it back without asking here
+		s.ways[dir].stopped = true // by C, which has held it back without asking here
 	}
-	for c.held[dir] != 0 && !s.st.Busy(dir) {
-		if c.replied != 0 || s.reply.begun {
+	for c.held[dir] != 0 && !s.Chain.Busy(dir) {
+		if c.replied != 0 || s.Reply.Begun {
 			return
 		}
 		if c.held[dir]&C.HELD_DATA != 0 {
 			trailers := c.held[dir]&C.HELD_TRAILERS != 0
 			c.held[dir] &^= C.HELD_DATA
 			p := s.takeHeld(dir) // Envoy has it no more, so it goes out even if it comes back as it is
-			s.st.Data(dir, p, c.ended[dir] != 0 && !trailers)
+			s.Chain.Data(dir, p, c.ended[dir] != 0 && !trailers)
 			continue
 		}
 		c.held[dir] = 0
-		s.fetchInto(dir.Trailers())
-		s.st.Trailers(dir)
+		fields := s.fetch(dir.Trailers())
+		s.Load(dir.Trailers(), func(to []core.Field) []core.Field { return append(to, fields...) })
+		s.Chain.Trailers(dir)
 	}
 }
 
 // takeHeld takes our bytes out of Envoy's buffer.
-func (s *stream) takeHeld(dir core.Direction) []byte {
+func (s *envoyStream) takeHeld(dir core.Direction) []byte {
 	chunks, n := s.bufferedChunks(dir)
 	p := goBytes(chunks, n, int(s.c.foreign[dir]))
 	C.free(unsafe.Pointer(chunks))
@@ -171,51 +161,15 @@ func (s *stream) takeHeld(dir core.Direction) []byte {
 	return p
 }
 
-// feed gives a chunk to the chain and remembers it: if it comes back as it is, Envoy has it already.
-func (s *stream) feed(dir core.Direction, p []byte, end bool) {
-	s.chunk, s.chunkDir, s.chunkBack = p, dir, false
-	s.st.Data(dir, p, end)
-}
-
 // load copies the event's headers or trailers into the chain's block.
-func (s *stream) load(block int, e *C.moe_event) {
-	s.st.Mu.Lock()
-	b := &s.st.H[block]
-	b.Fields = goFields(b.Fields[:0], (*C.eheader)(unsafe.Pointer(e.headers)), e.headers_n)
-	b.Present = true
-	s.st.Mu.Unlock()
+func (s *envoyStream) load(block int, e *C.moe_event) {
+	s.Load(block, func(to []core.Field) []core.Field {
+		return goFields(to, (*C.eheader)(unsafe.Pointer(e.headers)), e.headers_n)
+	})
 }
 
-// fetchInto is load for a block that Envoy did not hand over with the event.
-func (s *stream) fetchInto(block int) {
-	fields := s.fetch(block)
-	s.st.Mu.Lock()
-	b := &s.st.H[block]
-	b.Fields, b.Present = append(b.Fields[:0], fields...), true
-	s.st.Mu.Unlock()
-}
-
-// remote notes that a block has passed by, so that a plugin that asks for it later gets it from Envoy.
-func (s *stream) remote(block int) {
-	s.st.Mu.Lock()
-	if !s.st.H[block].Present {
-		s.st.Remote |= 1 << block
-	}
-	s.st.Mu.Unlock()
-}
-
-// skip tells the chain that the headers of dir went by without it, because no plugin wanted them.
-func (s *stream) skip(dir core.Direction) {
-	d := &s.dirs[dir]
-	d.met, d.headersOut, d.headersSent = true, true, true
-	s.remote(dir.Headers())
-	s.st.Skip(dir)
-}
-
-func (s *stream) complete() {
-	for block := range s.st.H {
-		s.remote(block)
-	}
-	s.st.Done()
-	s.done = true
+// skip notes that the headers of dir have passed by, because no plugin wanted them.
+func (s *envoyStream) skip(dir core.Direction) {
+	s.ways[dir].headersSent = true
+	s.Skip(dir)
 }

@@ -14,7 +14,7 @@ uint64_t moe_now(void) {
 // callback, which nothing here calls.
 extern __attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
 
-moe_value moe_attribute(moe_stream *s, int id, int kind) {
+moe_value moe_attribute(moe_instance *s, int id, int kind) {
   moe_value v = {.kind = VALUE_NONE};
   bool truth, any = kind == VALUE_NONE;
   if (any && envoy_dynamic_module_callback_http_get_header_values == NULL)
@@ -34,9 +34,9 @@ bool moe_has_secrets(void) {
   return CB(http_filter_config_generic_secret_subscribe) != NULL && CB(http_filter_get_generic_secret) != NULL;
 }
 
-void *moe_scheduler(moe_stream *s) { return CB(http_filter_scheduler_new)(s->envoy); }
+void *moe_scheduler(moe_instance *s) { return CB(http_filter_scheduler_new)(s->envoy); }
 
-void moe_commit(moe_stream *s) { CB(http_filter_scheduler_commit)(s->scheduler, 0); }
+void moe_commit(moe_instance *s) { CB(http_filter_scheduler_commit)(s->scheduler, 0); }
 
 void moe_config_commit(moe_config *c) { CB(http_filter_config_scheduler_commit)(c->scheduler, 0); }
 

@@ -16,11 +16,11 @@ import (
 
 // Metadata reads a scalar, or a list of scalars, of Envoy's dynamic metadata; the ABI offers no structs to read.
 func (h *handle) Metadata(namespace, key string) (value any, err error) {
-	err = h.lookup(func(s *stream) bool {
+	err = h.Lookup(func() bool {
 		m := &scratch{}
 		defer m.free()
 		var ok bool
-		value, ok = s.metadata(m, namespace, key)
+		value, ok = h.metadata(m, namespace, key)
 		return ok
 	})
 	return value, err
@@ -64,7 +64,7 @@ func rememberMetaKind(namespace, key string, kind int) {
 }
 
 // metadata reads a value, of the kind that it had last if it still has.
-func (s *stream) metadata(m *scratch, namespace, key string) (any, bool) {
+func (s *envoyStream) metadata(m *scratch, namespace, key string) (any, bool) {
 	first := metaKind(namespace, key)
 	ns, k := m.buf(namespace), m.buf(key)
 	for i := range metaKinds {
@@ -77,7 +77,7 @@ func (s *stream) metadata(m *scratch, namespace, key string) (any, bool) {
 	return nil, false
 }
 
-func (s *stream) metadataOf(kind int, ns, key C.mbuf) (any, bool) {
+func (s *envoyStream) metadataOf(kind int, ns, key C.mbuf) (any, bool) {
 	const dynamic = C.envoy_dynamic_module_type_metadata_source_Dynamic
 	switch kind {
 	case metaText:
@@ -96,7 +96,7 @@ func (s *stream) metadataOf(kind int, ns, key C.mbuf) (any, bool) {
 	return s.metadataList(ns, key)
 }
 
-func (s *stream) metadataList(ns, key C.mbuf) (any, bool) {
+func (s *envoyStream) metadataList(ns, key C.mbuf) (any, bool) {
 	const dynamic = C.envoy_dynamic_module_type_metadata_source_Dynamic
 	var text C.ebuf
 	var number C.double
@@ -133,13 +133,13 @@ func (h *handle) SetMetadata(namespace, key string, value any) error {
 	default:
 		return fmt.Errorf("metadata %s/%s: a %T: %w", namespace, key, value, core.ErrUnsupported)
 	}
-	return h.later(func(s *stream) {
+	return h.Later(func() {
 		m := &scratch{}
 		defer m.free()
 		v := reflect.ValueOf(value)
-		s.setMetadata(m, m.buf(namespace), m.buf(key), v)
+		h.setMetadata(m, m.buf(namespace), m.buf(key), v)
 		rememberMetaKind(namespace, key, kindOfMetadata(v.Kind()))
-	})
+	}, nil)
 }
 
 func kindOfMetadata(k reflect.Kind) int {
@@ -170,7 +170,7 @@ func number(v reflect.Value) C.double {
 	return C.double(math.NaN())
 }
 
-func (s *stream) setMetadata(m *scratch, ns, key C.mbuf, v reflect.Value) {
+func (s *envoyStream) setMetadata(m *scratch, ns, key C.mbuf, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
 		C.envoy_dynamic_module_callback_http_set_dynamic_metadata_string(s.c.envoy, ns, key, m.buf(v.String()))

@@ -75,7 +75,7 @@ func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetr
 }
 
 // flush writes what has been recorded since the last flush into the answer to the event under way.
-func (b *bound) flush(s *stream) {
+func (b *bound) flush(w writer) {
 	now := core.MetricsDirtied()
 	if b.flushed.Swap(now) == now {
 		return
@@ -90,7 +90,7 @@ func (b *bound) flush(s *stream) {
 					sample.Values = []string{e.m.Series(sample.Values)}
 				}
 				if len(sample.Values) <= maxHeaders {
-					writer{s.e}.sample(e.m.Kind, e.id, sample)
+					w.sample(e.m.Kind, e.id, sample)
 				}
 			})
 		}

@@ -1,5 +1,5 @@
 // What the C side of this package and its Go side share. Both run in Envoy's threads; no Go pointer crosses over, and
-// Go keeps none of C's or Envoy's beyond the call, but for moe_stream, which lives until Go says that it is done.
+// Go keeps none of C's or Envoy's beyond the call, but for moe_instance, which lives until Go says that it is done.
 #pragma once
 
 #include <stdatomic.h>
@@ -29,7 +29,7 @@ typedef struct {
 
 // One filter of one stream in Envoy. Each field says who writes it: C or Go on the stream's thread, unless it is said to
 // be for others.
-typedef struct moe_stream {
+typedef struct moe_instance {
   void *envoy;        // C: NULL once Envoy has destroyed the filter
   moe_config *config; // C, constant
   void *scheduler;    // Go, under its lock: to the stream's thread, once that was asked for; C deletes it
@@ -52,8 +52,8 @@ typedef struct moe_stream {
   uint8_t called;     // C: it has started callouts, of which Envoy may tell when it has destroyed the filter
   char *details;      // C: of a local reply of another filter's or of Envoy's, malloc'd
   size_t details_len; // C
-  struct moe_stream *next; // C: in the list of streams to be freed later
-} moe_stream;
+  struct moe_instance *next; // C: in the list of streams to be freed later
+} moe_instance;
 
 enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
 
@@ -78,7 +78,7 @@ enum {
 
 // One crossing from C into Go.
 typedef struct {
-  moe_stream *stream;
+  moe_instance *stream;
   uint32_t kind;
   uint32_t dir;
   uint32_t end;
@@ -91,7 +91,7 @@ typedef struct {
   size_t headers_n;
   const ebuf *data;
   size_t data_n;
-  moe_stream *const *finished; // streams of this thread that Envoy has destroyed since the last crossing
+  moe_instance *const *finished; // streams of this thread that Envoy has destroyed since the last crossing
   size_t finished_n;
 
   // Go's answer: verbs in out, see apply.c, and what the hook returns.
@@ -134,7 +134,7 @@ typedef struct {
 
 void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
 void moe_apply(moe_event *e);
-bool moe_alive(moe_stream *s); // Go may be entered for s
+bool moe_alive(moe_instance *s); // Go may be entered for s
 mheader *moe_read_headers(const uint8_t *p, size_t n);
 void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p);
 
@@ -150,17 +150,17 @@ typedef struct {
 } moe_value;
 
 uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
-moe_value moe_attribute(moe_stream *s, int id, int kind); // VALUE_NONE: of any kind
+moe_value moe_attribute(moe_instance *s, int id, int kind); // VALUE_NONE: of any kind
 bool moe_has_secrets(void);
 bool moe_on_envoy_thread(void);
 bool moe_on_thread(uint32_t index);
-void *moe_scheduler(moe_stream *s);
-void moe_commit(moe_stream *s);
+void *moe_scheduler(moe_instance *s);
+void moe_commit(moe_instance *s);
 void moe_config_commit(moe_config *c);
 void moe_config_use(moe_config *c); // by who keeps it from being freed already
 void moe_config_release(moe_config *c);
 void moe_config_reset_callout(moe_config *c, uint64_t id);
 bool moe_on_main_thread(void);
-void moe_drain_ours(moe_stream *s, int dir);
-bool moe_foreign(moe_stream *s, int dir);
-bool moe_no_buffer(moe_stream *s, int dir);
+void moe_drain_ours(moe_instance *s, int dir);
+bool moe_foreign(moe_instance *s, int dir);
+bool moe_no_buffer(moe_instance *s, int dir);

@@ -48,20 +48,6 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-func TestTable(t *testing.T) {
-	var all table[string]
-	a, b := all.add("a"), all.add("b")
-	if a == 0 || a == b || all.get(a) != "a" || all.get(b) != "b" || all.get(99) != "" {
-		t.Errorf("a is %d, b is %d", a, b)
-	}
-	if all.remove(a) != "a" || all.get(a) != "" || all.remove(a) != "" || all.get(b) != "b" {
-		t.Error("removal")
-	}
-	if c := all.add("c"); c == a || c == b {
-		t.Error("an id is used again")
-	}
-}
-
 func TestAttributesAreUnique(t *testing.T) {
 	if len(attributeIDs) != len(attributes) || strings.Join(attributes[:2], " ") != "request.path request.url_path" {
 		t.Error(attributes)

@@ -62,29 +62,19 @@ func subscribe(c *C.moe_config, list []assembly.GenericSecret) (map[string]C.siz
 // Secret returns a generic secret that the filter's document lists.
 func (h *handle) Secret(name string) (value string, err error) {
 	if !hasSecrets {
-		return "", h.unsupported()
+		return "", h.Err(core.ErrUnsupported)
 	}
-	err = h.find(func(s *stream) bool {
-		id := s.conf.secrets[name]
+	err = h.Lookup(func() bool {
+		id := h.conf.secrets[name]
 		if id == 0 {
 			return false
 		}
 		var v C.ebuf
-		ok := bool(C.envoy_dynamic_module_callback_http_filter_get_generic_secret(s.c.envoy, id, &v))
+		ok := bool(C.envoy_dynamic_module_callback_http_filter_get_generic_secret(h.c.envoy, id, &v))
 		if ok {
 			value = goBuffer(v)
 		}
 		return ok
-	}, true)
+	})
 	return value, err
-}
-
-// unsupported is the error of what this Envoy lacks.
-func (h *handle) unsupported() error {
-	h.s.mu.Lock()
-	defer h.s.mu.Unlock()
-	if h.s.gen != h.gen {
-		return core.ErrStreamDone
-	}
-	return core.ErrUnsupported
 }

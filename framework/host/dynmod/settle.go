@@ -7,84 +7,25 @@ import "C"
 
 import (
 	"strconv"
-	"unsafe"
 
+	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
-	"mosn.io/moe/framework/internal/grpcstatus"
 )
 
-// reply is a response of the chain's own.
-type reply struct {
-	begun, sent, end bool
-	headersEnd       bool
-	body             []byte
-}
-
-// Headers takes headers that leave the chain.
-func (h *handle) Headers(dir core.Direction, end bool) {
-	s := h.s
-	if dir == core.Response && s.st.Replied {
-		s.reply.begun, s.reply.end = true, end
-		return
-	}
-	d := &s.dirs[dir]
-	d.headersOut, d.endOut = true, end
-	s.tellChanges(dir.Headers())
-}
-
-// Data takes bytes that leave the chain.
-func (h *handle) Data(dir core.Direction, p []byte, end bool) {
-	s := h.s
-	if dir == core.Response && s.st.Replied {
-		s.reply.body, s.reply.end = append(s.reply.body, p...), end
-		return
-	}
-	d := &s.dirs[dir]
-	d.endOut = end
-	if s.chunk != nil && s.chunkDir == dir && !s.chunkBack && len(d.out) == 0 && same(p, s.chunk) {
-		s.chunkBack = true
-		return
-	}
-	s.unshare(dir)
-	d.out = append(d.out, p...)
-}
-
-// Trailers takes trailers that leave the chain.
-func (h *handle) Trailers(dir core.Direction) {
-	s := h.s
-	if dir == core.Response && s.st.Replied {
-		s.reply.end = true
-		return
-	}
-	d := &s.dirs[dir]
-	d.endOut, d.trailersOut = true, true
-	s.tellChanges(dir.Trailers())
-}
-
 // Reset ends the stream.
-func (h *handle) Reset(reason string) {
-	s := h.s
-	s.reply = reply{begun: true, sent: true, end: true}
-	writer{s.e}.reset("moe: " + reason)
+func (s *envoyStream) Reset(reason string) {
+	s.Reply = exchange.Reply{Begun: true, Sent: true, End: true}
+	s.replyEnded = true
+	s.write().reset("moe: " + reason)
 }
 
-func same(p, q []byte) bool {
-	return len(p) == len(q) && (len(p) == 0 || unsafe.SliceData(p) == unsafe.SliceData(q))
-}
-
-// unshare makes the untouched chunk part of out, because something else goes with it.
-func (s *stream) unshare(dir core.Direction) {
-	if s.chunkBack && s.chunkDir == dir {
-		s.chunkBack = false
-		s.dirs[dir].out = append(s.dirs[dir].out, s.chunk...)
-		s.chunk = nil
-	}
-}
+// TellChanges has Envoy carry out what plugins have changed in a block.
+func (s *envoyStream) TellChanges(block int) { s.write().changes(block, &s.Chain.H[block]) }
 
 // settle tells Envoy what has left the chain during an event. hook is the direction of the hook under way, or
 // core.NoDirection.
-func (s *stream) settle(hook core.Direction, e *C.moe_event) {
-	if s.reply.begun {
+func (s *envoyStream) settle(hook core.Direction, e *C.moe_event) {
+	if s.Reply.Begun {
 		s.settleReply()
 		if hook != core.NoDirection {
 			e.status = C.STATUS_STOP
@@ -97,7 +38,7 @@ func (s *stream) settle(hook core.Direction, e *C.moe_event) {
 	for dir := range core.Directions {
 		switch {
 		case dir != hook:
-			s.unshare(dir)
+			s.Dirs[dir].Unshare()
 			if hook == core.NoDirection {
 				s.settlePosted(dir)
 			}
@@ -113,164 +54,134 @@ func (s *stream) settle(hook core.Direction, e *C.moe_event) {
 
 // ready reports whether Envoy can be told to continue: not before the chain has passed the headers on, and not while
 // Envoy would end the stream, because its input has ended, and the chain has not.
-func (s *stream) ready(dir core.Direction) bool {
-	d := &s.dirs[dir]
-	return d.headersOut && (d.endOut || s.c.ended[dir] == 0)
+func (s *envoyStream) ready(dir core.Direction) bool {
+	d := &s.Dirs[dir]
+	return d.HeadersOut && (d.EndOut || s.c.ended[dir] == 0)
 }
 
-// maxWaiting is how much may wait in out for the chain to come to rest.
+// maxWaiting is how much may wait for the chain to come to rest.
 const maxWaiting = 1 << 20
 
 // waits reports whether a plugin still works on what it was given. What comes of it goes on outside of a hook, which
 // Envoy allows only after a hook has stopped, and once for each stop: so Envoy stays stopped until the chain rests, or
 // the answer to one message would wait for the next. The bound is for a peer that sends faster than plugins work.
-func (s *stream) waits(dir core.Direction) bool {
-	return s.st.Busy(dir) && len(s.dirs[dir].out) < maxWaiting
+func (s *envoyStream) waits(dir core.Direction) bool {
+	return s.Chain.Busy(dir) && len(s.Dirs[dir].Out) < maxWaiting
 }
 
-func (d *direction) stop(status C.uint32_t) C.uint32_t {
-	d.stopped = true
+func (s *envoyStream) stop(dir core.Direction, status C.uint32_t) C.uint32_t {
+	s.ways[dir].stopped = true
 	return status
 }
 
-func (d *direction) proceed() C.uint32_t {
-	d.stopped, d.headersSent, d.out = false, true, nil
+func (s *envoyStream) proceed(dir core.Direction) C.uint32_t {
+	s.ways[dir] = way{headersSent: true}
+	s.Dirs[dir].Out = nil
 	return C.STATUS_CONTINUE
 }
 
-func (s *stream) settleHeaders(dir core.Direction) C.uint32_t {
-	d := &s.dirs[dir]
+func (s *envoyStream) settleHeaders(dir core.Direction) C.uint32_t {
 	if !s.ready(dir) {
-		return d.stop(C.STATUS_STOP)
+		return s.stop(dir, C.STATUS_STOP)
 	}
-	if len(d.out) > 0 {
-		writer{s.e}.appendBody(dir, d.out)
-	}
-	return d.proceed()
+	s.appendOut(dir)
+	return s.proceed(dir)
 }
 
-func (s *stream) settleData(dir core.Direction) C.uint32_t {
-	d := &s.dirs[dir]
+// appendOut puts what has left the chain behind what Envoy has buffered.
+func (s *envoyStream) appendOut(dir core.Direction) {
+	if out := s.Dirs[dir].Out; len(out) > 0 {
+		s.write().appendBody(dir, out)
+	}
+}
+
+func (s *envoyStream) settleData(dir core.Direction) C.uint32_t {
+	d := &s.Dirs[dir]
 	// Envoy sends all that is in its buffer when we continue after a stop: with foreign bytes there, resume must do it.
-	foreign := d.stopped && bool(C.moe_foreign(s.c, C.int(dir)))
+	foreign := s.ways[dir].stopped && bool(C.moe_foreign(s.c, C.int(dir)))
 	goOn := s.ready(dir) && !s.waits(dir)
 	if goOn && !foreign {
-		if !s.chunkBack {
-			writer{s.e}.replaceChunk(dir, d.out)
+		if !d.Untouched() {
+			s.write().replaceChunk(dir, d.Out)
 		}
-		return d.proceed()
+		return s.proceed(dir)
 	}
-	s.unshare(dir)
-	writer{s.e}.replaceChunk(dir, nil)
+	d.Unshare()
+	s.write().replaceChunk(dir, nil)
 	if goOn {
-		s.reschedule()
+		s.comeBack()
 	}
-	return d.stop(C.STATUS_NO_BUFFER)
+	return s.stop(dir, C.STATUS_NO_BUFFER)
 }
 
-func (s *stream) settleTrailers(dir core.Direction) C.uint32_t {
-	d := &s.dirs[dir]
-	if !s.ready(dir) {
-		return d.stop(C.STATUS_STOP)
+func (s *envoyStream) settleTrailers(dir core.Direction) C.uint32_t {
+	stopped := s.ways[dir].stopped
+	switch {
+	case !s.ready(dir):
+		return s.stop(dir, C.STATUS_STOP)
+	case len(s.Dirs[dir].Out) == 0 && !stopped:
+	case stopped && bool(C.moe_foreign(s.c, C.int(dir))), !stopped && !bool(C.moe_no_buffer(s.c, C.int(dir))):
+		s.comeBack()
+		return s.stop(dir, C.STATUS_STOP)
+	default:
+		s.appendOut(dir)
 	}
-	if len(d.out) == 0 && !d.stopped {
-		return d.proceed()
-	}
-	if d.stopped && bool(C.moe_foreign(s.c, C.int(dir))) || !d.stopped && !bool(C.moe_no_buffer(s.c, C.int(dir))) {
-		s.reschedule()
-		return d.stop(C.STATUS_STOP)
-	}
-	if len(d.out) > 0 {
-		writer{s.e}.appendBody(dir, d.out)
-	}
-	return d.proceed()
+	return s.proceed(dir)
 }
 
 // settlePosted tells Envoy of what has left the chain outside of a hook. Where Envoy has not stopped, it waits for the
 // next one.
-func (s *stream) settlePosted(dir core.Direction) {
-	d := &s.dirs[dir]
-	if s.c.held[dir] != 0 { // Envoy may be continued once: when the chain has taken what is held
-		return
+func (s *envoyStream) settlePosted(dir core.Direction) {
+	d, w := &s.Dirs[dir], &s.ways[dir]
+	switch {
+	case s.c.held[dir] != 0: // Envoy may be continued once: when the chain has taken what is held
+	case !w.stopped || !s.ready(dir) || s.waits(dir):
+	case len(d.Out) == 0 && w.headersSent && !d.EndOut: // there is nothing to tell
+	default:
+		s.write().resume(dir, d.Out)
+		s.proceed(dir)
 	}
-	if !d.stopped || !s.ready(dir) || s.waits(dir) || len(d.out) == 0 && d.headersSent && !d.endOut {
-		return
-	}
-	writer{s.e}.resume(dir, d.out)
-	d.proceed()
-}
-
-// reschedule has Envoy come back outside of the hook.
-func (s *stream) reschedule() {
-	s.mu.Lock()
-	if s.c.scheduler == nil {
-		s.c.scheduler = C.moe_scheduler(s.c)
-	}
-	s.commit()
-	s.mu.Unlock()
 }
 
 // settleReply sends the chain's own response, at once if it is complete.
-func (s *stream) settleReply() {
-	r := &s.reply
-	s.c.bytes[core.Response] += C.uint64_t(len(r.body))
+func (s *envoyStream) settleReply() {
+	r := &s.Reply
+	s.c.bytes[core.Response] += C.uint64_t(len(r.Body))
 	switch {
-	case r.sent:
-		if len(r.body) > 0 || r.end && !r.headersEnd {
-			writer{s.e}.responseData(r.body, r.end)
+	case r.Sent:
+		if len(r.Body) > 0 || r.End && !s.replyEnded {
+			s.write().responseData(r.Body, r.End)
 		}
-	case r.end:
+	case r.End:
 		s.localReply()
 	default:
-		writer{s.e}.responseHeaders(s.st.H[core.ResponseHeaders].Fields, false)
-		if len(r.body) > 0 {
-			writer{s.e}.responseData(r.body, false)
+		s.write().responseHeaders(s.Chain.H[core.ResponseHeaders].Fields, false)
+		if len(r.Body) > 0 {
+			s.write().responseData(r.Body, false)
 		}
 	}
-	r.headersEnd = r.end
-	r.sent, r.body = true, r.body[:0]
+	s.replyEnded = r.End
+	r.Sent, r.Body = true, r.Body[:0]
 }
 
-// localReply uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. To gRPC
-// requests Envoy sends trailers only, with the body as grpc-message. The status of a module's reply would always be
-// OK, but one that is among the headers stands.
-func (s *stream) localReply() {
-	status, grpc := 200, s.isGRPC()
+// localReply uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. The gRPC
+// status of a module's reply would always be OK, but one that is among the headers stands.
+func (s *envoyStream) localReply() {
+	status, grpc := s.ReplyStatus(), exchange.IsGRPC(s.requestFields())
 	fields := make([]core.Field, 0, maxHeaders)
-	for _, f := range s.st.H[core.ResponseHeaders].Fields {
-		switch {
-		case f.Name == ":status":
-			status, _ = strconv.Atoi(f.Value)
-		case f.Name == "content-length" || len(fields) == maxHeaders-1: // Envoy sets the length itself
-		case grpc && (f.Name == "grpc-status" || f.Name == "grpc-message" || f.Name == "content-type"):
-		default:
+	for f := range s.ReplyFields(grpc) {
+		if len(fields) < maxHeaders-1 {
 			fields = append(fields, f)
 		}
 	}
 	if grpc {
-		code := s.st.ReplyGRPC
-		if code < 0 {
-			code = grpcstatus.OfHTTP(status)
-		}
-		fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(code)})
+		fields = append(fields, core.Field{Name: "grpc-status", Value: strconv.Itoa(s.ReplyGRPC(status))})
 	}
-	writer{s.e}.response(status, s.st.ReplyDetails, fields, s.reply.body)
+	s.write().response(status, s.Chain.ReplyDetails, fields, s.Reply.Body)
 }
 
-// tellChanges has Envoy carry out what plugins have changed in a block.
-func (s *stream) tellChanges(block int) { writer{s.e}.writeChanges(block, &s.st.H[block]) }
-
-func (s *stream) isGRPC() bool {
-	for _, f := range s.requestFields() {
-		if f.Name == "content-type" {
-			return grpcstatus.IsRequest(f.Value)
-		}
-	}
-	return false
-}
-
-func (s *stream) requestFields() []core.Field {
-	if b := &s.st.H[core.RequestHeaders]; b.Present {
+func (s *envoyStream) requestFields() []core.Field {
+	if b := &s.Chain.H[core.RequestHeaders]; b.Present {
 		return b.Fields
 	}
 	return s.fetch(core.RequestHeaders)

@@ -11,7 +11,7 @@ enum { MAX_FINISHED = 64, STACK_HEADERS = 64, STACK_CHUNKS = 16, STACK_OUT = 204
 
 static _Atomic uint32_t threads;
 static _Thread_local uint32_t thread_no; // 1 + index
-static _Thread_local moe_stream *finished[MAX_FINISHED];
+static _Thread_local moe_instance *finished[MAX_FINISHED];
 static _Thread_local size_t finished_n;
 
 // moe_on_envoy_thread reports whether the caller runs on a thread of Envoy's that has entered Go: that goroutine is bound
@@ -27,7 +27,7 @@ static uint32_t thread(void) {
   return thread_no - 1;
 }
 
-static void free_stream(moe_stream *s) {
+static void free_stream(moe_instance *s) {
   if (s->scheduler != NULL)
     CB(http_filter_scheduler_delete)(s->scheduler);
   free(s->details);
@@ -35,10 +35,10 @@ static void free_stream(moe_stream *s) {
 }
 
 // Streams of this thread that are over, but of whose callouts Envoy may tell while it destroys their filter.
-static _Thread_local moe_stream *lingering;
+static _Thread_local moe_instance *lingering;
 
 // release frees s when both sides are done with it and no hook of it is under way.
-static void release(moe_stream *s) {
+static void release(moe_instance *s) {
   if (!s->completed || !s->gone || s->depth > 0)
     return;
   if (s->called) {
@@ -51,7 +51,7 @@ static void release(moe_stream *s) {
 
 static void free_lingering(void) {
   while (lingering != NULL) {
-    moe_stream *s = lingering;
+    moe_instance *s = lingering;
     lingering = s->next;
     free_stream(s);
   }
@@ -60,14 +60,14 @@ static void free_lingering(void) {
 // alive reports whether Go may be entered for s: Envoy has not destroyed the filter, and Go has not let go of it. Envoy
 // calls hooks of callouts, at the least, between the completion of a stream and the destruction of its filter; by then
 // the stream's slot in Go may be another's.
-static bool alive(moe_stream *s) { return !s->gone && !s->completed; }
+static bool alive(moe_instance *s) { return !s->gone && !s->completed; }
 
-bool moe_alive(moe_stream *s) { return alive(s); }
+bool moe_alive(moe_instance *s) { return alive(s); }
 
 void moe_cross(moe_event *e) {
   uint8_t stack[STACK_OUT];
-  moe_stream *batch[MAX_FINISHED];
-  moe_stream *s = e->stream;
+  moe_instance *batch[MAX_FINISHED];
+  moe_instance *s = e->stream;
   e->out = stack;
   e->out_cap = sizeof stack;
   e->thread = thread();
@@ -93,13 +93,13 @@ void moe_cross(moe_event *e) {
 }
 
 // wanted reports whether Go must be entered for a phase.
-static inline bool wanted(moe_stream *s, uint32_t phase) {
+static inline bool wanted(moe_instance *s, uint32_t phase) {
   return (s->wants & phase) != 0 || atomic_load_explicit(&s->attention, memory_order_relaxed) != 0;
 }
 
 HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
   free_lingering();
-  moe_stream *s = calloc(1, sizeof *s);
+  moe_instance *s = calloc(1, sizeof *s);
   if (s == NULL)
     return NULL;
   s->start = moe_now();
@@ -109,7 +109,7 @@ HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
   return s;
 }
 
-static uint32_t headers(moe_stream *s, uint32_t dir, bool end, uint32_t route) {
+static uint32_t headers(moe_instance *s, uint32_t dir, bool end, uint32_t route) {
   size_t n = CB(http_get_headers_size)(s->envoy, 2 * dir);
   eheader stack[STACK_HEADERS], *all = n > STACK_HEADERS ? malloc(n * sizeof *all) : stack;
   if (all == NULL)
@@ -122,7 +122,7 @@ static uint32_t headers(moe_stream *s, uint32_t dir, bool end, uint32_t route) {
   return e.status;
 }
 
-static uint32_t data(moe_stream *s, uint32_t dir, bool end) {
+static uint32_t data(moe_instance *s, uint32_t dir, bool end) {
   s->bytes[dir] += CB(http_get_body_size)(s->envoy, 2 * dir);
   s->ended[dir] |= end;
   if (s->replied || !alive(s))
@@ -148,7 +148,7 @@ static uint32_t data(moe_stream *s, uint32_t dir, bool end) {
   return e.status;
 }
 
-static uint32_t trailers(moe_stream *s, uint32_t dir) {
+static uint32_t trailers(moe_instance *s, uint32_t dir) {
   s->ended[dir] = true;
   if (s->replied || !alive(s))
     return STATUS_STOP;
@@ -172,7 +172,7 @@ static uint32_t trailers(moe_stream *s, uint32_t dir) {
 
 HOOK T(on_http_filter_request_headers_status)
     ON(http_filter_request_headers)(void *envoy, const void *stream, bool end) {
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   s->ended[0] = end;
   if (!alive(s))
     return STATUS_STOP;
@@ -185,16 +185,16 @@ HOOK T(on_http_filter_request_headers_status)
 }
 
 HOOK T(on_http_filter_request_body_status) ON(http_filter_request_body)(void *envoy, const void *stream, bool end) {
-  return data((moe_stream *)stream, 0, end);
+  return data((moe_instance *)stream, 0, end);
 }
 
 HOOK T(on_http_filter_request_trailers_status) ON(http_filter_request_trailers)(void *envoy, const void *stream) {
-  return trailers((moe_stream *)stream, 0);
+  return trailers((moe_instance *)stream, 0);
 }
 
 HOOK T(on_http_filter_response_headers_status)
     ON(http_filter_response_headers)(void *envoy, const void *stream, bool end) {
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   if (s->sending)
     return STATUS_CONTINUE;
   s->ended[1] = end;
@@ -206,17 +206,17 @@ HOOK T(on_http_filter_response_headers_status)
 }
 
 HOOK T(on_http_filter_response_body_status) ON(http_filter_response_body)(void *envoy, const void *stream, bool end) {
-  if (((moe_stream *)stream)->sending)
+  if (((moe_instance *)stream)->sending)
     return STATUS_CONTINUE;
-  return data((moe_stream *)stream, 1, end);
+  return data((moe_instance *)stream, 1, end);
 }
 
 HOOK T(on_http_filter_response_trailers_status) ON(http_filter_response_trailers)(void *envoy, const void *stream) {
-  return trailers((moe_stream *)stream, 1);
+  return trailers((moe_instance *)stream, 1);
 }
 
 HOOK void ON(http_filter_stream_complete)(void *envoy, const void *stream) {
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   if (alive(s) && wanted(s, WANT_COMPLETE)) {
     moe_event e = {.stream = s, .kind = EVENT_COMPLETE};
     moe_cross(&e);
@@ -224,7 +224,7 @@ HOOK void ON(http_filter_stream_complete)(void *envoy, const void *stream) {
 }
 
 HOOK void ON(http_filter_destroy)(const void *stream) {
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   if (s->gone)
     return;
   s->envoy = NULL;
@@ -248,7 +248,7 @@ HOOK void ON(http_filter_destroy)(const void *stream) {
 }
 
 HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id) {
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   if (!alive(s))
     return;
   moe_event e = {.stream = s, .kind = EVENT_SCHEDULED};
@@ -256,7 +256,7 @@ HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id
 }
 
 static void watermark(const void *stream, bool high) {
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   // Only a reply that we stream ourselves can answer to back-pressure; for others Envoy does it.
   if (!alive(s) || !s->replied)
     return;
@@ -275,7 +275,7 @@ HOOK void ON(http_filter_downstream_below_write_buffer_low_watermark)(void *envo
 HOOK T(on_http_filter_local_reply_status)
     ON(http_filter_local_reply)(void *envoy, const void *stream, uint32_t code, ebuf details, bool reset) {
   // Kept for the attribute response.code_details, which older Envoys don't offer to modules.
-  moe_stream *s = (moe_stream *)stream;
+  moe_instance *s = (moe_instance *)stream;
   if (!alive(s))
     return 0;
   char *copy = malloc(details.length + 1);

@@ -6,64 +6,49 @@ package dynmod
 import "C"
 
 import (
-	"log/slog"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
-	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/host/internal/exchange"
+	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 )
 
-// stream is the Go side of one stream of Envoy's. Its memory is used again for a later stream of the same thread; gen
-// tells the lives apart.
-type stream struct {
-	mu        sync.Mutex // guards the fields up to callouts, and every use of c by other goroutines
-	gen       uint32
-	inside    bool // C has entered Go: Envoy's side of the stream stands still and may be used
-	c         *C.moe_stream
-	calls     []call   // for Envoy's side, waiting for the next crossing
-	posts     []func() // for the chain, waiting for EVENT_SCHEDULED
-	scheduled bool
-	escaped   bool
-	callouts  callouts
+// envoyStream is the Go side of one filter instance of Envoy's. Its memory is used again for a later one of the same
+// thread. c, thread and callouts are guarded by the Life; all else belongs to the stream's thread.
+type envoyStream struct {
+	inproc.Life
+	c        *C.moe_instance
+	thread   *thread
+	callouts callouts
 
-	// The stream's thread only.
+	exchange.Exchange
 	handle *handle
 	conf   *filterConfig
 	bound  *bound
-	st     *chain.Stream
 	e      *C.moe_event // of the crossing under way
-	dirs   [2]direction
+	ways   [2]way
 	failed bool // there is no chain: the stream is refused
-	done   bool
-	reply  reply
+	done   bool // OnComplete has run
 
-	chunk     []byte // what Envoy has received, as the chain was given it
-	chunkDir  core.Direction
-	chunkBack bool // the chain has passed chunk on untouched, and nothing before it
+	replyEnded bool // Envoy has been told of the reply's end
 }
 
-// direction is what has become of one direction of a stream.
-type direction struct {
-	met         bool   // the chain has seen the headers, or they have been skipped
-	headersOut  bool   // the chain has passed the headers on
-	headersSent bool   // and so has Envoy been told
-	endOut      bool   // the chain has ended the direction
-	trailersOut bool   // with trailers
-	stopped     bool   // Envoy waits for us to continue
-	out         []byte // what the chain has passed on and Envoy has not got
+// way is what Envoy knows of one direction.
+type way struct {
+	headersSent bool // it has been told to go on with the headers
+	stopped     bool // it waits for us to continue
 }
 
 // handle is a stream in one of its lives, as core.Host and core.Sink.
 type handle struct {
-	s   *stream
-	gen uint32
+	inproc.Handle
+	*envoyStream
 }
 
 // start chooses the chain.
-func (s *stream) start() {
-	conf := configs.get(uint32(s.c.config.id))
+func (s *envoyStream) start() {
+	conf := configs.Get(uint32(s.c.config.id))
 	b, err := conf.bound(uint32(s.e.route))
 	if err != nil {
 		conf.refuse(uint32(s.e.route), err)
@@ -71,107 +56,66 @@ func (s *stream) start() {
 		return
 	}
 	s.conf, s.bound = conf, b
-	s.st = b.chain.Start(s.handle, s.handle)
-	s.c.wants = C.uint32_t(s.st.Wants())
+	s.Start(b.chain, s.handle, s.handle, s)
+	s.c.wants = C.uint32_t(s.Chain.Wants())
 	if s.e.kind != C.EVENT_HEADERS || s.e.dir != 0 {
-		s.remote(core.RequestHeaders)
+		s.Remote(core.RequestHeaders)
 	}
 }
 
-// fail answers a stream whose configuration could not be made into a chain: no request passes unchecked.
-func (s *stream) fail() {
-	if s.e.kind != C.EVENT_HEADERS || s.reply.sent {
+// refuse answers a stream whose configuration could not be made into a chain: no request passes unchecked.
+func (s *envoyStream) refuse() {
+	if s.e.kind != C.EVENT_HEADERS || s.Reply.Sent {
 		return
 	}
-	s.reply.sent = true
-	writer{s.e}.response(500, "moe.configuration", nil, nil)
+	s.Reply.Sent = true
+	s.write().response(500, "moe.configuration", nil, nil)
 	s.e.status = C.STATUS_STOP
 }
 
-// enter begins a crossing and serves the calls that have waited for it.
-func (s *stream) enter(e *C.moe_event) {
-	s.mu.Lock()
-	s.inside, s.e = true, e
-	if e.kind == C.EVENT_SCHEDULED {
-		s.scheduled = false
-	}
-	for len(s.calls) > 0 {
-		calls := s.calls
-		s.calls = nil
-		for _, f := range calls {
-			f.run(s)
-		}
-	}
-	s.mu.Unlock()
-}
+// write returns the writer of the answer to the event under way.
+func (s *envoyStream) write() writer { return writer{s.e} }
 
-// leave ends a crossing. Whoever has posted since must find the scheduler or have it called here.
-func (s *stream) leave() {
-	if s.st != nil && !s.done {
-		s.c.wants = C.uint32_t(s.st.Wants())
+// leave ends a crossing; outer is the event of the one around it, if there is one.
+func (s *envoyStream) leave(outer *C.moe_event) {
+	defer func() {
+		s.Leave(s.prepare)
+		s.e = outer
+	}()
+	if s.Chain != nil && !s.done {
+		s.c.wants = C.uint32_t(s.Chain.Wants())
 		for dir := range core.Directions {
-			s.c.busy[dir] = cbool(s.st.Busy(dir))
+			s.c.busy[dir] = cbool(s.Chain.Busy(dir))
 		}
 	}
 	if s.bound != nil && s.e.kind != C.EVENT_GONE {
-		s.bound.flush(s)
+		s.bound.flush(s.write())
 	}
-	s.mu.Lock()
-	live := !s.done && s.c.envoy != nil
-	waiting := len(s.posts) > 0 || len(s.calls) > 0
-	if live && s.c.scheduler == nil && (s.escaped || waiting) {
+}
+
+// prepare makes the stream's scheduler where goroutines may need it. The Life is locked.
+func (s *envoyStream) prepare(waiting bool) {
+	if s.c.scheduler == nil && s.c.envoy != nil && !s.done && (waiting || s.c.escaped != 0) {
 		s.c.scheduler = C.moe_scheduler(s.c)
 	}
-	if live && waiting {
-		s.commit()
-	}
-	s.inside, s.e = false, nil
-	s.mu.Unlock()
 }
 
-// commit has Envoy come back with EVENT_SCHEDULED. s.mu is held.
-func (s *stream) commit() {
-	if !s.scheduled {
-		s.scheduled = true
-		C.moe_commit(s.c)
-	}
-}
-
-// wake has the stream's thread enter Go: at once if the door is there, else at Envoy's next event. s.mu is held.
-func (s *stream) wake() {
-	switch {
-	case s.c.scheduler != nil:
-		s.commit()
-	case !s.inside:
-		atomic.StoreUint32((*uint32)(unsafe.Pointer(&s.c.attention)), 1)
-	}
-}
-
-// gone reports whether Envoy has destroyed the stream. s.mu is held.
-func (s *stream) gone() bool { return atomic.LoadUint32((*uint32)(unsafe.Pointer(&s.c.gone))) != 0 }
+// comeBack has Envoy call outside of the hook that is under way.
+func (s *envoyStream) comeBack() { s.Ring(func() { s.prepare(true) }) }
 
 // finish ends this life: the chain's stream, if it has not completed, and whoever waits.
-func (s *stream) finish() {
-	if s.st != nil && !s.done {
-		s.st.Done()
+func (s *envoyStream) finish() {
+	if s.Chain != nil && !s.done {
+		s.Chain.Done()
 	}
-	s.mu.Lock()
-	s.gen++
-	calls := s.calls
-	s.calls, s.posts, s.scheduled, s.escaped, s.inside = nil, nil, false, false, false
-	pending := s.callouts.end()
-	c := s.c
-	s.c = nil
-	s.mu.Unlock()
-	for _, f := range calls {
-		f.drop()
-	}
-	for _, c := range pending {
+	s.End()
+	for _, c := range s.callouts.end() {
 		c.fail(core.ErrStreamDone)
 	}
-	s.handle, s.conf, s.bound, s.st, s.e, s.chunk = nil, nil, nil, nil, nil, nil
-	s.dirs, s.failed, s.done, s.reply = [2]direction{}, false, false, reply{}
-	c.completed = 1 // C frees it
+	s.c.completed = 1 // C frees it
+	s.c, s.handle, s.conf, s.bound, s.e = nil, nil, nil, nil, nil
+	s.Exchange, s.ways = exchange.Exchange{}, [2]way{}
+	s.failed, s.done, s.replyEnded = false, false, false
 }
 
 func cbool(b bool) C.uint8_t {
@@ -181,31 +125,28 @@ func cbool(b bool) C.uint8_t {
 	return 0
 }
 
-// Host and sink.
+// The stream is the inproc.Door to itself.
 
-// Escaped notes that other goroutines may use the stream, so that it gets a scheduler and they hear of its end at once.
-func (h *handle) Escaped() {
-	h.s.mu.Lock()
-	defer h.s.mu.Unlock()
-	if h.s.gen == h.gen {
-		h.s.escaped = true
-		h.s.c.escaped = 1
+// OnThread reports whether the caller runs on the stream's thread: there nobody else uses Envoy's side.
+func (s *envoyStream) OnThread() bool { return bool(C.moe_on_thread(C.uint32_t(s.thread.index))) }
+
+// OnAny reports whether the caller runs on one of Envoy's threads.
+func (s *envoyStream) OnAny() bool { return bool(C.moe_on_envoy_thread()) }
+
+// Wake has the stream's thread enter Go: at once if there is a scheduler, else at Envoy's next event.
+func (s *envoyStream) Wake() bool {
+	if s.c.scheduler != nil {
+		C.moe_commit(s.c)
+		return true
 	}
+	atomic.StoreUint32((*uint32)(unsafe.Pointer(&s.c.attention)), 1)
+	return false
 }
 
-// Post runs f on the stream's thread.
-func (h *handle) Post(f func()) {
-	s := h.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gen != h.gen {
-		return
-	}
-	s.posts = append(s.posts, f)
-	if !s.inside {
-		s.wake()
-	}
+// Gone reports whether Envoy has destroyed the filter.
+func (s *envoyStream) Gone() bool {
+	return atomic.LoadUint32((*uint32)(unsafe.Pointer(&s.c.gone))) != 0
 }
 
-// Log returns the handler of Envoy's log.
-func (h *handle) Log() slog.Handler { return logger }
+// Escape has the stream get a scheduler, and its end told at once.
+func (s *envoyStream) Escape() { s.c.escaped = 1 }

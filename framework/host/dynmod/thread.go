@@ -8,43 +8,47 @@ import "C"
 import (
 	"fmt"
 
-	"mosn.io/moe/framework/host/internal/perthread"
+	"mosn.io/moe/framework/host/internal/inproc"
 )
 
-// thread is one of Envoy's threads: its streams, which no other thread reaches by their index.
+// thread is one of Envoy's threads: its streams, which no other thread reaches by their slots.
 type thread struct {
-	streams perthread.Slots[stream]
+	inproc.Thread
+	index   uint32
+	streams inproc.Slots[envoyStream]
 	handles []handle
 }
 
-var threads perthread.Table[thread]
+var threads inproc.Table[*thread]
+
+// threadOf returns the thread of an index that C has given it.
+func threadOf(index C.uint32_t) *thread {
+	return threads.Of(uint32(index), func() *thread { return &thread{index: uint32(index)} })
+}
 
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
-func (t *thread) stream(c *C.moe_stream) *stream {
+func (t *thread) stream(c *C.moe_instance) *envoyStream {
 	if c.slot != 0 {
-		s := t.streams.At(uint32(c.slot))
-		if s.gen != uint32(c.life) {
-			panic(fmt.Sprintf("an event of life %d of a stream whose slot has life %d", c.life, s.gen))
+		s := t.streams.At(uint32(c.slot), uint32(c.life))
+		if s == nil {
+			panic(fmt.Sprintf("an event of life %d in slot %d, which is over", c.life, c.slot))
 		}
 		return s
 	}
 	if len(t.handles) == 0 {
 		t.handles = make([]handle, 64)
 	}
-	slot, s := t.streams.Take()
-	c.slot, c.life = C.uint32_t(slot), C.uint32_t(s.gen)
+	slot, life, s := t.streams.Take()
+	c.slot, c.life = C.uint32_t(slot), C.uint32_t(life)
 	h := &t.handles[0] // never used again, so that a late caller finds its own stream gone
 	t.handles = t.handles[1:]
-	s.mu.Lock()
-	h.s, h.gen = s, s.gen
-	s.c, s.handle = c, h
-	s.mu.Unlock()
+	s.c, s.thread, s.handle = c, t, h
+	h.envoyStream, h.Handle = s, s.Begin(s, &t.Thread)
 	return s
 }
 
 // finish ends the Go side of a stream for good.
-func (t *thread) finish(c *C.moe_stream) {
-	s := t.stream(c)
-	s.finish()
+func (t *thread) finish(c *C.moe_instance) {
+	t.stream(c).finish()
 	t.streams.Give(uint32(c.slot))
 }

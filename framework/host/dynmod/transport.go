@@ -156,28 +156,7 @@ func (t *transport) split(r *http.Request) (fields []core.Field, inline []byte, 
 
 // callout of a stream runs on its worker.
 func (h *handle) callout(f func(writer, *callouts), drop func()) error {
-	s := h.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gen != h.gen || s.gone() {
-		return core.ErrStreamDone
-	}
-	s.calls = append(s.calls, call{run: func(s *stream) {
-		if s.c.envoy != nil {
-			f(writer{s.e}, &s.callouts)
-		}
-	}, drop: drop})
-	s.escaped, s.c.escaped = true, 1
-	if !s.inside {
-		s.wake()
-	}
-	return nil
-}
-
-func (s *stream) calloutEvent(e *C.moe_event) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.callouts.event(writer{e}, e)
+	return h.Soon(func() { f(h.write(), &h.callouts) }, drop)
 }
 
 // start writes the verb that starts c.

@@ -133,9 +133,9 @@ func (w writer) resetCallout(id uint64) {
 	binary.NativeEndian.PutUint64(out, id)
 }
 
-// writeChanges writes what differs in a block from what Envoy has. Setting a header has Envoy remove its old values
+// changes writes what differs in a block from what Envoy has. Setting a header has Envoy remove its old values
 // first, and index all headers by name to find them: what it cannot have is added instead.
-func (w writer) writeChanges(block int, b *core.Block) {
+func (w writer) changes(block int, b *core.Block) {
 	next := 0 // fresh fields are at the end, in the order in which they were set
 	for n, name := range b.Changed {
 		fresh := b.Fresh&(1<<n) != 0

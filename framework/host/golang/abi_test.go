@@ -1,58 +1,27 @@
 package golang
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"mosn.io/moe/framework/host/internal/abitest"
 )
 
 // golangModule finds the folder contrib/golang of Envoy's module, or of the older one in the module cache.
 func golangModule(t *testing.T) string {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-f", "{{.Dir}}",
-		"github.com/envoyproxy/envoy/contrib/golang/common/go/api").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	return filepath.Dir(filepath.Dir(filepath.Dir(strings.TrimSpace(string(out)))))
-}
-
-func read(t *testing.T, path string) string {
-	t.Helper()
-	p, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(p)
-}
-
-func compile(t *testing.T, source string) (string, error) {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "check.c")
-	if err := os.WriteFile(file, []byte(source), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cc := os.Getenv("CC")
-	if cc == "" {
-		cc = "cc"
-	}
-	here, err := filepath.Abs(".")
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(cc, "-std=gnu11", "-fsyntax-only", "-Wall", "-Werror", "-I", here, file).CombinedOutput()
-	return string(out), err
+	dir := abitest.Dir(t, "github.com/envoyproxy/envoy/contrib/golang/common/go/api")
+	return filepath.Dir(filepath.Dir(filepath.Dir(dir)))
 }
 
 func apiHeader(t *testing.T) string { return filepath.Join(golangModule(t), "common/go/api/api.h") }
 
 // Every constant and every member of a struct is where Envoy has it.
 func TestTypes(t *testing.T) {
-	ours := read(t, "abi.h")
+	ours := abitest.Read(t, "abi.h")
 	types, _, ok := strings.Cut(ours, "#endif // MOE_ABI_TYPES_GIVEN")
 	if !ok {
 		t.Fatal("abi.h has changed its form")
@@ -76,18 +45,18 @@ func TestTypes(t *testing.T) {
 	if n != 15+16 {
 		t.Fatalf("abi.h was not understood: %d constants and members", n)
 	}
-	if out, err := compile(t, b.String()); err != nil {
+	if out, err := abitest.Compile(t, b.String()); err != nil {
 		t.Errorf("abi.h differs from Envoy's: %s", out)
 	}
 	wrong := strings.Replace(b.String(), "CAPIYield == -6", "CAPIYield == -5", 1)
-	if _, err := compile(t, wrong); err == nil {
+	if _, err := abitest.Compile(t, wrong); err == nil {
 		t.Error("a wrong constant compiles")
 	}
 }
 
 // Each function that Envoy looks up in a library for HTTP is one of ours, with Envoy's signature.
 func TestExports(t *testing.T) {
-	dso := read(t, filepath.Join(golangModule(t), "common/dso/dso.cc"))
+	dso := abitest.Read(t, filepath.Join(golangModule(t), "common/dso/dso.cc"))
 	_, dso, _ = strings.Cut(dso, "HttpFilterDsoImpl::HttpFilterDsoImpl")
 	dso, _, _ = strings.Cut(dso, "\n}")
 	var want []string
@@ -95,7 +64,7 @@ func TestExports(t *testing.T) {
 		want = append(want, m[1])
 	}
 	var got []string
-	ours := read(t, "exports.h")
+	ours := abitest.Read(t, "exports.h")
 	for _, m := range regexp.MustCompile(`\b(envoyGo\w+)\(`).FindAllStringSubmatch(ours, -1) {
 		got = append(got, m[1])
 	}
@@ -104,24 +73,24 @@ func TestExports(t *testing.T) {
 	if !slices.Equal(got, want) || len(got) == 0 {
 		t.Errorf("exports.h has %v\nEnvoy wants %v", got, want)
 	}
-	theirs := read(t, filepath.Join(golangModule(t), "common/dso/libgolang.h"))
+	theirs := abitest.Read(t, filepath.Join(golangModule(t), "common/dso/libgolang.h"))
 	var b strings.Builder
 	b.WriteString("#include \"exports.h\"\n")
 	for _, name := range want {
 		m := regexp.MustCompile(`extern \w+ ` + name + `\([^)]*\);`).FindString(theirs)
 		b.WriteString(strings.NewReplacer("GoUint64", "uint64_t", "GoInt64", "int64_t", "GoInt", "int64_t").Replace(m) + "\n")
 	}
-	if out, err := compile(t, b.String()); err != nil {
+	if out, err := abitest.Compile(t, b.String()); err != nil {
 		t.Errorf("exports.h differs from Envoy's libgolang.h: %s", out)
 	}
-	if _, err := compile(t, strings.Replace(b.String(), "uint64_t end_stream", "int end_stream", 1)); err == nil {
+	if _, err := abitest.Compile(t, strings.Replace(b.String(), "uint64_t end_stream", "int end_stream", 1)); err == nil {
 		t.Error("a wrong signature compiles")
 	}
 }
 
 // Each trampoline has the signature of Envoy's function, and none is missing.
 func TestTrampolines(t *testing.T) {
-	api := read(t, apiHeader(t))
+	api := abitest.Read(t, apiHeader(t))
 	var b strings.Builder
 	b.WriteString("#include \"" + apiHeader(t) + "\"\n#define MOE_ABI_TYPES_GIVEN\n#include \"host.h\"\n")
 	n := 0
@@ -142,11 +111,11 @@ func TestTrampolines(t *testing.T) {
 	if n < 30 {
 		t.Fatalf("%s was not understood", apiHeader(t))
 	}
-	if out, err := compile(t, b.String()); err != nil {
+	if out, err := abitest.Compile(t, b.String()); err != nil {
 		t.Errorf("host.h is not of Envoy's api.h; run `make generate`: %s", out)
 	}
-	if declared := strings.Count(read(t, "host.h"), "golang_host_Filter") +
-		strings.Count(read(t, "host.h"), "golang_host_Config"); declared != n {
+	if declared := strings.Count(abitest.Read(t, "host.h"), "golang_host_Filter") +
+		strings.Count(abitest.Read(t, "host.h"), "golang_host_Config"); declared != n {
 		t.Errorf("host.h has %d functions, Envoy %d: run `make generate`", declared, n)
 	}
 }

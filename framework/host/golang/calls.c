@@ -17,7 +17,7 @@ static _Thread_local struct {
 
 // Copies a block of headers or trailers into memory of this thread, which holds until the next call. Returns how many
 // strings there are, name and value in turn; 0 where Envoy does not show the block now.
-size_t golang_copy(golang_stream *s, int block, golang_string **fields) {
+size_t golang_copy(golang_instance *s, int block, golang_string **fields) {
   size_t n = s->fields[block], bytes = s->bytes[block];
   processState *state = s->state[block / 2];
   if (state == NULL || n == 0)
@@ -50,7 +50,7 @@ static uint32_t read32(const uint8_t *p) {
   return v;
 }
 
-int golang_change(golang_stream *s, int block, const uint8_t *p, size_t n) {
+int golang_change(golang_instance *s, int block, const uint8_t *p, size_t n) {
   processState *state = s->state[block / 2];
   int first = CAPIOK, trailers = block % 2;
   if (state == NULL)
@@ -74,7 +74,7 @@ int golang_change(golang_stream *s, int block, const uint8_t *p, size_t n) {
 }
 
 // fields are as those of golang_change, without the first byte.
-int golang_reply(golang_stream *s, int dir, int status, const char *body, int body_n, const uint8_t *p, int fields_n,
+int golang_reply(golang_instance *s, int dir, int status, const char *body, int body_n, const uint8_t *p, int fields_n,
               long long grpc, const char *details, int details_n) {
   golang_string *fields = calloc((size_t)(2 * fields_n + 1), sizeof *fields);
   if (fields == NULL)
@@ -100,7 +100,7 @@ int golang_reply(golang_stream *s, int dir, int status, const char *body, int bo
 // destroyed. On the stream's own thread it answers, with CAPIOK, and does nothing more. envoyGoFilterHandlerWrapper in
 // cgo.cc returns CAPINotInGo where Envoy waits for Go in neither direction, and CAPIFilterIsGone where there is no
 // filter any more. What Envoy would write is never read.
-int golang_ring(golang_stream *s) {
+int golang_ring(golang_instance *s) {
   static uint64_t data;
   static int n;
   static char key[] = "moe.doorbell";

@@ -20,6 +20,7 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -81,7 +82,7 @@ func (c *conf) release() {
 func Live() (streams, configurations int) {
 	confs.RLock()
 	defer confs.RUnlock()
-	return int(atomic.LoadInt64((*int64)(unsafe.Pointer(&C.golang_streams)))), len(confs.used)
+	return int(atomic.LoadInt64((*int64)(unsafe.Pointer(&C.golang_live)))), len(confs.used)
 }
 
 var errUnknown = errors.New("a configuration that Envoy has destroyed is used")
@@ -173,7 +174,7 @@ func load(c *C.httpConfig, name string, ofRoute bool) (C.uint64_t, error) {
 // recovered turns a panic into an error.
 func recovered(err *error, who string) {
 	if p := recover(); p != nil {
-		logPanic("panic while a configuration was loaded", p)
+		inproc.LogPanic(logger, "panic while a configuration was loaded", p)
 		*err = fmt.Errorf("panic in %s: %v", who, p)
 	}
 }
@@ -261,15 +262,10 @@ func unused(c *C.golang_config) {
 	confs.RLock()
 	conf := confs.used[c]
 	confs.RUnlock()
-	go conf.close()
+	inproc.Background(logger, "closing a configuration", conf.close)
 }
 
 func (c *conf) close() {
-	defer func() {
-		if p := recover(); p != nil {
-			logPanic("panic while a configuration was closed", p)
-		}
-	}()
 	switch {
 	case len(c.parents) > 0:
 		if c.ours {

@@ -9,7 +9,7 @@ enum { BATCH = 32 };
 
 // Streams of this thread that Go has met and Envoy has destroyed; Go is told at the next crossing.
 static _Thread_local struct {
-  golang_stream *streams[BATCH];
+  golang_instance *streams[BATCH];
   size_t n;
 } finished;
 
@@ -24,11 +24,13 @@ static uint32_t thread_index(void) {
 // The event under way on this thread.
 static _Thread_local golang_event *current;
 
-bool golang_here(const golang_stream *s) { return current != NULL && current->stream == s; }
+bool golang_here(const golang_instance *s) { return current != NULL && current->stream == s; }
+
+bool golang_in_event(void) { return current != NULL; }
 
 static void cross(golang_event *e) {
   golang_event *outer = current;
-  golang_stream *done[BATCH];
+  golang_instance *done[BATCH];
   size_t n = finished.n;
   for (size_t i = 0; i < n; i++)
     done[i] = finished.streams[i];
@@ -46,17 +48,17 @@ static void cross(golang_event *e) {
 }
 
 // Reports whether Go must see an event of which it wants these phases.
-static bool wanted(golang_stream *s, uint32_t phases) {
+static bool wanted(golang_instance *s, uint32_t phases) {
   return s->slot == 0 || (s->wants & phases) != 0 || atomic_load(&s->attention) != 0;
 }
 
-static uint64_t let_through(const golang_stream *s, int dir) {
+static uint64_t let_through(const golang_instance *s, int dir) {
   return s->replied && dir == 0 ? STATUS_LOCAL_REPLY : STATUS_CONTINUE;
 }
 
 uint64_t envoyGoFilterOnHttpHeader(processState *state, uint64_t end, uint64_t n, uint64_t bytes) {
   int dir = state->is_encoding != 0, trailers = state->state == STATE_TRAILERS;
-  golang_stream *s = golang_find(state->req);
+  golang_instance *s = golang_find(state->req);
   if (s == NULL && (s = golang_add(state->req)) == NULL)
     return STATUS_RUNNING; // out of memory: no request passes unchecked
   s->state[dir] = state;
@@ -74,7 +76,7 @@ uint64_t envoyGoFilterOnHttpHeader(processState *state, uint64_t end, uint64_t n
 
 uint64_t envoyGoFilterOnHttpData(processState *state, uint64_t end, uint64_t buffer, uint64_t length) {
   int dir = state->is_encoding != 0;
-  golang_stream *s = golang_find(state->req);
+  golang_instance *s = golang_find(state->req);
   if (s == NULL)
     return STATUS_CONTINUE;
   s->body[dir] += length;
@@ -87,7 +89,7 @@ uint64_t envoyGoFilterOnHttpData(processState *state, uint64_t end, uint64_t buf
 }
 
 void envoyGoRequestSemaDec(httpRequest *r) {
-  golang_stream *s = golang_find(r);
+  golang_instance *s = golang_find(r);
   if (s == NULL || s->slot == 0)
     return;
   golang_event e = {.stream = s, .kind = EVENT_RUNG};
@@ -102,7 +104,7 @@ void envoyGoFilterOnHttpLog(httpRequest *r, uint64_t type, processState *decodin
                             uint64_t request_n, uint64_t request_bytes, uint64_t request_trailers_n,
                             uint64_t request_trailers_bytes, uint64_t response_n, uint64_t response_bytes,
                             uint64_t response_trailers_n, uint64_t response_trailers_bytes) {
-  golang_stream *s = golang_find(r);
+  golang_instance *s = golang_find(r);
   if (type != LOG_DOWNSTREAM_END || s == NULL || s->slot == 0 || s->completed)
     return;
   if ((s->wants & WANT_COMPLETE) == 0 && !atomic_load(&s->escaped))
@@ -129,7 +131,7 @@ static void stop_using(golang_config *c) {
 
 void envoyGoFilterOnHttpDestroy(httpRequest *r, uint64_t reason) {
   (void)reason; // that an event is with Go is known here
-  golang_stream *s = golang_find(r);
+  golang_instance *s = golang_find(r);
   if (s != NULL) {
     golang_config *config = s->config;
     golang_remove(r);

@@ -1,6 +1,6 @@
 // What the C side of this package and its Go side share. The C side stands between Envoy and Go: it answers what no
 // plugin wants to see, and carries out many changes in one crossing. No Go pointer is kept by C, and Go keeps none of
-// Envoy's beyond the call, but for golang_stream, which lives until Go says that it is done.
+// Envoy's beyond the call, but for golang_instance, which lives until Go says that it is done.
 #pragma once
 
 #include "host.h"
@@ -26,27 +26,29 @@ enum {
 
 // A configuration, as long as Envoy has its number or a stream uses it.
 typedef struct {
-  uint64_t id;
-  _Atomic int64_t uses;
+  uint64_t id;          // Go, constant
+  _Atomic int64_t uses; // both sides'
 } golang_config;
 
-// One stream.
+// One stream: a filter instance of Envoy's. Each field says who writes it: C or Go on the stream's thread, unless it is
+// said to be for others.
 typedef struct {
-  httpRequest *request;
-  processState *state[2]; // by direction, once Envoy has shown it
-  uint64_t fields[4];     // of a block: how many headers, and how many bytes they are
-  uint64_t bytes[4];
-  uint64_t start;         // CLOCK_MONOTONIC, ns
-  uint64_t body[2];       // bytes seen, by direction
-  golang_config *config;     // which it uses
-  uint32_t slot;          // 1 + the stream's index in Go's table of this thread; 0 before Go has met it
-  uint32_t wants;         // as Go said last
-  _Atomic uint32_t attention; // Go has work for this thread: enter it at the next event, wanted or not
-  _Atomic uint32_t escaped;   // a goroutine may wait for news of this stream: tell its end at once
-  _Atomic uint32_t gone;      // Envoy has destroyed it
-  uint8_t replied;        // with a response of our own; what else comes is let through
-  uint8_t completed;      // Go has run OnComplete
-} golang_stream;
+  httpRequest *request;   // C, constant
+  processState *state[2]; // C: by direction, once Envoy has shown it
+  uint64_t fields[4];     // C: of a block: how many headers, and how many bytes they are
+  uint64_t bytes[4];      // C
+  uint64_t start;         // C, constant: CLOCK_MONOTONIC, ns
+  uint64_t body[2];       // C: bytes seen, by direction
+  golang_config *config;  // Go, once: which it uses
+  uint32_t slot;          // Go: 1 + the stream's index in Go's table of this thread; 0 before Go has met it
+  uint32_t life;          // Go: which of the lives in that slot is this stream's
+  uint32_t wants;         // Go: the phases it wants to be entered for
+  _Atomic uint32_t attention; // set by Go on any thread, cleared by C: enter Go at the next event, wanted or not
+  _Atomic uint32_t escaped;   // Go on any thread: a goroutine may wait for news of this stream: tell its end at once
+  _Atomic uint32_t gone;      // C, read by Go on any thread: Envoy has destroyed the stream
+  uint8_t replied;        // Go: with a response of our own; what else comes is let through
+  uint8_t completed;      // C: Go has been entered for OnComplete
+} golang_instance;
 
 // Kinds of events.
 enum {
@@ -61,7 +63,7 @@ enum {
 
 // One crossing from C into Go.
 typedef struct {
-  golang_stream *stream;
+  golang_instance *stream;
   golang_config *config; // of EVENT_UNUSED
   uint32_t kind;
   uint32_t dir;
@@ -70,27 +72,28 @@ typedef struct {
   uint32_t status;    // Go's answer
   uint64_t buffer;    // Envoy's name of the chunk
   uint64_t length;    // and how long it is
-  golang_stream *const *finished; // streams of this thread that Envoy has destroyed since the last crossing
+  golang_instance *const *finished; // streams of this thread that Envoy has destroyed since the last crossing
   size_t finished_n;
 } golang_event;
 
 // table.c: the streams of this thread.
-golang_stream *golang_find(const httpRequest *r);
-golang_stream *golang_add(httpRequest *r);
+golang_instance *golang_find(const httpRequest *r);
+golang_instance *golang_add(httpRequest *r);
 void golang_remove(const httpRequest *r);
 
 // release.c: gives requests back to Envoy.
 void golang_bury(httpRequest *r);
 size_t golang_sweep(void);
-extern _Atomic int64_t golang_streams; // how many there are in Envoy now
+extern _Atomic int64_t golang_live; // how many there are in Envoy now
 
 // calls.c, for Go, which calls them while it is entered.
-size_t golang_copy(golang_stream *s, int block, golang_string **fields);
-int golang_change(golang_stream *s, int block, const uint8_t *changes, size_t n);
-int golang_reply(golang_stream *s, int dir, int status, const char *body, int body_n, const uint8_t *fields,
+size_t golang_copy(golang_instance *s, int block, golang_string **fields);
+int golang_change(golang_instance *s, int block, const uint8_t *changes, size_t n);
+int golang_reply(golang_instance *s, int dir, int status, const char *body, int body_n, const uint8_t *fields,
                  int fields_n, long long grpc, const char *details, int details_n);
-int golang_ring(golang_stream *s);
-bool golang_here(const golang_stream *s); // whether this thread is in an event of s
+int golang_ring(golang_instance *s);
+bool golang_here(const golang_instance *s); // whether this thread is in an event of s
+bool golang_in_event(void);                 // whether it is in an event of any stream
 uint64_t golang_now(void);
 bool golang_on_main_thread(void);
 

@@ -8,7 +8,6 @@ import "C"
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"unsafe"
 
@@ -21,36 +20,21 @@ import (
 	"mosn.io/moe/framework/internal/structvalue"
 )
 
-// Log returns the handler of Envoy's log.
-func (h *handle) Log() slog.Handler { return logger }
-
-// lookup is do for something that may not exist.
-func (h *handle) lookup(f func(*stream) bool) error {
-	found := false
-	if err := h.do(func(s *stream) { found = f(s) }); err != nil {
-		return err
-	}
-	if !found {
-		return core.ErrNotFound
-	}
-	return nil
-}
-
 // Attribute returns any of Envoy's attributes as text.
 func (h *handle) Attribute(name string) (value string, err error) {
-	err = h.lookup(func(s *stream) (ok bool) {
+	err = h.Lookup(func() (ok bool) {
 		if name == "request.duration" { // the same text on every host
-			value = strconv.FormatFloat(float64(C.golang_now()-s.c.start)/1e6, 'f', 3, 64)
+			value = strconv.FormatFloat(float64(C.golang_now()-h.c.start)/1e6, 'f', 3, 64)
 			return true
 		}
 		var data C.uint64_t
 		var n, rc C.int
 		p, size := text(name)
-		if C.golang_host_FilterHttpGetStringProperty(unsafe.Pointer(s.c.request), p, size, &data, &n, &rc) == C.CAPIOK {
+		if C.golang_host_FilterHttpGetStringProperty(unsafe.Pointer(h.c.request), p, size, &data, &n, &rc) == C.CAPIOK {
 			value = given(data, n)
 			return value != ""
 		}
-		value, ok = s.ownAttribute(name)
+		value, ok = h.ownAttribute(name)
 		return ok
 	})
 	if errors.Is(err, core.ErrNotFound) {
@@ -60,7 +44,7 @@ func (h *handle) Attribute(name string) (value string, err error) {
 }
 
 // ownAttribute works out an attribute from what this filter has seen.
-func (s *stream) ownAttribute(name string) (string, bool) {
+func (s *envoyStream) ownAttribute(name string) (string, bool) {
 	switch name {
 	case "request.size":
 		return strconv.FormatUint(uint64(s.c.body[core.Request]), 10), true
@@ -72,11 +56,11 @@ func (s *stream) ownAttribute(name string) (string, bool) {
 
 // Metadata reads a value of Envoy's dynamic metadata.
 func (h *handle) Metadata(namespace, key string) (value any, err error) {
-	err = h.lookup(func(s *stream) bool {
+	err = h.Lookup(func() bool {
 		var data C.uint64_t
 		var n C.int
 		p, size := text(namespace)
-		if C.golang_host_FilterHttpGetDynamicMetadata(unsafe.Pointer(s.c.request), p, size, &data, &n) != C.CAPIOK {
+		if C.golang_host_FilterHttpGetDynamicMetadata(unsafe.Pointer(h.c.request), p, size, &data, &n) != C.CAPIOK {
 			return false
 		}
 		var all structpb.Struct
@@ -100,45 +84,47 @@ func (h *handle) SetMetadata(namespace, key string, value any) error {
 	if err != nil {
 		return fmt.Errorf("metadata %s/%s: %w", namespace, key, err)
 	}
-	return h.later(func(s *stream) {
+	return h.Later(func() {
 		ns, nsLen := text(namespace)
 		k, kLen := text(key)
 		p, n := bytesOf(raw)
-		C.golang_host_FilterHttpSetDynamicMetadata(unsafe.Pointer(s.c.request), ns, nsLen, k, kLen, p, n)
-	})
+		C.golang_host_FilterHttpSetDynamicMetadata(unsafe.Pointer(h.c.request), ns, nsLen, k, kLen, p, n)
+	}, nil)
 }
 
 // FilterState returns text of Envoy's filter state.
 func (h *handle) FilterState(key string) (value string, err error) {
-	err = h.lookup(func(s *stream) bool {
+	err = h.Lookup(func() bool {
 		var data C.uint64_t
 		var n C.int
 		p, size := text(key)
-		status := C.golang_host_FilterHttpGetStringFilterState(unsafe.Pointer(s.c.request), p, size, &data, &n)
+		status := C.golang_host_FilterHttpGetStringFilterState(unsafe.Pointer(h.c.request), p, size, &data, &n)
 		value = given(data, n)
 		return status == C.CAPIOK && data != 0
 	})
 	return value, err
 }
 
+var errFilterState = errors.New("filter state: Envoy refuses to set it; it may be there and read-only")
+
 // SetFilterState sets text, for the rest of the request.
 func (h *handle) SetFilterState(key, value string) error {
-	return h.later(func(s *stream) {
+	return h.Try(errFilterState, func() bool {
 		k, kLen := text(key)
 		v, vLen := text(value)
-		C.golang_host_FilterHttpSetStringFilterState(unsafe.Pointer(s.c.request), k, kLen, v, vLen,
-			C.int(api.StateTypeMutable), C.int(api.LifeSpanFilterChain), C.int(api.None))
+		return C.golang_host_FilterHttpSetStringFilterState(unsafe.Pointer(h.c.request), k, kLen, v, vLen,
+			C.int(api.StateTypeMutable), C.int(api.LifeSpanFilterChain), C.int(api.None)) == C.CAPIOK
 	})
 }
 
 // ClearRouteCache has Envoy choose the route again.
 func (h *handle) ClearRouteCache() error {
-	return h.later(func(s *stream) {
-		if s.st != nil && s.dirs[core.Request].at != elsewhere && !s.dirs[core.Request].headersOut {
-			s.change(core.RequestHeaders) // Envoy chooses by the headers that it has
+	return h.Later(func() {
+		if h.Chain != nil && h.ways[core.Request].at != elsewhere && !h.Dirs[core.Request].HeadersOut {
+			h.TellChanges(core.RequestHeaders) // Envoy chooses by the headers that it has
 		}
-		C.golang_host_FilterHttpClearRouteCache(unsafe.Pointer(s.c.request), false)
-	})
+		C.golang_host_FilterHttpClearRouteCache(unsafe.Pointer(h.c.request), false)
+	}, nil)
 }
 
 var (
@@ -147,28 +133,29 @@ var (
 )
 
 // SetUpstreamHost overrides load balancing.
-func (h *handle) SetUpstreamHost(addr string, strict bool) (err error) {
-	late := h.later(func(s *stream) {
-		state := s.c.state[core.Request]
-		if state == nil || s.dirs[core.Request].at == elsewhere {
-			err = errTooLate
-			return
+func (h *handle) SetUpstreamHost(addr string, strict bool) error {
+	late := false
+	err := h.Try(errUpstreamHost, func() bool {
+		state := h.c.state[core.Request]
+		if late = state == nil || h.ways[core.Request].at == elsewhere; late {
+			return false
 		}
 		p, n := text(addr)
-		if C.golang_host_FilterHttpSetUpstreamOverrideHost(unsafe.Pointer(state), p, n, C.bool(strict)) != C.CAPIOK {
-			err = errUpstreamHost
-		}
+		return C.golang_host_FilterHttpSetUpstreamOverrideHost(unsafe.Pointer(state), p, n, C.bool(strict)) == C.CAPIOK
 	})
-	return errors.Join(late, err)
+	if late {
+		return errTooLate
+	}
+	return err
 }
 
 // Secret returns a generic secret that the filter's configuration lists.
 func (h *handle) Secret(name string) (value string, err error) {
-	err = h.lookup(func(s *stream) bool {
+	err = h.Lookup(func() bool {
 		var data C.uint64_t
 		var n C.int
 		p, size := text(name)
-		status := C.golang_host_FilterHttpGetStringSecret(unsafe.Pointer(s.c.request), p, size, &data, &n)
+		status := C.golang_host_FilterHttpGetStringSecret(unsafe.Pointer(h.c.request), p, size, &data, &n)
 		if status == C.CAPIOK {
 			value = given(data, n)
 		}
@@ -179,9 +166,9 @@ func (h *handle) Secret(name string) (value string, err error) {
 
 // Fetch returns a block that Envoy has and Go has not; Envoy shows it with the event that brings it, and at the end.
 func (h *handle) Fetch(block int) (fields []core.Field) {
-	_ = h.do(func(s *stream) {
+	_ = h.Ask(func() {
 		var p *C.golang_string
-		if n := C.golang_copy(s.c, C.int(block), &p); n > 0 {
+		if n := C.golang_copy(h.c, C.int(block), &p); n > 0 {
 			fields = goFields(nil, p, n)
 		}
 	})

@@ -39,17 +39,3 @@ func TestChanges(t *testing.T) {
 		}
 	}
 }
-
-func TestReplyIsBounded(t *testing.T) {
-	r := &reply{begun: true}
-	for range 65 {
-		r.add(make([]byte, 1<<20), false)
-		if r.end {
-			break
-		}
-	}
-	r.add([]byte("more"), false)
-	if !r.end || r.status != 500 || r.body != nil {
-		t.Errorf("after 65 MiB: end %t, status %d, %d bytes", r.end, r.status, len(r.body))
-	}
-}

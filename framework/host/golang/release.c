@@ -9,7 +9,7 @@ typedef struct grave {
   httpRequest *request;
 } grave;
 
-_Atomic int64_t golang_streams;
+_Atomic int64_t golang_live;
 static _Atomic(grave *) fresh;
 static grave *old; // golang_sweep's, which one goroutine calls
 

@@ -7,67 +7,62 @@ import "C"
 
 import (
 	"cmp"
-	"strconv"
 	"strings"
 	"unsafe"
 
+	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/grpcstatus"
 )
 
-// reply is a response of the chain's own. Envoy takes it in one piece.
-type reply struct {
-	begun, end, sent bool
-	status           int // of a reply that is not in the chain's blocks, or 0
-	body             []byte
-	details          string
-}
-
-// maxReply bounds what a plugin's reader may give: there is no flow control for it.
+// maxReply bounds what a plugin's reader may give: Envoy takes a reply in one piece, so there is no flow control for it.
 const maxReply = 64 << 20
 
-func (r *reply) add(p []byte, end bool) {
-	if r.status != 0 {
-		return
-	}
-	if r.body, r.end = append(r.body, p...), end; len(r.body) > maxReply {
-		r.status, r.end, r.body = 500, true, nil
-	}
+// refusal is a reply that is not in the chain's blocks.
+type refusal struct {
+	status  int // 0: there is none
+	details string
 }
 
-// begin takes the headers of a reply, which are in the chain's block.
-func (s *stream) begin(end bool) {
-	s.reply.begun, s.reply.end = true, end
-	s.reply.details = s.st.ReplyDetails
-	if !end { // a goroutine reads the rest
+// reject replies with 500, whatever the chain has said. Where the response has begun, Envoy resets the stream.
+func (s *envoyStream) reject(details string) {
+	s.Reply = exchange.Reply{Begun: true, End: true, Sent: s.Reply.Sent}
+	s.refusal = refusal{500, details}
+}
+
+// Headers takes headers that leave the chain.
+func (s *envoyStream) Headers(dir core.Direction, end bool) {
+	s.Exchange.Headers(dir, end)
+	if s.Replies(dir) && !end { // a goroutine reads the rest
 		s.handle.Escaped()
 	}
 }
 
-// Reset ends the stream: Envoy resets it where a response has begun, and replies with 500 otherwise.
-func (h *handle) Reset(reason string) {
-	h.s.reply = reply{begun: true, end: true, status: 500, details: "moe: " + reason}
-}
+// Reset ends the stream.
+func (s *envoyStream) Reset(reason string) { s.reject("moe: " + reason) }
 
 // refuse answers a stream whose configuration could not be made into a chain: no request passes unchecked.
-func (s *stream) refuse() {
-	if s.e.kind > C.EVENT_TRAILERS || s.reply.sent {
+func (s *envoyStream) refuse() {
+	if s.e.kind > C.EVENT_TRAILERS || s.Reply.Sent {
 		return
 	}
-	s.dirs[s.e.dir].at = atHeaders
-	s.reply = reply{begun: true, end: true, status: 500, details: "moe.configuration"}
+	s.ways[s.e.dir].at = atHeaders
+	s.reject("moe.configuration")
 	s.settleReply()
 }
 
 // settleReply sends the reply, as soon as it is complete and Envoy waits for us in either direction.
-func (s *stream) settleReply() {
-	r := &s.reply
-	if r.sent || !r.end {
+func (s *envoyStream) settleReply() {
+	r := &s.Reply
+	if r.Sent || !r.End {
 		return
+	}
+	if r.TooLarge && s.refusal.status == 0 {
+		s.refusal = refusal{500, s.Chain.ReplyDetails}
 	}
 	at := core.NoDirection
 	for dir := range core.Directions {
-		if s.hooked(dir) || s.dirs[dir].at != elsewhere && (at == core.NoDirection || !s.hooked(at)) {
+		if s.hooked(dir) || s.ways[dir].at != elsewhere && (at == core.NoDirection || !s.hooked(at)) {
 			at = dir
 		}
 	}
@@ -75,62 +70,39 @@ func (s *stream) settleReply() {
 		setFlag(&s.c.attention)
 		return
 	}
-	r.sent = true
+	r.Sent = true
 	s.c.replied = 1
 	s.send(at)
-	s.dirs[at].at = elsewhere
+	s.ways[at].at = elsewhere
 	if s.hooked(at) {
 		s.e.status = C.STATUS_LOCAL_REPLY
 	}
-	r.body = nil
+	r.Body = nil
 }
 
-// send uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details. To gRPC
-// requests Envoy sends trailers only, with the body as grpc-message.
-func (s *stream) send(dir core.Direction) {
-	r := &s.reply
-	status, grpc := r.status, s.isGRPC()
+// send uses Envoy's local reply, which knows HEAD, gRPC, its own formats and the response code details.
+func (s *envoyStream) send(dir core.Direction) {
+	status, details, grpc := s.refusal.status, s.refusal.details, grpcstatus.OfHTTP(s.refusal.status)
 	var fields []byte
 	n := 0
 	if status == 0 {
-		status = 200
-		for _, f := range s.st.H[core.ResponseHeaders].Fields {
-			switch {
-			case f.Name == ":status":
-				status, _ = strconv.Atoi(f.Value)
-			case f.Name == "content-length": // Envoy sets it itself
-			case grpc && (f.Name == "grpc-status" || f.Name == "grpc-message" || f.Name == "content-type"):
-			default:
-				fields = appendField(fields, f)
-				n++
-			}
+		status, details = s.ReplyStatus(), s.Chain.ReplyDetails
+		grpc = s.ReplyGRPC(status)
+		for f := range s.ReplyFields(s.isGRPC()) {
+			fields = appendField(fields, f)
+			n++
 		}
 	}
-	code := -1
-	if s.st != nil && r.status == 0 {
-		code = s.st.ReplyGRPC
-	}
-	if code < 0 {
-		code = grpcstatus.OfHTTP(status)
-	}
-	body, bodyLen := bytesOf(r.body)
+	body, bodyLen := bytesOf(s.Reply.Body)
 	head, _ := bytesOf(fields)
 	// In names of details Envoy has no spaces.
-	details, detailsLen := text(strings.Join(strings.Fields(cmp.Or(r.details, "moe")), "_"))
+	name, nameLen := text(strings.Join(strings.Fields(cmp.Or(details, "moe")), "_"))
 	C.golang_reply(s.c, C.int(dir), C.int(status), (*C.char)(body), bodyLen, (*C.uint8_t)(head), C.int(n),
-		C.longlong(code), (*C.char)(unsafe.Pointer(details)), detailsLen)
+		C.longlong(grpc), (*C.char)(unsafe.Pointer(name)), nameLen)
 }
 
-func (s *stream) isGRPC() bool {
-	if s.st == nil {
-		return false
-	}
-	s.st.Mu.Lock()
-	defer s.st.Mu.Unlock()
-	for _, f := range s.st.H[core.RequestHeaders].Fields {
-		if f.Name == "content-type" {
-			return grpcstatus.IsRequest(f.Value)
-		}
-	}
-	return false
+func (s *envoyStream) isGRPC() bool {
+	s.Chain.Mu.Lock()
+	defer s.Chain.Mu.Unlock()
+	return exchange.IsGRPC(s.Chain.H[core.RequestHeaders].Fields)
 }

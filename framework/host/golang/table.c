@@ -5,7 +5,7 @@
 #include "gate.h"
 
 static _Thread_local struct {
-  golang_stream **slots;
+  golang_instance **slots;
   size_t size; // a power of two, or 0
   size_t used;
 } table;
@@ -16,7 +16,7 @@ static size_t place(const httpRequest *r) {
 
 static size_t next(size_t at) { return (at + 1) & (table.size - 1); }
 
-golang_stream *golang_find(const httpRequest *r) {
+golang_instance *golang_find(const httpRequest *r) {
   if (table.size == 0)
     return NULL;
   for (size_t at = place(r); table.slots[at] != NULL; at = next(at)) {
@@ -26,7 +26,7 @@ golang_stream *golang_find(const httpRequest *r) {
   return NULL;
 }
 
-static void put(golang_stream *s) {
+static void put(golang_instance *s) {
   size_t at = place(s->request);
   while (table.slots[at] != NULL)
     at = next(at);
@@ -35,7 +35,7 @@ static void put(golang_stream *s) {
 
 static bool grow(void) {
   size_t size = table.size;
-  golang_stream **old = table.slots, **slots = calloc(size > 0 ? 2 * size : 64, sizeof *slots);
+  golang_instance **old = table.slots, **slots = calloc(size > 0 ? 2 * size : 64, sizeof *slots);
   if (slots == NULL)
     return false;
   table.slots = slots;
@@ -48,17 +48,17 @@ static bool grow(void) {
   return true;
 }
 
-golang_stream *golang_add(httpRequest *r) {
+golang_instance *golang_add(httpRequest *r) {
   if (2 * (table.used + 1) > table.size && !grow())
     return NULL;
-  golang_stream *s = calloc(1, sizeof *s);
+  golang_instance *s = calloc(1, sizeof *s);
   if (s == NULL)
     return NULL;
   s->request = r;
   s->start = golang_now();
   put(s);
   table.used++;
-  atomic_fetch_add(&golang_streams, 1);
+  atomic_fetch_add(&golang_live, 1);
   return s;
 }
 
@@ -73,9 +73,9 @@ void golang_remove(const httpRequest *r) {
     return;
   table.slots[at] = NULL;
   table.used--;
-  atomic_fetch_sub(&golang_streams, 1);
+  atomic_fetch_sub(&golang_live, 1);
   for (at = next(at); table.slots[at] != NULL; at = next(at)) {
-    golang_stream *s = table.slots[at];
+    golang_instance *s = table.slots[at];
     table.slots[at] = NULL;
     put(s);
   }

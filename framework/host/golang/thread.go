@@ -5,29 +5,43 @@ package golang
 */
 import "C"
 
-import "mosn.io/moe/framework/host/internal/perthread"
+import (
+	"fmt"
 
-// thread is one of Envoy's threads with its streams, which no other thread reaches by their index.
-type thread struct{ streams perthread.Slots[stream] }
+	"mosn.io/moe/framework/host/internal/inproc"
+)
 
-var threads perthread.Table[thread]
+// thread is one of Envoy's threads with its streams, which no other thread reaches by their slots.
+type thread struct {
+	inproc.Thread
+	streams inproc.Slots[envoyStream]
+}
+
+var threads inproc.Table[*thread]
+
+// threadOf returns the thread of an index that C has given it.
+func threadOf(index C.uint32_t) *thread {
+	return threads.Of(uint32(index), func() *thread { return &thread{} })
+}
 
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
-func (t *thread) stream(c *C.golang_stream) *stream {
+func (t *thread) stream(c *C.golang_instance) *envoyStream {
 	if c.slot != 0 {
-		return t.streams.At(uint32(c.slot))
+		s := t.streams.At(uint32(c.slot), uint32(c.life))
+		if s == nil {
+			panic(fmt.Sprintf("an event of life %d in slot %d, which is over", c.life, c.slot))
+		}
+		return s
 	}
-	slot, s := t.streams.Take()
-	c.slot = C.uint32_t(slot)
-	s.mu.Lock()
-	s.c = c
-	s.handle = &handle{s, s.gen} // never used again, so that a late caller finds its own stream gone
-	s.mu.Unlock()
+	slot, life, s := t.streams.Take()
+	c.slot, c.life = C.uint32_t(slot), C.uint32_t(life)
+	s.c, s.Reply.Limit = c, maxReply
+	s.handle = &handle{s.Begin(s, &t.Thread), s} // never used again, so that a late caller finds its own stream gone
 	return s
 }
 
 // finish ends the Go side of a stream for good.
-func (t *thread) finish(slot C.uint32_t) {
-	t.streams.Give(uint32(slot))
-	t.streams.At(uint32(slot)).finish()
+func (t *thread) finish(c *C.golang_instance) {
+	t.stream(c).finish()
+	t.streams.Give(uint32(c.slot))
 }

@@ -1,0 +1,200 @@
+package inproc
+
+import (
+	"sync"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+// Door is how a host reaches the thread of one object of Envoy's. Its methods are called with the Life's lock held and
+// are not to use the Life.
+type Door interface {
+	// OnThread reports whether the caller runs on the object's thread, where Envoy may be asked about it now.
+	OnThread() bool
+	// OnAny reports whether the caller runs on a thread of Envoy's at all, which must not wait.
+	OnAny() bool
+	// Wake has the object's thread enter Go: soon if there is a way to tell it, or with the object's next event. It reports
+	// whether Envoy is sure to come with [Life.Enter]'s rung set. It is called while no crossing of the object is under way.
+	Wake() (rung bool)
+	// Gone reports whether Envoy has destroyed the object.
+	Gone() bool
+	// Escape has the end of the object told at once from now on, because somebody waits for it.
+	Escape()
+}
+
+// Life is one use of an object's memory on Go's side, from its first event to its end. The memory is used again for later
+// objects; [Handle] tells the lives apart. The zero Life is over.
+type Life struct {
+	mu     sync.Mutex // guards all, and every use of Envoy's side by other goroutines
+	gen    uint32
+	door   Door
+	thread *Thread
+	depth  int    // crossings of this object on the stack
+	calls  []call // for Envoy's side, waiting for its thread
+	posts  []func()
+	rung   bool // Envoy will come back
+}
+
+// Begin begins a life, on its thread, and returns the handle to it.
+func (l *Life) Begin(door Door, t *Thread) Handle {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.door, l.thread = door, t
+	return Handle{l, l.gen}
+}
+
+// End ends a life: its handles do nothing any more, and whoever waits is told.
+func (l *Life) End() {
+	l.mu.Lock()
+	l.gen++
+	calls := l.calls
+	l.calls, l.posts, l.rung, l.depth, l.door = nil, nil, false, 0, nil
+	l.mu.Unlock()
+	for _, c := range calls {
+		c.drop()
+	}
+}
+
+// Enter begins a crossing of the object and serves the calls that wait for it; rung tells that Envoy has come because of
+// Wake.
+func (l *Life) Enter(rung bool) {
+	l.mu.Lock()
+	l.depth++
+	if rung {
+		l.rung = false
+	}
+	l.serve()
+	l.mu.Unlock()
+}
+
+// Leave ends a crossing, after it has served the calls that have come meanwhile. What comes later has Envoy come back.
+// before, if not nil, runs first, with the lock held; waiting tells whether there is such work.
+func (l *Life) Leave(before func(waiting bool)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.depth == 0 { // the life has ended in this crossing
+		return
+	}
+	l.serve()
+	waiting := len(l.posts) > 0 || len(l.calls) > 0
+	if before != nil {
+		before(waiting)
+	}
+	if l.depth--; l.depth == 0 && waiting {
+		l.wake()
+	}
+}
+
+// serve runs the calls that wait, without the lock that it is called with.
+func (l *Life) serve() {
+	for range maxRounds {
+		calls := l.calls
+		if len(calls) == 0 {
+			return
+		}
+		l.calls = nil
+		gone := l.door.Gone()
+		l.mu.Unlock()
+		run(calls, gone)
+		l.mu.Lock()
+	}
+}
+
+// maxRounds bounds how often a thread looks for new work in one crossing: then Envoy has its turn again.
+const maxRounds = 64
+
+func run(calls []call, gone bool) {
+	for _, c := range calls {
+		if gone {
+			c.drop()
+		} else {
+			c.run()
+		}
+	}
+}
+
+// Work serves the calls and runs the posts that wait, in that order, until there are none. It is called on the object's
+// thread, in a crossing in which its host lets the object go on.
+func (l *Life) Work() {
+	for range maxRounds {
+		l.mu.Lock()
+		calls, posts := l.calls, l.posts
+		if len(calls) == 0 && len(posts) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		l.calls, l.posts = nil, nil
+		gone := l.door.Gone()
+		l.mu.Unlock()
+		run(calls, gone)
+		for _, f := range posts {
+			f()
+		}
+	}
+}
+
+// Ring has Envoy come back with an event of its own; before runs first, with the lock held.
+func (l *Life) Ring(before func()) {
+	l.mu.Lock()
+	before()
+	l.wake()
+	l.mu.Unlock()
+}
+
+// wake is called with mu held.
+func (l *Life) wake() {
+	if !l.rung {
+		l.rung = l.door.Wake()
+	}
+}
+
+// Handle is an object in one of its lives. It may be used by any goroutine at any time.
+type Handle struct {
+	life *Life
+	gen  uint32
+}
+
+// Do runs f with the lock held if the life goes on, and reports that. f must not wait, nor ask Envoy.
+func (h Handle) Do(f func()) bool {
+	h.life.mu.Lock()
+	defer h.life.mu.Unlock()
+	if h.life.gen != h.gen {
+		return false
+	}
+	f()
+	return true
+}
+
+// Post has f run on the object's thread, where its host runs such functions; f does not run when the life is over.
+func (h Handle) Post(f func()) {
+	l := h.life
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gen != h.gen {
+		return
+	}
+	l.posts = append(l.posts, f)
+	if l.depth == 0 {
+		l.wake()
+	}
+}
+
+// Knock has the object's thread enter Go, unless it is in a crossing of the object.
+func (h Handle) Knock() {
+	h.Do(func() {
+		if h.life.depth == 0 {
+			h.life.wake()
+		}
+	})
+}
+
+// Escaped notes that goroutines may wait for news of the object, so that they hear of its end at once.
+func (h Handle) Escaped() { h.Do(func() { h.life.door.Escape() }) }
+
+// Err returns err, or ErrStreamDone where the life is over.
+func (h Handle) Err(err error) error {
+	if !h.Do(func() {}) {
+		return core.ErrStreamDone
+	}
+	return err
+}
