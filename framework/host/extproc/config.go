@@ -8,12 +8,12 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/refs"
 )
 
 // Config is what a server runs.
@@ -29,7 +29,7 @@ type generation struct {
 	name   string
 	filter *assembly.Filter
 	routes map[string]*assembly.Route
-	refs   atomic.Int64
+	refs   refs.Count
 
 	mu    sync.Mutex
 	given map[string]*given // routes that came with streams, by their documents
@@ -75,7 +75,6 @@ func (s *Server) Load(c Config) error {
 			return err
 		}
 	}
-	g.refs.Store(1)
 	s.o.Registry.add(g.filter)
 	if old := s.current.Swap(g); old != nil {
 		old.release()
@@ -102,14 +101,14 @@ func (s *Server) acquire() *generation {
 		if g == nil {
 			return nil
 		}
-		if n := g.refs.Load(); n > 0 && g.refs.CompareAndSwap(n, n+1) {
+		if g.refs.Acquire() {
 			return g
 		}
 	}
 }
 
 func (g *generation) release() {
-	if g.refs.Add(-1) == 0 {
+	if g.refs.Release() {
 		go g.close() // may wait for plugins' goroutines
 	}
 }

@@ -41,9 +41,9 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 		s.immediate(500, "moe.route", nil)
 		return s.err
 	}
-	s.st = c.Start(s, s)
-	s.st.Observer = &s.srv.o.Registry.plugins
-	s.life = s.st.Gen
+	s.Start(c, s, s, s)
+	s.Chain.Observer = &s.srv.o.Registry.plugins
+	s.life = s.Chain.Gen
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (s *stream) headers(dir core.Direction, h *extprocv3.HttpHeaders) error {
 	if dir == core.Request && s.stuck() {
 		return nil
 	}
-	s.st.Headers(dir, h.GetEndOfStream())
+	s.Chain.Headers(dir, h.GetEndOfStream())
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (s *stream) stuck() bool {
 	if s.observe {
 		return false
 	}
-	h := internals.Stream(&s.st.Stream, 0).RequestHeaders()
+	h := internals.Stream(&s.Chain.Stream, 0).RequestHeaders()
 	if !h.Has("upgrade") && h.Method() != http.MethodConnect {
 		return false
 	}
@@ -144,7 +144,7 @@ func (s *stream) body(dir core.Direction, b *extprocv3.HttpBody) error {
 	if !d.duplex() {
 		d.bodyPending++
 	}
-	if !d.headersOut || s.st.Busy(dir) {
+	if !d.HeadersOut || s.Chain.Busy(dir) {
 		d.backlog += len(p)
 		if !s.account(s.held + int64(len(p))) {
 			s.srv.o.Registry.server.overload.Add(1)
@@ -152,12 +152,14 @@ func (s *stream) body(dir core.Direction, b *extprocv3.HttpBody) error {
 			return nil
 		}
 	}
-	d.chunk, d.same = p, false
-	s.st.Data(dir, p, end)
+	d.Feed(p)
+	s.Chain.Data(dir, p, end)
 	if !end && !d.duplex() && !s.observe {
 		s.complete(dir)
 	}
-	d.chunk = nil
+	if !d.Untouched() { // else the answer says so
+		d.Forget()
+	}
 	return nil
 }
 
@@ -166,12 +168,12 @@ func (s *stream) complete(dir core.Direction) {
 	d := &s.dirs[dir]
 	switch d.mode {
 	case modev3.ProcessingMode_BUFFERED: // trailers follow, which may come here or not
-		if s.st.HoldsBody(dir) {
+		if s.Chain.HoldsBody(dir) {
 			d.faked = true
-			s.st.Trailers(dir)
+			s.Chain.Trailers(dir)
 		}
 	case modev3.ProcessingMode_BUFFERED_PARTIAL:
-		if s.st.HoldsBody(dir) && !s.over && !s.st.Replied {
+		if s.Chain.HoldsBody(dir) && !s.over && !s.Chain.Replied {
 			s.tooLarge(dir)
 		}
 	}
@@ -193,7 +195,7 @@ func (s *stream) trailers(dir core.Direction, t *extprocv3.HttpTrailers) error {
 	if err := s.load(dir.Trailers(), t.GetTrailers()); err != nil {
 		return err
 	}
-	s.st.Trailers(dir)
+	s.Chain.Trailers(dir)
 	return nil
 }
 
@@ -209,15 +211,15 @@ func (s *stream) skipped(dir core.Direction) {
 }
 
 func (s *stream) skip(dir core.Direction) {
-	s.dirs[dir].headersOut = true
-	s.st.Skip(dir)
+	s.dirs[dir].HeadersOut = true
+	s.Chain.Skip(dir)
 }
 
 // load puts headers or trailers into the chain's block.
 func (s *stream) load(block int, h headerMap) (err error) {
-	s.st.Mu.Lock()
-	defer s.st.Mu.Unlock()
-	b := &s.st.H[block]
+	s.Chain.Mu.Lock()
+	defer s.Chain.Mu.Unlock()
+	b := &s.Chain.H[block]
 	if b.Fields, err = appendFields(b.Fields[:0], h); err == nil {
 		b.Present = true
 	}

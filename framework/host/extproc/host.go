@@ -100,15 +100,15 @@ func (s *stream) ownAttribute(name string) string {
 		return path
 	}
 	from, ok := fromHeaders[name]
-	if !ok || s.st == nil {
+	if !ok || s.Chain == nil {
 		return ""
 	}
-	s.st.Mu.Lock()
-	defer s.st.Mu.Unlock()
-	if s.st.Gen != s.life {
+	s.Chain.Mu.Lock()
+	defer s.Chain.Mu.Unlock()
+	if s.Chain.Gen != s.life {
 		return ""
 	}
-	for _, f := range s.st.H[from.block].Fields {
+	for _, f := range s.Chain.H[from.block].Fields {
 		if f.Name == from.name {
 			return f.Value
 		}

@@ -64,9 +64,9 @@ func option(f core.Field, add bool) *corev3.HeaderValueOption {
 
 // mutation writes the changes of a block; nil where there are none.
 func (s *stream) mutationOf(block int) *extprocv3.HeaderMutation {
-	s.st.Mu.Lock()
-	defer s.st.Mu.Unlock()
-	b := &s.st.H[block]
+	s.Chain.Mu.Lock()
+	defer s.Chain.Mu.Unlock()
+	b := &s.Chain.H[block]
 	if len(b.Changed) == 0 {
 		return nil
 	}

@@ -15,11 +15,11 @@ func (s *stream) override(dir core.Direction) *modev3.ProcessingMode {
 	if !s.overridable() {
 		return nil
 	}
-	wants := s.st.Wants()
+	wants := s.Chain.Wants()
 	m := &modev3.ProcessingMode{RequestBodyMode: req.mode, ResponseBodyMode: resp.mode}
 	const none = modev3.ProcessingMode_NONE
 	if dir == core.Request {
-		if !req.headersHeld && wants&phase.RequestBody == 0 && !s.st.HoldsBody(core.Request) {
+		if !req.headersHeld && wants&phase.RequestBody == 0 && !s.Chain.HoldsBody(core.Request) {
 			m.RequestBodyMode = none
 		}
 		if wants&phase.RequestTrailers == 0 {
@@ -29,7 +29,7 @@ func (s *stream) override(dir core.Direction) *modev3.ProcessingMode {
 		if wants&(response|phase.Complete) == 0 {
 			m.ResponseHeaderMode, m.ResponseBodyMode = modev3.ProcessingMode_SKIP, none
 		}
-	} else if !resp.headersHeld && wants&phase.ResponseBody == 0 && !s.st.HoldsBody(core.Response) {
+	} else if !resp.headersHeld && wants&phase.ResponseBody == 0 && !s.Chain.HoldsBody(core.Response) {
 		m.ResponseBodyMode = none
 	}
 	if wants&phase.ResponseTrailers == 0 {

@@ -94,10 +94,10 @@ func (s *stream) sendTrailers(dir core.Direction, m *extprocv3.HeaderMutation) {
 
 // replyAtOnce uses Envoy's local reply, which knows HEAD and gRPC.
 func (s *stream) replyAtOnce() {
-	r := &extprocv3.ImmediateResponse{Body: s.reply.body, Details: text(s.st.ReplyDetails)}
+	r := &extprocv3.ImmediateResponse{Body: s.Reply.Body, Details: text(s.Chain.ReplyDetails)}
 	m := &extprocv3.HeaderMutation{}
 	seen := map[string]bool{}
-	for _, f := range s.reply.fields {
+	for _, f := range s.replyFields {
 		switch f.Name {
 		case ":status":
 			r.Status = statusOf(f.Value)
@@ -110,8 +110,8 @@ func (s *stream) replyAtOnce() {
 	if len(m.SetHeaders) > 0 {
 		r.Headers = m
 	}
-	if s.st.ReplyGRPC >= 0 {
-		r.GrpcStatus = &extprocv3.GrpcStatus{Status: uint32(s.st.ReplyGRPC)}
+	if s.Chain.ReplyGRPC >= 0 {
+		r.GrpcStatus = &extprocv3.GrpcStatus{Status: uint32(s.Chain.ReplyGRPC)}
 	}
 	s.srv.o.Registry.server.replies.Add(1)
 	s.sendImmediate(r)
@@ -159,7 +159,7 @@ func (s *stream) tooLarge(dir core.Direction) {
 func (s *stream) streamReplyHeaders() {
 	s.dirs[core.Request].headersPending = false
 	h := &corev3.HeaderMap{}
-	for _, f := range s.reply.fields {
+	for _, f := range s.replyFields {
 		h.Headers = append(h.Headers, &corev3.HeaderValue{Key: f.Name, RawValue: []byte(f.Value)})
 	}
 	s.srv.o.Registry.server.replies.Add(1)
@@ -172,10 +172,10 @@ func (s *stream) streamReplyHeaders() {
 
 // streamReply sends what there is of a reply's body.
 func (s *stream) streamReply() {
-	r := &s.reply
-	for p := r.body; len(p) > 0 || r.end; {
+	r := &s.Reply
+	for p := r.Body; len(p) > 0 || r.End; {
 		n := min(len(p), maxChunk)
-		last := r.end && n == len(p)
+		last := r.End && n == len(p)
 		s.sendReplyPart(&extprocv3.StreamedImmediateResponse{
 			Response: &extprocv3.StreamedImmediateResponse_BodyResponse{
 				BodyResponse: &extprocv3.StreamedBodyResponse{Body: p[:n], EndOfStream: last},
@@ -186,7 +186,7 @@ func (s *stream) streamReply() {
 			break
 		}
 	}
-	r.body = r.body[:0]
+	r.Body = r.Body[:0]
 }
 
 func (s *stream) sendReplyPart(r *extprocv3.StreamedImmediateResponse) {

@@ -76,6 +76,9 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 		}
 	}()
 	st := &stream{srv: s, grpc: g, ctx: g.Context(), begun: time.Now()}
+	for dir := range st.dirs {
+		st.dirs[dir].Direction = &st.Dirs[dir]
+	}
 	first, err := st.first()
 	if first == nil {
 		return err

@@ -14,7 +14,7 @@ const maxChunk = 64 << 10
 func (s *stream) settle() {
 	switch {
 	case s.over || s.observe:
-	case s.reply.begun:
+	case s.Reply.Begun:
 		s.settleReply()
 	default:
 		for dir := range core.Directions {
@@ -29,7 +29,7 @@ func (s *stream) settle() {
 	waiting, held := false, s.held
 	for dir := range core.Directions {
 		d := &s.dirs[dir]
-		if !s.st.Busy(dir) {
+		if !s.Chain.Busy(dir) {
 			d.backlog = 0
 		} else if !d.duplex() && (d.headersPending || d.bodyPending > 0 || d.trailersPending) {
 			waiting = true
@@ -44,7 +44,7 @@ func (s *stream) settle() {
 // atRest reports whether no plugin holds anything back.
 func (s *stream) atRest() bool {
 	for dir := range core.Directions {
-		if s.st.Busy(dir) || s.st.HoldsBody(dir) {
+		if s.Chain.Busy(dir) || s.Chain.HoldsBody(dir) {
 			return false
 		}
 	}
@@ -60,9 +60,9 @@ func (s *stream) settleDirection(dir core.Direction, d *direction) {
 	} else if !s.settleChunks(dir, d) {
 		return
 	}
-	if d.trailersPending && (d.trailersOut || d.faked) && !s.over {
+	if d.trailersPending && (d.TrailersOut || d.faked) && !s.over {
 		d.trailersPending = false
-		if len(d.out) > 0 {
+		if len(d.Out) > 0 {
 			s.impossible(dir, "a plugin adds to the body at its end, when the answers to it are given")
 			return
 		}
@@ -79,22 +79,22 @@ func (s *stream) settleHeaders(dir core.Direction) bool {
 	if s.observe {
 		return false
 	}
-	if d.headersOut && (d.endOut || !d.headersEnd) {
-		if d.mode == modev3.ProcessingMode_NONE && !d.headersEnd && s.st.HoldsBody(dir) {
+	if d.HeadersOut && (d.EndOut || !d.headersEnd) {
+		if d.mode == modev3.ProcessingMode_NONE && !d.headersEnd && s.Chain.HoldsBody(dir) {
 			s.impossible(dir, "a plugin pipes the body: set "+names[dir]+"_body_mode to FULL_DUPLEX_STREAMED")
 			return false
 		}
 		c := &extprocv3.CommonResponse{HeaderMutation: d.mutation}
 		d.mutation = nil
-		if d.out != nil && !d.bodyIn && (d.headersEnd || d.trailersIn) { // a body where Envoy has none
+		if d.Out != nil && !d.bodyIn && (d.headersEnd || d.trailersIn) { // a body where Envoy has none
 			c.Status = extprocv3.CommonResponse_CONTINUE_AND_REPLACE
-			c.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.out}}
-			d.out = nil
+			c.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.Out}}
+			d.Out = nil
 		}
 		s.sendHeaders(dir, c)
 		return true
 	}
-	if d.duplex() || s.st.Busy(dir) || d.headersOut {
+	if d.duplex() || s.Chain.Busy(dir) || d.HeadersOut {
 		return false
 	}
 	switch { // a plugin holds the headers for the body
@@ -115,15 +115,15 @@ func (s *stream) settleHeaders(dir core.Direction) bool {
 // settleDuplex sends what has left the chain, in pieces.
 func (s *stream) settleDuplex(dir core.Direction, d *direction) {
 	if !d.bodyIn {
-		if d.trailersPending && len(d.out) > 0 {
+		if d.trailersPending && len(d.Out) > 0 {
 			s.impossible(dir, "a plugin adds a body where there is none but trailers")
 		}
 		return
 	}
-	if len(d.out) > 0 || d.endOut && !d.trailersOut && !d.eosSent {
-		p := d.out
-		d.out = nil
-		s.sendStreamed(dir, p, d.endOut && !d.trailersOut)
+	if len(d.Out) > 0 || d.EndOut && !d.TrailersOut && !d.eosSent {
+		p := d.Out
+		d.Out = nil
+		s.sendStreamed(dir, p, d.EndOut && !d.TrailersOut)
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *stream) settleChunks(dir core.Direction, d *direction) bool {
 	if d.bodyPending == 0 {
 		return true
 	}
-	if s.st.Busy(dir) || !d.headersOut {
+	if s.Chain.Busy(dir) || !d.HeadersOut {
 		return false
 	}
 	for ; d.bodyPending > 1; d.bodyPending-- {
@@ -145,13 +145,14 @@ func (s *stream) settleChunks(dir core.Direction, d *direction) bool {
 		c.HeaderMutation, d.mutation = d.mutation, nil
 	}
 	switch {
-	case d.same:
-	case len(d.out) == 0:
+	case d.Untouched():
+	case len(d.Out) == 0:
 		c.BodyMutation = clearBody
 	default:
-		c.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.out}}
+		c.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: d.Out}}
 	}
-	d.same, d.out = false, nil
+	d.Forget()
+	d.Out = nil
 	s.sendBody(dir, c)
 	return true
 }
@@ -160,17 +161,17 @@ var clearBody = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_ClearB
 
 // settleReply sends the chain's own response.
 func (s *stream) settleReply() {
-	r := &s.reply
+	r := &s.Reply
 	switch {
-	case r.streaming:
+	case r.Sent:
 		s.streamReply()
-	case r.end:
+	case r.End:
 		s.replyAtOnce()
 	case s.canStream():
-		r.streaming = true
+		r.Sent = true
 		s.streamReplyHeaders()
 		s.streamReply()
-	case len(r.body) > s.srv.o.BufferLimit:
+	case len(r.Body) > s.srv.o.BufferLimit:
 		s.impossible(core.Response, "a reply's reader gives more than can be held, where Envoy takes no streamed reply")
 	}
 }
@@ -183,7 +184,7 @@ func (s *stream) canStream() bool {
 		return false
 	}
 	seen := map[string]bool{}
-	for _, f := range s.reply.fields {
+	for _, f := range s.replyFields {
 		if seen[f.Name] {
 			return false
 		}

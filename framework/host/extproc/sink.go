@@ -2,64 +2,45 @@ package extproc
 
 import (
 	"slices"
-	"unsafe"
 
 	"mosn.io/moe/framework/internal/core"
 )
 
-// reply is a response of the chain's own.
-type reply struct {
-	begun, end bool
-	streaming  bool // its headers were sent
-	fields     []core.Field
-	body       []byte
+// TellChanges keeps the changes of a block for the answer to it.
+func (s *stream) TellChanges(block int) {
+	for dir := range core.Directions {
+		switch d := &s.dirs[dir]; block {
+		case dir.Headers():
+			d.mutation = s.mutationOf(block)
+		case dir.Trailers():
+			d.trailerMutation = s.mutationOf(block)
+		}
+	}
 }
 
 // Headers takes headers that leave the chain.
 func (s *stream) Headers(dir core.Direction, end bool) {
-	if dir == core.Response && s.st.Replied {
-		s.reply.begun, s.reply.end = true, end
-		s.reply.fields = slices.Clone(s.st.H[core.ResponseHeaders].Fields)
-		return
+	s.Exchange.Headers(dir, end)
+	if s.Replies(dir) {
+		s.replyFields = slices.Clone(s.Chain.H[core.ResponseHeaders].Fields)
 	}
-	d := &s.dirs[dir]
-	d.headersOut, d.endOut = true, end
-	d.mutation = s.mutationOf(dir.Headers())
 }
 
 // Data takes bytes that leave the chain.
 func (s *stream) Data(dir core.Direction, p []byte, end bool) {
-	if dir == core.Response && s.st.Replied {
-		s.reply.body, s.reply.end = append(s.reply.body, p...), end
+	d := &s.dirs[dir]
+	if s.Replies(dir) || !d.duplex() && !s.over && !s.observe {
+		s.Exchange.Data(dir, p, end)
 		return
 	}
-	d := &s.dirs[dir]
-	d.endOut = end
+	d.EndOut = end
 	switch {
-	case s.over || s.observe:
-	case d.duplex():
-		if d.bodyIn && len(d.out) == 0 && s.settleHeaders(dir) {
-			s.sendStreamed(dir, p, end)
-			return
-		}
-		d.out = append(d.out, p...)
-	case d.chunk != nil && !d.same && len(d.out) == 0 && same(p, d.chunk):
-		d.same = true
-	default:
-		d.unshare()
-		d.out = append(d.out, p...)
+	case s.over, s.observe:
+	case d.bodyIn && len(d.Out) == 0 && s.settleHeaders(dir):
+		s.sendStreamed(dir, p, end)
+	default: // what the chunk was does not matter: Envoy has given it away
+		d.Out = append(d.Out, p...)
 	}
-}
-
-// Trailers takes trailers that leave the chain.
-func (s *stream) Trailers(dir core.Direction) {
-	if dir == core.Response && s.st.Replied {
-		s.reply.end = true
-		return
-	}
-	d := &s.dirs[dir]
-	d.endOut, d.trailersOut = true, true
-	d.trailerMutation = s.mutationOf(dir.Trailers())
 }
 
 // Reset ends the stream as abruptly as the protocol can: Envoy resets where the response has begun, and replies with
@@ -69,16 +50,4 @@ func (s *stream) Reset(reason string) {
 		s.sendStreamed(core.Response, nil, false) // Envoy keeps headers until it has some of the body: they have begun
 	}
 	s.immediate(500, "moe: "+reason, nil)
-}
-
-func same(p, q []byte) bool {
-	return len(p) == len(q) && (len(p) == 0 || unsafe.SliceData(p) == unsafe.SliceData(q))
-}
-
-// unshare makes the untouched chunk part of out, because something else goes with it.
-func (d *direction) unshare() {
-	if d.same {
-		d.same = false
-		d.out = append(d.out, d.chunk...)
-	}
 }

@@ -10,7 +10,7 @@ import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
-	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -20,13 +20,14 @@ type stream struct {
 	gen  *generation
 	grpc extprocv3.ExternalProcessor_ProcessServer
 	ctx  context.Context
-	st   *chain.Stream
 	life uint32 // the chain's Stream is ours while it has this Gen
+
+	exchange.Exchange
+	replyFields []core.Field
 
 	begun   time.Time
 	silence silence
 	dirs    [2]direction
-	reply   reply
 	observe bool  // nothing is answered
 	early   bool  // bodies come without waiting for the answer to the headers
 	over    bool  // nothing is to be sent any more
@@ -50,6 +51,7 @@ type stream struct {
 
 // direction is what Envoy and the chain have said of one.
 type direction struct {
+	*exchange.Direction
 	mode modev3.ProcessingMode_BodySendMode
 
 	headersIn, bodyIn, trailersIn, endIn bool // has come; endIn: nothing follows
@@ -59,14 +61,10 @@ type direction struct {
 	headersHeld                          bool // answered, but their changes come with the body's answer
 	faked                                bool // the chain was told of trailers, so that it lets go of the body
 
-	headersOut, trailersOut, endOut bool // has left the chain
-	mutation, trailerMutation       *extprocv3.HeaderMutation
-	out                             []byte // has left the chain and was not sent
-	eosSent                         bool
-	chunk                           []byte // what the chain was given last
-	same                            bool   // chunk has left the chain as it came, and nothing besides
-	bytes                           atomic.Int64
-	backlog                         int // bytes that came while the chain could not take them
+	mutation, trailerMutation *extprocv3.HeaderMutation
+	eosSent                   bool
+	bytes                     atomic.Int64
+	backlog                   int // bytes that came while the chain could not take them
 }
 
 func (d *direction) duplex() bool { return d.mode == modev3.ProcessingMode_FULL_DUPLEX_STREAMED }
@@ -203,8 +201,8 @@ func (s *stream) finish() {
 		s.ask.Stop()
 	}
 	s.over = true
-	if s.st != nil {
-		s.st.Done()
+	if s.Chain != nil {
+		s.Chain.Done()
 	}
 	s.mu.Lock()
 	s.done, s.posts = true, nil
@@ -226,7 +224,7 @@ func (s *stream) account(held int64) bool {
 // full reports whether so much waits for plugins that nothing more should be read.
 func (s *stream) full() bool {
 	for dir := range core.Directions {
-		if s.dirs[dir].backlog > s.srv.o.BufferLimit && s.st.Busy(dir) {
+		if s.dirs[dir].backlog > s.srv.o.BufferLimit && s.Chain.Busy(dir) {
 			return true
 		}
 	}
