@@ -79,7 +79,7 @@ func configEvent(e *C.moe_event) {
 
 // newest returns the configuration that Envoy has made last and not destroyed, or nil.
 func newest() (last *filterConfig) {
-	for _, conf := range configs.All() {
+	for conf := range configs.All() {
 		if (last == nil || conf.id > last.id) && conf.live() {
 			last = conf
 		}

@@ -66,7 +66,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 		return reject("filter", filterName, err)
 	}
 	conf.define(c, conf.filter.Metrics())
-	conf.define(c, lateMetrics)
+	conf.define(c, undeclaredMetrics)
 	conf.own = conf.bind(own, nil)
 	c.id = C.uint32_t(configs.Add(conf, func(id uint32) { conf.id = id }))
 	c.wants = C.uint32_t(own.Wants())
@@ -107,7 +107,7 @@ func moeRouteDestroy(id C.uint32_t) {
 	if r == nil {
 		return
 	}
-	for _, conf := range configs.All() {
+	for conf := range configs.All() {
 		conf.mu.Lock()
 		delete(conf.routes, uint32(id))
 		conf.mu.Unlock()

@@ -21,14 +21,14 @@ type metricID struct {
 }
 
 type boundMetric struct {
-	m    *core.Metric
-	id   uint64
-	late bool // id is that of lateMetrics
+	m          *core.Metric
+	id         uint64
+	undeclared bool // id is that of undeclaredMetrics
 }
 
-// lateMetrics have what plugins record that only a route or a consumer has: when Envoy allowed to declare metrics, theirs
+// undeclaredMetrics have what plugins record that only a route or a consumer has: when Envoy allowed to declare metrics, theirs
 // were not known. The tag tells which one it is.
-var lateMetrics = []*core.Metric{
+var undeclaredMetrics = []*core.Metric{
 	core.Counter:   {Kind: core.Counter, Name: "moe.late_counter", Tags: []string{"metric"}},
 	core.Gauge:     {Kind: core.Gauge, Name: "moe.late_gauge", Tags: []string{"metric"}},
 	core.Histogram: {Kind: core.Histogram, Name: "moe.late_histogram", Tags: []string{"metric"}},
@@ -67,8 +67,8 @@ func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetr
 		id, ok := conf.metrics[m.Name]
 		if ok && id.kind == m.Kind && slices.Equal(id.tags, m.Tags) {
 			bound = append(bound, boundMetric{m: m, id: id.id})
-		} else if id, ok := conf.metrics[lateMetrics[m.Kind].Name]; ok {
-			bound = append(bound, boundMetric{m: m, id: id.id, late: true})
+		} else if id, ok := conf.metrics[undeclaredMetrics[m.Kind].Name]; ok {
+			bound = append(bound, boundMetric{m: m, id: id.id, undeclared: true})
 		}
 	}
 	return bound
@@ -86,7 +86,7 @@ func (b *bound) flush(w writer) {
 	for _, e := range *b.metrics.Load() {
 		if e.m.Dirty() {
 			e.m.Flush(func(sample core.Sample) {
-				if e.late {
+				if e.undeclared {
 					sample.Values = []string{e.m.Series(sample.Values)}
 				}
 				if len(sample.Values) <= maxHeaders {

@@ -100,8 +100,8 @@ func (s *envoyStream) prepare(waiting bool) {
 	}
 }
 
-// comeBack has Envoy call outside of the hook that is under way.
-func (s *envoyStream) comeBack() { s.Ring(func() { s.prepare(true) }) }
+// callBack has Envoy call again outside of the hook that is under way.
+func (s *envoyStream) callBack() { s.CallBack(func() { s.prepare(true) }) }
 
 // finish ends this life: the chain's stream, if it has not completed, and whoever waits.
 func (s *envoyStream) finish() {

@@ -23,8 +23,10 @@ var threads inproc.Table[*thread]
 
 // threadOf returns the thread of an index that C has given it.
 func threadOf(index C.uint32_t) *thread {
-	return threads.Of(uint32(index), func() *thread { return &thread{index: uint32(index)} })
+	return threads.Of(uint32(index), newThread)
 }
+
+func newThread(index uint32) *thread { return &thread{index: index} }
 
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
 func (t *thread) stream(c *C.moe_instance) *envoyStream {

@@ -27,7 +27,7 @@ type caller interface {
 	callout(f func(w writer, all *callouts), drop func()) error
 }
 
-// RoundTrip sends r and returns when the response's headers are there. It waits, so it belongs into a function given
+// RoundTrip sends r and returns when the response's headers are there. It waits, so it belongs in a function given
 // to filter.Go or env.Go, never into a phase method itself.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if bool(C.moe_on_envoy_thread()) {

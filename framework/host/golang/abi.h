@@ -14,7 +14,7 @@ typedef struct {
   uint64_t len;
 } Cstring;
 
-// A stream. It is Envoy's, which frees it when it is told to by envoyGoFilterHttpFinalize.
+// A stream. It is Envoy's, which frees it in envoyGoFilterHttpFinalize.
 typedef struct httpRequest {
   Cstring plugin_name;
   uint64_t configId;

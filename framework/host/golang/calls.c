@@ -100,10 +100,10 @@ int golang_reply(golang_instance *s, int dir, int status, const char *body, int 
 // destroyed. On the stream's own thread it answers, with CAPIOK, and does nothing more. envoyGoFilterHandlerWrapper in
 // cgo.cc returns CAPINotInGo where Envoy waits for Go in neither direction, and CAPIFilterIsGone where there is no
 // filter any more. What Envoy would write is never read.
-int golang_ring(golang_instance *s) {
+int golang_call_back(golang_instance *s) {
   static uint64_t data;
   static int n;
-  static char key[] = "moe.doorbell";
+  static char key[] = "moe.call_back";
   return atomic_load(&s->gone) ? CAPIFilterIsGone
                                : golang_host_FilterHttpGetStringFilterState(s->request, key, sizeof key - 1, &data, &n);
 }

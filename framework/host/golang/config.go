@@ -68,7 +68,7 @@ func (c *conf) register() C.uint64_t {
 	return c.c.id
 }
 
-// use keeps c until release. Who calls it holds confs' lock, or uses c already.
+// use keeps c until release. The caller holds the lock of confs, or uses c already.
 func (c *conf) use() { atomic.AddInt64((*int64)(unsafe.Pointer(&c.c.uses)), 1) }
 
 func (c *conf) release() {

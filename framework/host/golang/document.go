@@ -18,7 +18,7 @@ import (
 func document(raw []byte) (any, error) {
 	var a anypb.Any
 	if err := proto.Unmarshal(raw, &a); err != nil {
-		return nil, fmt.Errorf("plugin_config: it is no google.protobuf.Any: %w", err)
+		return nil, fmt.Errorf("plugin_config: not a google.protobuf.Any: %w", err)
 	}
 	kind := a.GetTypeUrl()
 	kind = kind[strings.LastIndexByte(kind, '/')+1:]
@@ -52,5 +52,5 @@ func structure[M proto.Message](a *anypb.Any, m M, value func(M) *structpb.Struc
 }
 
 func broken(kind string, err error) error {
-	return fmt.Errorf("plugin_config: it is no %s: %w", kind, err)
+	return fmt.Errorf("plugin_config: not a valid %s: %w", kind, err)
 }

@@ -65,11 +65,11 @@ func TestDocumentRefuses(t *testing.T) {
 		return p
 	}
 	for want, raw := range map[string][]byte{
-		"no google.protobuf.Any":                        []byte("plugins: []"),
+		"not a google.protobuf.Any":                     []byte("plugins: []"),
 		"a google.protobuf.Duration cannot be read":     wire(t, durationpb.New(1)),
-		"it is no google.protobuf.Struct":               text("google.protobuf.Struct", "\xff"),
-		"it is no xds.type.v3.TypedStruct":              text("xds.type.v3.TypedStruct", "\xff"),
-		"it is no google.protobuf.StringValue":          text("google.protobuf.StringValue", "\xff"),
+		"not a valid google.protobuf.Struct":            text("google.protobuf.Struct", "\xff"),
+		"not a valid xds.type.v3.TypedStruct":           text("xds.type.v3.TypedStruct", "\xff"),
+		"not a valid google.protobuf.StringValue":       text("google.protobuf.StringValue", "\xff"),
 		"plugin_config: ":                               wire(t, wrapperspb.String("{")),
 		"a example.Unknown cannot be read; give an xds": text("example.Unknown", ""),
 	} {

@@ -59,7 +59,7 @@ func (t *thread) giveUp(e *C.golang_event) {
 func (s *envoyStream) event(e *C.golang_event) {
 	outer := s.e
 	s.e = e
-	s.Enter(e.kind == C.EVENT_RUNG)
+	s.Enter(e.kind == C.EVENT_CALLED_BACK)
 	defer s.leave(outer)
 	if s.Chain == nil && !s.failed {
 		s.start()

@@ -7,7 +7,7 @@
 
 enum { BATCH = 32 };
 
-// Streams of this thread that Go has met and Envoy has destroyed; Go is told at the next crossing.
+// Streams of this thread that Go has met and Envoy has destroyed; the next crossing tells Go.
 static _Thread_local struct {
   golang_instance *streams[BATCH];
   size_t n;
@@ -92,7 +92,7 @@ void envoyGoRequestSemaDec(httpRequest *r) {
   golang_instance *s = golang_find(r);
   if (s == NULL || s->slot == 0)
     return;
-  golang_event e = {.stream = s, .kind = EVENT_RUNG};
+  golang_event e = {.stream = s, .kind = EVENT_CALLED_BACK};
   cross(&e);
 }
 
@@ -151,7 +151,7 @@ void envoyGoFilterOnHttpDestroy(httpRequest *r, uint64_t reason) {
     }
     stop_using(config);
   }
-  golang_bury(r);
+  golang_end_request(r);
 }
 
 // For Envoy's own tests with a leak checker.

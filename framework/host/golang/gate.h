@@ -14,7 +14,7 @@ enum {
   WANT_COMPLETE = 64,
 };
 
-// What Envoy is told.
+// The answers to Envoy.
 enum {
   STATUS_RUNNING = 0,
   STATUS_LOCAL_REPLY = 1,
@@ -55,7 +55,7 @@ enum {
   EVENT_HEADERS,
   EVENT_DATA,
   EVENT_TRAILERS,
-  EVENT_RUNG,     // the doorbell has been answered
+  EVENT_CALLED_BACK, // because of golang_call_back
   EVENT_COMPLETE, // all has been sent, or the stream was reset
   EVENT_GONE,     // Envoy has destroyed the stream
   EVENT_UNUSED,   // nothing uses the configuration any more
@@ -82,7 +82,7 @@ golang_instance *golang_add(httpRequest *r);
 void golang_remove(const httpRequest *r);
 
 // release.c: gives requests back to Envoy.
-void golang_bury(httpRequest *r);
+void golang_end_request(httpRequest *r);
 size_t golang_sweep(void);
 extern _Atomic int64_t golang_live; // how many there are in Envoy now
 
@@ -91,7 +91,7 @@ size_t golang_copy(golang_instance *s, int block, golang_string **fields);
 int golang_change(golang_instance *s, int block, const uint8_t *changes, size_t n);
 int golang_reply(golang_instance *s, int dir, int status, const char *body, int body_n, const uint8_t *fields,
                  int fields_n, long long grpc, const char *details, int details_n);
-int golang_ring(golang_instance *s);
+int golang_call_back(golang_instance *s);
 bool golang_here(const golang_instance *s); // whether this thread is in an event of s
 bool golang_in_event(void);                 // whether it is in an event of any stream
 uint64_t golang_now(void);

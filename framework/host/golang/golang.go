@@ -19,7 +19,7 @@
 //
 // Envoy calls on the thread of the stream's worker, and so is the chain always run: what another goroutine has for the
 // stream waits in a list, and Envoy is asked, from that goroutine, a question that it answers on the stream's thread
-// (see golang_ring). That takes an event with which Envoy waits for Go. While there is none, the list waits for the
+// (see golang_call_back). That takes an event with which Envoy waits for Go. While there is none, the list waits for the
 // next.
 //
 // C keeps no Go pointer, and Go copies what it reads of Envoy's at once, so that GODEBUG=cgocheck needs no change.

@@ -4,36 +4,36 @@
 
 #include "gate.h"
 
-typedef struct grave {
-  struct grave *next;
+typedef struct ended {
+  struct ended *next;
   httpRequest *request;
-} grave;
+} ended;
 
 _Atomic int64_t golang_live;
-static _Atomic(grave *) fresh;
-static grave *old; // golang_sweep's, which one goroutine calls
+static _Atomic(ended *) latest;
+static ended *old; // golang_sweep's, which one goroutine calls
 
-void golang_bury(httpRequest *r) {
-  grave *g = malloc(sizeof *g);
-  if (g == NULL)
+void golang_end_request(httpRequest *r) {
+  ended *e = malloc(sizeof *e);
+  if (e == NULL)
     return;
-  g->request = r;
-  g->next = atomic_load(&fresh);
-  while (!atomic_compare_exchange_weak(&fresh, &g->next, g)) {
+  e->request = r;
+  e->next = atomic_load(&latest);
+  while (!atomic_compare_exchange_weak(&latest, &e->next, e)) {
   }
 }
 
-// Gives back what was buried before the last call, and returns how many wait for the next.
+// Gives back what ended before the last call, and returns how many wait for the next.
 size_t golang_sweep(void) {
   while (old != NULL) {
-    grave *g = old;
-    old = g->next;
-    golang_host_FilterHttpFinalize(g->request, 0);
-    free(g);
+    ended *e = old;
+    old = e->next;
+    golang_host_FilterHttpFinalize(e->request, 0);
+    free(e);
   }
-  old = atomic_exchange(&fresh, NULL);
+  old = atomic_exchange(&latest, NULL);
   size_t n = 0;
-  for (grave *g = old; g != NULL; g = g->next)
+  for (ended *e = old; e != NULL; e = e->next)
     n++;
   return n;
 }

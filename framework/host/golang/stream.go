@@ -115,12 +115,12 @@ func (s *envoyStream) OnAny() bool { return bool(C.golang_in_event()) }
 
 // Wake has the stream's thread enter Go: soon if Envoy waits for us, else at its next event. It has to be asked on another
 // thread than Envoy's.
-func (s *envoyStream) Wake() (rung bool) {
+func (s *envoyStream) Wake() (coming bool) {
 	if bool(C.golang_in_event()) {
-		go s.handle.Knock()
+		go s.handle.Handle.Wake()
 		return false
 	}
-	switch C.golang_ring(s.c) {
+	switch C.golang_call_back(s.c) {
 	case C.CAPIYield:
 		return true
 	case C.CAPINotInGo:

@@ -11,7 +11,7 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
-// Of takes what structpb takes, and all kinds of numbers, lists and maps. Text that is no UTF-8 is repaired. What
+// Of takes what structpb takes, and all kinds of numbers, lists and maps. Text that is not UTF-8 is repaired. What
 // cannot be a value is core.ErrUnsupported.
 func Of(value any) (*structpb.Value, error) { return valueOf(reflect.ValueOf(value)) }
 

@@ -14,8 +14,9 @@ type Door interface {
 	// OnAny reports whether the caller runs on a thread of Envoy's at all, which must not wait.
 	OnAny() bool
 	// Wake has the object's thread enter Go: soon if there is a way to tell it, or with the object's next event. It reports
-	// whether Envoy is sure to come with [Life.Enter]'s rung set. It is called while no crossing of the object is under way.
-	Wake() (rung bool)
+	// whether Envoy is coming, with an event that [Life.Enter] has as woken. It is called while no crossing of the object is
+	// under way.
+	Wake() (coming bool)
 	// Gone reports whether Envoy has destroyed the object.
 	Gone() bool
 	// Escape has the end of the object told at once from now on, because somebody waits for it.
@@ -32,7 +33,7 @@ type Life struct {
 	depth  int    // crossings of this object on the stack
 	calls  []call // for Envoy's side, waiting for its thread
 	posts  []func()
-	rung   bool // Envoy will come back
+	coming bool // Envoy will call, because of Wake
 }
 
 // Begin begins a life, on its thread, and returns the handle to it.
@@ -43,25 +44,25 @@ func (l *Life) Begin(door Door, t *Thread) Handle {
 	return Handle{l, l.gen}
 }
 
-// End ends a life: its handles do nothing any more, and whoever waits is told.
+// End ends a life: its handles do nothing any more, and whoever waits gets ErrStreamDone.
 func (l *Life) End() {
 	l.mu.Lock()
 	l.gen++
 	calls := l.calls
-	l.calls, l.posts, l.rung, l.depth, l.door = nil, nil, false, 0, nil
+	l.calls, l.posts, l.coming, l.depth, l.door = nil, nil, false, 0, nil
 	l.mu.Unlock()
 	for _, c := range calls {
 		c.drop()
 	}
 }
 
-// Enter begins a crossing of the object and serves the calls that wait for it; rung tells that Envoy has come because of
+// Enter begins a crossing of the object and serves the calls that wait for it; woken tells that Envoy has called because of
 // Wake.
-func (l *Life) Enter(rung bool) {
+func (l *Life) Enter(woken bool) {
 	l.mu.Lock()
 	l.depth++
-	if rung {
-		l.rung = false
+	if woken {
+		l.coming = false
 	}
 	l.serve()
 	l.mu.Unlock()
@@ -133,8 +134,8 @@ func (l *Life) Work() {
 	}
 }
 
-// Ring has Envoy come back with an event of its own; before runs first, with the lock held.
-func (l *Life) Ring(before func()) {
+// CallBack has Envoy call again, with an event of its own; before runs first, with the lock held.
+func (l *Life) CallBack(before func()) {
 	l.mu.Lock()
 	before()
 	l.wake()
@@ -143,8 +144,8 @@ func (l *Life) Ring(before func()) {
 
 // wake is called with mu held.
 func (l *Life) wake() {
-	if !l.rung {
-		l.rung = l.door.Wake()
+	if !l.coming {
+		l.coming = l.door.Wake()
 	}
 }
 
@@ -179,8 +180,8 @@ func (h Handle) Post(f func()) {
 	}
 }
 
-// Knock has the object's thread enter Go, unless it is in a crossing of the object.
-func (h Handle) Knock() {
+// Wake has the object's thread enter Go, unless it is in a crossing of the object.
+func (h Handle) Wake() {
 	h.Do(func() {
 		if h.life.depth == 0 {
 			h.life.wake()

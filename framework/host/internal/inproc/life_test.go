@@ -80,7 +80,7 @@ func TestAskFromElsewhereRunsOnTheThread(t *testing.T) {
 	done := o.ask(func() { ran.Store(inside.Load()) })
 	eventually(t, "the call is queued", func() bool { return o.waiting() == 1 })
 	if o.wakes.Load() != 1 || !o.escape.Load() {
-		t.Errorf("the thread was woken %d times, want 1; the end is told at once: %t", o.wakes.Load(), o.escape.Load())
+		t.Errorf("the thread was woken %d times, want 1; the end comes at once: %t", o.wakes.Load(), o.escape.Load())
 	}
 	inside.Store(true)
 	o.cross(func() {})

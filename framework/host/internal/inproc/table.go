@@ -1,7 +1,9 @@
 package inproc
 
 import (
-	"maps"
+	"cmp"
+	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -10,65 +12,93 @@ import (
 // goroutine.
 type Table[T any] struct {
 	mu   sync.Mutex // of writers
-	all  atomic.Pointer[map[uint32]T]
+	all  atomic.Pointer[[]row[T]]
 	last uint32
 }
 
-// Get returns the object of a number, or a zero one.
-func (t *Table[T]) Get(id uint32) T { return t.All()[id] }
+type row[T any] struct {
+	id     uint32
+	object T
+}
 
-// All returns all objects by their numbers; it is not to be changed.
-func (t *Table[T]) All() map[uint32]T {
+// rows are in the order of their numbers.
+func (t *Table[T]) rows() []row[T] {
 	if all := t.all.Load(); all != nil {
 		return *all
 	}
 	return nil
 }
 
-// Add gives an object a number, from 1 on, that no other has had; made, unless it is nil, is told it before others can find
-// the object.
-func (t *Table[T]) Add(v T, made func(id uint32)) (id uint32) {
-	t.change(func(all map[uint32]T) {
-		t.last++
-		id = t.last
-		if made != nil {
-			made(id)
+func find[T any](rows []row[T], id uint32) (at int, ok bool) {
+	if int(id) < len(rows) && rows[id].id == id { // as where C numbers from 0 and nothing is removed
+		return int(id), true
+	}
+	return slices.BinarySearchFunc(rows, id, func(r row[T], id uint32) int { return cmp.Compare(r.id, id) })
+}
+
+// Get returns the object of a number, or a zero one.
+func (t *Table[T]) Get(id uint32) (object T) {
+	rows := t.rows()
+	if at, ok := find(rows, id); ok {
+		return rows[at].object
+	}
+	return object
+}
+
+// All returns the objects that are there now.
+func (t *Table[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, r := range t.rows() {
+			if !yield(r.object) {
+				return
+			}
 		}
-		all[id] = v
-	})
-	return id
+	}
+}
+
+// Add gives an object a number, from 1 on, that no other has had; made, unless it is nil, gets the number before others can
+// find the object.
+func (t *Table[T]) Add(object T, made func(id uint32)) uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last++
+	if made != nil {
+		made(t.last)
+	}
+	t.store(append(slices.Clone(t.rows()), row[T]{t.last, object}))
+	return t.last
 }
 
 // Remove forgets an object and returns it, or a zero one.
-func (t *Table[T]) Remove(id uint32) (v T) {
-	t.change(func(all map[uint32]T) {
-		v = all[id]
-		delete(all, id)
-	})
-	return v
-}
-
-// Of returns the object of a number that C has chosen, which it makes at the first call.
-func (t *Table[T]) Of(id uint32, make func() T) T {
-	if v, ok := t.All()[id]; ok {
-		return v
-	}
-	t.change(func(all map[uint32]T) {
-		if _, ok := all[id]; !ok {
-			all[id] = make()
-		}
-	})
-	return t.Get(id)
-}
-
-// change works on a copy, so that readers never wait.
-func (t *Table[T]) change(f func(all map[uint32]T)) {
+func (t *Table[T]) Remove(id uint32) (object T) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	all := maps.Clone(t.All())
-	if all == nil {
-		all = map[uint32]T{}
+	rows := t.rows()
+	at, ok := find(rows, id)
+	if !ok {
+		return object
 	}
-	f(all)
-	t.all.Store(&all)
+	t.store(slices.Delete(slices.Clone(rows), at, at+1))
+	return rows[at].object
 }
+
+// Of returns the object of a number that C has chosen. Where there is none yet it makes one, by make.
+func (t *Table[T]) Of(id uint32, make func(id uint32) T) T {
+	if all := t.all.Load(); all != nil && int(id) < len(*all) && (*all)[id].id == id {
+		return (*all)[id].object
+	}
+	return t.made(id, make)
+}
+
+func (t *Table[T]) made(id uint32, make func(id uint32) T) T {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at, ok := find(t.rows(), id)
+	if !ok {
+		t.store(slices.Insert(slices.Clone(t.rows()), at, row[T]{id, make(id)}))
+	}
+	return t.rows()[at].object
+}
+
+// store puts a changed copy in the place of the rows, so that readers never wait. mu is held.
+func (t *Table[T]) store(rows []row[T]) { t.all.Store(&rows) }

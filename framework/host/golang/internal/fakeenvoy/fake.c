@@ -10,7 +10,7 @@ struct fake {
   httpRequest request; // first, so that one is the other
   processState state;
   pthread_t thread;
-  _Atomic int rung, status, replied, gone;
+  _Atomic int asked, status, replied, gone;
   int set;
 };
 
@@ -50,7 +50,7 @@ int fake_headers(fake *s) {
 }
 
 int fake_serve(fake *s) {
-  if (!atomic_exchange(&s->rung, 0))
+  if (!atomic_exchange(&s->asked, 0))
     return 0;
   envoyGoRequestSemaDec(&s->request);
   return 1;
@@ -107,7 +107,7 @@ int envoyGoFilterHttpGetStringFilterState(void *r, void *key, int key_n, uint64_
     return CAPIOK;
   if (atomic_load(&s->gone))
     return CAPIFilterIsGone;
-  atomic_store(&s->rung, 1);
+  atomic_store(&s->asked, 1);
   return CAPIYield;
 }
 

@@ -8,7 +8,7 @@ uint64_t fake_merge(char *name, size_t n, uint64_t parent, uint64_t child);
 void fake_forget(uint64_t id);
 fake *fake_stream_new(uint64_t config);
 int fake_headers(fake *s);
-int fake_serve(fake *s);   // answers the doorbell if it was rung
+int fake_serve(fake *s);   // calls back if the host has asked for that
 int fake_status(fake *s);
 int fake_replied(fake *s);
 int fake_set(fake *s);
