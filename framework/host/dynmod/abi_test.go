@@ -41,7 +41,7 @@ func TestSignatures(t *testing.T) {
 	changed := strings.Replace(text, "CB(http_get_header_size)", "", 1)
 	changed = strings.Replace(changed, "CB(http_get_headers_size)(void *, ", "CB(http_get_headers_size)(int, ", 1)
 	if err := os.WriteFile(wrong, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if _, err := abitest.Compile(t, strings.Replace(both, ours, wrong, 1)); err == nil {
 		t.Error("a wrong signature compiles")

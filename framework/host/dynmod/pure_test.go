@@ -13,11 +13,11 @@ func TestDocument(t *testing.T) {
 	want := map[string]any{"plugins": []any{map[string]any{"name": "hello"}}}
 	s, err := structpb.NewStruct(want)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("structpb.NewStruct: %v", err)
 	}
 	wire, err := proto.Marshal(s)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("proto.Marshal: %v", err)
 	}
 	for name, raw := range map[string]string{
 		"JSON":              `{"plugins":[{"name":"hello"}]}`,
@@ -26,7 +26,7 @@ func TestDocument(t *testing.T) {
 		"wire format":       string(wire),
 	} {
 		if got, err := document([]byte(raw)); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v %v", name, got, err)
+			t.Errorf("%s: document([]byte(raw)) = %v and error %v, want %v", name, got, err, want)
 		}
 	}
 	for name, raw := range map[string]string{
@@ -50,6 +50,7 @@ func FuzzDocument(f *testing.F) {
 
 func TestAttributesAreUnique(t *testing.T) {
 	if len(attributeIDs) != len(attributes) || strings.Join(attributes[:2], " ") != "request.path request.url_path" {
-		t.Error(attributes)
+		t.Errorf("%d names have %d numbers; the first are %v, want request.path and request.url_path", len(attributes),
+			len(attributeIDs), attributes[:2])
 	}
 }

@@ -32,12 +32,12 @@ func TestCodec(t *testing.T) {
 	p, _ := proto.Marshal(told(""))
 	m, err := read(bytes.ReplaceAll(p, []byte("TEXT"), []byte("a\xff\xc3b")))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("read: %v", err)
 	}
 	p, _ = proto.Marshal(told(""))
 	want, err := read(bytes.ReplaceAll(p, []byte("TEXT"), []byte("a??b")))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("read: %v", err)
 	}
 	got := strings.ReplaceAll(m.String(), "\uFFFD", "??") // one for all that is wrong in a row
 	if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(want.String()), " ") {
@@ -67,10 +67,10 @@ func FuzzMend(f *testing.F) {
 			return
 		}
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("mend: %v", err)
 		}
 		if err := proto.Unmarshal(mended, with); err != nil {
-			t.Fatal(err)
+			t.Fatalf("proto.Unmarshal: %v", err)
 		}
 		a, _ := proto.MarshalOptions{Deterministic: true}.Marshal(plain)
 		b, _ := proto.MarshalOptions{Deterministic: true}.Marshal(with)

@@ -72,7 +72,7 @@ func newServer(tb testing.TB, o Options, plugins ...any) *Server {
 		list[i] = p
 	}
 	if err := s.Load(Config{Doc: map[string]any{"plugins": list}}); err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("s.Load: %v", err)
 	}
 	tb.Cleanup(s.Close)
 	return s

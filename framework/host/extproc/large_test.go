@@ -73,7 +73,7 @@ func TestLargeBodyStreams(t *testing.T) {
 		for end := false; !end; {
 			r, err := w.Recv()
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("w.Recv: %v", err)
 			}
 			b := r.GetRequestBody().GetResponse().GetBodyMutation().GetStreamedResponse()
 			if bytes.Count(b.GetBody(), []byte("X")) != len(b.GetBody()) {

@@ -55,7 +55,7 @@ func TestConfig(t *testing.T) {
 	}
 	defer s.Close()
 	if err := s.Load(Config{Doc: mark("a"), Routes: map[string]any{"r": mark("route")}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("s.Load: %v", err)
 	}
 	old := open(t, s, none)
 	got := func(e *envoy, m *extprocv3.ProcessingRequest) string {
@@ -87,7 +87,7 @@ func TestConfig(t *testing.T) {
 	}
 	equal(t, "after bad ones", got(open(t, s, none), requestHeaders(true)), "a")
 	if err := s.Load(Config{Doc: mark("c")}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("s.Load: %v", err)
 	}
 	equal(t, "reloaded", got(open(t, s, none), requestHeaders(true)), "c")
 	equal(t, "a stream that had begun", strings.Join(values(old.ask(responseHeaders(true)).GetResponseHeaders().

@@ -23,7 +23,8 @@ func TestSilence(t *testing.T) {
 	} {
 		failed := s.o.Registry.server.failed.Load()
 		if st := dial(t, conn, duplex).ended(); st.Code() != codes.DeadlineExceeded || !strings.Contains(st.Message(), want) {
-			t.Errorf("%s: %v", what, st)
+			t.Errorf("st.Code() = %v, want %v; st.Message() = %q, want it to contain %q: %s, %v",
+				st.Code(), codes.DeadlineExceeded, st.Message(), want, what, st)
 		}
 		s.empty(t)
 		equal(t, what+": failures", s.o.Registry.server.failed.Load()-failed, int64(1))
@@ -55,7 +56,7 @@ func TestSilenceRace(t *testing.T) {
 		w.send(requestHeaders(true))
 		w.CloseSend()
 		if st := w.ended(); st.Code() != codes.OK && st.Code() != codes.DeadlineExceeded {
-			t.Fatal(st)
+			t.Fatalf("stream %d ended with %v, want OK or DeadlineExceeded", i, st)
 		}
 	}
 	s.empty(t)

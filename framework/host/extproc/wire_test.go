@@ -25,7 +25,7 @@ func listen(tb testing.TB, s *Server, more ...grpc.ServerOption) *grpc.ClientCon
 	tb.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("net.Listen: %v", err)
 	}
 	g := grpc.NewServer(append(s.GRPCOptions(), more...)...)
 	s.Register(g)
@@ -33,7 +33,7 @@ func listen(tb testing.TB, s *Server, more ...grpc.ServerOption) *grpc.ClientCon
 	tb.Cleanup(g.Stop)
 	conn, err := grpc.NewClient(ln.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("grpc.NewClient: %v", err)
 	}
 	tb.Cleanup(func() { conn.Close() })
 	return conn
@@ -53,7 +53,7 @@ func dial(tb testing.TB, conn *grpc.ClientConn, mode modev3.ProcessingMode_BodyS
 	tb.Cleanup(cancel)
 	c, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx)
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("extprocv3.NewExternalProcessorClient(conn).Process: %v", err)
 	}
 	return &wire{c, tb, cancel, &extprocv3.ProtocolConfiguration{RequestBodyMode: mode, ResponseBodyMode: mode}}
 }
@@ -141,7 +141,8 @@ func TestWireMisuse(t *testing.T) {
 		w.send(c.ms...)
 		w.CloseSend()
 		if st := w.ended(); st.Code() != c.code || !strings.Contains(st.Message(), c.text) {
-			t.Errorf("%s: %v", what, st)
+			t.Errorf("st.Code() = %v, want %v; st.Message() = %q, want it to contain %q: %s, %v",
+				st.Code(), c.code, st.Message(), c.text, what, st)
 		}
 		serves(t, conn)
 	}
@@ -181,7 +182,7 @@ func rawStream(tb testing.TB, conn *grpc.ClientConn) grpc.ClientStream {
 	desc := &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}
 	c, err := conn.NewStream(ctx, desc, extprocv3.ExternalProcessor_Process_FullMethodName, grpc.ForceCodec(bytesCodec{}))
 	if err != nil {
-		tb.Fatal(err)
+		tb.Fatalf("conn.NewStream: %v", err)
 	}
 	return c
 }
@@ -205,7 +206,8 @@ func TestWireRubbish(t *testing.T) {
 		err := c1.RecvMsg(&answer)
 		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "unmarshal") ||
 			!strings.Contains(err.Error(), c.text) {
-			t.Errorf("%s: %v", what, err)
+			t.Errorf("status.Code(err) = %v, want %v; err.Error() = %q, want it to contain %q, and it to contain %q: %s, %v",
+				status.Code(err), codes.Internal, err.Error(), "unmarshal", c.text, what, err)
 		}
 		serves(t, conn)
 	}

@@ -17,11 +17,11 @@ func wire(t testing.TB, m proto.Message) []byte {
 	t.Helper()
 	a, err := anypb.New(m)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("anypb.New: %v", err)
 	}
 	p, err := proto.Marshal(a)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("proto.Marshal: %v", err)
 	}
 	return p
 }
@@ -29,7 +29,7 @@ func wire(t testing.TB, m proto.Message) []byte {
 func TestDocument(t *testing.T) {
 	s, err := structpb.NewStruct(map[string]any{"plugins": []any{map[string]any{"name": "hello"}}})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("structpb.NewStruct: %v", err)
 	}
 	old := wire(t, &typev3.TypedStruct{Value: s})
 	old = []byte(strings.Replace(string(old), "xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct", 1))
@@ -44,7 +44,7 @@ func TestDocument(t *testing.T) {
 	} {
 		doc, err := document(raw)
 		if err != nil {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: document: %v", name, err)
 			continue
 		}
 		if got, _ := json.Marshal(doc); string(got) != want {
@@ -60,7 +60,7 @@ func TestDocumentRefuses(t *testing.T) {
 	text := func(kind string, value string) []byte {
 		p, err := proto.Marshal(&anypb.Any{TypeUrl: "type.googleapis.com/" + kind, Value: []byte(value)})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("proto.Marshal: %v", err)
 		}
 		return p
 	}

@@ -50,7 +50,7 @@ func TestLevels(t *testing.T) {
 	} {
 		child, err := fakeenvoy.ConfigureRoute(name, wire(t, level.doc))
 		if err != nil {
-			t.Fatalf("%s: %v", level.name, err)
+			t.Fatalf("%s: fakeenvoy.ConfigureRoute: %v", level.name, err)
 		}
 		merged := fakeenvoy.Merge(name, all[len(all)-1], child)
 		all = append(all, child, merged)

@@ -52,11 +52,11 @@ func wire(t *testing.T, doc string) []byte {
 	t.Helper()
 	a, err := anypb.New(wrapperspb.String(doc))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("anypb.New: %v", err)
 	}
 	raw, err := proto.Marshal(a)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("proto.Marshal: %v", err)
 	}
 	return raw
 }
@@ -65,7 +65,7 @@ func configure(t *testing.T, plugin, doc string) uint64 {
 	t.Helper()
 	id, err := fakeenvoy.Configure(plugin, wire(t, doc))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("fakeenvoy.Configure: %v", err)
 	}
 	return id
 }

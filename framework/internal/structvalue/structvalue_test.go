@@ -27,7 +27,7 @@ func TestOf(t *testing.T) {
 	} {
 		v, err := Of(c.value)
 		if err != nil {
-			t.Errorf("%v: %v", c.value, err)
+			t.Errorf("%v: Of: %v", c.value, err)
 			continue
 		}
 		if got, _ := json.Marshal(v.AsInterface()); string(got) != c.want {
@@ -36,7 +36,7 @@ func TestOf(t *testing.T) {
 	}
 	for _, v := range []any{make(chan int), map[int]string{1: "a"}, []any{struct{}{}}, map[string]any{"f": func() {}}} {
 		if _, err := Of(v); !errors.Is(err, core.ErrUnsupported) {
-			t.Errorf("%T: %v", v, err)
+			t.Errorf("%T: Of(v): got error %v, want %v", v, err, core.ErrUnsupported)
 		}
 	}
 }

@@ -15,7 +15,7 @@ func TestParse(t *testing.T) {
 		void* envoyGoFilterUpstreamConnect(void* library_id);
 	`)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("parse: %v", err)
 	}
 	var got []string
 	for _, f := range fs {
