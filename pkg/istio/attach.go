@@ -7,6 +7,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
@@ -22,16 +23,16 @@ type attachment struct {
 }
 
 // attach finds out what every policy contributes to.
-func attach(w *mesh.Mesh, policies []*policy, o Options, p *manifest.Problems) *attachment {
+func attach(w *mesh.Mesh, policies []*policy.Policy, o Options, p *manifest.Problems) *attachment {
 	a := &attachment{
 		world: w, root: o.RootNamespace, p: p,
 		places: &places{byPlace: map[place]*spot{}, rdsOf: map[*mesh.GatewayGroup][]*spot{}},
 	}
 	for _, pol := range policies {
-		if len(pol.spec.TargetRefs) == 0 {
+		if len(pol.Spec.TargetRefs) == 0 {
 			a.selector(pol)
 		}
-		for i, ref := range pol.spec.TargetRefs {
+		for i, ref := range pol.Spec.TargetRefs {
 			a.target(pol, ref, config.Index("spec.targetRefs", i))
 		}
 	}
@@ -39,15 +40,15 @@ func attach(w *mesh.Mesh, policies []*policy, o Options, p *manifest.Problems) *
 }
 
 // namespace is that of the proxies that a policy may act on: "" is all, for policies in the root namespace.
-func (a *attachment) namespace(pol *policy) string {
-	if pol.ns == a.root {
+func (a *attachment) namespace(pol *policy.Policy) string {
+	if pol.Namespace == a.root {
 		return ""
 	}
-	return pol.ns
+	return pol.Namespace
 }
 
-func (a *attachment) addBase(pol *policy, s proxyset.Set, l level) {
-	a.base = append(a.base, &contribution{policy: pol, path: "spec", doc: pol.doc, scope: s, level: l, rank: l})
+func (a *attachment) addBase(pol *policy.Policy, s proxyset.Set, l level) {
+	a.base = append(a.base, &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: s, level: l, rank: l})
 	a.given = append(a.given, s)
 }
 
@@ -57,17 +58,17 @@ func (a *attachment) addAt(at place, owner mesh.Name, c *contribution) {
 }
 
 // selector attaches a policy to workloads.
-func (a *attachment) selector(pol *policy) {
-	kinds := pol.traffic
+func (a *attachment) selector(pol *policy.Policy) {
+	kinds := pol.Traffic
 	if len(kinds) == 0 {
 		kinds = []proxyset.Traffic{proxyset.Gateway, proxyset.Inbound}
 	}
 	rank := ofNamespace
 	var labels map[string]string
-	if s := pol.spec.Selector; s != nil {
+	if s := pol.Spec.Selector; s != nil {
 		labels, rank = s.MatchLabels, ofWorkload
 		a.checkSelector(pol, labels)
-	} else if pol.ns == a.root {
+	} else if pol.Namespace == a.root {
 		rank = ofRoot
 	}
 	var reaches []reach
@@ -76,7 +77,7 @@ func (a *attachment) selector(pol *policy) {
 		a.addBase(pol, s, rank)
 		switch t {
 		case proxyset.Gateway:
-			if len(pol.spec.VirtualHosts)+len(pol.spec.Routes) == 0 {
+			if len(pol.Spec.VirtualHosts)+len(pol.Spec.Routes) == 0 {
 				continue
 			}
 			for _, f := range a.world.Groups {
@@ -94,7 +95,7 @@ func (a *attachment) selector(pol *policy) {
 }
 
 // checkSelector looks for a pod or gateway with the labels, if the input has pods of the namespace at all.
-func (a *attachment) checkSelector(pol *policy, labels map[string]string) {
+func (a *attachment) checkSelector(pol *policy.Policy, labels map[string]string) {
 	s := proxyset.Set{Traffic: proxyset.Gateway, Namespace: a.namespace(pol), Labels: labels}
 	for _, g := range a.world.Gateways {
 		if _, ok := s.Intersect(g.Proxies); ok && len(g.Proxies.Labels) > 0 && s.SharesLabel(g.Proxies) {
@@ -119,12 +120,12 @@ func (a *attachment) checkSelector(pol *policy, labels map[string]string) {
 }
 
 // target attaches a policy to what a reference names.
-func (a *attachment) target(pol *policy, ref v1alpha1.TargetRef, at string) {
+func (a *attachment) target(pol *policy.Policy, ref v1alpha1.TargetRef, at string) {
 	group := ref.Group
 	if group == "" {
-		group = groups[ref.Kind][0]
+		group = policy.GroupsOf(ref.Kind)[0]
 	}
-	id := mesh.Name{Kind: ref.Kind + "." + group, Namespace: pol.ns, Name: ref.Name}
+	id := mesh.Name{Kind: ref.Kind + "." + group, Namespace: pol.Namespace, Name: ref.Name}
 	switch ref.Kind {
 	case "Gateway":
 		if g := a.world.Gateways[id]; g != nil {
@@ -142,18 +143,18 @@ func (a *attachment) target(pol *policy, ref v1alpha1.TargetRef, at string) {
 			return
 		}
 	}
-	a.p.At(pol.Object, at+".name", "there is no %s %s/%s among the objects given", ref.Kind, pol.ns, ref.Name)
+	a.p.At(pol.Object, at+".name", "there is no %s %s/%s among the objects given", ref.Kind, pol.Namespace, ref.Name)
 }
 
-func (a *attachment) noTraffic(pol *policy, kind string, allowed ...proxyset.Traffic) {
-	for i, t := range pol.traffic {
+func (a *attachment) noTraffic(pol *policy.Policy, kind string, allowed ...proxyset.Traffic) {
+	for i, t := range pol.Traffic {
 		if !slices.Contains(allowed, t) {
 			a.p.At(pol.Object, config.Index("spec.traffic", i), "%s is not for a %s", t, kind)
 		}
 	}
 }
 
-func (a *attachment) toGateway(pol *policy, g *mesh.Gateway, ref v1alpha1.TargetRef, at string) {
+func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1.TargetRef, at string) {
 	a.noTraffic(pol, "Gateway", proxyset.Gateway)
 	if !g.KnowsProxies() {
 		a.p.At(pol.Object, at+".name", "the Gateway (%s:%d) has an address of its own, and the Service with that address is "+
@@ -175,7 +176,7 @@ func (a *attachment) toGateway(pol *policy, g *mesh.Gateway, ref v1alpha1.Target
 			continue
 		}
 		found = true
-		c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: g.Proxies, level: rank, rank: rank}
+		c := &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: g.Proxies, level: rank, rank: rank}
 		pl := place{fleet: g.Group, port: s.Port, gateway: g, section: s.Section}
 		if !s.TLS {
 			pl.gateway, pl.section = nil, ""
@@ -198,7 +199,7 @@ func (a *attachment) toGateway(pol *policy, g *mesh.Gateway, ref v1alpha1.Target
 	a.inline(pol, rank, []reach{r})
 }
 
-func (a *attachment) toService(pol *policy, s *mesh.Service, ref v1alpha1.TargetRef, at string) {
+func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1.TargetRef, at string) {
 	a.noTraffic(pol, "Service", proxyset.Inbound, proxyset.Outbound)
 	var port mesh.ServicePort
 	rank := ofGateway
@@ -210,7 +211,7 @@ func (a *attachment) toService(pol *policy, s *mesh.Service, ref v1alpha1.Target
 		}
 		rank = ofListener
 	}
-	kinds := pol.traffic
+	kinds := pol.Traffic
 	if len(kinds) == 0 {
 		kinds = []proxyset.Traffic{proxyset.Inbound}
 	}
@@ -232,7 +233,7 @@ func (a *attachment) toService(pol *policy, s *mesh.Service, ref v1alpha1.Target
 			a.addBase(pol, sc, rank)
 		case proxyset.Outbound:
 			sc := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
-			c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: sc, level: ofHost, rank: rank}
+			c := &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: sc, level: ofHost, rank: rank}
 			a.addAt(place{host: s.Host(), port: port.Number}, s.ID, c)
 			reaches = append(reaches, reach{scope: sc, hosts: []string{s.Host()}})
 		}
@@ -240,7 +241,7 @@ func (a *attachment) toService(pol *policy, s *mesh.Service, ref v1alpha1.Target
 	a.inline(pol, rank, reaches)
 }
 
-func (a *attachment) toRouter(pol *policy, r *mesh.Routes, ref v1alpha1.TargetRef, at string) {
+func (a *attachment) toRouter(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.TargetRef, at string) {
 	var rules []mesh.Rule
 	rank := ofHost
 	if ref.SectionName != "" {
@@ -268,7 +269,7 @@ func (a *attachment) toRouter(pol *policy, r *mesh.Routes, ref v1alpha1.TargetRe
 	}
 	var reaches []reach
 	add := func(s proxyset.Set, f *mesh.GatewayGroup, host string, port uint32) {
-		c := &contribution{policy: pol, path: "spec", doc: pol.doc, scope: s, level: rank, rank: rank}
+		c := &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: s, level: rank, rank: rank}
 		pl := place{fleet: f, host: host, port: port}
 		if rank == ofHost && a.alone(pl) {
 			a.addAt(pl, r.ID, c)
@@ -303,7 +304,7 @@ func (a *attachment) toRouter(pol *policy, r *mesh.Routes, ref v1alpha1.TargetRe
 }
 
 // addRule attaches c to the routes of a rule.
-func (a *attachment) addRule(pol *policy, pl place, r *mesh.Routes, ru mesh.Rule, c *contribution, at string) {
+func (a *attachment) addRule(pol *policy.Policy, pl place, r *mesh.Routes, ru mesh.Rule, c *contribution, at string) {
 	if len(ru.Names) == 0 {
 		a.p.At(pol.Object, at, "%s %s of %s (%s:%d) has no name by which Envoy knows it, and its virtual host %s has other "+
 			"routes too; give the route, and each of its matches that has none, a name",

@@ -12,6 +12,7 @@ import (
 	networking "istio.io/api/networking/v1alpha3"
 	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
 
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
@@ -106,8 +107,8 @@ func TestNoBypass(t *testing.T) {
 	inserts := []string{
 		"", "insert: {position: beforeRouter}", "insert: {position: afterAuthn}", "insert: {position: first}",
 	}
-	for _, f := range append(istioFilters, "no.such.filter", routerFilter) {
-		if inserts = append(inserts, "insert: {before: "+f+"}"); f != routerFilter {
+	for _, f := range append(istioFilters, "no.such.filter", policy.RouterFilter) {
+		if inserts = append(inserts, "insert: {before: "+f+"}"); f != policy.RouterFilter {
 			inserts = append(inserts, "insert: {after: "+f+"}")
 		}
 	}
@@ -191,7 +192,7 @@ func randomProxy(r *rand.Rand) proxy {
 	if r.IntN(4) == 0 {
 		r.Shuffle(len(p.filters), func(i, j int) { p.filters[i], p.filters[j] = p.filters[j], p.filters[i] })
 	}
-	p.filters = append(p.filters, routerFilter)
+	p.filters = append(p.filters, policy.RouterFilter)
 	return p
 }
 
@@ -223,7 +224,7 @@ func (p proxy) check(filters []built, extensions map[string][]*patch, want []str
 		}
 		return ""
 	}
-	router := slices.IndexFunc(filters, func(f built) bool { return f.name == routerFilter })
+	router := slices.IndexFunc(filters, func(f built) bool { return f.name == policy.RouterFilter })
 	if at > router {
 		return "the chain is behind the router"
 	}
@@ -252,7 +253,7 @@ func (p proxy) checkPlace(filters []built, at int, insert string) string {
 		name == "afterAuthn" && slices.Contains(p.filters, authnEnd) && beside(at+1) != authnEnd,
 		kind == "before" && there && beside(at+1) != name,
 		kind == "after" && there && beside(at-1) != name,
-		!there && name != "first" && name != "afterAuthn" && beside(at+1) != routerFilter:
+		!there && name != "first" && name != "afterAuthn" && beside(at+1) != policy.RouterFilter:
 		return "the chain is in another place"
 	}
 	return ""

@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/policy"
 )
 
 // limit stands for the example plugin that the guide builds in, whose name the plugins in the box may have some day.
@@ -70,7 +71,7 @@ func TestPoliciesOfDocs(t *testing.T) {
 				t.Fatal(err)
 			}
 			var p manifest.Problems
-			readPolicy(in.Objects()[0], "default", &p)
+			policy.Read(in.Objects()[0], "default", &p)
 			if err := p.Err(); err != nil {
 				t.Error(err)
 			}

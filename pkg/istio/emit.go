@@ -1,6 +1,8 @@
 package istio
 
 import (
+	"mosn.io/moe/framework/config"
+
 	"bytes"
 	"cmp"
 	"crypto/sha256"
@@ -121,18 +123,17 @@ func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 }
 
 // cannot reports what Envoy's configuration cannot hold.
-func (g *generator) cannot(err error, d *document) {
+func (g *generator) cannot(err error, d *chainDocument) {
 	if err == nil {
 		return
 	}
-	path, msg, ok := strings.Cut(err.Error(), ": ")
-	if o, at := d.find(path); ok && o.from != nil {
-		g.p.At(o.from.policy.Object, at, "%s", msg)
-		return
+	e := config.Error{Msg: err.Error()}
+	if path, msg, ok := strings.Cut(e.Msg, ": "); ok {
+		if at, _ := d.find(path); at.from != nil {
+			e.Path, e.Msg = path, msg
+		}
 	}
-	for _, c := range d.origins() {
-		g.p.At(c.policy.Object, c.path, "%v", err)
-	}
+	g.report(d, e)
 }
 
 // spotGroup is a document that a virtual host or route has on several ports.

@@ -197,7 +197,7 @@ func TestBadInput(t *testing.T) {
 		"one id for two plugins": {
 			policyText("a", "plugins: [{name: hello, id: x, config: {value: y}}]") + "---\n" +
 				policyText("b", "plugins: [{name: accesslog, id: x}]"),
-			`:5: spec.plugins[0]: id "x" is plugin hello here and plugin accesslog in FilterPolicy shop/b (in.yaml:11)`,
+			`:5: spec.plugins[0].name: id "x" is plugin hello here and plugin accesslog in FilterPolicy shop/b (in.yaml:11)`,
 		},
 		"not Kubernetes": {"listen: ':80'", ":1: not a Kubernetes object"},
 		"no name":        {"apiVersion: v1\nkind: Service\nmetadata: {}", ":3: metadata.name: is required"},

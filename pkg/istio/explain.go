@@ -8,8 +8,10 @@ import (
 	"text/tabwriter"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -25,7 +27,7 @@ func (r *Result) Explain(match string) string {
 		}
 		fmt.Fprintf(&b, "%s\n", base.scope)
 		base.settings.describe(&b)
-		if len(base.doc.entries) == 0 {
+		if len(base.doc.Plugins) == 0 {
 			fmt.Fprintln(&b, "  no plugins, but for:")
 		} else {
 			describe(&b, "  ", base.doc)
@@ -99,7 +101,7 @@ func (s *spotResult) describe() string {
 }
 
 func (s settings) describe(b *strings.Builder) {
-	by := func(p *policy) string {
+	by := func(p *policy.Policy) string {
 		if p == nil {
 			return "default"
 		}
@@ -144,33 +146,37 @@ func describeInsert(in v1alpha1.Insert) string {
 }
 
 // describe writes the plugins of a document in the order in which they run.
-func describe(b *strings.Builder, indent string, d *document) {
-	entries := slices.Clone(d.entries)
-	if d.order.value != "listed" {
-		slices.SortStableFunc(entries, func(a, b entry) int { return int(stage(a)) - int(stage(b)) })
+func describe(b *strings.Builder, indent string, d *chainDocument) {
+	order := make([]int, len(d.Plugins))
+	for i := range order {
+		order[i] = i
+	}
+	if d.Order != document.AsListed {
+		slices.SortStableFunc(order, func(a, b int) int { return int(stage(d.Plugins[a])) - int(stage(d.Plugins[b])) })
 	}
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	for _, e := range entries {
-		name := e.id
-		if e.name != e.id {
-			name += " (" + e.name + ")"
+	for _, i := range order {
+		e := d.Plugins[i]
+		name := e.EntryID()
+		if e.Name != name {
+			name += " (" + e.Name + ")"
 		}
 		state := stage(e).String()
-		if e.disabled != nil && *e.disabled {
+		if e.Off() {
 			state = "off"
 		}
-		fmt.Fprintf(w, "%s%s\t%s\t%s\n", indent, name, state, e.decided())
+		fmt.Fprintf(w, "%s%s\t%s\t%s\n", indent, name, state, decided(d.origins[config.Index("plugins", i)]))
 	}
-	for _, c := range d.consumers {
-		fmt.Fprintf(w, "%sconsumer %s\t\t%s\n", indent, c.name, by(c.origins))
+	for i, c := range d.Consumers {
+		fmt.Fprintf(w, "%sconsumer %s\t\t%s\n", indent, c.Name, by(d.origins[config.Index("consumers", i)]))
 	}
-	for _, s := range []struct {
-		name string
-		scalar
-	}{{"order", d.order}, {"timeout", d.timeout}} {
-		if s.from != nil {
-			fmt.Fprintf(w, "%s%s: %v\t\t%s\n", indent, s.name, s.value, by([]origin{s.origin}))
+	for _, f := range []struct {
+		name  string
+		value any
+	}{{"order", d.Order}, {"timeout", d.Timeout}} {
+		if from := d.origins[f.name]; from != nil {
+			fmt.Fprintf(w, "%s%s: %v\t\t%s\n", indent, f.name, f.value, by(from[len(from)-1:]))
 		}
 	}
 	_ = w.Flush() // to a strings.Builder
@@ -179,8 +185,8 @@ func describe(b *strings.Builder, indent string, d *document) {
 	}
 }
 
-func stage(e entry) filter.Stage {
-	if reg := filter.Lookup(e.name); reg != nil {
+func stage(e document.Plugin) filter.Stage {
+	if reg := filter.Lookup(e.Name); reg != nil {
 		return reg.Stage
 	}
 	return filter.Observe
@@ -203,22 +209,23 @@ func where(o origin) string {
 	return fmt.Sprintf("%s (%s:%d)", p, p.File, p.LineOf(o.path))
 }
 
-// decided names who has decided the entry, and the fields that somebody else has.
-func (e entry) decided() string {
-	text := by(e.origins)
-	if len(e.origins) == 1 {
+// decided names the policies of a plugin's origins and, if there are several, the fields that each has decided.
+func decided(origins []origin) string {
+	text := by(origins)
+	if len(origins) == 1 {
 		return text
 	}
 	var parts []string
-	for i := len(e.origins) - 1; i >= 0; i-- {
-		o := e.origins[i]
+	for i := len(origins) - 1; i >= 0; i-- {
+		o := origins[i]
+		entry := o.from.policy.At(o.path)
 		var fields []string
-		for _, f := range leaves("config", manifest.Dig(o.from.policy.At(o.path), "config")) {
-			if e.last(f) == i {
+		for _, f := range leaves("config", manifest.Dig(entry, "config")) {
+			if decidedBy(origins, f) == i {
 				fields = append(fields, f)
 			}
 		}
-		if manifest.Dig(o.from.policy.At(o.path), "disabled") != nil && e.last("disabled") == i {
+		if manifest.Dig(entry, "disabled") != nil && decidedBy(origins, "disabled") == i {
 			fields = append(fields, "disabled")
 		}
 		if fields != nil {
@@ -231,12 +238,13 @@ func (e entry) decided() string {
 	return text
 }
 
-// last returns which origin has said last what a field is.
-func (e entry) last(path string) int {
-	for i := len(e.origins) - 1; i >= 0; i-- {
-		for way := path; way != "" && way != "config"; way = manifest.Parent(way) {
-			v := e.origins[i].from.policy.At(e.origins[i].path + "." + way)
-			if _, isObject := v.(map[string]any); v != nil && (way == path || !isObject) {
+// decidedBy returns the index of the last origin that has a field, or a value in place of one of its parents; -1 if none
+// does.
+func decidedBy(origins []origin, path string) int {
+	for i := len(origins) - 1; i >= 0; i-- {
+		for at := path; at != "" && at != "config"; at = manifest.Parent(at) {
+			v := origins[i].from.policy.At(origins[i].path + "." + at)
+			if _, isObject := v.(map[string]any); v != nil && (at == path || !isObject) {
 				return i
 			}
 		}
@@ -244,7 +252,7 @@ func (e entry) last(path string) int {
 	return -1
 }
 
-// leaves lists the paths of what is no object in v.
+// leaves lists the paths of the values in v that are not objects.
 func leaves(path string, v any) (all []string) {
 	m, ok := v.(map[string]any)
 	if !ok {

@@ -13,11 +13,12 @@ import (
 	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
 
 	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
-	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
 // Options are what the result depends on besides the input.
@@ -42,20 +43,7 @@ func Generate(in *manifest.Input, o Options) (*Result, error) {
 	o.Namespace = cmp.Or(o.Namespace, "default")
 	g := &generator{o: o, validated: map[string]map[string]any{}}
 	g.world = mesh.Read(in, o.Namespace, &g.p)
-	var policies []*policy
-	for _, obj := range in.Objects() {
-		if obj.Kind() != v1alpha1.Kind {
-			continue
-		}
-		if obj.APIVersion() != v1alpha1.APIVersion {
-			g.p.At(obj, "apiVersion", "expected %s for a %s", v1alpha1.APIVersion, v1alpha1.Kind)
-			continue
-		}
-		if pol := readPolicy(obj, o.Namespace, &g.p); pol != nil {
-			policies = append(policies, pol)
-		}
-	}
-	slices.SortFunc(policies, older)
+	policies := policy.ReadAll(in, o.Namespace, &g.p)
 	g.attach = attach(g.world, policies, o, &g.p)
 	g.plan()
 	if err := g.p.Err(); err != nil {
@@ -94,8 +82,9 @@ type generator struct {
 type base struct {
 	scope    proxyset.Set
 	all      []*contribution
-	doc      *document
-	raw      map[string]any
+	doc      *chainDocument
+	sent     *chainDocument // doc, or a placeholder
+	raw      map[string]any // sent, as Envoy is given it
 	checked  map[string]any // raw, with stand-ins for secrets that cannot be read here
 	settings settings
 	filter   string   // the filter's name in Envoy, and that of its configuration for ECDS
@@ -108,11 +97,11 @@ type spotResult struct {
 	*spot
 	scope    proxyset.Set
 	all      []*contribution
-	doc      *document
+	doc      *chainDocument
 	raw      map[string]any
 	settings settings
 	filters  []string       // names of the filters that the scope's proxies have
-	own      map[string]any // raw without what wider places say: for the Golang filter, which merges them itself
+	own      *chainDocument // doc without what wider places say: for the Golang filter, which merges them itself
 }
 
 // plan works out every document.
@@ -149,13 +138,18 @@ func (g *generator) plan() {
 func (g *generator) tooMany() {
 	seen := map[string]bool{}
 	for _, c := range g.attach.base {
-		if k := c.scope.Conditions(); c.policy.spec.Selector != nil && !seen[k] {
+		if k := c.scope.Conditions(); c.policy.Spec.Selector != nil && !seen[k] {
 			seen[k] = true
 			g.p.At(c.policy.Object, "spec.selector.matchLabels", "this and other selectors ask for different labels, and so "+
 				"overlap in more than %d ways; have policies use the same labels, or give the workloads among the input, so "+
 				"that it shows which of them there are", proxyset.MaxOverlaps)
 		}
 	}
+}
+
+// samePlaceholder reports whether two chains have the same placeholder, or none.
+func samePlaceholder(a, b *chainDocument) bool {
+	return len(a.Plugins) == len(b.Plugins) && (len(a.Plugins) == 0 || a.Plugins[0].Name == b.Plugins[0].Name)
 }
 
 func (g *generator) planBase(s proxyset.Set) {
@@ -169,10 +163,11 @@ func (g *generator) planBase(s proxyset.Set) {
 	slices.SortStableFunc(b.all, compareContributions)
 	b.settings = g.settle(s, append(slices.Clone(b.all), others...))
 	b.doc = mergeDocuments(b.all, true, &g.p)
-	b.raw = b.doc.raw()
-	if len(b.doc.entries) == 0 {
-		b.raw = g.placeholder(b, others)
+	b.sent = b.doc
+	if len(b.doc.Plugins) == 0 {
+		b.sent = placeholder(b.doc, others)
 	}
+	b.raw = b.sent.Data()
 	b.checked = b.raw
 	b.filter = filterNameOf(s, len(around)-1)
 	for _, w := range around[:len(around)-1] {
@@ -183,7 +178,7 @@ func (g *generator) planBase(s proxyset.Set) {
 	if len(around) > 1 {
 		next := g.baseOf[around[len(around)-2].Key()]
 		b.skip = next != nil && slices.Equal(next.all, b.all) && next.settings.same(b.settings) &&
-			(len(b.doc.entries) > 0 || samePlaceholder(next.raw, b.raw)) && proxyset.HasInnermost(around[:len(around)-1])
+			(len(b.doc.Plugins) > 0 || samePlaceholder(next.sent, b.sent)) && proxyset.HasInnermost(around[:len(around)-1])
 		if b.skip {
 			b.filter = next.filter
 		}
@@ -193,7 +188,7 @@ func (g *generator) planBase(s proxyset.Set) {
 	}
 	g.baseOf[s.Key()] = b
 	g.bases = append(g.bases, b)
-	if len(b.doc.entries) > 0 {
+	if len(b.doc.Plugins) > 0 {
 		b.checked = g.check(b.settings.hosts, b.doc, b.raw, digest("base", b.raw),
 			func(raw map[string]any, caps filter.Capability) error {
 				return assembly.Validate(assembly.ChainName, raw, caps)
@@ -211,7 +206,7 @@ func (g *generator) planBase(s proxyset.Set) {
 // configuration by the filter's name, and Istio answers with all that have it; so no proxy may meet one name in two
 // scopes. Two scopes of one depth share proxies only inside of a third, whose filter takes the place of theirs.
 func filterNameOf(s proxyset.Set, depth int) string {
-	n := filterName
+	n := policy.ChainFilter
 	if s.Traffic != proxyset.Gateway {
 		n += "." + string(s.Traffic)
 	}
@@ -227,33 +222,27 @@ func filterNameOf(s proxyset.Set, depth int) string {
 // placeholderID is that of the only entry of a chain that is there for the sake of its routes.
 const placeholderID = "moe-base"
 
-// placeholder returns a chain without a plugin that is on, as a chain must list one: one that the library has for sure.
-func (g *generator) placeholder(b *base, others []*contribution) map[string]any {
+// placeholder returns a chain without any plugin that runs, for the sake of routes that have plugins. Since a chain must
+// list a plugin, it lists one that the library has for sure, disabled.
+func placeholder(doc *chainDocument, others []*contribution) *chainDocument {
 	var names []string
 	for _, c := range others {
-		for _, e := range manifest.List(c.doc["plugins"]) {
-			if n := manifest.String(manifest.Dig(e, "name")); n != "" {
-				names = append(names, n)
+		if c.doc == nil {
+			continue
+		}
+		for _, e := range c.doc.Plugins {
+			if e.Name != "" {
+				names = append(names, e.Name)
 			}
 		}
 	}
 	if len(names) == 0 {
-		return b.doc.raw()
+		return doc
 	}
-	doc := b.doc.raw()
-	doc["plugins"] = []any{map[string]any{"name": slices.Min(names), "id": placeholderID, "disabled": true}}
-	return doc
-}
-
-func samePlaceholder(a, b map[string]any) bool {
-	return manifest.Dig(first(a["plugins"]), "name") == manifest.Dig(first(b["plugins"]), "name")
-}
-
-func first(v any) any {
-	if l := manifest.List(v); len(l) > 0 {
-		return l[0]
-	}
-	return nil
+	off := true
+	with := *doc
+	with.Plugins = []document.Plugin{{Name: slices.Min(names), ID: placeholderID, Disabled: &off}}
+	return &with
 }
 
 // planSpot works out the documents of a spot: one for each scope that contributions to it have, for what these have in
@@ -305,7 +294,7 @@ func (g *generator) planSpotIn(s *spot, all []*contribution, b *base) {
 		}
 	}
 	r.doc = mergeDocuments(r.all, false, &g.p)
-	r.raw = r.doc.raw()
+	r.raw = r.doc.Data()
 	if len(r.raw) == 0 {
 		return // settings alone
 	}
@@ -314,11 +303,11 @@ func (g *generator) planSpotIn(s *spot, all []*contribution, b *base) {
 			return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
 		})
 	g.checkFailOpen(r.settings, r.doc)
-	r.own = mergeDocuments(own, false, &manifest.Problems{}).raw()
+	r.own = mergeDocuments(own, false, &manifest.Problems{})
 	if r.settings.external() {
 		// What a route says to the server goes in place of what the filter does, so it is the whole chain.
 		r.doc = mergeDocuments(append(slices.Clone(b.all), r.all...), true, &g.p)
-		r.raw = r.doc.raw()
+		r.raw = r.doc.Data()
 	}
 	g.spots = append(g.spots, r)
 }

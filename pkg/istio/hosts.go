@@ -15,33 +15,22 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
 	"mosn.io/moe/internal/bootstrap"
-	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
-// capabilities returns what plugins may need of h.
-func capabilities(h *v1alpha1.Host) filter.Capability {
-	switch {
-	case h.ExtProc != nil:
-		return host.ExtProc
-	case h.Golang != nil:
-		return host.Golang
-	}
-	return host.Dynmod
-}
-
 // filterConfig returns the configuration of the HTTP filter with a chain.
-func filterConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
+func filterConfig(h *v1alpha1.Host, doc *document.Document) (proto.Message, error) {
 	if h.ExtProc != nil {
 		return extProcFilter(h.ExtProc, doc)
 	}
 	if h.Golang != nil {
 		return golangFilter(h.Golang, doc)
 	}
-	config, err := packed(doc)
+	config, err := packed(doc.Data())
 	if err != nil {
 		return nil, err
 	}
@@ -50,12 +39,12 @@ func filterConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
 	}, nil
 }
 
-func golangFilter(g *v1alpha1.Golang, doc map[string]any) (proto.Message, error) {
-	doc, secrets, err := bootstrap.GenericSecrets(doc)
+func golangFilter(g *v1alpha1.Golang, doc *document.Document) (proto.Message, error) {
+	raw, secrets, err := bootstrap.GenericSecrets(doc.Data())
 	if err != nil {
 		return nil, err
 	}
-	config, err := packed(doc)
+	config, err := packed(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +55,7 @@ func golangFilter(g *v1alpha1.Golang, doc map[string]any) (proto.Message, error)
 }
 
 // routeConfig returns the configuration of a route, virtual host or route configuration.
-func routeConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
+func routeConfig(h *v1alpha1.Host, doc *document.Document) (proto.Message, error) {
 	if h.ExtProc != nil {
 		metadata, err := configMetadata(doc)
 		if err != nil {
@@ -76,7 +65,7 @@ func routeConfig(h *v1alpha1.Host, doc map[string]any) (proto.Message, error) {
 			Overrides: &extprocv3.ExtProcOverrides{GrpcInitialMetadata: metadata, ProcessingMode: processingMode(doc)},
 		}}, nil
 	}
-	config, err := packed(doc)
+	config, err := packed(doc.Data())
 	switch {
 	case err != nil:
 		return nil, err
@@ -136,7 +125,7 @@ func extProcCluster(x *v1alpha1.ExtProc) (*clusterv3.Cluster, error) {
 
 func clusterName(x *v1alpha1.ExtProc) string { return "moe-extproc|" + x.Address }
 
-func extProcFilter(x *v1alpha1.ExtProc, doc map[string]any) (proto.Message, error) {
+func extProcFilter(x *v1alpha1.ExtProc, doc *document.Document) (proto.Message, error) {
 	metadata, err := configMetadata(doc)
 	if err != nil {
 		return nil, err
@@ -148,11 +137,12 @@ func extProcFilter(x *v1alpha1.ExtProc, doc map[string]any) (proto.Message, erro
 	return f, nil
 }
 
-func configMetadata(doc map[string]any) ([]*corev3.HeaderValue, error) {
-	if _, err := bootstrap.Struct(doc); err != nil { // what Envoy cannot carry is told with its place
+func configMetadata(doc *document.Document) ([]*corev3.HeaderValue, error) {
+	raw := doc.Data()
+	if _, err := bootstrap.Struct(raw); err != nil { // whose errors have the path
 		return nil, err
 	}
-	text, err := json.Marshal(doc)
+	text, err := json.Marshal(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -183,22 +173,22 @@ func asciiMetadata(text []byte) ([]*corev3.HeaderValue, error) {
 
 // processingMode returns what of a request the server has to see for the plugins of doc that are on, and those of its
 // consumers.
-func processingMode(doc map[string]any) *extprocv3.ProcessingMode {
+func processingMode(doc *document.Document) *extprocv3.ProcessingMode {
 	has := map[string]bool{}
-	add := func(entries any) {
-		for _, e := range manifest.List(entries) {
-			reg := filter.Lookup(manifest.String(manifest.Dig(e, "name")))
-			if off, _ := manifest.Dig(e, "disabled").(bool); off || reg == nil {
+	add := func(plugins []document.Plugin) {
+		for i := range plugins {
+			reg := filter.Lookup(plugins[i].Name)
+			if plugins[i].Off() || reg == nil {
 				continue
 			}
-			for i := range reg.Handler.NumMethod() {
-				has[reg.Handler.Method(i).Name] = true
+			for m := range reg.Handler.NumMethod() {
+				has[reg.Handler.Method(m).Name] = true
 			}
 		}
 	}
-	add(doc["plugins"])
-	for _, c := range manifest.List(doc["consumers"]) {
-		add(manifest.Dig(c, "plugins"))
+	add(doc.Plugins)
+	for i := range doc.Consumers {
+		add(doc.Consumers[i].Plugins)
 	}
 	const send, skip = extprocv3.ProcessingMode_SEND, extprocv3.ProcessingMode_SKIP
 	any := func(methods ...string) bool {

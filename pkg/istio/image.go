@@ -5,13 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
-	"slices"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
-	"mosn.io/moe/framework/config"
-	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -73,7 +70,7 @@ func (i Image) Sidecar() ([]byte, error) {
 	volumes, mounts := dict{volume: dict{"emptyDir": dict{}}}, dict{volume: dict{"mountPath": i.Dir, "readOnly": true}}
 	for _, s := range i.Secrets {
 		volumes[secretVolume(s)] = dict{"secret": dict{"secretName": s.Name}}
-		mounts[secretVolume(s)] = dict{"mountPath": mountPath(s), "readOnly": true}
+		mounts[secretVolume(s)] = dict{"mountPath": policy.MountPath(s), "readOnly": true}
 	}
 	v, err := json.Marshal(volumes)
 	if err != nil {
@@ -105,7 +102,7 @@ func (i Image) Gateway() ([]byte, error) {
 	mounts := []any{dict{"name": volume, "mountPath": i.Dir, "readOnly": true}}
 	for _, s := range i.Secrets {
 		volumes = append(volumes, dict{"name": secretVolume(s), "secret": dict{"secretName": s.Name}})
-		mounts = append(mounts, dict{"name": secretVolume(s), "mountPath": mountPath(s), "readOnly": true})
+		mounts = append(mounts, dict{"name": secretVolume(s), "mountPath": policy.MountPath(s), "readOnly": true})
 	}
 	return yaml.Marshal(dict{"spec": dict{"template": dict{
 		"metadata": dict{"annotations": dict{"sidecar.istio.io/nativeSidecar": "false"}},
@@ -118,34 +115,4 @@ func (i Image) Gateway() ([]byte, error) {
 			}},
 		},
 	}}})
-}
-
-// SecretMounts returns those of all policies of the input, by name. Two policies that mount one Secret at different
-// places, or two at one place, are an error.
-func SecretMounts(in *manifest.Input) ([]v1alpha1.SecretMount, error) {
-	var p manifest.Problems
-	var all []v1alpha1.SecretMount
-	for _, o := range in.Objects() {
-		if o.Kind() != v1alpha1.Kind {
-			continue
-		}
-		pol := readPolicy(o, "default", &p)
-		if pol == nil {
-			continue
-		}
-		for i, m := range pol.spec.SecretMounts {
-			m.MountPath = mountPath(m)
-			at := config.Index("spec.secretMounts", i) + ".mountPath"
-			switch j := slices.IndexFunc(all, func(o v1alpha1.SecretMount) bool {
-				return o.Name == m.Name || o.MountPath == m.MountPath
-			}); {
-			case j < 0:
-				all = append(all, m)
-			case all[j] != m:
-				p.At(o, at, "%s is mounted at %s, by another policy", all[j].Name, all[j].MountPath)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b v1alpha1.SecretMount) int { return strings.Compare(a.Name, b.Name) })
-	return all, p.Err()
 }

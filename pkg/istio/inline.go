@@ -7,6 +7,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
@@ -34,7 +35,7 @@ func (r reach) has(host string, port uint32, by *mesh.Routes) bool {
 }
 
 // inline attaches what a policy says of single virtual hosts and routes.
-func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
+func (a *attachment) inline(pol *policy.Policy, rank level, reaches []reach) {
 	seen := map[[2]string]string{}
 	twice := func(path, field string, key [2]string) bool {
 		first, there := seen[key]
@@ -45,19 +46,19 @@ func (a *attachment) inline(pol *policy, rank level, reaches []reach) {
 		}
 		return there
 	}
-	for i, vh := range pol.spec.VirtualHosts {
+	for i, vh := range pol.Spec.VirtualHosts {
 		path := config.Index("spec.virtualHosts", i)
 		host := strings.ToLower(vh.Host)
-		c := contribution{policy: pol, path: path, doc: pol.document(path, a.p), level: ofHost, rank: rank}
+		c := contribution{policy: pol, path: path, doc: pol.Document(path, a.p), level: ofHost, rank: rank}
 		if !twice(path, ".host", [2]string{host}) && !a.toHost(c, host, reaches) {
 			a.p.At(pol.Object, path+".host", "no gateway or sidecar that the policy is for serves this host%s", listHosts(reaches))
 		}
 	}
-	for i, ro := range pol.spec.Routes {
+	for i, ro := range pol.Spec.Routes {
 		path := config.Index("spec.routes", i)
 		host := strings.ToLower(ro.Host)
 		c := contribution{
-			policy: pol, path: path, doc: pol.document(path, a.p), level: ofRoute, rank: rank, host: host != "",
+			policy: pol, path: path, doc: pol.Document(path, a.p), level: ofRoute, rank: rank, host: host != "",
 		}
 		if !twice(path, ".name", [2]string{host, "/" + ro.Name}) && !a.toRoute(c, ro.Name, host, reaches) {
 			a.p.At(pol.Object, path+".name", "there is no route of this name where the policy applies, among the objects given")

@@ -4,6 +4,8 @@ import (
 	"io"
 
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/policy"
+	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
 // Input is the objects that were read, policies and what they refer to.
@@ -12,7 +14,7 @@ type Input = manifest.Input
 // Object is a Kubernetes object as it was read.
 type Object = manifest.Object
 
-// Error is one thing that is wrong with the input.
+// Error is one thing that is wrong with the input; it has the file and the line.
 type Error = manifest.Error
 
 // Errors is everything that is wrong with the input. It is what the functions of this package that read or generate
@@ -25,3 +27,7 @@ func Load(stdin io.Reader, paths ...string) (*Input, error) { return manifest.Lo
 
 // Parse reads the objects of a text as [Load] would from a file of that name.
 func Parse(file string, text []byte) (*Input, error) { return manifest.Parse(file, text) }
+
+// SecretMounts returns the Secrets that the policies of the input mount, by name. Two policies that mount one Secret at
+// different paths, or two Secrets at one path, are an error.
+func SecretMounts(in *Input) ([]v1alpha1.SecretMount, error) { return policy.SecretMounts(in) }

@@ -12,15 +12,14 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
 // Names in Envoy's configuration.
 const (
-	filterName    = "moe"       // what the names of all HTTP filters of MoE begin with
-	placeFilter   = "moe.place" // keeps the filter's place while patches are applied; Envoy never sees it
-	routerFilter  = "envoy.filters.http.router"
+	placeFilter   = "moe.place"                     // keeps the filter's place while patches are applied; Envoy never sees it
 	authnEnd      = "envoy.filters.http.grpc_stats" // the first filter behind Istio's authentication and authorization
 	managerFilter = "envoy.filters.network.http_connection_manager"
 )
@@ -114,7 +113,7 @@ func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []str
 	case in.Position == "first":
 		add(first, "", f)
 	case in == v1alpha1.Insert{} || in.Position == "beforeRouter":
-		add(before, routerFilter, f)
+		add(before, policy.RouterFilter, f)
 	default:
 		place, err := deniesAll()
 		if err != nil {
@@ -128,7 +127,7 @@ func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []str
 		default:
 			add(after, in.After, place)
 		}
-		add(before, routerFilter, place)
+		add(before, policy.RouterFilter, place)
 		add(replace, placeFilter, f)
 		add(remove, placeFilter, nil)
 	}
@@ -159,7 +158,7 @@ func discovered(name, typeURL string) *hcmv3.HttpFilter {
 
 // basePatches returns those that give the proxies of b its chain.
 func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
-	config, err := filterConfig(h, b.raw)
+	config, err := filterConfig(h, &b.sent.Document)
 	if err != nil {
 		return nil, err
 	}
@@ -204,11 +203,11 @@ func matchCluster(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 
 // spotPatch returns the patch that gives a route, virtual host or route configuration its document. Port 0 is any.
 func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
-	doc := r.raw
+	doc := r.doc
 	if h.Golang != nil {
 		doc = r.own
 	}
-	config, err := routeConfig(h, doc)
+	config, err := routeConfig(h, &doc.Document)
 	if err != nil {
 		return nil, err
 	}

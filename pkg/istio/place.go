@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
@@ -56,7 +57,7 @@ func (ps *places) add(at place, owner mesh.Name, c *contribution) {
 
 // contributionKey tells contributions apart.
 type contributionKey struct {
-	policy *policy
+	policy *policy.Policy
 	path   string
 	scope  string
 	level  level

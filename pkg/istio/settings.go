@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
+	"mosn.io/moe/pkg/istio/internal/standin"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -22,7 +23,7 @@ type settings struct {
 	insert v1alpha1.Insert
 	inline bool
 
-	hostsFrom, insertFrom, deliveryFrom *policy // who says so; nil: the default
+	hostsFrom, insertFrom, deliveryFrom *policy.Policy // who says so; nil: the default
 }
 
 func (s settings) same(o settings) bool {
@@ -41,16 +42,16 @@ func (g *generator) settle(sc proxyset.Set, all []*contribution) settings {
 	s := settings{hosts: defaultHosts}
 	for _, c := range all {
 		pol := c.policy
-		if h := pol.spec.Hosts; h != nil {
+		if h := pol.Spec.Hosts; h != nil {
 			if s.hostsFrom != nil && !reflect.DeepEqual(h, s.hosts) {
 				g.contradict(pol, s.hostsFrom, "spec.hosts")
 			} else {
 				s.hosts, s.hostsFrom = h, pol
 			}
 		}
-		if in := pol.spec.Insert; in != nil {
+		if in := pol.Spec.Insert; in != nil {
 			norm := *in
-			if norm.Position == "beforeRouter" || norm.Before == routerFilter {
+			if norm.Position == "beforeRouter" || norm.Before == policy.RouterFilter {
 				norm = v1alpha1.Insert{}
 			}
 			if s.insertFrom != nil && norm != s.insert {
@@ -59,7 +60,7 @@ func (g *generator) settle(sc proxyset.Set, all []*contribution) settings {
 				s.insert, s.insertFrom = norm, pol
 			}
 		}
-		if d := pol.spec.Delivery; d != "" {
+		if d := pol.Spec.Delivery; d != "" {
 			if s.deliveryFrom != nil && (d == "inline") != s.inline {
 				g.contradict(pol, s.deliveryFrom, "spec.delivery")
 			} else {
@@ -70,123 +71,71 @@ func (g *generator) settle(sc proxyset.Set, all []*contribution) settings {
 	return s
 }
 
-func (g *generator) contradict(a, b *policy, path string) {
-	if older(a, b) < 0 {
+func (g *generator) contradict(a, b *policy.Policy, path string) {
+	if policy.Compare(a, b) < 0 {
 		a, b = b, a
 	}
 	g.p.At(a.Object, path, "contradicts that of FilterPolicy %s (%s:%d), which is for some of the same proxies; "+
 		"give both the same, or leave it out of one", b, b.File, b.LineOf(path))
 }
 
-// check has package assembly look at a document, once for each content, and maps its errors to policies. It returns the
-// document with stand-ins for the secrets that only the proxy can read.
-func (g *generator) check(hosts []v1alpha1.Host, d *document, raw map[string]any, key string,
+// check validates a document, once for each content, and maps the errors to policies. It returns the document with
+// stand-ins for the secrets that only the proxy can read.
+func (g *generator) check(hosts []v1alpha1.Host, d *chainDocument, raw map[string]any, key string,
 	validate func(raw map[string]any, caps filter.Capability) error,
 ) map[string]any {
-	caps := ^filter.Capability(0)
-	for i := range hosts {
-		caps &= capabilities(&hosts[i])
-	}
+	caps := policy.Capabilities(hosts)
 	key += fmt.Sprint(caps)
 	if seen, ok := g.validated[key]; ok {
 		return seen
 	}
-	es, _ := validate(raw, caps).(config.Errors)
-	standing, absent := standIns(raw, es)
-	if len(absent) > 0 {
-		es, _ = validate(standing, caps).(config.Errors)
-	}
-	g.validated[key] = standing
+	complete, es := standin.Validate(raw, func(doc map[string]any) error { return validate(doc, caps) })
+	g.validated[key] = complete
 	for _, e := range es {
-		if absent[e.Path] {
-			continue
-		}
-		msg := e.Msg
-		if e.Plugin != "" {
-			msg += " (" + e.Plugin + ")"
-		}
-		at, path := d.find(e.Path)
-		if at.from != nil {
-			g.p.At(at.from.policy.Object, path, "%s", msg)
-			continue
-		}
-		for _, o := range d.origins() {
-			g.p.At(o.policy.Object, o.path, "%s: %s", e.Path, msg)
-		}
+		g.report(d, e)
 	}
-	return standing
+	return complete
 }
 
-// standIn is long enough for a key, and can be read as text, hexadecimal or Base64.
-const standIn = "00000000000000000000000000000000"
-
-// standIns replaces the secrets of files and variables, {file: …} and {env: …}, that errors are about: what is in them is
-// known in the proxy, and need not be here.
-func standIns(raw map[string]any, es config.Errors) (standing map[string]any, absent map[string]bool) {
-	standing, absent = raw, map[string]bool{}
-	for _, e := range es {
-		from, _ := manifest.At(raw, e.Path).(map[string]any)
-		if len(from) != 1 || manifest.String(from["file"]) == "" && manifest.String(from["env"]) == "" || strings.HasPrefix(e.Msg, "expected") {
-			continue // another mistake
-		}
-		if len(absent) == 0 {
-			standing, _ = config.Clone(raw).(map[string]any)
-		}
-		absent[e.Path] = true
-		way := manifest.Parent(e.Path)
-		key, index, _ := manifest.CutPath(e.Path[len(way):])
-		switch c := manifest.At(standing, way).(type) {
-		case map[string]any:
-			c[key] = standIn
-		case []any:
-			c[index] = standIn
-		}
+// report reports an error about a document to the policy that has said what is wrong.
+func (g *generator) report(d *chainDocument, e config.Error) {
+	if at, path := d.find(e.Path); at.from != nil {
+		e.Path = ""
+		g.p.AddConfig(at.from.policy.Object, path, config.Errors{e})
+	} else if c := d.last(); c != nil {
+		g.p.At(c.policy.Object, c.path, "%v", e)
 	}
-	return standing, absent
 }
 
-// origins returns the last contribution to a document, for errors that are about the whole.
-func (d *document) origins() []*contribution {
-	var last *contribution
-	for _, e := range d.entries {
-		if o := e.origins[len(e.origins)-1]; last == nil || compareContributions(o.from, last) > 0 {
-			last = o.from
-		}
-	}
-	if last == nil {
-		return nil
-	}
-	return []*contribution{last}
-}
-
-// checkFailOpen refuses a plugin that guards something, where it would not be asked when the server is away.
-func (g *generator) checkFailOpen(s settings, d *document) {
+// checkFailOpen refuses plugins that guard something where requests would bypass them whenever the server is away.
+func (g *generator) checkFailOpen(s settings, d *chainDocument) {
 	for _, h := range s.hosts {
 		if h.ExtProc == nil || !h.ExtProc.FailOpen {
 			continue
 		}
-		for _, e := range d.entries {
-			reg := filter.Lookup(e.name)
-			if reg == nil || reg.Stage > filter.Authz || e.disabled != nil && *e.disabled {
+		for i := range d.Plugins {
+			e := &d.Plugins[i]
+			reg := filter.Lookup(e.Name)
+			if reg == nil || reg.Stage > filter.Authz || e.Off() {
 				continue
 			}
-			o := e.origins[len(e.origins)-1]
-			g.p.At(o.from.policy.Object, o.path, "%s is of stage %v and would be passed by when the server cannot be "+
-				"reached; set extProc.failOpen to false in FilterPolicy %s", e.name, reg.Stage, s.hostsFrom)
+			o, path := d.find(config.Index("plugins", i))
+			g.p.At(o.from.policy.Object, path, "%s is of stage %v and would be passed by when the server cannot be "+
+				"reached; set extProc.failOpen to false in FilterPolicy %s", e.Name, reg.Stage, s.hostsFrom)
 		}
 	}
 }
 
-// checkSecrets refuses secrets of SDS in a chain whose configuration Envoy discovers: it only begins to fetch those of
-// filters that were there when the listener was made, and says nothing.
-func (g *generator) checkSecrets(s settings, d *document) {
-	listed, ok := d.others[genericSecrets]
-	if !ok || s.inline || s.external() {
+// checkSecrets refuses secrets of SDS in a chain whose configuration Envoy discovers: Envoy silently fetches only the
+// secrets of filters that a listener has from the beginning.
+func (g *generator) checkSecrets(s settings, d *chainDocument) {
+	if s.inline || s.external() {
 		return
 	}
-	for i, e := range manifest.List(listed.value) {
-		if manifest.Dig(e, "sds_config") != nil {
-			g.p.At(listed.from.policy.Object, config.Index(listed.path, i), "Envoy fetches a secret of SDS for a filter in its "+
+	for i, secret := range d.GenericSecrets {
+		if secret.SDSConfig != nil {
+			o, path := d.find(config.Index(document.GenericSecretsField, i))
+			g.p.At(o.from.policy.Object, path, "Envoy fetches a secret of SDS for a filter in its "+
 				"listener, and not for one whose configuration is discovered; set delivery: inline")
 		}
 	}

@@ -5,18 +5,18 @@ import (
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/standin"
 )
 
 // chain has the plugins of MoE look at their own configuration.
 func (v *validator) chain(path string, m map[string]any, d protoreflect.MessageDescriptor) {
-	var check func(doc any) error
 	key, wrapped := "filter_config", "filter_name"
 	switch d.FullName() {
 	case "envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter",
 		"envoy.extensions.filters.http.golang.v3alpha.Config":
-		check = func(doc any) error { return assembly.Validate(assembly.ChainName, doc, ^filter.Capability(0)) }
 	default:
 		return
 	}
@@ -27,17 +27,13 @@ func (v *validator) chain(path string, m map[string]any, d protoreflect.MessageD
 		return
 	}
 	doc, _ := manifest.Dig(m, key, "value").(map[string]any)
-	if doc[genericSecrets] != nil && d.Name() == "Config" {
-		v.fail(path+"."+key+".value.generic_secrets", "belongs into generic_secrets of the filter itself, beside plugin_name")
+	if doc[document.GenericSecretsField] != nil && d.Name() == "Config" {
+		v.fail(path+"."+key+".value.generic_secrets", "belongs in generic_secrets of the filter itself, beside plugin_name")
 	}
-	es, _ := check(doc).(config.Errors)
-	standing, absent := standIns(doc, es)
-	if len(absent) > 0 {
-		es, _ = check(standing).(config.Errors)
-	}
+	_, es := standin.Validate(doc, func(doc map[string]any) error {
+		return assembly.Validate(assembly.ChainName, doc, ^filter.Capability(0))
+	})
 	for _, e := range es {
-		if !absent[e.Path] {
-			v.fail(config.Errors{e}.In(path + "." + key + ".value")[0].Path, "%s", e.Msg)
-		}
+		v.fail(config.Errors{e}.In(path + "." + key + ".value")[0].Path, "%s", e.Msg)
 	}
 }

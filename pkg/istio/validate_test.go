@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 			onHTTP("\"@type\": type.googleapis.com/envoy.extensions.filters.http.golang.v3alpha.Config\n" +
 				"library_id: moe\nlibrary_path: /x\nplugin_name: moe\nplugin_config:\n  '@type': type.googleapis.com/google.protobuf.Struct\n" +
 				"  value: {plugins: [{name: hello, config: {value: x}}], generic_secrets: [{name: a}]}"),
-			"typed_config.plugin_config.value.generic_secrets: belongs into generic_secrets of the filter itself", "",
+			"typed_config.plugin_config.value.generic_secrets: belongs in generic_secrets of the filter itself", "",
 		},
 		"a plugin's own configuration": {
 			onHTTP("\"@type\": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter\n" +

@@ -27,7 +27,6 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/internal/build"
 	"mosn.io/moe/internal/envoy"
-	"mosn.io/moe/pkg/istio"
 )
 
 // Main runs the command line args and returns the exit status: 0, 1 for what went wrong, 2 for a wrong command line.
@@ -97,13 +96,6 @@ func messages(err error) []string {
 	var all config.Errors
 	var lines []string
 	var envoyError *envoy.Error
-	var manifests istio.Errors
-	if errors.As(err, &manifests) {
-		for _, e := range manifests {
-			lines = append(lines, e.Error())
-		}
-		return lines
-	}
 	if errors.As(err, &envoyError) {
 		return []string{envoyError.Err.Error() + "; its log above tells more"}
 	}

@@ -1,6 +1,10 @@
 package v1alpha1
 
-import "time"
+import (
+	"time"
+
+	"mosn.io/moe/framework/document"
+)
 
 // FilterPolicy puts plugins of MoE before the requests of gateways, sidecars, virtual hosts and routes of an Istio mesh.
 type FilterPolicy struct {
@@ -41,25 +45,11 @@ type FilterPolicySpec struct {
 	// [inbound] for Services; Gateways and routes know by themselves.
 	Traffic []string `json:"traffic" enum:"gateway,inbound,outbound" validate:"unique"`
 
-	// Plugins of the chain, as in moe.yaml: merged by id with those of policies for the same requests.
-	Plugins []Plugin `json:"plugins"`
-	// Consumers says who may call, as in moe.yaml; they are merged by name.
-	Consumers any `json:"consumers"`
-	// ConsumerSource names files with more consumers, as in moe.yaml; {path: /etc/moe/secrets/NAME} is a Secret of
-	// secretMounts.
-	ConsumerSource any `json:"consumerSource"`
+	document.Route
 	// GenericSecrets lists the generic secrets of Envoy's that plugins may ask for, as generic_secrets in moe.yaml. They
 	// belong to whole proxies, not to hosts and routes; those with an sds_config need `delivery: inline`, and extProc has
 	// none.
-	GenericSecrets any `json:"genericSecrets"`
-	// Authentication says whether all plugins that authenticate must agree or any will do, as in moe.yaml.
-	Authentication string `json:"authentication"`
-	// ConsumerHeader is the header that tells the upstream the consumer's name, as in moe.yaml.
-	ConsumerHeader string `json:"consumerHeader"`
-	// Order of the plugins: by stage, which is the default, or as listed.
-	Order string `json:"order" enum:"stage,listed"`
-	// Timeout is how long a plugin may hold a stream; 30s unless a policy says otherwise.
-	Timeout time.Duration `json:"timeout"`
+	GenericSecrets []document.GenericSecret `json:"genericSecrets"`
 
 	// VirtualHosts changes the chain for some of the hosts that the policy's gateways or sidecars serve.
 	VirtualHosts []VirtualHost `json:"virtualHosts"`
@@ -100,31 +90,12 @@ type TargetRef struct {
 	SectionName string `json:"sectionName"`
 }
 
-// Plugin is an entry of a chain.
-type Plugin struct {
-	// Name of the plugin; `moe plugins` lists those that there are. An entry that changes one of a less specific policy
-	// may give its id alone.
-	Name string `json:"name"`
-	// ID tells entries apart that use one plugin; it is the name by default. Policies merge by it.
-	ID string `json:"id"`
-	// Config of the plugin, checked by the plugin's own code.
-	Config map[string]any `json:"config"`
-	// Disabled leaves the plugin out; false brings back one that a less specific policy has left out.
-	Disabled *bool `json:"disabled"`
-}
-
 // VirtualHost changes the chain for one host.
 type VirtualHost struct {
 	// Host as the routes have it: shop.example.com, *.example.com, or reviews.shop.svc.cluster.local.
 	Host string `json:"host" validate:"required"`
-	// Plugins, merged by id over those of the policies for all hosts.
-	Plugins []Plugin `json:"plugins"`
-	// Consumers, merged by name.
-	Consumers any `json:"consumers"`
-	// Order of the plugins.
-	Order string `json:"order" enum:"stage,listed"`
-	// Timeout of a plugin.
-	Timeout time.Duration `json:"timeout"`
+	// What is said here is merged over what policies say for all hosts.
+	document.Route
 }
 
 // Route changes the chain for one route.
@@ -134,14 +105,8 @@ type Route struct {
 	Name string `json:"name" validate:"required"`
 	// Host restricts the entry to the routes of that name in one virtual host.
 	Host string `json:"host"`
-	// Plugins, merged by id over those of the policies for the host.
-	Plugins []Plugin `json:"plugins"`
-	// Consumers, merged by name.
-	Consumers any `json:"consumers"`
-	// Order of the plugins.
-	Order string `json:"order" enum:"stage,listed"`
-	// Timeout of a plugin.
-	Timeout time.Duration `json:"timeout"`
+	// What is said here is merged over what policies say for the host.
+	document.Route
 }
 
 // SecretMount is a Secret that is a volume of the proxy; `moe istio image` prints what mounts it.
