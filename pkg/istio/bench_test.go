@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/render"
 )
 
 // cpuTime is what the process has computed, whoever else keeps the machine busy.
@@ -71,7 +72,7 @@ func BenchmarkGenerate(b *testing.B) {
 				}
 				size, largest, resources = len(out), 0, len(r.EnvoyFilters)
 				for _, ef := range r.EnvoyFilters {
-					if text, err := JSON(ef); err == nil {
+					if text, err := render.JSON(ef); err == nil {
 						largest = max(largest, len(text))
 					}
 				}

@@ -14,6 +14,7 @@ import (
 
 	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
+	"mosn.io/moe/pkg/istio/internal/render"
 )
 
 // proxy is what Istio looks at when it applies EnvoyFilters.
@@ -28,17 +29,17 @@ type proxy struct {
 // built is an HTTP filter after all patches; moe is the value of the patch that made it, nil for those of Istio.
 type built struct {
 	name string
-	moe  *patch
+	moe  *render.Patch
 }
 
 // apply does what Istio does with HTTP_FILTER and EXTENSION_CONFIG patches (pilot/pkg/networking/core/envoyfilter; the
 // real code is run on the same resources in e2e/istio): in the order of priority, root namespace first, then name; an
 // insertion relative to a filter that is not there is left out; a replacement takes the first of a name, a removal all.
-func (p proxy) apply(all []*clientv1alpha3.EnvoyFilter) (filters []built, extensions map[string][]*patch) {
+func (p proxy) apply(all []*clientv1alpha3.EnvoyFilter) (filters []built, extensions map[string][]*render.Patch) {
 	for _, n := range p.filters {
 		filters = append(filters, built{name: n})
 	}
-	extensions = map[string][]*patch{}
+	extensions = map[string][]*render.Patch{}
 	var mine []*clientv1alpha3.EnvoyFilter
 	for _, ef := range all {
 		if ef.Namespace != "istio-system" && ef.Namespace != p.ns {
@@ -75,7 +76,7 @@ func (p proxy) apply(all []*clientv1alpha3.EnvoyFilter) (filters []built, extens
 	return filters, extensions
 }
 
-func applyHTTP(filters []built, cp *patch, at string) []built {
+func applyHTTP(filters []built, cp *render.Patch, at string) []built {
 	f := built{name: cp.Patch.Value.GetFields()["name"].GetStringValue(), moe: cp}
 	i := slices.IndexFunc(filters, func(b built) bool { return b.name == at })
 	switch op := cp.Patch.Operation; {
@@ -197,15 +198,15 @@ func randomProxy(r *rand.Rand) proxy {
 }
 
 // check returns what is wrong with the filters that p got.
-func (p proxy) check(filters []built, extensions map[string][]*patch, want []string, insert string) string {
-	var chain *patch
+func (p proxy) check(filters []built, extensions map[string][]*render.Patch, want []string, insert string) string {
+	var chain *render.Patch
 	at := -1
 	for i, f := range filters {
 		if f.moe == nil {
 			continue
 		}
 		switch {
-		case f.name == placeFilter:
+		case f.name == render.PlaceFilter:
 			return "a mark has stayed"
 		case chain != nil:
 			return "there are two chains"
@@ -250,7 +251,7 @@ func (p proxy) checkPlace(filters []built, at int, insert string) string {
 	there := slices.Contains(p.filters, name)
 	switch {
 	case name == "first" && at != 0,
-		name == "afterAuthn" && slices.Contains(p.filters, authnEnd) && beside(at+1) != authnEnd,
+		name == "afterAuthn" && slices.Contains(p.filters, render.AuthnEnd) && beside(at+1) != render.AuthnEnd,
 		kind == "before" && there && beside(at+1) != name,
 		kind == "after" && there && beside(at-1) != name,
 		!there && name != "first" && name != "afterAuthn" && beside(at+1) != policy.RouterFilter:

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/render"
 )
 
 const worldText = `apiVersion: networking.istio.io/v1
@@ -276,8 +277,8 @@ targetRefs: [{kind: VirtualService, name: shared}]
 	r := generate(t, text)
 	parts := 0
 	for _, ef := range r.EnvoyFilters {
-		text, err := JSON(ef)
-		if err != nil || len(text) > MaxResource {
+		text, err := render.JSON(ef)
+		if err != nil || len(text) > render.MaxResource {
 			t.Errorf("%s: %d bytes, %v", ef.Name, len(text), err)
 		}
 		if strings.Contains(ef.Name, "virtualservice") {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"mosn.io/moe/pkg/istio/internal/envoyfilter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
@@ -37,7 +38,7 @@ func FuzzGenerate(f *testing.F) {
 			named(err)
 			return
 		}
-		if _, err := Validate(in); err != nil {
+		if _, err := envoyfilter.Validate(in); err != nil {
 			named(err)
 		}
 		r, err := Generate(in, Options{})
@@ -54,7 +55,7 @@ func FuzzGenerate(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		if _, err := Validate(again); err != nil {
+		if _, err := envoyfilter.Validate(again); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 		if c, err := r.Diff(again); err != nil || len(c) != 0 {

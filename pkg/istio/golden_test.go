@@ -11,6 +11,8 @@ import (
 
 	_ "mosn.io/moe/plugins"
 
+	"mosn.io/moe/pkg/istio/internal/diff"
+	"mosn.io/moe/pkg/istio/internal/envoyfilter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
@@ -48,7 +50,7 @@ func golden(t *testing.T, file string, got []byte) {
 	}
 	if string(want) != string(got) {
 		t.Errorf("%s differs; run `go test ./pkg/istio -update` and look at the difference:\n%s", file,
-			unified("want", "got", string(want), string(got)))
+			diff.Unified("want", "got", string(want), string(got)))
 	}
 }
 
@@ -79,7 +81,7 @@ func TestGolden(t *testing.T) {
 			slices.Reverse(docs)
 			again, err := generate(t, strings.ReplaceAll(strings.Join(docs, "\n---\n"), "\n", "\r\n")).YAML()
 			if err != nil || string(again) != string(out) {
-				t.Errorf("%v\n%s", err, unified("in order", "reversed, CR LF", string(out), string(again)))
+				t.Errorf("%v\n%s", err, diff.Unified("in order", "reversed, CR LF", string(out), string(again)))
 			}
 		})
 	}
@@ -91,7 +93,7 @@ func valid(t *testing.T, text []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	warnings, err := Validate(in)
+	warnings, err := envoyfilter.Validate(in)
 	for _, w := range warnings {
 		t.Errorf("warning: %v", w)
 	}

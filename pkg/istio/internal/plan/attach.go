@@ -1,4 +1,4 @@
-package istio
+package plan
 
 import (
 	"maps"
@@ -14,19 +14,19 @@ import (
 
 // attachment is where all policies act.
 type attachment struct {
-	world  *mesh.Mesh
-	root   string // namespace
-	base   []*contribution
-	places *places
-	given  []proxyset.Set // in which a chain is needed
-	p      *manifest.Problems
+	mesh          *mesh.Mesh
+	rootNamespace string // namespace
+	base          []*Contribution
+	routes        *routeTree
+	sets          []proxyset.Set // in which a chain is needed
+	p             *manifest.Problems
 }
 
 // attach finds out what every policy contributes to.
-func attach(w *mesh.Mesh, policies []*policy.Policy, o Options, p *manifest.Problems) *attachment {
+func attach(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Problems) *attachment {
 	a := &attachment{
-		world: w, root: o.RootNamespace, p: p,
-		places: &places{byPlace: map[place]*spot{}, rdsOf: map[*mesh.GatewayGroup][]*spot{}},
+		mesh: w, rootNamespace: root, p: p,
+		routes: &routeTree{byPart: map[RoutePart]*routeNode{}, configurations: map[*mesh.GatewayGroup][]*routeNode{}},
 	}
 	for _, pol := range policies {
 		if len(pol.Spec.TargetRefs) == 0 {
@@ -41,20 +41,20 @@ func attach(w *mesh.Mesh, policies []*policy.Policy, o Options, p *manifest.Prob
 
 // namespace is that of the proxies that a policy may act on: "" is all, for policies in the root namespace.
 func (a *attachment) namespace(pol *policy.Policy) string {
-	if pol.Namespace == a.root {
+	if pol.Namespace == a.rootNamespace {
 		return ""
 	}
 	return pol.Namespace
 }
 
 func (a *attachment) addBase(pol *policy.Policy, s proxyset.Set, l level) {
-	a.base = append(a.base, &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: s, level: l, rank: l})
-	a.given = append(a.given, s)
+	a.base = append(a.base, &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: s, level: l, rank: l})
+	a.sets = append(a.sets, s)
 }
 
-func (a *attachment) addAt(at place, owner mesh.Name, c *contribution) {
-	a.places.add(at, owner, c)
-	a.given = append(a.given, c.scope)
+func (a *attachment) addAt(at RoutePart, owner mesh.Name, c *Contribution) {
+	a.routes.add(at, owner, c)
+	a.sets = append(a.sets, c.Proxies)
 }
 
 // selector attaches a policy to workloads.
@@ -68,10 +68,10 @@ func (a *attachment) selector(pol *policy.Policy) {
 	if s := pol.Spec.Selector; s != nil {
 		labels, rank = s.MatchLabels, ofWorkload
 		a.checkSelector(pol, labels)
-	} else if pol.Namespace == a.root {
+	} else if pol.Namespace == a.rootNamespace {
 		rank = ofRoot
 	}
-	var reaches []reach
+	var reaches []candidates
 	for _, t := range kinds {
 		s := proxyset.Set{Traffic: t, Namespace: a.namespace(pol), Labels: labels}
 		a.addBase(pol, s, rank)
@@ -80,15 +80,15 @@ func (a *attachment) selector(pol *policy.Policy) {
 			if len(pol.Spec.VirtualHosts)+len(pol.Spec.Routes) == 0 {
 				continue
 			}
-			for _, f := range a.world.Groups {
+			for _, f := range a.mesh.Groups {
 				for _, g := range f.Gateways {
 					if m, ok := s.Intersect(g.Proxies); ok && g.MayHave(labels) {
-						reaches = append(reaches, reach{scope: m, fleet: f, gateway: g})
+						reaches = append(reaches, candidates{proxies: m, fleet: f, gateway: g})
 					}
 				}
 			}
 		case proxyset.Outbound:
-			reaches = append(reaches, reach{scope: s})
+			reaches = append(reaches, candidates{proxies: s})
 		}
 	}
 	a.inline(pol, rank, reaches)
@@ -97,17 +97,17 @@ func (a *attachment) selector(pol *policy.Policy) {
 // checkSelector looks for a pod or gateway with the labels, if the input has pods of the namespace at all.
 func (a *attachment) checkSelector(pol *policy.Policy, labels map[string]string) {
 	s := proxyset.Set{Traffic: proxyset.Gateway, Namespace: a.namespace(pol), Labels: labels}
-	for _, g := range a.world.Gateways {
+	for _, g := range a.mesh.Gateways {
 		if _, ok := s.Intersect(g.Proxies); ok && len(g.Proxies.Labels) > 0 && s.SharesLabel(g.Proxies) {
 			return
 		}
 	}
 	known := 0
-	for _, ns := range slices.Sorted(maps.Keys(a.world.Pods)) {
+	for _, ns := range slices.Sorted(maps.Keys(a.mesh.Pods)) {
 		if s.Namespace != "" && s.Namespace != ns {
 			continue
 		}
-		for _, pod := range a.world.Pods[ns] {
+		for _, pod := range a.mesh.Pods[ns] {
 			known++
 			if s.Contains(proxyset.Set{Traffic: proxyset.Gateway, Namespace: ns, Labels: pod}) {
 				return
@@ -128,18 +128,18 @@ func (a *attachment) target(pol *policy.Policy, ref v1alpha1.TargetRef, at strin
 	id := mesh.Name{Kind: ref.Kind + "." + group, Namespace: pol.Namespace, Name: ref.Name}
 	switch ref.Kind {
 	case "Gateway":
-		if g := a.world.Gateways[id]; g != nil {
+		if g := a.mesh.Gateways[id]; g != nil {
 			a.toGateway(pol, g, ref, at)
 			return
 		}
 	case "Service":
-		if s := a.world.Services[id]; s != nil {
+		if s := a.mesh.Services[id]; s != nil {
 			a.toService(pol, s, ref, at)
 			return
 		}
 	default:
-		if r := a.world.Routes[id]; r != nil {
-			a.toRouter(pol, r, ref, at)
+		if r := a.mesh.Routes[id]; r != nil {
+			a.toRoutes(pol, r, ref, at)
 			return
 		}
 	}
@@ -161,10 +161,10 @@ func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1
 			"not among the objects given; without it, the Gateway's pods are not known", g.File, g.Line)
 		return
 	}
-	r := reach{scope: g.Proxies, fleet: g.Group, gateway: g, section: ref.SectionName}
+	r := candidates{proxies: g.Proxies, fleet: g.Group, gateway: g, section: ref.SectionName}
 	if ref.SectionName == "" && len(g.Group.Gateways) == 1 {
 		a.addBase(pol, g.Proxies, ofGateway)
-		a.inline(pol, ofGateway, []reach{r})
+		a.inline(pol, ofGateway, []candidates{r})
 		return
 	}
 	rank, found := ofGateway, false
@@ -176,10 +176,10 @@ func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1
 			continue
 		}
 		found = true
-		c := &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: g.Proxies, level: rank, rank: rank}
-		pl := place{fleet: g.Group, port: s.Port, gateway: g, section: s.Section}
+		c := &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: g.Proxies, level: rank, rank: rank}
+		pl := RoutePart{Group: g.Group, Port: s.Port, Gateway: g, Section: s.Section}
 		if !s.TLS {
-			pl.gateway, pl.section = nil, ""
+			pl.Gateway, pl.Section = nil, ""
 			if other := g.Group.SharedPort(g, s); other != "" {
 				a.p.At(pol.Object, at, "its port %d is shared with %s, and Istio makes one listener of both; "+
 					"target VirtualServices or HTTPRoutes instead", s.Port, other)
@@ -196,7 +196,7 @@ func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1
 		}
 		a.p.At(pol.Object, at+field, "%s", msg)
 	}
-	a.inline(pol, rank, []reach{r})
+	a.inline(pol, rank, []candidates{r})
 }
 
 func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1.TargetRef, at string) {
@@ -215,7 +215,7 @@ func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1
 	if len(kinds) == 0 {
 		kinds = []proxyset.Traffic{proxyset.Inbound}
 	}
-	var reaches []reach
+	var reaches []candidates
 	for _, t := range kinds {
 		switch t {
 		case proxyset.Inbound:
@@ -233,15 +233,15 @@ func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1
 			a.addBase(pol, sc, rank)
 		case proxyset.Outbound:
 			sc := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
-			c := &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: sc, level: ofHost, rank: rank}
-			a.addAt(place{host: s.Host(), port: port.Number}, s.ID, c)
-			reaches = append(reaches, reach{scope: sc, hosts: []string{s.Host()}})
+			c := &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: sc, level: ofHost, rank: rank}
+			a.addAt(RoutePart{Host: s.Host(), Port: port.Number}, s.ID, c)
+			reaches = append(reaches, candidates{proxies: sc, hosts: []string{s.Host()}})
 		}
 	}
 	a.inline(pol, rank, reaches)
 }
 
-func (a *attachment) toRouter(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.TargetRef, at string) {
+func (a *attachment) toRoutes(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.TargetRef, at string) {
 	var rules []mesh.Rule
 	rank := ofHost
 	if ref.SectionName != "" {
@@ -257,7 +257,7 @@ func (a *attachment) toRouter(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.T
 		}
 	}
 	for _, p := range r.Parents {
-		if p.Gateway.Kind != "" && a.world.Gateways[p.Gateway] == nil {
+		if p.Gateway.Kind != "" && a.mesh.Gateways[p.Gateway] == nil {
 			a.p.At(pol.Object, at+".name", "the %s is for Gateway %s/%s (%s:%d), which is not among the objects given",
 				ref.Kind, p.Gateway.Namespace, p.Gateway.Name, r.File, r.LineOf(p.Path))
 			return
@@ -267,10 +267,10 @@ func (a *attachment) toRouter(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.T
 		a.p.At(pol.Object, at+".name", "the %s (%s:%d) has no host that one of its Gateways serves", ref.Kind, r.File, r.Line)
 		return
 	}
-	var reaches []reach
+	var reaches []candidates
 	add := func(s proxyset.Set, f *mesh.GatewayGroup, host string, port uint32) {
-		c := &contribution{policy: pol, path: "spec", doc: pol.Doc, scope: s, level: rank, rank: rank}
-		pl := place{fleet: f, host: host, port: port}
+		c := &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: s, level: rank, rank: rank}
+		pl := RoutePart{Group: f, Host: host, Port: port}
 		if rank == ofHost && a.alone(pl) {
 			a.addAt(pl, r.ID, c)
 			return
@@ -290,42 +290,42 @@ func (a *attachment) toRouter(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.T
 			return
 		}
 		add(sv.Gateway.Proxies, sv.Gateway.Group, sv.Host, sv.Port)
-		reaches = append(reaches, reach{
-			scope: sv.Gateway.Proxies, fleet: sv.Gateway.Group, gateway: sv.Gateway, router: r, hosts: []string{sv.Host},
+		reaches = append(reaches, candidates{
+			proxies: sv.Gateway.Proxies, fleet: sv.Gateway.Group, gateway: sv.Gateway, router: r, hosts: []string{sv.Host},
 		})
 	}
 	for _, h := range r.SidecarHosts {
 		s := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 		add(s, nil, h, 0)
-		reaches = append(reaches, reach{scope: s, router: r, hosts: []string{h}})
+		reaches = append(reaches, candidates{proxies: s, router: r, hosts: []string{h}})
 	}
 	a.noTraffic(pol, ref.Kind, proxyset.Gateway, proxyset.Outbound)
 	a.inline(pol, rank, reaches)
 }
 
 // addRule attaches c to the routes of a rule.
-func (a *attachment) addRule(pol *policy.Policy, pl place, r *mesh.Routes, ru mesh.Rule, c *contribution, at string) {
+func (a *attachment) addRule(pol *policy.Policy, pl RoutePart, r *mesh.Routes, ru mesh.Rule, c *Contribution, at string) {
 	if len(ru.Names) == 0 {
 		a.p.At(pol.Object, at, "%s %s of %s (%s:%d) has no name by which Envoy knows it, and its virtual host %s has other "+
 			"routes too; give the route, and each of its matches that has none, a name",
-			r.Kind(), ru.Path, r.ID, r.File, r.LineOf(ru.Path), pl.host)
+			r.Kind(), ru.Path, r.ID, r.File, r.LineOf(ru.Path), pl.Host)
 		return
 	}
 	for _, n := range ru.Names {
 		if other := a.sameName(pl, r, n); other != nil {
 			a.p.At(pol.Object, at, "route %s of virtual host %s is also one of %s (%s:%d), and Envoy cannot tell them apart; "+
-				"rename one", n, pl.host, other.ID, other.File, other.Line)
+				"rename one", n, pl.Host, other.ID, other.File, other.Line)
 			continue
 		}
-		pl.route = n
+		pl.Route = n
 		a.addAt(pl, r.ID, c)
 	}
 }
 
 // sameName returns another router with a route of that name in the same virtual host; nil if there is none.
-func (a *attachment) sameName(pl place, r *mesh.Routes, route string) *mesh.Routes {
-	for _, at := range a.world.RoutesByName(pl.fleet)[route] {
-		if at.Routes != r && at.Host == pl.host && at.Port == pl.port {
+func (a *attachment) sameName(pl RoutePart, r *mesh.Routes, route string) *mesh.Routes {
+	for _, at := range a.mesh.RoutesByName(pl.Group)[route] {
+		if at.Routes != r && at.Host == pl.Host && at.Port == pl.Port {
 			return at.Routes
 		}
 	}
@@ -333,9 +333,9 @@ func (a *attachment) sameName(pl place, r *mesh.Routes, route string) *mesh.Rout
 }
 
 // alone tells whether all routes of a virtual host are of one router.
-func (a *attachment) alone(pl place) bool {
-	if pl.fleet == nil {
-		return len(a.world.Sidecars[pl.host]) == 1
+func (a *attachment) alone(pl RoutePart) bool {
+	if pl.Group == nil {
+		return len(a.mesh.Sidecars[pl.Host]) == 1
 	}
-	return len(pl.fleet.VirtualHosts[pl.host][pl.port]) == 1
+	return len(pl.Group.VirtualHosts[pl.Host][pl.Port]) == 1
 }

@@ -1,4 +1,4 @@
-package istio
+package explain
 
 import (
 	"fmt"
@@ -11,30 +11,31 @@ import (
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/plan"
 	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
-// Explain tells in plain text which chain requests get, and of every part which policy has decided it: for all requests
+// Text tells in plain text which chain requests get, and of every part which policy has decided it: for all requests
 // of each set of proxies, and then for each virtual host and route that has a chain of its own. match restricts it to
 // the hosts and routes of that name; "" is all, and the proxies' own chains besides. No values are shown.
-func (r *Result) Explain(match string) string {
+func Text(p *plan.Plan, match string) string {
 	var b strings.Builder
-	for _, base := range r.bases {
-		spots := r.spotsOf(base, match)
-		if len(spots) == 0 && (base.skip || match != "") {
+	for _, base := range p.ProxyChains {
+		spots := spotsOf(p, base, match)
+		if len(spots) == 0 && (base.Inherited || match != "") {
 			continue
 		}
-		fmt.Fprintf(&b, "%s\n", base.scope)
-		base.settings.describe(&b)
-		if len(base.doc.Plugins) == 0 {
+		fmt.Fprintf(&b, "%s\n", base.Proxies)
+		describeSettings(&b, base.Settings)
+		if len(base.Doc.Plugins) == 0 {
 			fmt.Fprintln(&b, "  no plugins, but for:")
 		} else {
-			describe(&b, "  ", base.doc)
+			describe(&b, "  ", base.Doc)
 		}
 		for _, s := range spots {
 			fmt.Fprintf(&b, "  %s\n", s.title)
-			describe(&b, "    ", mergeDocuments(append(slices.Clone(base.all), s.all...), true, &manifest.Problems{}))
+			describe(&b, "    ", plan.Merge(append(slices.Clone(base.Contributions), s.Contributions...), true, &manifest.Problems{}))
 		}
 		fmt.Fprintln(&b)
 	}
@@ -43,33 +44,34 @@ func (r *Result) Explain(match string) string {
 
 // titled is a spot for people, with others that differ in nothing but the port.
 type titled struct {
-	*spotResult
+	*plan.RouteChain
 	title string
 	ports []string
 }
 
 // spotsOf returns those of a base, in the order of their hosts and routes.
-func (r *Result) spotsOf(b *base, match string) []*titled {
+func spotsOf(p *plan.Plan, b *plan.ProxyChain, match string) []*titled {
 	byTitle := map[string]*titled{}
-	for _, s := range r.bySpot[b.scope.Key()] {
-		if !s.matches(match) {
+	key := b.Proxies.Key()
+	for _, s := range p.RouteChains {
+		if s.Proxies.Key() != key || !matches(s, match) {
 			continue
 		}
-		key := s.host + "\n" + s.route + "\n" + s.section
-		for _, c := range s.all {
-			key += fmt.Sprintf("\n%s %s", c.policy, c.path)
+		id := s.Host + "\n" + s.Route + "\n" + s.Section
+		for _, c := range s.Contributions {
+			id += fmt.Sprintf("\n%s %s", c.Policy, c.Path)
 		}
-		if byTitle[key] == nil {
-			byTitle[key] = &titled{spotResult: s}
+		if byTitle[id] == nil {
+			byTitle[id] = &titled{RouteChain: s}
 		}
-		if s.port != 0 {
-			byTitle[key].ports = append(byTitle[key].ports, fmt.Sprint(s.port))
+		if s.Port != 0 {
+			byTitle[id].ports = append(byTitle[id].ports, fmt.Sprint(s.Port))
 		}
 	}
 	all := slices.Collect(maps.Values(byTitle))
-	slices.SortFunc(all, func(a, b *titled) int { return comparePlaces(a.place, b.place) })
+	slices.SortFunc(all, func(a, b *titled) int { return plan.CompareRouteParts(a.RoutePart, b.RoutePart) })
 	for _, s := range all {
-		s.title = s.describe()
+		s.title = describeSpot(s.RouteChain)
 		switch len(s.ports) {
 		case 0:
 		case 1:
@@ -81,26 +83,26 @@ func (r *Result) spotsOf(b *base, match string) []*titled {
 	return all
 }
 
-func (s *spotResult) matches(match string) bool {
-	return match == "" || strings.EqualFold(match, s.host) || match == s.route
+func matches(s *plan.RouteChain, match string) bool {
+	return match == "" || strings.EqualFold(match, s.Host) || match == s.Route
 }
 
-func (s *spotResult) describe() string {
+func describeSpot(s *plan.RouteChain) string {
 	var t string
 	switch {
-	case s.host == "" && s.section != "":
-		t = "listener " + s.section
-	case s.host == "":
+	case s.Host == "" && s.Section != "":
+		t = "listener " + s.Section
+	case s.Host == "":
 		t = "all hosts"
-	case s.route == "":
-		t = "host " + s.host
+	case s.Route == "":
+		t = "host " + s.Host
 	default:
-		t = fmt.Sprintf("route %s of %s", s.route, s.host)
+		t = fmt.Sprintf("route %s of %s", s.Route, s.Host)
 	}
 	return t
 }
 
-func (s settings) describe(b *strings.Builder) {
+func describeSettings(b *strings.Builder, s plan.Settings) {
 	by := func(p *policy.Policy) string {
 		if p == nil {
 			return "default"
@@ -108,15 +110,15 @@ func (s settings) describe(b *strings.Builder) {
 		return p.String()
 	}
 	var hosts []string
-	for _, h := range s.hosts {
+	for _, h := range s.Hosts {
 		hosts = append(hosts, describeHost(h))
 	}
 	delivery := "ecds"
-	if s.inline {
+	if s.Inline {
 		delivery = "inline"
 	}
-	fmt.Fprintf(b, "  host: %s (%s); place: %s (%s); delivery: %s (%s)\n", strings.Join(hosts, ", "), by(s.hostsFrom),
-		describeInsert(s.insert), by(s.insertFrom), delivery, by(s.deliveryFrom))
+	fmt.Fprintf(b, "  host: %s (%s); place: %s (%s); delivery: %s (%s)\n", strings.Join(hosts, ", "), by(s.HostsFrom),
+		describeInsert(s.Insert), by(s.InsertFrom), delivery, by(s.DeliveryFrom))
 }
 
 func describeHost(h v1alpha1.Host) string {
@@ -146,7 +148,7 @@ func describeInsert(in v1alpha1.Insert) string {
 }
 
 // describe writes the plugins of a document in the order in which they run.
-func describe(b *strings.Builder, indent string, d *chainDocument) {
+func describe(b *strings.Builder, indent string, d *plan.Document) {
 	order := make([]int, len(d.Plugins))
 	for i := range order {
 		order[i] = i
@@ -166,16 +168,16 @@ func describe(b *strings.Builder, indent string, d *chainDocument) {
 		if e.Off() {
 			state = "off"
 		}
-		fmt.Fprintf(w, "%s%s\t%s\t%s\n", indent, name, state, decided(d.origins[config.Index("plugins", i)]))
+		fmt.Fprintf(w, "%s%s\t%s\t%s\n", indent, name, state, decided(d.Origins(config.Index("plugins", i))))
 	}
 	for i, c := range d.Consumers {
-		fmt.Fprintf(w, "%sconsumer %s\t\t%s\n", indent, c.Name, by(d.origins[config.Index("consumers", i)]))
+		fmt.Fprintf(w, "%sconsumer %s\t\t%s\n", indent, c.Name, by(d.Origins(config.Index("consumers", i))))
 	}
 	for _, f := range []struct {
 		name  string
 		value any
 	}{{"order", d.Order}, {"timeout", d.Timeout}} {
-		if from := d.origins[f.name]; from != nil {
+		if from := d.Origins(f.name); from != nil {
 			fmt.Fprintf(w, "%s%s: %v\t\t%s\n", indent, f.name, f.value, by(from[len(from)-1:]))
 		}
 	}
@@ -193,7 +195,7 @@ func stage(e document.Plugin) filter.Stage {
 }
 
 // by names the policies of origins, the one that wins first.
-func by(origins []origin) string {
+func by(origins []plan.Origin) string {
 	var names []string
 	for i := len(origins) - 1; i >= 0; i-- {
 		n := where(origins[i])
@@ -204,13 +206,13 @@ func by(origins []origin) string {
 	return strings.Join(names, ", over ")
 }
 
-func where(o origin) string {
-	p := o.from.policy
-	return fmt.Sprintf("%s (%s:%d)", p, p.File, p.LineOf(o.path))
+func where(o plan.Origin) string {
+	p := o.From.Policy
+	return fmt.Sprintf("%s (%s:%d)", p, p.File, p.LineOf(o.Path))
 }
 
 // decided names the policies of a plugin's origins and, if there are several, the fields that each has decided.
-func decided(origins []origin) string {
+func decided(origins []plan.Origin) string {
 	text := by(origins)
 	if len(origins) == 1 {
 		return text
@@ -218,7 +220,7 @@ func decided(origins []origin) string {
 	var parts []string
 	for i := len(origins) - 1; i >= 0; i-- {
 		o := origins[i]
-		entry := o.from.policy.At(o.path)
+		entry := o.From.Policy.At(o.Path)
 		var fields []string
 		for _, f := range leaves("config", manifest.Dig(entry, "config")) {
 			if decidedBy(origins, f) == i {
@@ -229,7 +231,7 @@ func decided(origins []origin) string {
 			fields = append(fields, "disabled")
 		}
 		if fields != nil {
-			parts = append(parts, fmt.Sprintf("%s: %s", o.from.policy, strings.Join(fields, ", ")))
+			parts = append(parts, fmt.Sprintf("%s: %s", o.From.Policy, strings.Join(fields, ", ")))
 		}
 	}
 	if parts != nil {
@@ -240,10 +242,10 @@ func decided(origins []origin) string {
 
 // decidedBy returns the index of the last origin that has a field, or a value in place of one of its parents; -1 if none
 // does.
-func decidedBy(origins []origin, path string) int {
+func decidedBy(origins []plan.Origin, path string) int {
 	for i := len(origins) - 1; i >= 0; i-- {
 		for at := path; at != "" && at != "config"; at = manifest.Parent(at) {
-			v := origins[i].from.policy.At(origins[i].path + "." + at)
+			v := origins[i].From.Policy.At(origins[i].Path + "." + at)
 			if _, isObject := v.(map[string]any); v != nil && (at == path || !isObject) {
 				return i
 			}

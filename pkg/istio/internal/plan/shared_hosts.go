@@ -1,11 +1,11 @@
-package istio
+package plan
 
 import (
 	"mosn.io/moe/pkg/istio/internal/mesh"
 )
 
 // checkCollapsed refuses what Istio would mix up: it makes one virtual host of hosts that have the same routes.
-func (g *generator) checkCollapsed() {
+func (g *planner) checkCollapsed() {
 	type at struct {
 		fleet *mesh.GatewayGroup
 		port  uint32
@@ -14,35 +14,35 @@ func (g *generator) checkCollapsed() {
 	}
 	// The documents by router, and then by what of it they are for; only these can be made one.
 	byRouter := map[*mesh.Routes]map[at]map[string]string{}
-	for _, r := range g.spots {
-		if r.fleet == nil || r.host == "" {
+	for _, r := range g.routeChains {
+		if r.Group == nil || r.Host == "" {
 			continue
 		}
-		for _, router := range r.fleet.VirtualHosts[r.host][r.port] {
+		for _, router := range r.Group.VirtualHosts[r.Host][r.Port] {
 			if byRouter[router] == nil {
 				byRouter[router] = map[at]map[string]string{}
 			}
-			k := at{r.fleet, r.port, r.route, r.scope.Key()}
+			k := at{r.Group, r.Port, r.Route, r.Proxies.Key()}
 			if byRouter[router][k] == nil {
 				byRouter[router][k] = map[string]string{}
 			}
-			byRouter[router][k][r.host] = digest("", r.raw)
+			byRouter[router][k][r.Host] = digest("", r.raw)
 		}
 	}
-	for _, r := range g.spots {
-		if r.fleet == nil || r.host == "" {
+	for _, r := range g.routeChains {
+		if r.Group == nil || r.Host == "" {
 			continue
 		}
-		routers := r.fleet.VirtualHosts[r.host][r.port]
-		docs := byRouter[routers[0]][at{r.fleet, r.port, r.route, r.scope.Key()}]
+		routers := r.Group.VirtualHosts[r.Host][r.Port]
+		docs := byRouter[routers[0]][at{r.Group, r.Port, r.Route, r.Proxies.Key()}]
 		for _, sv := range routers[0].VirtualHosts {
-			if sv.Port != r.port || sv.Host == r.host || !sameRouters(routers, r.fleet.VirtualHosts[sv.Host][sv.Port]) {
+			if sv.Port != r.Port || sv.Host == r.Host || !sameRouters(routers, r.Group.VirtualHosts[sv.Host][sv.Port]) {
 				continue
 			}
-			if docs[sv.Host] != docs[r.host] {
-				c := r.all[len(r.all)-1]
-				g.p.At(c.policy.Object, c.path, "Istio makes one virtual host of %s and %s, which have the same routes (%s:%d); "+
-					"give both the same plugins, or put the hosts into different %ss", r.host, sv.Host,
+			if docs[sv.Host] != docs[r.Host] {
+				c := r.Contributions[len(r.Contributions)-1]
+				g.p.At(c.Policy.Object, c.Path, "Istio makes one virtual host of %s and %s, which have the same routes (%s:%d); "+
+					"give both the same plugins, or put the hosts into different %ss", r.Host, sv.Host,
 					routers[0].File, routers[0].Line, routers[0].Kind())
 			}
 		}

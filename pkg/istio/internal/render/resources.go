@@ -1,7 +1,8 @@
-package istio
+package render
 
 import (
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/plan"
 
 	"bytes"
 	"cmp"
@@ -46,27 +47,34 @@ const (
 	routePriority = 1000
 )
 
+type renderer struct {
+	plan *plan.Plan
+	root string
+	p    *manifest.Problems
+}
+
 // piece is a resource that is being made.
 type piece struct {
 	scope    proxyset.Set
 	name     string
 	priority int
-	patches  []*patch
+	patches  []*Patch
 	policies map[string]bool
-	first    *contribution
+	first    *plan.Contribution
 }
 
-func (pc *piece) from(all []*contribution) {
+func (pc *piece) from(all []*plan.Contribution) {
 	for _, c := range all {
-		pc.policies[c.policy.String()] = true
+		pc.policies[c.Policy.String()] = true
 		if pc.first == nil {
 			pc.first = c
 		}
 	}
 }
 
-// emit makes the resources of what was planned.
-func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
+// EnvoyFilters makes the EnvoyFilters of a plan. root is Istio's root namespace.
+func EnvoyFilters(made *plan.Plan, root string, p *manifest.Problems) []*clientv1alpha3.EnvoyFilter {
+	g := &renderer{plan: made, root: root, p: p}
 	pieces := map[string]*piece{}
 	get := func(s proxyset.Set, owner string, slug string, priority int) *piece {
 		s.Traffic, s.Port = "", 0
@@ -78,36 +86,36 @@ func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 		}
 		return pieces[key]
 	}
-	for _, b := range g.bases {
-		if b.skip {
+	for _, b := range made.ProxyChains {
+		if b.Inherited {
 			continue
 		}
 		owner := ""
-		if b.scope.Port != 0 {
-			owner = fmt.Sprint(b.scope.Port)
+		if b.Proxies.Port != 0 {
+			owner = fmt.Sprint(b.Proxies.Port)
 		}
-		pc := get(b.scope, owner, baseSlug(b.scope), basePriority*(1+b.scope.Size()))
-		pc.from(b.all)
-		for i := range b.settings.hosts {
-			patches, err := basePatches(b, &b.settings.hosts[i])
-			g.cannot(err, b.doc)
+		pc := get(b.Proxies, owner, baseSlug(b.Proxies), basePriority*(1+b.Proxies.Size()))
+		pc.from(b.Contributions)
+		for i := range b.Settings.Hosts {
+			patches, err := basePatches(b, &b.Settings.Hosts[i])
+			g.cannot(err, b.Doc)
 			pc.patches = append(pc.patches, patches...)
 		}
 	}
 	for _, group := range g.groups() {
 		r := group.results[0]
-		pc := get(r.scope, r.owner.String(), r.owner.Slug(), routePriority+r.scope.Size())
+		pc := get(r.Proxies, r.Owner.String(), r.Owner.Slug(), routePriority+r.Proxies.Size())
 		for _, r := range group.results {
-			pc.from(r.all)
+			pc.from(r.Contributions)
 		}
-		for i := range r.settings.hosts {
+		for i := range r.Settings.Hosts {
 			ports := []uint32{0}
 			if !group.everyPort {
 				ports = group.ports
 			}
 			for _, port := range ports {
-				p, err := spotPatch(r, &r.settings.hosts[i], port)
-				g.cannot(err, r.doc)
+				p, err := routePatch(r, &r.Settings.Hosts[i], port)
+				g.cannot(err, r.Doc)
 				pc.patches = append(pc.patches, p)
 			}
 		}
@@ -123,48 +131,48 @@ func (g *generator) emit() []*clientv1alpha3.EnvoyFilter {
 }
 
 // cannot reports what Envoy's configuration cannot hold.
-func (g *generator) cannot(err error, d *chainDocument) {
+func (g *renderer) cannot(err error, d *plan.Document) {
 	if err == nil {
 		return
 	}
 	e := config.Error{Msg: err.Error()}
 	if path, msg, ok := strings.Cut(e.Msg, ": "); ok {
-		if at, _ := d.find(path); at.from != nil {
+		if at, _ := d.Find(path); at.From != nil {
 			e.Path, e.Msg = path, msg
 		}
 	}
-	g.report(d, e)
+	g.plan.Report(d, e)
 }
 
-// spotGroup is a document that a virtual host or route has on several ports.
-type spotGroup struct {
-	results   []*spotResult
+// routeGroup is a document that a virtual host or route has on several ports.
+type routeGroup struct {
+	results   []*plan.RouteChain
 	ports     []uint32
 	everyPort bool
 }
 
 // groups puts the ports of virtual hosts and routes together that have the same document.
-func (g *generator) groups() []*spotGroup {
-	byKey := map[string]*spotGroup{}
-	var order []*spotGroup
+func (g *renderer) groups() []*routeGroup {
+	byKey := map[string]*routeGroup{}
+	var order []*routeGroup
 	index := map[*mesh.GatewayGroup]int{}
-	for i, f := range g.world.Groups {
+	for i, f := range g.plan.Mesh.Groups {
 		index[f] = i + 1
 	}
-	for _, r := range g.spots {
-		at := r.place
-		if at.host != "" && at.fleet != nil {
-			at.port = 0
+	for _, r := range g.plan.RouteChains {
+		at := r.RoutePart
+		if at.Host != "" && at.Group != nil {
+			at.Port = 0
 		}
-		key := fmt.Sprint(index[at.fleet], at.port, at.section, at.host, "\n", at.route, "\n", r.scope.Key())
-		if at.gateway != nil {
-			key += at.gateway.ID.String()
+		key := fmt.Sprint(index[at.Group], at.Port, at.Section, at.Host, "\n", at.Route, "\n", r.Proxies.Key())
+		if at.Gateway != nil {
+			key += at.Gateway.ID.String()
 		}
-		for _, c := range r.all {
-			key += fmt.Sprintf("\n%s %s", c.policy, c.path)
+		for _, c := range r.Contributions {
+			key += fmt.Sprintf("\n%s %s", c.Policy, c.Path)
 		}
 		if byKey[key] == nil {
-			byKey[key] = &spotGroup{}
+			byKey[key] = &routeGroup{}
 			order = append(order, byKey[key])
 		}
 		byKey[key].results = append(byKey[key].results, r)
@@ -172,20 +180,20 @@ func (g *generator) groups() []*spotGroup {
 	for _, group := range order {
 		r := group.results[0]
 		for _, r := range group.results {
-			group.ports = append(group.ports, r.port)
+			group.ports = append(group.ports, r.Port)
 		}
 		slices.Sort(group.ports)
-		group.everyPort = r.port == 0 || r.fleet != nil && r.host != "" && len(r.fleet.VirtualHosts[r.host]) == len(group.ports)
+		group.everyPort = r.Port == 0 || r.Group != nil && r.Host != "" && len(r.Group.VirtualHosts[r.Host]) == len(group.ports)
 	}
-	slices.SortStableFunc(order, func(a, b *spotGroup) int {
+	slices.SortStableFunc(order, func(a, b *routeGroup) int {
 		x, y := a.results[0], b.results[0]
-		return cmp.Or(comparePlaces(x.place, y.place), cmp.Compare(x.scope.Key(), y.scope.Key()))
+		return cmp.Or(plan.CompareRouteParts(x.RoutePart, y.RoutePart), cmp.Compare(x.Proxies.Key(), y.Proxies.Key()))
 	})
 	return order
 }
 
 // resources makes EnvoyFilters of a piece; several, if it is large.
-func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
+func (g *renderer) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 	policies := slices.Sorted(maps.Keys(pc.policies))
 	const most = 50
 	if n := len(policies); n > most {
@@ -195,7 +203,7 @@ func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		ef := &clientv1alpha3.EnvoyFilter{
 			TypeMeta: metav1.TypeMeta{APIVersion: "networking.istio.io/v1alpha3", Kind: "EnvoyFilter"},
 			ObjectMeta: metav1.ObjectMeta{
-				Name: pc.name, Namespace: cmp.Or(pc.scope.Namespace, g.o.RootNamespace),
+				Name: pc.name, Namespace: cmp.Or(pc.scope.Namespace, g.root),
 				Labels:      map[string]string{ManagedByLabel: ManagedBy},
 				Annotations: map[string]string{PoliciesAnnotation: strings.Join(policies, ", ")},
 			},
@@ -210,7 +218,7 @@ func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		if text, err := JSON(ef); err != nil {
 			g.p.Add(manifest.Error{Msg: fmt.Sprintf("EnvoyFilter %s/%s: %v", ef.Namespace, ef.Name, err)})
 		} else if len(text) > MaxResource {
-			g.p.At(pc.first.policy.Object, "spec", "EnvoyFilter %s/%s of this policy comes to %d bytes, and Kubernetes takes "+
+			g.p.At(pc.first.Policy.Object, "spec", "EnvoyFilter %s/%s of this policy comes to %d bytes, and Kubernetes takes "+
 				"%d; have fewer consumers in one policy, or keep them in a file of the proxy", ef.Namespace, ef.Name, len(text),
 				MaxResource)
 		}
@@ -221,7 +229,7 @@ func (g *generator) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 
 // split makes lists of patches that fit into a resource each. Patches of a chain, which must stay in order, stay
 // together: there are never so many of them.
-func split(patches []*patch) (lists [][]*patch) {
+func split(patches []*Patch) (lists [][]*Patch) {
 	size, from := 0, 0
 	for i, p := range patches {
 		n := proto.Size(p)
@@ -249,9 +257,9 @@ func JSON(ef *clientv1alpha3.EnvoyFilter) ([]byte, error) {
 }
 
 // YAML returns the EnvoyFilters as one text for kubectl.
-func (r *Result) YAML() ([]byte, error) {
+func YAML(all []*clientv1alpha3.EnvoyFilter) ([]byte, error) {
 	var b bytes.Buffer
-	for _, ef := range r.EnvoyFilters {
+	for _, ef := range all {
 		text, err := JSON(ef)
 		if err == nil {
 			text, err = yaml.JSONToYAML(text)

@@ -1,4 +1,4 @@
-package istio
+package plan
 
 import (
 	"crypto/sha256"
@@ -17,36 +17,36 @@ import (
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
-// settings are what all policies that meet in a proxy must agree on.
-type settings struct {
-	hosts  []v1alpha1.Host
-	insert v1alpha1.Insert
-	inline bool
+// Settings are what all policies that meet in a proxy must agree on.
+type Settings struct {
+	Hosts  []v1alpha1.Host
+	Insert v1alpha1.Insert
+	Inline bool
 
-	hostsFrom, insertFrom, deliveryFrom *policy.Policy // who says so; nil: the default
+	HostsFrom, InsertFrom, DeliveryFrom *policy.Policy // who says so; nil: the default
 }
 
-func (s settings) same(o settings) bool {
-	return s.inline == o.inline && s.insert == o.insert && reflect.DeepEqual(s.hosts, o.hosts)
+func (s Settings) same(o Settings) bool {
+	return s.Inline == o.Inline && s.Insert == o.Insert && reflect.DeepEqual(s.Hosts, o.Hosts)
 }
 
-// external tells whether a server of its own runs the chain.
-func (s settings) external() bool {
-	return slices.ContainsFunc(s.hosts, func(h v1alpha1.Host) bool { return h.ExtProc != nil })
+// External tells whether a server of its own runs the chain.
+func (s Settings) External() bool {
+	return slices.ContainsFunc(s.Hosts, func(h v1alpha1.Host) bool { return h.ExtProc != nil })
 }
 
 var defaultHosts = []v1alpha1.Host{{DynamicModules: &v1alpha1.DynamicModules{Name: "moe"}}}
 
 // settle takes the settings of all policies together; two that contradict each other are an error of both.
-func (g *generator) settle(sc proxyset.Set, all []*contribution) settings {
-	s := settings{hosts: defaultHosts}
+func (g *planner) settle(sc proxyset.Set, all []*Contribution) Settings {
+	s := Settings{Hosts: defaultHosts}
 	for _, c := range all {
-		pol := c.policy
+		pol := c.Policy
 		if h := pol.Spec.Hosts; h != nil {
-			if s.hostsFrom != nil && !reflect.DeepEqual(h, s.hosts) {
-				g.contradict(pol, s.hostsFrom, "spec.hosts")
+			if s.HostsFrom != nil && !reflect.DeepEqual(h, s.Hosts) {
+				g.contradict(pol, s.HostsFrom, "spec.hosts")
 			} else {
-				s.hosts, s.hostsFrom = h, pol
+				s.Hosts, s.HostsFrom = h, pol
 			}
 		}
 		if in := pol.Spec.Insert; in != nil {
@@ -54,24 +54,24 @@ func (g *generator) settle(sc proxyset.Set, all []*contribution) settings {
 			if norm.Position == "beforeRouter" || norm.Before == policy.RouterFilter {
 				norm = v1alpha1.Insert{}
 			}
-			if s.insertFrom != nil && norm != s.insert {
-				g.contradict(pol, s.insertFrom, "spec.insert")
+			if s.InsertFrom != nil && norm != s.Insert {
+				g.contradict(pol, s.InsertFrom, "spec.insert")
 			} else {
-				s.insert, s.insertFrom = norm, pol
+				s.Insert, s.InsertFrom = norm, pol
 			}
 		}
 		if d := pol.Spec.Delivery; d != "" {
-			if s.deliveryFrom != nil && (d == "inline") != s.inline {
-				g.contradict(pol, s.deliveryFrom, "spec.delivery")
+			if s.DeliveryFrom != nil && (d == "inline") != s.Inline {
+				g.contradict(pol, s.DeliveryFrom, "spec.delivery")
 			} else {
-				s.inline, s.deliveryFrom = d == "inline", pol
+				s.Inline, s.DeliveryFrom = d == "inline", pol
 			}
 		}
 	}
 	return s
 }
 
-func (g *generator) contradict(a, b *policy.Policy, path string) {
+func (g *planner) contradict(a, b *policy.Policy, path string) {
 	if policy.Compare(a, b) < 0 {
 		a, b = b, a
 	}
@@ -81,7 +81,7 @@ func (g *generator) contradict(a, b *policy.Policy, path string) {
 
 // check validates a document, once for each content, and maps the errors to policies. It returns the document with
 // stand-ins for the secrets that only the proxy can read.
-func (g *generator) check(hosts []v1alpha1.Host, d *chainDocument, raw map[string]any, key string,
+func (g *planner) check(hosts []v1alpha1.Host, d *Document, raw map[string]any, key string,
 	validate func(raw map[string]any, caps filter.Capability) error,
 ) map[string]any {
 	caps := policy.Capabilities(hosts)
@@ -98,18 +98,18 @@ func (g *generator) check(hosts []v1alpha1.Host, d *chainDocument, raw map[strin
 }
 
 // report reports an error about a document to the policy that has said what is wrong.
-func (g *generator) report(d *chainDocument, e config.Error) {
-	if at, path := d.find(e.Path); at.from != nil {
+func (g *planner) report(d *Document, e config.Error) {
+	if at, path := d.Find(e.Path); at.From != nil {
 		e.Path = ""
-		g.p.AddConfig(at.from.policy.Object, path, config.Errors{e})
-	} else if c := d.last(); c != nil {
-		g.p.At(c.policy.Object, c.path, "%v", e)
+		g.p.AddConfig(at.From.Policy.Object, path, config.Errors{e})
+	} else if c := d.overruling(); c != nil {
+		g.p.At(c.Policy.Object, c.Path, "%v", e)
 	}
 }
 
 // checkFailOpen refuses plugins that guard something where requests would bypass them whenever the server is away.
-func (g *generator) checkFailOpen(s settings, d *chainDocument) {
-	for _, h := range s.hosts {
+func (g *planner) checkFailOpen(s Settings, d *Document) {
+	for _, h := range s.Hosts {
 		if h.ExtProc == nil || !h.ExtProc.FailOpen {
 			continue
 		}
@@ -119,23 +119,23 @@ func (g *generator) checkFailOpen(s settings, d *chainDocument) {
 			if reg == nil || reg.Stage > filter.Authz || e.Off() {
 				continue
 			}
-			o, path := d.find(config.Index("plugins", i))
-			g.p.At(o.from.policy.Object, path, "%s is of stage %v and would be passed by when the server cannot be "+
-				"reached; set extProc.failOpen to false in FilterPolicy %s", e.Name, reg.Stage, s.hostsFrom)
+			o, path := d.Find(config.Index("plugins", i))
+			g.p.At(o.From.Policy.Object, path, "%s is of stage %v and would be passed by when the server cannot be "+
+				"reached; set extProc.failOpen to false in FilterPolicy %s", e.Name, reg.Stage, s.HostsFrom)
 		}
 	}
 }
 
 // checkSecrets refuses secrets of SDS in a chain whose configuration Envoy discovers: Envoy silently fetches only the
 // secrets of filters that a listener has from the beginning.
-func (g *generator) checkSecrets(s settings, d *chainDocument) {
-	if s.inline || s.external() {
+func (g *planner) checkSecrets(s Settings, d *Document) {
+	if s.Inline || s.External() {
 		return
 	}
 	for i, secret := range d.GenericSecrets {
 		if secret.SDSConfig != nil {
-			o, path := d.find(config.Index(document.GenericSecretsField, i))
-			g.p.At(o.from.policy.Object, path, "Envoy fetches a secret of SDS for a filter in its "+
+			o, path := d.Find(config.Index(document.GenericSecretsField, i))
+			g.p.At(o.From.Policy.Object, path, "Envoy fetches a secret of SDS for a filter in its "+
 				"listener, and not for one whose configuration is discovered; set delivery: inline")
 		}
 	}

@@ -1,4 +1,4 @@
-package istio
+package plan
 
 import (
 	"maps"
@@ -11,9 +11,9 @@ import (
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 )
 
-// reach is where the virtualHosts and routes of a policy may be.
-type reach struct {
-	scope   proxyset.Set
+// candidates is where the virtualHosts and routes of a policy may be.
+type candidates struct {
+	proxies proxyset.Set
 	fleet   *mesh.GatewayGroup // nil: the sidecars
 	gateway *mesh.Gateway      // nil: the sidecars
 	section string             // of the gateway; "": all
@@ -21,7 +21,7 @@ type reach struct {
 	hosts   []string           // nil: any
 }
 
-func (r reach) has(host string, port uint32, by *mesh.Routes) bool {
+func (r candidates) has(host string, port uint32, by *mesh.Routes) bool {
 	if r.hosts != nil && !slices.Contains(r.hosts, host) || r.router != nil && r.router != by {
 		return false
 	}
@@ -35,7 +35,7 @@ func (r reach) has(host string, port uint32, by *mesh.Routes) bool {
 }
 
 // inline attaches what a policy says of single virtual hosts and routes.
-func (a *attachment) inline(pol *policy.Policy, rank level, reaches []reach) {
+func (a *attachment) inline(pol *policy.Policy, rank level, reaches []candidates) {
 	seen := map[[2]string]string{}
 	twice := func(path, field string, key [2]string) bool {
 		first, there := seen[key]
@@ -49,7 +49,7 @@ func (a *attachment) inline(pol *policy.Policy, rank level, reaches []reach) {
 	for i, vh := range pol.Spec.VirtualHosts {
 		path := config.Index("spec.virtualHosts", i)
 		host := strings.ToLower(vh.Host)
-		c := contribution{policy: pol, path: path, doc: pol.Document(path, a.p), level: ofHost, rank: rank}
+		c := Contribution{Policy: pol, Path: path, doc: pol.Document(path, a.p), level: ofHost, rank: rank}
 		if !twice(path, ".host", [2]string{host}) && !a.toHost(c, host, reaches) {
 			a.p.At(pol.Object, path+".host", "no gateway or sidecar that the policy is for serves this host%s", listHosts(reaches))
 		}
@@ -57,8 +57,8 @@ func (a *attachment) inline(pol *policy.Policy, rank level, reaches []reach) {
 	for i, ro := range pol.Spec.Routes {
 		path := config.Index("spec.routes", i)
 		host := strings.ToLower(ro.Host)
-		c := contribution{
-			policy: pol, path: path, doc: pol.Document(path, a.p), level: ofRoute, rank: rank, host: host != "",
+		c := Contribution{
+			Policy: pol, Path: path, doc: pol.Document(path, a.p), level: ofRoute, rank: rank, host: host != "",
 		}
 		if !twice(path, ".name", [2]string{host, "/" + ro.Name}) && !a.toRoute(c, ro.Name, host, reaches) {
 			a.p.At(pol.Object, path+".name", "there is no route of this name where the policy applies, among the objects given")
@@ -66,13 +66,13 @@ func (a *attachment) inline(pol *policy.Policy, rank level, reaches []reach) {
 	}
 }
 
-func (a *attachment) toHost(c contribution, host string, reaches []reach) (found bool) {
+func (a *attachment) toHost(c Contribution, host string, reaches []candidates) (found bool) {
 	for _, r := range reaches {
 		at := c
-		at.scope = r.scope
+		at.Proxies = r.proxies
 		if r.fleet == nil {
-			if a.world.HasSidecarHost(host) && (r.hosts == nil || slices.Contains(r.hosts, host)) {
-				a.toVirtualHost(place{host: host}, mesh.Name{Kind: "host", Name: host}, r.router, &at)
+			if a.mesh.HasSidecarHost(host) && (r.hosts == nil || slices.Contains(r.hosts, host)) {
+				a.toVirtualHost(RoutePart{Host: host}, mesh.Name{Kind: "host", Name: host}, r.router, &at)
 				found = true
 			}
 			continue
@@ -80,7 +80,7 @@ func (a *attachment) toHost(c contribution, host string, reaches []reach) (found
 		for _, port := range slices.Sorted(maps.Keys(r.fleet.VirtualHosts[host])) {
 			for _, by := range r.fleet.VirtualHosts[host][port] {
 				if r.has(host, port, by) {
-					a.toVirtualHost(place{fleet: r.fleet, host: host, port: port}, by.ID, r.router, &at)
+					a.toVirtualHost(RoutePart{Group: r.fleet, Host: host, Port: port}, by.ID, r.router, &at)
 					found = true
 				}
 			}
@@ -90,25 +90,25 @@ func (a *attachment) toHost(c contribution, host string, reaches []reach) (found
 }
 
 // toVirtualHost attaches c to a virtual host, or to the routes that only has of it, where it has others' too.
-func (a *attachment) toVirtualHost(pl place, owner mesh.Name, only *mesh.Routes, c *contribution) {
+func (a *attachment) toVirtualHost(pl RoutePart, owner mesh.Name, only *mesh.Routes, c *Contribution) {
 	if only == nil || a.alone(pl) {
 		a.addAt(pl, owner, c)
 		return
 	}
 	for _, ru := range only.Rules {
-		a.addRule(c.policy, pl, only, ru, c, c.path+".host")
+		a.addRule(c.Policy, pl, only, ru, c, c.Path+".host")
 	}
 }
 
-func (a *attachment) toRoute(c contribution, route, host string, reaches []reach) (found bool) {
+func (a *attachment) toRoute(c Contribution, route, host string, reaches []candidates) (found bool) {
 	for _, r := range reaches {
-		for _, at := range a.world.RoutesByName(r.fleet)[route] {
+		for _, at := range a.mesh.RoutesByName(r.fleet)[route] {
 			if host != "" && host != at.Host || !r.has(at.Host, at.Port, at.Routes) {
 				continue
 			}
 			here := c
-			here.scope = r.scope
-			a.addAt(place{fleet: r.fleet, host: at.Host, port: at.Port, route: route}, at.Routes.ID, &here)
+			here.Proxies = r.proxies
+			a.addAt(RoutePart{Group: r.fleet, Host: at.Host, Port: at.Port, Route: route}, at.Routes.ID, &here)
 			found = true
 		}
 	}
@@ -116,7 +116,7 @@ func (a *attachment) toRoute(c contribution, route, host string, reaches []reach
 }
 
 // listHosts names the hosts that there are, for a message.
-func listHosts(reaches []reach) string {
+func listHosts(reaches []candidates) string {
 	var hosts []string
 	for _, r := range reaches {
 		switch {

@@ -1,4 +1,4 @@
-package istio
+package diff
 
 import (
 	"bytes"
@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 
+	clientv1alpha3 "istio.io/client-go/pkg/apis/networking/v1alpha3"
 	"sigs.k8s.io/yaml"
 
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/render"
 )
 
 // Change is how one EnvoyFilter differs from what is applied.
@@ -29,19 +31,19 @@ const (
 	Removed ChangeKind = "removed" // by kubectl apply --prune
 )
 
-// Diff holds the result against EnvoyFilters that are applied: those of the input with the label of MoE; others are not
+// EnvoyFilters compares EnvoyFilters with EnvoyFilters that are applied: those of the input with the label of MoE; others are not
 // looked at. It returns what differs, by namespace and name. What Kubernetes adds to an object makes no difference.
-func (r *Result) Diff(applied *manifest.Input) ([]Change, error) {
+func EnvoyFilters(filters []*clientv1alpha3.EnvoyFilter, applied *manifest.Input) ([]Change, error) {
 	old, now := map[string]string{}, map[string]string{}
 	for _, o := range applied.Objects() {
-		if o.Kind() != "EnvoyFilter" || manifest.Dig(o.Data, "metadata", "labels", ManagedByLabel) != ManagedBy {
+		if o.Kind() != "EnvoyFilter" || manifest.Dig(o.Data, "metadata", "labels", render.ManagedByLabel) != render.ManagedBy {
 			continue
 		}
 		text, err := yaml.Marshal(map[string]any{
 			"apiVersion": o.APIVersion(), "kind": o.Kind(), "spec": o.Data["spec"],
 			"metadata": map[string]any{
 				"name": o.Name(), "namespace": o.Namespace(), "labels": manifest.Dig(o.Data, "metadata", "labels"),
-				"annotations": map[string]any{PoliciesAnnotation: manifest.Dig(o.Data, "metadata", "annotations", PoliciesAnnotation)},
+				"annotations": map[string]any{render.PoliciesAnnotation: manifest.Dig(o.Data, "metadata", "annotations", render.PoliciesAnnotation)},
 			},
 		})
 		if err != nil {
@@ -49,8 +51,8 @@ func (r *Result) Diff(applied *manifest.Input) ([]Change, error) {
 		}
 		old[o.Namespace()+"/"+o.Name()] = string(text)
 	}
-	for _, ef := range r.EnvoyFilters {
-		text, err := JSON(ef)
+	for _, ef := range filters {
+		text, err := render.JSON(ef)
 		if err == nil {
 			text, err = yaml.JSONToYAML(text)
 		}
@@ -76,14 +78,14 @@ func (r *Result) Diff(applied *manifest.Input) ([]Change, error) {
 		case !wanted:
 			c.Kind = Removed
 		}
-		c.Text = unified("applied/"+key, "generated/"+key, was, is)
+		c.Text = Unified("applied/"+key, "generated/"+key, was, is)
 		changes = append(changes, c)
 	}
 	return changes, nil
 }
 
-// unified returns a unified diff of two texts, with three lines around each change.
-func unified(nameA, nameB, textA, textB string) string {
+// Unified returns a unified diff of two texts, with three lines around each change.
+func Unified(nameA, nameB, textA, textB string) string {
 	a, b := lines(textA), lines(textB)
 	ops := compareLines(a, b)
 	var out bytes.Buffer

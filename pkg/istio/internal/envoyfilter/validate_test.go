@@ -1,9 +1,11 @@
-package istio
+package envoyfilter
 
 import (
 	"errors"
 	"strings"
 	"testing"
+
+	_ "mosn.io/moe/plugins/hello"
 
 	"mosn.io/moe/pkg/istio/internal/manifest"
 )

@@ -1,4 +1,4 @@
-package istio
+package envoyfilter
 
 import (
 	"google.golang.org/protobuf/reflect/protoreflect"

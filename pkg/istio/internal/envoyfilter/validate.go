@@ -1,4 +1,4 @@
-package istio
+package envoyfilter
 
 import (
 	"cmp"
@@ -20,6 +20,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/internal/protocheck"
+	"mosn.io/moe/pkg/istio/internal/render"
 )
 
 // Validate checks every EnvoyFilter of the input, whoever wrote it: it is decoded strictly, down to the last field of
@@ -66,8 +67,8 @@ func (v *validator) filter() {
 	if !v.decode("spec", spec, ef) {
 		return
 	}
-	if text, err := json.Marshal(v.object.Data); err == nil && len(text) > MaxResource {
-		v.fail("", "has %d bytes, and Kubernetes takes %d", len(text), MaxResource)
+	if text, err := json.Marshal(v.object.Data); err == nil && len(text) > render.MaxResource {
+		v.fail("", "has %d bytes, and Kubernetes takes %d", len(text), render.MaxResource)
 	}
 	if len(ef.TargetRefs) > 0 && ef.WorkloadSelector != nil {
 		v.fail("spec.targetRefs", "an EnvoyFilter has a workloadSelector or targetRefs, not both")
@@ -84,7 +85,7 @@ func (v *validator) filter() {
 		}
 		v.patch(at, p)
 		op := p.GetPatch().GetOperation()
-		relative = relative || slices.Contains([]operation{
+		relative = relative || slices.Contains([]render.Operation{
 			networking.EnvoyFilter_Patch_INSERT_BEFORE, networking.EnvoyFilter_Patch_INSERT_AFTER,
 			networking.EnvoyFilter_Patch_REPLACE, networking.EnvoyFilter_Patch_MERGE,
 		}, op)
@@ -99,7 +100,7 @@ func (v *validator) filter() {
 }
 
 // patch makes the checks that Istio's own validation makes.
-func (v *validator) patch(at string, p *patch) {
+func (v *validator) patch(at string, p *render.Patch) {
 	m := p.Match
 	if m != nil && m.Context == networking.EnvoyFilter_WAYPOINT {
 		v.value(at, p)
@@ -130,7 +131,7 @@ func (v *validator) patch(at string, p *patch) {
 	v.value(at, p)
 }
 
-func (v *validator) match(at string, p *patch) {
+func (v *validator) match(at string, p *render.Patch) {
 	m := p.Match
 	if m.GetObjectTypes() == nil {
 		return
@@ -162,8 +163,8 @@ func (v *validator) match(at string, p *patch) {
 	case sub == nil:
 	case p.ApplyTo != networking.EnvoyFilter_HTTP_FILTER:
 		v.fail(at+".subFilter", "is for HTTP_FILTER only")
-	case f.Name != managerFilter && f.Name != "envoy.http_connection_manager":
-		v.fail(at+".name", "expected %s above a subFilter", managerFilter)
+	case f.Name != render.ConnectionManager && f.Name != "envoy.http_connection_manager":
+		v.fail(at+".name", "expected %s above a subFilter", render.ConnectionManager)
 	case sub.Name == "":
 		v.fail(at+".subFilter.name", "is required")
 	}
@@ -232,7 +233,7 @@ func refused(m protoreflect.Message) (err error) {
 	return err
 }
 
-func (v *validator) value(at string, p *patch) {
+func (v *validator) value(at string, p *render.Patch) {
 	into := patched(p.ApplyTo)
 	if p.GetPatch().GetValue() == nil || into == nil {
 		return

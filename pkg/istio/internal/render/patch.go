@@ -1,4 +1,4 @@
-package istio
+package render
 
 import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"mosn.io/moe/pkg/istio/internal/plan"
 	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
@@ -19,15 +20,15 @@ import (
 
 // Names in Envoy's configuration.
 const (
-	placeFilter   = "moe.place"                     // keeps the filter's place while patches are applied; Envoy never sees it
-	authnEnd      = "envoy.filters.http.grpc_stats" // the first filter behind Istio's authentication and authorization
-	managerFilter = "envoy.filters.network.http_connection_manager"
+	PlaceFilter       = "moe.place"                     // keeps the filter's place while patches are applied; Envoy never sees it
+	AuthnEnd          = "envoy.filters.http.grpc_stats" // the first filter behind Istio's authentication and authorization
+	ConnectionManager = "envoy.filters.network.http_connection_manager"
 )
 
 type (
-	patch       = networking.EnvoyFilter_EnvoyConfigObjectPatch
+	Patch       = networking.EnvoyFilter_EnvoyConfigObjectPatch
 	objectMatch = networking.EnvoyFilter_EnvoyConfigObjectMatch
-	operation   = networking.EnvoyFilter_Patch_Operation
+	Operation   = networking.EnvoyFilter_Patch_Operation
 )
 
 func patchContext(t proxyset.Traffic) networking.EnvoyFilter_PatchContext {
@@ -50,8 +51,8 @@ func structOf(m proto.Message) (*structpb.Struct, error) {
 	return s, protojson.Unmarshal(text, s)
 }
 
-func newPatch(to networking.EnvoyFilter_ApplyTo, m *objectMatch, op operation, value proto.Message) (*patch, error) {
-	p := &patch{ApplyTo: to, Match: m, Patch: &networking.EnvoyFilter_Patch{Operation: op}}
+func newPatch(to networking.EnvoyFilter_ApplyTo, m *objectMatch, op Operation, value proto.Message) (*Patch, error) {
+	p := &Patch{ApplyTo: to, Match: m, Patch: &networking.EnvoyFilter_Patch{Operation: op}}
 	if value != nil {
 		v, err := structOf(value)
 		if err != nil {
@@ -74,7 +75,7 @@ func matchProxy(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 // httpMatch matches the HTTP filter of a name ("": the connection manager) in the scope's listeners.
 func httpMatch(s proxyset.Set, h *v1alpha1.Host, name string) *objectMatch {
 	m := matchProxy(s.Traffic, h)
-	f := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: managerFilter}
+	f := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: ConnectionManager}
 	if name != "" {
 		f.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: name}
 	}
@@ -89,10 +90,10 @@ func httpMatch(s proxyset.Set, h *v1alpha1.Host, name string) *objectMatch {
 // Istio passes over an insertion before or after a filter that a listener does not have. So the place is marked first,
 // where it should be and right before the router, which every listener has; then f takes the first of the marks, and the
 // others go. What marks is a filter that denies every request: should it ever stay, nothing gets past it.
-func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*patch, error) {
-	var all []*patch
+func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*Patch, error) {
+	var all []*Patch
 	var failed error
-	add := func(op operation, at string, value proto.Message) {
+	add := func(op Operation, at string, value proto.Message) {
 		p, err := newPatch(networking.EnvoyFilter_HTTP_FILTER, httpMatch(s, h, at), op, value)
 		if err != nil {
 			failed = err
@@ -121,15 +122,15 @@ func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []str
 		}
 		switch {
 		case in.Position == "afterAuthn":
-			add(before, authnEnd, place)
+			add(before, AuthnEnd, place)
 		case in.Before != "":
 			add(before, in.Before, place)
 		default:
 			add(after, in.After, place)
 		}
 		add(before, policy.RouterFilter, place)
-		add(replace, placeFilter, f)
-		add(remove, placeFilter, nil)
+		add(replace, PlaceFilter, f)
+		add(remove, PlaceFilter, nil)
 	}
 	return all, failed
 }
@@ -140,7 +141,7 @@ func deniesAll() (*hcmv3.HttpFilter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hcmv3.HttpFilter{Name: placeFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}, nil
+	return &hcmv3.HttpFilter{Name: PlaceFilter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}, nil
 }
 
 // discovered is a filter whose configuration comes by ECDS, under the filter's own name.
@@ -157,8 +158,8 @@ func discovered(name, typeURL string) *hcmv3.HttpFilter {
 }
 
 // basePatches returns those that give the proxies of b its chain.
-func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
-	config, err := filterConfig(h, &b.sent.Document)
+func basePatches(b *plan.ProxyChain, h *v1alpha1.Host) ([]*Patch, error) {
+	config, err := filterConfig(h, &b.Sent.Document)
 	if err != nil {
 		return nil, err
 	}
@@ -166,30 +167,30 @@ func basePatches(b *base, h *v1alpha1.Host) ([]*patch, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []*patch
-	f := &hcmv3.HttpFilter{Name: b.filter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
+	var all []*Patch
+	f := &hcmv3.HttpFilter{Name: b.Filter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
 	if h.ExtProc != nil {
 		cluster, err := extProcCluster(h.ExtProc)
 		if err != nil {
 			return nil, err
 		}
-		add, err := newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.scope.Traffic, h), networking.EnvoyFilter_Patch_ADD,
+		add, err := newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.Proxies.Traffic, h), networking.EnvoyFilter_Patch_ADD,
 			cluster)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, add)
-	} else if !b.settings.inline {
-		f = discovered(b.filter, packed.TypeUrl)
-		extension := &corev3.TypedExtensionConfig{Name: b.filter, TypedConfig: packed}
-		m := matchProxy(b.scope.Traffic, h)
+	} else if !b.Settings.Inline {
+		f = discovered(b.Filter, packed.TypeUrl)
+		extension := &corev3.TypedExtensionConfig{Name: b.Filter, TypedConfig: packed}
+		m := matchProxy(b.Proxies.Traffic, h)
 		add, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, add)
 	}
-	inserted, err := insertion(b.scope, h, b.settings.insert, b.wider, f)
+	inserted, err := insertion(b.Proxies, h, b.Settings.Insert, b.Wider, f)
 	return append(all, inserted...), err
 }
 
@@ -201,11 +202,11 @@ func matchCluster(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 	return matchProxy(t, h)
 }
 
-// spotPatch returns the patch that gives a route, virtual host or route configuration its document. Port 0 is any.
-func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
-	doc := r.doc
+// routePatch returns the patch that gives a route, virtual host or route configuration its document. Port 0 is any.
+func routePatch(r *plan.RouteChain, h *v1alpha1.Host, port uint32) (*Patch, error) {
+	doc := r.Doc
 	if h.Golang != nil {
-		doc = r.own
+		doc = r.Own
 	}
 	config, err := routeConfig(h, &doc.Document)
 	if err != nil {
@@ -216,26 +217,26 @@ func spotPatch(r *spotResult, h *v1alpha1.Host, port uint32) (*patch, error) {
 		return nil, err
 	}
 	per := map[string]*anypb.Any{}
-	for _, name := range r.filters {
+	for _, name := range r.Filters {
 		per[name] = packed
 	}
 	rm := &networking.EnvoyFilter_RouteConfigurationMatch{PortNumber: port}
-	m := matchProxy(r.traffic(), h)
+	m := matchProxy(r.Traffic(), h)
 	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_RouteConfiguration{RouteConfiguration: rm}
 	const merge = networking.EnvoyFilter_Patch_MERGE
 	switch {
-	case r.host == "":
-		if g := r.gateway; g != nil {
-			rm.PortName, rm.Gateway = g.PortName(r.section), g.InternalName(r.section)
+	case r.Host == "":
+		if g := r.Gateway; g != nil {
+			rm.PortName, rm.Gateway = g.PortName(r.Section), g.InternalName(r.Section)
 		}
 		return newPatch(networking.EnvoyFilter_ROUTE_CONFIGURATION, m, merge,
 			&routev3.RouteConfiguration{TypedPerFilterConfig: per})
-	case r.route == "":
-		rm.Vhost = &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{DomainName: r.host}
+	case r.Route == "":
+		rm.Vhost = &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{DomainName: r.Host}
 		return newPatch(networking.EnvoyFilter_VIRTUAL_HOST, m, merge, &routev3.VirtualHost{TypedPerFilterConfig: per})
 	}
 	rm.Vhost = &networking.EnvoyFilter_RouteConfigurationMatch_VirtualHostMatch{
-		DomainName: r.host, Route: &networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch{Name: r.route},
+		DomainName: r.Host, Route: &networking.EnvoyFilter_RouteConfigurationMatch_RouteMatch{Name: r.Route},
 	}
 	return newPatch(networking.EnvoyFilter_HTTP_ROUTE, m, merge, &routev3.Route{TypedPerFilterConfig: per})
 }

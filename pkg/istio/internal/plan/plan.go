@@ -1,0 +1,282 @@
+package plan
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/document"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/policy"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
+)
+
+// Plan is which chains the proxies of a mesh get, and which documents their routes.
+type Plan struct {
+	Mesh        *mesh.Mesh
+	ProxyChains []*ProxyChain
+	RouteChains []*RouteChain
+	Report      func(d *Document, e manifest.Error)
+}
+
+// Make plans the chains of the policies. root is Istio's root namespace.
+func Make(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Problems) *Plan {
+	g := &planner{p: p, mesh: w, validated: map[string]map[string]any{}}
+	g.attach = attach(w, policies, root, p)
+	g.plan()
+	return &Plan{Mesh: w, ProxyChains: g.chains, RouteChains: g.routeChains, Report: g.report}
+}
+
+type planner struct {
+	p      *manifest.Problems
+	mesh   *mesh.Mesh
+	attach *attachment
+	sets   *proxyset.Closure
+
+	contributionsTo      map[string][]*Contribution // by scope
+	routeContributionsTo map[string][]*Contribution // by scope: what routes there get, for settings
+	chains               []*ProxyChain
+	chainOf              map[string]*ProxyChain
+	routeChains          []*RouteChain
+
+	inside map[string][]*ProxyChain // by scope: its own base, and those of narrower scopes
+
+	validated map[string]map[string]any
+}
+
+// ProxyChain is the chain of a scope's proxies for all requests.
+type ProxyChain struct {
+	Proxies       proxyset.Set
+	Contributions []*Contribution
+	Doc           *Document
+	Sent          *Document      // doc, or a placeholder
+	raw           map[string]any // sent, as Envoy is given it
+	checked       map[string]any // raw, with stand-ins for secrets that cannot be read here
+	Settings      Settings
+	Filter        string   // the filter's name in Envoy, and that of its configuration for ECDS
+	Wider         []string // names of the filters of wider scopes
+	Inherited     bool     // the wider scope's chain is the same
+}
+
+// RouteChain is the document of a spot, for one scope.
+type RouteChain struct {
+	*routeNode
+	Proxies       proxyset.Set
+	Contributions []*Contribution
+	Doc           *Document
+	raw           map[string]any
+	Settings      Settings
+	Filters       []string  // names of the filters that the scope's proxies have
+	Own           *Document // doc without what wider places say: for the Golang filter, which merges them itself
+}
+
+// plan works out every document.
+func (g *planner) plan() {
+	var ok bool
+	if g.sets, ok = proxyset.Close(g.attach.sets, g.mesh.Disjoint); !ok {
+		g.reportTooMany()
+		return
+	}
+	g.contributionsTo, g.routeContributionsTo, g.chainOf = map[string][]*Contribution{}, map[string][]*Contribution{}, map[string]*ProxyChain{}
+	g.inside = map[string][]*ProxyChain{}
+	for _, c := range g.attach.base {
+		g.contributionsTo[c.Proxies.Key()] = append(g.contributionsTo[c.Proxies.Key()], c)
+	}
+	for _, s := range g.attach.routes.order {
+		for _, c := range s.own {
+			g.routeContributionsTo[c.Proxies.Key()] = append(g.routeContributionsTo[c.Proxies.Key()], c)
+		}
+	}
+	for k, all := range g.routeContributionsTo {
+		slices.SortFunc(all, compareContributions)
+		g.routeContributionsTo[k] = slices.CompactFunc(all, func(a, b *Contribution) bool { return a.Policy == b.Policy && a.Path == b.Path })
+	}
+	for _, s := range g.sets.Sets() {
+		g.planProxies(s)
+	}
+	for _, s := range g.attach.routes.order {
+		g.planRoutes(s)
+	}
+	g.checkCollapsed()
+}
+
+// reportTooMany reports policies whose selectors ask for different labels, one of each kind.
+func (g *planner) reportTooMany() {
+	seen := map[string]bool{}
+	for _, c := range g.attach.base {
+		if k := c.Proxies.Conditions(); c.Policy.Spec.Selector != nil && !seen[k] {
+			seen[k] = true
+			g.p.At(c.Policy.Object, "spec.selector.matchLabels", "this and other selectors ask for different labels, and so "+
+				"overlap in more than %d ways; have policies use the same labels, or give the workloads among the input, so "+
+				"that it shows which of them there are", proxyset.MaxOverlaps)
+		}
+	}
+}
+
+// samePlaceholder reports whether two chains have the same placeholder, or none.
+func samePlaceholder(a, b *Document) bool {
+	return len(a.Plugins) == len(b.Plugins) && (len(a.Plugins) == 0 || a.Plugins[0].Name == b.Plugins[0].Name)
+}
+
+func (g *planner) planProxies(s proxyset.Set) {
+	b := &ProxyChain{Proxies: s}
+	var others []*Contribution
+	around := g.sets.Containing(s)
+	for _, w := range around {
+		b.Contributions = append(b.Contributions, g.contributionsTo[w.Key()]...)
+		others = append(others, g.routeContributionsTo[w.Key()]...)
+	}
+	slices.SortStableFunc(b.Contributions, compareContributions)
+	b.Settings = g.settle(s, append(slices.Clone(b.Contributions), others...))
+	b.Doc = Merge(b.Contributions, true, g.p)
+	b.Sent = b.Doc
+	if len(b.Doc.Plugins) == 0 {
+		b.Sent = placeholder(b.Doc, others)
+	}
+	b.raw = b.Sent.Data()
+	b.checked = b.raw
+	b.Filter = filterNameOf(s, len(around)-1)
+	for _, w := range around[:len(around)-1] {
+		if o := g.chainOf[w.Key()]; !o.Inherited {
+			b.Wider = append(b.Wider, o.Filter)
+		}
+	}
+	if len(around) > 1 {
+		next := g.chainOf[around[len(around)-2].Key()]
+		b.Inherited = next != nil && slices.Equal(next.Contributions, b.Contributions) && next.Settings.same(b.Settings) &&
+			(len(b.Doc.Plugins) > 0 || samePlaceholder(next.Sent, b.Sent)) && proxyset.HasInnermost(around[:len(around)-1])
+		if b.Inherited {
+			b.Filter = next.Filter
+		}
+	}
+	for _, w := range around {
+		g.inside[w.Key()] = append(g.inside[w.Key()], b)
+	}
+	g.chainOf[s.Key()] = b
+	g.chains = append(g.chains, b)
+	if len(b.Doc.Plugins) > 0 {
+		b.checked = g.check(b.Settings.Hosts, b.Doc, b.raw, digest("base", b.raw),
+			func(raw map[string]any, caps filter.Capability) error {
+				return assembly.Validate(assembly.ChainName, raw, caps)
+			})
+	} else if len(b.Contributions) > 0 && len(others) == 0 {
+		for _, c := range b.Contributions {
+			g.p.At(c.Policy.Object, "spec", "neither this policy nor one that it meets has plugins; list some")
+		}
+	}
+	g.checkFailOpen(b.Settings, b.Doc)
+	g.checkSecrets(b.Settings, b.Doc)
+}
+
+// filterNameOf returns the name of the filter of a scope that is inside of depth others. Envoy asks for a filter's
+// configuration by the filter's name, and Istio answers with all that have it; so no proxy may meet one name in two
+// scopes. Two scopes of one depth share proxies only inside of a third, whose filter takes the place of theirs.
+func filterNameOf(s proxyset.Set, depth int) string {
+	n := policy.ChainFilter
+	if s.Traffic != proxyset.Gateway {
+		n += "." + string(s.Traffic)
+	}
+	if s.Port != 0 {
+		n += fmt.Sprintf(".%d", s.Port)
+	}
+	if depth > 0 {
+		n += fmt.Sprintf(".%d", depth+1)
+	}
+	return n
+}
+
+// placeholderID is that of the only entry of a chain that is there for the sake of its routes.
+const placeholderID = "moe-base"
+
+// placeholder returns a chain without any plugin that runs, for the sake of routes that have plugins. Since a chain must
+// list a plugin, it lists one that the library has for sure, disabled.
+func placeholder(doc *Document, others []*Contribution) *Document {
+	var names []string
+	for _, c := range others {
+		if c.doc == nil {
+			continue
+		}
+		for _, e := range c.doc.Plugins {
+			if e.Name != "" {
+				names = append(names, e.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return doc
+	}
+	off := true
+	with := *doc
+	with.Plugins = []document.Plugin{{Name: slices.Min(names), ID: placeholderID, Disabled: &off}}
+	return &with
+}
+
+// planRoutes works out the documents of a spot: one for each scope that contributions to it have, for what these have in
+// common, and for narrower ones where that makes a difference.
+func (g *planner) planRoutes(s *routeNode) {
+	all := g.attach.routes.all(s)
+	var given []proxyset.Set
+	add := func(sc proxyset.Set) {
+		if !slices.ContainsFunc(given, func(o proxyset.Set) bool { return o.Key() == sc.Key() }) {
+			given = append(given, sc)
+		}
+	}
+	for _, c := range all {
+		add(c.Proxies)
+	}
+	for _, sc := range slices.Clone(given) {
+		outer := g.chainOf[sc.Key()]
+		for _, b := range g.inside[sc.Key()] {
+			if !b.Inherited && (!sameHosts(b, outer) || b.Settings.External() && !slices.Equal(b.Contributions, outer.Contributions)) {
+				add(b.Proxies)
+			}
+		}
+	}
+	c, _ := proxyset.Close(given, g.mesh.Disjoint)
+	for _, sc := range c.Sets() {
+		if b := g.chainOf[sc.Key()]; b != nil { // else there are too many scopes, which is told
+			g.planRoute(s, all, b)
+		}
+	}
+}
+
+func sameHosts(a, b *ProxyChain) bool { return reflect.DeepEqual(a.Settings.Hosts, b.Settings.Hosts) }
+
+// planRoute works out the document of a spot for the proxies of b.
+func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
+	r := &RouteChain{routeNode: s, Proxies: b.Proxies, Settings: b.Settings}
+	var own []*Contribution
+	for _, c := range all {
+		if c.Proxies.Contains(b.Proxies) {
+			r.Contributions = append(r.Contributions, c)
+			if slices.Contains(s.own, c) {
+				own = append(own, c)
+			}
+		}
+	}
+	for _, in := range g.inside[b.Proxies.Key()] {
+		if sameHosts(in, b) && !slices.Contains(r.Filters, in.Filter) {
+			r.Filters = append(r.Filters, in.Filter)
+		}
+	}
+	r.Doc = Merge(r.Contributions, false, g.p)
+	r.raw = r.Doc.Data()
+	if len(r.raw) == 0 {
+		return // settings alone
+	}
+	g.check(r.Settings.Hosts, r.Doc, r.raw, digest("route", b.raw, r.raw),
+		func(raw map[string]any, caps filter.Capability) error {
+			return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
+		})
+	g.checkFailOpen(r.Settings, r.Doc)
+	r.Own = Merge(own, false, &manifest.Problems{})
+	if r.Settings.External() {
+		// What a route says to the server goes in place of what the filter does, so it is the whole chain.
+		r.Doc = Merge(append(slices.Clone(b.Contributions), r.Contributions...), true, g.p)
+		r.raw = r.Doc.Data()
+	}
+	g.routeChains = append(g.routeChains, r)
+}

@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"cmp"
+	"slices"
+
+	"mosn.io/moe/pkg/istio/internal/mesh"
+	"mosn.io/moe/pkg/istio/internal/policy"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
+)
+
+// RoutePart is a part of Envoy's route configuration that can have a document of its own.
+type RoutePart struct {
+	Group   *mesh.GatewayGroup // nil: the sidecars' outbound listeners
+	Gateway *mesh.Gateway      // of a whole route configuration with TLS; nil otherwise
+	Port    uint32             // 0: any; only of a sidecar's, or of a whole route configuration
+	Section string             // likewise
+	Host    string             // "": the whole route configuration
+	Route   string             // "": the whole virtual host
+}
+
+func (p RoutePart) Traffic() proxyset.Traffic {
+	if p.Group == nil {
+		return proxyset.Outbound
+	}
+	return proxyset.Gateway
+}
+
+// routeNode is a place with what policies contribute to it alone.
+type routeNode struct {
+	RoutePart
+	Owner mesh.Name // whose resource it goes with
+	own   []*Contribution
+}
+
+// routeTree are all spots that have something.
+type routeTree struct {
+	byPart         map[RoutePart]*routeNode
+	order          []*routeNode
+	configurations map[*mesh.GatewayGroup][]*routeNode // whole route configurations
+}
+
+func (ps *routeTree) add(at RoutePart, owner mesh.Name, c *Contribution) {
+	s := ps.byPart[at]
+	if s == nil {
+		s = &routeNode{RoutePart: at, Owner: owner}
+		ps.byPart[at] = s
+		ps.order = append(ps.order, s)
+		if at.Host == "" {
+			ps.configurations[at.Group] = append(ps.configurations[at.Group], s)
+		}
+	}
+	if !slices.ContainsFunc(s.own, func(o *Contribution) bool { return *c.key() == *o.key() }) {
+		s.own = append(s.own, c)
+	}
+}
+
+// contributionKey tells contributions apart.
+type contributionKey struct {
+	policy *policy.Policy
+	path   string
+	scope  string
+	level  level
+	rank   level
+	host   bool
+}
+
+func (c *Contribution) key() *contributionKey {
+	return &contributionKey{c.Policy, c.Path, c.Proxies.Key(), c.level, c.rank, c.host}
+}
+
+// all returns what is contributed to s, with what wider places have: Envoy hands a plugin the most specific
+// configuration only. It comes in the order of compareContributions.
+func (ps *routeTree) all(s *routeNode) []*Contribution {
+	all := slices.Clone(s.own)
+	if s.Host != "" {
+		for _, rds := range ps.configurations[s.Group] {
+			if rds.contains(s.RoutePart) {
+				all = append(all, rds.own...)
+			}
+		}
+	}
+	if s.Route != "" {
+		host := s.RoutePart
+		host.Route = ""
+		if h := ps.byPart[host]; h != nil {
+			all = append(all, h.own...)
+		}
+	}
+	slices.SortStableFunc(all, compareContributions)
+	return slices.Compact(all)
+}
+
+// contains tells whether a whole route configuration has the virtual host of p.
+func (s *routeNode) contains(p RoutePart) bool {
+	if s.Port != 0 && s.Port != p.Port {
+		return false
+	}
+	if s.Gateway == nil {
+		return true
+	}
+	for _, sv := range s.Gateway.Servers {
+		if sv.Port == p.Port && (s.Section == "" || s.Section == sv.Section) {
+			for _, r := range s.Group.VirtualHosts[p.Host][p.Port] {
+				if slices.ContainsFunc(r.VirtualHosts, func(at mesh.VirtualHost) bool {
+					return at.Gateway == s.Gateway && at.Port == p.Port && at.Host == p.Host
+				}) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func CompareRouteParts(a, b RoutePart) int {
+	return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Section, b.Section),
+		cmp.Compare(a.Route, b.Route))
+}
