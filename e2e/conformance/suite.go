@@ -41,6 +41,7 @@ func Groups() []Group {
 		{"pipe", pipeScenarios()},
 		{"reply", replyScenarios()},
 		{"async", asyncScenarios()},
+		{"lives", lifeScenarios()},
 		{"panic", panicScenarios()},
 		{"config", configScenarios()},
 		{"bad input", badInputScenarios()},
@@ -114,10 +115,16 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 
 func (s *station) hostMark() int { return s.Host.Log(s.Envoy).Mark() }
 
-// finish fails a scenario that has killed Envoy, and shows the log of one that failed.
+// frameworkPanic is the line of a panic that is no plugin's.
+var frameworkPanic = regexp.MustCompile(`(?m)^.*framework panic.*$`)
+
+// finish fails a scenario that has killed Envoy or in which the framework panicked, and shows the log of one that failed.
 func (b *Bed) finish() {
 	if err := b.Envoy.Alive(); err != nil {
 		b.Errorf("b.Envoy.Alive: %v", err)
+	}
+	if line := frameworkPanic.FindString(b.HostLog().Since(b.mark)); line != "" {
+		b.Errorf("the framework panicked: %s", line)
 	}
 	if b.Failed() {
 		b.Logf("the log of the host during this scenario:\n%s", envoytest.Tail(b.HostLog().Since(b.mark), 60))
