@@ -11,23 +11,26 @@ import (
 // and what pointers point to are not there yet; they get theirs when they are decoded.
 func (r *run) setDefaults(path string, v reflect.Value) {
 	for _, f := range fieldsOf(v.Type()) {
-		if f.raw {
-			continue
+		if !f.raw {
+			r.setDefault(Key(path, f.name), f, v.FieldByIndex(f.index))
 		}
-		fv := v.FieldByIndex(f.index)
-		text, ok := f.def()
-		switch {
-		case ok && elem(f.typ) == secretType:
-			r.fail(Key(path, f.name), "the plugin's field has a default tag, and a secret must not")
-		case ok:
-			before := len(r.errs)
-			r.decode(node{defaultOf(text, f.typ), Key(path, f.name), f.enum()}, fv.Addr())
-			for i := before; i < len(r.errs); i++ {
-				r.errs[i].Msg = "the plugin's default tag is wrong: " + r.errs[i].Msg
-			}
-		case f.typ.Kind() == reflect.Struct && readerOf(f.typ) == nil:
-			r.setDefaults(Key(path, f.name), fv)
+	}
+}
+
+// setDefault does so for one field; v is its value.
+func (r *run) setDefault(path string, f field, v reflect.Value) {
+	text, ok := f.def()
+	switch {
+	case ok && elem(f.typ) == secretType:
+		r.fail(path, "the plugin's field has a default tag, and a secret must not")
+	case ok:
+		before := len(r.errs)
+		r.decode(node{defaultOf(text, f.typ), path, f.enum()}, v.Addr())
+		for i := before; i < len(r.errs); i++ {
+			r.errs[i].Msg = "the plugin's default tag is wrong: " + r.errs[i].Msg
 		}
+	case f.typ.Kind() == reflect.Struct && readerOf(f.typ) == nil:
+		r.setDefaults(path, v)
 	}
 }
 

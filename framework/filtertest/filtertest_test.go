@@ -48,7 +48,18 @@ func (p *plugin) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ 
 	return filter.Continue
 }
 
-func init() { filter.Register[plugin]("plugin", filter.Traffic, filter.Needs(filter.CanSetMetadata)) }
+func init() {
+	filter.Register[plugin]("plugin", filter.Traffic, filter.Needs(filter.CanSetMetadata))
+	filter.Register[identifier]("identifier", filter.Authn)
+}
+
+// identifier takes everybody for one consumer.
+type identifier struct{ consumer *filter.Consumer }
+
+func (i *identifier) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
+	s.SetConsumer(i.consumer)
+	return filter.Continue
+}
 
 // fake is a test that can fail.
 type fake struct {
@@ -137,6 +148,34 @@ func TestConfig(t *testing.T) {
 	for _, p := range []any{struct{}{}, &struct{}{}, nil} {
 		if err := (&filtertest.Host{}).Load(t, p); err == nil {
 			t.Errorf("%T is taken", p)
+		}
+	}
+}
+
+// A struct gets the defaults that a Config gets, and is checked by the same tags.
+func TestDefaults(t *testing.T) {
+	p := &plugin{Wait: time.Minute}
+	filtertest.New(t, p)
+	if p.Limit != 3 || p.Wait != time.Minute {
+		t.Errorf("limit is %d and wait %s, want the default 3 and 1m0s as given", p.Limit, p.Wait)
+	}
+	if err := new(filtertest.Host).Load(t, &plugin{Limit: -1}); err == nil || !strings.Contains(err.Error(), "limit") {
+		t.Errorf("a limit of -1: got error %v, want one with limit", err)
+	}
+}
+
+// A consumer's chain serves one stream after another.
+func TestConsumerPlugins(t *testing.T) {
+	replies := func(status int) func(filter.Stream, filter.RequestHeaders) filter.Action {
+		return func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Reply(status, "") }
+	}
+	h := &filtertest.Host{ConsumerPlugins: map[string][]any{"alice": {&plugin{f: replies(202)}}}}
+	if err := h.Load(t, &identifier{&filter.Consumer{Name: "alice"}}, &plugin{f: replies(201)}); err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	for range 3 {
+		if r := h.Get("/"); r.Status != 202 {
+			t.Errorf("status %d, want 202, of the consumer's own plugin", r.Status)
 		}
 	}
 }

@@ -87,8 +87,9 @@ type Host struct {
 // and validation apply.
 type Config struct{ Name, JSON string }
 
-// New returns a host that runs plugins in the order given, each a pointer to a configured struct or a [Config]. A
-// struct is taken as it is: without defaults, and validated by its Validate only. The test fails if one is refused.
+// New returns a host that runs plugins in the order given, each a pointer to a configured struct or a [Config]. Defaults
+// and validation apply to both; a field of a struct that is zero gets its default, so that a zero that is meant where
+// there is a default takes a Config. The test fails if a plugin is refused.
 func New(t testing.TB, plugins ...any) *Host {
 	t.Helper()
 	h := &Host{}

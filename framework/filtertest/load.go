@@ -43,7 +43,13 @@ func (h *Host) Load(t testing.TB, plugins ...any) error {
 				return fmt.Errorf("consumer %s: %w", name, err)
 			}
 		}
-		o.ForConsumer = func(c *filter.Consumer) (*chain.Chain, error) { return h.joined[c.Name], nil }
+		o.ForConsumer = func(c *filter.Consumer) (*chain.Chain, error) {
+			own := h.joined[c.Name]
+			if own != nil && !own.Acquire() {
+				return nil, fmt.Errorf("the chain of consumer %s is closed", c.Name)
+			}
+			return own, nil
+		}
 	}
 	h.chain = chain.New(list, o)
 	return nil
@@ -106,12 +112,7 @@ func (h *Host) decode(p any) (*filter.Registration, any, error) {
 	if reg == nil {
 		return nil, nil, fmt.Errorf("%T is not registered", p)
 	}
-	if v, ok := p.(filter.Validator); ok {
-		if err := v.Validate(); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", reg.Name, err)
-		}
-	}
-	return reg, p, nil
+	return reg, p, config.Complete(reg.Name, p)
 }
 
 func (h *Host) provision(reg *filter.Registration, id string, value any) (env *filter.Env, err error) {

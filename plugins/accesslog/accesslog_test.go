@@ -260,15 +260,15 @@ func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
-	for want, p := range map[string]*AccessLog{
-		"output: must be":       {Buffer: 1 << 20},
-		"buffer: must be 64KiB": {Output: stdout, Buffer: 10},
-		"redact[0]":             {Output: stdout, Buffer: 1 << 20, Redact: []string{"a b"}},
-		"reveal[0]: x is":       {Output: stdout, Buffer: 1 << 20, Reveal: []string{"x"}},
-		"redactQuery[0]":        {Output: stdout, Buffer: 1 << 20, RedactQuery: []string{""}},
-		"fields.x: position 0":  {Output: stdout, Buffer: 1 << 20, Fields: map[string]string{"x": "%X%"}},
-		"is a directory":        {Output: dir, Buffer: 1 << 20},
-		"no such file":          {Output: filepath.Join(dir, "none", "a.log"), Buffer: 1 << 20},
+	for want, p := range map[string]any{
+		"output: must be":       filtertest.Config{Name: "accesslog", JSON: `{output: ""}`},
+		"buffer: must be 64KiB": &AccessLog{Output: stdout, Buffer: 10},
+		"redact[0]":             &AccessLog{Output: stdout, Buffer: 1 << 20, Redact: []string{"a b"}},
+		"reveal[0]: x is":       &AccessLog{Output: stdout, Buffer: 1 << 20, Reveal: []string{"x"}},
+		"redactQuery[0]":        &AccessLog{Output: stdout, Buffer: 1 << 20, RedactQuery: []string{""}},
+		"fields.x: position 0":  &AccessLog{Output: stdout, Buffer: 1 << 20, Fields: map[string]string{"x": "%X%"}},
+		"is a directory":        &AccessLog{Output: dir, Buffer: 1 << 20},
+		"no such file":          &AccessLog{Output: filepath.Join(dir, "none", "a.log"), Buffer: 1 << 20},
 	} {
 		err := new(filtertest.Host).Load(t, p)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -27,7 +27,7 @@ type Casbin struct {
 	PolicyFile string `json:"policyFile"`
 	// Request says what the model's request is made of, in its order: subject, method, path, host, scheme, source (the
 	// client's IP address) or header:NAME.
-	Request []string `json:"request" default:"subject,path,method"`
+	Request []string `json:"request" default:"subject,path,method" validate:"min=1"`
 	// Subject says who a request is from.
 	Subject authz.Subject `json:"subject"`
 	// Path says how rules see the path.
@@ -59,9 +59,6 @@ func (p *Casbin) Validate() error {
 	either("model", p.Model, p.ModelFile, true)
 	either("policy", p.Policy, p.PolicyFile, true)
 	p.values, p.secret = nil, nil
-	if len(p.Request) == 0 {
-		p.Request = []string{"subject", "path", "method"}
-	}
 	for i, name := range p.Request {
 		f, err := value(name)
 		if err != nil {

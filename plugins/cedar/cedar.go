@@ -70,19 +70,14 @@ func (p *Cedar) Validate() error {
 		errs = append(errs, errors.New("policies: is required, or policyFiles"))
 	}
 	for _, t := range []struct {
-		field string
-		value *string
-		def   string
+		field, value string
 	}{
-		{"principalType", &p.PrincipalType, "User"},
-		{"groupType", &p.GroupType, "Group"},
-		{"actionType", &p.ActionType, "Action"},
-		{"resourceType", &p.ResourceType, "Path"},
+		{"principalType", p.PrincipalType},
+		{"groupType", p.GroupType},
+		{"actionType", p.ActionType},
+		{"resourceType", p.ResourceType},
 	} {
-		if *t.value == "" {
-			*t.value = t.def
-		}
-		if !isType(*t.value) {
+		if !isType(t.value) {
 			errs = append(errs, fmt.Errorf("%s: expected the name of a type, as User or App::User", t.field))
 		}
 	}

@@ -87,11 +87,7 @@ func (p *CEL) compile() error {
 		return fmt.Errorf("the expression must be a bool, and is of type %v", t)
 	}
 	p.source = checked.NativeRep().SourceInfo()
-	limit := p.CostLimit
-	if limit == 0 {
-		limit = 20_000
-	}
-	p.program, err = env.Program(checked, cel.CostLimit(limit), cel.EvalOptions(cel.OptOptimize),
+	p.program, err = env.Program(checked, cel.CostLimit(p.CostLimit), cel.EvalOptions(cel.OptOptimize),
 		cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
 	return err
 }

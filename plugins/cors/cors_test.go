@@ -64,7 +64,7 @@ func TestPreflight(t *testing.T) {
 	want["allow-origin"], want["allow-private-network"] = "https://x.b.example", "true"
 	same(t, "private network", fields(r.Header), want)
 
-	h = filtertest.New(t, &CORS{AllowOrigins: []string{"*"}, AllowMethods: []string{"*"}, AllowHeaders: []string{"*"}})
+	h = filtertest.New(t, filtertest.Config{Name: "cors", JSON: `{allowOrigins: ["*"], allowMethods: ["*"], allowHeaders: ["*"], maxAge: 0s}`})
 	r = preflight(h, "https://any", "access-control-request-private-network", "true")
 	same(t, "all", fields(r.Header), map[string]string{
 		"allow-origin": "*", "allow-methods": "*", "allow-headers": "*", "max-age": "0", "vary": preflightVary,

@@ -106,13 +106,8 @@ func (p *ExtAuth) Validate() error {
 			errs = append(errs, fmt.Errorf("add.%s: the name, or the value, is none that can be sent", name))
 		}
 	}
-	if b := p.RequestBody; b != nil {
-		if b.MaxBytes == 0 {
-			b.MaxBytes = 64 << 10
-		}
-		if b.MaxBytes < 0 || b.MaxBytes > maxBody {
-			errs = append(errs, fmt.Errorf("requestBody.maxBytes: must be %d MiB at most", maxBody>>20))
-		}
+	if b := p.RequestBody; b != nil && (b.MaxBytes <= 0 || b.MaxBytes > maxBody) {
+		errs = append(errs, fmt.Errorf("requestBody.maxBytes: must be more than 0 and %d MiB at most", maxBody>>20))
 	}
 	return errors.Join(errs...)
 }

@@ -34,11 +34,10 @@ func TestConfiguration(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	for want, p := range map[string]*Hello{
-		"header:": {Value: "v"}, ":status": {Header: ":status", Value: "v"}, "empty": {Header: "x"},
-		"line break": {Header: "x", Value: "a\nb"},
+	for want, json := range map[string]string{
+		"header:": `{header: ""}`, ":status": `{header: ":status"}`, "empty": `{value: ""}`, "line break": `{value: "a\nb"}`,
 	} {
-		if err := new(filtertest.Host).Load(t, p); err == nil || !strings.Contains(err.Error(), want) {
+		if err := new(filtertest.Host).Load(t, filtertest.Config{Name: "hello", JSON: json}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
 	}

@@ -77,7 +77,8 @@ func remoteConfig(t *testing.T, s *keyServer) *JWTAuth {
 	}
 	p := inline("")
 	p.Providers[0].Keys = Keys{
-		URL: u, Refresh: time.Hour, Connection: outbound.Connection{AllowHTTP: true, Timeout: 10 * time.Second},
+		URL: u, Refresh: time.Hour, Cooldown: time.Nanosecond,
+		Connection: outbound.Connection{AllowHTTP: true, Timeout: 10 * time.Second},
 	}
 	return p
 }

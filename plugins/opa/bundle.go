@@ -33,7 +33,7 @@ func (b *Bundle) check() (errs []error) {
 			fail("url: %w", err)
 		}
 	}
-	if b.Interval < 0 || b.Interval > 0 && b.Interval < 10*time.Millisecond {
+	if b.Interval < 10*time.Millisecond {
 		fail("interval: must be 10ms at least")
 	}
 	if err := b.Connection.Validate(); err != nil {
@@ -85,25 +85,18 @@ func (p *OPA) follow(env *filter.Env, policy *local, query string) error {
 			case err != nil:
 				failed.Inc()
 				env.Log().Error("cannot load the bundle; what was loaded before stays", "error", err)
-				wait = min(max(2*wait, 100*time.Millisecond), p.Bundle.interval())
+				wait = min(max(2*wait, 100*time.Millisecond), p.Bundle.Interval)
 				continue
 			case changed:
 				reloaded.Inc()
 				env.Log().Info("loaded a bundle")
 			}
-			wait = p.Bundle.interval()
+			wait = p.Bundle.Interval
 		}
 	}) {
 		done()
 	}
 	return nil
-}
-
-func (b *Bundle) interval() time.Duration {
-	if b.Interval == 0 {
-		return time.Minute
-	}
-	return b.Interval
 }
 
 // download asks a server for a bundle again and again.

@@ -103,8 +103,8 @@ func (p *OPA) Validate() error {
 	case !here && len(p.Data) > 0:
 		fail("data: is for modules and files only")
 	}
-	if p.Timeout < 0 {
-		fail("timeout: must not be negative")
+	if p.Timeout <= 0 {
+		fail("timeout: must be more than 0")
 	}
 	query, err := queryOf(p.Decision)
 	if err != nil && p.Remote == nil {
@@ -135,9 +135,6 @@ func (p *OPA) Validate() error {
 // Provision loads the policy and goes on to follow it.
 func (p *OPA) Provision(env *filter.Env) error {
 	p.Start(env)
-	if p.Timeout == 0 {
-		p.Timeout = time.Second
-	}
 	if p.Remote != nil {
 		r, err := newRemote(env, p.Remote)
 		p.source = r

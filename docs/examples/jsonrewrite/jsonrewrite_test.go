@@ -59,8 +59,7 @@ func TestResponseThatIsNotWhatItSays(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	err := new(filtertest.Host).Load(t, &JSONRewrite{Rename: map[string]string{"a": "c", "b": "c"}})
-	if err == nil || err.Error() != "jsonrewrite: rename: a and b both become c" {
-		t.Errorf("new(filtertest.Host).Load(…) succeeded, want an error; got %v, want err.Error() %q",
-			err, "jsonrewrite: rename: a and b both become c")
+	if want := "rename: a and b both become c (jsonrewrite)"; err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
 	}
 }

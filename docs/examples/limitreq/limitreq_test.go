@@ -68,7 +68,7 @@ func TestManyThreads(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	for _, p := range []*LimitReq{{Burst: 1}, {Rate: -1, Burst: 1}, {Rate: math.NaN(), Burst: 1}, {Rate: 1}} {
+	for _, p := range []*LimitReq{{Burst: 1}, {Rate: -1, Burst: 1}, {Rate: math.NaN(), Burst: 1}, {Rate: 1, Burst: 0.5}} {
 		if new(filtertest.Host).Load(t, p) == nil {
 			t.Errorf("rate %v, burst %v is accepted", p.Rate, p.Burst)
 		}

@@ -201,7 +201,7 @@ func TestRefused(t *testing.T) {
 		"token":     func(o *OIDC) { o.Token, o.Cluster = parseURL(t, "http://idp/token"), "" },
 		"redirect":  func(o *OIDC) { o.Redirect = parseURL(t, "/cb") },
 		"cluster":   func(o *OIDC) { o.Cluster = "none" },
-		"session":   func(o *OIDC) { o.Session = 0 },
+		"session":   func(o *OIDC) { o.Session = -1 },
 	} {
 		o := config(t)
 		change(o)

@@ -55,7 +55,7 @@ func TestLongLine(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	if new(filtertest.Host).Load(t, &SSE{}) == nil {
-		t.Error("every 0 is accepted")
+	if new(filtertest.Host).Load(t, &SSE{Every: -1}) == nil {
+		t.Error("every -1 is accepted")
 	}
 }

@@ -39,18 +39,12 @@ type counts struct{ allowed, denied, failed, shadowed *filter.Counter }
 
 // Start declares the counters. It is to be called in Provision.
 func (c *Common) Start(env *filter.Env) {
-	if c.Status == 0 {
-		c.Status, c.Body = 403, "access denied"
-	}
 	c.Mode.Start(env)
 	c.denied = filter.Reply(c.Status, c.Body, filter.WithDetails("moe."+env.Plugin+".denied"))
 }
 
 // Start declares the counters. It is to be called in Provision.
 func (c *Mode) Start(env *filter.Env) {
-	if c.ErrorStatus == 0 {
-		c.ErrorStatus = 403
-	}
 	name := "moe." + env.Plugin
 	c.denied = filter.Reply(403, "access denied", filter.WithDetails(name+".denied"))
 	c.failed = filter.Reply(c.ErrorStatus, "no decision about access", filter.WithDetails(name+".error"))

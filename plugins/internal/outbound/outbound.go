@@ -30,8 +30,8 @@ type Connection struct {
 
 // Validate checks what does not need the address.
 func (c *Connection) Validate() error {
-	if c.Timeout < 0 {
-		return errors.New("timeout: must not be negative")
+	if c.Timeout <= 0 {
+		return errors.New("timeout: must be more than 0")
 	}
 	if c.Cluster != "" && c.CAFile != "" {
 		return errors.New("caFile: the cluster says which certificates are trusted")
@@ -64,9 +64,6 @@ func (c *Connection) Client(env *filter.Env) (*http.Client, func(), error) {
 	client := &http.Client{
 		Timeout:       c.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	if client.Timeout == 0 {
-		client.Timeout = 5 * time.Second
 	}
 	if c.Cluster != "" {
 		t, err := env.Transport(c.Cluster)

@@ -73,7 +73,7 @@ func TestCheck(t *testing.T) {
 		t.Error("no address at all is taken")
 	}
 	for want, c := range map[string]Connection{
-		"timeout": {Timeout: -1}, "caFile": {Cluster: "c", CAFile: "f"},
+		"timeout": {Timeout: -1}, "caFile": {Cluster: "c", CAFile: "f", Timeout: 1},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
