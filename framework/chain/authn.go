@@ -126,9 +126,10 @@ func (st *Stream) authenticated(d *dir) bool {
 	switch {
 	case t.two && !st.home.options.AnyScheme:
 		st.replied(Request, last, last, twoConsumers)
-	case t.last, len(t.absent) == 0:
+	case len(t.absent) == 0 && t.skipped == 0 && !t.last: // every plugin has let the request pass
 		return true
-	case st.home.options.AnyScheme && st.countSchemes() > len(t.absent)+t.skipped:
+	case t.last, len(t.absent) == 0, st.home.options.AnyScheme && st.countSchemes() > len(t.absent)+t.skipped:
+		st.stripUnread()
 		return true
 	default:
 		l := t.refusal()

@@ -22,6 +22,10 @@ type Identity struct {
 	// Header is set to the consumer's name in requests that go on, in lower case; "": none is set. Clients cannot
 	// forge it: what they send as Header or [ConsumerHeader], also with _ for -, is removed before any plugin runs.
 	Header string
+	// Owned are further request headers, in lower case, that only plugins may set: what clients send in them is removed,
+	// as in Header. One in which a plugin of the chain looks for credentials is removed only when the request has passed
+	// authentication, and stays if it was that plugin that let the request pass. See [filter.HeaderOwner].
+	Owned []string
 }
 
 // strip removes from the request what a client could forge, before any plugin sees it.

@@ -148,6 +148,7 @@ func (st *Stream) makeHandler(i int) (p phases) {
 func (st *Stream) Headers(di core.Direction, end bool) {
 	if id := st.chain.options.Identity; id != nil && di == Request {
 		st.strip(id)
+		st.stripOwned()
 	}
 	st.feed(di, event{kind: atHeaders, end: end})
 }

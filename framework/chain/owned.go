@@ -1,0 +1,111 @@
+package chain
+
+import (
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// ownership says when the request headers that only plugins may set are removed from what a client sends.
+type ownership struct {
+	first []string    // before any plugin runs
+	later []ownedLate // when the request has passed authentication
+}
+
+// ownedLate is an owned header in which plugins look for credentials.
+type ownedLate struct {
+	name  []string // one
+	spare []bool   // by plugin: it reads or owns the header
+}
+
+// ownershipOf divides the names and what the plugins own themselves.
+func ownershipOf(plugins []Plugin, s schemes, names []string) (w ownership) {
+	names = slices.Clone(names)
+	for _, p := range plugins {
+		if o, ok := p.Config.(filter.HeaderOwner); ok {
+			for _, name := range o.OwnsRequestHeaders() {
+				names = append(names, strings.ToLower(name))
+			}
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		l := ownedLate{name: []string{name}, spare: make([]bool, len(plugins))}
+		read := false
+		for i, p := range plugins {
+			r, ok := p.Config.(filter.CredentialReader)
+			if ok && s.kinds != nil && s.kinds[i] == scheme && mentions(r.ReadsCredentials().Headers, name) {
+				l.spare[i], read = true, true
+			}
+			if o, ok := p.Config.(filter.HeaderOwner); ok && mentions(o.OwnsRequestHeaders(), name) {
+				l.spare[i] = true
+			}
+		}
+		if read {
+			w.later = append(w.later, l)
+		} else {
+			w.first = append(w.first, name)
+		}
+	}
+	return w
+}
+
+func mentions(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return forged(strings.ToLower(n), name) })
+}
+
+// stripOwned removes the owned headers that nobody looks for credentials in, before any plugin sees the request.
+func (st *Stream) stripOwned() {
+	if names := st.chain.owned.first; len(names) > 0 {
+		st.removeRequestHeaders(names)
+	}
+}
+
+// stripUnread removes, once a request has passed authentication, the owned headers that hold a credential nobody has
+// looked at: all but those of the plugin that let the request pass. Where all plugins had to, each has seen to its own.
+func (st *Stream) stripUnread() {
+	late := st.chain.owned.later
+	if len(late) == 0 {
+		return
+	}
+	passer := st.passer()
+	for i := range late {
+		if passer < 0 || !late[i].spare[passer] {
+			st.removeRequestHeaders(late[i].name)
+		}
+	}
+}
+
+// passer returns the plugin that has let the request pass: the first that found a credential, or else the one that takes
+// requests without any.
+func (st *Stream) passer() int {
+	for i, kind := range st.chain.schemes.kinds {
+		absent := slices.ContainsFunc(st.tried.absent, func(l lack) bool { return l.plugin == i })
+		if kind == scheme && !absent {
+			return i
+		}
+	}
+	return slices.Index(st.chain.schemes.kinds, lastScheme)
+}
+
+func (st *Stream) removeRequestHeaders(names []string) {
+	st.Mu.Lock()
+	defer st.Mu.Unlock()
+	if st.Remote&(1<<core.RequestHeaders) != 0 && !st.Fetch(st.Gen, core.RequestHeaders) {
+		return
+	}
+	b := &st.H[core.RequestHeaders]
+	for i := 0; i < len(b.Fields); {
+		name := b.Fields[i].Name
+		if !slices.ContainsFunc(names, func(header string) bool { return forged(name, header) }) {
+			i++
+			continue
+		}
+		b.MarkChanged(name, i)
+		copy(b.Fields[i:], b.Fields[i+1:])
+		b.Fields[len(b.Fields)-1] = core.Field{}
+		b.Fields = b.Fields[:len(b.Fields)-1]
+	}
+}
