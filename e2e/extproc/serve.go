@@ -18,6 +18,7 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/host/extproc"
+	_ "mosn.io/moe/pkg/consumer"
 	_ "mosn.io/moe/plugins"
 )
 

@@ -19,17 +19,17 @@ type metric = core.Metric
 // ids returns the plugins of a chain, in order.
 func ids(t testing.TB, f *Filter, r *Route) string {
 	t.Helper()
-	return strings.Join(builtOf(t, f, r).ids(), " ")
+	return strings.Join(liveOf(t, f, r).ids(), " ")
 }
 
-func (b *built) ids() (ids []string) {
+func (b *live) ids() (ids []string) {
 	for _, in := range b.instances {
 		ids = append(ids, in.plugin.Name)
 	}
 	return ids
 }
 
-func builtOf(t testing.TB, f *Filter, r *Route) *built {
+func liveOf(t testing.TB, f *Filter, r *Route) *live {
 	t.Helper()
 	c, err := f.Chain(r)
 	if err != nil {
@@ -38,7 +38,7 @@ func builtOf(t testing.TB, f *Filter, r *Route) *built {
 	b := f.own
 	if r != nil {
 		p, _ := f.pairs.Load(r)
-		b = p.(*pair).b
+		b = p.(*pair).live
 	}
 	if b.chain != c || c == nil {
 		t.Fatal("Chain returns another chain")
@@ -48,7 +48,7 @@ func builtOf(t testing.TB, f *Filter, r *Route) *built {
 
 func pluginOf[T any](t testing.TB, f *Filter, r *Route, i int) *T {
 	t.Helper()
-	return builtOf(t, f, r).instances[i].plugin.Config.(*T)
+	return liveOf(t, f, r).instances[i].plugin.Config.(*T)
 }
 
 func TestOrder(t *testing.T) {
@@ -217,13 +217,13 @@ func TestConsumers(t *testing.T) {
 	r := mustRoute(t, a, `{plugins: [{id: limit, config: {burst: 7}}],
 		consumers: [{name: bob, attributes: {vip: true}, plugins: [{id: limit, disabled: false, config: {rate: 3}}]}]}`)
 	defer r.Close()
-	own := builtOf(t, f, nil)
+	own := liveOf(t, f, nil)
 	k := own.instances[0].plugin.Config.(*key)
 	if k.count() != 3 || k.find("a").Name != "alice" || k.find("a").Attributes["team"] != "x" {
 		t.Fatal(k.count())
 	}
-	if own.instances[0].plugin.Env.ID != "key" || own.joiner.count() != 2 {
-		t.Fatal(own.joiner.count())
+	if own.instances[0].plugin.Env.ID != "key" || own.consumers.count() != 2 {
+		t.Fatal(own.consumers.count())
 	}
 	if got := own.of("alice").ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
 		t.Error(got)
@@ -234,7 +234,7 @@ func TestConsumers(t *testing.T) {
 	if own.of("alice").instances[0] != own.instances[0] {
 		t.Error("a consumer has an authenticator of its own")
 	}
-	merged := builtOf(t, f, r)
+	merged := liveOf(t, f, r)
 	alice := merged.of("alice").instances[1].plugin.Config.(*limit)
 	bob := merged.of("bob").instances[1].plugin.Config.(*limit)
 	if alice.Rate != 100 || alice.Burst != 7 || bob.Rate != 3 || bob.Burst != 7 {
@@ -349,8 +349,17 @@ func TestManyRoutes(t *testing.T) {
 		t.Errorf("%d instances", n)
 	}
 	for _, f := range filters {
-		if len(f.byKey) != 10 || f.own.refs != 101 {
-			t.Errorf("%d chains, %d users of the first", len(f.byKey), f.own.refs)
+		if got := len(f.chains.all()); got != 10 {
+			t.Errorf("got %d chains, want 10", got)
+		}
+		shared := 0
+		for _, r := range routes {
+			if liveOf(t, f, r) == f.own {
+				shared++
+			}
+		}
+		if shared != 100 {
+			t.Errorf("got %d routes that share the filter's own chain, want 100", shared)
 		}
 	}
 	t.Logf("1000 routes took %v", took)
@@ -361,8 +370,8 @@ func TestManyRoutes(t *testing.T) {
 		r.Close()
 	}
 	for _, f := range filters {
-		if len(f.byKey) != 1 {
-			t.Errorf("%d chains after the routes", len(f.byKey))
+		if len(f.chains.all()) != 1 {
+			t.Errorf("%d chains after the routes", len(f.chains.all()))
 		}
 		f.Close()
 	}

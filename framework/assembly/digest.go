@@ -60,8 +60,10 @@ func (h hasher) value(v any) {
 	}
 }
 
-// secrets writes what the secrets that v refers to hold now, so that a new password in an old file is a change.
-func (h hasher) secrets(v any) {
-	sum := config.SecretsIn(v)
+// secrets writes what the secrets that v refers to hold, so that a new password in an old file is a change.
+func (h hasher) secrets(v any, reader *config.SecretReader) {
+	sum := reader.Digest(v)
 	h.h.Write(sum[:])
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

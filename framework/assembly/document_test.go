@@ -22,8 +22,8 @@ func TestFilterErrors(t *testing.T) {
 		{``, `expected an object with "plugins", got nothing`},
 		{`[]`, `expected an object, got a list`},
 		{`{}`, `plugins: is required; list at least one plugin, as - name: NAME`},
-		{`plugins: []`, `plugins: the list is empty; add a plugin, as - name: NAME, or take the filter out`},
-		{`plugins:`, `plugins: the list is empty; add a plugin, as - name: NAME, or take the filter out`},
+		{`plugins: []`, `plugins: the list is empty; add a plugin, as - name: NAME, or remove the filter`},
+		{`plugins:`, `plugins: the list is empty; add a plugin, as - name: NAME, or remove the filter`},
 		{`plugins: {name: own}`, `plugins: expected a list, got an object`},
 		{`plugins: [own]`, `plugins[0]: expected an object, got a string`},
 		{`plugins: [{}]`, `plugins[0].name: is required: the name of a plugin`},
@@ -34,8 +34,8 @@ func TestFilterErrors(t *testing.T) {
 			`plugins: [{name: zzzzzz}]`,
 			`plugins[0].name: unknown plugin "zzzzzz"; expected "greedy", "key", "limit" or "own"`,
 		},
-		{`plugins: [{name: own}, {name: own}]`, `plugins[1]: plugin "own" is there twice; give each an id of its own`},
-		{`plugins: [{name: own, id: a}, {name: own, id: a}]`, `plugins[1].id: id "a" is there twice; ids must differ`},
+		{`plugins: [{name: own}, {name: own}]`, `plugins[1]: duplicate plugin "own"; give each an id of its own`},
+		{`plugins: [{name: own, id: a}, {name: own, id: a}]`, `plugins[1].id: duplicate id "a"`},
 		{`plugins: [{name: own, id: a.b}]`, `plugins[0].id: expected up to 64 letters, digits, - and _`},
 		{`plugins: [{name: own, confg: {}}]`, `plugins[0].confg: unknown field; did you mean "config"?`},
 		{`plugins: [{name: own, disabled: yes}]`, `plugins[0].disabled: expected true or false, got a string`},
@@ -72,7 +72,7 @@ func TestFilterErrors(t *testing.T) {
 		{`{plugins: [{name: own}], consumers: [{}]}`, `consumers[0].name: is required`},
 		{
 			`{plugins: [{name: own}], consumers: [{name: a}, {name: a}]}`,
-			`consumers[1].name: consumer "a" is there twice; names must differ`,
+			`consumers[1].name: duplicate consumer name "a"`,
 		},
 		{
 			`{plugins: [{name: own}], consumers: [{name: a, credentials: {kye: {key: x}}}]}`,
@@ -106,7 +106,7 @@ func TestFilterErrors(t *testing.T) {
 		{
 			`{plugins: [{name: own}], generic_secrets: [{name: a}, {sds_config: {}}, {name: a}]}`,
 			`generic_secrets[1].name: is required: the name of a generic secret of Envoy's; ` +
-				`generic_secrets[2].name: secret "a" is there twice; names must differ`,
+				`generic_secrets[2].name: duplicate secret name "a"`,
 		},
 		{
 			`{plugins: [{name: own}], generic_secrets: [{name: a, sds_config: x}, {name: 5}]}`,
@@ -194,7 +194,7 @@ func TestRouteErrors(t *testing.T) {
 			`plugins: [{name: limit, config: {mode: sof}}]`,
 			`plugins[0].config.mode: expected "soft" or "hard", got another string; did you mean "soft"? (limit)`,
 		},
-		{`plugins: [{name: limit}, {name: limit}]`, `plugins[1]: plugin "limit" is there twice; give each an id of its own`},
+		{`plugins: [{name: limit}, {name: limit}]`, `plugins[1]: duplicate plugin "limit"; give each an id of its own`},
 		{`timeout: -1s`, `timeout: expected a duration above 0; leave it out for 30s`},
 	} {
 		if _, err := a.Route(ChainName, doc(t, c.doc)); err == nil || err.Error() != c.want {
@@ -219,7 +219,7 @@ func TestMergeErrors(t *testing.T) {
 	for _, c := range []struct{ doc, want string }{
 		{
 			`plugins: [{id: limit, name: own}]`,
-			`plugins[0].name: id "limit" is a limit in the filter and a own here; choose another id`,
+			`plugins[0].name: id "limit" is plugin own here and plugin limit in the filter; choose another id`,
 		},
 		{`plugins: [{id: limit, config: {rate: null}}]`, `plugins[0].config.rate: is required and not 0 (limit)`},
 		{`plugins: [{id: limit, config: {rate: x}}]`, `plugins[0].config.rate: expected a number, got a string (limit)`},

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"slices"
 	"sync"
 
 	"mosn.io/moe/framework/chain"
@@ -22,59 +21,64 @@ type instance struct {
 	close  func()
 }
 
-var instances = shares[*instance]{m: map[digest]*instance{}}
+var instances = newShares[*instance]()
 
-// acquire returns the instance for s, provisioned by the first who asks for it. Who gets one releases it.
-func acquire(host core.ConfigHost, s *spec) (*instance, error) {
+// acquire returns the instance for s, provisioned by the first that asks for it. Every successful acquire needs a
+// release.
+func (p *plan) acquire(host core.ConfigHost, s *spec) (*instance, error) {
 	fresh := &instance{}
-	in, err := instances.join(s.key, fresh, func() error { return fresh.provision(host, s) })
-	if err != nil {
-		return nil, err
-	}
-	return in, nil
+	return instances.acquire(s.key, fresh, func() error { return fresh.provision(host, p, s) })
 }
 
-// release gives one reference back; the last one closes the instance, and returns when it is closed.
+// release drops a reference; the last one closes the instance, and returns when it is closed.
 func (in *instance) release() {
-	if instances.leave(in) {
+	if instances.release(in) {
 		in.close()
 	}
 }
 
-func (in *instance) provision(host core.ConfigHost, s *spec) error {
-	value, d, err := s.decode(filter.Capability(host.Capabilities()))
+func (in *instance) provision(host core.ConfigHost, p *plan, s *spec) (err error) {
+	d, err := p.decode(s, capabilities(host))
 	if err != nil {
 		return err
 	}
-	secrets := &secrets{list: d.Secrets()}
-	conf := extension.EnvConfig{Host: host, ID: s.id, Plugin: s.reg.Name, Decode: secrets.decode}
-	leave := func() {}
+	secrets := &secrets{list: d.secrets, reader: p.secrets}
+	conf := extension.EnvConfig{Host: host, ID: s.EntryID(), Plugin: s.reg.Name, Decode: secrets.decode}
+	var undo []func()
+	defer func() {
+		if err != nil { // what Provision has not finished, Close cannot be asked to undo
+			closeAll(undo)
+		}
+	}()
 	if s.consumers != nil {
-		c, err := s.consumers.join(slog.New(host.Log()))
+		set, err := s.consumers.acquire(slog.New(host.Log()))
 		if err != nil {
 			return err
 		}
-		conf.Consumers, leave = c.set, c.leave
+		conf.Consumers, undo = set.set, append(undo, set.release)
 	}
-	env, closing := shared.NewEnv(conf)
-	closeEnv := func() {
-		closing()
-		leave()
-	}
-	log := slog.New(host.Log()).With("plugin", s.id)
-	in.close = func() {
-		closeEnv()
-		closePlugin(log, value, secrets.all())
-	}
-	if p, ok := value.(filter.Provisioner); ok {
+	env, closeEnv := shared.NewEnv(conf)
+	undo = append(undo, closeEnv)
+	log := slog.New(host.Log()).With("plugin", s.EntryID())
+	if p, ok := d.value.(filter.Provisioner); ok {
 		if err := provision(log, p, env, secrets); err != nil {
-			closeEnv() // what Provision has not finished, Close cannot be asked to undo
 			return s.provisionErrors(err).Redact(secrets.all())
 		}
 	}
 	secrets.enough()
-	in.plugin = chain.Plugin{Name: s.id, Reg: s.reg, Config: value, Env: env}
+	in.plugin = chain.Plugin{Name: s.EntryID(), Reg: s.reg, Config: d.value, Env: env}
+	in.close = func() {
+		closeAll(undo)
+		closePlugin(log, d.value, secrets.all())
+	}
 	return nil
+}
+
+// closeAll undoes what was done, the last first.
+func closeAll(undo []func()) {
+	for i := len(undo) - 1; i >= 0; i-- {
+		undo[i]()
+	}
 }
 
 // provisionErrors puts what Provision returned where it belongs: to a field if it names one, else to the plugin.
@@ -92,14 +96,17 @@ func (s *spec) provisionErrors(err error) config.Errors {
 
 // secrets are what a plugin may know and must not tell.
 type secrets struct {
-	mu   sync.Mutex
-	list []string
-	full bool
+	mu     sync.Mutex
+	list   []string
+	reader *config.SecretReader // while the plugin is provisioned
+	full   bool
 }
 
 // decode decodes strictly. Any goroutine may call it.
 func (s *secrets) decode(raw, into any) error {
-	d := &config.Decoder{}
+	s.mu.Lock()
+	d := &config.Decoder{Reader: s.reader}
+	s.mu.Unlock()
 	err := d.Decode(raw, into)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,11 +116,11 @@ func (s *secrets) decode(raw, into any) error {
 	return err
 }
 
-// enough ends the collection: consumers that change would make it grow for ever.
+// enough ends the collection: consumers that change would make it grow for ever, and bring new secrets.
 func (s *secrets) enough() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.full = true
+	s.full, s.reader = true, nil
 }
 
 func (s *secrets) all() []string {
@@ -145,69 +152,5 @@ func closePlugin(log *slog.Logger, value any, secrets []string) {
 	}()
 	if err := c.Close(); err != nil {
 		log.Warn("Close fails", "error", config.Redact(err.Error(), secrets))
-	}
-}
-
-// built is a chain and what it holds.
-type built struct {
-	refs      int // guarded by Assembler.mu
-	key       digest
-	chain     *chain.Chain
-	joiner    *joiner // of its consumers' chains, or nil
-	crowd     *crowd  // or nil
-	instances []*instance
-}
-
-// build provisions p, with the meter of its filter. If any of it fails, nothing stays.
-func (p *plan) build(host core.ConfigHost, meter *chain.Meter) (b *built, err error) {
-	b = &built{refs: 1, key: p.key}
-	defer func() {
-		if err != nil {
-			b.release()
-			b = nil
-		}
-	}()
-	plugins := make([]chain.Plugin, 0, len(p.specs))
-	for i := range p.specs {
-		in, err := acquire(host, &p.specs[i])
-		if err != nil {
-			return b, err
-		}
-		b.instances = append(b.instances, in)
-		plugins = append(plugins, in.plugin)
-	}
-	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: b.unused}
-	if slices.ContainsFunc(p.specs, func(s spec) bool { return s.reg.Stage == filter.Authn }) {
-		options.Identity = &chain.Identity{Header: p.header}
-	}
-	if p.doc != nil && p.doc.consumers.source != nil {
-		if b.crowd, err = p.doc.consumers.join(slog.New(host.Log())); err != nil {
-			b.crowd = nil
-			return b, err
-		}
-	}
-	if len(p.forWhom) > 0 || b.crowd != nil {
-		if b.joiner, err = newJoiner(host, meter, p, b.crowd); err != nil {
-			return b, err
-		}
-		options.ForConsumer = b.joiner.chainFor
-	}
-	b.chain = chain.New(plugins, options)
-	return b, nil
-}
-
-// unused is called when no stream and no joiner holds the chain of a consumer any more. It may be on a stream's thread.
-func (b *built) unused() { go b.release() }
-
-// release gives back all instances, the last first, as they may use those before.
-func (b *built) release() {
-	if b.joiner != nil {
-		b.joiner.close()
-	}
-	for _, in := range slices.Backward(b.instances) {
-		in.release()
-	}
-	if b.crowd != nil {
-		b.crowd.leave()
 	}
 }

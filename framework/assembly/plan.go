@@ -3,9 +3,12 @@ package assembly
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -14,29 +17,36 @@ type plan struct {
 	host    string
 	specs   []spec
 	timeout time.Duration
-	any     bool // scheme is enough
-	header  string
-	doc     *document
+	any     bool     // one scheme is enough
+	header  string   // that tells the consumer's name
+	authn   bool     // some plugin of the document authenticates, even if it is disabled
+	owned   []string // request headers that only plugins may set
+	doc     *checked
 	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
 	key     digest
+
+	secrets *config.SecretReader // what the digests are of, for plugins that are decoded later
+	decoded *decodings           // shared with the plans of consumers
 }
 
 // spec is a plugin of a plan.
 type spec struct {
 	entry
-	consumers *consumers // whom it may find, or nil
-	key       digest     // of the instance
+	consumers *consumerList // whom it may find, or nil
+	key       digest        // of the instance
 }
 
-// newPlan orders what a complete document has and says what of it cannot be, but for the plugins' configurations.
-func newPlan(host string, d *document) (*plan, error) {
-	r := &reading{}
+// newPlan orders the plugins of a complete document, and checks all but the plugins' configurations.
+func (r *reading) newPlan(host string, d *checked) *plan {
 	p := &plan{
-		host: host, doc: d, timeout: d.timeout, any: d.authentication == anyScheme, header: d.header,
-		specs: r.specs(host, d.entries, d),
+		host: host, doc: d, timeout: d.doc.Timeout, any: d.doc.Authentication == document.AnyScheme,
+		header: strings.ToLower(d.doc.ConsumerHeader), secrets: r.reader(), decoded: &decodings{},
 	}
+	p.specs = r.specs(host, d.entries, d)
+	p.authn = slices.ContainsFunc(d.entries, func(e entry) bool { return e.reg != nil && e.reg.Stage == filter.Authn })
+	p.owned = r.owned(d)
 	own := newHash()
-	fmt.Fprintf(own.h, "%d;%t;%q;", p.timeout, p.any, p.header)
+	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;", p.timeout, p.any, p.header, p.authn, p.owned)
 	for _, s := range p.specs {
 		own.h.Write(s.key[:])
 	}
@@ -55,26 +65,29 @@ func newPlan(host string, d *document) (*plan, error) {
 	if d.consumers.source != nil {
 		own.h.Write(d.consumers.all[:])
 		for _, e := range d.entries { // consumers may enable what is disabled here
-			own.value(e.id)
-			own.value(raw(e.config))
-			own.h.Write([]byte{boolByte(e.off())})
+			own.value(e.EntryID())
+			own.value(data(e.Config))
+			own.h.Write([]byte{boolByte(e.Off())})
 		}
 	}
 	p.key = own.sum()
-	return p, r.errs.Err()
+	return p
 }
 
-// forConsumer merges a consumer's entries, which stand at path, over the plan.
+// forConsumer plans the chain of a consumer, whose entries stand at path, over that of base.
 func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *plan {
 	before, d := len(r.errs), base.doc
-	cp := &plan{host: base.host, timeout: base.timeout, any: base.any, header: base.header}
-	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries, false), d)
+	cp := &plan{
+		host: base.host, timeout: base.timeout, any: base.any, header: base.header, authn: base.authn, owned: base.owned,
+		secrets: r.reader(), decoded: base.decoded,
+	}
+	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries), d)
 	h := newHash()
 	for _, s := range cp.specs {
 		h.h.Write(s.key[:])
 	}
 	cp.key = h.sum()
-	if slices.ContainsFunc(entries, early) { // told when the document was read
+	if slices.ContainsFunc(entries, early) { // reported when the document was read
 		return cp
 	}
 	if n := authnEnd(base.specs); len(r.errs) == before &&
@@ -85,7 +98,7 @@ func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *p
 	return cp
 }
 
-// early tells that a plugin runs before it is known who the consumer is.
+// early reports whether a plugin runs before it is known who the consumer is.
 func early(e entry) bool { return e.reg != nil && e.reg.Stage <= filter.Authn }
 
 func sameInstance(a, b spec) bool { return a.key == b.key }
@@ -100,30 +113,37 @@ func authnEnd(specs []spec) int {
 	return 0
 }
 
-// specs picks the entries that are on, in the order in which they run.
-func (r *reading) specs(host string, entries []entry, d *document) []spec {
+// specs picks the entries that are on, in the order in which they run. It fails for those that change a plugin which
+// the filter does not have.
+func (r *reading) specs(host string, entries []entry, d *checked) []spec {
 	var specs []spec
 	for _, e := range entries {
-		if e.off() || e.reg == nil {
+		switch {
+		case e.Off():
+			continue
+		case e.reg == nil && e.Name == "":
+			r.fail(e.path+".id", "the filter has no plugin with id %s; give its name to add one", quoted(e.ID))
+			continue
+		case e.reg == nil: // reported when the document was read
 			continue
 		}
 		s := spec{entry: e}
 		h := newHash()
 		h.value(host)
 		h.value(e.reg.Name)
-		h.value(e.id)
-		if e.config != nil { // none and an empty one are the same
-			h.value(e.config)
+		h.value(e.EntryID())
+		if e.Config != nil { // none and an empty one are the same
+			h.value(e.Config)
 		} else {
 			h.value(map[string]any{})
 		}
-		h.secrets(e.config)
+		h.secrets(data(e.Config), r.reader())
 		if d.consumers.knows(e.reg) {
 			s.consumers = d.consumers
 			h.h.Write(d.consumers.digest[:])
 			credentials := d.consumers.plugins[e.reg.Name]
 			h.h.Write(credentials[:])
-			d.consumers.source.write(h)
+			h.source(d.consumers.source)
 		}
 		s.key = h.sum()
 		specs = append(specs, s)
@@ -131,7 +151,7 @@ func (r *reading) specs(host string, entries []entry, d *document) []spec {
 	if len(specs) > maxPlugins {
 		r.fail("plugins", "%d plugins in one chain; the limit is %d", len(specs), maxPlugins)
 	}
-	if d.order != orderListed {
+	if d.doc.Order != document.AsListed {
 		slices.SortStableFunc(specs, func(a, b spec) int { return rank(a.reg) - rank(b.reg) })
 	}
 	last := slices.IndexFunc(specs, func(s spec) bool { return s.reg.LastScheme })
@@ -151,18 +171,6 @@ func rank(r *filter.Registration) int {
 	return n
 }
 
-// decode makes a plugin's struct, complete and validated.
-func (s *spec) decode(caps filter.Capability) (any, *config.Decoder, error) {
-	if lacks := s.reg.Needs &^ caps; lacks != 0 {
-		return nil, nil, config.Errors{{Path: s.path, Plugin: s.reg.Name, Msg: fmt.Sprintf(
-			"needs %v, which this host cannot; docs/hosts.md tells which can", lacks)}}
-	}
-	d := &config.Decoder{Path: s.configPath, Plugin: s.reg.Name}
-	into := s.reg.New()
-	err := d.Decode(raw(s.config), into)
-	return into, d, err
-}
-
 func boolByte(b bool) byte {
 	if b {
 		return 1
@@ -170,25 +178,76 @@ func boolByte(b bool) byte {
 	return 0
 }
 
-// raw keeps a nil map from being a value.
-func raw(m map[string]any) any {
-	if m == nil {
-		return nil
-	}
-	return m
+// decoding is a plugin's struct, complete and validated, with the secrets in it.
+type decoding struct {
+	value   any
+	secrets []string
 }
 
-// check decodes every plugin that live does not know, and returns all errors.
+// decodings are the plugins that were decoded when a plan was checked, for the instances that are made of it. Each is
+// for one instance: Provision may change it.
+type decodings struct {
+	mu sync.Mutex
+	m  map[digest]*decoding
+}
+
+func (d *decodings) put(key digest, v *decoding) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.m == nil {
+		d.m = map[digest]*decoding{}
+	}
+	d.m[key] = v
+}
+
+func (d *decodings) take(key digest) *decoding {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	v := d.m[key]
+	delete(d.m, key)
+	return v
+}
+
+// forget drops what nobody has taken, so that plans of chains that are made later do not keep it.
+func (d *decodings) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.m = nil
+}
+
+// decode returns a plugin's struct: what the plan's check has decoded, or else it is decoded now, from the same secrets.
+func (p *plan) decode(s *spec, caps filter.Capability) (*decoding, error) {
+	if d := p.decoded.take(s.key); d != nil {
+		return d, nil
+	}
+	if lacking := s.reg.Needs &^ caps; lacking != 0 {
+		return nil, config.Errors{{Path: s.path, Plugin: s.reg.Name, Msg: fmt.Sprintf(
+			"needs %v, which this host cannot; docs/hosts.md tells which can", lacking)}}
+	}
+	d := &config.Decoder{Path: s.configPath, Plugin: s.reg.Name, Reader: p.secrets}
+	into := s.reg.New()
+	if err := d.Decode(data(s.Config), into); err != nil {
+		return nil, err
+	}
+	return &decoding{into, d.Secrets()}, nil
+}
+
+// check decodes every plugin whose instance is not live, and returns all errors.
 func (p *plan) check(caps filter.Capability, live func(digest) bool) error {
 	r := &reading{}
 	seen := map[digest]bool{}
 	var walk func(*plan)
 	walk = func(p *plan) {
 		for i := range p.specs {
-			if s := &p.specs[i]; !seen[s.key] && !live(s.key) {
-				seen[s.key] = true
-				_, _, err := s.decode(caps)
+			s := &p.specs[i]
+			if seen[s.key] || live(s.key) {
+				continue
+			}
+			seen[s.key] = true
+			if d, err := p.decode(s, caps); err != nil {
 				r.add(err)
+			} else {
+				p.decoded.put(s.key, d)
 			}
 		}
 		for _, c := range p.forWhom {

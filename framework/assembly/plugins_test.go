@@ -11,6 +11,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	_ "mosn.io/moe/pkg/consumer" // reads the tests' files
 )
 
 // limit is a plugin with state: whether two configurations share it can be seen.
@@ -206,12 +207,12 @@ func mustRoute(t testing.TB, a *Assembler, text string) *Route {
 }
 
 // of returns the chain of a consumer, or nil.
-func (b *built) of(consumer string) *built {
-	jt := (*b.joiner.byName.Load())[consumer]
+func (b *live) of(consumer string) *live {
+	jt := (*b.consumers.byName.Load())[consumer]
 	if jt == nil {
 		return nil
 	}
-	return jt.now.Load().built
+	return jt.now.Load()
 }
 
-func (j *joiner) count() int { return len(*j.byName.Load()) }
+func (j *consumerChains) count() int { return len(*j.byName.Load()) }

@@ -30,8 +30,8 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 		{name: bob, credentials: {key: {key: b}}, plugins: [{id: limit, disabled: true}]},
 		{name: carol, credentials: {key: {key: c}}}]}`)
 	defer f.Close()
-	own := builtOf(t, f, nil)
-	hits := func(b *built) int64 { return shared.Sum(b.instances[1].plugin.Config.(*limit).hits) }
+	own := liveOf(t, f, nil)
+	hits := func(b *live) int64 { return shared.Sum(b.instances[1].plugin.Config.(*limit).hits) }
 	for _, c := range []struct {
 		key        string
 		own, alice int64
@@ -50,7 +50,7 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 		}
 	}
 	declared := f.ChainMetrics(nil)
-	for _, l := range []*built{own, own.of("alice")} {
+	for _, l := range []*live{own, own.of("alice")} {
 		m := shared.Metrics(l.instances[1].plugin.Env)[0]
 		n := 0
 		for _, d := range declared {

@@ -12,21 +12,19 @@ func capabilities(host core.ConfigHost) filter.Capability {
 func never(digest) bool { return false }
 
 // load reads, plans and checks the document of a filter, and goes on after a mistake to find the others. It decodes the
-// plugins that live does not know. lists is why the document may list no secrets, or nil.
+// plugins whose instances are not live. noLists is why the document may list no secrets, or nil.
 func load(
-	host, name string, doc any, caps filter.Capability, live func(digest) bool, lists error,
-) (*document, *plan, error) {
+	host, name string, doc any, caps filter.Capability, live func(digest) bool, noLists error,
+) (*checked, *plan, error) {
 	r := &reading{}
-	d, err := read(name, doc, ofFilter)
-	r.add(err)
+	d := r.read(name, doc, ofFilter)
 	if d == nil {
 		return nil, nil, r.errs.Err()
 	}
-	if len(d.secrets) > 0 {
-		r.add(lists)
+	if len(d.generic) > 0 {
+		r.add(noLists)
 	}
-	p, err := newPlan(host, d)
-	r.add(err)
+	p := r.newPlan(host, d)
 	r.add(p.check(caps, live))
 	return d, p, r.errs.Err()
 }
@@ -41,19 +39,16 @@ func Validate(name string, doc any, caps filter.Capability) error {
 // ValidateRoute checks the document of a route, alone and merged over the filter's. Of a filter's document that is
 // wrong by itself, nothing is said; that is for [Validate].
 func ValidateRoute(name string, doc, route any, caps filter.Capability) error {
-	child, err := read(name, route, ofRoute)
-	if err != nil {
+	r := &reading{}
+	child := r.read(name, route, ofRoute)
+	if err := r.errs.Err(); err != nil {
 		return err
 	}
 	parent, _, err := load("", name, doc, caps, never, noSecrets(caps))
 	if err != nil {
 		return nil
 	}
-	r := &reading{}
-	merged, err := merge(parent, child)
-	r.add(err)
-	p, err := newPlan("", merged)
-	r.add(err)
+	p := r.newPlan("", r.merge(parent, child))
 	r.add(p.check(caps, never))
 	return r.errs.Err()
 }

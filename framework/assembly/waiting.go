@@ -13,27 +13,23 @@ import (
 // open filter has may be for one that is about to come, and is accepted; where it goes through a filter that lacks the
 // plugin, its requests get a 500. One that is wrong for the plugins that a filter has is refused.
 
-// lacks reports whether err, which merging r with f gave, is only about plugins that f does not have, and that this host
-// could run.
-func (f *Filter) lacks(r *Route, err error) bool {
+// mayWait reports whether err, which merging r with f gave, is only about plugins that f does not have, and that this
+// host could run.
+func (f *Filter) mayWait(r *Route, err error) bool {
 	caps := capabilities(f.a.host)
 	var foreign []string
 	for _, e := range r.docs[0].entries {
-		if !f.doc.has(e.id) && (e.reg == nil || e.reg.Needs&^caps == 0) {
+		if !f.doc.has(e.EntryID()) && (e.reg == nil || e.reg.Needs&^caps == 0) {
 			foreign = append(foreign, e.path)
 		}
 	}
 	es, ok := err.(config.Errors)
-	if !ok || len(r.docs) > 1 { // levels are joined for a stream, when all filters are there
+	if !ok || len(r.docs) > 1 { // levels are merged for a stream, when all filters are there
 		return false
 	}
 	return !slices.ContainsFunc(es, func(e config.Error) bool {
 		return !slices.ContainsFunc(foreign, func(path string) bool { return below(e.Path, path) })
 	})
-}
-
-func (d *document) has(id string) bool {
-	return slices.ContainsFunc(d.entries, func(e entry) bool { return e.id == id })
 }
 
 // below reports whether path is entry, as in plugins[1], or a part of it.
@@ -45,15 +41,15 @@ func below(path, entry string) bool {
 // refusal returns why a route that fits no filter is wrong, or nil if it may wait for its own.
 func refusal(missed []*pair) error {
 	for _, p := range missed {
-		if !p.lacking {
+		if !p.waits {
 			return p.err
 		}
 	}
 	return nil
 }
 
-// fitted reports whether any open filter fits r. a.mu is held.
-func (a *Assembler) fitted(r *Route) bool {
+// fits reports whether any open filter fits r. a.mu is held.
+func (a *Assembler) fits(r *Route) bool {
 	return slices.ContainsFunc(a.filters[r.name], func(f *Filter) bool {
 		p, ok := f.pairs.Load(r)
 		return ok && p.(*pair).err == nil

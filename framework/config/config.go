@@ -10,8 +10,8 @@
 //	enum:"a,b"       the texts that a string, or each string of a list or map, may be
 //	merge:"append"   a route's list comes after its parent's instead of replacing it
 //
-// Besides Go's basic types, slices, maps, structs and pointers to them, a field may be a time.Duration, filter.Size,
-// filter.Secret, *url.URL, *regexp.Regexp, netip.Addr, netip.AddrPort, netip.Prefix, anything that is an
+// Besides Go's basic types, slices, maps, structs and pointers to them, a field may be a time.Duration, extension.Size,
+// extension.Secret, *url.URL, *regexp.Regexp, netip.Addr, netip.AddrPort, netip.Prefix, anything that is an
 // encoding.TextUnmarshaler, or any. Embedded structs are part of the struct around them, and so are the fields of an
 // embedded [Raw].
 //

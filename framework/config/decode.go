@@ -17,6 +17,8 @@ type Decoder struct {
 	Plugin  string // whose configuration it is, for errors
 	Partial bool   // what is required may come from elsewhere: no `validate` tags and no Validate
 
+	Reader *SecretReader // of secrets; nil reads each when it is decoded
+
 	secrets []string
 }
 

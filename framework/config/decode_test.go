@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 type level int
@@ -40,36 +40,36 @@ type common struct {
 }
 
 type limits struct {
-	Size  filter.Size   `json:"size" default:"1MiB"`
-	Delay time.Duration `json:"delay" default:"3s"`
+	Size  extension.Size `json:"size" default:"1MiB"`
+	Delay time.Duration  `json:"delay" default:"3s"`
 }
 
 type everything struct {
 	common
-	Name    string                   `json:"name" validate:"omitempty,min=2,max=8"`
-	Rate    float64                  `json:"rate" default:"1.5"`
-	Count   uint16                   `json:"count" default:"3"`
-	Big     uint64                   `json:"big"`
-	Flag    *bool                    `json:"flag" default:"true"`
-	Limits  limits                   `json:"limits"`
-	Rules   []rule                   `json:"rules" merge:"append"`
-	ByName  map[string]rule          `json:"byName"`
-	Codes   map[int]string           `json:"codes"`
-	Nets    []netip.Prefix           `json:"nets" default:"10.0.0.0/8,::1"`
-	Words   []string                 `json:"words" default:"[\"a\",\"b\"]" merge:"append"`
-	Modes   []string                 `json:"modes" enum:"on,off"`
-	URL     *url.URL                 `json:"url"`
-	Peer    netip.AddrPort           `json:"peer"`
-	IP      netip.Addr               `json:"ip"`
-	Secret  filter.Secret            `json:"secret"`
-	Secrets map[string]filter.Secret `json:"secrets"`
-	Level   level                    `json:"level"`
-	Any     any                      `json:"any"`
-	Pair    [2]int                   `json:"pair"`
-	Since   time.Time                `json:"since"`
-	Match   regexp.Regexp            `json:"match"`
-	Next    *everything              `json:"next"`
-	Ignored string                   `json:"-"`
+	Name    string                      `json:"name" validate:"omitempty,min=2,max=8"`
+	Rate    float64                     `json:"rate" default:"1.5"`
+	Count   uint16                      `json:"count" default:"3"`
+	Big     uint64                      `json:"big"`
+	Flag    *bool                       `json:"flag" default:"true"`
+	Limits  limits                      `json:"limits"`
+	Rules   []rule                      `json:"rules" merge:"append"`
+	ByName  map[string]rule             `json:"byName"`
+	Codes   map[int]string              `json:"codes"`
+	Nets    []netip.Prefix              `json:"nets" default:"10.0.0.0/8,::1"`
+	Words   []string                    `json:"words" default:"[\"a\",\"b\"]" merge:"append"`
+	Modes   []string                    `json:"modes" enum:"on,off"`
+	URL     *url.URL                    `json:"url"`
+	Peer    netip.AddrPort              `json:"peer"`
+	IP      netip.Addr                  `json:"ip"`
+	Secret  extension.Secret            `json:"secret"`
+	Secrets map[string]extension.Secret `json:"secrets"`
+	Level   level                       `json:"level"`
+	Any     any                         `json:"any"`
+	Pair    [2]int                      `json:"pair"`
+	Since   time.Time                   `json:"since"`
+	Match   regexp.Regexp               `json:"match"`
+	Next    *everything                 `json:"next"`
+	Ignored string                      `json:"-"`
 }
 
 func parse(t testing.TB, text string) any {
@@ -137,7 +137,7 @@ next: { name: inner, limits: null, nets: null }
 		Codes:  map[int]string{404: "gone"},
 		Nets:   nets, Words: []string{}, Modes: []string{"on", "off"}, URL: u,
 		Peer: netip.MustParseAddrPort("[::1]:80"), IP: netip.MustParseAddr("10.1.2.3"),
-		Secret: filter.NewSecret("from env"), Secrets: map[string]filter.Secret{"a": filter.NewSecret("plain")},
+		Secret: extension.NewSecret("from env"), Secrets: map[string]extension.Secret{"a": extension.NewSecret("plain")},
 		Level: 2, Any: map[string]any{"x": []any{int64(1), nil, map[string]any{"y": 1.5}}}, Pair: [2]int{1, 2},
 		Since: time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC), Match: *regexp.MustCompile("a+"),
 		Next: &everything{
@@ -288,8 +288,8 @@ type broken struct {
 }
 
 type badDefault struct {
-	N int           `json:"n" default:"x"`
-	S filter.Secret `json:"s" default:"x"`
+	N int              `json:"n" default:"x"`
+	S extension.Secret `json:"s" default:"x"`
 }
 
 type badCheck struct {
@@ -311,13 +311,13 @@ func (c *choosy) Validate() error {
 }
 
 type needy struct {
-	Secret filter.Secret `json:"secret" validate:"required"`
-	URL    *url.URL      `json:"url" validate:"required,http_url"`
-	Rate   float64       `json:"rate" validate:"required"`
-	Net    netip.Prefix  `json:"net" validate:"required"`
-	At     time.Time     `json:"at" validate:"required"`
-	Addr   string        `json:"addr" validate:"required,hostport"`
-	Names  []string      `json:"names" validate:"required,min=1,dive,required"`
+	Secret extension.Secret `json:"secret" validate:"required"`
+	URL    *url.URL         `json:"url" validate:"required,http_url"`
+	Rate   float64          `json:"rate" validate:"required"`
+	Net    netip.Prefix     `json:"net" validate:"required"`
+	At     time.Time        `json:"at" validate:"required"`
+	Addr   string           `json:"addr" validate:"required,hostport"`
+	Names  []string         `json:"names" validate:"required,min=1,dive,required"`
 }
 
 func TestDecodeOthers(t *testing.T) {

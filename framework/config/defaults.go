@@ -4,7 +4,7 @@ import (
 	"reflect"
 	"strings"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 // setDefaults gives the fields of struct v what their tags say, also in structs inside it. Elements of lists and maps
@@ -34,7 +34,7 @@ func (r *run) setDefault(path string, f field, v reflect.Value) {
 	}
 }
 
-var secretType = reflect.TypeFor[filter.Secret]()
+var secretType = reflect.TypeFor[extension.Secret]()
 
 // defaultOf returns the generic data that text, of a default tag, stands for in a field of type t.
 func defaultOf(text string, t reflect.Type) any {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 type limited struct {
@@ -142,7 +142,7 @@ func TestSchemaText(t *testing.T) {
 		t.Errorf("%s %v", got, err)
 	}
 	type leaky struct {
-		S filter.Secret `json:"s" default:"hush"`
+		S extension.Secret `json:"s" default:"hush"`
 	}
 	got, err = Reflect("leaky", reflect.TypeFor[leaky](), nil)
 	if err != nil || strings.Contains(string(got), "hush") {

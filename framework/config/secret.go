@@ -9,8 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 // maxSecret bounds what is read of a secret's file.
@@ -37,12 +38,57 @@ var secretSchema = map[string]any{"writeOnly": true, "anyOf": []any{
 }}
 
 func secret(r *run, n node) (any, error) {
-	v, err := readSecret(n.v)
+	v, err := r.Reader.read(n.v)
 	if err != nil {
 		return nil, err
 	}
 	r.secrets = append(r.secrets, v)
-	return filter.NewSecret(v), nil
+	return extension.NewSecret(v), nil
+}
+
+// SecretReader reads secrets, each once: what a variable or file held at first is what it holds for all who share the
+// reader, so that a digest of secrets and the structs that they are decoded into agree. The zero value is ready; nil
+// reads every time. It keeps what it has read. Any goroutine may use it.
+type SecretReader struct {
+	mu   sync.Mutex
+	seen map[string]readResult // by "env" or "file", a space and the name
+}
+
+type readResult struct {
+	value string
+	err   error
+}
+
+func (s *SecretReader) read(v any) (string, error) {
+	key := reference(v)
+	if s == nil || key == "" {
+		return readSecret(v)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.seen[key]
+	if !ok {
+		r.value, r.err = readSecret(v)
+		if s.seen == nil {
+			s.seen = map[string]readResult{}
+		}
+		s.seen[key] = r
+	}
+	return r.value, r.err
+}
+
+// reference returns a key for an {env: NAME} or {file: PATH} object, or "" if v is neither.
+func reference(v any) string {
+	m, ok := v.(map[string]any)
+	if !ok || len(m) != 1 {
+		return ""
+	}
+	for _, k := range []string{"env", "file"} {
+		if name, ok := m[k].(string); ok {
+			return k + " " + name
+		}
+	}
+	return ""
 }
 
 // readSecret returns a secret's value. Its errors name the variable or file, and nothing that may be the secret itself
@@ -132,9 +178,9 @@ func readFile(path string) ([]byte, error) {
 	return b, nil
 }
 
-// SecretsIn returns a digest of what the {env: NAME} and {file: PATH} objects anywhere in raw hold now; it changes when
-// one of them does. It is for data whose types are not known; what looks like a secret is taken for one.
-func SecretsIn(raw any) [sha256.Size]byte {
+// Digest returns a digest of what the {env: NAME} and {file: PATH} objects anywhere in raw hold; it changes when one of
+// them does. It is for data whose types are not known; what looks like a secret is taken for one.
+func (s *SecretReader) Digest(raw any) [sha256.Size]byte {
 	h := sha256.New()
 	var walk func(any)
 	walk = func(v any) {
@@ -144,10 +190,8 @@ func SecretsIn(raw any) [sha256.Size]byte {
 				walk(e)
 			}
 		case map[string]any:
-			_, env := v["env"].(string)
-			_, file := v["file"].(string)
-			if len(v) == 1 && (env || file) {
-				s, err := readSecret(v)
+			if reference(v) != "" {
+				s, err := s.read(v)
 				sum := sha256.Sum256([]byte(s))
 				fmt.Fprintf(h, "%x %t;", sum, err == nil)
 				return

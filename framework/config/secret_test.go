@@ -11,17 +11,17 @@ import (
 	"strings"
 	"testing"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 type guarded struct {
-	Secret filter.Secret            `json:"secret" validate:"min=30"`
-	Ptr    *filter.Secret           `json:"ptr" validate:"omitempty,len=3"`
-	List   []filter.Secret          `json:"list" validate:"max=1,dive,oneof=a b"`
-	Map    map[string]filter.Secret `json:"map"`
-	Leaky  string                   `json:"leaky"`
+	Secret extension.Secret            `json:"secret" validate:"min=30"`
+	Ptr    *extension.Secret           `json:"ptr" validate:"omitempty,len=3"`
+	List   []extension.Secret          `json:"list" validate:"max=1,dive,oneof=a b"`
+	Map    map[string]extension.Secret `json:"map"`
+	Leaky  string                      `json:"leaky"`
 	In     []struct {
-		Secret filter.Secret `json:"secret" validate:"hostport"`
+		Secret extension.Secret `json:"secret" validate:"hostport"`
 	} `json:"in"`
 }
 

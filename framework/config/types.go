@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 // reader reads a value of one type from generic data. Its error does not quote the value.
@@ -36,7 +36,7 @@ func init() {
 			"type":    "string",
 			"pattern": `^[-+]?(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$`, "examples": []any{"250ms", "1m30s"},
 		}},
-		reflect.TypeFor[filter.Size](): {size, map[string]any{"anyOf": []any{
+		reflect.TypeFor[extension.Size](): {size, map[string]any{"anyOf": []any{
 			map[string]any{"type": "string", "pattern": `^[0-9]+ ?([KMGT]iB|[kKMGT]B|B)?$`},
 			map[string]any{"type": "integer", "minimum": 0},
 		}, "examples": []any{"64KiB", "10MiB"}}},
@@ -161,9 +161,9 @@ func size(_ *run, n node) (any, error) {
 		if v.(int64) < 0 {
 			return nil, fmt.Errorf("expected %s, got a negative number", what)
 		}
-		return filter.Size(v.(int64)), nil
+		return extension.Size(v.(int64)), nil
 	}
-	return text(what, filter.ParseSize)(nil, n)
+	return text(what, extension.ParseSize)(nil, n)
 }
 
 func unmarshalText(v any, t reflect.Type) (_ any, err error) {

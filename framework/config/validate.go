@@ -15,7 +15,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 )
 
 // squashed stands in validator's namespaces for an embedded struct, which has no name in the configuration.
@@ -32,7 +32,7 @@ var checks = sync.OnceValue(func() *validator.Validate {
 	})
 	v.RegisterCustomTypeFunc(func(f reflect.Value) any {
 		switch x := f.Interface().(type) {
-		case filter.Secret:
+		case extension.Secret:
 			return x.Reveal()
 		case url.URL:
 			return x.String()
@@ -44,7 +44,7 @@ var checks = sync.OnceValue(func() *validator.Validate {
 			return valid(x.IsValid(), x)
 		}
 		return nil
-	}, filter.Secret{}, url.URL{}, netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
+	}, extension.Secret{}, url.URL{}, netip.Addr{}, netip.AddrPort{}, netip.Prefix{})
 	if err := v.RegisterValidation("hostport", func(f validator.FieldLevel) bool {
 		_, port, err := net.SplitHostPort(f.Field().String())
 		n, portErr := strconv.ParseUint(port, 10, 16)

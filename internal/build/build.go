@@ -122,7 +122,7 @@ func ownPlugin(all []string, flag, name string) (string, error) {
 	return "", fmt.Errorf("%s %s: MoE has no such plugin, but %s", flag, name, strings.Join(names, ", "))
 }
 
-// hostImports returns what MoE's own libmoe imports but its plugins: the hosts.
+// hostImports returns what MoE's own libmoe imports but its plugins: the hosts, and what reads consumers from files.
 func hostImports(root string) ([]string, error) {
 	all, err := imports(filepath.Join(root, "cmd", "libmoe", "main.go"))
 	return slices.DeleteFunc(all, func(p string) bool { return p == Module+"/plugins" || p == "C" }), err

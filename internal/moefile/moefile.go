@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/internal/bootstrap"
+	_ "mosn.io/moe/pkg/consumer" // reads the files of consumerSource
 )
 
 // Echo is the upstream that stands for the built-in echo server.

@@ -17,36 +17,53 @@ import (
 	"strconv"
 	"strings"
 
+	"mosn.io/moe/framework/assembly/consumers"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/internal/filewatch"
 )
 
 // Spec is a consumer as it is written.
-type Spec struct {
-	Name        string                    `json:"name"`
-	Labels      map[string]string         `json:"labels"`
-	Groups      []string                  `json:"groups"`
-	Attributes  map[string]any            `json:"attributes"`
-	Credentials map[string]map[string]any `json:"credentials"`
-	Plugins     []any                     `json:"plugins"` // entries of a chain's document
+type Spec = consumers.Spec
 
-	// Path is where the consumer stands, for errors: the file, and the place in it.
-	Path string `json:"-"`
-}
+func init() { consumers.Register(func(path string) consumers.Source { return Open(path) }) }
 
 // suffixes are of the files that count in a directory.
 var suffixes = []string{".json", ".yaml", ".yml"}
 
-// Tree follows the files of path.
-func Tree(path string) *filewatch.Tree {
-	return filewatch.NewTree(func(name string) bool {
+// Source is the consumers in the files of a path. It implements [consumers.Source].
+type Source struct{ tree *filewatch.Tree }
+
+// Open returns the source at path, a file or a directory, which need not exist yet.
+func Open(path string) *Source {
+	return &Source{filewatch.NewTree(func(name string) bool {
 		return slices.Contains(suffixes, strings.ToLower(filepath.Ext(name)))
-	}, path)
+	}, path)}
 }
 
-// Read returns the consumers of files, in their order. An empty file has none. The error is a config.Errors with the
+// Read returns the consumers of the files as they are now, in the order of the files. The error tells the file and the
+// place in it; it quotes no values.
+func (s *Source) Read() ([]Spec, error) {
+	files, err := s.tree.Read()
+	if err != nil {
+		return nil, err
+	}
+	return Parse(files)
+}
+
+// Changed returns the consumers, once for each change, when the files are others than those read last and have settled.
+// Where they cannot be read, changed is true with the error, once for each error.
+func (s *Source) Changed() (list []Spec, changed bool, err error) {
+	files, changed, err := s.tree.Settled()
+	if err != nil || !changed {
+		return nil, changed, err
+	}
+	list, err = Parse(files)
+	return list, true, err
+}
+
+// Parse returns the consumers of files, in their order. An empty file has none. The error is a config.Errors with the
 // file and the place in it; it quotes no values.
-func Read(files []filewatch.File) ([]Spec, error) {
+func Parse(files []filewatch.File) ([]Spec, error) {
 	var all []Spec
 	for _, f := range files {
 		specs, err := parse(f)
@@ -123,7 +140,7 @@ func parseJSON(file string, text []byte) ([]Spec, error) {
 		if err := d.Decode(&s); err != nil {
 			return err
 		}
-		s.tidy()
+		tidySpec(&s)
 		specs = append(specs, s)
 		return nil
 	}
@@ -193,7 +210,7 @@ func jsonError(file string, text []byte, offset int64, n int, err error) error {
 	case early:
 		return fail(file, "%s: the JSON ends too early", at)
 	case errors.As(err, &syntax):
-		return fail(file, "%s: this is no JSON", at)
+		return fail(file, "%s: not valid JSON", at)
 	case errors.As(err, &typ):
 		return fail(file, "%s: %s: expected another type than %s", at, typ.Field, strings.Fields(typ.Value)[0])
 	}
@@ -226,8 +243,8 @@ func check(specs []Spec) ([]Spec, error) {
 	return specs, nil
 }
 
-// tidy gives numbers the types that config.Parse gives them.
-func (s *Spec) tidy() {
+// tidySpec gives numbers the types that config.Parse gives them.
+func tidySpec(s *Spec) {
 	for k, v := range s.Attributes {
 		s.Attributes[k] = tidy(v)
 	}
@@ -236,8 +253,8 @@ func (s *Spec) tidy() {
 			c[k] = tidy(v)
 		}
 	}
-	for i, v := range s.Plugins {
-		s.Plugins[i] = tidy(v)
+	for i := range s.Plugins {
+		tidy(s.Plugins[i].Config)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestForms(t *testing.T) {
 		{"f.yaml", "- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
 		{"f.yml", "consumers:\n- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
 	} {
-		got, err := Read(one(c.file, c.text))
+		got, err := Parse(one(c.file, c.text))
 		if err != nil || len(got) != 2 {
 			t.Errorf("%s: %v, %v", c.text, got, err)
 			continue
@@ -57,7 +57,7 @@ func TestForms(t *testing.T) {
 			if name == "f.json" && strings.ContainsAny(text, "#") || name == "f.json" && strings.HasSuffix(text, ":\n") {
 				continue
 			}
-			if got, err := Read(one(name, text)); err != nil || len(got) != 0 {
+			if got, err := Parse(one(name, text)); err != nil || len(got) != 0 {
 				t.Errorf("%s %q: %v, %v", name, text, got, err)
 			}
 		}
@@ -67,7 +67,7 @@ func TestForms(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
 		{"f.json", "[{\"name\": \"geheim\"},\n{\"name\": \"b\"", "f.json: line 2, consumer 2: the JSON ends too early"},
-		{"f.json", "geheim", "line 1, consumer 1: this is no JSON"},
+		{"f.json", "geheim", "line 1, consumer 1: not valid JSON"},
 		{"f.json", `[{"name": 5}]`, "name: expected another type than number"},
 		{"f.json", `[{"name": "geheim", "credentials": {"keyauth": "geheim"}}]`, "expected another type than string"},
 		{"f.json", `[{"name": "a", "grops": ["geheim"]}]`, `unknown field "grops"`},
@@ -86,7 +86,7 @@ func TestErrors(t *testing.T) {
 		{"f.yaml", "- name: \xff", "UTF-8"},
 		{"f.yaml", "# " + strings.Repeat("x", 4<<20), "4194304 bytes at most"},
 	} {
-		_, err := Read(one(c.file, c.text))
+		_, err := Parse(one(c.file, c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
 			!strings.Contains(err.Error(), c.file) {
 			t.Errorf("%.60s: %v", c.text, err)
@@ -102,7 +102,7 @@ func TestManyConsumers(t *testing.T) {
 		fmt.Fprintf(&b, `{"name": "consumer-%d", "credentials": {"keyauth": {"key": "0123456789abcdef0123456789abcdef-%d"}}}`,
 			i, i)
 	}
-	got, err := Read(one("f.json", b.String()))
+	got, err := Parse(one("f.json", b.String()))
 	if err != nil || len(got) != n || got[n-1].Name != fmt.Sprintf("consumer-%d", n-1) {
 		t.Error(len(got), err)
 	}
@@ -112,7 +112,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("f.json", `[{"name": "a", "plugins": [{"id": "x"}]}, {"name": "b"}]`)
 	f.Add("f.yaml", "consumers:\n- name: a\n")
 	f.Fuzz(func(t *testing.T, file, text string) {
-		specs, err := Read(one(file, text))
+		specs, err := Parse(one(file, text))
 		for _, s := range specs {
 			if err != nil || s.Name == "" {
 				t.Errorf("%q: %v, %v", text, specs, err)

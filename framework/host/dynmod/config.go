@@ -165,7 +165,7 @@ type bound struct {
 // bind pairs a route's chain, and those of its consumers, with conf's metrics.
 func (conf *filterConfig) bind(ch *chain.Chain, r *assembly.Route) *bound {
 	b := &bound{chain: ch, conf: conf, route: r}
-	b.pair(conf.filter.Grown(r))
+	b.pair(conf.filter.MetricsVersion(r))
 	return b
 }
 

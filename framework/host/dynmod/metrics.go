@@ -80,7 +80,7 @@ func (b *bound) flush(w writer) {
 	if b.flushed.Swap(now) == now {
 		return
 	}
-	if grown := b.conf.filter.Grown(b.route); grown != b.grown.Load() {
+	if grown := b.conf.filter.MetricsVersion(b.route); grown != b.grown.Load() {
 		b.pair(grown)
 	}
 	for _, e := range *b.metrics.Load() {

@@ -212,7 +212,7 @@ func (m *conf) merge(p, c *conf) (err error) {
 	}
 	m.filter, m.metrics, m.route = p.filter, p.metrics, c.route
 	if p.route != nil {
-		if m.route, err = assembler.Join(p.route, c.route); err != nil {
+		if m.route, err = assembler.Merge(p.route, c.route); err != nil {
 			return err
 		}
 		m.ours = true

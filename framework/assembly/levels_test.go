@@ -6,14 +6,14 @@ import (
 )
 
 // What Envoy has for a stream on several levels goes over the filter's in that order.
-func TestJoin(t *testing.T) {
+func TestMergeLevels(t *testing.T) {
 	a, _ := fixture(t)
 	f := mustFilter(t, a, `plugins: [{name: own}, {name: limit, config: {rate: 1, words: [f]}}]`)
 	host := mustRoute(t, a, `plugins: [{name: limit, config: {burst: 7, words: [h]}}, {name: own, disabled: true}]`)
 	route := mustRoute(t, a, `plugins: [{name: limit, config: {rate: 3, words: [r]}}, {name: key}]`)
 	cluster := mustRoute(t, a, `plugins: [{id: key, disabled: true}]`)
 
-	both, err := a.Join(host, route)
+	both, err := a.Merge(host, route)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestJoin(t *testing.T) {
 	if l.Rate != 3 || l.Burst != 7 || strings.Join(l.Words, "") != "fhr" {
 		t.Errorf("two levels: %+v", l)
 	}
-	all, err := a.Join(both, cluster)
+	all, err := a.Merge(both, cluster)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestJoin(t *testing.T) {
 	f.Close()
 }
 
-func TestJoinRefuses(t *testing.T) {
+func TestMergeLevelsRefuses(t *testing.T) {
 	a, _ := fixture(t)
 	f := mustFilter(t, a, `plugins: [{name: limit, config: {rate: 1}}]`)
 	defer f.Close()
@@ -50,7 +50,7 @@ func TestJoinRefuses(t *testing.T) {
 	defer host.Close()
 	route := mustRoute(t, a, `plugins: [{name: own, id: k}]`)
 	defer route.Close()
-	if _, err := a.Join(host, route); err == nil || !strings.Contains(err.Error(), "is a key in the filter and a own") {
+	if _, err := a.Merge(host, route); err == nil || !strings.Contains(err.Error(), "is plugin own here and plugin key in the filter") {
 		t.Errorf("one id for two plugins: %v", err)
 	}
 	other, err := a.Route("own", map[string]any{})
@@ -58,7 +58,7 @@ func TestJoinRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if _, err := a.Join(host, other); err == nil || !strings.Contains(err.Error(), "do not belong together") {
+	if _, err := a.Merge(host, other); err == nil || !strings.Contains(err.Error(), "do not belong together") {
 		t.Errorf("routes of two filters: %v", err)
 	}
 }

@@ -71,32 +71,32 @@ func TestSourceIsFollowed(t *testing.T) {
 		{`[{name: last, credentials: {key: {key: l}}}]`, "il"},
 	} {
 		mark := len(h.text())
-		before := known(k)
+		before := keysKnown(k)
 		put(t, file, step.text)
 		if word, refused := strings.CutPrefix(step.want, "!"); refused {
 			eventually(t, step.text, func() bool { return strings.Contains(h.text()[mark:], "those from before stay") })
 			if log := h.text()[mark:]; !strings.Contains(log, word) || strings.Contains(log, "hush-hush") {
 				t.Errorf("%s: the log says %s", step.text, log)
 			}
-			if now := known(k); now != before {
+			if now := keysKnown(k); now != before {
 				t.Errorf("%s: %s are known, before it was %s", step.text, now, before)
 			}
 			continue
 		}
-		eventually(t, step.text, func() bool { return known(k) == step.want })
+		eventually(t, step.text, func() bool { return keysKnown(k) == step.want })
 	}
 	mark := len(h.text())
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the file is gone", func() bool { return strings.Contains(h.text()[mark:], "those from before stay") })
-	if now := known(k); now != "il" {
+	if now := keysKnown(k); now != "il" {
 		t.Errorf("without the file %s are known", now)
 	}
 }
 
 // known returns the keys, of one letter, that are somebody's.
-func known(k *key) (s string) {
+func keysKnown(k *key) (s string) {
 	for c := 'a'; c <= 'z'; c++ {
 		if k.find(string(c)) != nil {
 			s += string(c)
@@ -137,20 +137,20 @@ func TestMountedSecret(t *testing.T) {
 	f := mustFilter(t, a, fmt.Sprintf(sourced, dir))
 	defer f.Close()
 	k := pluginOf[key](t, f, nil, 0)
-	if now := known(k); now != "ai" {
+	if now := keysKnown(k); now != "ai" {
 		t.Fatal(now)
 	}
 	mount(map[string]string{
 		"a.yaml": `{name: a, credentials: {key: {key: x}}}`,
 		"b.json": `[{"name": "b", "credentials": {"key": {"key": "b"}}}]`,
 	})
-	eventually(t, "the second version", func() bool { return known(k) == "bix" })
+	eventually(t, "the second version", func() bool { return keysKnown(k) == "bix" })
 	for _, name := range []string{"a.yaml", "b.json"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "an empty directory", func() bool { return known(k) == "i" })
+	eventually(t, "an empty directory", func() bool { return keysKnown(k) == "i" })
 }
 
 func TestSourceMustBeGood(t *testing.T) {
@@ -198,7 +198,7 @@ func TestSourcedPlugins(t *testing.T) {
 	a, _ := fixture(t)
 	f := mustFilter(t, a, fmt.Sprintf(sourced, file))
 	defer f.Close()
-	j := f.own.joiner
+	j := f.own.consumers
 	if j.count() != 3 || len(j.all()) != 2 || f.own.of("alice") != f.own.of("carol") {
 		t.Fatalf("%d consumers with plugins, %d chains", j.count(), len(j.all()))
 	}
@@ -218,12 +218,12 @@ func TestSourcedPlugins(t *testing.T) {
 	// A stream under way keeps its chain.
 	st := f.own.chain.Start(quietHost{}, &countingSink{})
 	feed(st, "a")
-	grown := f.Grown(nil)
+	grown := f.MetricsVersion(nil)
 	put(t, file, `[{"name": "alice", "credentials": {"key": {"key": "a"}}, "plugins": [{"id": "limit", "config": {"rate": 10}}]}]`)
 	eventually(t, "another rate", func() bool {
 		return f.own.of("alice").instances[1].plugin.Config.(*limit).Rate == 10
 	})
-	if f.Grown(nil) == grown {
+	if f.MetricsVersion(nil) == grown {
 		t.Error("Grown does not tell of a new chain")
 	}
 	if alice.closed.Load() != 0 {
@@ -236,8 +236,8 @@ func TestSourcedPlugins(t *testing.T) {
 }
 
 // More overlays than are kept ready: chains are made when they are asked for, in the place of others.
-func TestJoinedChainsAreBounded(t *testing.T) {
-	const n = maxJoined + 50
+func TestConsumerChainsAreBounded(t *testing.T) {
+	const n = maxReady + 50
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, `{"name": "c%d", "credentials": {"key": {"key": "k%d"}}, `+
@@ -248,7 +248,7 @@ func TestJoinedChainsAreBounded(t *testing.T) {
 	a, _ := fixture(t)
 	f := mustFilter(t, a, fmt.Sprintf(sourced, file))
 	defer f.Close()
-	if got := len(f.own.joiner.all()); got != maxJoined {
+	if got := len(f.own.consumers.all()); got != maxReady {
 		t.Fatalf("%d chains are ready", got)
 	}
 	for i := range n {
@@ -265,11 +265,11 @@ func TestJoinedChainsAreBounded(t *testing.T) {
 		}
 		st.Done()
 	}
-	if got := len(f.own.joiner.all()); got != maxJoined {
+	if got := len(f.own.consumers.all()); got != maxReady {
 		t.Errorf("%d chains are kept", got)
 	}
-	if alive() > maxJoined+10 {
-		eventually(t, "what was evicted is closed", func() bool { return alive() <= maxJoined+10 })
+	if alive() > maxReady+10 {
+		eventually(t, "what was evicted is closed", func() bool { return alive() <= maxReady+10 })
 	}
 }
 

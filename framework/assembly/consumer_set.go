@@ -1,0 +1,184 @@
+package assembly
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"mosn.io/moe/framework/assembly/consumers"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
+	"mosn.io/moe/framework/extension"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+)
+
+// consumerSet is the consumers of a document as they are at present: those that it lists, and those of its source, which
+// changes. All plugins and chains of the process with the same list and source share it.
+type consumerSet struct {
+	share
+	inline []*filter.Consumer
+	set    *extension.ConsumerSet
+	stop   func()
+
+	count, reloads core.Metric
+}
+
+var consumerSets = newShares[*consumerSet]()
+
+// acquire returns the consumer set of cs. The first that asks reads its source. Every successful acquire needs a release.
+func (cs *consumerList) acquire(log *slog.Logger) (*consumerSet, error) {
+	s := &consumerSet{inline: cs.public, stop: func() {}}
+	return consumerSets.acquire(cs.all, s, func() error {
+		s.count.Kind, s.count.Name = core.Gauge, "moe.consumers"
+		s.reloads.Name, s.reloads.Tags = "moe.consumer.reloads", []string{"result"}
+		return s.start(cs.source, log)
+	})
+}
+
+// release drops a reference; the last one stops following the source.
+func (s *consumerSet) release() {
+	if consumerSets.release(s) {
+		s.stop()
+	}
+}
+
+func (s *consumerSet) metrics() []*core.Metric { return []*core.Metric{&s.count, &s.reloads} }
+
+func (s *consumerSet) start(from *document.Source, log *slog.Logger) error {
+	if from == nil {
+		set, err := shared.NewConsumerSet(s.inline)
+		s.set = set
+		s.count.Add(int64(len(s.inline)), nil)
+		return err
+	}
+	source, err := consumers.Open(from.Path)
+	if err != nil {
+		return sourceError("consumerSource", err)
+	}
+	specs, err := source.Read()
+	if err != nil {
+		at := "consumerSource.path" // it cannot be read at all
+		if _, ok := err.(config.Errors); ok {
+			at = "consumerSource"
+		}
+		return sourceError(at, err)
+	}
+	list, err := s.load(specs)
+	if err != nil {
+		return sourceError("consumerSource", err)
+	}
+	if s.set, err = shared.NewConsumerSet(list); err != nil {
+		return sourceError("consumerSource", err)
+	}
+	s.count.Add(int64(len(list)), nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.follow(ctx, source, from, log)
+	}()
+	s.stop = func() {
+		cancel()
+		<-done
+	}
+	return nil
+}
+
+func sourceError(path string, err error) error { return config.Errors{{Path: path, Msg: err.Error()}} }
+
+// follow replaces the consumers when the source has changed. What cannot be used is logged, and changes nothing.
+func (s *consumerSet) follow(ctx context.Context, source consumers.Source, from *document.Source, log *slog.Logger) {
+	tick := time.NewTicker(max(from.Poll, minPoll))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		before, n := s.set.Len(), 0
+		changed, err := s.look(source, &n)
+		if !changed {
+			continue
+		}
+		if err != nil {
+			s.reloads.Add(1, []string{"failed"})
+			log.Error("cannot load the consumers; those from before stay", "source", from.Path, "consumers", before,
+				"error", err)
+			continue
+		}
+		s.count.Add(int64(n-before), nil)
+		s.reloads.Add(1, []string{"ok"})
+		log.Info("loaded the consumers", "source", from.Path, "consumers", n)
+	}
+}
+
+// look replaces the consumers by n others if the source has changed.
+func (s *consumerSet) look(source consumers.Source, n *int) (changed bool, err error) {
+	defer func() { // parsers and plugins are not ours
+		if v := recover(); v != nil {
+			changed, err = true, fmt.Errorf("panic: %v", v)
+		}
+	}()
+	specs, changed, err := source.Changed()
+	if err != nil || !changed {
+		return changed, err
+	}
+	list, err := s.load(specs)
+	if err != nil {
+		return true, err
+	}
+	*n = len(list)
+	return true, s.set.Replace(list)
+}
+
+// load makes consumers of what the source says.
+func (s *consumerSet) load(specs []consumers.Spec) ([]*filter.Consumer, error) {
+	list := make([]*filter.Consumer, 0, len(s.inline)+len(specs))
+	list = append(list, s.inline...)
+	r := &reading{}
+	overlays := map[digest]*overlay{}
+	known := map[string]bool{} // plugins that credentials are for
+	for i := range specs {
+		spec := &specs[i]
+		for plugin := range spec.Credentials {
+			if !known[plugin] {
+				known[plugin] = true
+				r.credential(spec.Path+".credentials."+plugin, plugin, nil)
+			}
+		}
+		c := publicOf(&spec.Consumer)
+		if len(spec.Plugins) > 0 {
+			shared.SetOverlay(c, r.overlay(overlays, spec))
+		}
+		list = append(list, c)
+	}
+	return list, r.errs.Err()
+}
+
+// overlay is the plugins of a consumer from a source. Consumers with the same ones share it.
+type overlay struct {
+	path    string // of the first of them
+	name    string // its name
+	entries []entry
+}
+
+func (r *reading) overlay(seen map[digest]*overlay, s *consumers.Spec) *overlay {
+	h := newHash()
+	for i := range s.Plugins {
+		p := &s.Plugins[i]
+		fmt.Fprintf(h.h, "%q;%q;%t;%t;", p.Name, p.ID, p.Disabled != nil, p.Off())
+		h.value(data(p.Config))
+		h.secrets(data(p.Config), r.reader())
+	}
+	sum := h.sum()
+	if o := seen[sum]; o != nil {
+		return o
+	}
+	o := &overlay{path: s.Path, name: s.Name}
+	seen[sum] = o
+	o.entries = r.consumerEntries(s.Path+".plugins", s.Plugins)
+	return o
+}

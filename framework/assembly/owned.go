@@ -1,0 +1,48 @@
+package assembly
+
+import (
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+)
+
+// owned returns the request headers that only the plugins of a document may set, in lower case: those of all its
+// entries, also of disabled ones and of its consumers'. A route that disables the plugin which sets a header, and a
+// request that another plugin lets pass, must not give clients the word in it.
+func (r *reading) owned(d *checked) []string {
+	var names []string
+	add := func(entries []entry) {
+		for _, e := range entries {
+			if e.reg == nil {
+				continue
+			}
+			owner, ok := e.reg.New().(filter.HeaderOwner)
+			if !ok {
+				continue
+			}
+			decoder := &config.Decoder{Partial: true, Reader: r.reader()}
+			_ = decoder.Decode(data(e.Config), owner) // what is wrong with it is reported by who checks the configuration
+			for _, name := range ownedBy(owner) {
+				names = append(names, strings.ToLower(name))
+			}
+		}
+	}
+	add(d.entries)
+	for _, c := range d.consumers.list {
+		add(c.entries)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// ownedBy asks a plugin, whose code may panic where its configuration is incomplete.
+func ownedBy(o filter.HeaderOwner) (names []string) {
+	defer func() {
+		if recover() != nil {
+			names = nil
+		}
+	}()
+	return o.OwnsRequestHeaders()
+}
