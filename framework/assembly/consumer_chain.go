@@ -49,7 +49,9 @@ func newConsumerChains(host core.ConfigHost, meter *chain.Meter, p *plan, set *c
 	err := cs.makeAll(fixed)
 	if err == nil && set != nil {
 		var stop func()
-		stop, err = set.set.Follow(func(list []*filter.Consumer) (func(), error) { return cs.prepare(list, names) })
+		stop, err = set.set.Follow(func(list []*filter.Consumer) (func(commit bool), error) {
+			return cs.prepare(list, names)
+		})
 		if err == nil {
 			cs.stop = stop
 		}
@@ -73,9 +75,11 @@ func chainOf(these, before map[digest]*consumerChain, p *plan) *consumerChain {
 	return c
 }
 
-// prepare merges the overlays of consumers from a source. fixed are those of the document. If it fails, the chains that
-// it has made do not stay.
-func (cs *consumerChains) prepare(list []*filter.Consumer, fixed map[string]*consumerChain) (commit func(), err error) {
+// prepare merges the overlays of consumers from a source. fixed are those of the document. If it fails, or its end does
+// not commit, the chains that it has made do not stay.
+func (cs *consumerChains) prepare(
+	list []*filter.Consumer, fixed map[string]*consumerChain,
+) (end func(commit bool), err error) {
 	names := make(map[string]*consumerChain, len(fixed))
 	these := map[digest]*consumerChain{}
 	for name, c := range fixed {
@@ -83,7 +87,7 @@ func (cs *consumerChains) prepare(list []*filter.Consumer, fixed map[string]*con
 	}
 	before := cs.ready()
 	defer func() {
-		if err != nil {
+		if end == nil { // it fails or panics
 			cs.keep(before)
 		}
 	}()
@@ -117,7 +121,11 @@ func (cs *consumerChains) prepare(list []*filter.Consumer, fixed map[string]*con
 	for _, c := range these { // those that are made later do without what check has decoded
 		c.plan.decoded.forget()
 	}
-	return func() {
+	return func(commit bool) {
+		if !commit {
+			cs.keep(before)
+			return
+		}
 		cs.byName.Store(&names)
 		cs.keep(these)
 	}, nil

@@ -57,20 +57,25 @@ func (s *consumerSet) start(from *document.Source, log *slog.Logger) error {
 	if err != nil {
 		return sourceError("consumerSource", err)
 	}
-	specs, err := source.Read()
-	if err != nil {
-		at := "consumerSource.path" // it cannot be read at all
-		if _, ok := err.(config.Errors); ok {
-			at = "consumerSource"
+	var list []*filter.Consumer
+	err = fenced(func() error {
+		specs, err := source.Read()
+		if _, ok := err.(config.Errors); err != nil && !ok { // it cannot be read at all
+			return sourceError("consumerSource.path", err)
 		}
-		return sourceError(at, err)
-	}
-	list, err := s.load(specs)
+		if err == nil {
+			list, err = s.load(specs)
+		}
+		if err == nil {
+			s.set, err = shared.NewConsumerSet(list)
+		}
+		if err != nil {
+			return sourceError("consumerSource", err)
+		}
+		return nil
+	})
 	if err != nil {
-		return sourceError("consumerSource", err)
-	}
-	if s.set, err = shared.NewConsumerSet(list); err != nil {
-		return sourceError("consumerSource", err)
+		return err
 	}
 	s.count.Add(int64(len(list)), nil)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -98,9 +103,12 @@ func (s *consumerSet) follow(ctx context.Context, source consumers.Source, from 
 			return
 		case <-tick.C:
 		}
-		before, n := s.set.Len(), 0
-		changed, err := s.look(source, &n)
-		if !changed {
+		before, n, changed := s.set.Len(), 0, true
+		err := fenced(func() (err error) {
+			n, changed, err = s.look(source)
+			return err
+		})
+		if !changed && err == nil {
 			continue
 		}
 		if err != nil {
@@ -115,23 +123,27 @@ func (s *consumerSet) follow(ctx context.Context, source consumers.Source, from 
 	}
 }
 
-// look replaces the consumers by n others if the source has changed.
-func (s *consumerSet) look(source consumers.Source, n *int) (changed bool, err error) {
-	defer func() { // parsers and plugins are not ours
-		if v := recover(); v != nil {
-			changed, err = true, fmt.Errorf("panic: %v", v)
-		}
-	}()
+// look replaces the consumers, by n others, if the source has changed.
+func (s *consumerSet) look(source consumers.Source) (n int, changed bool, err error) {
 	specs, changed, err := source.Changed()
 	if err != nil || !changed {
-		return changed, err
+		return 0, changed, err
 	}
 	list, err := s.load(specs)
 	if err != nil {
-		return true, err
+		return 0, true, err
 	}
-	*n = len(list)
-	return true, s.set.Replace(list)
+	return len(list), true, s.set.Replace(list)
+}
+
+// fenced returns a panic of f as an error: parsers of sources and plugins are not the framework's.
+func fenced(f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v", v)
+		}
+	}()
+	return f()
 }
 
 // load makes consumers of what the source says.

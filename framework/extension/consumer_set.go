@@ -19,9 +19,9 @@ type consumers struct {
 	byName map[string]*Consumer
 }
 
-// ConsumerFollower prepares what it keeps for new consumers. If every follower of a set is content, all are committed;
-// if one is not, none is. It must not call the set.
-type ConsumerFollower func([]*Consumer) (commit func(), err error)
+// ConsumerFollower prepares what it keeps for new consumers. If every follower of a set succeeds, all are ended with
+// commit true; if one fails, the others are ended with false, to undo what they have prepared. It must not call the set.
+type ConsumerFollower func([]*Consumer) (end func(commit bool), err error)
 
 func newConsumerSet(list []*Consumer) (*ConsumerSet, error) {
 	s := &ConsumerSet{followers: map[*ConsumerFollower]struct{}{}}
@@ -39,18 +39,22 @@ func (s *ConsumerSet) Replace(list []*Consumer) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	commits := make([]func(), 0, len(s.followers))
+	ends := make([]func(commit bool), 0, len(s.followers))
+	commit := false
+	defer func() { // also when a follower panics
+		for _, end := range ends {
+			end(commit)
+		}
+	}()
 	for f := range s.followers {
-		commit, err := (*f)(list)
+		end, err := (*f)(list)
 		if err != nil {
 			return err
 		}
-		commits = append(commits, commit)
+		ends = append(ends, end)
 	}
 	s.now.Store(next)
-	for _, commit := range commits {
-		commit()
-	}
+	commit = true
 	return nil
 }
 
@@ -59,11 +63,11 @@ func (s *ConsumerSet) Replace(list []*Consumer) error {
 func (s *ConsumerSet) Follow(f ConsumerFollower) (stop func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	commit, err := f(s.now.Load().list)
+	end, err := f(s.now.Load().list)
 	if err != nil {
 		return nil, err
 	}
-	commit()
+	end(true)
 	s.followers[&f] = struct{}{}
 	return func() {
 		s.mu.Lock()

@@ -40,7 +40,7 @@ func IndexConsumers[C any](env *Env, keys func(*C) []string) (*Index[C], error) 
 	}
 	x := &Index[C]{}
 	rand.Read(x.salt[:]) // it never fails
-	return x, env.follow(func(list []*Consumer) (func(), error) {
+	return x, env.follow(func(list []*Consumer) (func(commit bool), error) {
 		table := make(map[keySum]owner[C], len(list))
 		for _, c := range list {
 			raw, ok := c.Credentials[env.Plugin]
@@ -55,7 +55,11 @@ func IndexConsumers[C any](env *Env, keys func(*C) []string) (*Index[C], error) 
 				return nil, fmt.Errorf("%w for %s", err, env.Plugin)
 			}
 		}
-		return func() { x.table.Store(&table) }, nil
+		return func(commit bool) {
+			if commit {
+				x.table.Store(&table)
+			}
+		}, nil
 	})
 }
 

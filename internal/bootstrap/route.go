@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -88,8 +89,8 @@ func (m Match) build() (*routev3.RouteMatch, error) {
 	if len(m.Methods) > 0 {
 		var alternatives []string
 		for i, method := range m.Methods {
-			if method == "" {
-				return nil, fmt.Errorf("methods[%d]: must not be empty", i)
+			if err := checkMethod(method); err != nil {
+				return nil, fmt.Errorf("methods[%d]: %w", i, err)
 			}
 			alternatives = append(alternatives, regexp.QuoteMeta(method))
 		}
@@ -108,6 +109,25 @@ func (m Match) build() (*routev3.RouteMatch, error) {
 		}))
 	}
 	return match, nil
+}
+
+// standardMethods are those that HTTP defines, in RFC 9110 and 5789.
+var standardMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
+
+var methodToken = regexp.MustCompile("^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
+
+// checkMethod refuses what no request has as its method. Methods are case-sensitive.
+func checkMethod(method string) error {
+	upper := strings.ToUpper(method)
+	switch {
+	case method == "":
+		return errors.New("must not be empty")
+	case !methodToken.MatchString(method):
+		return fmt.Errorf("%q is not a method; write several as [GET, POST]", method)
+	case method != upper && slices.Contains(standardMethods, upper):
+		return fmt.Errorf("%q meets no request, because methods are case-sensitive; did you mean %q?", method, upper)
+	}
+	return nil
 }
 
 // hostMatcher matches host with or without a port.

@@ -52,12 +52,26 @@ func (f *File) check(c Check, h Host, add func(path string, err error)) {
 		failed = failed || err != nil
 		add(path, err)
 	}
+	f.checkUnmet(report)
 	report("", assembly.Validate(assembly.ChainName, f.Filter, h.caps))
 	for i, r := range f.Routes {
 		report(config.Index("routes", i), assembly.ValidateRoute(assembly.ChainName, f.Filter, r.Doc, h.caps))
 	}
 	if c == ProvisionPlugins && !failed {
 		f.provision(h, add)
+	}
+}
+
+// checkUnmet reports what names an id or a plugin that the file does not have: nothing else can come to have it.
+func (f *File) checkUnmet(report func(path string, err error)) {
+	routes := make([]any, len(f.Routes))
+	for i, r := range f.Routes {
+		routes[i] = r.Doc
+	}
+	own, ofRoutes := assembly.Unmet(assembly.ChainName, f.Filter, routes...)
+	report("", own.Err())
+	for i, es := range ofRoutes {
+		report(config.Index("routes", i), es.Err())
 	}
 }
 

@@ -64,3 +64,47 @@ func TestHosts(t *testing.T) {
 		}
 	}
 }
+
+// What a file names, it must have.
+func TestUnmet(t *testing.T) {
+	const plugins = "plugins: [{name: asks, id: it}]\n"
+	for _, c := range []struct{ name, text, want string }{
+		{name: "an id of the filter's", text: plugins + "routes: [{plugins: [{id: it, disabled: true}]}]"},
+		{
+			name: "a misspelt id", text: plugins + "routes: [{plugins: [{id: itt, disabled: true}]}]",
+			want: `routes[0].plugins[0].id: disables nothing: the filter has no plugin with id "itt"; did you mean "it"?`,
+		},
+		{
+			name: "a name where the entry has an id", text: plugins + "routes: [{}, {plugins: [{name: asks, disabled: true}]}]",
+			want: `routes[1].plugins[0]: disables nothing: the filter has no plugin with id "asks"; did you mean "it", the id of its asks?`,
+		},
+		{
+			name: "a consumer's plugin", text: plugins + "consumers: [{name: a, plugins: [{id: itt, disabled: true}]}]",
+			want: `consumers[0].plugins[0].id: disables nothing: the filter has no plugin with id "itt"; did you mean "it"?`,
+		},
+		{
+			name: "a credential", text: plugins + "consumers: [{name: a, credentials: {caller: {key: x}}}]",
+			want: `consumers[0].credentials.caller: the chain has no plugin "caller"; add the plugin, or remove the credential`,
+		},
+		{
+			name: "a method in lower case", text: plugins + "routes: [{match: {methods: [POST, get]}}]",
+			want: `routes[0].match: methods[1]: "get" meets no request, because methods are case-sensitive; did you mean "GET"?`,
+		},
+		{
+			name: "two methods in one text", text: plugins + `routes: [{match: {methods: ["GET POST"]}}]`,
+			want: `routes[0].match: methods[0]: "GET POST" is not a method; write several as [GET, POST]`,
+		},
+		{name: "a method of one's own", text: plugins + "routes: [{match: {methods: [PROPFIND, purge]}}]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse([]byte(c.text), CheckPlugins, Dynmod)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != c.want {
+				t.Errorf("Parse: got error %q, want %q", got, c.want)
+			}
+		})
+	}
+}
