@@ -73,7 +73,7 @@ func (r *Result) YAML() ([]byte, error) { return render.YAML(r.EnvoyFilters) }
 
 // Explain describes in plain text which chain requests get and, for each part, which policy has decided it: first for all
 // requests of each set of proxies, and then for each virtual host and route that has a chain of its own. match restricts
-// it to the hosts and routes of that name; "" is all, and the proxies' own chains besides. It shows no values.
+// it to a route of that name and to what takes requests for that host; "" is everything. It shows no values.
 func (r *Result) Explain(match string) string { return explain.Text(r.made, match) }
 
 // Diff compares the result with EnvoyFilters that are applied, those of the input that have MoE's label. It returns what

@@ -1,3 +1,4 @@
+// Package explain describes a plan to people.
 package explain
 
 import (
@@ -11,95 +12,101 @@ import (
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
 	"mosn.io/moe/pkg/istio/internal/plan"
 	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
-// Text tells in plain text which chain requests get, and of every part which policy has decided it: for all requests
-// of each set of proxies, and then for each virtual host and route that has a chain of its own. match restricts it to
-// the hosts and routes of that name; "" is all, and the proxies' own chains besides. No values are shown.
+// Text describes in plain text which chain requests get and, for each part, which policy has decided it: first for all
+// requests of each set of proxies, and then for each virtual host and route that has a chain of its own. match restricts
+// it to a route of that name and to what takes requests for that host; "" is everything. It shows no values.
 func Text(p *plan.Plan, match string) string {
+	routes := map[string][]*plan.RouteChain{} // by their proxies
+	for _, r := range p.RouteChains {
+		if matches(p.Mesh, r, match) {
+			routes[r.Proxies.Key()] = append(routes[r.Proxies.Key()], r)
+		}
+	}
 	var b strings.Builder
-	for _, base := range p.ProxyChains {
-		spots := spotsOf(p, base, match)
-		if len(spots) == 0 && (base.Inherited || match != "") {
+	for _, chain := range p.ProxyChains {
+		own := title(routes[chain.Proxies.Key()])
+		if len(own) == 0 && (chain.Inherited || match != "") {
 			continue
 		}
-		fmt.Fprintf(&b, "%s\n", base.Proxies)
-		describeSettings(&b, base.Settings)
-		if len(base.Doc.Plugins) == 0 {
+		fmt.Fprintf(&b, "%s\n", chain.Proxies)
+		describeSettings(&b, chain.Settings)
+		if len(chain.Doc.Plugins) == 0 {
 			fmt.Fprintln(&b, "  no plugins, but for:")
 		} else {
-			describe(&b, "  ", base.Doc)
+			describe(&b, "  ", chain.Doc)
 		}
-		for _, s := range spots {
-			fmt.Fprintf(&b, "  %s\n", s.title)
-			describe(&b, "    ", plan.Merge(append(slices.Clone(base.Contributions), s.Contributions...), true, &manifest.Problems{}))
+		for _, r := range own {
+			fmt.Fprintf(&b, "  %s\n", r.title)
+			all := append(slices.Clone(chain.Contributions), r.Contributions...)
+			describe(&b, "    ", plan.Merge(all, true, &manifest.Problems{}))
 		}
 		fmt.Fprintln(&b)
 	}
 	return b.String()
 }
 
-// titled is a spot for people, with others that differ in nothing but the port.
+// titled is a chain of a route, together with those that differ from it in nothing but the port.
 type titled struct {
 	*plan.RouteChain
 	title string
 	ports []string
 }
 
-// spotsOf returns those of a base, in the order of their hosts and routes.
-func spotsOf(p *plan.Plan, b *plan.ProxyChain, match string) []*titled {
-	byTitle := map[string]*titled{}
-	key := b.Proxies.Key()
-	for _, s := range p.RouteChains {
-		if s.Proxies.Key() != key || !matches(s, match) {
-			continue
-		}
-		id := s.Host + "\n" + s.Route + "\n" + s.Section
-		for _, c := range s.Contributions {
+// title gives titles to chains, in the order of their hosts and routes.
+func title(routes []*plan.RouteChain) []*titled {
+	byID := map[string]*titled{}
+	for _, r := range routes {
+		id := r.Host + "\n" + r.Route + "\n" + r.Section
+		for _, c := range r.Contributions {
 			id += fmt.Sprintf("\n%s %s", c.Policy, c.Path)
 		}
-		if byTitle[id] == nil {
-			byTitle[id] = &titled{RouteChain: s}
+		if byID[id] == nil {
+			byID[id] = &titled{RouteChain: r}
 		}
-		if s.Port != 0 {
-			byTitle[id].ports = append(byTitle[id].ports, fmt.Sprint(s.Port))
+		if r.Port != 0 {
+			byID[id].ports = append(byID[id].ports, fmt.Sprint(r.Port))
 		}
 	}
-	all := slices.Collect(maps.Values(byTitle))
+	all := slices.Collect(maps.Values(byID))
 	slices.SortFunc(all, func(a, b *titled) int { return plan.CompareRouteParts(a.RoutePart, b.RoutePart) })
-	for _, s := range all {
-		s.title = describeSpot(s.RouteChain)
-		switch len(s.ports) {
+	for _, t := range all {
+		t.title = describePart(t.RoutePart)
+		switch len(t.ports) {
 		case 0:
 		case 1:
-			s.title += ", port " + s.ports[0]
+			t.title += ", port " + t.ports[0]
 		default:
-			s.title += ", ports " + strings.Join(s.ports, ", ")
+			t.title += ", ports " + strings.Join(t.ports, ", ")
 		}
 	}
 	return all
 }
 
-func matches(s *plan.RouteChain, match string) bool {
-	return match == "" || strings.EqualFold(match, s.Host) || match == s.Route
+// matches reports whether requests for a host that is called match, or a route of that name, get the chain. A virtual
+// host's domain may be a wildcard; then it takes the hosts for which there is no narrower one.
+func matches(m *mesh.Mesh, r *plan.RouteChain, match string) bool {
+	if match == "" || match == r.Route || strings.EqualFold(match, r.Host) {
+		return true
+	}
+	return r.Host != "" && strings.Contains(match, ".") && m.VirtualHostFor(r.Group, r.Port, strings.ToLower(match)) == r.Host
 }
 
-func describeSpot(s *plan.RouteChain) string {
-	var t string
+func describePart(p plan.RoutePart) string {
 	switch {
-	case s.Host == "" && s.Section != "":
-		t = "listener " + s.Section
-	case s.Host == "":
-		t = "all hosts"
-	case s.Route == "":
-		t = "host " + s.Host
-	default:
-		t = fmt.Sprintf("route %s of %s", s.Route, s.Host)
+	case p.Host == "" && p.Section != "":
+		return "listener " + p.Section
+	case p.Host == "":
+		return "all hosts"
+	case p.Route == "":
+		return "host " + p.Host
 	}
-	return t
+	return fmt.Sprintf("route %s of %s", p.Route, p.Host)
 }
 
 func describeSettings(b *strings.Builder, s plan.Settings) {

@@ -24,6 +24,8 @@ type Gateway struct {
 	Proxies proxyset.Set // those that serve it; without labels, they are not known
 	Servers []Server     // those that terminate HTTP
 	Group   *GatewayGroup
+	// Waypoint is set if its proxies take requests from the ztunnels of an ambient mesh, and not as a gateway.
+	Waypoint bool
 
 	address   string            // at which somebody deployed its pods; "" means that Istio does
 	ownLabels map[string]string // of the pods that Istio makes
@@ -81,6 +83,7 @@ func apiGateway(o *manifest.Object, id Name, gw *gatewayObject) *Gateway {
 	maps.Copy(g.ownLabels, gw.Metadata.Labels)
 	maps.Copy(g.ownLabels, gw.Spec.Infrastructure.Labels)
 	g.ownLabels[gatewayLabel] = id.Name
+	g.Waypoint = gw.Spec.GatewayClassName == "istio-waypoint"
 	for _, l := range gw.Spec.Listeners {
 		protocol := strings.ToUpper(l.Protocol)
 		if protocol != "HTTP" && protocol != "HTTPS" || l.TLS.Mode == "Passthrough" {

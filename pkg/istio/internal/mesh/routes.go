@@ -234,6 +234,35 @@ func Covers(a, b string) bool {
 	return ok && b != "*" && strings.HasSuffix(strings.TrimPrefix(b, "*"), suffix)
 }
 
+// VirtualHostFor returns the domain of the virtual host in which Envoy looks for routes of a host: the host itself or the
+// longest wildcard that covers it, among those that the proxies of a group (nil: sidecars) have at a port. It is "" if
+// there is none.
+func (w *Mesh) VirtualHostFor(f *GatewayGroup, port uint32, host string) (domain string) {
+	consider := func(d string) {
+		if Covers(d, host) && (domain == "" || d == host || domain != host && len(d) > len(domain)) {
+			domain = d
+		}
+	}
+	if f != nil {
+		for d, ports := range f.VirtualHosts {
+			if ports[port] != nil {
+				consider(d)
+			}
+		}
+		return domain
+	}
+	if w.HasSidecarHost(host) {
+		return host
+	}
+	for d := range w.Sidecars {
+		consider(d)
+	}
+	for d := range w.serviceEntryHosts {
+		consider(d)
+	}
+	return domain
+}
+
 // RouteLocation is where Envoy has a route.
 type RouteLocation struct {
 	Host   string

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -71,7 +72,7 @@ func (a *attachment) selector(pol *policy.Policy) {
 	} else if pol.Namespace == a.rootNamespace {
 		rank = ofRoot
 	}
-	var reaches []candidates
+	var where []candidates
 	for _, t := range kinds {
 		s := proxyset.Set{Traffic: t, Namespace: a.namespace(pol), Labels: labels}
 		a.addBase(pol, s, rank)
@@ -83,24 +84,33 @@ func (a *attachment) selector(pol *policy.Policy) {
 			for _, f := range a.mesh.Groups {
 				for _, g := range f.Gateways {
 					if m, ok := s.Intersect(g.Proxies); ok && g.MayHave(labels) {
-						reaches = append(reaches, candidates{proxies: m, fleet: f, gateway: g})
+						where = append(where, candidates{proxies: m, group: f, gateway: g})
 					}
 				}
 			}
 		case proxyset.Outbound:
-			reaches = append(reaches, candidates{proxies: s})
+			where = append(where, candidates{proxies: s})
 		}
 	}
-	a.inline(pol, rank, reaches)
+	a.inline(pol, rank, where)
 }
 
-// checkSelector looks for a pod or gateway with the labels, if the input has pods of the namespace at all.
+// checkSelector looks for a Gateway or workload with the labels, provided that the input has workloads of the namespace.
 func (a *attachment) checkSelector(pol *policy.Policy, labels map[string]string) {
 	s := proxyset.Set{Traffic: proxyset.Gateway, Namespace: a.namespace(pol), Labels: labels}
+	found, serves := "", false
 	for _, g := range a.mesh.Gateways {
 		if _, ok := s.Intersect(g.Proxies); ok && len(g.Proxies.Labels) > 0 && s.SharesLabel(g.Proxies) {
-			return
+			reason := notHTTPGateway(g)
+			serves = serves || reason == ""
+			found = max(found, fmt.Sprintf("Gateway %s/%s (%s:%d) %s", g.ID.Namespace, g.ID.Name, g.File, g.Line, reason))
 		}
+	}
+	if found != "" {
+		if !serves && slices.Equal(pol.Traffic, []proxyset.Traffic{proxyset.Gateway}) {
+			a.p.At(pol.Object, "spec.selector.matchLabels", "no plugin can run there: %s", found)
+		}
+		return
 	}
 	known := 0
 	for _, ns := range slices.Sorted(maps.Keys(a.mesh.Pods)) {
@@ -161,7 +171,11 @@ func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1
 			"not among the objects given; without it, the Gateway's pods are not known", g.File, g.Line)
 		return
 	}
-	r := candidates{proxies: g.Proxies, fleet: g.Group, gateway: g, section: ref.SectionName}
+	if reason := notHTTPGateway(g); reason != "" {
+		a.p.At(pol.Object, at+".name", "no plugin can run there: the Gateway (%s:%d) %s", g.File, g.Line, reason)
+		return
+	}
+	r := candidates{proxies: g.Proxies, group: g.Group, gateway: g, section: ref.SectionName}
 	if ref.SectionName == "" && len(g.Group.Gateways) == 1 {
 		a.addBase(pol, g.Proxies, ofGateway)
 		a.inline(pol, ofGateway, []candidates{r})
@@ -189,14 +203,20 @@ func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1
 		a.addAt(pl, g.ID, c)
 	}
 	if !found {
-		field := ".name"
-		msg := "the Gateway has no server for HTTP"
-		if ref.SectionName != "" {
-			field, msg = ".sectionName", "the Gateway has no listener of this name for HTTP"
-		}
-		a.p.At(pol.Object, at+field, "%s", msg)
+		a.p.At(pol.Object, at+".sectionName", "the Gateway has no listener of this name for HTTP")
 	}
 	a.inline(pol, rank, []candidates{r})
+}
+
+// notHTTPGateway explains why proxies of a Gateway run no HTTP filters; "" if they do.
+func notHTTPGateway(g *mesh.Gateway) string {
+	switch {
+	case g.Waypoint:
+		return "is a waypoint, which MoE does not support; target a Gateway at the edge, or workloads with sidecars"
+	case len(g.Servers) == 0:
+		return "has no server that terminates HTTP, only TCP, or TLS that is passed through"
+	}
+	return ""
 }
 
 func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1.TargetRef, at string) {
@@ -210,12 +230,21 @@ func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1
 			return
 		}
 		rank = ofListener
+		if port.NotHTTP != "" {
+			a.p.At(pol.Object, at+".sectionName", "no plugin can run there: the Service (%s:%d) says that the port is %s, by its "+
+				"name or appProtocol, so that proxies have no HTTP filters for it", s.File, s.Line, port.NotHTTP)
+			return
+		}
+	} else if reason := s.NotHTTP(); reason != "" {
+		a.p.At(pol.Object, at+".name", "no plugin can run there: the Service (%s:%d) has no port for HTTP; %s, by its name or "+
+			"appProtocol", s.File, s.Line, reason)
+		return
 	}
 	kinds := pol.Traffic
 	if len(kinds) == 0 {
 		kinds = []proxyset.Traffic{proxyset.Inbound}
 	}
-	var reaches []candidates
+	var where []candidates
 	for _, t := range kinds {
 		switch t {
 		case proxyset.Inbound:
@@ -235,10 +264,10 @@ func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1
 			sc := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 			c := &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: sc, level: ofHost, rank: rank}
 			a.addAt(RoutePart{Host: s.Host(), Port: port.Number}, s.ID, c)
-			reaches = append(reaches, candidates{proxies: sc, hosts: []string{s.Host()}})
+			where = append(where, candidates{proxies: sc, hosts: []string{s.Host()}})
 		}
 	}
-	a.inline(pol, rank, reaches)
+	a.inline(pol, rank, where)
 }
 
 func (a *attachment) toRoutes(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.TargetRef, at string) {
@@ -263,11 +292,15 @@ func (a *attachment) toRoutes(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.T
 			return
 		}
 	}
+	if r.Kind() == "VirtualService" && len(r.Rules) == 0 && len(r.SidecarHosts) == 0 {
+		a.p.At(pol.Object, at+".name", "no plugin can run there: the VirtualService (%s:%d) has no HTTP routes", r.File, r.Line)
+		return
+	}
 	if len(r.VirtualHosts) == 0 && len(r.SidecarHosts) == 0 {
 		a.p.At(pol.Object, at+".name", "the %s (%s:%d) has no host that one of its Gateways serves", ref.Kind, r.File, r.Line)
 		return
 	}
-	var reaches []candidates
+	var where []candidates
 	add := func(s proxyset.Set, f *mesh.GatewayGroup, host string, port uint32) {
 		c := &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: s, level: rank, rank: rank}
 		pl := RoutePart{Group: f, Host: host, Port: port}
@@ -290,17 +323,17 @@ func (a *attachment) toRoutes(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.T
 			return
 		}
 		add(sv.Gateway.Proxies, sv.Gateway.Group, sv.Host, sv.Port)
-		reaches = append(reaches, candidates{
-			proxies: sv.Gateway.Proxies, fleet: sv.Gateway.Group, gateway: sv.Gateway, router: r, hosts: []string{sv.Host},
+		where = append(where, candidates{
+			proxies: sv.Gateway.Proxies, group: sv.Gateway.Group, gateway: sv.Gateway, routes: r, hosts: []string{sv.Host},
 		})
 	}
 	for _, h := range r.SidecarHosts {
 		s := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 		add(s, nil, h, 0)
-		reaches = append(reaches, candidates{proxies: s, router: r, hosts: []string{h}})
+		where = append(where, candidates{proxies: s, routes: r, hosts: []string{h}})
 	}
 	a.noTraffic(pol, ref.Kind, proxyset.Gateway, proxyset.Outbound)
-	a.inline(pol, rank, reaches)
+	a.inline(pol, rank, where)
 }
 
 // addRule attaches c to the routes of a rule.
