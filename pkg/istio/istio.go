@@ -76,6 +76,10 @@ func (r *Result) YAML() ([]byte, error) { return render.YAML(r.EnvoyFilters) }
 // it to a route of that name and to what takes requests for that host; "" is everything. It shows no values.
 func (r *Result) Explain(match string) string { return explain.Text(r.made, match) }
 
+// Warnings returns what works and is likely not meant, such as a route that disables a guard and takes more requests than
+// its path tells.
+func (r *Result) Warnings() Errors { return r.made.Warnings() }
+
 // Diff compares the result with EnvoyFilters that are applied, those of the input that have MoE's label. It returns what
 // differs, by namespace and name. What Kubernetes adds to an object makes no difference.
 func (r *Result) Diff(applied *Input) ([]diff.Change, error) {
@@ -93,6 +97,10 @@ type Change = diff.Change
 
 // JSON returns an EnvoyFilter as Kubernetes takes it, without the fields that only Kubernetes fills.
 func JSON(ef *clientv1alpha3.EnvoyFilter) ([]byte, error) { return render.JSON(ef) }
+
+// Mounts returns the Secrets that the policies of the input mount, each path once, even if policies for different proxies
+// contradict each other.
+func Mounts(in *Input) []v1alpha1.SecretMount { return policy.Mounts(in) }
 
 // SecretMounts returns the Secrets that the policies of the input mount, by name. Two policies that mount one Secret at
 // different paths, or two Secrets at one path, are an error.

@@ -135,6 +135,9 @@ func istioValidateCommand() *cobra.Command {
 				return err
 			}
 			warnings, invalid := istio.Validate(in)
+			if r != nil {
+				warnings = append(warnings, r.Warnings()...)
+			}
 			for _, w := range warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "moe: warning: %v\n", w)
 			}

@@ -36,7 +36,8 @@ func verifyCommand() *cobra.Command {
 
 			What it reads: policies, EnvoyFilters, Gateways, VirtualServices, HTTPRoutes, ServiceEntries, Services, and
 			whatever else Istio's discovery reads; other kinds are passed over. No port is opened but on 127.0.0.1, and no
-			request is sent to a service. Certificates are made up.
+			request is sent to a service. Certificates are made up, and so are the files of spec.secretMounts whose Secrets are not
+			among the input. An EnvoyFilter that "moe istio generate" has written may be among the input, too.
 
 			In the checkout of MoE, make pilot builds the discovery server, once, in some minutes.`),
 		Example: examples(`
@@ -74,6 +75,9 @@ func (f *verifyFlags) run(cmd *cobra.Command) error {
 		if obj.APIVersion() != v1alpha1.APIVersion {
 			o.Objects = append(o.Objects, verify.Object(obj.Data))
 		}
+	}
+	for _, m := range istio.Mounts(in) {
+		o.Mounts = append(o.Mounts, verify.Mount{Secret: m.Name, Path: m.MountPath})
 	}
 	for _, ef := range result.EnvoyFilters {
 		text, err := istio.JSON(ef)

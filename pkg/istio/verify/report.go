@@ -12,6 +12,7 @@ type Report struct {
 	Pilot, Envoy string // what was run
 	Resources    []*Resource
 	Proxies      []*ProxyReport
+	Placeholders []string // mounted files that the input has no Secret for
 
 	root string // Istio's root namespace
 }
@@ -20,6 +21,8 @@ type Report struct {
 type Resource struct {
 	Object   Object
 	Ignored  bool     // discovery does not read its kind
+	Repeated bool     // an earlier object is the same
+	Conflict string   // why an earlier object was tried in its place; "" if none was
 	Refused  string   // why Istio refused it; "" if it did not
 	Warnings []string // Istio's
 	Patches  []*Patch // of an EnvoyFilter
@@ -114,6 +117,14 @@ type placed struct {
 // Refusal is what Envoy did not take. Name may be "" where Envoy does not tell it apart from the reason.
 type Refusal struct{ Type, Name, Reason string }
 
+func (r *Report) addPlaceholders(paths []string) {
+	for _, p := range paths {
+		if !slices.Contains(r.Placeholders, p) {
+			r.Placeholders = append(r.Placeholders, p)
+		}
+	}
+}
+
 func (r *Report) patches() []*Patch {
 	var all []*Patch
 	for _, o := range r.Resources {
@@ -127,6 +138,9 @@ func (r *Report) patches() []*Patch {
 func (r *Report) Problems() []string {
 	var all []string
 	for _, o := range r.Resources {
+		if o.Conflict != "" {
+			all = append(all, fmt.Sprintf("%s: %s", o, o.Conflict))
+		}
 		if o.Refused != "" {
 			all = append(all, fmt.Sprintf("%s: Istio refuses it: %s", o, o.Refused))
 		}
@@ -194,6 +208,12 @@ func (r *Report) Write(w io.Writer) {
 		case o.Ignored:
 			fmt.Fprintf(w, "%s: not read by Istio's discovery\n", o)
 			continue
+		case o.Repeated:
+			fmt.Fprintf(w, "%s: given before\n", o)
+			continue
+		case o.Conflict != "":
+			fmt.Fprintf(w, "%s: CONFLICT: %s\n", o, o.Conflict)
+			continue
 		case o.Refused != "":
 			fmt.Fprintf(w, "%s: REFUSED by Istio: %s\n", o, o.Refused)
 			continue
@@ -220,6 +240,9 @@ func (r *Report) Write(w io.Writer) {
 				fmt.Fprintf(w, "    not tried in Envoy: %s\n", p.Withheld)
 			}
 		}
+	}
+	for _, path := range r.Placeholders {
+		fmt.Fprintf(w, "%s: made up, as no Secret of the input has it\n", path)
 	}
 	for _, p := range r.Proxies {
 		fmt.Fprintf(w, "%s, %s: serves %s\n", p.Proxy, r.Envoy, count(p.Listeners, "listener"))

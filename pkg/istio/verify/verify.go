@@ -1,18 +1,22 @@
 package verify
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 )
 
 // Options tell what to verify, and with what. Objects are required.
 type Options struct {
+	Mounts  []Mount   // files of the proxies, which Envoy finds here in folders of its own
 	Objects []Object  // Istio's kinds, the Gateway API's, Services and whatever else discovery reads
 	Pilot   string    // path of Istio's discovery server; "" means what FindPilot("") returns
 	Envoy   string    // path of Envoy; "" means that of the checkout, or of PATH
@@ -76,6 +80,14 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 	o.Log = &syncWriter{w: o.Log}
 	v := verification{Options: o, envoy: binary, agent: agent}
 	v.report = &Report{Envoy: binary.version, Pilot: path, root: o.RootNamespace}
+	dir, err := os.MkdirTemp("", "moe-mounts-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if v.mounts, err = newMounts(dir, o.Mounts, o.Objects); err != nil {
+		return nil, err
+	}
 	objects := v.sort()
 	if err := v.apply(c, objects); err != nil {
 		return nil, err
@@ -114,13 +126,14 @@ type verification struct {
 	pilot  *Pilot
 	agent  *Agent
 	envoy  *binary
+	mounts *mounts
 	report *Report
 }
 
 // sort makes the report's resources of the objects, and returns those that discovery reads, each once.
 func (v *verification) sort() []Object {
 	var known []Object
-	seen := map[string]bool{}
+	seen := map[string]Object{}
 	for _, o := range v.Objects {
 		r := &Resource{Object: o}
 		v.report.Resources = append(v.report.Resources, r)
@@ -132,11 +145,17 @@ func (v *verification) sort() []Object {
 			o["metadata"].(map[string]any)["namespace"] = "default"
 		}
 		r.Object = o
-		if seen[o.key()] {
-			r.Refused = "there is another of the same kind, namespace and name"
+		if first := seen[o.key()]; first != nil {
+			r.Repeated = sameSpec(first, o)
+			if !r.Repeated {
+				r.Conflict = "another object of the same kind, namespace and name has a different spec; keep one"
+				if generated(first) && generated(o) {
+					r.Conflict = "the policies come to a different spec; generate it again, or leave it out of the input"
+				}
+			}
 			continue
 		}
-		seen[o.key()] = true
+		seen[o.key()] = o
 		known = append(known, o)
 	}
 	return known
@@ -147,7 +166,7 @@ func (v *verification) admit(ctx context.Context) ([]Object, error) {
 	var admitted []Object
 	for _, r := range v.report.Resources {
 		o := r.Object
-		if r.Ignored || r.Refused != "" {
+		if r.Ignored || r.Repeated || r.Conflict != "" || r.Refused != "" {
 			continue
 		}
 		if strings.HasSuffix(o.Group(), ".istio.io") {
@@ -171,6 +190,21 @@ func (v *verification) admit(ctx context.Context) ([]Object, error) {
 	}
 	return admitted, nil
 }
+
+// sameSpec reports whether two objects are alike in all that matters.
+func sameSpec(a, b Object) bool {
+	for _, field := range []string{"spec", "data", "stringData"} {
+		x, errX := json.Marshal(a[field])
+		y, errY := json.Marshal(b[field])
+		if errX != nil || errY != nil || !bytes.Equal(x, y) {
+			return false
+		}
+	}
+	return true
+}
+
+// generated reports whether `moe istio generate` has made the object.
+func generated(o Object) bool { return o.Labels()["app.kubernetes.io/managed-by"] == "moe" }
 
 func clusterScoped(o Object) bool {
 	return slices.Contains([]string{"Namespace", "Node", "GatewayClass"}, o.Kind())
@@ -220,6 +254,11 @@ func (v *verification) apply(c *Cluster, admitted []Object) error {
 			if v.Module != "" {
 				hereModule(map[string]any(o), v.Module)
 			}
+			made, err := v.mounts.redirect(map[string]any(o))
+			if err != nil {
+				return err
+			}
+			v.report.addPlaceholders(made)
 		}
 		all = append(all, o)
 	}

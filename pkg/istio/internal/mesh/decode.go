@@ -20,6 +20,9 @@ type (
 	podObject struct {
 		Metadata objectMeta `json:"metadata"`
 	}
+	configMapObject struct {
+		Data map[string]string `json:"data"`
+	}
 	podTemplateObject struct {
 		Spec struct {
 			Template podObject `json:"template"`
@@ -76,7 +79,13 @@ type (
 				Port        int32  `json:"port"`
 			} `json:"parentRefs"`
 			Rules []struct {
-				Name string `json:"name"`
+				Name    string `json:"name"`
+				Matches []struct {
+					Path struct {
+						Type  string `json:"type"`
+						Value string `json:"value"`
+					} `json:"path"`
+				} `json:"matches"`
 			} `json:"rules"`
 		} `json:"spec"`
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	networking "istio.io/api/networking/v1alpha3"
+	"sigs.k8s.io/yaml"
 
 	"mosn.io/moe/pkg/istio/internal/manifest"
 )
@@ -52,6 +53,9 @@ type Mesh struct {
 
 	// Groups partitions Gateways by the proxies that they share.
 	Groups []*GatewayGroup
+	// DecodesSlashes is set if Istio's configuration is among the input and has proxies decode %2F and %5C in paths, so that
+	// they choose the route of the path that an upstream sees.
+	DecodesSlashes bool
 	// Sidecars is the routes of sidecars, by host.
 	Sidecars map[string][]*Routes
 
@@ -123,6 +127,10 @@ func (w *Mesh) read(obj *manifest.Object, id Name, p *manifest.Problems) {
 				w.serviceEntryHosts[strings.ToLower(h)] = true
 			}
 		}
+	case "ConfigMap.":
+		if o := (&configMapObject{}); id.Name == "istio" && decode(obj, o, p) {
+			w.readMeshConfig(obj, o.Data["mesh"], p)
+		}
 	case "Pod.":
 		if o := (&podObject{}); decode(obj, o, p) {
 			w.Pods[id.Namespace] = append(w.Pods[id.Namespace], o.Metadata.Labels)
@@ -132,6 +140,18 @@ func (w *Mesh) read(obj *manifest.Object, id Name, p *manifest.Problems) {
 			w.Pods[id.Namespace] = append(w.Pods[id.Namespace], o.Spec.Template.Metadata.Labels)
 		}
 	}
+}
+
+func (w *Mesh) readMeshConfig(obj *manifest.Object, text string, p *manifest.Problems) {
+	var c struct {
+		PathNormalization struct {
+			Normalization string `json:"normalization"`
+		} `json:"pathNormalization"`
+	}
+	if err := yaml.Unmarshal([]byte(text), &c); err != nil {
+		p.At(obj, "data.mesh", "%v", err)
+	}
+	w.DecodesSlashes = w.DecodesSlashes || c.PathNormalization.Normalization == "DECODE_AND_MERGE_SLASHES"
 }
 
 func (w *Mesh) addRoutes(r *Routes) {

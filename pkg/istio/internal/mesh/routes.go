@@ -39,6 +39,7 @@ type Rule struct {
 	Path    string   // in the object
 	Section string   // the name that its author gave it, by which policies refer to it
 	Names   []string // of Envoy's routes; none if they have no name
+	Paths   []string // what paths it takes that are not listed one by one: "/api/*", or a regular expression
 }
 
 // IsNamed reports whether a policy that says s means the rule.
@@ -82,6 +83,12 @@ func virtualService(o *manifest.Object, id Name, spec *networking.VirtualService
 			matches = []*networking.HTTPMatchRequest{nil}
 		}
 		for _, m := range matches {
+			switch uri := m.GetUri().GetMatchType().(type) {
+			case *networking.StringMatch_Prefix:
+				ru.Paths = append(ru.Paths, uri.Prefix+"*")
+			case *networking.StringMatch_Regex:
+				ru.Paths = append(ru.Paths, uri.Regex)
+			}
 			n := ru.Section
 			if match := m.GetName(); match != "" {
 				n += "." + match
@@ -128,6 +135,16 @@ func httpRoute(o *manifest.Object, id Name, route *httpRouteObject) *Routes {
 	for i, h := range route.Spec.Rules {
 		ru := Rule{Path: config.Index("spec.rules", i), Section: h.Name}
 		ru.Names = []string{cmp.Or(ru.Section, id.Namespace+"."+id.Name+"."+strconv.Itoa(i))}
+		for _, m := range h.Matches {
+			switch m.Path.Type {
+			case "", "PathPrefix":
+				if m.Path.Value != "" {
+					ru.Paths = append(ru.Paths, m.Path.Value+"*")
+				}
+			case "RegularExpression":
+				ru.Paths = append(ru.Paths, m.Path.Value)
+			}
+		}
 		r.Rules = append(r.Rules, ru)
 	}
 	return r

@@ -13,17 +13,17 @@ import (
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
-// attachment is where all policies act.
+// attachment is what policies contribute, and where.
 type attachment struct {
 	mesh          *mesh.Mesh
 	rootNamespace string // namespace
 	base          []*Contribution
 	routes        *routeTree
-	sets          []proxyset.Set // in which a chain is needed
+	sets          []proxyset.Set // of proxies that need a chain
 	p             *manifest.Problems
 }
 
-// attach finds out what every policy contributes to.
+// attach finds out what every policy contributes to, by its selector or its targets.
 func attach(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Problems) *attachment {
 	a := &attachment{
 		mesh: w, rootNamespace: root, p: p,
@@ -40,7 +40,7 @@ func attach(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Pr
 	return a
 }
 
-// namespace is that of the proxies that a policy may act on: "" is all, for policies in the root namespace.
+// namespace returns the namespace of the proxies that a policy may act on; "" is all of them, for the root namespace.
 func (a *attachment) namespace(pol *policy.Policy) string {
 	if pol.Namespace == a.rootNamespace {
 		return ""
@@ -156,6 +156,7 @@ func (a *attachment) target(pol *policy.Policy, ref v1alpha1.TargetRef, at strin
 	a.p.At(pol.Object, at+".name", "there is no %s %s/%s among the objects given", ref.Kind, pol.Namespace, ref.Name)
 }
 
+// noTraffic reports traffic that the target of a policy does not have.
 func (a *attachment) noTraffic(pol *policy.Policy, kind string, allowed ...proxyset.Traffic) {
 	for i, t := range pol.Traffic {
 		if !slices.Contains(allowed, t) {
@@ -355,7 +356,7 @@ func (a *attachment) addRule(pol *policy.Policy, pl RoutePart, r *mesh.Routes, r
 	}
 }
 
-// sameName returns another router with a route of that name in the same virtual host; nil if there is none.
+// sameName returns other Routes with a route of that name in the same virtual host; nil if there are none.
 func (a *attachment) sameName(pl RoutePart, r *mesh.Routes, route string) *mesh.Routes {
 	for _, at := range a.mesh.RoutesByName(pl.Group)[route] {
 		if at.Routes != r && at.Host == pl.Host && at.Port == pl.Port {
@@ -365,7 +366,7 @@ func (a *attachment) sameName(pl RoutePart, r *mesh.Routes, route string) *mesh.
 	return nil
 }
 
-// alone tells whether all routes of a virtual host are of one router.
+// alone reports whether all routes of a virtual host come from one VirtualService or HTTPRoute.
 func (a *attachment) alone(pl RoutePart) bool {
 	if pl.Group == nil {
 		return len(a.mesh.Sidecars[pl.Host]) == 1

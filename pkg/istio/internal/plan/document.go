@@ -87,6 +87,8 @@ func Merge(all []*Contribution, complete bool, p *manifest.Problems) *Document {
 // Origins returns where the part of the document at a path comes from; the last origin overrules the others.
 func (d *Document) Origins(path string) []Origin { return d.origins[path] }
 
+func pluginPath(i int) string { return config.Index("plugins", i) }
+
 // Find returns who has said last what the document has at a path, and the path in that policy.
 func (d *Document) Find(path string) (Origin, string) {
 	for at := path; at != ""; at = manifest.Parent(at) {

@@ -19,7 +19,10 @@ type Plan struct {
 	Mesh        *mesh.Mesh
 	ProxyChains []*ProxyChain
 	RouteChains []*RouteChain
-	Report      func(d *Document, e manifest.Error)
+	// Report reports an error about a document to the policy that has said what is wrong.
+	Report func(d *Document, e manifest.Error)
+
+	chainOf map[string]*ProxyChain // by the key of the proxies
 }
 
 // Make plans the chains of the policies. root is Istio's root namespace.
@@ -27,7 +30,7 @@ func Make(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Prob
 	g := &planner{p: p, mesh: w, validated: map[string]map[string]any{}}
 	g.attach = attach(w, policies, root, p)
 	g.plan()
-	return &Plan{Mesh: w, ProxyChains: g.chains, RouteChains: g.routeChains, Report: g.report}
+	return &Plan{Mesh: w, ProxyChains: g.chains, RouteChains: g.routeChains, Report: g.report, chainOf: g.chainOf}
 }
 
 type planner struct {
@@ -36,44 +39,47 @@ type planner struct {
 	attach *attachment
 	sets   *proxyset.Closure
 
-	contributionsTo      map[string][]*Contribution // by scope
-	routeContributionsTo map[string][]*Contribution // by scope: what routes there get, for settings
-	chains               []*ProxyChain
+	// By the key of a set of proxies:
+	contributionsTo      map[string][]*Contribution
+	routeContributionsTo map[string][]*Contribution // which may have settings for the chain
 	chainOf              map[string]*ProxyChain
-	routeChains          []*RouteChain
+	inside               map[string][]*ProxyChain // the set's own chain, and those of the sets inside of it
 
-	inside map[string][]*ProxyChain // by scope: its own base, and those of narrower scopes
+	chains      []*ProxyChain
+	routeChains []*RouteChain
 
 	validated map[string]map[string]any
 }
 
-// ProxyChain is the chain of a scope's proxies for all requests.
+// ProxyChain is the chain that a set of proxies runs for all requests.
 type ProxyChain struct {
 	Proxies       proxyset.Set
 	Contributions []*Contribution
 	Doc           *Document
-	Sent          *Document      // doc, or a placeholder
-	raw           map[string]any // sent, as Envoy is given it
-	checked       map[string]any // raw, with stand-ins for secrets that cannot be read here
+	Sent          *Document // Doc, or one with a placeholder
 	Settings      Settings
-	Filter        string   // the filter's name in Envoy, and that of its configuration for ECDS
-	Wider         []string // names of the filters of wider scopes
-	Inherited     bool     // the wider scope's chain is the same
+	Filter        string   // the name of the HTTP filter, and of its configuration for ECDS
+	Wider         []string // the filters of the sets around
+	Inherited     bool     // the chain is that of the next wider set
+
+	raw     map[string]any // Sent, as Envoy is given it
+	checked map[string]any // raw, with stand-ins for secrets that cannot be read here
 }
 
-// RouteChain is the document of a spot, for one scope.
+// RouteChain is the document that a part of the route configuration has in a set of proxies.
 type RouteChain struct {
 	*routeNode
 	Proxies       proxyset.Set
 	Contributions []*Contribution
 	Doc           *Document
-	raw           map[string]any
+	Own           *Document // Doc without what wider parts say, for the Golang filter, which merges them itself
 	Settings      Settings
-	Filters       []string  // names of the filters that the scope's proxies have
-	Own           *Document // doc without what wider places say: for the Golang filter, which merges them itself
+	Filters       []string // the HTTP filters that the proxies have
+
+	raw map[string]any
 }
 
-// plan works out every document.
+// plan works out the chains of all sets of proxies and the documents of all routes.
 func (g *planner) plan() {
 	var ok bool
 	if g.sets, ok = proxyset.Close(g.attach.sets, g.mesh.Disjoint); !ok {
@@ -100,10 +106,10 @@ func (g *planner) plan() {
 	for _, s := range g.attach.routes.order {
 		g.planRoutes(s)
 	}
-	g.checkCollapsed()
+	g.checkSharedHosts()
 }
 
-// reportTooMany reports policies whose selectors ask for different labels, one of each kind.
+// reportTooMany reports one policy of each combination of labels that selectors ask for.
 func (g *planner) reportTooMany() {
 	seen := map[string]bool{}
 	for _, c := range g.attach.base {
@@ -121,6 +127,7 @@ func samePlaceholder(a, b *Document) bool {
 	return len(a.Plugins) == len(b.Plugins) && (len(a.Plugins) == 0 || a.Plugins[0].Name == b.Plugins[0].Name)
 }
 
+// planProxies works out the chain of a set of proxies: what is said about it and about the sets around.
 func (g *planner) planProxies(s proxyset.Set) {
 	b := &ProxyChain{Proxies: s}
 	var others []*Contribution
@@ -171,9 +178,9 @@ func (g *planner) planProxies(s proxyset.Set) {
 	g.checkSecrets(b.Settings, b.Doc)
 }
 
-// filterNameOf returns the name of the filter of a scope that is inside of depth others. Envoy asks for a filter's
-// configuration by the filter's name, and Istio answers with all that have it; so no proxy may meet one name in two
-// scopes. Two scopes of one depth share proxies only inside of a third, whose filter takes the place of theirs.
+// filterNameOf returns the name of the filter of a set that is inside of depth others. Envoy asks for a filter's
+// configuration by the filter's name, and Istio answers with all that have it; so no proxy may have two sets whose filters
+// have one name. Two sets of one depth share proxies only inside of a third, whose filter replaces theirs.
 func filterNameOf(s proxyset.Set, depth int) string {
 	n := policy.ChainFilter
 	if s.Traffic != proxyset.Gateway {
@@ -188,7 +195,7 @@ func filterNameOf(s proxyset.Set, depth int) string {
 	return n
 }
 
-// placeholderID is that of the only entry of a chain that is there for the sake of its routes.
+// placeholderID is the id of the only entry of a chain that exists for the sake of its routes.
 const placeholderID = "moe-base"
 
 // placeholder returns a chain without any plugin that runs, for the sake of routes that have plugins. Since a chain must
@@ -214,8 +221,8 @@ func placeholder(doc *Document, others []*Contribution) *Document {
 	return &with
 }
 
-// planRoutes works out the documents of a spot: one for each scope that contributions to it have, for what these have in
-// common, and for narrower ones where that makes a difference.
+// planRoutes works out the documents of a part of the route configuration: one for each set of proxies that contributions
+// to it have, for the overlaps of these, and for narrower sets where that makes a difference.
 func (g *planner) planRoutes(s *routeNode) {
 	all := g.attach.routes.all(s)
 	var given []proxyset.Set
@@ -237,7 +244,7 @@ func (g *planner) planRoutes(s *routeNode) {
 	}
 	c, _ := proxyset.Close(given, g.mesh.Disjoint)
 	for _, sc := range c.Sets() {
-		if b := g.chainOf[sc.Key()]; b != nil { // else there are too many scopes, which is told
+		if b := g.chainOf[sc.Key()]; b != nil { // else there are too many sets, which has been reported
 			g.planRoute(s, all, b)
 		}
 	}
@@ -245,7 +252,7 @@ func (g *planner) planRoutes(s *routeNode) {
 
 func sameHosts(a, b *ProxyChain) bool { return reflect.DeepEqual(a.Settings.Hosts, b.Settings.Hosts) }
 
-// planRoute works out the document of a spot for the proxies of b.
+// planRoute works out the document of a part of the route configuration for the proxies of b.
 func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 	r := &RouteChain{routeNode: s, Proxies: b.Proxies, Settings: b.Settings}
 	var own []*Contribution

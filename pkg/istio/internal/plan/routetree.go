@@ -11,14 +11,15 @@ import (
 
 // RoutePart is a part of Envoy's route configuration that can have a document of its own.
 type RoutePart struct {
-	Group   *mesh.GatewayGroup // nil: the sidecars' outbound listeners
-	Gateway *mesh.Gateway      // of a whole route configuration with TLS; nil otherwise
-	Port    uint32             // 0: any; only of a sidecar's, or of a whole route configuration
-	Section string             // likewise
+	Group   *mesh.GatewayGroup // whose proxies; nil: sidecars, for what they send
+	Gateway *mesh.Gateway      // only of a whole route configuration with TLS
+	Port    uint32             // 0: any port, of sidecars or of a whole route configuration
+	Section string             // of Gateway; "": any
 	Host    string             // "": the whole route configuration
 	Route   string             // "": the whole virtual host
 }
 
+// Traffic returns the traffic whose routes the part is about.
 func (p RoutePart) Traffic() proxyset.Traffic {
 	if p.Group == nil {
 		return proxyset.Outbound
@@ -26,20 +27,21 @@ func (p RoutePart) Traffic() proxyset.Traffic {
 	return proxyset.Gateway
 }
 
-// routeNode is a place with what policies contribute to it alone.
+// routeNode is a part of the route configuration together with what policies contribute to it alone.
 type routeNode struct {
 	RoutePart
-	Owner mesh.Name // whose resource it goes with
+	Owner mesh.Name // the object that the resource of its patches is named after
 	own   []*Contribution
 }
 
-// routeTree are all spots that have something.
+// routeTree is the parts of route configurations to which policies contribute.
 type routeTree struct {
 	byPart         map[RoutePart]*routeNode
 	order          []*routeNode
-	configurations map[*mesh.GatewayGroup][]*routeNode // whole route configurations
+	configurations map[*mesh.GatewayGroup][]*routeNode // the nodes of whole route configurations
 }
 
+// add adds a contribution to a part; owner is the object that the patches are for.
 func (ps *routeTree) add(at RoutePart, owner mesh.Name, c *Contribution) {
 	s := ps.byPart[at]
 	if s == nil {
@@ -55,7 +57,7 @@ func (ps *routeTree) add(at RoutePart, owner mesh.Name, c *Contribution) {
 	}
 }
 
-// contributionKey tells contributions apart.
+// contributionKey identifies a contribution.
 type contributionKey struct {
 	policy *policy.Policy
 	path   string
@@ -69,8 +71,8 @@ func (c *Contribution) key() *contributionKey {
 	return &contributionKey{c.Policy, c.Path, c.Proxies.Key(), c.level, c.rank, c.host}
 }
 
-// all returns what is contributed to s, with what wider places have: Envoy hands a plugin the most specific
-// configuration only. It comes in the order of compareContributions.
+// all returns the contributions to s and to the parts around it, since Envoy gives a filter only the most specific
+// configuration. They are in the order of compareContributions.
 func (ps *routeTree) all(s *routeNode) []*Contribution {
 	all := slices.Clone(s.own)
 	if s.Host != "" {
@@ -91,7 +93,7 @@ func (ps *routeTree) all(s *routeNode) []*Contribution {
 	return slices.Compact(all)
 }
 
-// contains tells whether a whole route configuration has the virtual host of p.
+// contains reports whether s, a whole route configuration, has the virtual host of p.
 func (s *routeNode) contains(p RoutePart) bool {
 	if s.Port != 0 && s.Port != p.Port {
 		return false
@@ -113,6 +115,7 @@ func (s *routeNode) contains(p RoutePart) bool {
 	return false
 }
 
+// CompareRouteParts orders parts by host, port, section and route.
 func CompareRouteParts(a, b RoutePart) int {
 	return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Section, b.Section),
 		cmp.Compare(a.Route, b.Route))

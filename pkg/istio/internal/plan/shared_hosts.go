@@ -4,8 +4,9 @@ import (
 	"mosn.io/moe/pkg/istio/internal/mesh"
 )
 
-// checkCollapsed refuses what Istio would mix up: it makes one virtual host of hosts that have the same routes.
-func (g *planner) checkCollapsed() {
+// checkSharedHosts refuses different documents for hosts of which Istio makes one virtual host, because they have the same
+// routes.
+func (g *planner) checkSharedHosts() {
 	type at struct {
 		fleet *mesh.GatewayGroup
 		port  uint32

@@ -207,6 +207,20 @@ func SecretMounts(in *manifest.Input) ([]v1alpha1.SecretMount, error) {
 	return all, p.Err()
 }
 
+// Mounts returns the Secrets that the policies of the input mount, each path once, even if policies for different proxies
+// contradict each other.
+func Mounts(in *manifest.Input) (all []v1alpha1.SecretMount) {
+	for _, pol := range ReadAll(in, "default", &manifest.Problems{}) {
+		for _, m := range pol.Spec.SecretMounts {
+			m.MountPath = MountPath(m)
+			if !slices.ContainsFunc(all, func(o v1alpha1.SecretMount) bool { return o.MountPath == m.MountPath }) {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
+}
+
 var dnsName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 func validName(s string) bool { return len(s) <= 253 && dnsName.MatchString(s) }

@@ -1,0 +1,72 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/document"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/pkg/istio/internal/manifest"
+)
+
+// Warnings returns what works and is likely not meant: routes that disable a guard for a range of paths. By default, Istio
+// has Envoy choose a route with %2F and %5C in a path left as they are. So a request for /public/..%2fadmin takes the route
+// of /public/, and an upstream that decodes its path serves /admin.
+func (g *Plan) Warnings() manifest.Errors {
+	var warnings manifest.Problems
+	if g.Mesh.DecodesSlashes {
+		return nil
+	}
+	for _, r := range g.RouteChains {
+		if r.Route == "" {
+			continue
+		}
+		paths := g.pathsOf(r.RoutePart)
+		if len(paths) == 0 {
+			continue
+		}
+		chain := g.chainOf[r.Proxies.Key()]
+		around, all := slices.Clone(chain.Contributions), slices.Clone(chain.Contributions)
+		for _, c := range r.Contributions {
+			all = append(all, c)
+			if c.level < ofRoute {
+				around = append(around, c)
+			}
+		}
+		with := Merge(around, true, &manifest.Problems{})
+		without := Merge(all, true, &manifest.Problems{})
+		for i := range with.Plugins {
+			guard := &with.Plugins[i]
+			reg := filter.Lookup(guard.Name)
+			if guard.Off() || reg == nil || reg.Stage > filter.Authz {
+				continue
+			}
+			j := slices.IndexFunc(without.Plugins, func(p document.Plugin) bool { return p.EntryID() == guard.EntryID() })
+			if j < 0 || !without.Plugins[j].Off() {
+				continue
+			}
+			from, path := without.Find(pluginPath(j) + ".disabled")
+			warnings.At(from.From.Policy.Object, path, "route %s of %s takes %s without %s, even if what "+
+				"follows is ..%%2f and the path of another route, which an upstream may decode; match exact paths, or set "+
+				"pathNormalization.normalization of Istio's mesh configuration to DECODE_AND_MERGE_SLASHES and add its "+
+				"ConfigMap to the input", r.Route, r.Host, strings.Join(paths, " and "), guard.EntryID())
+		}
+	}
+	return warnings.Sorted()
+}
+
+// pathsOf returns the ranges of paths of the rules that have made a route.
+func (g *Plan) pathsOf(part RoutePart) (paths []string) {
+	for _, at := range g.Mesh.RoutesByName(part.Group)[part.Route] {
+		if at.Host != part.Host || at.Port != part.Port {
+			continue
+		}
+		for _, rule := range at.Routes.Rules {
+			if slices.Contains(rule.Names, part.Route) {
+				paths = append(paths, rule.Paths...)
+			}
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
