@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -28,7 +27,8 @@ type AccessLog struct {
 	Redact []string `json:"redact" merge:"append"`
 	// Reveal lists headers of these four whose values are written nevertheless.
 	Reveal []string `json:"reveal"`
-	// RedactQuery lists parameters of the query whose values are not to be written.
+	// RedactQuery lists parameters of the query whose values are not to be written, be it in the path or in a header with
+	// an address: referer, location, or the path before it was rewritten.
 	RedactQuery []string `json:"redactQuery" merge:"append"`
 	// Fields are written besides what every line has: by name, text with substitutions, as %REQ(x-tenant)%.
 	Fields map[string]string `json:"fields"`
@@ -129,21 +129,4 @@ func (p *AccessLog) Close() error {
 		}
 	})
 	return err
-}
-
-// path returns the path of a request with what is to be hidden of its query hidden.
-func (p *AccessLog) path(path string) string {
-	i := strings.IndexByte(path, '?')
-	if i < 0 || len(p.query) == 0 {
-		return path
-	}
-	parameters := strings.Split(path[i+1:], "&")
-	for j, x := range parameters {
-		name, _, ok := strings.Cut(x, "=")
-		plain, err := url.QueryUnescape(name)
-		if ok && (p.query[name] || err == nil && p.query[plain]) {
-			parameters[j] = name + "=" + hidden
-		}
-	}
-	return path[:i+1] + strings.Join(parameters, "&")
 }

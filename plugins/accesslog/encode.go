@@ -54,7 +54,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = member(b, "method", request.Method())
 	b = member(b, "scheme", request.Scheme())
 	b = member(b, "host", request.Host())
-	b = member(b, "path", p.path(request.Path()))
+	b = member(b, "path", p.address(request.Path()))
 	b = append(b, `,"status":`...)
 	b = append(b, status(response.Get(":status"))...)
 	b = append(b, `,"complete":`...)
@@ -133,8 +133,11 @@ func (x *stream) block(b []byte, name string, h filter.Headers) []byte {
 		switch k {
 		case ":method", ":scheme", ":authority", ":path", ":status":
 		default:
-			if x.log.redact[k] {
+			switch {
+			case x.log.redact[k]:
 				v = hidden
+			case hasAddress(k):
+				v = x.log.address(v)
 			}
 			x.fields, x.taken = append(x.fields, field{k, v}), append(x.taken, false)
 		}
@@ -195,7 +198,8 @@ var plain = func() (t [256]bool) {
 	return t
 }()
 
-// text appends a JSON string. Bytes that are not UTF-8, which JSON cannot hold, become U+FFFD.
+// text appends a JSON string. Bytes that are not UTF-8, which JSON cannot hold, become U+FFFD. Control characters, those of
+// C1 included, and line separators are escaped: a terminal that shows the log must not obey them.
 func text(b []byte, s string) []byte {
 	b = append(b, '"')
 	from := 0
@@ -206,7 +210,7 @@ func text(b []byte, s string) []byte {
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
 		invalid := r == utf8.RuneError && n == 1
-		if r >= utf8.RuneSelf && !invalid && r != '\u2028' && r != '\u2029' {
+		if r >= 0xa0 && !invalid && r != '\u2028' && r != '\u2029' {
 			i += n
 			continue
 		}

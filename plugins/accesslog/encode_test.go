@@ -3,9 +3,9 @@ package accesslog
 import (
 	"encoding/json"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"mosn.io/moe/framework/filter"
@@ -15,7 +15,7 @@ import (
 
 var texts = []string{
 	"", "plain", `a "quoted\" value`, "tab\there", "line\r\nbreak", "\x00\x01\x1f\x7f", "grüße, 世界 🎉",
-	"latin-1 \xe4\xf6", "\xed\xa0\x80 surrogate", "cut \xe2\x82", "\u2028\u2029", "\ufffd", "</script>",
+	"C1 \u0080\u0085\u009b31m\u009f\u00a0", "latin-1 \xe4\xf6", "\xed\xa0\x80 surrogate", "cut \xe2\x82", "\u2028\u2029", "\ufffd", "</script>",
 }
 
 func TestText(t *testing.T) {
@@ -43,8 +43,13 @@ func checkText(t *testing.T, s string) {
 	if want := string([]rune(s)); got != want { // the conversion has U+FFFD for what is not UTF-8
 		t.Errorf("%q: got %q, want %q", s, got, want)
 	}
-	if strings.ContainsAny(string(b), "\n\r\x00\x7f\u2028\u2029") || !utf8.Valid(b) {
-		t.Errorf("%q: not fit for a line of a log: %q", s, b)
+	if !utf8.Valid(b) {
+		t.Errorf("%q: the line is not UTF-8: %q", s, b)
+	}
+	for _, r := range string(b) {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			t.Errorf("%q: the line has %U: %q", s, r, b)
+		}
 	}
 }
 
@@ -71,7 +76,7 @@ func TestBytesInHeaders(t *testing.T) {
 
 func BenchmarkEncode(b *testing.B) {
 	p := config(b)
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	plugintest.BenchRequest(b, func(s filter.Stream, _ filter.RequestHeaders) {
 		x := p.newStream(s)
 		line := lines.Get().(*[]byte)
@@ -83,7 +88,7 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkAccessLog(b *testing.B) {
 	p := config(b)
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		x := p.newStream(s)
 		x.OnRequestHeaders(s, h, true)

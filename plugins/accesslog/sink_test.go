@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/filtertest"
-	"mosn.io/moe/plugins/internal/plugintest"
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -21,7 +20,7 @@ var discard = slog.New(slog.DiscardHandler)
 // counted returns counters that count.
 func counted(t *testing.T) *counters {
 	p := &AccessLog{Output: stderr, Buffer: 1 << 20}
-	plugintest.Load(t, p)
+	filtertest.New(t, p)
 	return &p.counts
 }
 
@@ -41,7 +40,7 @@ func TestShared(t *testing.T) {
 			p.Output = filepath.Join(link, "a.log")
 		}
 		ps = append(ps, p)
-		plugintest.Load(t, p)
+		filtertest.New(t, p)
 		wg.Go(func() {
 			for j := range 500 {
 				line := fmt.Sprintf("%d %d %s\n", i, j, strings.Repeat("x", j))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/authztest"
 	"mosn.io/moe/plugins/internal/plugintest"
@@ -304,7 +305,7 @@ func BenchmarkCasbin(b *testing.B) {
 	for name, policy := range map[string]string{"5 rules": few, "100 rules": "p, admin, /*, *\ng, alice, admin\n" + big(98)} {
 		b.Run(name, func(b *testing.B) {
 			p := &Casbin{Model: roles, Policy: policy, Subject: authz.Subject{From: "header", Header: "x-user"}}
-			plugintest.Load(b, p)
+			filtertest.New(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 				r, err := p.Path.Request(s, h)
 				if err != nil || !p.ask(p.policy.Load(), &r).Allowed {

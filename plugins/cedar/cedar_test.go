@@ -241,7 +241,7 @@ func BenchmarkCedar(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := &Cedar{Policies: policies, Subject: authz.Subject{From: "header", Header: "x-user"}}
-			plugintest.Load(b, p)
+			filtertest.New(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 				if p.OnRequestHeaders(s, h, true) != filter.Continue {
 					b.Fatal("denied")

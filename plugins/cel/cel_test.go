@@ -282,7 +282,7 @@ func BenchmarkCEL(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			p := &CEL{AllowIf: expression}
-			plugintest.Load(b, p)
+			filtertest.New(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 				if p.OnRequestHeaders(s, h, true) != filter.Continue {
 					b.Fatal("denied")

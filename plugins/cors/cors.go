@@ -78,7 +78,8 @@ func (c *CORS) Validate() error {
 		errs = append(errs, errors.New("allowOrigins: it or allowOriginRegexp must name an origin"))
 	}
 	exact := slices.DeleteFunc(slices.Clone(c.AllowOrigins), func(o string) bool { return o == "*" })
-	if _, err := origin.Parse(exact, nil); err != nil {
+	origins, err := origin.Parse(exact, nil)
+	if err != nil {
 		errs = append(errs, fmt.Errorf("allowOrigins: %w", err))
 	}
 	patterns, err := origin.Parse(nil, c.AllowOriginRegexp)
@@ -101,9 +102,13 @@ func (c *CORS) Validate() error {
 		if slices.Contains(c.AllowOrigins, "*") || slices.Contains(c.AllowOrigins, origin.Null) {
 			errs = append(errs, errors.New("allowOrigins: * and null are anybody, so they cannot have allowCredentials"))
 		}
-		if patterns.Any() {
-			errs = append(errs, errors.New("allowOriginRegexp: a pattern that any origin matches cannot have "+
-				"allowCredentials; escape dots and write out the domain"))
+		if entry, any := origins.Any(); any {
+			errs = append(errs, fmt.Errorf("allowOrigins: anybody can register a domain of %s, so it cannot have "+
+				"allowCredentials", entry))
+		}
+		if entry, any := patterns.Any(); any {
+			errs = append(errs, fmt.Errorf("allowOriginRegexp: a pattern that any origin matches, or any domain that anybody "+
+				"can register, cannot have allowCredentials: %s; escape dots and write out the domain", entry))
 		}
 	}
 	if c.MaxAge < 0 || c.MaxAge > longest {

@@ -107,6 +107,51 @@ func TestRefusedOrigins(t *testing.T) {
 	}
 }
 
+// TestSameOrigin: browsers send the origin with every POST, also with those of the host's own pages.
+func TestSameOrigin(t *testing.T) {
+	for _, c := range []struct {
+		name, method, scheme string
+		header               []string
+		status               int
+	}{
+		{"own page", "POST", "https", []string{"origin", "https://shop.example"}, 200},
+		{"own page, TLS ends before Envoy", "POST", "http", []string{"origin", "https://shop.example"}, 200},
+		{"own page by http", "POST", "http", []string{"origin", "http://shop.example"}, 200},
+		{"own page, any method", "DELETE", "https", []string{"origin", "https://shop.example"}, 200},
+		{"a page by http of a host with TLS", "POST", "https", []string{"origin", "http://shop.example"}, 403},
+		{"another port", "POST", "https", []string{"origin", "https://shop.example:8443"}, 403},
+		{"another host", "POST", "https", []string{"origin", "https://evil.example"}, 403},
+		{"longer host", "POST", "https", []string{"origin", "https://shop.example.evil"}, 403},
+		{"host below", "POST", "https", []string{"origin", "https://x.shop.example"}, 403},
+		{"opaque", "POST", "https", []string{"origin", "null"}, 403},
+		{"two", "POST", "https", []string{"origin", "https://shop.example", "origin", "https://evil.example"}, 403},
+		{
+			"preflight, which no page sends to its own origin", "OPTIONS", "https",
+			[]string{"origin", "https://shop.example", "access-control-request-method", "PUT"}, 403,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := filtertest.New(t,
+				&plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) { h.Set(":scheme", c.scheme) }},
+				filtertest.Config{
+					Name: "cors", JSON: `{"allowOrigins": ["https://app.example"], "denyOthers": true}`,
+				})
+			q := filtertest.NewRequest(c.method, "/", "", c.header...)
+			q.Host = "shop.example"
+			r := h.Do(q)
+			if r.Status != c.status {
+				t.Errorf("got %d %s, want %d", r.Status, r.Details, c.status)
+			}
+			if got := r.Header.Get(allowOrigin); got != "" {
+				t.Errorf("the response has access-control-allow-origin: %s", got)
+			}
+			if got, want := h.Metric("refused"), int64(0); (c.status == 200) != (got == want) {
+				t.Errorf("refused = %d with status %d", got, c.status)
+			}
+		})
+	}
+}
+
 func TestActual(t *testing.T) {
 	h := filtertest.New(t, listed())
 	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -159,6 +204,10 @@ func TestConfiguration(t *testing.T) {
 		`{allowOrigins: ["null"], allowCredentials: true}`:                            "allowOrigins: * and null",
 		`{allowOriginRegexp: [".*"], allowCredentials: true}`:                         "allowOriginRegexp: a pattern",
 		`{allowOriginRegexp: ["https?://.+"], allowCredentials: true}`:                "allowOriginRegexp: a pattern",
+		`{allowOriginRegexp: ['https://.*\.com'], allowCredentials: true}`:            "allowOriginRegexp: a pattern",
+		`{allowOriginRegexp: ['https://.*example\.com'], allowCredentials: true}`:     "allowOriginRegexp: a pattern",
+		`{allowOrigins: ["https://*.com"], allowCredentials: true}`:                   "allowOrigins: anybody",
+		`{allowOrigins: ["https://*.github.io"], allowCredentials: true}`:             "allowOrigins: anybody",
 		`{allowOriginRegexp: ["("]}`:                                                  "allowOriginRegexp",
 		`{allowOrigins: ["https://a"], allowMethods: ["*"], allowCredentials: true}`:  "allowMethods: *",
 		`{allowOrigins: ["https://a"], allowHeaders: ["*"], allowCredentials: true}`:  "allowHeaders: *",
@@ -188,7 +237,7 @@ func TestConfiguration(t *testing.T) {
 
 func BenchmarkCORS(b *testing.B) {
 	p := listed()
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	st := p.newStream(filter.Stream{})
 	b.Run("request", func(b *testing.B) {
 		plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/origin"
 )
 
 // stream remembers what the request was: later plugins may change its headers.
@@ -27,6 +28,9 @@ func (st *stream) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ b
 	allowed := len(from) == 1 && from[0] != "" && c.allows(from[0])
 	preflight := h.Method() == "OPTIONS" && h.Has(requestMethod)
 	if !allowed {
+		if !preflight && len(from) == 1 && sameOrigin(from[0], h) {
+			return filter.Continue
+		}
 		c.refused.Inc()
 		if preflight || c.DenyOthers {
 			return denied
@@ -48,6 +52,13 @@ func (st *stream) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ b
 		opts = append(opts, filter.WithHeader(allowPrivateNetwork, "true"))
 	}
 	return filter.Reply(204, "", opts...)
+}
+
+// sameOrigin reports whether a page of this host sends a request: browsers name the origin of every POST, and a page may do
+// with its own host what it likes. As TLS may end before Envoy, a page by https may come with the scheme http, but none by
+// http with https.
+func sameOrigin(from string, h filter.RequestHeaders) bool {
+	return origin.SameHost(from, h.Host()) && (h.Scheme() != "https" || !strings.HasPrefix(from, "http://"))
 }
 
 // answer is the value of access-control-allow-origin for an origin that is allowed.

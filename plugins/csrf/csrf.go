@@ -49,15 +49,17 @@ func (c *CSRF) Validate() error {
 	}
 	if slices.Contains(c.AllowOrigins, origin.Null) {
 		errs = append(errs, errors.New("allowOrigins: null is what any page can make a browser send"))
-	} else if _, err := origin.Parse(c.AllowOrigins, nil); err != nil {
+	} else if origins, err := origin.Parse(c.AllowOrigins, nil); err != nil {
 		errs = append(errs, fmt.Errorf("allowOrigins: %w", err))
+	} else if entry, any := origins.Any(); any {
+		errs = append(errs, fmt.Errorf("allowOrigins: anybody can register a domain of %s, so it protects from nothing", entry))
 	}
 	patterns, err := origin.Parse(nil, c.AllowOriginRegexp)
 	if err != nil {
 		errs = append(errs, fmt.Errorf("allowOriginRegexp: %w", err))
-	} else if patterns.Any() {
-		errs = append(errs, errors.New("allowOriginRegexp: a pattern that any origin matches protects from nothing; "+
-			"escape dots and write out the domain"))
+	} else if entry, any := patterns.Any(); any {
+		errs = append(errs, fmt.Errorf("allowOriginRegexp: a pattern that any origin matches, or any domain that anybody can "+
+			"register, protects from nothing: %s; escape dots and write out the domain", entry))
 	}
 	if c.Token != nil {
 		errs = append(errs, c.Token.validate())
@@ -143,6 +145,9 @@ func (c *CSRF) source(h filter.RequestHeaders) (from string, allowed bool) {
 		if vs[0] == "" {
 			return "(empty)", false
 		}
+		if vs[0] == origin.Null && sameOrigin(h) {
+			return vs[0], true
+		}
 		return vs[0], c.known(vs[0], h.Host())
 	}
 	if h.Has("referer") {
@@ -152,14 +157,26 @@ func (c *CSRF) source(h filter.RequestHeaders) (from string, allowed bool) {
 		}
 		return from, c.known(from, h.Host())
 	}
-	switch site := h.Get("sec-fetch-site"); site {
-	case "":
+	if !h.Has("sec-fetch-site") {
 		return "", false
-	case "same-origin", "none": // none: the user has typed it in
-		return site, true
-	default:
-		return site, false
 	}
+	switch sites := h.Values("sec-fetch-site"); {
+	case len(sites) != 1:
+		return "(several)", false
+	case sites[0] == "":
+		return "(empty)", false
+	case sites[0] == "same-origin", sites[0] == "none": // none: the user has typed it in
+		return sites[0], true
+	default:
+		return sites[0], false
+	}
+}
+
+// sameOrigin reports whether the browser says that a page of this very origin sends the request. It says so beside an Origin
+// of null for a form of a page whose referrer policy is no-referrer, and for no page whose origin is opaque.
+func sameOrigin(h filter.RequestHeaders) bool {
+	sites := h.Values("sec-fetch-site")
+	return len(sites) == 1 && sites[0] == "same-origin"
 }
 
 func (c *CSRF) known(from, host string) bool {

@@ -39,6 +39,16 @@ func TestOrigin(t *testing.T) {
 		{"evil suffix", []string{"origin", "https://evilexample.com"}, "invalid origin"},
 		{"evil user", []string{"origin", "https://example.com@evil"}, "invalid origin"},
 		{"opaque", []string{"origin", "null"}, "invalid origin"},
+		{"opaque, of a page without referrers", []string{"origin", "null", "sec-fetch-site", "same-origin"}, ""},
+		{"opaque, of another site", []string{"origin", "null", "sec-fetch-site", "cross-site"}, "invalid origin"},
+		{"opaque, of another host", []string{"origin", "null", "sec-fetch-site", "same-site"}, "invalid origin"},
+		{"opaque, typed in", []string{"origin", "null", "sec-fetch-site", "none"}, "invalid origin"},
+		{
+			"opaque, twice told", []string{"origin", "null", "sec-fetch-site", "same-origin", "sec-fetch-site", "cross-site"},
+			"invalid origin",
+		},
+		{"opaque, doubled", []string{"origin", "null", "origin", "null", "sec-fetch-site", "same-origin"}, "invalid origin"},
+		{"opaque with our referer", []string{"origin", "null", "referer", self + "/"}, "invalid origin"},
 		{"empty", []string{"origin", ""}, "invalid origin"},
 		{"doubled", []string{"origin", self, "origin", "https://evil"}, "invalid origin"},
 		{"doubled in one", []string{"origin", self + ", https://evil"}, "invalid origin"},
@@ -60,6 +70,8 @@ func TestOrigin(t *testing.T) {
 		{"typed in", []string{"sec-fetch-site", "none"}, ""},
 		{"cross-site", []string{"sec-fetch-site", "cross-site"}, "invalid origin"},
 		{"same-site", []string{"sec-fetch-site", "same-site"}, "invalid origin"},
+		{"fetch metadata twice", []string{"sec-fetch-site", "same-origin", "sec-fetch-site", "cross-site"}, "invalid origin"},
+		{"empty fetch metadata", []string{"sec-fetch-site", ""}, "invalid origin"},
 		{"fetch metadata in capitals", []string{"sec-fetch-site", "SAME-ORIGIN"}, "invalid origin"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -248,7 +260,7 @@ func FuzzToken(f *testing.F) {
 func BenchmarkCSRF(b *testing.B) {
 	p := config()
 	p.SafeMethods = nil // the benchmark's request is a GET
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	st := p.newStream(filter.Stream{})
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		if st.OnRequestHeaders(s, h, true) != filter.Continue {

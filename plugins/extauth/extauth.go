@@ -137,6 +137,7 @@ var tooLarge = filter.Reply(http.StatusRequestEntityTooLarge, "payload too large
 
 // OnRequestHeaders asks the service, or waits for as much of the body as it is to be sent.
 func (p *ExtAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, endStream bool) filter.Action {
+	strip(h)
 	b := p.RequestBody
 	if b == nil || endStream {
 		return p.ask(s, h, body{})

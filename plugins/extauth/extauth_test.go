@@ -91,6 +91,32 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestForgedHeaders: what the upstream takes for this plugin's word is not a client's.
+func TestForgedHeaders(t *testing.T) {
+	s := serve(t, nil)
+	for name, more := range map[string]string{
+		"plain": "", "failureHeader": "failOpen: true\nfailureHeader: true", "shadow": "shadow: true",
+		"keepClientHeaders": "keepClientHeaders: true\nupstream: ['*']", "requestBody": "requestBody: {maxBytes: 10}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := s.load(t, "", more)
+			r := h.Post("/", "body", "x-envoy-auth-failure-mode-allowed", "true", "X-Envoy-Auth-Partial-Body", "false",
+				"x-envoy-auth-headers-to-remove", "a", "x-envoy-auth-new", "b", "x-envoy-original-path", "/kept")
+			if r.Status != 200 {
+				t.Fatalf("got %d %s, want 200:\n%s", r.Status, r.Details, h.Log())
+			}
+			for name, values := range r.Upstream.Header {
+				if strings.HasPrefix(strings.ToLower(name), "x-envoy-auth-") {
+					t.Errorf("the upstream gets %s: %q", name, values)
+				}
+			}
+			if got := r.Upstream.Header.Get("x-envoy-original-path"); got != "/kept" {
+				t.Errorf("x-envoy-original-path is %q, want /kept", got)
+			}
+		})
+	}
+}
+
 // What the service is asked about must be what the upstream gets, byte by byte.
 func TestPaths(t *testing.T) {
 	s := serve(t, nil)

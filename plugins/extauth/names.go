@@ -71,5 +71,17 @@ func isOurs(name string) bool {
 		"upgrade", "expect", "":
 		return true
 	}
-	return name[0] == ':' || strings.HasPrefix(name, "x-envoy-auth-")
+	return name[0] == ':' || strings.HasPrefix(name, ours)
+}
+
+// ours is how the names of headers begin by which this plugin speaks to the service and to the upstream.
+const ours = "x-envoy-auth-"
+
+// strip removes what a client has put into such headers: the upstream would take it for the plugin's word.
+func strip(h filter.RequestHeaders) {
+	for name := range h.All() {
+		if strings.HasPrefix(name, ours) {
+			h.Del(name)
+		}
+	}
 }

@@ -268,7 +268,7 @@ func BenchmarkHeaderMutation(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			p := &HeaderMutation{Request: c.m}
-			plugintest.Load(b, p)
+			filtertest.New(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) { p.OnRequestHeaders(s, h, true) })
 		})
 	}

@@ -83,21 +83,59 @@ func (p *HMACAuth) aws(h filter.RequestHeaders, hasBody bool, hash string) (*sig
 			return s, nil // the body comes first
 		}
 	}
-	s.base, err = canonical(h, sc, signedNames, names, payload)
-	return s, err
+	path, query, _ := strings.Cut(h.Path(), "?")
+	for _, path := range canonicalPaths(path, sc.service) {
+		base, err := canonical(h, sc, path, query, signedNames, names, payload)
+		if err != nil {
+			return s, err
+		}
+		s.bases = append(s.bases, base)
+	}
+	return s, nil
+}
+
+// canonicalPaths returns what may have been signed for a path. Signers escape it once more and resolve its dot segments
+// and empty ones before, but for s3, which takes it as it is. How far they resolve differs: botocore, as AWS's rules have
+// it, leaves no slash after a dot segment at the end; java.net.URI leaves it; and AWS's Go SDK resolves nothing.
+func canonicalPaths(path, service string) []string {
+	if service == "s3" {
+		return []string{path}
+	}
+	var paths []string
+	for _, p := range []string{resolve(path, false), resolve(path, true), path} {
+		if p = awsEscape(p, true); !slices.Contains(paths, p) {
+			paths = append(paths, p)
+		}
+	}
+	return paths
+}
+
+// resolve removes dot segments (RFC 3986, section 5.2.4) and empty ones from a path. A slash at the end stays; with slash,
+// a dot segment there leaves one.
+func resolve(path string, slash bool) string {
+	var segments []string
+	last := ""
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		switch last = segment; segment {
+		case "", ".":
+		case "..":
+			segments = segments[:max(len(segments)-1, 0)]
+		default:
+			segments = append(segments, segment)
+		}
+	}
+	out := "/" + strings.Join(segments, "/")
+	if len(segments) > 0 && (last == "" || slash && (last == "." || last == "..")) {
+		out += "/"
+	}
+	return out
 }
 
 // canonical returns the string to sign.
-func canonical(h filter.RequestHeaders, sc *scope, signedNames []string, names, payload string) (string, error) {
-	path, query, _ := strings.Cut(h.Path(), "?")
+func canonical(h filter.RequestHeaders, sc *scope, path, query string, signedNames []string, names, payload string,
+) (string, error) {
 	var b strings.Builder
-	b.WriteString(h.Method() + "\n")
-	if sc.service == "s3" {
-		b.WriteString(path)
-	} else {
-		b.WriteString(awsEscape(path, true)) // once more: the path is escaped already
-	}
-	b.WriteString("\n" + canonicalQuery(query) + "\n")
+	b.WriteString(h.Method() + "\n" + path + "\n" + canonicalQuery(query) + "\n")
 	last := ""
 	for _, name := range signedNames {
 		if name == "" || name == last || name != strings.ToLower(name) {

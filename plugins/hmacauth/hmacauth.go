@@ -173,7 +173,7 @@ func (r *request) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 	if err != nil {
 		return r.wrong(s, err)
 	}
-	if r.signed.base != "" {
+	if len(r.signed.bases) > 0 {
 		if err := r.verify(); err != nil {
 			return r.wrong(s, err)
 		}
@@ -235,7 +235,13 @@ func (r *request) verify() error {
 	if s.scope != nil {
 		key = s.scope.signingKey(secret)
 	}
-	right := hmac.Equal(mac(key, s.base), s.signature)
+	right := false
+	for _, base := range s.bases {
+		if hmac.Equal(mac(key, base), s.signature) {
+			right = true
+			break
+		}
+	}
 	switch {
 	case c == nil:
 		return unknown

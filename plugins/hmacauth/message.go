@@ -13,9 +13,9 @@ type signed struct {
 	signature []byte
 	time      time.Time
 	expires   time.Time // zero: not said
-	base      string    // what is signed; "" while the body is needed for it
+	bases     []string  // what may be signed, in canonical form; none while the body is needed for it
 	digest    bool      // content-digest is signed
-	body      bool      // the body's hash is part of base
+	body      bool      // the body's hash is part of bases
 	scope     *scope    // of AWS4-HMAC-SHA256
 	label     string
 }
@@ -69,7 +69,7 @@ func (p *HMACAuth) message(h filter.RequestHeaders) (*signed, error) {
 	}
 	b.WriteString(`"@signature-params": `)
 	input.write(&b)
-	s.base = b.String()
+	s.bases = []string{b.String()}
 	return s, nil
 }
 

@@ -229,7 +229,7 @@ func FuzzForwarded(f *testing.F) {
 }
 
 func benchmark(b *testing.B, p *IPRestriction) {
-	h := plugintest.Load(b, p)
+	h := filtertest.New(b, p)
 	h.Attrs = map[filter.Attr]string{}
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		if p.OnRequestHeaders(s, h, true) != filter.Continue {

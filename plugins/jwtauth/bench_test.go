@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
@@ -30,7 +31,7 @@ func BenchmarkJWTAuth(b *testing.B) {
 				kid = ""
 			}
 			header := bearer(sign(b, c.key, c.alg, kid, good(nil)))
-			plugintest.Load(b, p)
+			filtertest.New(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 				if p.OnRequestHeaders(s, h, true) != filter.Continue {
 					b.Fatal("refused")

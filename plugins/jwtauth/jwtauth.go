@@ -30,7 +30,7 @@ type JWTAuth struct {
 	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
 	reload.Files
 
-	replies [reasons]filter.Action
+	replies map[*reason]filter.Action
 	cache   *cache
 	// lastHeader is that of the token that was verified last.
 	lastHeader atomic.Pointer[jws.Header]

@@ -144,7 +144,7 @@ func (p *Provider) verify(t *jws.Token) (*jws.Set, *reason) {
 // accept lets the request pass.
 func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity) filter.Action {
 	if !j.Tell(s, h, &id.says) {
-		return j.refuse(s, nobody)
+		return j.refuse(s, unknown)
 	}
 	if !j.Forward {
 		j.From.Take(h)

@@ -14,6 +14,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/topdown"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/guard"
 	"mosn.io/moe/plugins/internal/outbound"
 	"mosn.io/moe/plugins/internal/reload"
 )
@@ -134,20 +135,11 @@ func (d *download) get(ctx context.Context, take func([]byte) error) (changed bo
 	if err != nil {
 		return false, outbound.Plain(err)
 	}
-	if err := safely(func() error { return take(data) }); err != nil {
+	if err := guard.Do(func() error { return take(data) }); err != nil {
 		return false, err
 	}
 	d.etag = resp.Header.Get("ETag")
 	return true, nil
-}
-
-func safely(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return f()
 }
 
 // compile prepares the query on a bundle.

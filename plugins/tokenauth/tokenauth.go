@@ -54,12 +54,11 @@ func (t *TokenAuth) Provision(env *filter.Env) error {
 
 // OnRequestHeaders checks the token.
 func (t *TokenAuth) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	token := h.Get(t.Header)
-	if token == "" && !h.Has(t.Header) {
+	if !h.Has(t.Header) {
 		t.missing.Inc()
 		return noToken
 	}
-	if !t.verify(h.Path(), token) {
+	if tokens := h.Values(t.Header); len(tokens) != 1 || !t.verify(h.Path(), tokens[0]) {
 		t.invalid.Inc()
 		return badToken
 	}

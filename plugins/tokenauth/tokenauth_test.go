@@ -33,6 +33,23 @@ func TestTokenAuth(t *testing.T) {
 		{"right", "/", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
 		{"name in capitals", "/", []string{"Token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
 		{"value in capitals", "/", []string{"token", "C64319D06364528120A9F96AF62EA83D"}, 403, "invalid token"},
+		{
+			"right, then wrong", "/", []string{"token", "c64319d06364528120a9f96af62ea83d", "token", "bad"},
+			403, "invalid token",
+		},
+		{
+			"wrong, then right", "/", []string{"token", "bad", "token", "c64319d06364528120a9f96af62ea83d"},
+			403, "invalid token",
+		},
+		{
+			"right twice", "/",
+			[]string{"token", "c64319d06364528120a9f96af62ea83d", "token", "c64319d06364528120a9f96af62ea83d"},
+			403, "invalid token",
+		},
+		{
+			"right twice in one field", "/",
+			[]string{"token", "c64319d06364528120a9f96af62ea83d,c64319d06364528120a9f96af62ea83d"}, 403, "invalid token",
+		},
 		{"of another path", "/a", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 403, "invalid token"},
 		{"too long", "/", []string{"token", "c64319d06364528120a9f96af62ea83d0"}, 403, "invalid token"},
 		{"of the path without the query", "/a?b=c", []string{"token", hash("/asecret")}, 403, "invalid token"},
@@ -107,7 +124,7 @@ func TestRefused(t *testing.T) {
 
 func BenchmarkTokenAuth(b *testing.B) {
 	p := config()
-	plugintest.Load(b, p)
+	filtertest.New(b, p)
 	plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 		if p.OnRequestHeaders(s, h, true) != filter.Continue {
 			b.Fatal("denied")

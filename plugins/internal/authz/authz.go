@@ -5,10 +5,9 @@ package authz
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/guard"
 )
 
 // Mode is what each of the plugins has in its configuration besides its rules.
@@ -98,14 +97,18 @@ func (c *Mode) AskLater(r *Request, err error, f func(ctx context.Context) Verdi
 	})
 }
 
+// safely is f with a panic as an error.
 func safely(r *Request, f func() Verdict) (v Verdict) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.Stream.Log().Error("panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-			v = Fail(errors.New("the rules panic"))
-		}
-	}()
-	return f()
+	err := guard.Do(func() error {
+		v = f()
+		return nil
+	})
+	var p *guard.Panic
+	if errors.As(err, &p) {
+		r.Stream.Log().Error("panic", "value", p.Value, "stack", p.Stack)
+		return Fail(errors.New("the rules panic"))
+	}
+	return v
 }
 
 // Conclude counts, notes and carries out a verdict.

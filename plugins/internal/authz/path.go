@@ -146,17 +146,11 @@ func decode(path string, note func(error)) string {
 	return string(b)
 }
 
-// twice reports whether a decoded path has escapes of characters that matter here.
+// twice reports whether a decoded path still has an escape: a server that decodes once more sees another path, be it by a
+// letter only.
 func twice(text string) bool {
 	for i := strings.IndexByte(text, '%'); i >= 0 && i+2 < len(text); i++ {
-		if text[i] != '%' {
-			continue
-		}
-		hi, lo := unhex(text[i+1]), unhex(text[i+2])
-		if hi < 0 || lo < 0 {
-			continue
-		}
-		if c := byte(hi<<4 | lo); c < ' ' || c >= 0x7f || strings.IndexByte(`/\.;%#?`, c) >= 0 {
+		if text[i] == '%' && unhex(text[i+1]) >= 0 && unhex(text[i+2]) >= 0 {
 			return true
 		}
 	}

@@ -54,6 +54,7 @@ type Set struct {
 	exact    map[string]bool
 	suffixes []suffix
 	patterns []*regexp.Regexp
+	texts    []string // of patterns
 }
 
 type suffix struct{ scheme, host string } // "https://", ".example:8443"
@@ -87,23 +88,13 @@ func Parse(origins []string, patterns []*regexp.Regexp) (Set, error) {
 			errs = append(errs, err)
 			continue
 		}
-		s.patterns = append(s.patterns, whole)
+		s.patterns, s.texts = append(s.patterns, whole), append(s.texts, p.String())
 	}
 	return s, errors.Join(errs...)
 }
 
 // Empty reports whether nothing is in s.
 func (s *Set) Empty() bool { return len(s.exact)+len(s.suffixes)+len(s.patterns) == 0 }
-
-// Any reports whether a pattern of s matches origins that nobody can have listed.
-func (s *Set) Any() bool {
-	for _, probe := range []string{"https://moe-probe.invalid", "http://moe-probe.invalid:1"} {
-		if s.matches(probe) {
-			return true
-		}
-	}
-	return false
-}
 
 // Has reports whether a request's origin is in s. It may be anything that a client can send.
 func (s *Set) Has(o string) bool {

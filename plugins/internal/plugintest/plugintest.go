@@ -33,13 +33,6 @@ func (p *Probe) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ b
 	return filter.Continue
 }
 
-// Load runs what a host runs before a configured plugin serves: Validate and Provision. The plugin is closed with the
-// test.
-func Load(t testing.TB, plugin any) *filtertest.Host {
-	t.Helper()
-	return filtertest.New(t, plugin)
-}
-
 // Browser is the header of an ordinary request, as name, value, ….
 var Browser = []string{
 	"accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",

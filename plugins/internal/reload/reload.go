@@ -4,13 +4,13 @@ package reload
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/internal/filewatch"
+	"mosn.io/moe/plugins/internal/guard"
 )
 
 // Files is what plugins with rules in files have in their configuration.
@@ -69,7 +69,7 @@ func (f *Files) Follow(env *filter.Env, suffixes, paths []string, load func([]Fi
 				continue
 			}
 			if err == nil {
-				err = safely(func() error { return load(files) })
+				err = guard.Do(func() error { return load(files) })
 			}
 			if err != nil {
 				fail(err)
@@ -83,16 +83,6 @@ func (f *Files) Follow(env *filter.Env, suffixes, paths []string, load func([]Fi
 		tick.Stop()
 	}
 	return nil
-}
-
-// safely keeps a parser that panics from ending the background work.
-func safely(f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return f()
 }
 
 // HasSuffix reports whether name ends as one of suffixes says, whatever the case.
