@@ -40,7 +40,7 @@ type AccessLog struct {
 	extra    []extra
 	sink     *sink
 	counts   counters
-	lacks    [len(attributes)]atomic.Bool // attributes that the host does not have
+	unknown  [len(attributes)]atomic.Bool // attributes that the host does not have
 	streams  sync.Pool
 	timed    bool
 	released sync.Once

@@ -82,7 +82,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	return append(b, '}', '\n')
 }
 
-// status returns a status code as a JSON number: 0 where there is none.
+// status returns a status code as a JSON number, 0 if there is no response.
 func status(code string) string {
 	if len(code) == 3 && '1' <= code[0] && code[0] <= '9' && '0' <= code[1] && code[1] <= '9' &&
 		'0' <= code[2] && code[2] <= '9' {
@@ -97,14 +97,14 @@ func (x *stream) attributes(b []byte, s filter.Stream) []byte {
 	for i := range attributes {
 		a := &attributes[i]
 		switch {
-		case x.log.lacks[i].Load(),
+		case x.log.unknown[i].Load(),
 			a.member == "server_name" && !tls,
 			a.member == "upstream_failure" && (flags == "" || flags == "-"):
 			continue
 		}
 		v, err := s.Attr(a.attr)
 		if errors.Is(err, filter.ErrUnsupported) {
-			x.log.lacks[i].Store(true)
+			x.log.unknown[i].Store(true)
 		}
 		switch a.attr {
 		case filter.AttrResponseFlags:

@@ -34,8 +34,8 @@ type standard struct{ *os.File }
 // Refresh does nothing.
 func (standard) Refresh() error { return nil }
 
-// file is a file that may be moved or removed at any time, as logrotate does: then it is made again. Writes append,
-// so that a file that is cut short, as by logrotate's copytruncate, goes on at its new end.
+// file is a file that logrotate, for example, may move or remove at any time: then it is made again. Writes append,
+// so that a file that is cut short, by logrotate's copytruncate for example, goes on at its new end.
 type file struct {
 	path    string
 	f       *os.File
@@ -44,7 +44,7 @@ type file struct {
 }
 
 func (x *file) open() error {
-	// Without O_NONBLOCK a named pipe that nobody reads would stop Envoy's main thread.
+	// Without O_NONBLOCK a named pipe without a reader would stop Envoy's main thread.
 	f, err := os.OpenFile(x.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
 	if err != nil {
 		return err

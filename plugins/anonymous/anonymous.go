@@ -1,4 +1,4 @@
-// Package anonymous lets requests without credentials pass, as those of a consumer.
+// Package anonymous lets requests without credentials pass in the name of a consumer.
 package anonymous
 
 import (
@@ -9,7 +9,7 @@ import (
 
 // Anonymous takes the requests in which the plugins that authenticate have found no credential.
 type Anonymous struct {
-	// Consumer is whose they are. If he is listed, his groups, labels and plugins count; he need not be.
+	// Consumer is the name of that consumer. It need not be listed; if it is, its groups, labels and plugins count.
 	Consumer string `json:"consumer" default:"anonymous" validate:"required"`
 
 	env      *filter.Env

@@ -21,7 +21,7 @@ import (
 
 // BasicAuth finds the consumer whose name and password are in the header authorization (RFC 7617).
 type BasicAuth struct {
-	// Users is a file with users, as htpasswd writes it. Whoever is in it is the consumer of that name.
+	// Users is a file of users in the format of htpasswd. Each user is the consumer with that name.
 	Users string `json:"users"`
 	// Realm names what the password is for, in www-authenticate.
 	Realm string `json:"realm" default:"moe"`
@@ -69,9 +69,9 @@ var (
 	busy      = &authn.Wrong{Reason: "busy", Text: "too many passwords are being checked", Status: 503}
 )
 
-// nobody is what an unknown user's password is checked against: it is nobody's, even if it matches. Its cost is 10;
+// unknownUser is what an unknown user's password is checked against; the user stays unknown even if it matches. Its cost is 10;
 // tests have a quicker one.
-var nobody = bcryptHash("$2a$10$dpkWVg97Mbz5t3E3f9jPTeB9AyJv74OioNCHzy1tnOYzOIZcHvGRa")
+var unknownUser = bcryptHash("$2a$10$dpkWVg97Mbz5t3E3f9jPTeB9AyJv74OioNCHzy1tnOYzOIZcHvGRa")
 
 // limits of what is looked at.
 const (
@@ -85,7 +85,7 @@ const (
 func (b *BasicAuth) Validate() error {
 	errs := []error{b.Files.Validate()}
 	if strings.ContainsAny(b.Realm, "\"\\\r\n") {
-		errs = append(errs, errors.New("realm: must have no quotes, backslashes and line breaks"))
+		errs = append(errs, errors.New("realm: must not have quotes, backslashes or line breaks"))
 	}
 	if b.CacheSize > 0 && b.CacheTTL <= 0 {
 		errs = append(errs, errors.New("cacheTTL: must be above 0; cacheSize: 0 remembers nothing"))
@@ -161,7 +161,7 @@ func (b *BasicAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _
 	}
 	c, p := b.lookup(user)
 	if p == nil { // who guesses names is to learn nothing from the time that it takes
-		c, p = nil, nobody
+		c, p = nil, unknownUser
 	}
 	if !p.slow() {
 		return b.conclude(s, h, c, user, p.matches(given))
@@ -191,7 +191,7 @@ func (b *BasicAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _
 	})
 }
 
-// lookup returns the consumer of a user, and what his password is checked against.
+// lookup returns the consumer of a user, and what the user's password is checked against.
 func (b *BasicAuth) lookup(user string) (*filter.Consumer, password) {
 	if c, cred := b.consumers.Find(user); c != nil {
 		return c, cred.password()

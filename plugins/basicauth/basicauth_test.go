@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	nobody = bcryptHash(h)
+	unknownUser = bcryptHash(h)
 	os.Exit(m.Run())
 }
 
@@ -216,7 +216,7 @@ func TestRefused(t *testing.T) {
 		{`{users: FILE}`, "a:$argon2id$v=19$m=64,t=0,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "at most"},
 		{`{users: FILE}`, "a:$argon2id$v=19$m=64,t=1,p=1,x$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "malformed"},
 		{`{users: FILE}`, "a:$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "malformed"},
-		{`{users: FILE}`, "a:" + byArgon2("x") + "\na:" + byArgon2("y"), "", "line 2: this user is there already"},
+		{`{users: FILE}`, "a:" + byArgon2("x") + "\na:" + byArgon2("y"), "", "line 2: duplicate user"},
 		{`{}`, "", `password`, "username"},
 		{`{}`, "", `username:a:b password:geheim`, "colon"},
 		{`{}`, "", `username:a`, "a password or a hash"},

@@ -26,7 +26,7 @@ func newCache(size int, ttl time.Duration) *cache {
 	return c
 }
 
-// key stands for a user, what his password is checked against and what was given: another hash is another key.
+// key stands for a user, the hash of the user's password and the password that was given: another hash is another key.
 func (c *cache) key(user, hash, given string) cacheKey {
 	h := sha256.New()
 	h.Write(c.salt[:])

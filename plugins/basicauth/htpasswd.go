@@ -27,7 +27,7 @@ func (u users) parseFile(path string, data []byte) error {
 			return fmt.Errorf("%s: line %d: %w", path, n, err)
 		}
 		if u[name] != nil {
-			return fmt.Errorf("%s: line %d: this user is there already", path, n)
+			return fmt.Errorf("%s: line %d: duplicate user", path, n)
 		}
 		u[name] = p
 	}

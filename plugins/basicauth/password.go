@@ -33,7 +33,7 @@ func (p plainText) matches(given string) bool {
 func (plainText) slow() bool   { return false }
 func (plainText) text() string { return "" } // it is not remembered
 
-// bcryptHash is $2a$, $2b$ or $2y$, as htpasswd -B makes them.
+// bcryptHash is $2a$, $2b$ or $2y$, made by htpasswd -B.
 type bcryptHash string
 
 func (p bcryptHash) matches(given string) bool {
@@ -44,7 +44,7 @@ func (p bcryptHash) matches(given string) bool {
 func (bcryptHash) slow() bool     { return true }
 func (p bcryptHash) text() string { return string(p) }
 
-// argon2Hash is $argon2id$v=19$m=65536,t=3,p=4$SALT$HASH, as the PHC string format has it.
+// argon2Hash is $argon2id$v=19$m=65536,t=3,p=4$SALT$HASH, in the PHC string format.
 type argon2Hash struct {
 	time, memory uint32
 	threads      uint8

@@ -21,7 +21,7 @@ type Casbin struct {
 	Model string `json:"model"`
 	// ModelFile is the file of the model, instead.
 	ModelFile string `json:"modelFile"`
-	// Policy has the rules, one a line, as comma-separated values.
+	// Policy has the rules, one per line, as comma-separated values.
 	Policy string `json:"policy"`
 	// PolicyFile is the file of the rules, instead.
 	PolicyFile string `json:"policyFile"`
@@ -51,7 +51,7 @@ func (p *Casbin) Validate() error {
 	either := func(field, inline, file string, needed bool) {
 		switch {
 		case inline != "" && file != "":
-			errs = append(errs, fmt.Errorf("%s: is there, and so is %sFile", field, field))
+			errs = append(errs, fmt.Errorf("%s and %sFile are mutually exclusive", field, field))
 		case inline == "" && file == "" && needed:
 			errs = append(errs, fmt.Errorf("%s: is required, or %sFile", field, field))
 		}

@@ -27,7 +27,7 @@ type policy struct {
 func compile(name, text string, n int) (_ *policy, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%s: is no model: %v", name, v)
+			err = fmt.Errorf("%s: invalid model: %v", name, v)
 		}
 	}()
 	m, err := model.NewModelFromString(text)
@@ -77,7 +77,7 @@ next:
 				continue next
 			}
 		}
-		return fmt.Errorf("%s is no value of a request or a rule", strings.Replace(v, "_", ".", 1))
+		return fmt.Errorf("%s is neither a value of the request nor one of a rule", strings.Replace(v, "_", ".", 1))
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ next:
 func (p *policy) with(name, text string) (_ *policy, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%s: is no policy: %v", name, v)
+			err = fmt.Errorf("%s: invalid policy: %v", name, v)
 		}
 	}()
 	m, err := model.NewModelFromString(p.text) // Casbin changes it

@@ -189,7 +189,7 @@ func (r *rules) addEntities(name string, data []byte) error {
 	}
 	for uid, e := range m {
 		if _, ok := r.entities[uid]; ok {
-			return fmt.Errorf("%s: the entity %s is there already", name, uid)
+			return fmt.Errorf("%s: duplicate entity %s", name, uid)
 		}
 		r.entities[uid] = e
 	}

@@ -166,5 +166,5 @@ func value(v any) (cedar.Value, error) {
 		}
 		return cedar.NewRecord(r), nil
 	}
-	return nil, fmt.Errorf("a %T is no value of Cedar's", v)
+	return nil, fmt.Errorf("a %T is not a Cedar value", v)
 }

@@ -133,7 +133,7 @@ func (r *Rule) fits(c *filter.Consumer, method, path string) bool {
 	return len(r.Paths) == 0 || slices.ContainsFunc(r.Paths, func(p string) bool { return below(path, p) })
 }
 
-// below reports whether pattern means path. A slash at the end of path makes no difference to it, as to most servers.
+// below reports whether pattern means path. As most servers do, it ignores a slash at the end of path.
 func below(path, pattern string) bool {
 	if path != "/" {
 		path = strings.TrimSuffix(path, "/")

@@ -75,7 +75,7 @@ const (
 func (c *CORS) Validate() error {
 	var errs []error
 	if len(c.AllowOrigins)+len(c.AllowOriginRegexp) == 0 {
-		errs = append(errs, errors.New("allowOrigins: it or allowOriginRegexp must name an origin"))
+		errs = append(errs, errors.New("allowOrigins and allowOriginRegexp are both empty: name an origin"))
 	}
 	exact := slices.DeleteFunc(slices.Clone(c.AllowOrigins), func(o string) bool { return o == "*" })
 	origins, err := origin.Parse(exact, nil)
@@ -100,7 +100,7 @@ func (c *CORS) Validate() error {
 	}
 	if c.AllowCredentials {
 		if slices.Contains(c.AllowOrigins, "*") || slices.Contains(c.AllowOrigins, origin.Null) {
-			errs = append(errs, errors.New("allowOrigins: * and null are anybody, so they cannot have allowCredentials"))
+			errs = append(errs, errors.New("allowOrigins: * and null match any site, so that allowCredentials must not be set"))
 		}
 		if entry, any := origins.Any(); any {
 			errs = append(errs, fmt.Errorf("allowOrigins: anybody can register a domain of %s, so it cannot have "+

@@ -22,8 +22,7 @@ type CSRF struct {
 	AllowOrigins []string `json:"allowOrigins"`
 	// AllowOriginRegexp are patterns (RE2) that such an origin must match as a whole.
 	AllowOriginRegexp []*regexp.Regexp `json:"allowOriginRegexp"`
-	// AllowMissingOrigin lets requests pass that say nothing about where they come from, as those of programs that are
-	// no browsers.
+	// AllowMissingOrigin lets requests pass that say nothing about where they come from, such as those of programs.
 	AllowMissingOrigin bool `json:"allowMissingOrigin"`
 	// Token demands a token in a header (double submit) beside the check of the origin.
 	Token *Token `json:"token"`

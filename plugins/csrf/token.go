@@ -46,7 +46,7 @@ const (
 func (t *Token) validate() error {
 	var errs []error
 	if len(t.Secret.Reveal()) < leastSecret {
-		errs = append(errs, fmt.Errorf("token.secret: must be %d bytes at least", leastSecret))
+		errs = append(errs, fmt.Errorf("token.secret: must be at least %d bytes", leastSecret))
 	}
 	if err := fieldname.Check(t.Header); err != nil {
 		errs = append(errs, fmt.Errorf("token.header: %w", err))

@@ -25,7 +25,7 @@ func (p *ExtAuth) request(ctx context.Context, h filter.RequestHeaders, b body) 
 	}
 	q, err := http.NewRequestWithContext(ctx, h.Method(), p.URL.String(), bytes.NewReader(b.data))
 	if err != nil {
-		return nil, errors.New("the request's method is none") // it quotes it
+		return nil, errors.New("the request has an invalid method") // err quotes it
 	}
 	q.URL, q.Host = p.target(h.Path()), h.Host()
 	header := http.Header{"User-Agent": nil} // nil: none, unless it is to be sent
@@ -92,7 +92,7 @@ func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request
 	}
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK:
-		// Its end is waited for, so that the connection can be used again, and because an answer that breaks off is none.
+		// Its end is waited for, so that the connection can be used again, and because an answer that breaks off is not a decision.
 		// A long one is not worth it.
 		if _, err := outbound.ReadAll(resp.Body, 64<<10); err != nil && !errors.Is(err, outbound.ErrTooLong) {
 			return authz.Verdict{}, outbound.Plain(err)
@@ -113,7 +113,7 @@ func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request
 
 type field struct{ name, value string }
 
-var errField = errors.New("the service's answer has a header that is none")
+var errField = errors.New("the service's answer has an invalid header")
 
 // fields returns an answer's headers, by name in lower case, in no order of names.
 func fields(h http.Header) ([]field, error) {
@@ -209,7 +209,7 @@ func (p *ExtAuth) denied(status int, text string, answer []field) authz.Verdict 
 	return authz.Verdict{Reply: &reply, Reason: fmt.Sprintf("the service answers %d", status)}
 }
 
-// note puts headers of an answer into metadata. What a host cannot set is no reason to refuse a request.
+// note puts headers of an answer into metadata. A host that cannot set it does not make the request fail.
 func (p *ExtAuth) note(s filter.Stream, answer []field) {
 	if p.meta.empty() || !p.metadata {
 		return

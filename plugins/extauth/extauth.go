@@ -103,7 +103,7 @@ func (p *ExtAuth) Validate() error {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("add: %w", err))
 		case isOurs(strings.ToLower(name)) || !fieldname.ValidValue(value.Reveal()):
-			errs = append(errs, fmt.Errorf("add.%s: the name, or the value, is none that can be sent", name))
+			errs = append(errs, fmt.Errorf("add.%s: not a valid header name or value", name))
 		}
 	}
 	if b := p.RequestBody; b != nil && (b.MaxBytes <= 0 || b.MaxBytes > maxBody) {
@@ -176,7 +176,7 @@ func (p *ExtAuth) ask(s filter.Stream, h filter.RequestHeaders, b body) filter.A
 	r, _ := rawPath.Request(s, h)
 	return p.AskLater(&r, nil, func(ctx context.Context) authz.Verdict {
 		q, err := p.request(ctx, h, b)
-		if !p.KeepClientHeaders && !p.Shadow { // whoever lets it pass in the end
+		if !p.KeepClientHeaders && !p.Shadow { // whatever lets it pass in the end
 			p.upstream.removeFrom(h)
 		}
 		if err != nil {

@@ -97,7 +97,7 @@ func (p *program) add(name, value, action string, pseudo bool) error {
 			return fmt.Errorf("%s has one value: set it, do not add to it", name)
 		}
 	case "host":
-		return fmt.Errorf("host is :authority here, as in HTTP/2")
+		return fmt.Errorf("use :authority in place of host")
 	default:
 		if err := fieldname.Check(name); err != nil {
 			return err
@@ -120,7 +120,7 @@ func (p *program) add(name, value, action string, pseudo bool) error {
 	return nil
 }
 
-// removable refuses what Envoy does: a message without its pseudo-headers or its host is none.
+// removable refuses to remove pseudo-headers and the host, as Envoy does.
 func removable(name string) error {
 	if strings.HasPrefix(name, ":") || strings.EqualFold(name, "host") {
 		return fmt.Errorf("%s cannot be removed, only set", strings.ToLower(name))

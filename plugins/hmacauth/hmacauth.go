@@ -46,7 +46,7 @@ type HMACAuth struct {
 	now       func() time.Time
 }
 
-// Credential is a consumer's access key, which is no secret, and the secret that he signs with.
+// Credential is a consumer's access key, which is public, and the secret that the consumer signs with.
 type Credential struct {
 	// AccessKey is the name of the secret: keyid in rfc9421.
 	AccessKey string `json:"accessKey" validate:"required"`
@@ -71,7 +71,7 @@ var (
 	incomplete  = &authn.Wrong{Reason: "incomplete", Text: "the signature does not cover what it must, or covers what is not there"}
 	wrongScope  = &authn.Wrong{Reason: "scope", Text: "the signature is for another region or service"}
 	wrongDigest = &authn.Wrong{Reason: "digest", Text: "the body is not the one that was signed"}
-	unknown     = &authn.Wrong{Reason: "unknown", Text: "the access key is nobody's"}
+	unknown     = &authn.Wrong{Reason: "unknown", Text: "unknown access key"}
 	wrong       = &authn.Wrong{Reason: "wrong", Text: "the signature is wrong"}
 	skewed      = &authn.Wrong{Reason: "skewed", Text: "the time of the signature is too far from ours"}
 	expired     = &authn.Wrong{Reason: "expired", Text: "the signature has expired"}
@@ -86,7 +86,7 @@ func (p *HMACAuth) Validate() error {
 		errs = append(errs, errors.New("maxSkew: must be 1s to 24h"))
 	}
 	if strings.ContainsAny(p.Realm, "\"\\\r\n") {
-		errs = append(errs, errors.New("realm: must have no quotes, backslashes and line breaks"))
+		errs = append(errs, errors.New("realm: must not have quotes, backslashes or line breaks"))
 	}
 	derived := []string{"@method", "@authority", "@scheme", "@target-uri", "@request-target", "@path", "@query"}
 	for i, c := range p.Required {
@@ -102,7 +102,7 @@ func (p *HMACAuth) Validate() error {
 func (c *Credential) Validate() error {
 	if c.Encoding == "base64" {
 		if _, err := base64.StdEncoding.DecodeString(c.Secret.Reveal()); err != nil {
-			return errors.New("secret: is no base64")
+			return errors.New("secret: invalid base64")
 		}
 	}
 	return nil
@@ -143,7 +143,7 @@ type request struct {
 
 func (p *HMACAuth) newStream(filter.Stream) *request { return &request{HMACAuth: p} }
 
-// OnRequestHeaders checks the signature, as far as that can be without the body.
+// OnRequestHeaders checks the signature as far as it can without the body.
 func (r *request) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
 	message := slices.Contains(r.Schemes, "rfc9421") && (h.Has("signature-input") || h.Has("signature"))
 	n := 0
@@ -223,11 +223,11 @@ func (r *request) wrong(s filter.Stream, err error) filter.Action {
 	return r.refuse.Refuse(s, w, who)
 }
 
-// verify checks who has signed, when, and for the first time. It sets r.consumer.
+// verify checks who signed the request and when, and that the signature is new. It sets r.consumer.
 func (r *request) verify() error {
 	s, now := r.signed, r.now()
 	c, cred := r.consumers.Find(s.key)
-	secret := "nobody's" // whether the key is somebody's is not to be told by time
+	secret := "unknown" // the time that this takes must not tell whether the key is known
 	if c != nil {
 		secret = cred.secret()
 	}

@@ -386,7 +386,7 @@ func TestRefused(t *testing.T) {
 		{`{replayCache: -1}`, "", "replayCache"},
 		{`{}`, "accessKey=a", "secret"},
 		{`{}`, "secret=geheim", "accessKey"},
-		{`{}`, "accessKey=a secret=ge!heim encoding=base64", "no base64"},
+		{`{}`, "accessKey=a secret=ge!heim encoding=base64", "invalid base64"},
 	} {
 		h := &filtertest.Host{}
 		if c.cred != "" {

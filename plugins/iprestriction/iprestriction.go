@@ -20,9 +20,9 @@ type IPRestriction struct {
 	Allow []netip.Prefix `json:"allow" merge:"append"`
 	// Deny lists those that may not, even if they are in allow.
 	Deny []netip.Prefix `json:"deny" merge:"append"`
-	// AllowFile has more of them, one a line. It is read again when it changes.
+	// AllowFile lists more networks and addresses that may call, one per line. It is read again when it changes.
 	AllowFile string `json:"allowFile"`
-	// DenyFile has more that may not, likewise.
+	// DenyFile lists more that may not, in the same form.
 	DenyFile string `json:"denyFile"`
 	// Address says where the client's address is found: source is the one that Envoy has determined, xForwardedFor the
 	// header of that name.
@@ -51,13 +51,13 @@ func init() { filter.Register[IPRestriction]("iprestriction", filter.Access, fil
 func (p *IPRestriction) Validate() error {
 	errs := []error{p.Files.Validate()}
 	if len(p.Allow) == 0 && len(p.Deny) == 0 && p.AllowFile == "" && p.DenyFile == "" {
-		errs = append(errs, errors.New("allow: there must be a list: allow, deny, allowFile or denyFile"))
+		errs = append(errs, errors.New("allow, deny, allowFile and denyFile are all empty: give one list"))
 	}
 	if p.TrustedHops != 0 && p.Address != "xForwardedFor" {
 		errs = append(errs, errors.New("trustedHops: is for address: xForwardedFor only"))
 	}
 	if p.AllowFile != "" && p.AllowFile == p.DenyFile {
-		errs = append(errs, errors.New("denyFile: must be another file than allowFile"))
+		errs = append(errs, errors.New("denyFile: must not be allowFile"))
 	}
 	return errors.Join(errs...)
 }
@@ -88,7 +88,7 @@ func (p *IPRestriction) load(files []reload.File) error {
 		}
 	}
 	r := &rules{deny: ipset.New(deny)}
-	if len(p.Allow) > 0 || p.AllowFile != "" { // a list that has become empty allows nobody
+	if len(p.Allow) > 0 || p.AllowFile != "" { // an empty list allows no address
 		r.allow = ipset.New(allow)
 	}
 	p.rules.Store(r)
@@ -145,7 +145,7 @@ func forwarded(values []string, hops int) (netip.Addr, error) {
 				rest, text = rest[:at], rest[at+1:]
 			}
 			a, err := parse(strings.Trim(text, " \t"))
-			if hops == 0 || err != nil { // what follows a trusted proxy's address is its word; this is nobody's
+			if hops == 0 || err != nil { // only what stands before a trusted proxy's address can be trusted
 				return a, err
 			}
 			hops--

@@ -15,7 +15,7 @@ type statement struct {
 	members       []claims.Member
 	iss           string
 	aud           []byte
-	exp, nbf, iat time.Time // the zero Time where the token has none
+	exp, nbf, iat time.Time // zero if the token has no such claim
 }
 
 var errClaims = errors.New("has claims that are not understood")

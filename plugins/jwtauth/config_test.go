@@ -70,7 +70,7 @@ func TestConfiguration(t *testing.T) {
 	refused("cacheSize", and(`"cacheSize":-1}`))
 	refused("claimsToHeaders[0]", and(`"claimsToHeaders":[{"claim":"sub","header":":path"}]}`))
 	again := `,{"issuer":"i","keys":{"secret":"` + strings.Repeat("x", 32) + `"}}]}`
-	refused("another provider", strings.TrimSuffix(conf(fine, nil), "]}")+again)
+	refused("duplicate issuer", strings.TrimSuffix(conf(fine, nil), "]}")+again)
 	h := filtertest.New(t, filtertest.Config{Name: "jwtauth", JSON: conf(fine, nil)})
 	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"iss": "i"})))...); r.Status != 200 {
 		t.Error(r.Status, r.Details)

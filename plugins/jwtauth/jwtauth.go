@@ -57,12 +57,12 @@ func (j *JWTAuth) Validate() error {
 			errs = append(errs, fmt.Errorf("providers[%d].%w", i, err))
 		}
 		if issuers[p.Issuer] {
-			errs = append(errs, fmt.Errorf("providers[%d].issuer: another provider has it, too", i))
+			errs = append(errs, fmt.Errorf("providers[%d].issuer: duplicate issuer", i))
 		}
 		issuers[p.Issuer] = true
 	}
 	if len(j.Providers) == 0 {
-		errs = append(errs, errors.New("providers: there must be one"))
+		errs = append(errs, errors.New("providers: must not be empty"))
 	}
 	if err := j.From.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("from.%w", err))

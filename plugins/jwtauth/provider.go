@@ -24,7 +24,7 @@ type Provider struct {
 	Audiences []string `json:"audiences"`
 	// Keys is where the keys are that its tokens are signed with.
 	Keys Keys `json:"keys" validate:"required"`
-	// Algorithms are those that its keys may be used with, as far as they fit a key. By default all of RS, PS, ES and
+	// Algorithms are those that its keys may be used with, as far as they fit a key. The default is all of RS, PS, ES and
 	// EdDSA with a public key, HS256, HS384 and HS512 with a secret.
 	Algorithms []string `json:"algorithms"`
 	// Leeway is by how much clocks may differ, for exp, nbf and iat.
@@ -33,7 +33,7 @@ type Provider struct {
 	MaxAge time.Duration `json:"maxAge"`
 	// AllowNoExpiry takes tokens without exp.
 	AllowNoExpiry bool `json:"allowNoExpiry"`
-	// Type is what the header typ must be, as at+jwt (RFC 9068). By default it is not looked at.
+	// Type is what the header typ must be, such as at+jwt (RFC 9068). If it is empty, typ is ignored.
 	Type string `json:"type"`
 	// RequiredClaims are what a token must say besides; otherwise the answer is 403.
 	RequiredClaims []Requirement `json:"requiredClaims"`
@@ -100,7 +100,7 @@ func (p *Provider) validate() error {
 			errs = append(errs, fmt.Errorf("keys.connection.%w", err))
 		}
 		if k.Refresh != 0 && k.Refresh < time.Second || k.Cooldown < 0 || k.MaxStale < 0 {
-			errs = append(errs, errors.New("keys: refresh must be 1s at least, cooldown and maxStale not negative"))
+			errs = append(errs, errors.New("keys: refresh must be at least 1s, cooldown and maxStale must not be negative"))
 		}
 	}
 	if p.Leeway < 0 || p.Leeway > 24*time.Hour || p.MaxAge < 0 {
@@ -144,7 +144,7 @@ func (p *Provider) fixed() (*jws.Set, []jws.Skipped, error) {
 	return nil, nil, nil
 }
 
-// current returns the keys that there are, nil if there are none.
+// current returns the provider's keys, or nil if it has none yet.
 func (p *Provider) current() *jws.Set {
 	if p.remote != nil {
 		return p.remote.Current()

@@ -32,7 +32,7 @@ func (id *identity) good(now time.Time) bool {
 
 // OnRequestHeaders looks for the token and checks it, at once where the key is at hand.
 func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	j.Strip(h) // nobody else says who it is
+	j.Strip(h) // the client does not say who it is
 	text, n := j.From.Find(h)
 	switch {
 	case n == 0:
@@ -88,7 +88,7 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 	if j.cache != nil {
 		j.cache.put(&sum, id)
 	}
-	if known == nil || known.Text != t.Text { // of a verified token, so that nobody else can make us forget
+	if known == nil || known.Text != t.Text { // only of a verified token, so that clients cannot evict it
 		last := t.Header
 		last.Text = strings.Clone(last.Text)
 		j.lastHeader.Store(&last)
@@ -111,7 +111,7 @@ func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, text string, p
 	})
 }
 
-// providerOf returns the provider of an issuer, or the one that takes what is no other's.
+// providerOf returns the provider of an issuer, or the one without an issuer.
 func (j *JWTAuth) providerOf(issuer string) (other *Provider) {
 	for i := range j.Providers {
 		switch p := &j.Providers[i]; p.Issuer {

@@ -13,9 +13,9 @@ import (
 
 // KeyAuth finds the consumer whose key the request has.
 type KeyAuth struct {
-	// Header is the header that holds the key; an empty one is none.
+	// Header is the header that holds the key; if it is empty, no header does.
 	Header string `json:"header" default:"x-api-key"`
-	// Scheme is the word before the key in the header, as Bearer in authorization.
+	// Scheme is the word before the key in the header, such as Bearer in authorization.
 	Scheme string `json:"scheme"`
 	// Query is the query parameter that may hold the key.
 	Query string `json:"query"`
@@ -49,20 +49,20 @@ func init() {
 var (
 	ambiguous = &authn.Wrong{Reason: "ambiguous", Text: "more than one key"}
 	empty     = &authn.Wrong{Reason: "empty", Text: "the key is empty"}
-	unknown   = &authn.Wrong{Reason: "unknown", Text: "the key is nobody's"}
+	unknown   = &authn.Wrong{Reason: "unknown", Text: "unknown key"}
 )
 
 // Validate refuses places that no request has.
 func (k *KeyAuth) Validate() error {
 	p := k.where()
 	if p.Empty() {
-		return errors.New("header: there must be a place for the key: header, query or cookie")
+		return errors.New("header, query and cookie are all empty: name one place for the key")
 	}
 	if strings.ContainsAny(k.Realm, "\"\\\r\n") {
-		return errors.New("realm: must have no quotes, backslashes and line breaks")
+		return errors.New("realm: must not have quotes, backslashes or line breaks")
 	}
 	if k.Scheme != "" && k.Header == "" {
-		return errors.New("scheme: is for a header only")
+		return errors.New("scheme: needs header")
 	}
 	return p.Validate()
 }

@@ -49,7 +49,7 @@ func TestConfiguration(t *testing.T) {
 		{"redirect", map[string]any{"redirect": "https://app.example/cb?x=y"}},
 		{"cookieSecrets", map[string]any{"cookieSecrets": nil}},
 		{"cookieSecrets", map[string]any{"cookieSecrets": []string{}}},
-		{"cookieSecrets[1]: must be 32 bytes", map[string]any{"cookieSecrets": []string{cookieSecret, "geheim"}}},
+		{"cookieSecrets[1]: must be at least 32 bytes", map[string]any{"cookieSecrets": []string{cookieSecret, "geheim"}}},
 		{"lifetime", map[string]any{"lifetime": "1s"}},
 		{"login", map[string]any{"login": "login"}},
 		{"login", map[string]any{"login": "//evil"}},

@@ -24,7 +24,7 @@ type OIDC struct {
 	Issuer *url.URL `json:"issuer" validate:"required"`
 	// ClientID is what the provider knows this service by.
 	ClientID string `json:"clientID" validate:"required"`
-	// ClientSecret is known to the provider, too. A public client has none.
+	// ClientSecret is the secret shared with the provider. Leave it empty for a public client.
 	ClientSecret filter.Secret `json:"clientSecret"`
 	// Redirect is where the provider sends browsers back to: a URL of this service that no other thing has.
 	Redirect *url.URL `json:"redirect" validate:"required"`
@@ -77,7 +77,7 @@ type Cookie struct {
 
 // Logout is how users sign out.
 type Logout struct {
-	// Path is the address that ends the session. Without one there is none.
+	// Path is the address that ends the session. If it is empty, users cannot sign out.
 	Path string `json:"path"`
 	// Provider signs the user out at the provider, too (OpenID Connect RP-Initiated Logout).
 	Provider bool `json:"provider"`
@@ -115,11 +115,11 @@ func (o *OIDC) Validate() error {
 		fail("clientID: must not be empty")
 	}
 	if len(o.CookieSecrets) == 0 {
-		fail("cookieSecrets: there must be one")
+		fail("cookieSecrets: must not be empty")
 	}
 	for i, s := range o.CookieSecrets {
 		if len(s.Reveal()) < leastSecret {
-			fail("cookieSecrets[%d]: must be %d bytes at least", i, leastSecret)
+			fail("cookieSecrets[%d]: must be at least %d bytes", i, leastSecret)
 		}
 	}
 	if o.Lifetime < time.Minute || o.Lifetime > 400*24*time.Hour {

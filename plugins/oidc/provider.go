@@ -183,7 +183,7 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code string, a *at
 	}
 	raw, _ := t.Extra("id_token").(string)
 	if raw == "" {
-		return nil, fmt.Errorf("%w: there is none", errToken)
+		return nil, fmt.Errorf("%w: the ID token is missing", errToken)
 	}
 	s := &session{Begun: time.Now().Unix()}
 	id, err := p.verify(ctx, m, raw, t)

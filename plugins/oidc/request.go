@@ -124,7 +124,7 @@ func (o *OIDC) renewed(ctx context.Context, m *metadata, u *session) *refresh {
 	return &refresh{err: errEnded}
 }
 
-// background runs f without regard to the stream that asked for it, as others may wait for the same.
+// background runs f without regard to the stream that asked for it, because others may wait for the same result.
 func (o *OIDC) background(f func()) bool {
 	return o.provider.env.Go(func(context.Context) { f() })
 }
@@ -151,7 +151,7 @@ func (st *stream) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _
 	return filter.Continue
 }
 
-// reply is an answer that nobody is to keep.
+// reply is an answer that must not be cached.
 func reply(status int, details, text string, opts ...filter.ReplyOption) filter.Action {
 	opts = append(opts, filter.WithDetails("moe.oidc."+details), filter.WithHeader("cache-control", "no-store"))
 	return filter.Reply(status, text, opts...)

@@ -14,7 +14,7 @@ import (
 )
 
 // sealer encrypts what browsers keep for us, with AES-256-GCM. What was sealed for one purpose, or for another client
-// or provider, opens for no other: a state that anybody can have is no session.
+// or provider, opens for no other: a state, which anybody can have, must not open as a session.
 type sealer struct {
 	aead  cipher.AEAD
 	scope string

@@ -115,7 +115,7 @@ func (r *refreshes) do(ctx context.Context, token string, start func(func()) boo
 	}
 }
 
-// tidy forgets what nobody needs any more.
+// tidy forgets results that are no longer needed.
 func (r *refreshes) tidy(now time.Time) {
 	for k, x := range r.m {
 		if !x.over.IsZero() && (now.Sub(x.over) > remembered || len(r.m) >= maxRefreshes) {

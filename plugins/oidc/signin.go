@@ -210,7 +210,7 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 		return finish(to)
 	}
 	var u session
-	_ = open(o.keys, "session", j.session, &u, time.Now()) // without one there is no hint
+	_ = open(o.keys, "session", j.session, &u, time.Now()) // without a session there is no hint
 	return filter.Go(func(ctx context.Context) filter.Action {
 		m := o.provider.wait(ctx)
 		if m == nil || m.endSession == "" {
@@ -235,7 +235,7 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 }
 
 // meansIt reports whether a request to sign out comes from a page of this origin, or from the user. Browsers say where a
-// request comes from, each in one of these headers at least; what says nothing is no browser, or one of before 2023.
+// request comes from, each in one of these headers at least; a client that sends none of them is not a browser, or one from before 2023.
 func (o *OIDC) meansIt(h filter.RequestHeaders) bool {
 	for _, name := range []string{"sec-purpose", "purpose", "x-moz"} {
 		if strings.Contains(strings.ToLower(h.Get(name)), "prefetch") {

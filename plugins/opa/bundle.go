@@ -28,7 +28,7 @@ func (b *Bundle) check() (errs []error) {
 	case b.File == "" && b.URL == nil:
 		fail("file: is required, or url")
 	case b.File != "" && b.URL != nil:
-		fail("file: is there, and so is url")
+		fail("file and url are mutually exclusive")
 	case b.URL != nil:
 		if err := b.Check(b.URL); err != nil {
 			fail("url: %w", err)
@@ -41,13 +41,13 @@ func (b *Bundle) check() (errs []error) {
 		fail("%w", err)
 	}
 	if a := b.Algorithm; a != "" && !strings.Contains(" RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 HS256 HS384 HS512 ", " "+a+" ") {
-		fail("algorithm: expected one of JWS, as RS256")
+		fail("algorithm: expected a JWS algorithm such as RS256")
 	}
 	return errs
 }
 
 // follow loads the bundle and goes on to do so. A server that does not answer must not keep Envoy from starting:
-// decisions wait for the first bundle, as long as they may.
+// decisions wait for the first bundle, up to their time-out.
 func (p *OPA) follow(env *filter.Env, policy *local, query string) error {
 	take := func(data []byte) error {
 		prepared, err := p.Bundle.compile(query, p.StrictErrors, data)
@@ -59,7 +59,7 @@ func (p *OPA) follow(env *filter.Env, policy *local, query string) error {
 	if p.Bundle.URL == nil {
 		return p.Follow(env, nil, []string{p.Bundle.File}, func(files []reload.File) error {
 			if len(files) != 1 {
-				return errors.New("bundle.file: must be a file, packed by `opa build`")
+				return errors.New("bundle.file: must be a file made by `opa build`")
 			}
 			return take(files[0].Data)
 		})
@@ -169,7 +169,7 @@ func (b *Bundle) unpack(data []byte, limit int64) (*bundle.Bundle, error) {
 		return nil, fmt.Errorf("the bundle: %w", err)
 	}
 	if x.Type() != bundle.SnapshotBundleType {
-		return nil, errors.New("the bundle has changes only; a whole one is needed")
+		return nil, errors.New("the bundle is a delta; use a snapshot")
 	}
 	return &x, nil
 }

@@ -122,7 +122,7 @@ func TestBundleURL(t *testing.T) {
 	defer server.Close()
 	config := "bundle: {url: '" + server.URL + "/bundle?secret=geheim', interval: 10ms, token: geheim}\n"
 	h := authztest.Load(t, nil, "opa", config+"timeout: 10ms")
-	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.opa.error" || !strings.Contains(h.Log(), "no policy yet") {
+	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.opa.error" || !strings.Contains(h.Log(), "no policy is loaded yet") {
 		t.Error(r.Status, h.Log())
 	}
 	h = authztest.Load(t, nil, "opa", config+"timeout: 20s")

@@ -10,10 +10,10 @@ import (
 	"mosn.io/moe/plugins/internal/fieldname"
 )
 
-// What a policy can get wrong; values are left out, as they may be the request's.
+// What a policy can get wrong. Errors leave values out, because they may be the request's.
 var (
 	errType  = errors.New("the decision is neither a boolean nor an object")
-	errAllow = errors.New("the decision's allow is no boolean")
+	errAllow = errors.New("the decision's allow is not a boolean")
 )
 
 // verdict reads a decision: a boolean, or an object with allow and, optionally, more. Anything else is an error, and
@@ -91,7 +91,7 @@ func text(d map[string]any, key string) (string, error) {
 	}
 	s, ok := v.(string)
 	if !ok {
-		return "", fmt.Errorf("the decision's %s is no string", key)
+		return "", fmt.Errorf("the decision's %s is not a string", key)
 	}
 	return s, nil
 }
@@ -113,7 +113,7 @@ func number(d map[string]any, key string, def int) (int, error) {
 		}
 	}
 	if n < 300 || n > 599 {
-		return 0, fmt.Errorf("the decision's %s is no status of a reply that denies, 300 to 599", key)
+		return 0, fmt.Errorf("the decision's %s is not a status from 300 to 599", key)
 	}
 	return n, nil
 }
@@ -128,7 +128,7 @@ func headers(d map[string]any, key string) (fields []field, err error) {
 	}
 	m, ok := v.(map[string]any)
 	if !ok {
-		return nil, fmt.Errorf("the decision's %s are no object", key)
+		return nil, fmt.Errorf("the decision's %s must be an object", key)
 	}
 	for name, v := range m {
 		values, ok := v.([]any)
@@ -136,12 +136,12 @@ func headers(d map[string]any, key string) (fields []field, err error) {
 			values = []any{v}
 		}
 		if fieldname.Check(name) != nil {
-			return nil, fmt.Errorf("the decision's %s have a name that is not one of a header", key)
+			return nil, fmt.Errorf("the decision's %s have an invalid header name", key)
 		}
 		for _, v := range values {
 			s, ok := v.(string)
 			if !ok || !fieldname.ValidValue(s) {
-				return nil, fmt.Errorf("the decision's %s have a value that is not one of a header", key)
+				return nil, fmt.Errorf("the decision's %s have an invalid header value", key)
 			}
 			fields = append(fields, field{name, s})
 		}

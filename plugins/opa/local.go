@@ -52,7 +52,7 @@ func (l *local) use(q *rego.PreparedEvalQuery) {
 }
 
 var (
-	errNotLoaded = errors.New("there is no policy yet")
+	errNotLoaded = errors.New("no policy is loaded yet")
 	errMany      = errors.New("the policy has more than one decision")
 )
 
@@ -174,14 +174,14 @@ func decode(f reload.File, doc *any) error {
 			return err
 		}
 		if d.More() {
-			return errors.New("there is something after the JSON")
+			return errors.New("unexpected text after the JSON value")
 		}
 		return nil
 	}
 	return yaml.Unmarshal(f.Data, doc)
 }
 
-// merge puts doc into data at path. What is there already is an error, but objects merge.
+// merge puts doc into data at path. Objects merge; any other value that exists already is an error.
 func merge(data map[string]any, doc any, path []string) error {
 	for i := len(path) - 1; i >= 0; i-- {
 		doc = map[string]any{path[i]: doc}
@@ -191,7 +191,7 @@ func merge(data map[string]any, doc any, path []string) error {
 		if doc == nil {
 			return nil
 		}
-		return errors.New("the data is no object")
+		return errors.New("the data is not an object")
 	}
 	for k, v := range m {
 		old, there := data[k]
@@ -209,7 +209,7 @@ func merge(data map[string]any, doc any, path []string) error {
 		target, ok1 := old.(map[string]any)
 		sub, ok2 := v.(map[string]any)
 		if !ok1 || !ok2 {
-			return fmt.Errorf("%s is there already", k)
+			return fmt.Errorf("%s: duplicate key", k)
 		}
 		if err := merge(target, sub, nil); err != nil {
 			return fmt.Errorf("%s.%w", k, err)

@@ -69,7 +69,7 @@ type Bundle struct {
 
 // Remote is a server with OPA's REST API.
 type Remote struct {
-	// URL is the address of the decision, as http://localhost:8181/v1/data/moe/allow.
+	// URL is the address of the decision, such as http://localhost:8181/v1/data/moe/allow.
 	URL *url.URL `json:"url" validate:"required"`
 	// Token is sent as a bearer token.
 	Token filter.Secret `json:"token"`
@@ -78,11 +78,11 @@ type Remote struct {
 
 // source is where decisions come from.
 type source interface {
-	// decide returns the decision about input; undefined if there is none.
+	// decide returns the decision about input, or undefined if no rule defines it.
 	decide(ctx context.Context, input map[string]any) (any, error)
 }
 
-// undefined is the decision that is none: no rule defines it.
+// undefined is the decision where no rule defines one.
 type undefined struct{}
 
 //go:embed README.md schema.json
@@ -188,12 +188,12 @@ func (p *OPA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool)
 func queryOf(path string) (string, error) {
 	path = strings.Trim(path, "/")
 	if path == "" {
-		return "", errors.New("expected the path of a rule, as moe/allow")
+		return "", errors.New("expected the path of a rule, such as moe/allow")
 	}
 	q := "data"
 	for s := range strings.SplitSeq(path, "/") {
 		if s == "" || strings.ContainsAny(s, "\x00\n\\\"`") {
-			return "", errors.New("expected the path of a rule, as moe/allow")
+			return "", errors.New("expected the path of a rule, such as moe/allow")
 		}
 		q += `["` + s + `"]`
 	}

@@ -30,7 +30,7 @@ func newRemote(env *filter.Env, r *Remote) (*remote, error) {
 	return &remote{r, client, done}, nil
 }
 
-var errAnswer = errors.New("the server's answer is no object of JSON with a result")
+var errAnswer = errors.New("the server's answer is not a JSON object with a result")
 
 // decide asks the server.
 func (x *remote) decide(ctx context.Context, input map[string]any) (any, error) {

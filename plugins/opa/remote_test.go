@@ -34,13 +34,13 @@ func TestAnswers(t *testing.T) {
 		{"undefined", say(`{}`), 403, "undefined"},
 		{"null", say(`{"result": null}`), 403, "undefined"},
 		{"string", say(`{"result": "true"}`), 403, "neither"},
-		{"list", say(`[true]`), 403, "no object of JSON"},
-		{"bare", say(`true`), 403, "no object of JSON"},
-		{"twice", say(`{"result": true}{"result": true}`), 403, "no object of JSON"},
-		{"no JSON", say(`<html>geheim</html>`), 403, "no object of JSON"},
-		{"nothing", say(``), 403, "no object of JSON"},
-		{"cut", say(`{"result": true`), 403, "no object of JSON"},
-		{"deep", say(strings.Repeat(`{"result":`, 100_000)), 403, "no object of JSON"},
+		{"list", say(`[true]`), 403, "not a JSON object"},
+		{"bare", say(`true`), 403, "not a JSON object"},
+		{"twice", say(`{"result": true}{"result": true}`), 403, "not a JSON object"},
+		{"no JSON", say(`<html>geheim</html>`), 403, "not a JSON object"},
+		{"nothing", say(``), 403, "not a JSON object"},
+		{"cut", say(`{"result": true`), 403, "not a JSON object"},
+		{"deep", say(strings.Repeat(`{"result":`, 100_000)), 403, "not a JSON object"},
 		{"huge", func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, `{"result": true, "x": "`)
 			for range 1 << 12 {

@@ -15,7 +15,7 @@ type Refusals struct {
 	invalid   *filter.Tagged[*filter.Counter]
 }
 
-// Start makes the replies. challenge is the value of www-authenticate. It is to be called in Provision.
+// Start makes the replies. challenge is the value of www-authenticate. Call it in Provision.
 func (r *Refusals) Start(env *filter.Env, challenge string) {
 	r.challenge, r.plugin = challenge, env.Plugin
 	r.counts.missing, r.counts.allowed = env.Counter("missing"), env.Counter("allowed")
@@ -34,7 +34,7 @@ func (r *Refusals) Missing() filter.Action {
 	return r.missing
 }
 
-// Wrong is why a credential is no good. It is made once, for a package.
+// Wrong is why a credential is refused. Declare each as a package variable.
 type Wrong struct {
 	// Reason is a word: the value of the counter's tag, and the end of the response code details.
 	Reason string

@@ -14,9 +14,9 @@ import (
 type Mode struct {
 	// Shadow lets every request pass, and only logs, counts and notes in metadata what would have been decided.
 	Shadow bool `json:"shadow"`
-	// FailOpen lets requests pass for which there is no decision because of an error.
+	// FailOpen lets requests pass for which an error prevents a decision.
 	FailOpen bool `json:"failOpen"`
-	// ErrorStatus is the status of the reply to a request for which there is no decision because of an error.
+	// ErrorStatus is the status of the reply to a request for which an error prevents a decision.
 	ErrorStatus int `json:"errorStatus" default:"403" validate:"min=400,max=599"`
 
 	denied, failed, ambiguous filter.Action
@@ -36,13 +36,13 @@ type Common struct {
 
 type counts struct{ allowed, denied, failed, shadowed *filter.Counter }
 
-// Start declares the counters. It is to be called in Provision.
+// Start declares the counters. Call it in Provision.
 func (c *Common) Start(env *filter.Env) {
 	c.Mode.Start(env)
 	c.denied = filter.Reply(c.Status, c.Body, filter.WithDetails("moe."+env.Plugin+".denied"))
 }
 
-// Start declares the counters. It is to be called in Provision.
+// Start declares the counters. Call it in Provision.
 func (c *Mode) Start(env *filter.Env) {
 	name := "moe." + env.Plugin
 	c.denied = filter.Reply(403, "access denied", filter.WithDetails(name+".denied"))
@@ -58,7 +58,7 @@ func (c *Mode) Start(env *filter.Env) {
 type Verdict struct {
 	// Allowed is whether it may pass.
 	Allowed bool
-	// Err tells that the rules could say nothing. It must not quote secrets, as it is logged.
+	// Err is why the rules could not decide. It is logged, so that it must not quote secrets.
 	Err error
 	// Reason, if there is one, goes to the log and to metadata. It must be the operator's words, not the client's.
 	Reason string
@@ -91,7 +91,7 @@ func (c *Mode) AskLater(r *Request, err error, f func(ctx context.Context) Verdi
 	return filter.Go(func(ctx context.Context) filter.Action {
 		v := safely(r, func() Verdict { return f(ctx) })
 		if ctx.Err() != nil && v.Err != nil && errors.Is(context.Cause(ctx), filter.ErrStreamDone) {
-			return filter.Continue // nobody waits for it any more
+			return filter.Continue // the stream is gone
 		}
 		return c.Conclude(r, v)
 	})
@@ -145,7 +145,7 @@ func (c *Mode) Conclude(r *Request, v Verdict) filter.Action {
 	return *reply
 }
 
-// note sets the metadata. What a host cannot set is no reason to refuse a request.
+// note sets the metadata. A host that cannot set it does not make the request fail.
 func (c *Mode) note(r *Request, decision any, v Verdict) {
 	if !c.metadata {
 		return

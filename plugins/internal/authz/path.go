@@ -24,7 +24,7 @@ var (
 	errDots      = errors.New("the path has dot segments")
 	errParam     = errors.New("the path has an encoded semicolon")
 	errControl   = errors.New("the path has a control character")
-	errUTF8      = errors.New("the path is no UTF-8")
+	errUTF8      = errors.New("the path is not valid UTF-8")
 	errFragment  = errors.New("the path has a fragment")
 	errNoSlash   = errors.New("the path does not begin with a slash")
 	errPathError = errors.Join(errEscape, errTwice, errSlash, errDots, errParam, errControl, errUTF8, errFragment, errNoSlash)

@@ -57,7 +57,7 @@ func (r *Request) Segments() []string {
 }
 
 // Parameters returns the parameters of the query, each with all its values in order. A name or a value that is not
-// well encoded is there as the client sent it: nothing is left out that the upstream may see.
+// well encoded is there as the client sent it: the rules see all that the upstream may see.
 func (r *Request) Parameters() map[string][]string {
 	m := map[string][]string{}
 	for p := range strings.SplitSeq(r.Query, "&") {
@@ -78,7 +78,7 @@ func unescape(s string) string {
 	return valid(s)
 }
 
-// valid returns s with bytes that are no UTF-8 replaced, as the languages of rules know no other text.
+// valid returns s with invalid UTF-8 replaced, because languages of rules know no other text.
 func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // Header returns the values of a header, joined by commas as HTTP allows, and whether there is one.
@@ -111,28 +111,28 @@ func (r *Request) HeaderMap() map[string]string {
 	return m
 }
 
-// Source returns the client's address as Envoy has determined it; the zero AddrPort where there is none.
+// Source returns the client's address as Envoy determines it, the zero AddrPort if it has none.
 func (r *Request) Source() netip.AddrPort { return r.Stream.RemoteAddr() }
 
-// Principal returns the URI that the client's certificate names, as spiffe://…, or "".
+// Principal returns the URI in the client's certificate, such as spiffe://…, or "".
 func (r *Request) Principal() string {
-	v, _ := r.Stream.Attr(filter.AttrPeerURISAN) // an error is: there is none, or the host cannot tell
+	v, _ := r.Stream.Attr(filter.AttrPeerURISAN) // it is empty where the client has none or the host cannot tell
 	return v
 }
 
-var nobody filter.Consumer
+var noConsumer filter.Consumer
 
 // Consumer returns who the caller is; one without a name if that is not known.
 func (r *Request) Consumer() *filter.Consumer {
 	if c := r.Stream.Consumer(); c != nil {
 		return c
 	}
-	return &nobody
+	return &noConsumer
 }
 
 // Metadata names a value of Envoy's dynamic metadata that rules may see.
 type Metadata struct {
-	// Namespace is that of Envoy's filter that sets it, as moe.jwtauth.
+	// Namespace is that of the filter that sets it, such as moe.jwtauth.
 	Namespace string `json:"namespace" validate:"required"`
 	// Key is the name of the value in it.
 	Key string `json:"key" validate:"required"`

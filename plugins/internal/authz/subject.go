@@ -8,7 +8,7 @@ import (
 	"mosn.io/moe/plugins/internal/fieldname"
 )
 
-// Subject says who a request is from, as rules name him.
+// Subject says whom a request is from, by the name that rules use.
 type Subject struct {
 	// From is where the name is found: consumer (its name), header, metadata (as a claim that an authentication plugin
 	// has put there), principal (the URI in the client's certificate) or source (the client's IP address).
@@ -19,11 +19,11 @@ type Subject struct {
 	Namespace string `json:"namespace"`
 	// Key is the value's name in it, for from: metadata.
 	Key string `json:"key"`
-	// Default is the name of who has none. Without it, he is denied.
+	// Default is the subject of requests without a name. If it is empty, they are denied.
 	Default string `json:"default"`
 }
 
-// Validate checks that what From needs is there.
+// Validate checks that From has the fields that it needs, and no others.
 func (s *Subject) Validate() error {
 	var errs []error
 	need := func(field, value, from string) {
@@ -45,7 +45,7 @@ func (s *Subject) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Name returns the subject of r, "" if there is none. A header that comes twice is none.
+// Name returns the subject of r, or Default. A header that comes more than once is ignored.
 func (s *Subject) Name(r *Request) (name string, err error) {
 	switch s.From {
 	case "", "consumer":
@@ -68,7 +68,7 @@ func (s *Subject) Name(r *Request) (name string, err error) {
 		if text, ok := v.(string); ok {
 			name = text
 		} else if v != nil {
-			return "", fmt.Errorf("metadata %s of %s: is no text", s.Key, s.Namespace)
+			return "", fmt.Errorf("metadata %s of %s is not a string", s.Key, s.Namespace)
 		}
 	}
 	if name == "" {

@@ -10,7 +10,7 @@ import (
 	"mosn.io/moe/framework/filtertest"
 )
 
-// Caller is a plugin that says who calls. It authenticates nobody.
+// Caller is a plugin that sets the consumer without authenticating it.
 type Caller struct {
 	// Consumer is who calls; nil leaves it open.
 	Consumer *filter.Consumer `json:"-"`

@@ -19,13 +19,13 @@ type ToHeader struct {
 	Header string `json:"header" validate:"required"`
 }
 
-// Output is who is told what a token says.
+// Output says where the claims of a token go.
 type Output struct {
-	// ClaimsToHeaders are claims that the upstream is told. What a client has put into these headers is taken off.
+	// ClaimsToHeaders are claims that become request headers. Such headers of a client are removed.
 	ClaimsToHeaders []ToHeader `json:"claimsToHeaders"`
-	// ClaimsToMetadata are claims that become dynamic metadata; * is all of them, as the key claims.
+	// ClaimsToMetadata are claims that become dynamic metadata; * stands for all of them, under the key claims.
 	ClaimsToMetadata []string `json:"claimsToMetadata"`
-	// ConsumerClaim is the claim that the consumer is found by. If it is set, the token of nobody listed is refused.
+	// ConsumerClaim is the claim that the consumer is found by. If it is set, a token without a listed consumer is refused.
 	ConsumerClaim string `json:"consumerClaim"`
 
 	consumers *filter.Index[Credential]
@@ -57,7 +57,7 @@ func (o *Output) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Start finds the consumers. It is to be called in Provision, before the others.
+// Start finds the consumers. Call it in Provision, before the other methods.
 func (o *Output) Start(env *filter.Env) (err error) {
 	for i := range o.ClaimsToHeaders {
 		o.ClaimsToHeaders[i].Header = strings.ToLower(o.ClaimsToHeaders[i].Header)
@@ -72,7 +72,7 @@ func (o *Output) Start(env *filter.Env) (err error) {
 	return err
 }
 
-// Strip takes off what a client says of itself.
+// Strip removes a client's headers with the names of ClaimsToHeaders.
 func (o *Output) Strip(h filter.RequestHeaders) {
 	for i := range o.ClaimsToHeaders {
 		if name := o.ClaimsToHeaders[i].Header; h.Has(name) {
@@ -95,7 +95,7 @@ type datum struct {
 	value any
 }
 
-// Describe prepares what is told for the claims of an issuer. An error is that a claim cannot be told.
+// Describe prepares headers, metadata and consumer for the claims of an issuer. It fails for a claim that cannot be a header.
 func (o *Output) Describe(issuer string, ms []Member) (d Described, err error) {
 	if o.ConsumerClaim != "" {
 		if subject, ok := Scalar(Find(ms, o.ConsumerClaim)); ok && subject != "" {
@@ -138,7 +138,7 @@ func (d *Described) addMetadata(name string, ms []Member) error {
 	return nil
 }
 
-// decode calls use with a value as metadata have it, unless there is none.
+// decode calls use with a value in the form of metadata, unless the claim is missing or null.
 func decode(value []byte, use func(any)) error {
 	if value == nil {
 		return nil
@@ -178,7 +178,7 @@ func withoutNull(v any) (any, bool) {
 	return v, true
 }
 
-// Tell tells the stream. It reports false, and has told nothing, if the token is nobody's who is listed.
+// Tell sets consumer, headers and metadata. It reports false, and has set nothing, if the token has no listed consumer.
 func (o *Output) Tell(s filter.Stream, h filter.RequestHeaders, d *Described) bool {
 	if o.ConsumerClaim != "" {
 		c, _ := o.consumers.Find(d.consumer[0])

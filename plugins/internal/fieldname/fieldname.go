@@ -10,7 +10,8 @@ import (
 
 const symbols = "!#$%&'*+-.^_`|~"
 
-// Check says what is wrong with name as that of an ordinary field, one that is no pseudo-header. Case does not matter.
+// Check says what is wrong with name as the name of an ordinary header field, which a pseudo-header is not. Case does not
+// matter.
 func Check(name string) error {
 	switch {
 	case name == "":

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// flags are the short names of Envoy's response flags in the order of their bits, as the documentation of its access
+// flags are the short names of Envoy's response flags in the order of their bits, in which the documentation of its access
 // logs explains them.
 var flags = [...]string{
 	"LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX", "SI", "IH",

@@ -75,7 +75,7 @@ var layouts = map[byte]string{
 }
 
 // parseTime compiles a pattern of strftime with Envoy's additions: %s, seconds since 1970; %f, nine digits of the
-// second's fraction; %3f, as many digits.
+// second's fraction; %3f, three of them.
 func parseTime(pattern string) ([]verb, error) {
 	var verbs []verb
 	literal := func(s string) {
@@ -99,7 +99,7 @@ func parseTime(pattern string) ([]verb, error) {
 		if rest != "" && rest[0] >= '1' && rest[0] <= '9' {
 			digits, rest = int(rest[0]-'0'), rest[1:]
 			if rest == "" || rest[0] != 'f' {
-				return nil, fmt.Errorf("a digit in a time must be followed by f, as in %%3f")
+				return nil, fmt.Errorf("a digit in a time must be followed by f, for example %%3f")
 			}
 		}
 		if rest == "" {

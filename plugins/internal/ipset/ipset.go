@@ -141,7 +141,7 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// ParseFile reads a list of networks, one a line. Empty lines, and what follows a "#" or a ";", are comments. The error
+// ParseFile reads a list of networks, one per line. Empty lines, and what follows a "#" or a ";", are comments. The error
 // says which line is wrong.
 func ParseFile(name string, data []byte) ([]netip.Prefix, error) {
 	var list []netip.Prefix

@@ -49,7 +49,7 @@ func defaultPort(scheme string) string {
 	return ""
 }
 
-// Set is a set of origins. The zero Set has none.
+// Set is a set of origins. The zero Set is empty.
 type Set struct {
 	exact    map[string]bool
 	suffixes []suffix
@@ -140,7 +140,7 @@ func (x *suffix) matches(o string) bool {
 	return true
 }
 
-// Of returns the origin of an absolute http or https URL, as the one in Referer.
+// Of returns the origin of an absolute http or https URL, such as the one in Referer.
 func Of(address string) (string, bool) {
 	if len(address) > 8<<10 {
 		return "", false

@@ -65,8 +65,7 @@ func samples(pattern string) []string {
 	return expand(re.Simplify())
 }
 
-// fills are what a wildcard may stand for: a whole origin, a domain, or a label, as patterns take it that allow letters
-// only, or no hyphens.
+// fills are what a wildcard may stand for: a whole origin, a domain or a label.
 var fills = []string{"https://" + stand + ".com", stand + ".com", stand}
 
 func expand(re *syntax.Regexp) []string {

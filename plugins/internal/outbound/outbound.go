@@ -47,7 +47,7 @@ func (c *Connection) Check(u *url.URL) error {
 	case u.User != nil:
 		return errors.New("must not have a user or password")
 	case u.Scheme == "http" && !c.AllowHTTP && c.Cluster == "" && !local(u.Hostname()):
-		return errors.New("must be https; allowHTTP allows http where nobody else can read or change what is sent")
+		return errors.New("must be https; allowHTTP allows http on a network that you trust")
 	}
 	return nil
 }

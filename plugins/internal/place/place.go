@@ -14,7 +14,7 @@ import (
 type Header struct {
 	// Name is that of the header.
 	Name string `json:"name" validate:"required"`
-	// Scheme is the word before the credential, as Bearer. Case does not matter. Without one the whole value counts.
+	// Scheme is the word before the credential, such as Bearer, in any case. If it is empty, the whole value counts.
 	Scheme string `json:"scheme"`
 }
 
@@ -54,14 +54,14 @@ func (p *Places) Validate() error {
 	return nil
 }
 
-// Lower makes the names of headers as Envoy has them. It is to be called before the others.
+// Lower makes the names of headers as Envoy has them. Call it before the other methods.
 func (p *Places) Lower() {
 	for i := range p.Headers {
 		p.Headers[i].Name = strings.ToLower(p.Headers[i].Name)
 	}
 }
 
-// Find returns the credential, and how many there are, in all places together. An empty one counts.
+// Find returns the first credential and how many there are in all places together. An empty one counts.
 func (p *Places) Find(h filter.RequestHeaders) (credential string, n int) {
 	note := func(v string) {
 		if n == 0 {
@@ -113,7 +113,7 @@ func (where *Header) in(v string) (string, bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// Take removes every credential, and leaves the rest as it was.
+// Take removes every credential and leaves the rest unchanged.
 func (p *Places) Take(h filter.RequestHeaders) {
 	for i := range p.Headers {
 		p.Headers[i].take(h)

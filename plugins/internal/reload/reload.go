@@ -25,7 +25,7 @@ type File = filewatch.File
 // Validate checks Poll.
 func (f *Files) Validate() error {
 	if f.Poll != 0 && f.Poll < 10*time.Millisecond {
-		return errors.New("poll: must be 10ms at least")
+		return errors.New("poll: must be at least 10ms")
 	}
 	return nil
 }
@@ -34,7 +34,7 @@ func (f *Files) Validate() error {
 // and settled. Directories stand for the files in and below them whose names end as one of suffixes says.
 //
 // load takes the files' rules into use as a whole or returns an error. The first error is Follow's; later ones are
-// logged and counted as reload_failed, and what was loaded before stays. It is to be called in Provision, once.
+// logged and counted as reload_failed, and what was loaded before stays. Call it once, in Provision.
 func (f *Files) Follow(env *filter.Env, suffixes, paths []string, load func([]File) error) error {
 	done, failed := env.Counter("reloaded"), env.Counter("reload_failed")
 	if len(paths) == 0 {
