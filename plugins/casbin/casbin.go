@@ -60,7 +60,7 @@ func (p *Casbin) Validate() error {
 	either("policy", p.Policy, p.PolicyFile, true)
 	p.values, p.secret = nil, nil
 	for i, name := range p.Request {
-		f, err := value(name)
+		f, err := p.value(name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("request[%d]: %w", i, err))
 		}
@@ -78,7 +78,7 @@ func (p *Casbin) Validate() error {
 }
 
 // value returns how to find one of Request.
-func value(name string) (func(*authz.Request, string) string, error) {
+func (p *Casbin) value(name string) (func(*authz.Request, string) string, error) {
 	if header, ok := strings.CutPrefix(name, "header:"); ok {
 		if err := fieldname.Check(header); err != nil {
 			return nil, err
@@ -98,7 +98,7 @@ func value(name string) (func(*authz.Request, string) string, error) {
 		return func(r *authz.Request, _ string) string { return r.Headers.Scheme() }, nil
 	case "source":
 		return func(r *authz.Request, _ string) string {
-			if a := r.Source().Addr(); a.IsValid() {
+			if a := p.Source(r).Addr(); a.IsValid() {
 				return a.WithZone("").String()
 			}
 			return ""
@@ -154,7 +154,7 @@ func (p *Casbin) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bo
 }
 
 func (p *Casbin) ask(policy *policy, r *authz.Request) authz.Verdict {
-	subject, err := p.Subject.Name(r)
+	subject, err := p.Subject.Name(&p.Mode, r)
 	if err != nil {
 		return authz.Fail(err)
 	}

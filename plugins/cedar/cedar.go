@@ -56,7 +56,7 @@ type rules struct {
 }
 
 // uses tells which parts of a request the policies mention, so that others need not be made.
-type uses struct{ headers, query, metadata, attributes bool }
+type uses struct{ headers, query, metadata, attributes, source bool }
 
 //go:embed README.md schema.json
 var docs embed.FS
@@ -178,6 +178,7 @@ func (r *rules) addPolicies(name string, data []byte) error {
 	r.uses.headers = r.uses.headers || strings.Contains(text, "headers")
 	r.uses.query = r.uses.query || strings.Contains(text, "query")
 	r.uses.metadata = r.uses.metadata || strings.Contains(text, "metadata")
+	r.uses.source = r.uses.source || strings.Contains(text, ".source") || strings.Contains(text, `"source"`)
 	r.uses.attributes = r.uses.attributes || strings.Contains(text, "attributes")
 	return nil
 }
@@ -210,7 +211,7 @@ func (p *Cedar) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ boo
 }
 
 func (p *Cedar) ask(rules *rules, r *authz.Request) authz.Verdict {
-	subject, err := p.Subject.Name(r)
+	subject, err := p.Subject.Name(&p.Mode, r)
 	if err != nil {
 		return authz.Fail(err)
 	}

@@ -60,7 +60,11 @@ func (p *Cedar) world(rules *rules, r *authz.Request, subject string) (*world, e
 		"scheme": cedar.String(r.Headers.Scheme()), "time": cedar.NewDatetime(time.Now()),
 		"certificate": cedar.String(r.Principal()),
 	}
-	if a := r.Source().Addr().WithZone(""); a.IsValid() {
+	source := r.Source()
+	if rules.uses.source {
+		source = p.Source(r)
+	}
+	if a := source.Addr().WithZone(""); a.IsValid() {
 		context["source"] = cedar.IPAddr(netip.PrefixFrom(a, a.BitLen()))
 	}
 	if rules.uses.headers {

@@ -105,7 +105,7 @@ func (p *CEL) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool)
 }
 
 func (p *CEL) evaluate(r *authz.Request) authz.Verdict {
-	out, _, err := p.program.Eval(&variables{r: r, names: p.Metadata})
+	out, _, err := p.program.Eval(&variables{r: r, mode: &p.Mode, names: p.Metadata})
 	if err != nil {
 		return authz.Fail(p.explain(err))
 	}

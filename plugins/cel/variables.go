@@ -16,6 +16,7 @@ import (
 // variables finds what an expression asks for when it asks, for one evaluation.
 type variables struct {
 	r       *authz.Request
+	mode    *authz.Mode
 	names   []authz.Metadata
 	headers headers
 	made    map[string]any // what takes long to make
@@ -42,12 +43,12 @@ func (v *variables) ResolveName(name string) (any, bool) {
 		v.headers.r = r
 		return &v.headers, true
 	case "source.address":
-		if a := r.Source().Addr(); a.IsValid() {
+		if a := v.mode.Source(r).Addr(); a.IsValid() {
 			return types.String(a.WithZone("").String()), true
 		}
 		return types.String(""), true
 	case "source.port":
-		return types.Int(r.Source().Port()), true
+		return types.Int(v.mode.Source(r).Port()), true
 	case "source.principal":
 		return types.String(r.Principal()), true
 	case "consumer.name":

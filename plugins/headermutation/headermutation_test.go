@@ -187,7 +187,7 @@ func TestRefused(t *testing.T) {
 		"request.remove[0]: host cannot be removed":  {Request: Mutations{Remove: []string{"Host"}}},
 		"removePrefix[0]:":                           {Request: Mutations{RemovePrefix: []string{""}}},
 		"response.removePrefix[0]: \":s":             {Response: Mutations{RemovePrefix: []string{":s"}}},
-		"request.set.host: use :authority":       set("host", "x"),
+		"request.set.host: use :authority":           set("host", "x"),
 		"request.set.a b:":                           set("a b", "x"),
 		"request.set.a: the value is empty":          set("a", ""),
 		"request.set.a: the value has a line break":  set("a", "b\r\nc: d"),

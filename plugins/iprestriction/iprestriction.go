@@ -101,7 +101,7 @@ var rawPath = authz.Path{Mode: "raw"}
 // OnRequestHeaders looks the address up.
 func (p *IPRestriction) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	r, _ := rawPath.Request(s, h)
-	return p.Conclude(&r, p.verdict(s, h))
+	return p.Conclude(&r, p.verdict(&r))
 }
 
 var (
@@ -114,21 +114,21 @@ const (
 	noAllow = "the address is not in the list allow"
 )
 
-func (p *IPRestriction) verdict(s filter.Stream, h filter.RequestHeaders) authz.Verdict {
+func (p *IPRestriction) verdict(r *authz.Request) authz.Verdict {
 	addr := netip.Addr{}
 	if p.Address == "xForwardedFor" {
 		var err error
-		if addr, err = forwarded(h.Values("x-forwarded-for"), p.TrustedHops); err != nil {
+		if addr, err = forwarded(r.Headers.Values("x-forwarded-for"), p.TrustedHops); err != nil {
 			// The client may have written it: no error of the rules, with which failOpen would let it pass.
 			return authz.Verdict{Reason: err.Error()}
 		}
-	} else if addr = s.RemoteAddr().Addr(); !addr.IsValid() {
+	} else if addr = p.Source(r).Addr(); !addr.IsValid() {
 		return authz.Fail(errNoAddress)
 	}
-	switch r := p.rules.Load(); {
-	case r.deny.Has(addr):
+	switch rules := p.rules.Load(); {
+	case rules.deny.Has(addr):
 		return authz.Verdict{Reason: inDeny}
-	case r.allow != nil && !r.allow.Has(addr):
+	case rules.allow != nil && !rules.allow.Has(addr):
 		return authz.Verdict{Reason: noAllow}
 	}
 	return authz.Allow

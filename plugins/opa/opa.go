@@ -170,7 +170,7 @@ func (p *OPA) Close() error {
 func (p *OPA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	r, err := p.Path.Request(s, h)
 	return p.AskLater(&r, err, func(ctx context.Context) authz.Verdict {
-		input, err := r.Tree(p.Metadata)
+		input, err := r.Tree(&p.Mode, p.Metadata)
 		if err != nil {
 			return authz.Fail(err)
 		}

@@ -158,7 +158,7 @@ func (r *Request) Metadata(names []Metadata) (map[string]map[string]any, error) 
 }
 
 // Tree returns all of the request as JSON has it: what Rego calls input.
-func (r *Request) Tree(names []Metadata) (map[string]any, error) {
+func (r *Request) Tree(m *Mode, names []Metadata) (map[string]any, error) {
 	meta, err := r.Metadata(names)
 	if err != nil {
 		return nil, err
@@ -168,7 +168,7 @@ func (r *Request) Tree(names []Metadata) (map[string]any, error) {
 		namespaces[ns] = values
 	}
 	headers := r.HeaderMap()
-	source, c := r.Source(), r.Consumer()
+	source, c := m.Source(r), r.Consumer()
 	address := ""
 	if source.IsValid() {
 		address = source.Addr().String()

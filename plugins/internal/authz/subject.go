@@ -46,7 +46,7 @@ func (s *Subject) Validate() error {
 }
 
 // Name returns the subject of r, or Default. A header that comes more than once is ignored.
-func (s *Subject) Name(r *Request) (name string, err error) {
+func (s *Subject) Name(m *Mode, r *Request) (name string, err error) {
 	switch s.From {
 	case "", "consumer":
 		name = r.Consumer().Name
@@ -57,7 +57,7 @@ func (s *Subject) Name(r *Request) (name string, err error) {
 	case "principal":
 		name = r.Principal()
 	case "source":
-		if a := r.Source().Addr(); a.IsValid() {
+		if a := m.Source(r).Addr(); a.IsValid() {
 			name = a.WithZone("").String()
 		}
 	case "metadata":
