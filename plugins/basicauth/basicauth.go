@@ -123,6 +123,11 @@ func (c *Credential) password() password {
 	return p
 }
 
+// ReadsCredentials is that of filter.CredentialReader.
+func (b *BasicAuth) ReadsCredentials() filter.CredentialPlaces {
+	return filter.CredentialPlaces{Headers: []string{"authorization"}}
+}
+
 // Provision reads the file and indexes the consumers.
 func (b *BasicAuth) Provision(env *filter.Env) (err error) {
 	b.env, b.checked = env, env.Counter("checked")

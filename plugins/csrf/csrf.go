@@ -66,6 +66,14 @@ func (c *CSRF) Validate() error {
 	return errors.Join(errs...)
 }
 
+// ReadsCredentials is that of filter.CredentialReader.
+func (c *CSRF) ReadsCredentials() filter.CredentialPlaces {
+	if c.Token == nil {
+		return filter.CredentialPlaces{}
+	}
+	return filter.CredentialPlaces{Headers: []string{c.Token.Header}, Cookies: []string{c.Token.Cookie}}
+}
+
 // Provision declares the counters.
 func (c *CSRF) Provision(env *filter.Env) (err error) {
 	if c.origins, err = origin.Parse(c.AllowOrigins, c.AllowOriginRegexp); err != nil {

@@ -116,6 +116,11 @@ func (c *Credential) secret() string {
 	return string(b)
 }
 
+// ReadsCredentials is that of filter.CredentialReader.
+func (p *HMACAuth) ReadsCredentials() filter.CredentialPlaces {
+	return filter.CredentialPlaces{Headers: []string{"authorization", "signature"}}
+}
+
 // Provision indexes the consumers.
 func (p *HMACAuth) Provision(env *filter.Env) (err error) {
 	if p.now == nil {

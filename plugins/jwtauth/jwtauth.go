@@ -73,11 +73,23 @@ func (j *JWTAuth) Validate() error {
 	return errors.Join(errs...)
 }
 
+// ReadsCredentials is that of filter.CredentialReader.
+func (j *JWTAuth) ReadsCredentials() filter.CredentialPlaces {
+	from := j.from()
+	return from.Credentials()
+}
+
+// from is where the token is looked for.
+func (j *JWTAuth) from() place.Places {
+	if j.From.Empty() {
+		return place.Places{Headers: []place.Header{{Name: "authorization", Scheme: "Bearer"}}}
+	}
+	return j.From
+}
+
 // Provision finds the keys and begins to follow them.
 func (j *JWTAuth) Provision(env *filter.Env) error {
-	if j.From.Empty() {
-		j.From.Headers = []place.Header{{Name: "authorization", Scheme: "Bearer"}}
-	}
+	j.From = j.from()
 	j.From.Lower()
 	if err := j.Start(env); err != nil {
 		return err

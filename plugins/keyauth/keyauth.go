@@ -82,6 +82,12 @@ func (k *KeyAuth) where() (p place.Places) {
 	return p
 }
 
+// ReadsCredentials is that of filter.CredentialReader.
+func (k *KeyAuth) ReadsCredentials() filter.CredentialPlaces {
+	p := k.where()
+	return p.Credentials()
+}
+
 // Provision indexes the consumers.
 func (k *KeyAuth) Provision(env *filter.Env) (err error) {
 	k.places = k.where()

@@ -160,6 +160,20 @@ func (c *Cookie) validate() error {
 	return nil
 }
 
+// OwnsRequestHeaders is that of filter.HeaderOwner.
+func (o *OIDC) OwnsRequestHeaders() []string {
+	names := o.Output.OwnsRequestHeaders()
+	if o.ForwardAccessToken {
+		names = append(names, "authorization")
+	}
+	return names
+}
+
+// ReadsCredentials is that of filter.CredentialReader.
+func (o *OIDC) ReadsCredentials() filter.CredentialPlaces {
+	return filter.CredentialPlaces{Cookies: []string{o.Cookie.Name + "*"}, Queries: []string{"code"}}
+}
+
 // Provision begins to read the provider's addresses.
 func (o *OIDC) Provision(env *filter.Env) error {
 	if err := o.Start(env); err != nil {

@@ -45,6 +45,11 @@ func (t *TokenAuth) Validate() error {
 	return nil
 }
 
+// ReadsCredentials is that of filter.CredentialReader.
+func (t *TokenAuth) ReadsCredentials() filter.CredentialPlaces {
+	return filter.CredentialPlaces{Headers: []string{t.Header}}
+}
+
 // Provision declares the counters.
 func (t *TokenAuth) Provision(env *filter.Env) error {
 	t.Header = strings.ToLower(t.Header)

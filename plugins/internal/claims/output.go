@@ -81,6 +81,15 @@ func (o *Output) Strip(h filter.RequestHeaders) {
 	}
 }
 
+// OwnsRequestHeaders is that of filter.HeaderOwner.
+func (o *Output) OwnsRequestHeaders() []string {
+	names := make([]string, len(o.ClaimsToHeaders))
+	for i, to := range o.ClaimsToHeaders {
+		names[i] = to.Header
+	}
+	return names
+}
+
 // Described is what follows from a token's claims. It does not change.
 type Described struct {
 	consumer [2]string // keys that a consumer may have; "" for none

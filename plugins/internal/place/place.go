@@ -54,6 +54,15 @@ func (p *Places) Validate() error {
 	return nil
 }
 
+// Credentials returns p as a plugin's [filter.CredentialReader] does.
+func (p *Places) Credentials() filter.CredentialPlaces {
+	c := filter.CredentialPlaces{Queries: p.Queries, Cookies: p.Cookies}
+	for _, h := range p.Headers {
+		c.Headers = append(c.Headers, h.Name)
+	}
+	return c
+}
+
 // Lower makes the names of headers as Envoy has them. Call it before the other methods.
 func (p *Places) Lower() {
 	for i := range p.Headers {
