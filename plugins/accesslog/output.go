@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Outputs that are no files of their own.
+// Outputs other than files.
 const (
 	stdout = "stdout"
 	stderr = "stderr"

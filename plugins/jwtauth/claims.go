@@ -53,7 +53,7 @@ func readClaims(payload []byte) (*statement, error) {
 
 // numericDate reads seconds since 1970, which may have a fraction.
 func numericDate(v []byte) (time.Time, bool) {
-	f, err := strconv.ParseFloat(string(v), 64)  // a JSON string has quotes, which are no number
+	f, err := strconv.ParseFloat(string(v), 64)  // a JSON string has quotes, with which this fails
 	if err != nil || f < 0 || f > 253402300799 { // the year 9999
 		return time.Time{}, false
 	}

@@ -242,7 +242,7 @@ func classify(err error) error {
 	return fmt.Errorf("%w: the status of its answer is %d", errDown, status)
 }
 
-// take notes what tokens say. id is nil where there is no new ID token.
+// take takes over what tokens say. id is nil if there is no new ID token.
 func (s *session) take(o *OIDC, id *oidc.IDToken, raw string, t *oauth2.Token) error {
 	if id != nil {
 		s.Subject = id.Subject

@@ -214,7 +214,7 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 	return filter.Go(func(ctx context.Context) filter.Action {
 		m := o.provider.wait(ctx)
 		if m == nil || m.endSession == "" {
-			s.Log().Warn("the provider cannot be told that a user signs out")
+			s.Log().Warn("cannot sign a user out at the provider")
 			return finish(safeOrNothing(to))
 		}
 		end, err := url.Parse(m.endSession)
