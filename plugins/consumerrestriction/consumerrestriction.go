@@ -10,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/fieldname"
 )
 
 // ConsumerRestriction denies requests by their consumer, method and path.
@@ -28,7 +29,7 @@ type Rule struct {
 	Consumers []string `json:"consumers"`
 	// Groups are those of which the consumer is in one.
 	Groups []string `json:"groups"`
-	// Methods are those of the request, as GET.
+	// Methods are those of the request, such as GET, in any case.
 	Methods []string `json:"methods"`
 	// Paths are those of the request: /a is /a alone, /a/* is /a and everything below.
 	Paths []string `json:"paths"`
@@ -69,6 +70,11 @@ func (r *Rule) check(path authz.Path) error {
 		}
 		if values != nil && len(values) == 0 {
 			return fmt.Errorf("%s: the list is empty; leave it out to say nothing about that", field)
+		}
+	}
+	for _, m := range r.Methods {
+		if err := fieldname.CheckMethod(strings.ToUpper(m)); err != nil { // case makes no difference here
+			return fmt.Errorf("methods: %w", err)
 		}
 	}
 	for _, p := range r.Paths {

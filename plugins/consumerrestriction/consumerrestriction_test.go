@@ -141,6 +141,8 @@ func TestRefused(t *testing.T) {
 		`{deny: [{paths: ["/a%2fb"]}]}`:          "deny[0].paths",
 		`{deny: [{paths: ["/%61"]}]}`:            "deny[0].paths",
 		`{deny: [{path: [/a]}]}`:                 "path",
+		`{deny: [{methods: ["GET POST"]}]}`:      "deny[0].methods",
+		`{deny: [{methods: ["GET,POST"]}]}`:      "deny[0].methods",
 		`{allow: [{consumers: [a], paths: []}]}`: "allow[0].paths",
 	} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "consumerrestriction", JSON: conf})

@@ -89,8 +89,12 @@ func (c *CORS) Validate() error {
 	for name, list := range map[string][]string{
 		"allowMethods": c.AllowMethods, "allowHeaders": c.AllowHeaders, "exposeHeaders": c.ExposeHeaders,
 	} {
+		check := fieldname.Check
+		if name == "allowMethods" {
+			check = fieldname.CheckMethod
+		}
 		for i, v := range list {
-			if err := fieldname.Check(v); err != nil { // methods are tokens, too
+			if err := check(v); err != nil {
 				errs = append(errs, fmt.Errorf("%s[%d]: %w", name, i, err))
 			}
 			if v == "*" && c.AllowCredentials {

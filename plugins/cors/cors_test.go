@@ -213,6 +213,7 @@ func TestConfiguration(t *testing.T) {
 		`{allowOrigins: ["https://a"], allowHeaders: ["*"], allowCredentials: true}`:  "allowHeaders: *",
 		`{allowOrigins: ["https://a"], exposeHeaders: ["*"], allowCredentials: true}`: "exposeHeaders: *",
 		`{allowOrigins: ["https://a"], allowMethods: ["A B"]}`:                        "allowMethods[0]",
+		`{allowOrigins: ["https://a"], allowMethods: [PUT, patch]}`:                   "allowMethods[1]: methods are case-sensitive",
 		`{allowOrigins: ["https://a"], allowHeaders: ["x", "a\nb"]}`:                  "allowHeaders[1]",
 		`{allowOrigins: ["https://a"], maxAge: -1s}`:                                  "maxAge",
 		`{allowOrigins: ["https://a"], maxAge: 1s, typo: 1}`:                          "typo",

@@ -42,7 +42,7 @@ func init() { filter.RegisterPerStream("csrf", filter.Authz, (*CSRF).newStream, 
 func (c *CSRF) Validate() error {
 	var errs []error
 	for i, m := range c.SafeMethods {
-		if err := fieldname.Check(m); err != nil { // a method is a token, too
+		if err := fieldname.CheckMethod(m); err != nil {
 			errs = append(errs, fmt.Errorf("safeMethods[%d]: %w", i, err))
 		}
 	}

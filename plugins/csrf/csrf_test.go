@@ -217,7 +217,7 @@ func TestConfiguration(t *testing.T) {
 	for conf, want := range map[string]string{
 		`{allowOrigins: ["null"]}`: "allowOrigins", `{allowOrigins: ["*"]}`: "allowOrigins",
 		`{allowOrigins: ["a.example"]}`: "allowOrigins", `{allowOriginRegexp: [".*"]}`: "allowOriginRegexp",
-		`{safeMethods: ["A B"]}`: "safeMethods[0]", `{x: 1}`: "x", `{token: {}}`: "token.secret",
+		`{safeMethods: ["A B"]}`: "safeMethods[0]", `{safeMethods: [GET, get]}`: "safeMethods[1]: methods are case-sensitive", `{x: 1}`: "x", `{token: {}}`: "token.secret",
 		`{token: {secret: geheim}}`: "16 bytes", token(`header: "a b"`): "token.header",
 		token(`cookie: "a=b"`): "token.cookie", token(`session: "a;b"`): "token.session",
 		token(`insecure: true`): "token.insecure", token(`insecure: true, cookie: c, sameSite: none`): "token.sameSite",

@@ -5,6 +5,7 @@ package fieldname
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,24 @@ func Check(name string) error {
 	}
 	return nil
 }
+
+// CheckMethod says what is wrong with text as the method of a request. Methods are case-sensitive (RFC 9110, section 9.1), so
+// that get is the name of another one than GET, which nobody means.
+func CheckMethod(text string) error {
+	if text == "" {
+		return errors.New("the method is empty")
+	}
+	if Check(text) != nil { // both are tokens
+		return fmt.Errorf("%q is not a method", text)
+	}
+	if upper := strings.ToUpper(text); upper != text && slices.Contains(methods, upper) {
+		return fmt.Errorf("methods are case-sensitive: %q must be %q", text, upper)
+	}
+	return nil
+}
+
+// methods are those of RFC 9110 and RFC 5789.
+var methods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
 
 // ValidValue reports whether Envoy carries v as the value of a field.
 func ValidValue(v string) bool {

@@ -13,6 +13,29 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestCheckMethod(t *testing.T) {
+	for _, c := range []struct {
+		name, method string
+		ok           bool
+	}{
+		{"standard", "GET", true},
+		{"extension", "PROPFIND", true},
+		{"extension in lower case", "propfind", true},
+		{"standard in lower case", "get", false},
+		{"standard in mixed case", "Patch", false},
+		{"two", "GET POST", false},
+		{"a list", "GET,POST", false},
+		{"empty", "", false},
+		{"pseudo-header", ":method", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := CheckMethod(c.method); (err == nil) != c.ok {
+				t.Errorf("CheckMethod(%q) = %v, want an error: %v", c.method, err, !c.ok)
+			}
+		})
+	}
+}
+
 func TestValidValue(t *testing.T) {
 	for v, ok := range map[string]bool{"": true, "a b\t\xff": true, "a\r": false, "a\nb": false, "\x00": false} {
 		if ValidValue(v) != ok {
