@@ -48,11 +48,11 @@ type entry struct {
 func read(t testing.TB, p *AccessLog) (entries []entry) {
 	t.Helper()
 	if err := p.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("p.Close: %v", err)
 	}
 	text, err := os.ReadFile(p.Output)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	for line := range strings.Lines(string(text)) {
 		var e entry
@@ -110,7 +110,8 @@ func TestLine(t *testing.T) {
 		}
 		for name, ms := range map[string]*float64{"all": e.Duration, "request": e.Request_ms, "first": e.First} {
 			if ms == nil || *ms < 0 || *ms > *e.Duration {
-				t.Error(name, ms)
+				t.Errorf("%s: ms = nil, want a value; *ms = %v, want at least 0, and at most %v",
+					name, *ms, *e.Duration)
 			}
 		}
 		if e.Request.Headers["content-length"] != nil {
@@ -159,15 +160,15 @@ func TestRedact(t *testing.T) {
 	e := one(t, p, answer, secrets())
 	for _, name := range append(slices.Clone(redacted), "x-api-key") {
 		if got := e.Request.Headers[name]; !slices.Equal(got, []string{"[redacted]", "[redacted]"}) {
-			t.Errorf("%s: %q", name, got)
+			t.Errorf("%s: e.Request.Headers[name] = %q, want %q", name, got, []string{"[redacted]", "[redacted]"})
 		}
 	}
 	if e.Path != "/p?a=1&k%65y=[redacted]&key=[redacted]&b=2&key" {
-		t.Error(e.Path)
+		t.Errorf("e.Path = %q, want %q", e.Path, "/p?a=1&k%65y=[redacted]&key=[redacted]&b=2&key")
 	}
 	text, err := os.ReadFile(p.Output)
 	if err != nil || strings.Contains(string(text), "geheim") {
-		t.Errorf("%v %s", err, text)
+		t.Errorf("os.ReadFile: %v; text = %q, want it without %q: %s", err, string(text), "geheim", text)
 	}
 
 	p = config(t)
@@ -175,7 +176,8 @@ func TestRedact(t *testing.T) {
 	e = one(t, p, answer, secrets())
 	if !slices.Equal(e.Request.Headers["cookie"], []string{"geheim", "geheim"}) ||
 		e.Request.Headers["authorization"][0] != hidden || e.Response.Headers["set-cookie"][0] != hidden {
-		t.Error(e.Request.Headers, e.Response.Headers)
+		t.Errorf("got request %v and response %v, want cookie as it came, authorization and set-cookie hidden",
+			e.Request.Headers, e.Response.Headers)
 	}
 }
 
@@ -183,7 +185,7 @@ func TestRedact(t *testing.T) {
 func TestReply(t *testing.T) {
 	e := one(t, config(t), nil, httptest.NewRequest("GET", "/", nil), &deny{})
 	if e.Status != 403 || !e.Complete || e.Response.Bytes != 6 || e.Upstream != "" {
-		t.Errorf("%+v", e)
+		t.Errorf("got %+v, want a complete 403 with 6 bytes and no upstream", e)
 	}
 }
 
@@ -224,13 +226,13 @@ func TestConfiguration(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v %s", err, text)
+			t.Fatalf("time.Now().After(deadline) = true, want false: %v, %s", err, text)
 		}
 	}
 	for conf, want := range map[string]string{`buffer: 1KiB`: "buffer", `buffer: some`: "buffer", `output: ""`: "output"} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "accesslog", JSON: conf})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", conf, err)
+			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
 		}
 	}
 }
@@ -240,11 +242,11 @@ func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
 	one(t, p, nil, httptest.NewRequest("GET", "/", nil))
 	text, err := os.ReadFile(p.Output)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	var m map[string]any
 	if err := json.Unmarshal(text, &m); err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Unmarshal: %v", err)
 	}
 	want := []string{
 		"complete", "duration_ms", "first_byte_ms", "host", "method", "path", "request", "request_ms",
@@ -254,7 +256,7 @@ func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if !strings.HasPrefix(string(text), `{"time":"`) {
-		t.Errorf("%s", text)
+		t.Errorf("text = %q, want the prefix %q: %s", string(text), `{"time":"`, text)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestText(t *testing.T) {
 		checkText(t, s)
 	}
 	if got := string(text(nil, "a\xffb")); got != `"a\ufffdb"` {
-		t.Error(got)
+		t.Errorf("text(nil, \"a\\xffb\") = %q, want %q", got, `"a\ufffdb"`)
 	}
 }
 
@@ -70,7 +70,7 @@ func TestBytesInHeaders(t *testing.T) {
 	h.Get("/", "x-a", "gr\xfc\xdfe \"\\")
 	e := read(t, p)[0]
 	if e.Request.Headers["x-a"][0] != "gr\ufffd\ufffde \"\\" || e.Response.Headers["x-b"][0] != "\ufffd" {
-		t.Error(e.Request.Headers, e.Response.Headers)
+		t.Errorf("got request %q and response %q, want U+FFFD for bytes that are not UTF-8", e.Request.Headers, e.Response.Headers)
 	}
 }
 

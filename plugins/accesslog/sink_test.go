@@ -29,7 +29,7 @@ func TestShared(t *testing.T) {
 	dir := t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
 	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Symlink: %v", err)
 	}
 	path := filepath.Join(dir, "a.log")
 	var ps []*AccessLog
@@ -54,7 +54,7 @@ func TestShared(t *testing.T) {
 	wg.Wait()
 	for _, p := range ps {
 		if err := p.Close(); err != nil {
-			t.Error(err)
+			t.Errorf("p.Close: %v", err)
 		}
 		if err := p.Close(); err != nil {
 			t.Error("closed twice:", err)
@@ -62,7 +62,7 @@ func TestShared(t *testing.T) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	next := make([]int, 4)
 	for line := range strings.Lines(string(text)) {
@@ -76,7 +76,7 @@ func TestShared(t *testing.T) {
 		next[i]++
 	}
 	if fmt.Sprint(next) != "[500 500 500 500]" {
-		t.Error(next)
+		t.Errorf("fmt.Sprint(next) = %q, want %q: %v", fmt.Sprint(next), "[500 500 500 500]", next)
 	}
 	if len(sinks.open) != 0 {
 		t.Error("open:", sinks.open)
@@ -125,7 +125,7 @@ func TestDropped(t *testing.T) {
 	}
 	close(out.gate)
 	if err := s.release(); err != nil {
-		t.Error(err)
+		t.Errorf("s.release: %v", err)
 	}
 	if out.text.Len() != 1000 {
 		t.Error("written", out.text.Len())
@@ -177,21 +177,21 @@ func TestRotation(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "a.log")
 			f := &file{path: path}
 			if err := f.open(); err != nil {
-				t.Fatal(err)
+				t.Fatalf("f.open: %v", err)
 			}
 			defer f.Close()
 			put := func(line string) {
 				t.Helper()
 				if err := f.Refresh(); err != nil {
-					t.Error(err)
+					t.Errorf("f.Refresh: %v", err)
 				}
 				if _, err := f.Write([]byte(line)); err != nil {
-					t.Error(err)
+					t.Errorf("f.Write: %v", err)
 				}
 			}
 			put("one\n")
 			if err := rotate(path); err != nil {
-				t.Fatal(err)
+				t.Fatalf("rotate: %v", err)
 			}
 			f.checked = f.checked.Add(-checkEvery)
 			put("two\n")
@@ -200,11 +200,11 @@ func TestRotation(t *testing.T) {
 				want = "one\ntwo\n"
 			}
 			if got, err := os.ReadFile(path); err != nil || string(got) != want {
-				t.Errorf("%v %q", err, got)
+				t.Errorf("os.ReadFile: %v; got %q, want %q: %q", err, string(got), want, got)
 			}
 			if name == "rename" {
 				if old, err := os.ReadFile(path + ".1"); err != nil || string(old) != "one\n" {
-					t.Errorf("%v %q", err, old)
+					t.Errorf("os.ReadFile: %v; old = %q, want %q: %q", err, string(old), "one\n", old)
 				}
 			}
 		})
@@ -217,7 +217,7 @@ func TestRotationIsNoticedInASecond(t *testing.T) {
 	h := filtertest.New(t, p)
 	h.Get("/one")
 	if err := os.Rename(p.Output, p.Output+".1"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		h.Get("/two")
@@ -229,26 +229,26 @@ func TestRotationIsNoticedInASecond(t *testing.T) {
 		}
 	}
 	if err := p.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("p.Close: %v", err)
 	}
 }
 
 func TestRotationThatFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "dir")
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Mkdir: %v", err)
 	}
 	f := &file{path: filepath.Join(dir, "a.log")}
 	if err := f.open(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("f.open: %v", err)
 	}
 	defer f.Close()
 	if err := os.Rename(dir, dir+"2"); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 	f.checked = time.Time{}
 	if err := f.Refresh(); err == nil || !strings.Contains(err.Error(), "old file") {
-		t.Error(err)
+		t.Errorf("f.Refresh(): got error %v, want one with %q", err, "old file")
 	}
 	if _, err := f.Write([]byte("x\n")); err != nil {
 		t.Error("the old file is not in use:", err)
@@ -258,7 +258,7 @@ func TestRotationThatFails(t *testing.T) {
 func TestStandardOutput(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Pipe: %v", err)
 	}
 	defer r.Close()
 	old := os.Stdout
@@ -268,12 +268,12 @@ func TestStandardOutput(t *testing.T) {
 	h := filtertest.New(t, p)
 	h.Get("/to-stdout")
 	if err := p.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("p.Close: %v", err)
 	}
 	w.Close()
 	b := make([]byte, 4096)
 	n, err := r.Read(b)
 	if err != nil || !strings.Contains(string(b[:n]), `"path":"/to-stdout"`) {
-		t.Errorf("%v %s", err, b[:n])
+		t.Errorf("r.Read: got %q and error %v, want one with %q: %s", b, err, `"path":"/to-stdout"`, b[:n])
 	}
 }

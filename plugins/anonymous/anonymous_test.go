@@ -16,7 +16,7 @@ func TestAnonymous(t *testing.T) {
 			{Name: "tom", Credentials: map[string]map[string]any{"keyauth": {"key": "k1"}}}, listed,
 		}}
 		if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &Anonymous{Consumer: "guest"}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.Load: %v", err)
 		}
 		for key, want := range map[string]string{"k1": "tom", "": "guest", "wrong": ""} {
 			var header []string
@@ -30,7 +30,7 @@ func TestAnonymous(t *testing.T) {
 					t.Errorf("%s: a wrong key passes: %d", key, r.Status)
 				}
 			case r.Status != 200 || r.Upstream.Header.Get("x-who") != want:
-				t.Errorf("%s: %d %v", key, r.Status, r.Upstream)
+				t.Errorf("key %q: got %d and %v, want 200 and x-who: %s", key, r.Status, r.Upstream, want)
 			}
 		}
 		if r := h.Get("/"); r.Metadata["moe/consumer_groups"] == nil {
@@ -38,10 +38,10 @@ func TestAnonymous(t *testing.T) {
 		}
 		// Without the listing, he is a name; and the change holds for the next request.
 		if err := h.SetConsumers(nil); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.SetConsumers: %v", err)
 		}
 		if r := h.Get("/"); r.Status != 200 || r.Metadata["moe/consumer"] != "guest" || r.Metadata["moe/consumer_groups"] != nil {
-			t.Error(r.Status, r.Metadata)
+			t.Errorf("got %d and %v, want 200 for guest in no group", r.Status, r.Metadata)
 		}
 		if n := h.Metric("moe.anonymous.requests"); n != 3 {
 			t.Errorf("%d requests are counted", n)
@@ -52,10 +52,11 @@ func TestAnonymous(t *testing.T) {
 func TestAlone(t *testing.T) {
 	h := filtertest.New(t, filtertest.Config{Name: "anonymous", JSON: `{}`})
 	if r := h.Get("/"); r.Status != 200 || r.Metadata["moe/consumer"] != "anonymous" {
-		t.Error(r.Status, r.Metadata)
+		t.Errorf(`r.Status = %d, want 200; r.Metadata["moe/consumer"] = %v, want %v: %v`,
+			r.Status, r.Metadata["moe/consumer"], "anonymous", r.Metadata)
 	}
 	err := new(filtertest.Host).Load(t, filtertest.Config{Name: "anonymous", JSON: `{consumer: ""}`})
 	if err == nil || !strings.Contains(err.Error(), "consumer") {
-		t.Error(err)
+		t.Errorf("new(filtertest.Host).Load(…): got error %v, want one with %q", err, "consumer")
 	}
 }

@@ -30,7 +30,7 @@ func byBcrypt(t testing.TB, password string) string {
 	t.Helper()
 	h, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("bcrypt.GenerateFromPassword: %v", err)
 	}
 	return strings.Replace(string(h), "$2a$", "$2y$", 1)
 }
@@ -52,7 +52,7 @@ func must(t testing.TB, conf string, consumers ...*filter.Consumer) *filtertest.
 	t.Helper()
 	h := &filtertest.Host{Consumers: consumers, ConsumerHeader: "x-who", Timeout: time.Minute}
 	if err := h.Load(t, filtertest.Config{Name: "basicauth", JSON: conf}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h
 }
@@ -61,7 +61,7 @@ func TestUsers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "htpasswd")
 	text := "# users\n\ndora:" + byBcrypt(t, "d:pw") + "\nemil:" + byArgon2("e-pw") + "\r\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	h := must(t, `{users: `+file+`}`,
 		consumer("anna", map[string]any{"username": "a", "password": "a-pw"}),
@@ -115,12 +115,13 @@ func TestUsers(t *testing.T) {
 			if strings.HasPrefix(c.want, ".") {
 				if got.Status != 401 || got.Details != "moe.basicauth"+c.want || got.Upstream != nil ||
 					got.Header.Get("www-authenticate") != `Basic realm="moe", charset="UTF-8"` {
-					t.Errorf("%d %s %v", got.Status, got.Details, got.Header)
+					t.Errorf("got %d %s %v, want 401 moe.basicauth%s with a challenge", got.Status, got.Details, got.Header, c.want)
 				}
 				return
 			}
 			if got.Status != 200 || got.Upstream.Header.Get("x-who") != c.want {
-				t.Fatalf("%d %s", got.Status, got.Details)
+				t.Fatalf(`got.Status = %d, want 200; got.Upstream.Header.Get("x-who") = %q, want %q: %s`,
+					got.Status, got.Upstream.Header.Get("x-who"), c.want, got.Details)
 			}
 			if got.Upstream.Header.Get("authorization") != "" {
 				t.Error("the upstream sees the password")
@@ -146,7 +147,7 @@ func TestChanges(t *testing.T) {
 	}
 	tom := consumer("tom", map[string]any{"username": "tom", "hash": byBcrypt(t, "new")})
 	if err := h.SetConsumers([]*filter.Consumer{tom}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.SetConsumers: %v", err)
 	}
 	if status("old") != 401 || status("new") != 200 {
 		t.Error("the change does not hold")
@@ -160,10 +161,10 @@ func TestFileIsFollowed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "htpasswd")
 	put := func(text string) {
 		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		if err := os.Rename(file+".new", file); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Rename: %v", err)
 		}
 	}
 	put("tom:" + byBcrypt(t, "one"))
@@ -179,7 +180,7 @@ func TestFileIsFollowed(t *testing.T) {
 				return
 			}
 			if time.Now().After(end) {
-				t.Fatalf("%s: %d", password, r.Status)
+				t.Fatalf("time.Now().After(end) = true, want false: %s, %d", password, r.Status)
 			}
 		}
 	}
@@ -225,7 +226,7 @@ func TestRefused(t *testing.T) {
 	} {
 		file := filepath.Join(dir, fmt.Sprint(i))
 		if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		h := &filtertest.Host{}
 		if c.cred != "" {
@@ -238,7 +239,7 @@ func TestRefused(t *testing.T) {
 		}
 		err := h.Load(t, filtertest.Config{Name: "basicauth", JSON: strings.ReplaceAll(c.conf, "FILE", file)})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s %q %s: %v", c.conf, c.file, c.cred, err)
+			t.Errorf("%s %q %s: got %v, want an error with %q and no secret", c.conf, c.file, c.cred, err, c.want)
 		}
 	}
 }
@@ -262,7 +263,7 @@ func FuzzParse(f *testing.F) {
 	f.Add("a:b")
 	f.Fuzz(func(t *testing.T, value string) {
 		if user, given, ok := parse(value); ok && (user == "" || given == "" || strings.Contains(user, ":")) {
-			t.Errorf("%q: %q %q", value, user, given)
+			t.Errorf("parse(%q) = %q, %q; want a name without a colon and a password", value, user, given)
 		}
 	})
 }

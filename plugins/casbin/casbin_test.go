@@ -82,7 +82,7 @@ func TestRules(t *testing.T) {
 	} {
 		h := authztest.Load(t, consumer(c.who), "casbin", yaml(roles, few, ""))
 		if r := h.Get(c.path); r.Status != c.status {
-			t.Errorf("%q %s: %d\n%s", c.who, c.path, r.Status, h.Log())
+			t.Errorf("%q, %s: r.Status = %d, want %d\n%s", c.who, c.path, r.Status, c.status, h.Log())
 		}
 		if r := h.Post("/articles/1", "x"); (r.Status == 200) != (c.who == "alice") {
 			t.Errorf("%q posts: %d", c.who, r.Status)
@@ -114,10 +114,10 @@ func TestSubjects(t *testing.T) {
 		h := authztest.Load(t, nil, "casbin", yaml(roles, few, c.more))
 		h.Metadata = map[string]any{"jwt/sub": "alice", "jwt/list": []any{"alice"}}
 		if r := h.Get("/", c.header...); r.Status != c.status {
-			t.Errorf("%s, %.40q: %d\n%.500s", c.more, c.header, r.Status, h.Log())
+			t.Errorf("%s, %.40q: r.Status = %d, want %d\n%.500s", c.more, c.header, r.Status, c.status, h.Log())
 		}
 		if strings.Contains(h.Log(), "geheim") {
-			t.Error(h.Log())
+			t.Errorf("h.Log() = %q, want it without %q", h.Log(), "geheim")
 		}
 	}
 	more := `request: [source, host, "header:x-tenant", scheme]`
@@ -128,7 +128,7 @@ func TestSubjects(t *testing.T) {
 	h := authztest.Load(t, consumer("x"), "casbin", yaml(model, "p, 10.0.0.0/8, example.com, t1", more))
 	for tenant, want := range map[string]int{"t1": 200, "t2": 403, "": 403} {
 		if r := h.Get("/", "x-tenant", tenant); r.Status != want {
-			t.Error(tenant, r.Status, h.Log())
+			t.Errorf("%q: r.Status = %d, want %d: %q", tenant, r.Status, want, h.Log())
 		}
 	}
 }
@@ -152,21 +152,22 @@ func TestErrors(t *testing.T) {
 	policy := "p, *, /*, 10.0.0.0/8, allow"
 	h := authztest.Load(t, consumer("bob"), "casbin", yaml(model, policy, "errorStatus: 503"))
 	if r := h.Get("/x"); r.Status != 503 || r.Details != "moe.casbin.error" || strings.Contains(h.Log(), "goroutine") {
-		t.Error(r.Status, r.Details, h.Log())
+		t.Errorf("r.Status = %d, want 503; r.Details = %q, want %q; h.Log() = %q, want it without %q",
+			r.Status, r.Details, "moe.casbin.error", h.Log(), "goroutine")
 	}
 	h = authztest.Load(t, consumer("bob"), "casbin", yaml(model, policy, "failOpen: true"))
 	if r := h.Get("/x"); r.Status != 200 || h.Metric("failed") != 1 {
-		t.Error(r.Status)
+		t.Errorf(`r.Status = %d, want 200; h.Metric("failed") = %d, want 1`, r.Status, h.Metric("failed"))
 	}
 	more := `request: [subject, path, "header:x-secret"]`
 	h = authztest.Load(t, consumer("bob"), "casbin", yaml(strings.ReplaceAll(withDeny, "regexMatch(r.act, p.act)",
 		"r.act > 5"), policy, more))
 	if r := h.Get("/x", "x-secret", "geheim"); r.Status != 403 || strings.Contains(h.Log(), "geheim") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 403; h.Log() = %q, want it without %q", r.Status, h.Log(), "geheim")
 	}
 	h = authztest.Load(t, consumer("bob"), "casbin", yaml(roles, few, "shadow: true"))
 	if r := h.Get("/x"); r.Status != 200 || h.Metric("shadow_denied") != 1 {
-		t.Error(r.Status)
+		t.Errorf(`r.Status = %d, want 200; h.Metric("shadow_denied") = %d, want 1`, r.Status, h.Metric("shadow_denied"))
 	}
 }
 
@@ -194,7 +195,7 @@ func TestRefused(t *testing.T) {
 		"modelFile: /not/there\npolicy: x":                                       "/not/there",
 	} {
 		if got := authztest.Refused(t, "casbin", config); !strings.Contains(got, want) {
-			t.Errorf("%s\n%s", config, got)
+			t.Errorf(`%s: authztest.Refused("casbin", config) = %q, want it to contain %q`, config, got, want)
 		}
 	}
 }
@@ -238,11 +239,11 @@ func TestMany(t *testing.T) {
 	h := authztest.Load(t, consumer("user500"), "casbin", yaml(roles, big(1000), ""))
 	for path, want := range map[string]int{"/path500": 200, "/path501": 403} {
 		if r := h.Get(path); r.Status != want {
-			t.Error(path, r.Status, h.Log())
+			t.Errorf("%s: r.Status = %d, want %d: %q", path, r.Status, want, h.Log())
 		}
 	}
 	if r := h.Get("/a/../path500"); r.Status != 400 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 400", r.Status)
 	}
 }
 
@@ -281,7 +282,7 @@ func TestParallel(t *testing.T) {
 			defer wg.Done()
 			for range 100 {
 				if r := h.Get("/x", "x-user", c.who); r.Status != c.status {
-					t.Error(c.who, r.Status)
+					t.Errorf("%q: r.Status = %d, want %d", c.who, r.Status, c.status)
 				}
 			}
 		}()

@@ -69,7 +69,7 @@ entities:
 		h := authztest.Load(t, alice, "cedar", yaml("permit (principal, action, resource) when { "+c.when+" };", entities+meta))
 		h.Metadata = map[string]any{"jwt/sub": "anna", "jwt/level": 3.0}
 		if r := h.Do(filtertest.NewRequest("POST", "/a/b?id=1&id=2", "x", "x-tenant", "t1")); r.Status != c.status {
-			t.Errorf("%s: %d\n%s", c.when, r.Status, h.Log())
+			t.Errorf("%s: r.Status = %d, want %d\n%s", c.when, r.Status, c.status, h.Log())
 		}
 	}
 }
@@ -83,30 +83,32 @@ forbid (principal, action, resource in Path::"/drafts") unless { principal in Gr
 	h := authztest.Load(t, &filter.Consumer{Name: "bob"}, "cedar", yaml(policies, ""))
 	r := h.Get("/drafts/1?token=geheim")
 	if r.Status != 403 || r.Metadata["moe.cedar/reason"] != "forbidden by no-drafts" || strings.Contains(h.Log(), "geheim") {
-		t.Error(r.Status, r.Metadata, h.Log())
+		t.Errorf("got %d and %v, want 403, forbidden by no-drafts, and no query in the log:\n%s", r.Status, r.Metadata, h.Log())
 	}
 	if r := h.Get("/draftsman"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 	if r := authztest.Load(t, alice, "cedar", yaml(policies, "")).Get("/drafts/1"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 	// Cedar leaves out a policy that fails. One that forbids must not be left out.
 	broken := policies + `forbid (principal, action, resource) when { context.headers["x-flag"] == "geheim" };`
 	h = authztest.Load(t, alice, "cedar", yaml(broken, "errorStatus: 500"))
 	if r := h.Get("/"); r.Status != 500 || !strings.Contains(h.Log(), "policies:5, which may forbid") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 500; h.Log() = %q, want it to contain %q",
+			r.Status, h.Log(), "policies:5, which may forbid")
 	}
 	if r := h.Get("/", "x-flag", "1"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 	h = authztest.Load(t, alice, "cedar", yaml(`permit (principal, action, resource) when { principal.x };`, "failOpen: true"))
 	if r := h.Get("/"); r.Status != 403 || !strings.Contains(h.Log(), "these policies fail: policies:1") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 403; h.Log() = %q, want it to contain %q",
+			r.Status, h.Log(), "these policies fail: policies:1")
 	}
 	h = authztest.Load(t, alice, "cedar", yaml(`forbid (principal, action, resource);`, "shadow: true"))
 	if r := h.Get("/"); r.Status != 200 || h.Metric("shadow_denied") != 1 {
-		t.Error(r.Status)
+		t.Errorf(`r.Status = %d, want 200; h.Metric("shadow_denied") = %d, want 1`, r.Status, h.Metric("shadow_denied"))
 	}
 }
 
@@ -126,14 +128,14 @@ func TestSubjects(t *testing.T) {
 	} {
 		h := authztest.Load(t, nil, "cedar", yaml(policies, "principalType: App::User\n"+c.more))
 		if r := h.Get("/", c.header...); r.Status != c.status {
-			t.Errorf("%s %q: %d", c.more, c.header, r.Status)
+			t.Errorf("%s, %q: r.Status = %d, want %d", c.more, c.header, r.Status, c.status)
 		}
 	}
 	// The groups of a consumer are not those of another subject.
 	h := authztest.Load(t, alice, "cedar", yaml(`permit (principal in Group::"editors", action, resource);`,
 		"subject: {from: header, header: x-user}"))
 	if r := h.Get("/", "x-user", "mallory"); r.Status != 403 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 403", r.Status)
 	}
 }
 
@@ -146,12 +148,12 @@ func TestPaths(t *testing.T) {
 		"/" + strings.Repeat("a/", maxSegments-1): 200, strings.Repeat("/a", 30_000): 403,
 	} {
 		if r := h.Get(path); r.Status != want {
-			t.Errorf("%.20s…: %d", path, r.Status)
+			t.Errorf("%.20s: r.Status = %d, want %d", path, r.Status, want)
 		}
 	}
 	h = authztest.Load(t, alice, "cedar", yaml(`permit (principal, action, resource) unless { context.query has x };`, ""))
 	if r := h.Get("/?" + strings.Repeat("a=b&", 30_000)); r.Status != 403 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 403", r.Status)
 	}
 }
 
@@ -175,7 +177,7 @@ func TestRefused(t *testing.T) {
 		yaml(ok, "entities: [{uid: {type: A, id: b}, parents: [], attrs: {}}, {uid: {type: A, id: b}, parents: [], attrs: {}}]"): "duplicate",
 	} {
 		if got := authztest.Refused(t, "cedar", config); !strings.Contains(got, want) {
-			t.Errorf("%s\n%s", config, got)
+			t.Errorf(`%s: authztest.Refused("cedar", config) = %q, want it to contain %q`, config, got, want)
 		}
 	}
 }
@@ -183,7 +185,7 @@ func TestRefused(t *testing.T) {
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Mkdir: %v", err)
 	}
 	policy, entities := filepath.Join(dir, "policies", "a.cedar"), filepath.Join(dir, "entities.json")
 	authztest.Replace(t, policy, `permit (principal in Group::"x", action, resource);`)
@@ -203,7 +205,7 @@ func TestFiles(t *testing.T) {
 		t.Error("broken files change what holds")
 	}
 	if err := os.Remove(policy); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	authztest.Replace(t, entities, `[]`)
 	authztest.Until(t, "nothing is permitted", status(403))
@@ -217,7 +219,7 @@ func TestMany(t *testing.T) {
 	h := authztest.Load(t, alice, "cedar", yaml(b.String(), ""))
 	for path, want := range map[string]int{"/p299": 200, "/p300": 403} {
 		if r := h.Get(path); r.Status != want {
-			t.Error(path, r.Status, h.Log())
+			t.Errorf("%s: r.Status = %d, want %d: %q", path, r.Status, want, h.Log())
 		}
 	}
 }

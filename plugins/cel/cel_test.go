@@ -37,7 +37,7 @@ func load(t *testing.T, c *filter.Consumer, config string) *filtertest.Host {
 		Metadata: map[string]any{"jwt/sub": "anna", "jwt/roles": []any{"r1", "r2"}, "jwt/level": 3.0},
 	}
 	if err := h.Load(t, &caller{c}, filtertest.Config{Name: "cel", JSON: config}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h
 }
@@ -93,13 +93,13 @@ func TestExpressions(t *testing.T) {
 		r := h.Do(filtertest.NewRequest("POST", "/a//b;c?x=1&x=2&y=%41&%zz", "body", "x-one", "1", "x-two", "1", "x-two", "2",
 			"x-secret", "geheim"))
 		if r.Metadata["moe.cel/decision"] != c.want || (r.Upstream != nil) != (c.want == "allow") {
-			t.Errorf("%s: %v, %d\n%s", c.expression, r.Metadata, r.Status, h.Log())
+			t.Errorf("%s: got %v and %d, want %s\n%s", c.expression, r.Metadata, r.Status, c.want, h.Log())
 		}
 		if c.want != "allow" && r.Status != 403 || strings.Contains(h.Log(), "geheim") {
-			t.Errorf("%s: %d\n%s", c.expression, r.Status, h.Log())
+			t.Errorf("%s: got %d, want 403 and no header in the log:\n%s", c.expression, r.Status, h.Log())
 		}
 		if c.want == "error" && !strings.Contains(h.Log(), "line 1, column ") {
-			t.Errorf("%s: %s", c.expression, h.Log())
+			t.Errorf("%s: the log does not say where: %s", c.expression, h.Log())
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestNobody(t *testing.T) {
 		`"admins" in consumer.groups`: 403, `consumer.labels["plan"] == "gold"`: 403, `consumer.name != "mallory"`: 200,
 	} {
 		if r := load(t, nil, quote(expression)).Get("/"); r.Status != want {
-			t.Errorf("%s: %d", expression, r.Status)
+			t.Errorf("%s: r.Status = %d, want %d", expression, r.Status, want)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestRefused(t *testing.T) {
 	} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "cel", JSON: config})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.80s: %v", config, err)
+			t.Errorf("%.80s: new(filtertest.Host).Load(…): got error %v, want one with %q", config, err, want)
 		}
 	}
 }
@@ -143,16 +143,17 @@ func TestCostLimit(t *testing.T) {
 	const expression = `request.query["x"].all(a, request.query["x"].all(b, request.query["x"].all(c, a + b != c)))`
 	h := load(t, nil, `{"allowIf": `+"'"+expression+"'"+`, "costLimit": 5000}`)
 	if r := h.Get("/?x=1"); r.Status != 200 {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, h.Log())
 	}
 	r := h.Get("/?" + strings.Repeat("x=1&", 2000))
 	if r.Status != 403 || r.Details != "moe.cel.error" || !strings.Contains(h.Log(), "costLimit, 5000") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 403; r.Details = %q, want %q; h.Log() = %q, want it to contain %q",
+			r.Status, r.Details, "moe.cel.error", h.Log(), "costLimit, 5000")
 	}
 	// Text that a pattern is slow with in other engines.
 	h = load(t, nil, quote(`!request.query["x"][0].matches("^(a+)+$")`))
 	if r := h.Get("/?x=" + strings.Repeat("a", 60_000) + "!"); r.Status != 200 && r.Details != "moe.cel.error" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("got %d %s, want 200 or moe.cel.error", r.Status, r.Details)
 	}
 }
 
@@ -182,7 +183,7 @@ func TestPaths(t *testing.T) {
 		}
 		for _, path := range []string{"/public/a", "/public//a", "/public/a;b", "/public/%61%20"} {
 			if r := allowed.Get(path); r.Status != 200 {
-				t.Errorf("%s: %s: %d", mode, path, r.Status)
+				t.Errorf("%s, %s: r.Status = %d, want 200", mode, path, r.Status)
 			}
 		}
 	}
@@ -194,7 +195,8 @@ func TestPaths(t *testing.T) {
 	}
 	h = load(t, nil, quote(deny))
 	if r := h.Get("/a/../b"); r.Status != 400 || r.Details != "moe.cel.path" || !strings.Contains(h.Log(), "dot segments") {
-		t.Error(r.Status, r.Details, h.Log())
+		t.Errorf("r.Status = %d, want 400; r.Details = %q, want %q; h.Log() = %q, want it to contain %q",
+			r.Status, r.Details, "moe.cel.path", h.Log(), "dot segments")
 	}
 }
 
@@ -202,18 +204,20 @@ func TestShadowAndOpen(t *testing.T) {
 	h := load(t, nil, `{"allowIf": 'request.headers["x"] == "1"', "shadow": true}`)
 	for _, header := range []string{"1", "2"} {
 		if r := h.Get("/", "x", header); r.Status != 200 {
-			t.Error(r.Status)
+			t.Errorf("r.Status = %d, want 200", r.Status)
 		}
 	}
 	if r := h.Get("/"); r.Status != 200 || r.Metadata["moe.cel/decision"] != "error" {
-		t.Error(r.Status, r.Metadata)
+		t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.cel/decision"] = %v, want %v: %v`,
+			r.Status, r.Metadata["moe.cel/decision"], "error", r.Metadata)
 	}
 	if r := h.Get("/a/../b"); r.Status != 200 || r.Metadata["moe.cel/decision"] != "deny" {
-		t.Error(r.Status, r.Metadata)
+		t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.cel/decision"] = %v, want %v: %v`,
+			r.Status, r.Metadata["moe.cel/decision"], "deny", r.Metadata)
 	}
 	if a, d, f, s := h.Metric("allowed"), h.Metric("denied"), h.Metric("failed"), h.Metric("shadow_denied"); a != 1 ||
 		d != 2 || f != 1 || s != 3 {
-		t.Error(a, d, f, s)
+		t.Errorf("got %d allowed, %d denied, %d failed, %d shadowed; want 1, 2, 1, 3", a, d, f, s)
 	}
 	h = load(t, nil, `{"allowIf": 'request.headers["x"] == "1"', "failOpen": true}`)
 	if r := h.Get("/"); r.Status != 200 {
@@ -229,13 +233,13 @@ func TestBytes(t *testing.T) {
 	h := load(t, nil, quote(`request.headers["x"] == "1" && request.headers.all(k, size(k) > 0)`))
 	for _, v := range []string{"\xff\xfe", strings.Repeat("x", 1<<20), ""} {
 		if r := h.Get("/", "x", v); r.Status != 403 {
-			t.Errorf("%.10q: %d", v, r.Status)
+			t.Errorf("%.10q: r.Status = %d, want 403", v, r.Status)
 		}
 	}
 	q := filtertest.NewRequest("GET", "/", "", "x", "1")
 	q.Host = "EXAMPLE.com.:8080"
 	if r := load(t, nil, quote(`request.host == "example.com"`)).Do(q); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 }
 
@@ -252,7 +256,7 @@ func TestParallel(t *testing.T) {
 					want, x = http.StatusForbidden, "2"
 				}
 				if r := h.Get("/a", "x", x); r.Status != want {
-					t.Error(r.Status)
+					t.Errorf("r.Status = %d, want %d", r.Status, want)
 				}
 			}
 		}()
@@ -270,7 +274,7 @@ func FuzzRequest(f *testing.F) {
 		q := filtertest.NewRequest("GET", "/", "", "x", value)
 		q.URL.Opaque = "/" + path
 		if r := filtertest.New(t, &CEL{AllowIf: expression}).Do(q); r.Status != 200 && r.Status != 400 && r.Status != 403 {
-			t.Fatal(r.Status, r.Reset)
+			t.Fatalf("got %d, reset %q; want 200, 400 or 403", r.Status, r.Reset)
 		}
 	})
 }

@@ -31,7 +31,7 @@ func host(t testing.TB, conf string) *filtertest.Host {
 	}}
 	if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &unknown{},
 		filtertest.Config{Name: "consumerrestriction", JSON: conf}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h
 }
@@ -100,7 +100,7 @@ func TestIgnoreCase(t *testing.T) {
 	h := host(t, `{deny: [{paths: [/Secret/*]}], ignoreCase: true}`)
 	for path, want := range map[string]int{"/secret/x": 403, "/SECRET": 403, "/sEcret/Y": 403, "/public": 200} {
 		if r := h.Get(path, "x-api-key", "bob"); r.Status != want {
-			t.Errorf("%s: %d", path, r.Status)
+			t.Errorf("%s: r.Status = %d, want %d", path, r.Status, want)
 		}
 	}
 	h = host(t, `{deny: [{paths: [/Secret/*]}]}`)
@@ -112,7 +112,7 @@ func TestIgnoreCase(t *testing.T) {
 func TestEveryone(t *testing.T) {
 	h := host(t, `{allow: [{consumers: ["*"]}]}`)
 	if r := h.Get("/", "x-api-key", "eve"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.consumerrestriction.denied" {
 		t.Error("nobody is somebody", r.Status)
@@ -122,7 +122,8 @@ func TestEveryone(t *testing.T) {
 func TestShadow(t *testing.T) {
 	h := host(t, `{deny: [{consumers: [eve]}], shadow: true}`)
 	if r := h.Get("/", "x-api-key", "eve"); r.Status != 200 || r.Metadata["moe.consumerrestriction/decision"] != "deny" {
-		t.Error(r.Status, r.Metadata)
+		t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.consumerrestriction/decision"] = %v, want %v: %v`,
+			r.Status, r.Metadata["moe.consumerrestriction/decision"], "deny", r.Metadata)
 	}
 }
 
@@ -147,7 +148,7 @@ func TestRefused(t *testing.T) {
 	} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "consumerrestriction", JSON: conf})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", conf, err)
+			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
 		}
 	}
 }

@@ -57,7 +57,8 @@ func TestPreflight(t *testing.T) {
 	}
 	r := preflight(h, "https://a.example")
 	if r.Status != 204 || r.Upstream != nil || r.Body != "" || r.Details != "moe.cors.preflight" {
-		t.Error(r.Status, r.Body, r.Details)
+		t.Errorf("r.Status = %d, want 204; r.Upstream = %+v, want nil; r.Body = %q, want %q; r.Details = %q, want %q",
+			r.Status, r.Upstream, r.Body, "", r.Details, "moe.cors.preflight")
 	}
 	same(t, "listed", fields(r.Header), want)
 	r = preflight(h, "https://x.b.example", "access-control-request-private-network", "true")
@@ -81,12 +82,13 @@ func TestRefusedOrigins(t *testing.T) {
 	for _, o := range bad {
 		r := preflight(h, o)
 		if r.Status != 403 || r.Upstream != nil || r.Details != "moe.cors.origin" {
-			t.Errorf("%.30q: %d", o, r.Status)
+			t.Errorf("%.30q: r.Status = %d, want 403; r.Upstream = %+v, want nil; r.Details = %q, want %q",
+				o, r.Status, r.Upstream, r.Details, "moe.cors.origin")
 		}
 		same(t, o[:min(len(o), 30)], fields(r.Header), map[string]string{"vary": "Origin"})
 		r = h.Get("/", "origin", o)
 		if r.Status != 200 || r.Upstream == nil {
-			t.Errorf("%.30q: %d", o, r.Status)
+			t.Errorf("%.30q: r.Status = %d, want 200; r.Upstream = nil, want a value", o, r.Status)
 		}
 		same(t, o[:min(len(o), 30)], fields(r.Header), map[string]string{"vary": "Origin"})
 	}
@@ -100,7 +102,7 @@ func TestRefusedOrigins(t *testing.T) {
 	p.DenyOthers = true
 	h = filtertest.New(t, p)
 	if r := h.Post("/", "x", "origin", "https://evil"); r.Status != 403 || r.Upstream != nil {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 403; r.Upstream = %+v, want nil", r.Status, r.Upstream)
 	}
 	if r := h.Post("/", "x"); r.Status != 200 {
 		t.Error("a request that no page has sent", r.Status)
@@ -176,7 +178,7 @@ func TestActual(t *testing.T) {
 	// OPTIONS without a method to ask for is no preflight.
 	r := h.Do(filtertest.NewRequest("OPTIONS", "/", "", "origin", "https://a.example"))
 	if r.Status != 200 || r.Upstream == nil {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200; r.Upstream = nil, want a value", r.Status)
 	}
 
 	h = filtertest.New(t, &CORS{AllowOrigins: []string{"*"}})
@@ -192,7 +194,7 @@ func TestReplyOfAnother(t *testing.T) {
 		h.Set("origin", "https://evil")
 	}})
 	if got := h.Get("/", "origin", "https://a.example").Header.Get(allowOrigin); got != "https://a.example" {
-		t.Error(got)
+		t.Errorf("Get(allowOrigin) = %q, want %q", got, "https://a.example")
 	}
 }
 
@@ -232,7 +234,7 @@ func TestConfiguration(t *testing.T) {
 		"max-age": "5", "vary": preflightVary,
 	})
 	if r := preflight(h, "https://abc.example.evil"); r.Status != 403 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 403", r.Status)
 	}
 }
 

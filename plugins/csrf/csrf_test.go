@@ -82,12 +82,12 @@ func TestOrigin(t *testing.T) {
 			}
 			for _, m := range []string{"GET", "HEAD"} {
 				if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); r.Status != 200 {
-					t.Errorf("%s: %d", m, r.Status)
+					t.Errorf("%s: r.Status = %d, want 200", m, r.Status)
 				}
 			}
 			for _, m := range []string{"get", "DELETE", "PUT", "PATCH", "X"} {
 				if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); (r.Status == 200) != (c.want == "") {
-					t.Errorf("%s: %d", m, r.Status)
+					t.Errorf("r.Status == 200 = %v, want %v: %s, %d", (r.Status == 200), (c.want == ""), m, r.Status)
 				}
 			}
 		})
@@ -99,13 +99,13 @@ func TestAllowMissing(t *testing.T) {
 	p.AllowMissingOrigin = true
 	h := filtertest.New(t, p)
 	if r := h.Post("/", "x"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 	for _, header := range [][]string{
 		{"origin", "https://evil"}, {"origin", ""}, {"sec-fetch-site", "cross-site"}, {"referer", ""},
 	} {
 		if r := h.Post("/", "x", header...); r.Status != 403 {
-			t.Error(header, r.Status)
+			t.Errorf("%q: r.Status = %d, want 403", header, r.Status)
 		}
 	}
 }
@@ -115,11 +115,12 @@ func TestReportOnly(t *testing.T) {
 	p.ReportOnly = true
 	h := filtertest.New(t, p)
 	if r := h.Post("/", "x", "origin", "https://evil"); r.Status != 200 || r.Upstream == nil {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200; r.Upstream = nil, want a value", r.Status)
 	}
 	h.Post("/", "x")
 	if filtertest.Value(p.invalidOrigin) != 1 || filtertest.Value(p.missingOrigin) != 1 || strings.Count(h.Log(), "would be refused") != 2 {
-		t.Error(filtertest.Value(p.invalidOrigin), filtertest.Value(p.missingOrigin), h.Log())
+		t.Errorf("got %d invalid and %d missing, want 1 and 1, and 2 lines:\n%s", filtertest.Value(p.invalidOrigin),
+			filtertest.Value(p.missingOrigin), h.Log())
 	}
 }
 
@@ -142,7 +143,7 @@ func give(t *testing.T, h *filtertest.Host, header ...string) string {
 	c := cs[0]
 	if c.Name != "__Host-csrf" || !c.Secure || c.HttpOnly || c.Path != "/" || c.SameSite != http.SameSiteStrictMode ||
 		c.Domain != "" {
-		t.Error(c)
+		t.Errorf("got %+v, want a strict, secure __Host-csrf that scripts can read", c)
 	}
 	return c.Value
 }
@@ -179,13 +180,13 @@ func TestToken(t *testing.T) {
 		}
 		r := h.Post("/", "x", header...)
 		if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || r.Body != "invalid CSRF token") {
-			t.Errorf("%s: %d %s", name, r.Status, r.Body)
+			t.Errorf("%s: got %d %s, want it to pass: %v", name, r.Status, r.Body, c.ok)
 		}
 	}
 	// A token is no excuse for another origin.
 	r := h.Post("/", "x", "origin", "https://evil", "cookie", "__Host-csrf="+token, "x-csrf-token", token)
 	if r.Status != 403 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 403", r.Status)
 	}
 	if r := h.Get("/", "cookie", "__Host-csrf="+token); r.Header.Get("set-cookie") != "" {
 		t.Error("who has a token gets another")
@@ -233,15 +234,16 @@ func TestConfiguration(t *testing.T) {
 	r := h.Get("/")
 	if c := r.Header.Get("set-cookie"); !strings.HasPrefix(c, "c=") || strings.Contains(c, "Secure") ||
 		!strings.Contains(c, "SameSite=Lax") {
-		t.Error(c)
+		t.Errorf(`r.Header.Get("set-cookie") = %q, want the prefix %q, and it without %q, and it to contain %q`,
+			c, "c=", "Secure", "SameSite=Lax")
 	}
 	for _, m := range []string{"OPTIONS", "TRACE"} {
 		if r := h.Do(filtertest.NewRequest(m, "/", "")); r.Status != 200 {
-			t.Error(m, r.Status)
+			t.Errorf("%q: r.Status = %d, want 200", m, r.Status)
 		}
 	}
 	if r := h.GRPC("/a.B/C", "", "origin", "https://evil"); r.GRPCStatus != 7 {
-		t.Error(r.GRPCStatus)
+		t.Errorf("r.GRPCStatus = %d, want 7", r.GRPCStatus)
 	}
 }
 

@@ -68,11 +68,13 @@ func TestRequest(t *testing.T) {
 		"x-two-a", "2", "x-other", "3", "cookie", "a=b", "user-agent", "agent", "x-envoy-auth-partial-body", "true", "te", "trailers")
 	q.Host = "Shop.example:8443"
 	if r := h.Do(q); r.Status != 200 || r.Sent != "body" || r.Upstream.Header.Get("x-other") != "3" {
-		t.Fatal(r.Status, h.Log())
+		t.Fatalf(`r.Status = %d, want 200; r.Sent = %q, want %q; r.Upstream.Header.Get("x-other") = %q, want %q: %q`,
+			r.Status, r.Sent, "body", r.Upstream.Header.Get("x-other"), "3", h.Log())
 	}
 	got := s.last(t)
 	if got.method != "PUT" || got.uri != "/check/a/b?c=d" || got.host != "Shop.example:8443" || got.body != "" {
-		t.Errorf("%+v", got)
+		t.Errorf("got.method = %q, want %q; got.uri = %q, want %q; got.host = %q, want %q; got.body = %q, want %q: %+v",
+			got.method, "PUT", got.uri, "/check/a/b?c=d", got.host, "Shop.example:8443", got.body, "", got)
 	}
 	want := http.Header{
 		"Authorization": {"Bearer t"}, "X-One": {"theirs"}, "X-Two-A": {"1", "2"}, "X-Key": {"geheim"},
@@ -159,7 +161,7 @@ func TestAllowed(t *testing.T) {
 	h := s.load(t, "", config)
 	r := h.Get("/a", header...)
 	if r.Status != 200 {
-		t.Fatal(r.Status, h.Log())
+		t.Fatalf("r.Status = %d, want 200: %q", r.Status, h.Log())
 	}
 	up := r.Upstream.Header
 	want := http.Header{"X-User": {"alice"}, "X-Role": {"a", "b"}, "X-Tag": {"old", "new"}, "X-Kept": {"1"}}
@@ -167,17 +169,21 @@ func TestAllowed(t *testing.T) {
 		t.Errorf("%v, want %v", up, want)
 	}
 	if r.Upstream.URL.Path != "/a" || r.Upstream.Host != "example.com" {
-		t.Error(r.Upstream.URL, r.Upstream.Host)
+		t.Errorf("%v: r.Upstream.URL.Path = %q, want %q; r.Upstream.Host = %q, want %q",
+			r.Upstream.URL, r.Upstream.URL.Path, "/a", r.Upstream.Host, "example.com")
 	}
 	if got := fmt.Sprint(r.Header["Set-Cookie"]); got != "[s=1 t=2]" || r.Header.Get("x-user") != "" {
-		t.Error(r.Header)
+		t.Errorf(`fmt.Sprint(r.Header["Set-Cookie"]) = %q, want %q; r.Header.Get("x-user") = %q, want %q: %v`,
+			got, "[s=1 t=2]", r.Header.Get("x-user"), "", r.Header)
 	}
 	if r.Metadata["moe.extauth/x-level"] != "3" || r.Metadata["moe.extauth/decision"] != "allow" {
-		t.Error(r.Metadata)
+		t.Errorf(`r.Metadata["moe.extauth/x-level"] = %v, want %v; r.Metadata["moe.extauth/decision"] = %v, want %v: %v`,
+			r.Metadata["moe.extauth/x-level"], "3", r.Metadata["moe.extauth/decision"], "allow", r.Metadata)
 	}
 	r = s.load(t, "", config+"\nkeepClientHeaders: true").Get("/a", header...)
 	if up := r.Upstream.Header; up.Get("x-missing") != "forged" || fmt.Sprint(up["X-User"]) != "[alice]" {
-		t.Error(up)
+		t.Errorf(`up.Get("x-missing") = %q, want %q; fmt.Sprint(up["X-User"]) = %q, want %q: %v`,
+			up.Get("x-missing"), "forged", fmt.Sprint(up["X-User"]), "[alice]", up)
 	}
 	r = s.load(t, "", config+"\nshadow: true").Get("/a", header...)
 	if up := r.Upstream.Header; up.Get("x-user") != "mallory" || up.Get("cookie") != "a=b" || r.Header["Set-Cookie"] != nil {
@@ -204,24 +210,25 @@ func TestDenied(t *testing.T) {
 		r := h.Get("/")
 		if r.Status != status || r.Body != "<p>no</p>" || r.Upstream != nil || r.Details != "moe.extauth.denied" ||
 			r.Header.Get("content-type") != "text/html" || r.Header.Get("x-why") != "because" || r.Header.Get("connection") != "" {
-			t.Error(status, r.Status, r.Body, r.Header, h.Log())
+			t.Errorf("got %d %q %v, want the service's answer with %d:\n%s", r.Status, r.Body, r.Header, status, h.Log())
 		}
 		r = s.load(t, "", "client: [x-why]").Get("/")
 		if r.Header.Get("location") != "/login" || r.Header.Get("x-why") == "" || r.Header.Get("x-other") != "" {
-			t.Error(r.Header)
+			t.Errorf("got %v, want location and x-why, and no x-other", r.Header)
 		}
 		r = s.load(t, "", "shadow: true").Get("/")
 		if r.Status != 200 || r.Metadata["moe.extauth/decision"] != "deny" {
-			t.Error(r.Status)
+			t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.extauth/decision"] = %v, want %v`,
+				r.Status, r.Metadata["moe.extauth/decision"], "deny")
 		}
 		r = s.load(t, "", "failOpen: true").Get("/")
 		if r.Status != status {
-			t.Error(r.Status)
+			t.Errorf("r.Status = %d, want %d", r.Status, status)
 		}
 	}
 	s := serve(t, deny(403))
 	if r := s.load(t, "", "").GRPC("/a.B/C", "x"); r.GRPCStatus != 7 {
-		t.Error(r.GRPCStatus)
+		t.Errorf("r.GRPCStatus = %d, want 7", r.GRPCStatus)
 	}
 }
 
@@ -296,7 +303,8 @@ func TestRefused(t *testing.T) {
 		`{url: "https://a/", errorStatus: 200}`:              "errorStatus",
 	} {
 		if got := authztest.Refused(t, "extauth", config); !strings.Contains(got, want) || strings.Contains(got, "geheim") {
-			t.Errorf("%s\n%s", config, got)
+			t.Errorf(`%s: authztest.Refused("extauth", config) = %q, want it to contain %q, and it without %q`,
+				config, got, want, "geheim")
 		}
 	}
 }
@@ -320,7 +328,7 @@ func TestParallel(t *testing.T) {
 			}
 			for range 30 {
 				if r := h.Get(path); r.Status != want {
-					t.Error(r.Status)
+					t.Errorf("r.Status = %d, want %d", r.Status, want)
 				}
 			}
 		}()
@@ -343,10 +351,10 @@ func TestLeave(t *testing.T) {
 		return true
 	}}
 	if err := h.Load(t, filtertest.Config{Name: "extauth", JSON: "url: '" + s.URL + "'\ntimeout: 60s"}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Get("/"); r.Reset != "left" {
-		t.Error(r.Reset)
+		t.Errorf("r.Reset = %q, want %q", r.Reset, "left")
 	}
 	<-ended
 }
@@ -357,14 +365,15 @@ func TestCluster(t *testing.T) {
 	})}}
 	config := "url: 'http://auth.example/check'\ncluster: auth\ntimeout: 20s"
 	if err := h.Load(t, filtertest.Config{Name: "extauth", JSON: config}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Get("/a?b"); r.Status != 403 || r.Header.Get("x-uri") != "/check/a?b" {
-		t.Error(r.Status, r.Header, h.Log())
+		t.Errorf(`r.Status = %d, want 403; r.Header.Get("x-uri") = %q, want %q: %v, %q`,
+			r.Status, r.Header.Get("x-uri"), "/check/a?b", r.Header, h.Log())
 	}
 	err := (&filtertest.Host{Lacks: filter.CanCallout}).Load(t, filtertest.Config{Name: "extauth", JSON: config})
 	if err == nil || !strings.Contains(err.Error(), "cluster") {
-		t.Error(err)
+		t.Errorf("(&filtertest.Host{Lacks: filter.CanCallout}).Load(…): got error %v, want one with %q", err, "cluster")
 	}
 }
 
@@ -384,7 +393,7 @@ func FuzzTarget(f *testing.F) {
 			u := p.target("/" + path)
 			line := u.RequestURI()
 			if u.Host != "auth.example" || !strings.HasPrefix(line, p.prefix+"/") || strings.ContainsAny(line, " \r\n\t\x00") {
-				t.Fatalf("%q: %q %q", path, u.Host, line)
+				t.Fatalf("target(%q): got host %q and %q, want auth.example and the prefix %q", path, u.Host, line, p.prefix)
 			}
 		}
 	})
@@ -394,7 +403,7 @@ func mustURL(t testing.TB, text string) *url.URL {
 	t.Helper()
 	u, err := url.Parse(text)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("url.Parse: %v", err)
 	}
 	return u
 }

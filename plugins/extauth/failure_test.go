@@ -44,11 +44,12 @@ func TestErrors(t *testing.T) {
 				h := s.load(t, "", "upstream: [x-user]\n"+more)
 				r := h.Get("/?token=geheim", "x-user", "mallory", "authorization", "geheim", "x-envoy-auth-failure-mode-allowed", "no")
 				if r.Status != want || h.Metric("failed") != 1 || !strings.Contains(h.Log(), name) || strings.Contains(h.Log(), "geheim") {
-					t.Errorf("%s: %d\n%s", more, r.Status, h.Log())
+					t.Errorf("%s: got %d, want %d, one failure and no secret in the log:\n%s", more, r.Status, want, h.Log())
 				}
 				if want != 200 {
 					if r.Details != "moe.extauth.error" || r.Upstream != nil {
-						t.Error(r.Details)
+						t.Errorf("r.Details = %q, want %q; r.Upstream = %+v, want nil",
+							r.Details, "moe.extauth.error", r.Upstream)
 					}
 					continue
 				}
@@ -58,7 +59,8 @@ func TestErrors(t *testing.T) {
 				}
 				told := !shadow && strings.Contains(more, "failureHeader")
 				if (up.Get("x-envoy-auth-failure-mode-allowed") == "true") != told {
-					t.Error(up)
+					t.Errorf(`up.Get("x-envoy-auth-failure-mode-allowed") == "true" = %v, want %v: %v`,
+						(up.Get("x-envoy-auth-failure-mode-allowed") == "true"), told, up)
 				}
 			}
 		})
@@ -69,7 +71,7 @@ func TestServiceThatIsSlow(t *testing.T) {
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	h := authztest.Load(t, nil, "extauth", "url: '"+s.URL+"'\ntimeout: 20ms")
 	if r := h.Get("/"); r.Status != 403 || !strings.Contains(h.Log(), "in time") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 403; h.Log() = %q, want it to contain %q", r.Status, h.Log(), "in time")
 	}
 	// It begins to answer, and never ends.
 	drip := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -81,20 +83,21 @@ func TestServiceThatIsSlow(t *testing.T) {
 	})
 	h = authztest.Load(t, nil, "extauth", "url: '"+drip.URL+"'\ntimeout: 50ms")
 	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.extauth.error" {
-		t.Error(r.Status, r.Details, h.Log())
+		t.Errorf("r.Status = %d, want 403; r.Details = %q, want %q: %q",
+			r.Status, r.Details, "moe.extauth.error", h.Log())
 	}
 }
 
 func TestServiceThatIsDown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	address := l.Addr().String()
 	l.Close()
 	h := authztest.Load(t, nil, "extauth", "url: 'http://"+address+"'\ntimeout: 20s")
 	if r := h.Get("/"); r.Status != 403 || strings.Contains(r.Body, address) {
-		t.Error(r.Status, r.Body)
+		t.Errorf("r.Status = %d, want 403; r.Body = %q, want it without %q", r.Status, r.Body, address)
 	}
 }
 
@@ -102,7 +105,7 @@ func TestServiceThatIsDown(t *testing.T) {
 func TestServiceThatIsNone(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	defer l.Close()
 	go func() {
@@ -113,6 +116,6 @@ func TestServiceThatIsNone(t *testing.T) {
 	}()
 	h := authztest.Load(t, nil, "extauth", "url: 'http://"+l.Addr().String()+"'\ntimeout: 20s")
 	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.extauth.error" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 403; r.Details = %q, want %q", r.Status, r.Details, "moe.extauth.error")
 	}
 }

@@ -126,7 +126,7 @@ func TestPseudoHeaders(t *testing.T) {
 	r := h.Get("/a?b=c", "x-a", "1")
 	u := r.Upstream
 	if u.URL.String() != "/v2/a?b=c" || u.Host != "backend" || u.Method != "HEAD" || len(u.Header) != 0 {
-		t.Errorf("%s %s %s %v", u.Method, u.Host, u.URL, u.Header)
+		t.Errorf("got %s %s %s %v, want HEAD backend /v2/a?b=c without headers", u.Method, u.Host, u.URL, u.Header)
 	}
 	if err := (&filtertest.Host{Lacks: filter.CanClearRouteCache}).Load(t, &HeaderMutation{ClearRouteCache: true}); err == nil {
 		t.Error("clearRouteCache is accepted on a host that cannot")
@@ -154,10 +154,10 @@ func TestResponseAndTrailers(t *testing.T) {
 	r := h.Do(req)
 	if r.Header.Get("server") != "" || r.Header.Get("x-code") != "404" || r.Header.Get("x-path") != "/p" ||
 		!strings.HasPrefix(r.Header.Get("x-at"), "20") {
-		t.Error(r.Header)
+		t.Errorf("got %v, want x-code, x-path and x-at, and no server", r.Header)
 	}
 	if r.Trailer.Get("x-more") != "up" || r.Trailer.Get("x-was") != "end" || r.Trailer.Get("x-end") != "end" {
-		t.Error(r.Trailer)
+		t.Errorf("got trailers %v, want x-more: up, x-was: end and x-end: end", r.Trailer)
 	}
 }
 
@@ -166,12 +166,12 @@ func TestInvalidValue(t *testing.T) {
 	p := &HeaderMutation{Response: Mutations{Set: map[string]string{"x-a": "%DYNAMIC_METADATA(ns:k)%", "x-b": "2"}}}
 	probe := &plugintest.Probe{Request: func(s filter.Stream, _ filter.RequestHeaders) {
 		if err := s.SetMetadata("ns", "k", "1\r\nset-cookie: a=b"); err != nil {
-			t.Error(err)
+			t.Errorf("s.SetMetadata: %v", err)
 		}
 	}}
 	r := filtertest.New(t, p, probe).Get("/")
 	if r.Header.Get("x-a") != "" || r.Header.Get("set-cookie") != "" || r.Header.Get("x-b") != "2" {
-		t.Error(r.Header)
+		t.Errorf("got %v, want x-b: 2 and no others", r.Header)
 	}
 	if filtertest.Value(p.invalid) != 1 {
 		t.Error("counted", filtertest.Value(p.invalid))
@@ -221,7 +221,7 @@ response:
 `})
 	r := h.Get("/", "x-1", "1", "x-c", "c")
 	if r.Upstream.Header.Get("x-1") != "" || len(r.Upstream.Header.Values("x-a")) != 1 || r.Header.Get("x-b") != "c" {
-		t.Error(r.Upstream.Header, r.Header)
+		t.Errorf("got request %v and response %v, want x-1 removed, one x-a and x-b: c", r.Upstream.Header, r.Header)
 	}
 	for conf, want := range map[string]string{
 		`{"request":{"apply":[{"name":"a","value":"b","action":"replace"}]}}`: "request.apply[0].action",
@@ -232,7 +232,7 @@ response:
 	} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "headermutation", JSON: conf})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", conf, err)
+			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
 		}
 	}
 }

@@ -38,7 +38,7 @@ func TestRefused(t *testing.T) {
 		"header:": `{header: ""}`, ":status": `{header: ":status"}`, "empty": `{value: ""}`, "line break": `{value: "a\nb"}`,
 	} {
 		if err := new(filtertest.Host).Load(t, filtertest.Config{Name: "hello", JSON: json}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("new(filtertest.Host).Load(…): got error %v, want one with %q", err, want)
 		}
 	}
 }

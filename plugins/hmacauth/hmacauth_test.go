@@ -45,7 +45,7 @@ func load(t testing.TB, p *HMACAuth) *filtertest.Host {
 	t.Helper()
 	h := &filtertest.Host{Consumers: consumers(), ConsumerHeader: "x-who"}
 	if err := h.Load(t, p); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h
 }
@@ -65,7 +65,8 @@ func TestRFC9421(t *testing.T) {
 		"signature-input", `sig-b25=("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret"`,
 		"signature", `sig-b25=:pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=:`))
 	if r.Status != 200 || r.Upstream.Header.Get("x-who") != "rfc" {
-		t.Fatalf("%d %s\n%s", r.Status, r.Details, h.Log())
+		t.Fatalf("r.Status = %d, want 200; r.Upstream.Header.Get(\"x-who\") = %q, want %q: %s\n%s",
+			r.Status, r.Upstream.Header.Get("x-who"), "rfc", r.Details, h.Log())
 	}
 	if r.Upstream.Header.Get("signature") != "" || r.Upstream.Header.Get("signature-input") != "" {
 		t.Error("the upstream sees the signature")
@@ -94,7 +95,8 @@ func TestAWS4(t *testing.T) {
 				"authorization", credential+"SignedHeaders=host;x-amz-date, Signature="+signature))
 		}
 		if r := send(c.signature); r.Status != 200 || r.Upstream.Header.Get("x-who") != "aws" {
-			t.Errorf("%s: %d %s", c.name, r.Status, r.Details)
+			t.Errorf(`%s: r.Status = %d, want 200; r.Upstream.Header.Get("x-who") = %q, want %q: %s`,
+				c.name, r.Status, r.Upstream.Header.Get("x-who"), "aws", r.Details)
 		}
 		if r := send(c.signature); r.Status != 401 || r.Details != "moe.hmacauth.replayed" {
 			t.Errorf("%s: again: %d %s", c.name, r.Status, r.Details)
@@ -234,7 +236,8 @@ func TestSignatures(t *testing.T) {
 			got := h.Do(r)
 			if c.want == "" {
 				if got.Status != 200 || got.Upstream.Header.Get("x-who") != "tom" {
-					t.Errorf("%d %s", got.Status, got.Details)
+					t.Errorf(`got.Status = %d, want 200; got.Upstream.Header.Get("x-who") = %q, want %q: %s`,
+						got.Status, got.Upstream.Header.Get("x-who"), "tom", got.Details)
 				}
 				return
 			}
@@ -253,7 +256,7 @@ func TestMissing(t *testing.T) {
 	for _, header := range [][]string{nil, {"authorization", "Bearer x"}, {"authorization", "Basic x"}, {"authorization", ""}} {
 		if r := h.Get("/", header...); r.Status != 401 || r.Details != "moe.hmacauth.missing" ||
 			r.Header.Get("www-authenticate") != `Signature realm="moe"` {
-			t.Errorf("%v: %d %s", header, r.Status, r.Details)
+			t.Errorf("%v: got %d %s, want 401 moe.hmacauth.missing with a challenge", header, r.Status, r.Details)
 		}
 	}
 }
@@ -325,13 +328,14 @@ func TestAWS4Bodies(t *testing.T) {
 		"Credential=" + strings.Repeat("a", 1<<20) + ", SignedHeaders=h, Signature=" + strings.Repeat("0", 64): "malformed",
 	} {
 		if r := h.Get("/", "authorization", awsScheme+" "+auth); r.Status != 401 || r.Details != "moe.hmacauth."+want {
-			t.Errorf("%.60s: %d %s", auth, r.Status, r.Details)
+			t.Errorf("%.60s: r.Status = %d, want 401; r.Details = %q, want %q",
+				auth, r.Status, r.Details, "moe.hmacauth."+want)
 		}
 	}
 	r := newReq("GET", "example.com", "/", "")
 	signAWS(t, r, nil, time.Now().UTC(), "", "")
 	if got := h.Do(r); got.Details != "moe.hmacauth.scope" {
-		t.Error(got.Status, got.Details)
+		t.Errorf("%d: got.Details = %q, want %q", got.Status, got.Details, "moe.hmacauth.scope")
 	}
 }
 
@@ -399,7 +403,7 @@ func TestRefused(t *testing.T) {
 		}
 		err := h.Load(t, filtertest.Config{Name: "hmacauth", JSON: c.conf})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim") {
-			t.Errorf("%s %s: %v", c.conf, c.cred, err)
+			t.Errorf("%s %s: got %v, want an error with %q and no secret", c.conf, c.cred, err, c.want)
 		}
 	}
 }
@@ -442,7 +446,7 @@ func FuzzAWS(f *testing.F) {
 		r.Header["Authorization"] = []string{awsScheme + " " + auth}
 		r.Header["X-Amz-Date"] = []string{date}
 		if got := h.Do(r); got.Status != 401 {
-			t.Errorf("%d", got.Status)
+			t.Errorf("got.Status = %d, want 401", got.Status)
 		}
 	})
 }

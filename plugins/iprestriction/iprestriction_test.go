@@ -22,7 +22,7 @@ func host(t *testing.T, config, source string) *filtertest.Host {
 		h.Attrs[filter.AttrSourceAddress] = source
 	}
 	if err := h.Load(t, filtertest.Config{Name: "iprestriction", JSON: config}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h
 }
@@ -60,7 +60,7 @@ func TestSource(t *testing.T) {
 			t.Errorf("%s from %q: %d %q", c.config, c.source, r.Status, r.Body)
 		}
 		if strings.Contains(h.Log(), "secret") {
-			t.Error(h.Log())
+			t.Errorf("h.Log() = %q, want it without %q", h.Log(), "secret")
 		}
 	}
 }
@@ -117,36 +117,38 @@ func TestWhatIsNoted(t *testing.T) {
 	r := h.Get("/x?token=geheim")
 	if r.Metadata["moe.iprestriction/decision"] != "deny" || r.Metadata["moe.iprestriction/shadow"] != true ||
 		r.Metadata["moe.iprestriction/reason"] != inDeny {
-		t.Error(r.Metadata)
+		t.Errorf("got %v, want deny, shadow and the reason %q", r.Metadata, inDeny)
 	}
 	log := h.Log()
 	if !strings.Contains(log, "source=192.0.2.7") || !strings.Contains(log, "path=/x ") || strings.Contains(log, "geheim") {
-		t.Error(log)
+		t.Errorf("h.Log() = %q, want it to contain %q, and it to contain %q, and it without %q",
+			log, "source=192.0.2.7", "path=/x ", "geheim")
 	}
 	for name, want := range map[string]int64{"denied": 1, "shadow_denied": 1, "allowed": 0, "failed": 0} {
 		if got := h.Metric(name); int64(got) != want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s, %v: got %d, want %d", name, got, int64(got), want)
 		}
 	}
 	r = host(t, `{deny: [192.0.2.0/24]}`, "192.0.2.7:1").Get("/")
 	if r.Details != "moe.iprestriction.denied" || r.Body != "access denied" {
-		t.Error(r.Details, r.Body)
+		t.Errorf("r.Details = %q, want %q; r.Body = %q, want %q",
+			r.Details, "moe.iprestriction.denied", r.Body, "access denied")
 	}
 	if r = host(t, `{deny: [192.0.2.0/24]}`, "").Get("/"); r.Details != "moe.iprestriction.error" {
-		t.Error(r.Details)
+		t.Errorf("r.Details = %q, want %q", r.Details, "moe.iprestriction.error")
 	}
 	if r = host(t, `{deny: [192.0.2.0/24]}`, "").GRPC("/a.B/C", ""); r.GRPCStatus != 7 {
-		t.Error(r.GRPCStatus)
+		t.Errorf("r.GRPCStatus = %d, want 7", r.GRPCStatus)
 	}
 }
 
 func replace(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file+"~", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if err := os.Rename(file+"~", file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 }
 
@@ -180,7 +182,7 @@ func TestFiles(t *testing.T) {
 		t.Error("a broken file changes what holds")
 	}
 	if err := os.Remove(deny); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	until(t, "said why", func() bool { return strings.Contains(h.Log(), "no such file") })
 	if !status(200)() {
@@ -213,7 +215,7 @@ func TestRefused(t *testing.T) {
 	} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "iprestriction", JSON: config})
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", config, err)
+			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", config, err, want)
 		}
 	}
 }
@@ -223,7 +225,7 @@ func FuzzForwarded(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value string, hops int) {
 		a, err := forwarded([]string{value}, hops&7)
 		if (err == nil) != a.IsValid() {
-			t.Fatal(a, err)
+			t.Fatalf("err == nil = %v, want %v: %v, %v", (err == nil), a.IsValid(), a, err)
 		}
 	})
 }

@@ -33,7 +33,8 @@ func TestAlgorithms(t *testing.T) {
 			for _, kid := range []string{name, ""} {
 				r := h.Get("/", bearer(sign(t, name, alg, kid, good(nil)))...)
 				if r.Status != 200 || r.Upstream.Header.Get("authorization") != "" {
-					t.Errorf("%s %s: %d %s", alg, kid, r.Status, r.Details)
+					t.Errorf(`%s, %s: r.Status = %d, want 200; r.Upstream.Header.Get("authorization") = %q, want %q: %s`,
+						alg, kid, r.Status, r.Upstream.Header.Get("authorization"), "", r.Details)
 				}
 			}
 			for other := range algOf {
@@ -98,7 +99,7 @@ func TestForgeries(t *testing.T) {
 	enc := base64.RawURLEncoding.EncodeToString
 	body, err := json.Marshal(claims)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	unsigned := func(header string) string { return enc([]byte(header)) + "." + enc(body) }
 	real := sign(t, "rsa", "RS256", "rsa", claims)
@@ -106,7 +107,7 @@ func TestForgeries(t *testing.T) {
 	public := &keyring()["rsa"].(*rsa.PrivateKey).PublicKey
 	der, err := x509.MarshalPKIXPublicKey(public)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("x509.MarshalPKIXPublicKey: %v", err)
 	}
 	pemText := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	hs := func(secret []byte, kid string) string {
@@ -228,10 +229,10 @@ func TestMissing(t *testing.T) {
 		}
 	}
 	if r := h.GRPC("/a.B/C", ""); r.GRPCStatus != 16 {
-		t.Error(r.GRPCStatus)
+		t.Errorf("r.GRPCStatus = %d, want 16", r.GRPCStatus)
 	}
 	// One in a place that is not asked for, another in one that is.
 	if r := h.Get("/?access_token="+token, bearer(token)...); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 }

@@ -47,10 +47,10 @@ func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
 		t, err := jws.Parse(text, nil)
 		if err != nil {
-			b.Fatal(err)
+			b.Fatalf("jws.Parse: %v", err)
 		}
 		if _, err := readClaims(t.Payload); err != nil {
-			b.Fatal(err)
+			b.Fatalf("readClaims: %v", err)
 		}
 	}
 }

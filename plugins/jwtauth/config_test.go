@@ -16,7 +16,7 @@ func TestConfiguration(t *testing.T) {
 	rsaKeys := jwks(t, map[string]string{"": "rsa"})
 	der, err := x509.MarshalPKIXPublicKey(&keyring()["rsa"].(*rsa.PrivateKey).PublicKey)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("x509.MarshalPKIXPublicKey: %v", err)
 	}
 	pemText := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	conf := func(keys map[string]any, more map[string]any) string {
@@ -26,7 +26,7 @@ func TestConfiguration(t *testing.T) {
 		}
 		b, err := json.Marshal(map[string]any{"providers": []any{p}})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Marshal: %v", err)
 		}
 		return string(b)
 	}
@@ -73,6 +73,6 @@ func TestConfiguration(t *testing.T) {
 	refused("duplicate issuer", strings.TrimSuffix(conf(fine, nil), "]}")+again)
 	h := filtertest.New(t, filtertest.Config{Name: "jwtauth", JSON: conf(fine, nil)})
 	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"iss": "i"})))...); r.Status != 200 {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 }

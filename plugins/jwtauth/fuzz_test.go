@@ -10,11 +10,11 @@ import (
 func FuzzToken(f *testing.F) {
 	p := inline(jwks(f, everyKey()))
 	if err := p.Providers[0].validate(); err != nil {
-		f.Fatal(err)
+		f.Fatalf("p.Providers[0].validate: %v", err)
 	}
 	set, _, err := p.Providers[0].fixed()
 	if err != nil {
-		f.Fatal(err)
+		f.Fatalf("p.Providers[0].fixed: %v", err)
 	}
 	p.Providers[0].local.Store(set)
 	real := sign(f, "p256", "ES256", "p256", good(nil))

@@ -48,15 +48,15 @@ func jwks(t testing.TB, kidToName map[string]string, more ...map[string]any) str
 	for _, kid := range slices.Sorted(maps.Keys(kidToName)) {
 		k, err := jwk.PublicKeyOf(keyring()[kidToName[kid]])
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("jwk.PublicKeyOf: %v", err)
 		}
 		b, err := json.Marshal(k)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Marshal: %v", err)
 		}
 		m := map[string]any{}
 		if err := json.Unmarshal(b, &m); err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Unmarshal: %v", err)
 		}
 		if kid != "" {
 			m["kid"] = kid
@@ -68,7 +68,7 @@ func jwks(t testing.TB, kidToName map[string]string, more ...map[string]any) str
 	}
 	b, err := json.Marshal(map[string]any{"keys": list})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	return string(b)
 }
@@ -105,7 +105,7 @@ func signAs(t testing.TB, with any, alg string, header, claims any) string {
 		if !ok {
 			b, err := json.Marshal(v)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("json.Marshal: %v", err)
 			}
 			s = string(b)
 		}
@@ -114,7 +114,7 @@ func signAs(t testing.TB, with any, alg string, header, claims any) string {
 	text := encode(header) + "." + encode(claims)
 	sig, err := jwsbb.Sign(with, alg, []byte(text), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("jwsbb.Sign: %v", err)
 	}
 	return text + "." + base64.RawURLEncoding.EncodeToString(sig)
 }

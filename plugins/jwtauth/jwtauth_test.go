@@ -42,7 +42,7 @@ func TestClaimsToHeaders(t *testing.T) {
 		"x-sub", "admin", "x-none", "admin", "X-NULL", "admin", "x-other", "admin")
 	r := h.Get("/", forged...)
 	if r.Status != 200 {
-		t.Fatal(r.Status, r.Details)
+		t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 	for name, want := range map[string]string{
 		"x-sub": "alice", "x-n": "12.5", "x-ok": "true", "x-roles": "a,b,3", "x-realm-roles": "x",
@@ -58,7 +58,8 @@ func TestClaimsToHeaders(t *testing.T) {
 	} {
 		r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"sub": "x", "roles": v})))...)
 		if r.Status != 401 || details(r) != "unfit_claim" {
-			t.Errorf("%s: %d %s", name, r.Status, r.Details)
+			t.Errorf("%s: r.Status = %d, want 401; details(r) = %q, want %q: %s",
+				name, r.Status, details(r), "unfit_claim", r.Details)
 		}
 	}
 }
@@ -71,15 +72,15 @@ func TestClaimsToMetadata(t *testing.T) {
 	r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", said))...)
 	if r.Status != 200 || r.Metadata["moe.jwtauth/sub"] != "alice" ||
 		!reflect.DeepEqual(r.Metadata["moe.jwtauth/realm.roles"], []any{"x"}) {
-		t.Error(r.Status, r.Metadata)
+		t.Errorf("got %d and %v, want 200, sub and realm.roles", r.Status, r.Metadata)
 	}
 	all, _ := r.Metadata["moe.jwtauth/claims"].(map[string]any)
 	if all["sub"] != "alice" || all["null"] != nil || all["exp"] == nil || len(all) != 6 {
-		t.Error(all)
+		t.Errorf("got %v, want all six claims but the null", all)
 	}
 	err := (&filtertest.Host{Lacks: filter.CanSetMetadata}).Load(t, p)
 	if err == nil || !strings.Contains(err.Error(), "claimsToMetadata") {
-		t.Error(err)
+		t.Errorf("Load(p): got error %v, want one with %q", err, "claimsToMetadata")
 	}
 }
 
@@ -108,7 +109,7 @@ func TestRequiredClaims(t *testing.T) {
 			good(map[string]any{"scope": c.scope, "roles": c.roles, "email": c.email})))...)
 		if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || details(r) != "claims" ||
 			!strings.Contains(r.Header.Get("www-authenticate"), `error="insufficient_scope"`)) {
-			t.Errorf("%+v: %d %s", c, r.Status, r.Details)
+			t.Errorf("%+v: got %d %s, want 200: %v", c, r.Status, r.Details, c.ok)
 		}
 	}
 }
@@ -159,7 +160,7 @@ func TestProviders(t *testing.T) {
 	} {
 		r := h.Get("/", bearer(sign(t, c.key, c.alg, "", good(map[string]any{"iss": c.iss})))...)
 		if details(r) != c.want {
-			t.Errorf("%+v: %q", c, details(r))
+			t.Errorf("%+v: details(r) = %q, want %q", c, details(r), c.want)
 		}
 	}
 }
@@ -173,25 +174,29 @@ func TestPlaces(t *testing.T) {
 	h := filtertest.New(t, p)
 	r := h.Get("/a?x=1&access_token=" + token)
 	if r.Status != 200 || r.Upstream.RequestURI != "/a?x=1" {
-		t.Error(r.Status, r.Upstream)
+		t.Errorf("r.Status = %d, want 200; r.Upstream.RequestURI = %q, want %q: %+v",
+			r.Status, r.Upstream.RequestURI, "/a?x=1", r.Upstream)
 	}
 	r = h.Get("/", "cookie", "a=b; jwt="+token)
 	if r.Status != 200 || r.Upstream.Header.Get("cookie") != "a=b" {
-		t.Error(r.Status, r.Upstream)
+		t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("cookie") = %q, want %q: %+v`,
+			r.Status, r.Upstream.Header.Get("cookie"), "a=b", r.Upstream)
 	}
 	if r := h.Get("/", "x-token", token); r.Status != 200 || r.Upstream.Header.Get("x-token") != "" {
-		t.Error(r.Status, r.Upstream)
+		t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("x-token") = %q, want %q: %+v`,
+			r.Status, r.Upstream.Header.Get("x-token"), "", r.Upstream)
 	}
 	if r := h.Get("/", bearer(token)...); details(r) != "missing" {
-		t.Error(r.Status)
+		t.Errorf("details(r) = %q, want %q: %d", details(r), "missing", r.Status)
 	}
 	if r := h.Get("/?access_token="+token, "x-token", token); r.Status != 400 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 400", r.Status)
 	}
 	p.Forward = true
 	r = filtertest.New(t, p).Get("/", "x-token", token)
 	if r.Upstream.Header.Get("x-token") != token {
-		t.Error(r.Upstream.Header)
+		t.Errorf(`r.Upstream.Header.Get("x-token") = %q, want %q: %v`,
+			r.Upstream.Header.Get("x-token"), token, r.Upstream.Header)
 	}
 }
 
@@ -207,7 +212,7 @@ func TestConsumers(t *testing.T) {
 	if err := h.Load(t, p, &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
 		h.Set("x-consumer", s.Consumer().Name)
 	}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	for subject, want := range map[string]string{"alice": "tom", "bob": "tim", "carl": "", "ann": "", "": "", "tom": ""} {
 		for range 2 { // the second time from the cache
@@ -216,7 +221,8 @@ func TestConsumers(t *testing.T) {
 			if r.Upstream != nil {
 				got = r.Upstream.Header.Get("x-consumer")
 			} else if r.Status != 401 || details(r) != "consumer" {
-				t.Error(subject, r.Status, r.Details)
+				t.Errorf("%q: r.Status = %d, want 401; details(r) = %q, want %q: %q",
+					subject, r.Status, details(r), "consumer", r.Details)
 			}
 			if got != want {
 				t.Errorf("%q is %q, want %q", subject, got, want)
@@ -235,7 +241,7 @@ func TestCache(t *testing.T) {
 	for i := range 3 {
 		r := h.Get("/", append(bearer(token), "x-user", "root")...)
 		if r.Status != 200 || r.Upstream.Header.Get("x-user") != "alice" || r.Upstream.Header.Get("authorization") != "" {
-			t.Error(r.Status, r.Upstream)
+			t.Errorf("got %d and %v, want 200 for alice without the token", r.Status, r.Upstream)
 		}
 		if filtertest.Value(p.hits) != uint64(i) {
 			t.Errorf("%d hits after %d", filtertest.Value(p.hits), i+1)
@@ -265,7 +271,7 @@ func TestCache(t *testing.T) {
 	}
 	set, err := jws.Secret(strings.Repeat("x", 32), jws.Symmetric)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("jws.Secret: %v", err)
 	}
 	p.Providers[0].local.Store(set)
 	if r := h.Get("/", bearer(token)...); r.Status != 401 {
@@ -278,15 +284,15 @@ func TestFile(t *testing.T) {
 	replace := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		if err := os.Rename(file+".new", file); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Rename: %v", err)
 		}
 	}
 	der, err := x509.MarshalPKIXPublicKey(&keyring()["rsa"].(*rsa.PrivateKey).PublicKey)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("x509.MarshalPKIXPublicKey: %v", err)
 	}
 	replace(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
 	p := inline("")

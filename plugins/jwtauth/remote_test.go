@@ -73,7 +73,7 @@ func remoteConfig(t *testing.T, s *keyServer) *JWTAuth {
 	t.Helper()
 	u, err := url.Parse(s.URL + "/jwks")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("url.Parse: %v", err)
 	}
 	p := inline("")
 	p.Providers[0].Keys = Keys{
@@ -99,7 +99,7 @@ func TestRotation(t *testing.T) {
 	one, two := sign(t, "rsa", "RS256", "one", good(nil)), sign(t, "rsa2", "RS256", "two", good(nil))
 	// The first request may come before the first reading: it waits for it.
 	if r := h.Get("/", bearer(one)...); r.Status != 200 {
-		t.Fatal(r.Status, r.Details, h.Log())
+		t.Fatalf("r.Status = %d, want 200: %q, %q", r.Status, r.Details, h.Log())
 	}
 	s.set(func() { s.body = jwks(t, map[string]string{"two": "rsa2"}) })
 	if r := h.Get("/", bearer(two)...); r.Status != 200 {
@@ -117,7 +117,7 @@ func TestUnknownKeysAskOnce(t *testing.T) {
 	p.Providers[0].Keys.Cooldown = time.Hour
 	h := filtertest.New(t, p)
 	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
-		t.Fatal(r.Status, r.Details)
+		t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 	before := s.count()
 	var all sync.WaitGroup
@@ -125,7 +125,8 @@ func TestUnknownKeysAskOnce(t *testing.T) {
 		all.Go(func() {
 			token := sign(t, "rsa2", "RS256", fmt.Sprint("made-up-", i), good(nil))
 			if r := h.Get("/", bearer(token)...); r.Status != 401 || details(r) != "key" {
-				t.Error(r.Status, r.Details)
+				t.Errorf("r.Status = %d, want 401; details(r) = %q, want %q: %q",
+					r.Status, details(r), "key", r.Details)
 			}
 		})
 	}
@@ -156,17 +157,19 @@ func TestServerFails(t *testing.T) {
 			p := remoteConfig(t, s)
 			h := filtertest.New(t, p)
 			if r := h.Get("/", bearer(one)...); r.Status != 200 {
-				t.Fatal(r.Status, r.Details)
+				t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 			}
 			s.set(func() { fail(s) })
 			if r := h.Get("/", bearer(two)...); r.Status != 401 || details(r) != "key" {
-				t.Error(r.Status, r.Details)
+				t.Errorf("r.Status = %d, want 401; details(r) = %q, want %q: %q",
+					r.Status, details(r), "key", r.Details)
 			}
 			if r := h.Get("/", bearer(one)...); r.Status != 200 {
 				t.Error("the good keys are gone:", r.Status, r.Details)
 			}
 			if !strings.Contains(h.Log(), "cannot read the keys") || h.Metric("jwtauth.keys_failed") == 0 {
-				t.Error(h.Log())
+				t.Errorf(`h.Log() = %q, want it to contain %q; h.Metric("jwtauth.keys_failed") = 0, want another`,
+					h.Log(), "cannot read the keys")
 			}
 
 			// One that never had keys lets nothing pass.
@@ -174,7 +177,8 @@ func TestServerFails(t *testing.T) {
 			s.set(func() { fail(s) })
 			h = filtertest.New(t, remoteConfig(t, s))
 			if r := h.Get("/", bearer(one)...); r.Status != 503 || details(r) != "no_keys" {
-				t.Error(r.Status, r.Details)
+				t.Errorf("r.Status = %d, want 503; details(r) = %q, want %q: %q",
+					r.Status, details(r), "no_keys", r.Details)
 			}
 			// When it comes back, so do we: the loop tries again soon.
 			s.set(func() { s.status, s.body = 200, keys })
@@ -189,10 +193,10 @@ func TestServerIsDown(t *testing.T) {
 	s.Close()
 	h := filtertest.New(t, p)
 	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 503 {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 503: %q", r.Status, r.Details)
 	}
 	if r := h.Get("/"); r.Status != 401 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 401", r.Status)
 	}
 }
 
@@ -210,10 +214,10 @@ func TestServerIsSlow(t *testing.T) {
 	go func() { done <- h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...) }()
 	eventually(t, "the server is asked", func() bool { return s.count() >= 2 })
 	if r := h.Get("/", one...); r.Status != 200 {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 	if r := <-done; r.Status != 401 || details(r) != "key" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 401; details(r) = %q, want %q: %q", r.Status, details(r), "key", r.Details)
 	}
 	close(hold)
 }
@@ -224,12 +228,12 @@ func TestStaleKeys(t *testing.T) {
 	h := filtertest.New(t, p)
 	one := bearer(sign(t, "rsa", "RS256", "one", good(nil)))
 	if r := h.Get("/", one...); r.Status != 200 {
-		t.Fatal(r.Status, r.Details)
+		t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 	s.set(func() { s.status = 500 })
 	p.Providers[0].remote.MaxStale = time.Nanosecond
 	if r := h.Get("/", one...); r.Status != 503 || details(r) != "no_keys" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 503; details(r) = %q, want %q: %q", r.Status, details(r), "no_keys", r.Details)
 	}
 }
 
@@ -239,11 +243,11 @@ func TestNotModified(t *testing.T) {
 	p := remoteConfig(t, s)
 	h := filtertest.New(t, p)
 	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
-		t.Fatal(r.Status)
+		t.Fatalf("r.Status = %d, want 200", r.Status)
 	}
 	before := p.Providers[0].remote.Current()
 	if r := h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 401 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 401", r.Status)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,7 +28,7 @@ func must(t testing.TB, conf string, consumers []*filter.Consumer) *filtertest.H
 	t.Helper()
 	h, err := load(t, conf, consumers)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("load: %v", err)
 	}
 	return h
 }
@@ -71,18 +71,18 @@ func TestKeys(t *testing.T) {
 			if strings.HasPrefix(c.want, ".") {
 				if r.Status != 401 || r.Details != "moe.keyauth"+c.want || r.Upstream != nil ||
 					r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
-					t.Errorf("%d %s %v", r.Status, r.Details, r.Header)
+					t.Errorf("got %d %s %v, want 401 moe.keyauth%s with a challenge", r.Status, r.Details, r.Header, c.want)
 				}
 				return
 			}
 			if r.Status != 200 || r.Upstream.Header.Get("x-who") != c.want || r.Upstream.URL.String() != c.sent {
-				t.Fatalf("%d %s %v", r.Status, r.Details, r.Upstream)
+				t.Fatalf("got %d %s %v, want 200 for %s and the path %s", r.Status, r.Details, r.Upstream, c.want, c.sent)
 			}
 			if r.Upstream.Header.Get("x-api-key") != "" || strings.Contains(r.Upstream.Header.Get("cookie"), "k1") {
 				t.Error("the upstream sees the key")
 			}
 			if r.Metadata["moe/consumer"] != c.want {
-				t.Error(r.Metadata)
+				t.Errorf(`r.Metadata["moe/consumer"] = %v, want %v: %v`, r.Metadata["moe/consumer"], c.want, r.Metadata)
 			}
 		})
 	}
@@ -101,13 +101,13 @@ func TestScheme(t *testing.T) {
 	} {
 		r := h.Get("/", "authorization", value)
 		if r.Status != want {
-			t.Errorf("%s: %d", value, r.Status)
+			t.Errorf("%s: r.Status = %d, want %d", value, r.Status, want)
 		}
 		if want == 200 && r.Upstream.Header.Get("authorization") == "" {
 			t.Error("the key is not forwarded")
 		}
 		if want == 401 && r.Header.Get("www-authenticate") != `Bearer realm="orders"` {
-			t.Error(r.Header)
+			t.Errorf("got %v, want a challenge for Bearer", r.Header)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestLive(t *testing.T) {
 	h := must(t, `{}`, both)
 	status := func(key string) int { return h.Get("/", "x-api-key", key).Status }
 	if err := h.SetConsumers([]*filter.Consumer{consumer("ann", map[string]any{"key": "new"})}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.SetConsumers: %v", err)
 	}
 	if status("k1") != 401 || status("k2") != 401 || status("new") != 200 {
 		t.Error("the change does not hold")
@@ -126,7 +126,7 @@ func TestLive(t *testing.T) {
 		consumer("x", map[string]any{"key": "geheim"}), consumer("y", map[string]any{"keys": []any{"other", "geheim"}}),
 	})
 	if err == nil || !strings.Contains(err.Error(), "x and y") || strings.Contains(err.Error(), "geheim") {
-		t.Error(err)
+		t.Errorf("got %v, want an error that names x and y, and no key", err)
 	}
 	if status("new") != 200 || status("geheim") != 401 {
 		t.Error("a refused change holds")
@@ -162,7 +162,7 @@ func TestRefused(t *testing.T) {
 		}
 		_, err := load(t, c.conf, list)
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s %v: %v", c.conf, c.creds, err)
+			t.Errorf("%s %v: got %v, want an error with %q and no key", c.conf, c.creds, err, c.want)
 		}
 	}
 }
@@ -187,7 +187,7 @@ func FuzzPlaces(f *testing.F) {
 		switch {
 		case r.Status == 401 && r.Upstream == nil:
 		case r.Status != 200:
-			t.Errorf("%d %s", r.Status, r.Details)
+			t.Errorf("got %d %s, want 200 or 401", r.Status, r.Details)
 		case r.Upstream.Header.Get("x-api-key") != "" || r.Upstream.URL.Query().Has("key"):
 			t.Errorf("the upstream sees the key: %v", r.Upstream)
 		}
@@ -212,7 +212,7 @@ func BenchmarkKeyAuth(b *testing.B) {
 				}
 			}}
 			if err := h.Load(b, k, probe); err != nil {
-				b.Fatal(err)
+				b.Fatalf("h.Load: %v", err)
 			}
 			h.Get("/a/path", append(plugintest.Browser, "x-api-key", "6f1ed002ab5595859014ebf0951522d9-7")...)
 		})

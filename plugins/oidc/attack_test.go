@@ -199,13 +199,13 @@ func TestTamperedSessions(t *testing.T) {
 	u := session{Subject: "tom", Claims: []byte("{}"), Begun: time.Now().Unix()}
 	foreign, err := other.keys[0].seal("session", u, time.Now().Add(time.Hour))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("other.keys[0].seal: %v", err)
 	}
 	same := config(p)
 	filtertest.New(t, same)
 	over, err := same.keys[0].seal("session", u, time.Now().Add(-time.Second))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("same.keys[0].seal: %v", err)
 	}
 	for name, v := range map[string]string{
 		"cut": good[:len(good)-1], "longer": good + "A", "a state": state, "of another client": foreign, "expired": over,
@@ -215,7 +215,8 @@ func TestTamperedSessions(t *testing.T) {
 		b.jar = map[string]string{"__Host-oidc": v}
 		r := b.ask("/")
 		if r.Status != 302 || r.Upstream != nil || r.Details != "moe.oidc.sign_in" {
-			t.Errorf("%s: %d %s", name, r.Status, r.Details)
+			t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil; r.Details = %q, want %q",
+				name, r.Status, r.Upstream, r.Details, "moe.oidc.sign_in")
 		}
 	}
 	b.jar = map[string]string{"__Host-oidc": good}
@@ -237,7 +238,7 @@ func TestTamperedSessions(t *testing.T) {
 	// Two cookies of one name: the first counts, as the one of the longest path that a browser sends first.
 	r := newBrowser(t, h).ask("/", "cookie", "__Host-oidc=x; __Host-oidc="+good)
 	if r.Status != 302 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 302", r.Status)
 	}
 }
 
@@ -286,10 +287,10 @@ func TestProviderIsDown(t *testing.T) {
 	h := filtertest.New(t, o)
 	r := newBrowser(t, h).ask("/")
 	if r.Status != 503 || r.Header.Get("retry-after") == "" || r.Upstream != nil || r.Details != "moe.oidc.provider" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("got %d %s, want 503 moe.oidc.provider with retry-after", r.Status, r.Details)
 	}
 	if r := newBrowser(t, h).do(filtertest.NewRequest("POST", "/", "")); r.Status != 401 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 401", r.Status)
 	}
 	p.set(func() { p.down = false })
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -310,7 +311,7 @@ func TestProviderLies(t *testing.T) {
 		p := newIDP(t)
 		p.set(func() { p.meta = meta })
 		if r := newBrowser(t, filtertest.New(t, config(p))).ask("/"); r.Status != 503 {
-			t.Errorf("%s: %d", name, r.Status)
+			t.Errorf("%s: r.Status = %d, want 503", name, r.Status)
 		}
 	}
 }
@@ -333,7 +334,8 @@ func TestProviderIsSlow(t *testing.T) {
 	hold := make(chan struct{})
 	p.set(func() { p.hold = hold })
 	if r := b.ask("/cb?code=abc&state=" + q.Get("state")); r.Status != 503 || b.jar["__Host-oidc"] != "" {
-		t.Error(r.Status, r.Details)
+		t.Errorf(`r.Status = %d, want 503; b.jar["__Host-oidc"] = %q, want %q: %q`,
+			r.Status, b.jar["__Host-oidc"], "", r.Details)
 	}
 	close(hold)
 }

@@ -26,12 +26,12 @@ func TestConfiguration(t *testing.T) {
 		}
 		text, err := json.Marshal(conf)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Marshal: %v", err)
 		}
 		return new(filtertest.Host).Load(t, filtertest.Config{Name: "oidc", JSON: string(text)})
 	}
 	if err := load(nil); err != nil {
-		t.Error(err)
+		t.Errorf("load: %v", err)
 	}
 	in := func(name string, more map[string]any) map[string]any { return map[string]any{name: more} }
 	for _, c := range []struct {
@@ -78,12 +78,12 @@ func TestConfiguration(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	k, err := newSealer(filter.NewSecret(cookieSecret), "scope")
 	if err != nil {
-		f.Fatal(err)
+		f.Fatalf("newSealer: %v", err)
 	}
 	now := time.Now()
 	text, err := k.seal("session", session{Subject: "tom"}, now.Add(time.Hour))
 	if err != nil {
-		f.Fatal(err)
+		f.Fatalf("k.seal: %v", err)
 	}
 	f.Add(text, "session")
 	f.Add(text, "state")

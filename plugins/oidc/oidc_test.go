@@ -24,16 +24,16 @@ func TestSignIn(t *testing.T) {
 		t.Error(q.Get("scope"))
 	}
 	if to := b.signIn(p, "/page?a=b&c=%2F"); to != "/page?a=b&c=%2F" {
-		t.Error(to)
+		t.Errorf(`b.signIn(p, "/page?a=b&c=%%2F") = %q, want %q`, to, "/page?a=b&c=%2F")
 	}
 	b.jar["other"] = "x"
 	r := b.ask("/page", "x-user", "root", "x-roles", "admin")
 	if r.Upstream == nil || r.Upstream.Header.Get("x-user") != "tom" || r.Upstream.Header.Get("x-roles") != "a,b" ||
 		len(r.Upstream.Header.Values("x-user")) != 1 || r.Upstream.Header.Get("cookie") != "other=x" {
-		t.Fatal(r.Status, r.Upstream)
+		t.Fatalf("got %d and %v, want the claims in the headers and only the other cookie", r.Status, r.Upstream)
 	}
 	if r := b.do(filtertest.NewRequest("POST", "/form", "x")); r.Status != 200 || r.Sent != "x" {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200; r.Sent = %q, want %q", r.Status, r.Sent, "x")
 	}
 	for _, secret := range []string{"very-secret", "the-client-secret", "tom"} {
 		if strings.Contains(h.Log(), secret) {
@@ -57,18 +57,18 @@ func TestCookieAttributes(t *testing.T) {
 	if len(states) != 1 || !states[0].HttpOnly || !states[0].Secure || states[0].Path != "/" || states[0].Domain != "" ||
 		states[0].SameSite != http.SameSiteLaxMode || states[0].MaxAge != 600 ||
 		r.Header.Get("cache-control") != "no-store" {
-		t.Error(r.Header)
+		t.Errorf("got %v, want one lax state cookie of 10 minutes and no-store", r.Header)
 	}
 	q := b.begin(p, "/")
 	r = b.ask("/cb?code=abc&state=" + q.Get("state"))
 	for _, c := range (&http.Response{Header: r.Header}).Cookies() {
 		if c.Name == "__Host-oidc" && (!c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode ||
 			c.MaxAge != 3600) {
-			t.Error(c)
+			t.Errorf("got %+v, want a strict session of an hour", c)
 		}
 	}
 	if b.jar["__Host-oidc"] == "" {
-		t.Error(b.jar)
+		t.Errorf(`b.jar["__Host-oidc"] is empty: %v`, b.jar)
 	}
 }
 
@@ -94,7 +94,7 @@ func TestWhoIsRedirected(t *testing.T) {
 	} {
 		r := newBrowser(t, h).do(filtertest.NewRequest(c.method, "/", "", c.header...))
 		if r.Status != c.status || r.Upstream != nil || c.status == 401 && r.Header.Get("www-authenticate") == "" {
-			t.Error(c, r.Status, r.Header)
+			t.Errorf("%+v: got %d %v", c, r.Status, r.Header)
 		}
 	}
 }
@@ -105,7 +105,8 @@ func TestOtherHost(t *testing.T) {
 	r := filtertest.NewRequest("GET", "/page?x=1", "", "accept", "text/html")
 	r.Host = "www.app.example"
 	if w := b.do(r); w.Status != 302 || w.Header.Get("location") != "https://app.example/page?x=1" {
-		t.Error(w.Status, w.Header)
+		t.Errorf(`w.Status = %d, want 302; w.Header.Get("location") = %q, want %q: %v`,
+			w.Status, w.Header.Get("location"), "https://app.example/page?x=1", w.Header)
 	}
 }
 
@@ -121,7 +122,7 @@ func TestRefresh(t *testing.T) {
 	p.set(func() { p.answer, p.nonce = map[string]any{"access_token": "two"}, "" })
 	r := b.ask("/", "authorization", "Bearer mine")
 	if r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" || b.jar["__Host-oidc"] == old {
-		t.Fatal(r.Status, r.Details, r.Upstream, h.Log())
+		t.Fatalf("got %d %s and %v, want the token two and another cookie:\n%s", r.Status, r.Details, r.Upstream, h.Log())
 	}
 	// Tabs that come late with the old cookie share what the first got.
 	var tabs sync.WaitGroup
@@ -130,7 +131,8 @@ func TestRefresh(t *testing.T) {
 			late := newBrowser(t, h)
 			late.jar["__Host-oidc"] = old
 			if r := late.ask("/"); r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" {
-				t.Error(r.Status, r.Details)
+				t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("authorization") = %q, want %q: %q`,
+					r.Status, r.Upstream.Header.Get("authorization"), "Bearer two", r.Details)
 			}
 		})
 	}
@@ -143,7 +145,7 @@ func TestRefresh(t *testing.T) {
 	}
 	p.mu.Unlock()
 	if filtertest.Value(o.refreshed) != 1 {
-		t.Error(filtertest.Value(o.refreshed))
+		t.Errorf("filtertest.Value(o.refreshed) = %d, want 1", filtertest.Value(o.refreshed))
 	}
 }
 
@@ -167,7 +169,8 @@ func TestRefreshRefused(t *testing.T) {
 			p.set(func() { p.answer = nil; c.set(p) })
 			r := b.ask("/")
 			if r.Status != c.status || r.Upstream != nil {
-				t.Error(r.Status, r.Details)
+				t.Errorf("r.Status = %d, want %d; r.Upstream = %+v, want nil: %q",
+					r.Status, c.status, r.Upstream, r.Details)
 			}
 			if (b.jar["__Host-oidc"] == "") != (c.status == 302) {
 				t.Error("the session is kept or lost wrongly", b.jar)
@@ -184,11 +187,12 @@ func TestLifetime(t *testing.T) {
 	u := session{Subject: "tom", Claims: []byte(`{}`), Begun: time.Now().Add(-2 * time.Hour).Unix()}
 	text, err := o.keys[0].seal("session", u, time.Now().Add(time.Hour)) // as if the lifetime had been shortened since
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("o.keys[0].seal: %v", err)
 	}
 	b.jar["__Host-oidc"] = text
 	if r := b.ask("/"); r.Status != 302 || b.jar["__Host-oidc"] != "" {
-		t.Error(r.Status, b.jar)
+		t.Errorf(`r.Status = %d, want 302; b.jar["__Host-oidc"] = %q, want %q: %v`,
+			r.Status, b.jar["__Host-oidc"], "", b.jar)
 	}
 }
 
@@ -202,10 +206,11 @@ func TestLogout(t *testing.T) {
 		t.Error("an image of another site signs out", r.Status)
 	}
 	if r := b.ask("/logout"); r.Status != 200 || r.Body != "signed out" || b.jar["__Host-oidc"] != "" {
-		t.Error(r.Status, b.jar)
+		t.Errorf(`r.Status = %d, want 200; r.Body = %q, want %q; b.jar["__Host-oidc"] = %q, want %q: %v`,
+			r.Status, r.Body, "signed out", b.jar["__Host-oidc"], "", b.jar)
 	}
 	if r := b.ask("/"); r.Status != 302 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 302", r.Status)
 	}
 
 	o = config(p)
@@ -218,7 +223,7 @@ func TestLogout(t *testing.T) {
 	if r.Status != 302 || !strings.HasPrefix(to.String(), p.URL+"/end?") || to.Query().Get("client_id") != "me" ||
 		to.Query().Get("y") != "2" || to.Query().Get("post_logout_redirect_uri") != "https://app.example/bye" ||
 		strings.Count(to.Query().Get("id_token_hint"), ".") != 2 || b.jar["__Host-oidc"] != "" {
-		t.Error(r.Status, to, b.jar)
+		t.Errorf("got %d to %v with %v, want 302 to the provider's end and no session", r.Status, to, b.jar)
 	}
 }
 
@@ -233,10 +238,11 @@ func TestPieces(t *testing.T) {
 	p.set(func() { p.claims = map[string]any{"big": big} })
 	b.signIn(p, "/")
 	if b.jar["__Host-oidc.0"] == "" || b.jar["__Host-oidc.2"] == "" || b.jar["__Host-oidc"] != "" {
-		t.Fatal(len(b.jar))
+		t.Fatalf(`b.jar["__Host-oidc.0"] is empty; b.jar["__Host-oidc.2"] is empty; b.jar["__Host-oidc"] = %q, want %q: %d`,
+			b.jar["__Host-oidc"], "", len(b.jar))
 	}
 	if r := b.ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-big") != big || r.Upstream.Header.Get("cookie") != "" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("got %d %s, want 200 with the big claim and no cookie", r.Status, r.Details)
 	}
 	swapped := newBrowser(t, h)
 	for k, v := range b.jar {
@@ -248,13 +254,14 @@ func TestPieces(t *testing.T) {
 	}
 	delete(b.jar, "__Host-oidc.1")
 	if r := b.ask("/"); r.Status != 302 || r.Upstream != nil {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 302; r.Upstream = %+v, want nil", r.Status, r.Upstream)
 	}
 	// A smaller session takes the pieces of the old one away.
 	p.set(func() { p.claims = nil })
 	b.signIn(p, "/login")
 	if r := b.ask("/"); r.Status != 200 || b.jar["__Host-oidc"] == "" || b.jar["__Host-oidc.0"] != "" {
-		t.Error(r.Status, len(b.jar))
+		t.Errorf(`r.Status = %d, want 200; b.jar["__Host-oidc"] is empty; b.jar["__Host-oidc.0"] = %q, want %q: %d`,
+			r.Status, b.jar["__Host-oidc.0"], "", len(b.jar))
 	}
 	// One that fits in no cookies is an error, and no half session.
 	b = newBrowser(t, h)
@@ -262,7 +269,8 @@ func TestPieces(t *testing.T) {
 	q := b.begin(p, "/")
 	r := b.ask("/cb?code=abc&state=" + q.Get("state"))
 	if r.Status != 500 || b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"] != "" {
-		t.Error(r.Status)
+		t.Errorf(`r.Status = %d, want 500; b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"] = %q, want %q`,
+			r.Status, b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"], "")
 	}
 }
 
@@ -299,17 +307,18 @@ func TestConsumers(t *testing.T) {
 	if err := h.Load(t, o, &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
 		h.Set("x-consumer", s.Consumer().Name)
 	}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	b := newBrowser(t, h)
 	b.signIn(p, "/")
 	if r := b.ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-consumer") != "thomas" {
-		t.Error(r.Status, r.Details)
+		t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("x-consumer") = %q, want %q: %q`,
+			r.Status, r.Upstream.Header.Get("x-consumer"), "thomas", r.Details)
 	}
 	p.set(func() { p.claims = map[string]any{"sub": "eve"} })
 	b = newBrowser(t, h)
 	b.signIn(p, "/")
 	if r := b.ask("/"); r.Status != 403 || r.Upstream != nil {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 403; r.Upstream = %+v, want nil: %q", r.Status, r.Upstream, r.Details)
 	}
 }

@@ -29,12 +29,12 @@ func pack(t *testing.T, module, secret string) []byte {
 	b.Manifest.Init()
 	if secret != "" {
 		if err := b.GenerateSignature(bundle.NewSigningConfig(secret, "HS256", ""), "key", false); err != nil {
-			t.Fatal(err)
+			t.Fatalf("b.GenerateSignature: %v", err)
 		}
 	}
 	var out bytes.Buffer
 	if err := bundle.Write(&out, b); err != nil {
-		t.Fatal(err)
+		t.Fatalf("bundle.Write: %v", err)
 	}
 	return out.Bytes()
 }
@@ -45,7 +45,7 @@ func TestBundleFile(t *testing.T) {
 	h := authztest.Load(t, nil, "opa", "bundle: {file: "+file+"}\npoll: 10ms\ntimeout: 20s")
 	status := func(want int) func() bool { return func() bool { return h.Get("/").Status == want } }
 	if !status(200)() {
-		t.Fatal(h.Log())
+		t.Fatalf("status(200)() = false, want true: %q", h.Log())
 	}
 	authztest.Replace(t, file, string(pack(t, rule(`data.roles.alice == "guest"`), "")))
 	authztest.Until(t, "the new bundle holds", status(403))
@@ -74,10 +74,11 @@ func TestSignature(t *testing.T) {
 		config += "}"
 		if c.want == "" {
 			if r := authztest.Load(t, nil, "opa", config+"\ntimeout: 20s").Get("/"); r.Status != 200 {
-				t.Errorf("%s: %d", name, r.Status)
+				t.Errorf("%s: r.Status = %d, want 200", name, r.Status)
 			}
 		} else if got := authztest.Refused(t, "opa", config); !strings.Contains(got, c.want) || strings.Contains(got, "0123456789abcdef") {
-			t.Errorf("%s: %s", name, got)
+			t.Errorf(`%s: authztest.Refused("opa", config) = %q, want it to contain %q, and it without %q`,
+				name, got, c.want, "0123456789abcdef")
 		}
 	}
 }
@@ -123,7 +124,8 @@ func TestBundleURL(t *testing.T) {
 	config := "bundle: {url: '" + server.URL + "/bundle?secret=geheim', interval: 10ms, token: geheim}\n"
 	h := authztest.Load(t, nil, "opa", config+"timeout: 10ms")
 	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.opa.error" || !strings.Contains(h.Log(), "no policy is loaded yet") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 403; r.Details = %q, want %q; h.Log() = %q, want it to contain %q",
+			r.Status, r.Details, "moe.opa.error", h.Log(), "no policy is loaded yet")
 	}
 	h = authztest.Load(t, nil, "opa", config+"timeout: 20s")
 	status := func(want int) func() bool { return func() bool { return h.Get("/").Status == want } }
@@ -145,7 +147,8 @@ func TestBundleURL(t *testing.T) {
 	s.mu.Unlock()
 	authztest.Until(t, "it is asked for again", func() bool { return h.Get("/").Status == 403 })
 	if token != "Bearer geheim" || seen < 2 || strings.Contains(h.Log(), "geheim") {
-		t.Error(token, seen, h.Log())
+		t.Errorf("s.token = %q, want %q; s.seen = %d, want at least 2; h.Log() = %q, want it without %q",
+			token, "Bearer geheim", seen, h.Log(), "geheim")
 	}
 	server.Close()
 	before := h.Metric("reload_failed")
@@ -169,7 +172,7 @@ func TestFirstBundle(t *testing.T) {
 	go func() { got <- h.Get("/").Status }()
 	close(release)
 	if status := <-got; status != 200 {
-		t.Error(status, h.Log())
+		t.Errorf("got %d, want 200: %q", status, h.Log())
 	}
 }
 
@@ -180,21 +183,21 @@ func TestBomb(t *testing.T) {
 	w := tar.NewWriter(z)
 	const size, limit = 5 << 20, 4 << 20
 	if err := w.WriteHeader(&tar.Header{Name: "/data.json", Mode: 0o600, Size: size}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("w.WriteHeader: %v", err)
 	}
 	block := make([]byte, 1<<20)
 	for range size >> 20 {
 		if _, err := w.Write(block); err != nil {
-			t.Fatal(err)
+			t.Fatalf("w.Write: %v", err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("w.Close: %v", err)
 	}
 	if err := z.Close(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("z.Close: %v", err)
 	}
 	if _, err := (&Bundle{}).unpack(out.Bytes(), limit); err == nil || !strings.Contains(err.Error(), "exceeded max size") {
-		t.Error(err)
+		t.Errorf("(&Bundle{}).unpack(out.Bytes(), limit): got error %v, want one with %q", err, "exceeded max size")
 	}
 }

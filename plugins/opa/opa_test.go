@@ -57,12 +57,13 @@ func TestRules(t *testing.T) {
 		h.Metadata = map[string]any{"jwt/sub": "anna"}
 		r := h.Do(filtertest.NewRequest("POST", "/a//b?x=1&x=2", "body", "x-two", "1", "x-two", "2"))
 		if r.Status != c.status || (r.Upstream != nil) != (c.status == 200) {
-			t.Errorf("%s: %d\n%s", c.body, r.Status, h.Log())
+			t.Errorf("%s: r.Status = %d, want %d; r.Upstream != nil = %v, want %v\n%s",
+				c.body, r.Status, c.status, (r.Upstream != nil), (c.status == 200), h.Log())
 		}
 	}
 	h := authztest.Load(t, nil, "opa", doc(rule(`input.consumer == {"name": "", "groups": [], "labels": {}, "attributes": {}}`), ""))
 	if r := h.Get("/"); r.Status != 200 {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, h.Log())
 	}
 }
 
@@ -104,7 +105,8 @@ func TestDecisions(t *testing.T) {
 	} {
 		h := authztest.Load(t, alice, "opa", doc("package moe\nallow := "+c.decision, ""))
 		if r := h.Get("/"); r.Status != c.status || r.Details != c.details {
-			t.Errorf("%s: %d %s\n%s", c.decision, r.Status, r.Details, h.Log())
+			t.Errorf("%s: r.Status = %d, want %d; r.Details = %q, want %q\n%s",
+				c.decision, r.Status, c.status, r.Details, c.details, h.Log())
 		}
 	}
 	h := authztest.Load(t, alice, "opa", doc("package moe\nallow := "+
@@ -112,12 +114,13 @@ func TestDecisions(t *testing.T) {
 	r := h.Get("/", "x-user", "mallory", "x-gone", "1", "x-list", "0")
 	if u := r.Upstream; u == nil || u.Header.Get("x-user") != "alice" || len(u.Header["X-User"]) != 1 ||
 		fmt.Sprint(u.Header["X-List"]) != "[1 2]" || u.Header.Get("x-gone") != "" || r.Metadata["moe.opa/reason"] != "vip" {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v, want the policy's request headers and its reason", r)
 	}
 	h = authztest.Load(t, alice, "opa", doc("package moe\nallow := "+
 		`{"allow": false, "status": 302, "headers": {"location": "/login", "set-cookie": ["a=1", "b=2"]}}`, ""))
 	if r := h.Get("/"); r.Header.Get("location") != "/login" || len(r.Header["Set-Cookie"]) != 2 {
-		t.Error(r.Header)
+		t.Errorf(`r.Header.Get("location") = %q, want %q; got %d of r.Header["Set-Cookie"], want 2: %q: %v`,
+			r.Header.Get("location"), "/login", len(r.Header["Set-Cookie"]), r.Header["Set-Cookie"], r.Header)
 	}
 	h = authztest.Load(t, alice, "opa", doc("package moe\nallow := "+
 		`{"allow": true, "request_headers": {"x-user": "alice"}}`, "shadow: true"))
@@ -133,10 +136,10 @@ func TestDecisionPath(t *testing.T) {
 	} {
 		h := authztest.Load(t, nil, "opa", doc(module, "decision: "+path))
 		if r := h.Get("/"); r.Status != want {
-			t.Errorf("%s: %d %s", path, r.Status, h.Log())
+			t.Errorf("%s: r.Status = %d, want %d: %s", path, r.Status, want, h.Log())
 		}
 		if r := h.Post("/", "x"); r.Status != 403 {
-			t.Errorf("%s: %d", path, r.Status)
+			t.Errorf("%s: r.Status = %d, want 403", path, r.Status)
 		}
 	}
 }
@@ -146,29 +149,31 @@ func TestErrors(t *testing.T) {
 	h := authztest.Load(t, nil, "opa", doc(rule(module), "errorStatus: 500"))
 	r := h.Get("/", "x-level", "geheim")
 	if r.Status != 500 || strings.Contains(h.Log(), "geheim") || !strings.Contains(h.Log(), "eval_builtin_error at policy.rego:3") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 500; h.Log() = %q, want it without %q, and it to contain %q",
+			r.Status, h.Log(), "geheim", "eval_builtin_error at policy.rego:3")
 	}
 	if r := h.Get("/", "x-level", "2"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 	h = authztest.Load(t, nil, "opa", doc(rule(module), "errorStatus: 500\nstrictErrors: false"))
 	if r := h.Get("/", "x-level", "geheim"); r.Status != 403 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 403", r.Status)
 	}
 	h = authztest.Load(t, nil, "opa", doc("package moe\nallow := true if input.request.method == \"GET\"\n"+
 		"allow := false if input.request.path == \"/x\"", ""))
 	if r := h.Get("/x"); r.Status != 403 || !strings.Contains(h.Log(), "eval_conflict_error") {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 403; h.Log() = %q, want it to contain %q",
+			r.Status, h.Log(), "eval_conflict_error")
 	}
 	// A policy that takes for ever.
 	slow := rule(`some i in numbers.range(1, 100000000); i < 0`)
 	h = authztest.Load(t, nil, "opa", doc(slow, "timeout: 50ms"))
 	if r := h.Get("/"); r.Status != 403 || r.Details != "moe.opa.error" {
-		t.Error(r.Status, r.Details)
+		t.Errorf("r.Status = %d, want 403; r.Details = %q, want %q", r.Status, r.Details, "moe.opa.error")
 	}
 	h = authztest.Load(t, nil, "opa", doc(slow, "timeout: 50ms\nfailOpen: true"))
 	if r := h.Get("/"); r.Status != 200 {
-		t.Error(r.Status)
+		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 }
 
@@ -182,7 +187,7 @@ func TestBytes(t *testing.T) {
 	h := authztest.Load(t, nil, "opa", doc(rule(`input.request.headers["x"] == "1"`), ""))
 	for _, v := range []string{"", "\xff", strings.Repeat("1", 1<<20), `"`, "1\t1"} {
 		if r := h.Get("/?"+strings.Repeat("a=%ff&", 1000), "x", v); r.Status != 403 {
-			t.Errorf("%.10q: %d", v, r.Status)
+			t.Errorf("%.10q: r.Status = %d, want 403", v, r.Status)
 		}
 	}
 }
@@ -219,7 +224,7 @@ func TestRefused(t *testing.T) {
 		"data: {a: 1}\nremote: {url: 'http://127.0.0.1/'}":                                        "data: is for modules",
 	} {
 		if got := authztest.Refused(t, "opa", config); !strings.Contains(got, want) {
-			t.Errorf("%s\n%s", config, got)
+			t.Errorf(`%s: authztest.Refused("opa", config) = %q, want it to contain %q`, config, got, want)
 		}
 	}
 }
@@ -227,7 +232,7 @@ func TestRefused(t *testing.T) {
 func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "team", "web"), 0o700); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.MkdirAll: %v", err)
 	}
 	policy, data := filepath.Join(dir, "policy.rego"), filepath.Join(dir, "team", "web", "data.json")
 	authztest.Replace(t, policy, rule(`data.team.web.open[input.request.path]`))
@@ -252,7 +257,7 @@ func TestFiles(t *testing.T) {
 		t.Error("broken files change what holds")
 	}
 	if err := os.Remove(policy); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	authztest.Replace(t, data, `{}`)
 	authztest.Until(t, "nothing is allowed", status("/b", 403))
@@ -271,7 +276,7 @@ func TestParallel(t *testing.T) {
 			}
 			for range 50 {
 				if r := h.Get("/", "x", x); r.Status != want {
-					t.Error(r.Status)
+					t.Errorf("r.Status = %d, want %d", r.Status, want)
 				}
 			}
 		}()
@@ -284,10 +289,10 @@ func TestLeave(t *testing.T) {
 	h := &filtertest.Host{Leave: func(after string) bool { return after == "waiting" }}
 	slow := doc(rule(`some i in numbers.range(1, 100000000); i < 0`), "timeout: 30s")
 	if err := h.Load(t, filtertest.Config{Name: "opa", JSON: slow}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Get("/"); r.Reset != "left" || r.Upstream != nil {
-		t.Error(r.Reset)
+		t.Errorf("r.Reset = %q, want %q; r.Upstream = %+v, want nil", r.Reset, "left", r.Upstream)
 	}
 }
 

@@ -68,10 +68,11 @@ func TestAnswers(t *testing.T) {
 			defer server.Close()
 			h := authztest.Load(t, alice, "opa", remoteConfig(server.URL, ""))
 			if r := h.Get("/", "authorization", "geheim"); r.Status != c.status || !strings.Contains(h.Log(), c.log) {
-				t.Error(r.Status, h.Log())
+				t.Errorf("r.Status = %d, want %d; h.Log() = %q, want it to contain %q",
+					r.Status, c.status, h.Log(), c.log)
 			}
 			if strings.Contains(h.Log(), "geheim") {
-				t.Error(h.Log())
+				t.Errorf("h.Log() = %q, want it without %q", h.Log(), "geheim")
 			}
 		})
 	}
@@ -99,13 +100,13 @@ func TestRemoteRequest(t *testing.T) {
 	h := authztest.Load(t, alice, "opa", remoteConfig(server.URL, ""))
 	for range 3 {
 		if r := h.Get("/a//b"); r.Status != 200 {
-			t.Error(r.Status, h.Log())
+			t.Errorf("r.Status = %d, want 200: %q", r.Status, h.Log())
 		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
 	if len(seen) != 3 || seen[0] != "POST /v1/data/moe/allow Bearer geheim application/json /a/b alice <nil>" || len(conns) != 1 {
-		t.Error(seen, conns)
+		t.Errorf("got %q over %d connections, want 3 alike over one", seen, len(conns))
 	}
 }
 
@@ -123,7 +124,8 @@ func TestServerThatIsSlow(t *testing.T) {
 		config := strings.Replace(remoteConfig(server.URL, more), "timeout: 20s", "timeout: 20ms", 1)
 		h := authztest.Load(t, nil, "opa", config)
 		if r := h.Get("/"); r.Status != want || h.Metric("failed") != 1 || !strings.Contains(h.Log(), "in time") {
-			t.Error(more, r.Status, h.Log())
+			t.Errorf(`%q: r.Status = %d, want %d; h.Metric("failed") = %d, want 1; h.Log() = %q, want it to contain %q`,
+				more, r.Status, want, h.Metric("failed"), h.Log(), "in time")
 		}
 	}
 }
@@ -131,13 +133,14 @@ func TestServerThatIsSlow(t *testing.T) {
 func TestServerThatIsDown(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("net.Listen: %v", err)
 	}
 	address := l.Addr().String()
 	l.Close()
 	h := authztest.Load(t, nil, "opa", remoteConfig("http://"+address, ""))
 	if r := h.Get("/"); r.Status != 403 || strings.Contains(r.Body, address) || strings.Contains(h.Log(), "geheim") {
-		t.Error(r.Status, r.Body, h.Log())
+		t.Errorf("r.Status = %d, want 403; r.Body = %q, want it without %q; h.Log() = %q, want it without %q",
+			r.Status, r.Body, address, h.Log(), "geheim")
 	}
 }
 
@@ -148,14 +151,15 @@ func TestCluster(t *testing.T) {
 	})}}
 	config := "remote: {url: 'http://opa.example/v1/data/moe/allow', cluster: opa}\ntimeout: 20s"
 	if err := h.Load(t, filtertest.Config{Name: "opa", JSON: config}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Get("/"); r.Status != 200 {
-		t.Error(r.Status, h.Log())
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, h.Log())
 	}
 	err := (&filtertest.Host{Lacks: filter.CanCallout}).Load(t, filtertest.Config{Name: "opa", JSON: config})
 	if err == nil || !strings.Contains(err.Error(), "remote.cluster") {
-		t.Error(err)
+		t.Errorf("(&filtertest.Host{Lacks: filter.CanCallout}).Load(…): got error %v, want one with %q",
+			err, "remote.cluster")
 	}
 }
 

@@ -71,10 +71,10 @@ func TestTokenAuth(t *testing.T) {
 func TestHeader(t *testing.T) {
 	h := filtertest.New(t, &TokenAuth{Secret: filter.NewSecret("secret"), Header: "X-Sign"})
 	if r := h.Get("/", "x-sign", "c64319d06364528120a9f96af62ea83d"); r.Status != 200 {
-		t.Error(r.Status, r.Body)
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, r.Body)
 	}
 	if r := h.Get("/", "token", "c64319d06364528120a9f96af62ea83d"); r.Body != "missing token" {
-		t.Error(r.Status, r.Body)
+		t.Errorf("%d: r.Body = %q, want %q", r.Status, r.Body, "missing token")
 	}
 }
 
@@ -82,10 +82,10 @@ func TestHeader(t *testing.T) {
 func TestConfiguration(t *testing.T) {
 	h := filtertest.New(t, filtertest.Config{Name: "tokenauth", JSON: `{"secret":"secret"}`})
 	if r := h.Get("/", "token", "c64319d06364528120a9f96af62ea83d"); r.Status != 200 {
-		t.Error(r.Status, r.Body)
+		t.Errorf("r.Status = %d, want 200: %q", r.Status, r.Body)
 	}
 	if r := h.GRPC("/a.Service/Method", "", "token", "bad"); r.GRPCStatus != 7 || r.GRPCMessage != "invalid token" {
-		t.Error(r.GRPCStatus, r.GRPCMessage)
+		t.Errorf("r.GRPCStatus = %d, want 7; r.GRPCMessage = %q, want %q", r.GRPCStatus, r.GRPCMessage, "invalid token")
 	}
 	for conf, want := range map[string]string{
 		`{}`: "secret", `{"secret":""}`: "secret", `{"secret":"geheim","header":1}`: "header", `{"secret":{"env":"NOT_SET"}}`: "NOT_SET",
@@ -93,7 +93,7 @@ func TestConfiguration(t *testing.T) {
 	} {
 		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "tokenauth", JSON: conf})
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s: %v", conf, err)
+			t.Errorf("%s: got %v, want an error with %q and no secret", conf, err, want)
 		}
 	}
 }
@@ -117,7 +117,7 @@ func TestRefused(t *testing.T) {
 	} {
 		err := new(filtertest.Host).Load(t, p)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("new(filtertest.Host).Load(p): got error %v, want one with %q", err, want)
 		}
 	}
 }

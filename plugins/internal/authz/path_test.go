@@ -75,7 +75,8 @@ func TestPath(t *testing.T) {
 		}
 	}
 	if path, query, _ := (Path{IgnoreCase: true}).Read("/ADMIN/%41?X=Y"); path != "/admin/a" || query != "X=Y" {
-		t.Error(path, query)
+		t.Errorf(`(Path{IgnoreCase: true}).Read("/ADMIN/%%41?X=Y"): path = %q, want %q; query = %q, want %q`,
+			path, "/admin/a", query, "X=Y")
 	}
 }
 
@@ -116,7 +117,7 @@ func BenchmarkPath(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, _, err := (Path{}).Read(raw); err != nil {
-					b.Fatal(err)
+					b.Fatalf("(Path{}).Read: %v", err)
 				}
 			}
 		})

@@ -31,7 +31,7 @@ func Load(t testing.TB, c *filter.Consumer, plugin, config string) *filtertest.H
 	t.Helper()
 	h := &filtertest.Host{Attrs: map[filter.Attr]string{filter.AttrSourceAddress: "10.1.2.3:4567"}, Timeout: 30 * time.Second}
 	if err := h.Load(t, &Caller{c}, filtertest.Config{Name: plugin, JSON: config}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	return h
 }
@@ -51,10 +51,10 @@ func Refused(t testing.TB, plugin, config string) string {
 func Replace(t testing.TB, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file+"~", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if err := os.Rename(file+"~", file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 }
 
@@ -91,7 +91,7 @@ func Paths(t *testing.T, deny, allow *filtertest.Host) {
 	for _, path := range []string{"/public/a", "/public//a", "/public/a;b=/admin", "/public/%61", "/public/a?b=/admin"} {
 		for name, h := range map[string]*filtertest.Host{"deny /admin": deny, "allow /public/": allow} {
 			if r := h.Get(path); r.Status != 200 {
-				t.Errorf("%s: %s: %d %s", name, path, r.Status, h.Log())
+				t.Errorf("%s, %s: r.Status = %d, want 200: %s", name, path, r.Status, h.Log())
 			}
 		}
 	}

@@ -8,7 +8,7 @@ func TestCheck(t *testing.T) {
 		"a\n": false, "é": false, "a@b": false, "[": false, "{": false, "a\x7f": false, "@": false,
 	} {
 		if err := Check(name); (err == nil) != ok {
-			t.Errorf("%q: %v", name, err)
+			t.Errorf("%s, %v: err == nil = %v, want %v", name, err, (err == nil), ok)
 		}
 	}
 }
@@ -39,7 +39,7 @@ func TestCheckMethod(t *testing.T) {
 func TestValidValue(t *testing.T) {
 	for v, ok := range map[string]bool{"": true, "a b\t\xff": true, "a\r": false, "a\nb": false, "\x00": false} {
 		if ValidValue(v) != ok {
-			t.Errorf("%q: %v", v, !ok)
+			t.Errorf("ValidValue(v) = %v, want %v: %q, %v", ValidValue(v), ok, v, !ok)
 		}
 	}
 }

@@ -16,15 +16,15 @@ func of(t *testing.T, text string) string {
 	t.Helper()
 	f, err := Parse(text)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
 	got := ""
 	h := filtertest.New(t, &plugintest.Probe{Response: func(s filter.Stream, _ filter.ResponseHeaders) {
 		if err := s.SetMetadata("ns", "key", "v"); err != nil {
-			t.Error(err)
+			t.Errorf("s.SetMetadata: %v", err)
 		}
 		if err := s.SetMetadata("ns", "tree", map[string]any{"a": map[string]any{"b": 1.5}, "c": true}); err != nil {
-			t.Error(err)
+			t.Errorf("s.SetMetadata: %v", err)
 		}
 		s.SetConsumer(&filter.Consumer{Name: "tom"})
 		got = f.Of(s)
@@ -47,7 +47,7 @@ func TestFormat(t *testing.T) {
 	t.Setenv("MOE_FORMAT_TEST", "from the environment")
 	hostname, err := os.Hostname()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Hostname: %v", err)
 	}
 	for text, want := range map[string]string{
 		"":                                         "",
@@ -116,7 +116,7 @@ func TestTime(t *testing.T) {
 		got := of(t, text)
 		at, err := time.Parse(layout, got)
 		if err != nil {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: time.Parse: %v", text, err)
 		} else if strings.Contains(layout, "000") && (at.Before(before) || at.After(time.Now())) {
 			t.Errorf("%s: %s, and it is %s", text, got, time.Now())
 		}
@@ -128,7 +128,7 @@ func TestTime(t *testing.T) {
 	} {
 		verbs, err := parseTime(pattern)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("parseTime: %v", err)
 		}
 		var got []byte
 		for _, v := range verbs {

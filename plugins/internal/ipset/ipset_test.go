@@ -32,7 +32,7 @@ func TestHas(t *testing.T) {
 		"fd00::1%eth0": true, "172.31.255.255": true, "172.32.0.0": false, "172.15.255.255": false,
 	} {
 		if got := s.Has(netip.MustParseAddr(a)); got != want {
-			t.Errorf("%s: %v", a, got)
+			t.Errorf("%s: s.Has(netip.MustParseAddr(a)) = %v, want %v", a, got, want)
 		}
 	}
 	if s.Has(netip.Addr{}) || (&Set{}).Has(netip.MustParseAddr("10.0.0.1")) {
@@ -81,13 +81,14 @@ func TestRandom(t *testing.T) {
 func TestParseFile(t *testing.T) {
 	list, err := ParseFile("f", []byte("# office\n10.0.0.0/8 # all\r\n\n  ::1;loop\nfd00::/8"))
 	if err != nil || len(list) != 3 || list[1] != netip.MustParsePrefix("::1/128") {
-		t.Error(list, err)
+		t.Errorf("ParseFile: got %d of ParseFile(…) and error %v, want 3: %v; got %v, want list[1] %v",
+			len(list), err, list, list, netip.MustParsePrefix("::1/128"))
 	}
 	for text, want := range map[string]string{
 		"10.0.0.0/33": "f:1", "\n\n10.0.0": "f:3", "10.0.0.1 10.0.0.2": "f:1", "fe80::1%eth0": "f:1", "10.0.0.0/08": "f:1",
 	} {
 		if _, err := ParseFile("f", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("%q: %v", text, err)
+			t.Errorf(`%q: ParseFile("f", []byte(text)): got error %v, want one with %q`, text, err, want)
 		}
 	}
 }

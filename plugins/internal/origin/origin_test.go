@@ -31,7 +31,7 @@ func set(t *testing.T, origins []string, patterns ...string) Set {
 	}
 	s, err := Parse(origins, ps)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
 	return s
 }
@@ -51,7 +51,7 @@ func TestHas(t *testing.T) {
 		"https://" + strings.Repeat("x", 1<<20) + ".b.example": false,
 	} {
 		if got := s.Has(o); got != want {
-			t.Errorf("%.60q: %v", o, got)
+			t.Errorf("%.60q: s.Has(o) = %v, want %v", o, got, want)
 		}
 	}
 	none := set(t, nil)
@@ -74,7 +74,7 @@ func TestOf(t *testing.T) {
 		"https://\x00": "", "javascript://a": "", "https://a.example:" + strings.Repeat("1", 9000): "",
 	} {
 		if got, ok := Of(address); got != want || ok != (want != "") {
-			t.Errorf("%.40q: %q %v", address, got, ok)
+			t.Errorf("%.40q: Of(address): got = %q, want %q; ok = %v, want %v", address, got, want, ok, (want != ""))
 		}
 	}
 }
@@ -98,7 +98,7 @@ func TestSameHost(t *testing.T) {
 		{"a.example", "a.example", false},
 	} {
 		if got := SameHost(c.o, c.authority); got != c.want {
-			t.Errorf("%q, %q: %v", c.o, c.authority, got)
+			t.Errorf("%q, %q: SameHost(c.o, c.authority) = %v, want %v", c.o, c.authority, got, c.want)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func FuzzOrigins(f *testing.F) {
 	}
 	s, err := Parse([]string{"https://a.example", "https://*.b.example"}, nil)
 	if err != nil {
-		f.Fatal(err)
+		f.Fatalf("Parse: %v", err)
 	}
 	f.Fuzz(func(t *testing.T, o string) {
 		if s.Has(o) && o != "https://a.example" &&

@@ -62,7 +62,7 @@ func TestCheck(t *testing.T) {
 	} {
 		u, err := url.Parse(c.address)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("url.Parse: %v", err)
 		}
 		err = c.with.Check(u)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -76,7 +76,7 @@ func TestCheck(t *testing.T) {
 		"timeout": {Timeout: -1}, "caFile": {Cluster: "c", CAFile: "f", Timeout: 1},
 	} {
 		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("c.Validate(): got error %v, want one with %q", err, want)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestClient(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 	if err := os.WriteFile(file, ca, 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	for name, c := range map[string]struct {
 		with Connection
@@ -101,7 +101,7 @@ func TestClient(t *testing.T) {
 		filtertest.New(t, a)
 		w, err := a.client.Get(s.URL + "/moved")
 		if (err == nil) != c.ok || err == nil && w.StatusCode != http.StatusFound {
-			t.Errorf("%s: %v %v", name, w, err)
+			t.Errorf("%s: got %v, %v; want 302: %v", name, w, err, c.ok)
 		}
 		if err == nil {
 			w.Body.Close()
@@ -111,11 +111,11 @@ func TestClient(t *testing.T) {
 		"no such file": {CAFile: file + "x"}, "cluster": {Cluster: "nowhere"},
 	} {
 		if err := new(filtertest.Host).Load(t, &asker{Connection: c}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("new(filtertest.Host).Load(&asker{Connection: c}): got error %v, want one with %q", err, want)
 		}
 	}
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if new(filtertest.Host).Load(t, &asker{Connection: Connection{CAFile: file}}) == nil {
 		t.Error("a file without a certificate is taken")
@@ -124,9 +124,9 @@ func TestClient(t *testing.T) {
 
 func TestReadAll(t *testing.T) {
 	if b, err := ReadAll(strings.NewReader("abc"), 3); err != nil || string(b) != "abc" {
-		t.Error(b, err)
+		t.Errorf("%q: ReadAll: %v; b = %q, want %q", b, err, string(b), "abc")
 	}
 	if _, err := ReadAll(strings.NewReader("abcd"), 3); !errors.Is(err, ErrTooLong) {
-		t.Error(err)
+		t.Errorf(`ReadAll(strings.NewReader("abcd"), 3): got error %v, want %v`, err, ErrTooLong)
 	}
 }

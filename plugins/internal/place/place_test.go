@@ -81,7 +81,7 @@ func TestValidate(t *testing.T) {
 		"cookies[0]":        {Cookies: []string{"a=b"}},
 	} {
 		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("p.Validate(): got error %v, want one with %q", err, want)
 		}
 	}
 	if p := places(); p.Validate() != nil || p.Empty() || !new(Places).Empty() {
