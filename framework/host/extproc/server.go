@@ -33,7 +33,7 @@ type Server struct {
 func New(o Options) *Server {
 	o.defaults()
 	s := &Server{o: o, log: slog.New(o.Log)}
-	s.silences.timeout = o.FirstMessage
+	s.silences.Init(o.FirstMessage, s.end)
 	s.assembler = assembly.New(configHost{o.Log})
 	return s
 }

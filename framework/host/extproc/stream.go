@@ -12,6 +12,7 @@ import (
 
 	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/deadline"
 )
 
 // stream is one HTTP stream. What is not said to be guarded belongs to its goroutine.
@@ -26,7 +27,7 @@ type stream struct {
 	replyFields []core.Field
 
 	begun   time.Time
-	silence silence
+	silence deadline.Wait[statusWriter]
 	dirs    [2]direction
 	observe bool  // nothing is answered
 	early   bool  // bodies come without waiting for the answer to the headers
