@@ -6,28 +6,27 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
-// apply does what the plugin at d.idx decided about what is in flight.
-func (st *Stream) apply(di core.Direction, a core.Action) {
-	d := &st.d[di]
+// apply does what the plugin whose turn it is decided about what is in flight.
+func (st *Stream) apply(d *direction, a core.Action) {
 	if st.over || d.stage == dead {
 		return // the stream ended, or was answered, while the plugin decided
 	}
 	d.used = true
-	p := d.current(di)
+	i := d.current()
 	switch a.Kind {
 	case core.Go:
-		st.suspend(di, d, a.P.Go)
+		st.suspendFor(d, a.P.Go)
 		return
 	case core.Reply:
-		st.replied(di, p, d.idx, a.P)
+		st.replied(d, i, d.at, a.P)
 		return
 	case core.Unauthenticated:
-		if !st.lacks(di, d, a.P) {
-			st.replied(di, p, d.idx, a.P)
+		if !st.noteUnauthenticated(d, a.P) {
+			st.replied(d, i, d.at, a.P)
 			return
 		}
 	case core.Again:
-		st.joinErr = a.P.Err
+		st.consumer.err = a.P.Err
 		return
 	case core.Reset:
 		st.reset(a.P.Details)
@@ -35,156 +34,158 @@ func (st *Stream) apply(di core.Direction, a core.Action) {
 	case core.WaitBody:
 		switch d.stage {
 		case atHeaders:
-			st.holdHeaders(di, d, a.P.Prefix)
+			st.holdHeaders(d, a.P.Prefix)
 			return
 		case atWhole:
-			if !d.bufEnd {
-				st.holdOn(di, d, a.P.Prefix)
+			if !d.held.whole {
+				st.holdOn(d, a.P.Prefix)
 				return
 			}
 			fallthrough
 		default:
-			st.chain.report(p, "returns WaitBody from "+d.phase(di)+", where no more body can follow")
+			st.misuse(i, "returns WaitBody from "+d.phase().String()+", where no more body can follow")
 		}
 	case core.Pipe:
 		switch {
 		case d.stage != atHeaders && d.stage != atWhole:
-			st.chain.report(p, "returns Pipe from "+d.phase(di)+", where the headers have gone")
-		case d.hEnd && (d.stage == atHeaders || !st.hasBody(di)): // there is nothing to pipe
+			st.misuse(i, "returns Pipe from "+d.phase().String()+", where the headers have gone")
+		case d.headersEnd && (d.stage == atHeaders || !st.hasBody(d.dir)): // there is nothing to pipe
 		default:
-			st.addPipe(di, d, a.P)
+			st.addPipe(d, a.P)
 			if d.stage == atWhole {
-				st.pass(di, d, true)
+				st.pass(d, true)
 				return
 			}
 		}
 	}
-	st.proceed(di, d)
+	st.proceed(d)
 }
 
-func (st *Stream) hasBody(di core.Direction) bool {
+func (st *Stream) hasBody(dir core.Direction) bool {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()
-	return len(st.B[di].Data) > 0
+	return len(st.B[dir].Data) > 0
 }
 
 // proceed passes what is in flight on to the next plugin.
-func (st *Stream) proceed(di core.Direction, d *dir) {
+func (st *Stream) proceed(d *direction) {
 	switch d.stage {
 	case atHeaders:
-		if !d.hEnd && st.chain.resizes {
-			st.forgetLength(di, d)
+		if !d.headersEnd && st.chain.resizes {
+			st.forgetLength(d)
 		}
-		d.idx++ // the next turn takes the block
+		d.at++ // the next turn takes the block
 	case atTrailers:
-		d.idx++
-	case atData:
-		before := len(d.cur)
+		d.at++
+	case atBody:
+		before := len(d.flight.chunk)
 		var dirty bool
-		d.cur, dirty = st.takeBody(di)
-		if dirty && len(d.cur) != before {
-			d.resized(d.plugin(di, d.idx), len(d.cur)-before)
+		d.flight.chunk, dirty = st.takeBody(d.dir)
+		if dirty && len(d.flight.chunk) != before {
+			d.resized(d.index(d.at), len(d.flight.chunk)-before)
 		}
-		d.idx++
+		d.at++
 	case atWhole:
-		st.pass(di, d, false)
+		st.pass(d, false)
 	}
 }
 
-// holdHeaders keeps the headers at the plugin until the body is there.
-func (st *Stream) holdHeaders(di core.Direction, d *dir, prefix int) {
-	p := d.plugin(di, d.idx)
-	if di == Request && st.own[p].req == nil || di == Response && st.own[p].resp == nil {
-		st.chain.report(p, "returns WaitBody without OnRequest or OnResponse")
-		st.reply(di, d.idx, failed, st.chain.details[p])
+// holdHeaders has the plugin whose turn it is hold the headers until the body is there.
+func (st *Stream) holdHeaders(d *direction, prefix int) {
+	i := d.index(d.at)
+	if !st.handlers[i].whole(d.dir) {
+		st.misuse(i, "returns WaitBody without OnRequest or OnResponse")
+		st.reply(d, d.at, failed, st.chain.details[i])
 		return
 	}
-	st.freeze(di.Headers())
-	if di == Request {
-		st.passed = p
+	st.freeze(d.dir.Headers())
+	if d.dir == Request {
+		st.passed = d.at
 	}
-	d.hold, d.prefix, d.buf, d.limit = d.idx, prefix, nil, st.Host.BufferLimit()
-	if d.limit > 0 && prefix > d.limit {
-		d.prefix = d.limit
+	d.held = held{holds: true, by: d.at, prefix: prefix, limit: st.Host.BufferLimit()}
+	if d.held.limit > 0 && prefix > d.held.limit {
+		d.held.prefix = d.held.limit
 	}
-	if d.hEnd {
-		d.bufEnd, d.stage = true, atWhole
+	if d.headersEnd {
+		d.held.whole, d.stage = true, atWhole
 		return
 	}
-	st.next(di, d)
+	st.next(d)
 }
 
 // holdOn waits for more of the body; what the plugin left of it stays.
-func (st *Stream) holdOn(di core.Direction, d *dir, prefix int) {
-	st.freeze(di.Headers())
-	before := len(d.buf)
-	data, _ := st.takeBody(di)
+func (st *Stream) holdOn(d *direction, prefix int) {
+	st.freeze(d.dir.Headers())
+	before := len(d.held.body)
+	data, _ := st.takeBody(d.dir)
 	if len(data) != before {
-		d.resized(d.plugin(di, d.idx), len(data)-before)
+		d.resized(d.index(d.at), len(data)-before)
 	}
-	if d.buf = bytes.Clone(data); prefix > 0 {
-		prefix += len(d.buf)
+	if d.held.body = bytes.Clone(data); prefix > 0 {
+		prefix += len(d.held.body)
 	}
-	d.prefix = prefix
-	st.next(di, d)
+	d.held.prefix = prefix
+	st.next(d)
 }
 
 // collect adds the chunk in flight to the body that is held.
-func (st *Stream) collect(di core.Direction, d *dir) {
+func (st *Stream) collect(d *direction) {
+	h, chunk := &d.held, d.flight.chunk
 	switch {
-	case len(d.buf) == 0 && d.end:
-		d.buf = d.cur
-	case len(d.buf) == 0:
-		d.buf = append(make([]byte, 0, st.expect(di, d)), d.cur...)
+	case len(h.body) == 0 && d.flight.end:
+		h.body = chunk
+	case len(h.body) == 0:
+		h.body = append(make([]byte, 0, st.expect(d)), chunk...)
 	default:
-		d.buf = append(d.buf, d.cur...)
+		h.body = append(h.body, chunk...)
 	}
-	d.cur, d.bufEnd = nil, d.end
-	enough := d.prefix > 0 && len(d.buf) >= d.prefix
+	d.flight.chunk, h.whole = nil, d.flight.end
+	enough := h.prefix > 0 && len(h.body) >= h.prefix
 	switch {
-	case d.limit > 0 && len(d.buf) > d.limit && !enough:
-		st.tooLarge(di, d)
-	case d.end || enough:
-		d.stage, d.idx = atWhole, d.hold
+	case h.limit > 0 && len(h.body) > h.limit && !enough:
+		st.tooLarge(d)
+	case h.whole || enough:
+		d.stage, d.at = atWhole, h.by
 	default:
-		st.next(di, d)
+		st.next(d)
 	}
 }
 
 // expect is how much memory to set aside for a body that is held.
-func (st *Stream) expect(di core.Direction, d *dir) int {
+func (st *Stream) expect(d *direction) int {
 	n := int64(0)
-	if length, ok := st.contentLength(di); ok {
+	if length, ok := st.contentLength(d.dir); ok {
 		n = length
 	}
-	if d.prefix > 0 {
-		n = min(n, int64(d.prefix))
+	if d.held.prefix > 0 {
+		n = min(n, int64(d.held.prefix))
 	}
 	bound := int64(1 << 20) // a peer that announces much has not sent it yet
-	if d.limit > 0 {
-		bound = min(bound, int64(d.limit))
+	if d.held.limit > 0 {
+		bound = min(bound, int64(d.held.limit))
 	}
-	return int(max(min(n, bound), int64(len(d.cur))))
+	return int(max(min(n, bound), int64(len(d.flight.chunk))))
 }
 
 // pass lets go of the headers and of the body that were held. With piped, the plugin's own pipe takes the body.
-func (st *Stream) pass(di core.Direction, d *dir, piped bool) {
-	before, next := len(d.buf), d.idx+1
-	var dirty bool
-	d.cur, dirty = st.takeBody(di)
-	if dirty && len(d.cur) != before {
-		d.resized(d.plugin(di, d.idx), len(d.cur)-before)
+func (st *Stream) pass(d *direction, piped bool) {
+	before, behind := len(d.held.body), d.at+1
+	body, dirty := st.takeBody(d.dir)
+	d.flight.chunk = body
+	if dirty && len(body) != before {
+		d.resized(d.index(d.at), len(body)-before)
 	}
 	if piped {
-		next = d.idx
+		behind = d.at
 	} else {
-		st.fitLength(di, d, dirty)
+		st.fitLength(d, dirty)
 	}
-	st.freeze(di.Headers())
-	d.end = d.bufEnd && !d.trail
-	d.hEnd = d.hEnd && len(d.cur) == 0
-	d.have = !d.hEnd && (len(d.cur) > 0 || d.end)
-	d.hold, d.buf = -1, nil
-	d.base, d.tbase, d.stage = next, next, atHeaders
-	d.idx++
+	st.freeze(d.dir.Headers())
+	f := &d.flight
+	f.end = d.held.whole && !f.trailers
+	d.headersEnd = d.headersEnd && len(f.chunk) == 0
+	f.hasChunk = !d.headersEnd && (len(f.chunk) > 0 || f.end)
+	f.from, f.trailersFrom = behind, behind
+	d.held, d.stage = held{}, atHeaders
+	d.at++
 }

@@ -18,14 +18,14 @@ const (
 
 // schemes says which plugins authenticate; there is none in most chains.
 type schemes struct {
-	kinds []uint8 // by plugin; nil where no plugin authenticates
-	index []int   // how many schemes are before the plugin
-	end   int     // the position after the last one
+	kinds  []uint8  // by plugin; nil where no plugin authenticates
+	before []int    // how many schemes are before the plugin
+	end    position // after the last one
 }
 
 // tried is what a stream's plugins that authenticate have found.
 type tried struct {
-	absent  []lack
+	absent  []unauthenticated
 	skipped int
 	who     *filter.Consumer // of the first scheme that set one
 	two     bool             // another scheme set another one
@@ -33,10 +33,16 @@ type tried struct {
 	done    bool
 }
 
-// lack is a plugin that found no credential, and what it would reply.
-type lack struct {
-	plugin int
+// unauthenticated is a plugin that found no credential, and what it would reply.
+type unauthenticated struct {
+	plugin index
 	reply  *core.Payload
+}
+
+// reset makes t ready for another stream.
+func (t *tried) reset() {
+	clear(t.absent)
+	*t = tried{absent: t.absent[:0]}
 }
 
 func schemesOf(plugins []Plugin, implemented []phase.Set) schemes {
@@ -51,12 +57,12 @@ func schemesOf(plugins []Plugin, implemented []phase.Set) schemes {
 		case p.Reg.LastScheme:
 			kind = lastScheme
 		}
-		s.kinds, s.index = append(s.kinds, kind), append(s.index, n)
+		s.kinds, s.before = append(s.kinds, kind), append(s.before, n)
 		if kind == scheme {
 			n++
 		}
 		if kind != noScheme {
-			s.end = i + 1
+			s.end = position(i + 1)
 		}
 	}
 	if s.end == never {
@@ -65,16 +71,16 @@ func schemesOf(plugins []Plugin, implemented []phase.Set) schemes {
 	return s
 }
 
-// passed is how many of the schemes before plugin p have let the request pass.
-func (st *Stream) passedSchemes(p int) int {
-	return st.chain.schemes.index[p] - len(st.tried.absent) - st.tried.skipped
+// passedSchemes is how many of the schemes before plugin i have let the request pass.
+func (st *Stream) passedSchemes(i index) int {
+	return st.chain.schemes.before[i] - len(st.tried.absent) - st.tried.skipped
 }
 
-// skips reports whether plugin p, which is a scheme, need not be asked.
-func (st *Stream) skips(p int) bool {
+// skips reports whether plugin i, which authenticates, need not be asked.
+func (st *Stream) skips(i index) bool {
 	st.noteConsumer()
-	passed := st.passedSchemes(p)
-	if st.chain.schemes.kinds[p] == lastScheme {
+	passed := st.passedSchemes(i)
+	if st.chain.schemes.kinds[i] == lastScheme {
 		st.tried.last = st.tried.last || passed == 0
 		return passed > 0
 	}
@@ -100,13 +106,14 @@ func (st *Stream) noteConsumer() {
 	}
 }
 
-// lacks notes that the plugin at d.idx found no credential. It reports false where that plugin is to reply at once.
-func (st *Stream) lacks(di core.Direction, d *dir, r *core.Payload) bool {
+// noteUnauthenticated notes that the plugin whose turn it is found no credential. It reports false where that plugin is to
+// reply at once.
+func (st *Stream) noteUnauthenticated(d *direction, r *core.Payload) bool {
 	s := &st.chain.schemes
-	if di != Request || s.kinds == nil || s.kinds[d.idx] != scheme || d.stage != atHeaders && d.stage != atWhole {
+	if d.dir != Request || s.kinds == nil || s.kinds[d.at] != scheme || d.stage != atHeaders && d.stage != atWhole {
 		return false
 	}
-	st.tried.absent = append(st.tried.absent, lack{d.idx, r})
+	st.tried.absent = append(st.tried.absent, unauthenticated{d.index(d.at), r})
 	return true
 }
 
@@ -118,29 +125,29 @@ var twoConsumers = &core.Payload{
 
 // authenticated decides, when the request has passed all schemes, whether it goes on. It reports false when it was
 // answered.
-func (st *Stream) authenticated(d *dir) bool {
+func (st *Stream) authenticated(d *direction) bool {
 	t := &st.tried
 	t.done = true
 	st.noteConsumer()
 	last := st.chain.schemes.end - 1
 	switch {
 	case t.two && !st.home.options.AnyScheme:
-		st.replied(Request, last, last, twoConsumers)
+		st.replied(d, index(last), last, twoConsumers)
 	case len(t.absent) == 0 && t.skipped == 0 && !t.last: // every plugin has let the request pass
 		return true
 	case t.last, len(t.absent) == 0, st.home.options.AnyScheme && st.countSchemes() > len(t.absent)+t.skipped:
 		st.stripUnread()
 		return true
 	default:
-		l := t.refusal()
-		st.replied(Request, l.plugin, l.plugin, l.reply)
+		u := t.refusal()
+		st.replied(d, u.plugin, position(u.plugin), u.reply)
 	}
 	return false
 }
 
 func (st *Stream) countSchemes() int {
 	s := &st.chain.schemes
-	n := s.index[s.end-1]
+	n := s.before[s.end-1]
 	if s.kinds[s.end-1] == scheme {
 		n++
 	}
@@ -148,7 +155,7 @@ func (st *Stream) countSchemes() int {
 }
 
 // refusal is the reply to a request that lacks credentials.
-func (t *tried) refusal() lack {
+func (t *tried) refusal() unauthenticated {
 	for _, l := range t.absent {
 		if l.reply.Status != http.StatusUnauthorized {
 			return l

@@ -10,6 +10,7 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // observed notes what it is told.
@@ -18,7 +19,7 @@ type observed struct {
 	took map[string]time.Duration
 }
 
-func (o *observed) Observe(plugin string, phase chain.Phase, took time.Duration) {
+func (o *observed) Observe(plugin string, phase phase.Phase, took time.Duration) {
 	what := fmt.Sprint(plugin, " ", phase)
 	o.all = append(o.all, what)
 	if o.took == nil {
@@ -140,4 +141,4 @@ func TestNoObserverCosts(t *testing.T) {
 // counts does nothing with what it is told.
 type counts struct{}
 
-func (counts) Observe(string, chain.Phase, time.Duration) {}
+func (counts) Observe(string, phase.Phase, time.Duration) {}

@@ -82,7 +82,7 @@ func (st *Stream) stripUnread() {
 // requests without any.
 func (st *Stream) passer() int {
 	for i, kind := range st.chain.schemes.kinds {
-		absent := slices.ContainsFunc(st.tried.absent, func(l lack) bool { return l.plugin == i })
+		absent := slices.ContainsFunc(st.tried.absent, func(u unauthenticated) bool { return int(u.plugin) == i })
 		if kind == scheme && !absent {
 			return i
 		}

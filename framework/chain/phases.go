@@ -26,6 +26,14 @@ const (
 	trailersMessage
 )
 
+// whole reports whether there is a method that takes the whole message of dir.
+func (p *phases) whole(dir core.Direction) bool {
+	if dir == Request {
+		return p.req != nil
+	}
+	return p.resp != nil
+}
+
 // phasesOf asks v only for the phases that its type has.
 func phasesOf(v any, has phase.Set) (p phases) {
 	if has.Has(phase.OnRequestHeaders) {
@@ -58,24 +66,21 @@ func phasesOf(v any, has phase.Set) (p phases) {
 	return p
 }
 
-// index makes next.
-func (c *Chain) index() {
-	n := len(c.plugins)
-	for di := range core.Directions {
-		for m, message := range [...]phase.Messages{phase.Headers(di), phase.Body(di), phase.Trailers(di)} {
-			next := make([]int, n+1)
+// findNext makes next.
+func (c *Chain) findNext() {
+	n := position(len(c.plugins))
+	for dir := range core.Directions {
+		d := direction{dir: dir, n: n}
+		for m, message := range [...]phase.Messages{phase.Headers(dir), phase.Body(dir), phase.Trailers(dir)} {
+			next := make([]position, n+1)
 			next[n] = n
-			for i := n - 1; i >= 0; i-- {
-				p := i
-				if di == Response {
-					p = n - 1 - i
-				}
-				next[i] = next[i+1]
-				if c.has[p].Wants()&message != 0 {
-					next[i] = i
+			for at := n - 1; at >= 0; at-- {
+				next[at] = next[at+1]
+				if c.has[d.index(at)].Wants()&message != 0 {
+					next[at] = at
 				}
 			}
-			c.next[di][m] = next
+			c.next[dir][m] = next
 		}
 	}
 }

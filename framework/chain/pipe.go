@@ -3,9 +3,11 @@ package chain
 import (
 	"context"
 	"io"
+	"slices"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/guard"
 )
 
 // What a pipe's function asks of the stream, the weightier last.
@@ -16,28 +18,29 @@ const (
 	toEnd   // the function has returned
 )
 
-// addPipe starts a function on the body that the plugin at d.idx sees.
-func (st *Stream) addPipe(di core.Direction, d *dir, a *core.Payload) {
-	if d.delta = 0; a.KeepLength {
-		d.check, d.blame = true, d.plugin(di, d.idx)
+// addPipe starts a function on the body that the plugin whose turn it is sees.
+func (st *Stream) addPipe(d *direction, a *core.Payload) {
+	i := d.index(d.at)
+	if d.length.delta = 0; a.KeepLength {
+		d.length.check, d.length.blame = true, i
 	} else {
-		st.removeLength(di)
+		st.removeLength(d.dir)
 	}
-	s := internals.Stream(&st.Stream, d.plugin(di, d.idx))
-	env := st.chain.plugins[d.plugin(di, d.idx)].Env
-	p := &pipe{pos: d.idx, prompt: env != nil && env.Has(filter.CanPipePromptly)}
+	env := st.chain.plugins[i].Env
+	p := &pipe{at: d.at, prompt: env != nil && env.Has(filter.CanPipePromptly)}
 	p.wake.L = &p.mu
 	gen, sink := st.Gen, st.sink
 	p.post = func(ask int, err error) {
-		st.post(gen, sink, func() { st.asked(di, p, ask, err) })
+		st.post(gen, sink, func() { st.asked(d, p, ask, err) })
 	}
-	d.pipes = append(d.pipes, p)
-	go p.run(s.Context(), a.Pipe)
+	d.pipes.all = append(d.pipes.all, p)
+	go p.run(st.handle(i).Context(), a.Pipe)
 }
 
-func (d *dir) pipeAt(pos int) *pipe {
-	for _, p := range d.pipes {
-		if p.pos == pos {
+// at returns the pipe at a position, or nil.
+func (ps *pipes) at(at position) *pipe {
+	for _, p := range ps.all {
+		if p.at == at {
 			return p
 		}
 	}
@@ -45,149 +48,142 @@ func (d *dir) pipeAt(pos int) *pipe {
 }
 
 // feedPipe hands a chunk to p. The direction stands still until p has read it.
-func (st *Stream) feedPipe(di core.Direction, d *dir, p *pipe, chunk []byte, end bool) {
+func (st *Stream) feedPipe(d *direction, p *pipe, chunk []byte, end bool) {
 	p.fedEnd = p.fedEnd || end
 	if p.done { // what it leaves unread is dropped, and what it wrote last goes in its place
-		d.cur, _ = p.take()
+		d.flight.chunk = p.take()
 		if d.stage == atTrailers {
-			if d.have, d.end = len(d.cur) > 0, false; d.have {
-				d.base, d.tbase = p.pos+1, p.pos
-				st.next(di, d)
+			if d.flight.hasChunk, d.flight.end = len(d.flight.chunk) > 0, false; d.flight.hasChunk {
+				d.flight.from, d.flight.trailersFrom = p.at+1, p.at
+				st.next(d)
 			}
 			return
 		}
-		d.idx++
+		d.at++
 		return
 	}
-	d.cur, d.have = nil, false
+	d.flight.chunk, d.flight.hasChunk = nil, false
 	if end {
-		d.tbase = p.pos // the plugin's own trailers phase follows
+		d.flight.trailersFrom = p.at // the plugin's own trailers phase follows
 	}
-	d.busy = append(d.busy, p)
-	st.wait(di)
+	d.pipes.fed = append(d.pipes.fed, p)
+	st.suspend(d)
 	p.feed(chunk, end)
 	if p.ask != nothing {
-		st.servePipe(di, d, p)
+		st.servePipe(d, p)
 	}
 }
 
 // resumePipe lets the last pipe that took a chunk go on, when what it wrote has left.
-func (st *Stream) resumePipe(di core.Direction, d *dir) {
-	p := d.busy[len(d.busy)-1]
-	d.stage, d.idx = atData, p.pos
-	st.wait(di)
+func (st *Stream) resumePipe(d *direction) {
+	p := d.pipes.fed[len(d.pipes.fed)-1]
+	d.stage, d.at = atBody, p.at
+	st.suspend(d)
 	if p.ask != nothing {
-		st.servePipe(di, d, p)
+		st.servePipe(d, p)
 		return
 	}
 	p.flushed()
 }
 
 // asked is told what a pipe's function wants, on the stream's thread.
-func (st *Stream) asked(di core.Direction, p *pipe, ask int, err error) {
-	d := &st.d[di]
-	if d.stage == dead || d.pipeAt(p.pos) != p {
+func (st *Stream) asked(d *direction, p *pipe, ask int, err error) {
+	if d.stage == dead || d.pipes.at(p.at) != p {
 		return
 	}
 	if p.ask = max(p.ask, ask); err != nil {
 		p.err = err
 	}
-	st.depth++
-	defer st.leave(di)
-	if d.susp && d.idx == p.pos && len(d.busy) > 0 && d.busy[len(d.busy)-1] == p {
-		st.servePipe(di, d, p)
+	st.runs++
+	ok := false
+	defer st.endRun(d, &ok)
+	if n := len(d.pipes.fed); d.suspended && d.at == p.at && n > 0 && d.pipes.fed[n-1] == p {
+		st.servePipe(d, p)
 	}
-	st.loop(di, d)
+	st.loop(d)
+	ok = true
 }
 
 // servePipe does what p asks, while the direction waits for p.
-func (st *Stream) servePipe(di core.Direction, d *dir, p *pipe) {
-	if p.ask == toFlush && di == Response && st.high {
+func (st *Stream) servePipe(d *direction, p *pipe) {
+	if p.ask == toFlush && d.dir == Response && st.high {
 		p.paused = true
 		d.epoch++ // it is not the plugin that keeps the stream waiting
-		st.home.watch.end(&st.alarms[di])
+		st.home.waits.End(&st.waits[d.dir])
 		return
 	}
-	st.wake(di)
+	st.resume(d)
 	ask := p.ask
 	p.ask, p.paused = nothing, false
 	if p.err != nil {
-		st.pipeFailed(di, d, p)
+		st.pipeFailed(d, p)
 		return
 	}
-	out, _ := p.take()
+	out := p.take()
 	if ask >= toRead {
-		d.busy = d.busy[:len(d.busy)-1]
+		d.pipes.fed = d.pipes.fed[:len(d.pipes.fed)-1]
 	}
 	p.done = ask == toEnd
-	d.cur, d.end = out, p.done && p.fedEnd && !d.trail
-	d.have = len(out) > 0 || d.end
-	d.base = p.pos + 1
-	st.next(di, d)
+	d.flight.chunk, d.flight.end = out, p.done && p.fedEnd && !d.flight.trailers
+	d.flight.hasChunk = len(out) > 0 || d.flight.end
+	d.flight.from = p.at + 1
+	st.next(d)
 }
 
 // flushIdle passes on, while nothing is in flight, what a pipe has written that waits for its reader. It reports
 // whether there was something.
-func (st *Stream) flushIdle(di core.Direction, d *dir) bool {
-	for _, p := range d.pipes {
-		if p.ask == nothing || d.busyWith(p) {
+func (st *Stream) flushIdle(d *direction) bool {
+	for _, p := range d.pipes.all {
+		if p.ask == nothing || d.pipes.isFed(p) {
 			continue
 		}
 		if p.err != nil {
-			st.pipeFailed(di, d, p)
+			st.pipeFailed(d, p)
 			return true
 		}
 		p.done = p.done || p.ask == toEnd
 		p.ask = nothing
-		out, _ := p.take()
+		out := p.take()
 		p.flushed()
 		if len(out) == 0 {
 			continue
 		}
-		d.cur, d.end, d.have = out, false, true
-		d.base = p.pos + 1
-		st.next(di, d)
+		d.flight.chunk, d.flight.end, d.flight.hasChunk = out, false, true
+		d.flight.from = p.at + 1
+		st.next(d)
 		return true
 	}
 	return false
 }
 
-func (d *dir) busyWith(p *pipe) bool {
-	for _, q := range d.busy {
-		if q == p {
-			return true
-		}
-	}
-	return false
-}
+func (ps *pipes) isFed(p *pipe) bool { return slices.Contains(ps.fed, p) }
 
 // pipeFailed ends the stream for an error or a panic of p's function.
-func (st *Stream) pipeFailed(di core.Direction, d *dir, p *pipe) {
-	plugin := d.plugin(di, p.pos)
-	if rp, ok := p.err.(*pipePanic); ok {
-		st.panicIn(plugin, "Pipe", rp.r)
-	} else {
-		internals.Stream(&st.Stream, plugin).Log().Error("pipe failed", "error", p.err)
+func (st *Stream) pipeFailed(d *direction, p *pipe) {
+	i := d.index(p.at)
+	if fault, ok := p.err.(*faultError); ok {
+		st.panicIn(i, "Pipe", fault.Fault)
+		st.reset("pipe: panic")
+		return
 	}
-	st.reset("pipe: " + p.err.Error())
+	text := st.errorText(i, p.err)
+	st.log(i).Error("pipe failed", "error", text)
+	st.reset("pipe: " + text)
 }
 
 // run is the goroutine of the function.
 func (p *pipe) run(ctx context.Context, f func(context.Context, io.Writer, io.Reader) error) {
-	var err error = &pipePanic{caught("runtime.Goexit was called")}
+	var err error
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = &pipePanic{caught(v)}
+		if fault := guard.Recovered(recover(), returned); fault != nil {
+			err = &faultError{fault}
 		}
 		p.post(toEnd, err)
 	}()
 	err = f(ctx, pipeWriter{p}, pipeReader{p})
+	returned = true
 }
-
-type pipePanic struct{ r *recovered }
-
-// Error is that of error.
-func (*pipePanic) Error() string { return "panic" }
 
 // stop ends p from the stream's side.
 func (p *pipe) stop(err error) {

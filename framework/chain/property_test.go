@@ -79,10 +79,11 @@ func TestInterleavings(t *testing.T) {
 	if testing.Short() || raceEnabled {
 		n = 5000
 	}
+	var failed atomic.Bool
 	defer chain.SetMaxUnflushed(48)()
+	defer chain.VerifyStreams(func(what string) { t.Error(what); failed.Store(true) })()
 	const workers = 32
 	var wg sync.WaitGroup
-	var failed atomic.Bool
 	for w := range uint64(workers) {
 		wg.Go(func() {
 			for seed := w; seed < n && !failed.Load(); seed += workers {
@@ -99,7 +100,14 @@ func TestInterleavings(t *testing.T) {
 // FuzzInterleavings looks for more of them.
 func FuzzInterleavings(f *testing.F) {
 	f.Add(uint64(1))
+	var wrong atomic.Value
+	defer chain.VerifyStreams(func(what string) { wrong.Store(what) })()
 	f.Fuzz(func(t *testing.T, seed uint64) {
+		defer func() {
+			if what := wrong.Load(); what != nil {
+				t.Errorf("seed %d: %s", seed, what)
+			}
+		}()
 		if bugs := interleave(seed); len(bugs) > 0 {
 			t.Errorf("seed %d: %s", seed, strings.Join(bugs, "\n"))
 		}

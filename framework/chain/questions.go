@@ -17,33 +17,23 @@ func (st *Stream) Wants() phase.Messages {
 	if st.Replied {
 		return w & phase.Complete
 	}
-	for di := range core.Directions {
-		d := &st.d[di]
-		if d.hold >= 0 || d.susp || d.stage != idle || d.check || len(d.pipes) > 0 || d.qhead < len(d.queue) {
-			w |= phase.Body(di) | phase.Trailers(di)
+	for dir := range core.Directions {
+		d := &st.d[dir]
+		if d.held.holds || d.suspended || d.stage != idle || d.length.check || len(d.pipes.all) > 0 || !d.queue.empty() {
+			w |= phase.Body(dir) | phase.Trailers(dir)
 		}
 	}
 	return w
 }
 
 // Busy reports whether dir is suspended: the host should queue its events. Those it feeds all the same queue here.
-func (st *Stream) Busy(dir core.Direction) bool { return st.d[dir].susp }
+func (st *Stream) Busy(dir core.Direction) bool { return st.d[dir].suspended }
 
 // HoldsBody reports whether a plugin keeps something of dir back for what follows: it holds the headers until it has the
 // body, or its pipe runs. A host that cannot tell whether more follows asks before it tells the chain that nothing does.
 func (st *Stream) HoldsBody(dir core.Direction) bool {
 	d := &st.d[dir]
-	return d.hold >= 0 || len(d.pipes) > 0
-}
-
-// NeedsWholeBody returns the names of the plugins that may wait for the body of a direction, in order.
-func (c *Chain) NeedsWholeBody(dir core.Direction) (names []string) {
-	for i := range c.plugins {
-		if c.has[i].Has(phase.Whole(dir)) {
-			names = append(names, c.names[i])
-		}
-	}
-	return names
+	return d.held.holds || len(d.pipes.all) > 0
 }
 
 // OffloadBuffering lets the host collect the body of dir and hand it over in one piece: it reports true where a plugin
@@ -52,10 +42,22 @@ func (c *Chain) NeedsWholeBody(dir core.Direction) (names []string) {
 // nothing of the body has come.
 func (st *Stream) OffloadBuffering(dir core.Direction) bool {
 	d := &st.d[dir]
-	if d.hold < 0 || d.prefix > 0 || d.susp || len(d.pipes) > 0 || len(d.buf) > 0 || d.qhead < len(d.queue) ||
-		st.chain.next[dir][bodyMessage][d.first] < d.hold {
+	h := &d.held
+	if !h.holds || h.prefix > 0 || len(h.body) > 0 || d.suspended || len(d.pipes.all) > 0 || !d.queue.empty() ||
+		st.chain.next[dir][bodyMessage][d.first] < h.by {
 		return false
 	}
-	d.limit = 0
+	h.limit = 0
 	return true
+}
+
+// NeedsWholeBody returns the ids of the plugins that may wait for the body of dir, with OnRequest or OnResponse, in
+// order. [Chain.Wants] does not tell, because a stream comes to want the body only as it happens.
+func (c *Chain) NeedsWholeBody(dir core.Direction) (ids []string) {
+	for i := range c.plugins {
+		if c.has[i].Has(phase.Whole(dir)) {
+			ids = append(ids, c.names[i])
+		}
+	}
+	return ids
 }

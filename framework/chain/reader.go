@@ -2,21 +2,23 @@ package chain
 
 import (
 	"io"
+	"strconv"
 	"sync"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/guard"
 )
 
 // readSize is how much of a reply's reader is read at once.
 const readSize = 32 << 10
 
-// source is the reader of a reply. A chunk is read when the one before has left the chain and downstream can take it.
+// replyReader is the reader of a reply. A chunk is read when the one before has left the chain and downstream can take it.
 // How long a Read takes is not bounded: events may be rare. The end of the stream closes the reader.
-type source struct {
+type replyReader struct {
 	st     *Stream
 	sink   core.Sink
 	gen    uint32
-	start  int // the position that sees its chunks first
+	first  position // the first plugin that sees its chunks
 	r      io.Reader
 	closed sync.Once
 
@@ -26,77 +28,77 @@ type source struct {
 	next func()
 }
 
-func newSource(st *Stream, start int, r io.Reader) *source {
-	s := &source{st: st, sink: st.sink, gen: st.Gen, start: start, r: r}
+func newReplyReader(st *Stream, first position, r io.Reader) *replyReader {
+	s := &replyReader{st: st, sink: st.sink, gen: st.Gen, first: first, r: r}
 	s.next = s.arrived
 	return s
 }
 
 // pump reads the next chunk. Until it is there, the direction stands still.
-func (st *Stream) pump(d *dir) {
-	d.susp = true
+func (st *Stream) pump(d *direction) {
+	d.suspended, d.used = true, true
 	st.Escape(st.Gen)
-	go d.src.read()
+	go d.reader.read()
 }
 
-func (s *source) read() {
-	defer s.post()
-	s.err = io.ErrUnexpectedEOF // if Read does not return
+func (s *replyReader) read() {
+	returned := false
+	defer func() {
+		if fault := guard.Recovered(recover(), returned); fault != nil {
+			s.n, s.err = 0, &faultError{fault}
+		}
+		if s.err != nil {
+			s.close()
+		}
+		s.sink.Post(s.next)
+	}()
 	s.buf = make([]byte, readSize)
-	s.n, s.err = s.r.Read(s.buf)
+	if s.n, s.err = s.r.Read(s.buf); s.n < 0 || s.n > len(s.buf) {
+		panic("Read returns " + strconv.Itoa(s.n) + ", which is not a number of bytes read")
+	}
+	returned = true
 }
 
-func (s *source) post() {
-	if v := recover(); v != nil {
-		s.n, s.err = 0, &readPanic{caught(v)}
-	}
-	if s.err != nil {
-		s.close()
-	}
-	s.sink.Post(s.next)
-}
-
-type readPanic struct{ r *recovered }
-
-// Error is that of error.
-func (*readPanic) Error() string { return "panic in the reply's reader" }
-
-func (s *source) arrived() {
+func (s *replyReader) arrived() {
 	st := s.st
 	if !st.alive(s.gen) {
 		return
 	}
 	d := &st.d[Response]
-	if d.src != s {
+	if d.reader != s {
 		return
 	}
-	st.depth++
-	defer st.leave(Response)
-	d.susp = false
+	st.runs++
+	ok := false
+	defer st.endRun(d, &ok)
+	d.suspended = false
 	if s.err != nil {
-		d.src = nil
-		if s.err != io.EOF {
-			st.readFailed(d, s)
-			return
-		}
+		d.reader = nil
 	}
-	d.cur, d.end, d.have = s.buf[:s.n], s.err == io.EOF, true
-	d.base, d.idx, d.stage = s.start, s.start, atData
-	st.loop(Response, d)
+	if s.err != nil && s.err != io.EOF {
+		st.readFailed(d, s)
+	} else {
+		d.flight.chunk, d.flight.end, d.flight.hasChunk = s.buf[:s.n], s.err == io.EOF, true
+		d.flight.from, d.at, d.stage = s.first, s.first, atBody
+		st.loop(d)
+	}
+	ok = true
 }
 
-func (st *Stream) readFailed(d *dir, s *source) {
-	p := min(d.n-s.start, d.n-1) // who replied
-	if rp, ok := s.err.(*readPanic); ok {
-		st.panicIn(p, "a reply's reader", rp.r)
-	} else {
-		internals.Stream(&st.Stream, p).Log().Error("a reply's reader failed", "error", s.err)
+func (st *Stream) readFailed(d *direction, s *replyReader) {
+	i := index(min(d.n-s.first, d.n-1)) // who replied
+	if fault, ok := s.err.(*faultError); ok {
+		st.panicIn(i, "a reply's reader", fault.Fault)
+		st.reset("reply: panic in the reply's reader")
+		return
 	}
-	st.reset("reply: " + s.err.Error())
+	text := st.errorText(i, s.err)
+	st.log(i).Error("a reply's reader failed", "error", text)
+	st.reset("reply: " + text)
 }
 
 // close closes the reader once, if it can be closed. It does not wait for it.
-func (s *source) close() {
+func (s *replyReader) close() {
 	c, ok := s.r.(io.Closer)
 	if !ok {
 		return
@@ -116,13 +118,15 @@ func (st *Stream) Watermark(high bool) {
 		return
 	}
 	d := &st.d[Response]
-	if d.susp && len(d.busy) > 0 && d.busy[len(d.busy)-1].paused {
-		st.depth++
-		defer st.leave(Response)
-		st.wake(Response)
-		st.resumePipe(Response, d)
-		st.loop(Response, d)
+	if n := len(d.pipes.fed); d.suspended && n > 0 && d.pipes.fed[n-1].paused {
+		st.runs++
+		ok := false
+		defer st.endRun(d, &ok)
+		st.resume(d)
+		st.resumePipe(d)
+		st.loop(d)
+		ok = true
 		return
 	}
-	st.run(Response)
+	st.run(d)
 }

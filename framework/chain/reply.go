@@ -21,89 +21,92 @@ var (
 	timedOut = &core.Payload{Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("filter timeout")}
 )
 
-// replied answers with the reply of plugin p, which is at pos.
-func (st *Stream) replied(di core.Direction, p, pos int, r *core.Payload) {
-	details := st.chain.details[p]
+// replied answers with the reply of plugin i, which is at a position of d.
+func (st *Stream) replied(d *direction, i index, at position, r *core.Payload) {
+	details := st.chain.details[i]
 	if r.Details != "" {
 		details = r.Details
 	}
-	st.chain.cells[p].replies.Add(1)
+	st.chain.cells[i].replies.Add(1)
 	if r.Err != nil {
-		internals.Stream(&st.Stream, p).Log().Error("request failed", "error", r.Err)
+		text := st.errorText(i, r.Err)
+		st.log(i).Error("request failed", "error", text)
 	}
 	if r.Status < 200 || r.Status > 599 {
-		st.chain.report(p, "replies with status "+strconv.Itoa(r.Status))
+		st.misuse(i, "replies with status "+strconv.Itoa(r.Status))
 		r = failed
 	}
-	for i := range r.Header {
-		if r.Header[i].Value != "" && !internals.ValidReplyField(r.Header[i]) {
-			st.chain.report(p, "replies with an invalid header "+strconv.Quote(r.Header[i].Name))
+	for f := range r.Header {
+		if r.Header[f].Value != "" && !internals.ValidReplyField(r.Header[f]) {
+			st.misuse(i, "replies with an invalid header "+strconv.Quote(r.Header[f].Name))
 		}
 	}
-	st.reply(di, pos, r, details)
+	st.reply(d, at, r, details)
 }
 
 // tooLarge answers a body that is over the buffer limit.
-func (st *Stream) tooLarge(di core.Direction, d *dir) {
-	if di == Request {
-		st.reply(di, d.hold, requestTooLarge, "request_payload_too_large")
+func (st *Stream) tooLarge(d *direction) {
+	if d.dir == Request {
+		st.reply(d, d.held.by, requestTooLarge, "request_payload_too_large")
 	} else {
-		st.reply(di, d.hold, responseTooLarge, "response_payload_too_large")
+		st.reply(d, d.held.by, responseTooLarge, "response_payload_too_large")
 	}
 }
 
 // replyBroken answers a stream for which a plugin could not make its handler. No plugin has seen anything.
-func (st *Stream) replyBroken(di core.Direction) {
+func (st *Stream) replyBroken(d *direction) {
 	details := st.chain.details[st.broken-1] + ".panic"
 	st.broken = 0
-	pos := 0 // so that no plugin sees the response
-	if di == Response {
-		pos = st.d[di].n - 1
+	at := position(0) // so that no plugin sees the response
+	if d.dir == Response {
+		at = d.n - 1
 	}
-	st.reply(di, pos, failed, details)
+	st.reply(d, at, failed, details)
 }
 
-// reply starts the chain's own response, at the plugins that ran before the one at pos. It replaces a response that is
-// under way and not sent; once it is sent, the stream is reset.
-func (st *Stream) reply(di core.Direction, pos int, r *core.Payload, details string) {
-	d := &st.d[Response]
-	if d.sent {
-		st.reset("reply (" + details + ") after the response has begun")
+// reply starts the chain's own response, at the plugins that ran before the one at a position of d. It replaces a
+// response that is under way and not sent; once it is sent, the stream is reset.
+func (st *Stream) reply(d *direction, at position, r *core.Payload, details string) {
+	response := &st.d[Response]
+	if response.sent {
+		st.replyTooLate(d.index(min(at, d.n-1)), details)
 		return
 	}
-	start := pos + 1 // in response order
-	if di == Request {
-		start = d.n - pos
-		if d.susp { // this plugin has seen headers that will not come
-			start = max(start, d.idx+1)
+	first := at + 1 // in the response's order
+	if d.dir == Request {
+		first = d.n - at
+		if response.suspended { // this plugin has seen headers that will not come
+			first = max(first, response.at+1)
 		}
 	}
-	start = max(start, d.hold+1, d.first)
+	if response.held.holds {
+		first = max(first, response.held.by+1)
+	}
+	first = max(first, response.first)
 
-	st.Replied, st.ReplyDetails, st.ReplyGRPC = true, details, r.GRPC
-	st.kill(Request)
-	st.revoke(Response)
-	st.drop(Response)
+	st.Reply = Reply{Replied: true, ReplyDetails: details, ReplyGRPC: r.GRPC}
+	st.kill(&st.d[Request])
+	st.revoke(response)
+	st.drop(response)
 	st.writeReply(r)
 
 	body, end := r.Body, r.Reader == nil
 	if noBody(r.Status) || st.isHead() {
 		body, end = nil, true
 	}
-	*d = dir{
-		n: d.n, hold: -1, used: true, epoch: d.epoch, queue: d.queue[:0], stage: atHeaders,
-		idx: start, base: start, first: start,
-		cur: body, have: len(body) > 0, end: end, hEnd: end && len(body) == 0,
-	}
+	response.reset()
+	response.used = true
+	response.course = course{stage: atHeaders, at: first, first: first, headersEnd: end && len(body) == 0}
+	response.flight = flight{chunk: body, hasChunk: len(body) > 0, end: end, from: first}
 	if r.Reader != nil {
-		d.src = newSource(st, start, r.Reader)
+		response.reader = newReplyReader(st, first, r.Reader)
 		if end {
-			d.src.close()
-			d.src = nil
+			response.reader.close()
+			response.reader = nil
 		}
 	}
-	if di == Request {
-		st.run(Response)
+	if d.dir == Request {
+		st.run(response)
 	}
 }
 
@@ -140,32 +143,36 @@ func (st *Stream) writeReply(r *core.Payload) {
 }
 
 // kill ends a direction for good.
-func (st *Stream) kill(di core.Direction) {
-	d := &st.d[di]
-	d.used = true
-	st.revoke(di)
-	st.drop(di)
-	clear(d.queue)
-	d.queue, d.qhead = d.queue[:0], 0
-	d.stage, d.have, d.trail, d.hold, d.cur, d.buf = dead, false, false, -1, nil, nil
+func (st *Stream) kill(d *direction) {
+	st.revoke(d)
+	st.drop(d)
+	d.queue.clear()
+	d.stage, d.flight, d.held, d.used = dead, flight{}, held{}, true
 }
 
 // revoke takes the blocks and the body of a direction from the plugin that works on them in the background.
-func (st *Stream) revoke(di core.Direction) {
-	if !st.d[di].susp {
+func (st *Stream) revoke(d *direction) {
+	if !d.suspended {
 		return
 	}
 	st.Mu.Lock()
-	for i := di.Headers(); i < di.Headers()+2; i++ {
-		if owner := st.H[i].Owner.Swap(0); owner != 0 {
-			st.H[i].Revoked.Store(owner)
+	for _, block := range [...]int{d.dir.Headers(), d.dir.Trailers()} {
+		if owner := st.H[block].Owner.Swap(0); owner != 0 {
+			st.H[block].Revoked.Store(owner)
 		}
 	}
-	if owner := st.B[di].Owner; owner != 0 {
-		st.B[di] = core.Body{}
-		st.H[di.Headers()].Revoked.Store(owner)
+	if owner := st.B[d.dir].Owner; owner != 0 {
+		st.B[d.dir] = core.Body{}
+		st.H[d.dir.Headers()].Revoked.Store(owner)
 	}
 	st.Mu.Unlock()
+}
+
+// replyTooLate resets the stream for a reply of plugin i, or for its fault, because the response has begun.
+func (st *Stream) replyTooLate(i index, details string) {
+	st.chain.cells[i].lateReplies.Add(1)
+	st.log(i).Warn("a reply comes after the response has begun: the stream is reset", "details", details)
+	st.reset("reply (" + details + ") after the response has begun")
 }
 
 // reset ends the stream abruptly.
@@ -174,15 +181,15 @@ func (st *Stream) reset(reason string) {
 		return
 	}
 	st.over = true
-	st.revoke(Request)
-	st.revoke(Response)
+	st.revoke(&st.d[Request])
+	st.revoke(&st.d[Response])
 	st.halt()
 	st.sink.Reset(reason)
 }
 
 // isHead reports whether the request's method is HEAD, whose response has no body.
 func (st *Stream) isHead() bool {
-	return internals.Stream(&st.Stream, 0).RequestHeaders().Method() == http.MethodHead
+	return st.handle(0).RequestHeaders().Method() == http.MethodHead
 }
 
 func status(n int) string {

@@ -5,95 +5,58 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/deadline"
+	"mosn.io/moe/framework/internal/guard"
 	"mosn.io/moe/framework/internal/phase"
 )
-
-// Stages of a direction: what is in flight.
-const (
-	idle = iota
-	atHeaders
-	atData
-	atTrailers
-	atWhole
-	dead
-)
-
-// event is what arrives: a block of headers or trailers, whose fields are in Stream.H, or a chunk.
-type event struct {
-	kind uint8 // atHeaders, atData, atTrailers
-	end  bool
-	p    []byte
-}
-
-// dir is one direction of a stream. Positions number the plugins in the order in which they see this direction.
-type dir struct {
-	n, idx      int
-	base, tbase int // the first position that is to see cur; the trailers in flight
-	first       int // the first position that sees this direction
-	hold        int // the position that holds the headers for OnRequest or OnResponse, or -1
-	prefix      int // how much of the body it waits for; 0: all
-	limit       int // how much it may; 0: any amount
-	stage       uint8
-	have, end   bool // cur is in flight; it ends the stream
-	hEnd        bool // the headers end the stream
-	trail       bool // trailers are in flight
-	bufEnd      bool // buf is all of the body
-	sent        bool // the headers have left the chain
-	susp        bool // the direction waits for a plugin
-	used        bool // more than the fields that fresh zeroes may be set
-	check       bool // a plugin changed the body's length, or content-length: both are compared as the body leaves
-	blame       int  // that plugin
-
-	began time.Time // when the plugin in flight was called, if there is an observer and it was not told yet
-
-	epoch uint32 // counts suspensions and their ends, so that a late result finds another one
-	cur   []byte
-	buf   []byte
-	delta int64 // by how much plugins have changed the body's length before the headers left
-	out   int64 // how much of the body has left
-
-	queue []event
-	qhead int
-	pipes []*pipe
-	busy  []*pipe // that have taken a chunk and not asked for more; the last one's turn is next
-	src   *source
-}
 
 // Stream runs one stream. Its methods are to be called on the stream's thread.
 type Stream struct {
 	core.Stream
-	home, chain *Chain // where it is pooled; where it runs
-	sink        core.Sink
-	own         []phases
-	d           [2]dir
-	alarms      [2]alarm
+	home  *Chain // where its memory is pooled
+	d     [core.Directions]direction
+	waits [core.Directions]deadline.Wait[suspension]
+	tried tried
+	life
 
-	tried   tried
-	laters  []later
-	passed  int  // how many plugins have passed the request's headers on
-	broken  int  // 1 + the plugin whose newStream panicked
-	depth   int  // of runs on the stack
-	calling bool // a plugin's method runs
-	joined  bool // the point of joining the consumer's chain is past
-	joinErr error
-
-	identified bool // others were told who the consumer is
-	over       bool // nothing goes on any more
-	gone       bool // Done was called in the midst of a run
-	high       bool // downstream is above its high watermark
-
-	Replied      bool   // the response is the chain's own
-	ReplyDetails string // of that response, for Envoy's response code details
-	ReplyGRPC    int    // its gRPC status, or -1: by Envoy's mapping
+	// Reply describes the chain's own response.
+	Reply
 
 	// Observer, if the host sets one after Start and before it feeds the stream, is told how long plugins take. It is
 	// nil in the next stream that gets this memory.
 	Observer Observer
 }
 
+// Reply says what a host must know of a response that is the chain's own, beside its headers.
+type Reply struct {
+	Replied      bool   // the response is the chain's own
+	ReplyDetails string // for Envoy's response code details
+	ReplyGRPC    int    // its gRPC status, or -1: by Envoy's mapping
+}
+
+// life is what belongs to one life of a Stream's memory, beside its directions.
+type life struct {
+	chain    *Chain // where the stream runs
+	sink     core.Sink
+	handlers []phases // of the chain's plugins
+	late     []lateReply
+
+	passed   position // how many plugins have passed the request's headers on
+	broken   index    // 1 + the plugin whose newStream panicked
+	runs     int      // how many runs are on the stack
+	calling  bool     // a plugin's method runs
+	over     bool     // nothing goes on any more
+	gone     bool     // Done was called in the midst of a run
+	high     bool     // downstream is above its high watermark
+	consumer consumerSwitch
+}
+
 func (c *Chain) newStream() *Stream {
 	st := &Stream{home: c}
-	st.Stream.Later = st.addLater
+	for dir := range core.Directions {
+		st.d[dir].dir = dir
+	}
+	st.Stream.Later = st.replyLater
 	return st
 }
 
@@ -101,94 +64,111 @@ func (c *Chain) newStream() *Stream {
 func (c *Chain) Start(host core.Host, sink core.Sink) *Stream {
 	st := c.pool.Get().(*Stream)
 	st.Mu.Lock()
-	st.Host, st.Plugins, st.Loggers, st.Misuse = host, c.names, c.loggers, c.report
+	st.Host, st.Loggers, st.Misuse = host, c.loggers, c.report
 	st.Mu.Unlock()
-	st.chain, st.sink = c, sink
-	for i := range st.d {
-		st.d[i].begin(len(c.plugins))
+	st.chain, st.sink, st.handlers = c, sink, c.static
+	for dir := range st.d {
+		st.d[dir].n = position(len(c.plugins))
 	}
-	st.own = c.static
 	if c.perStream {
 		st.makeHandlers(make([]phases, 0, len(c.plugins)))
 	}
 	return st
 }
 
-// begin makes d ready for a stream; all else in it is zero.
-func (d *dir) begin(n int) { d.n, d.hold = n, -1 }
-
-// makeHandlers sets own to kept, the handlers that are there, and new ones for the rest.
+// makeHandlers sets the stream's handlers to kept, those that are there, and new ones for the rest of the plugins.
 func (st *Stream) makeHandlers(kept []phases) {
-	own := append(kept, st.chain.static[len(kept):]...)
-	for i := len(kept); i < len(own); i++ {
+	handlers := append(kept, st.chain.static[len(kept):]...)
+	for i := len(kept); i < len(handlers); i++ {
 		if st.chain.plugins[i].Reg.PerStream != nil {
-			own[i] = st.makeHandler(i)
+			handlers[i] = st.makeHandler(index(i))
 		}
 	}
-	st.own = own
+	st.handlers = handlers
 }
 
-func (st *Stream) makeHandler(i int) (p phases) {
+func (st *Stream) makeHandler(i index) (p phases) {
 	c := st.chain
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := guard.Recovered(recover(), returned); v != nil {
 			st.panicIn(i, "newStream", v)
 			st.broken = i + 1
 		}
 	}()
-	v := c.plugins[i].Reg.PerStream(c.plugins[i].Config, internals.Stream(&st.Stream, i))
+	v := c.plugins[i].Reg.PerStream(c.plugins[i].Config, st.handle(i))
 	if v == nil {
 		panic("newStream returns nil")
 	}
-	return phasesOf(v, c.has[i])
+	p = phasesOf(v, c.has[i])
+	returned = true
+	return p
 }
+
+// handle returns plugin i's handle on the stream.
+func (st *Stream) handle(i index) filter.Stream { return internals.Stream(&st.Stream, int(i)) }
 
 // Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
 // Stream.Remote is set.
-func (st *Stream) Headers(di core.Direction, end bool) {
-	if id := st.chain.options.Identity; id != nil && di == Request {
+func (st *Stream) Headers(dir core.Direction, end bool) {
+	if id := st.chain.options.Identity; id != nil && dir == Request {
 		st.strip(id)
 		st.stripOwned()
 	}
-	st.feed(di, event{kind: atHeaders, end: end})
+	st.feed(dir, event{kind: atHeaders, end: end})
 }
 
 // Data feeds a chunk, which is Go's, and the chain's from then on.
-func (st *Stream) Data(di core.Direction, p []byte, end bool) {
-	st.feed(di, event{kind: atData, end: end, p: p})
+func (st *Stream) Data(dir core.Direction, p []byte, end bool) {
+	st.feed(dir, event{kind: atBody, end: end, chunk: p})
 }
 
 // Trailers feeds trailers, as Headers does headers. They end the direction.
-func (st *Stream) Trailers(di core.Direction) { st.feed(di, event{kind: atTrailers, end: true}) }
+func (st *Stream) Trailers(dir core.Direction) { st.feed(dir, event{kind: atTrailers, end: true}) }
 
-func (st *Stream) feed(di core.Direction, e event) {
-	d := &st.d[di]
+func (st *Stream) feed(dir core.Direction, e event) {
+	d := &st.d[dir]
 	if st.over || st.Replied || d.stage == dead {
 		return
 	}
-	if d.stage != idle || d.susp {
+	if d.stage != idle || d.suspended {
 		d.used = true
-		d.queue = append(d.queue, e)
+		d.queue.push(e)
 		return
 	}
-	st.begin(di, d, e)
-	st.run(di)
+	st.begin(d, e)
+	st.run(d)
 }
 
 // begin puts e in flight.
-func (st *Stream) begin(di core.Direction, d *dir, e event) {
-	if e.kind == atHeaders && di == Response {
+func (st *Stream) begin(d *direction, e event) {
+	if e.kind == atHeaders && d.dir == Response {
 		// A response that comes early, as Envoy's 413, concerns the plugins that have passed the request on.
 		d.first = d.n - st.passed
 	}
-	d.stage, d.idx, d.used = e.kind, d.first, d.used || e.kind != atHeaders
+	d.stage, d.at = e.kind, d.first
 	switch e.kind {
 	case atHeaders:
-		d.hEnd = e.end
-	case atData:
-		d.cur, d.end, d.have, d.base = e.p, e.end, true, d.first
+		d.headersEnd = e.end
+	case atBody:
+		d.used = true
+		d.flight.chunk, d.flight.end, d.flight.hasChunk, d.flight.from = e.chunk, e.end, true, d.first
 	case atTrailers:
-		d.trail, d.tbase = true, d.first
+		d.used = true
+		d.flight.trailers, d.flight.trailersFrom = true, d.first
+	}
+}
+
+// Skip tells the chain that the headers of a direction have passed it by, because it did not want them (see Wants), and
+// that what follows them in that direction comes to it now. A host calls it at most once for a direction, before it
+// feeds the chain anything of that direction, and, for the request's, before it feeds the response.
+func (st *Stream) Skip(dir core.Direction) {
+	d := &st.d[dir]
+	d.sent = true
+	if dir == Request {
+		st.passed = d.n
+	} else {
+		d.first = d.n - st.passed
 	}
 }
 
@@ -200,78 +180,68 @@ func (st *Stream) Done() {
 	st.over, st.gone = true, true
 	st.halt()
 	for _, i := range st.chain.complete {
-		if h := st.own[i].done; h != nil {
+		if h := st.handlers[i].done; h != nil {
 			st.callComplete(i, h)
 		}
 	}
 	st.Mu.Lock()
 	st.Stream.Reset()
 	st.Mu.Unlock()
-	if st.depth == 0 {
+	if st.runs == 0 {
 		st.recycle()
 	}
 }
 
-func (st *Stream) callComplete(i int, h filter.CompleteHandler) {
+func (st *Stream) callComplete(i index, h filter.CompleteHandler) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := guard.Recovered(recover(), returned); v != nil {
 			st.panicIn(i, "OnComplete", v)
 		}
 	}()
 	if st.Observer == nil {
-		h.OnComplete(internals.Stream(&st.Stream, i))
-		return
+		h.OnComplete(st.handle(i))
+	} else {
+		began := time.Now()
+		h.OnComplete(st.handle(i))
+		st.Observer.Observe(st.chain.names[i], phase.OnComplete, time.Since(began))
 	}
-	began := time.Now()
-	h.OnComplete(internals.Stream(&st.Stream, i))
-	st.Observer.Observe(st.chain.names[i], phase.OnComplete, time.Since(began))
+	returned = true
 }
 
-// halt stops what may still run for the stream: timers, pipes and readers.
+// halt stops what may still run for the stream: waits, pipes and readers.
 func (st *Stream) halt() {
-	for di := range core.Directions {
-		d := &st.d[di]
-		if d.susp || d.pipes != nil || d.src != nil {
-			st.drop(di)
+	for dir := range st.d {
+		if d := &st.d[dir]; d.suspended || d.pipes.all != nil || d.reader != nil {
+			st.drop(d)
 		}
 	}
 }
 
 // drop ends whatever a direction waits for.
-func (st *Stream) drop(di core.Direction) {
-	d := &st.d[di]
-	st.wake(di)
-	for _, p := range d.pipes {
+func (st *Stream) drop(d *direction) {
+	st.resume(d)
+	for _, p := range d.pipes.all {
 		p.stop(core.ErrStreamDone)
 	}
-	if d.src != nil {
-		d.src.close()
+	if d.reader != nil {
+		d.reader.close()
 	}
-	d.pipes, d.busy, d.src = nil, nil, nil
+	d.pipes, d.reader = pipes{}, nil
 }
 
 // recycle gives the memory of a stream back. Handles and functions that are still about find another Gen.
 func (st *Stream) recycle() {
-	for i := range st.d {
-		d := &st.d[i]
-		if d.used {
-			clear(d.queue)
-			*d = dir{queue: d.queue[:0], epoch: d.epoch}
-		} else { // headers have passed, and nothing else
-			d.idx, d.first, d.stage, d.hEnd, d.sent, d.check = 0, 0, idle, false, false, false
-		}
+	for dir := range st.d {
+		st.d[dir].reset()
 	}
 	if st.chain != st.home {
 		st.chain.releaseFromStream()
 	}
-	st.own, st.sink, st.chain, st.laters, st.Observer = nil, nil, nil, nil, nil
-	st.joinErr, st.identified = nil, false
-	st.passed, st.broken = 0, 0
-	if st.home.schemes.kinds != nil {
-		clear(st.tried.absent)
-		st.tried = tried{absent: st.tried.absent[:0]}
+	st.tried.reset()
+	st.life, st.Reply, st.Observer = life{}, Reply{}, nil
+	if verify != nil {
+		verify(st, nil, idle)
 	}
-	st.joined, st.over, st.gone, st.high, st.calling = false, false, false, false, false
-	st.Replied, st.ReplyDetails, st.ReplyGRPC = false, "", 0
 	st.home.pool.Put(st)
 }

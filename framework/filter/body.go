@@ -85,11 +85,11 @@ func (b Body) change() *core.Body {
 		return q
 	}
 	b.c.Mu.Lock()
-	misuse, live := b.c.Misuse, b.c.Gen == b.gen
-	revoked := b.c.H[2*b.dir].Revoked.Load() == int32(b.plugin)+1
+	misuse, request, live := b.c.Misuse, b.c.RequestID(), b.c.Gen == b.gen
+	revoked := b.c.H[b.dir.Headers()].Revoked.Load() == int32(b.plugin)+1
 	b.c.Mu.Unlock()
 	if live && !revoked && misuse != nil {
-		misuse(int(b.plugin), "changes a body after its phase")
+		misuse(int(b.plugin), "changes a body after its phase", request)
 	}
 	return nil
 }

@@ -108,10 +108,10 @@ func (h Headers) change(key, why string) *core.Block {
 		b.MarkChanged(key, b.Index(key))
 		return b
 	}
-	misuse := h.c.Misuse
+	misuse, request := h.c.Misuse, h.c.RequestID()
 	h.c.Mu.Unlock()
 	if misuse != nil {
-		misuse(int(h.plugin), why)
+		misuse(int(h.plugin), why, request)
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // stream is a stream whose plugin 0 owns all blocks.
 func stream() (*core.Stream, filter.Stream, *[]string) {
 	c, bugs := &core.Stream{}, &[]string{}
-	c.Misuse = func(_ int, what string) { *bugs = append(*bugs, what) }
+	c.Misuse = func(_ int, what, _ string) { *bugs = append(*bugs, what) }
 	for i := range c.H {
 		c.H[i].Present = true
 		c.H[i].Owner.Store(1)

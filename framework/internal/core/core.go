@@ -149,13 +149,12 @@ type Stream struct {
 	H        [4]Block
 	B        [2]Body
 	Host     Host
-	Plugins  []string
 	Loggers  []*slog.Logger // of the plugins
 	Ctx      context.Context
 	Cancel   context.CancelCauseFunc
 	Vals     []Val
 	Consumer any
-	Misuse   func(plugin int, what string)
+	Misuse   func(plugin int, what, request string) // request is its id
 
 	// Later, called on the stream's thread, returns a function that any goroutine may call: it runs f on the stream's
 	// thread, and what f returns is plugin's reply, or its reset, as long as the request has passed plugin and no
@@ -178,6 +177,15 @@ func (s *Stream) Fetch(gen uint32, block int) bool {
 		s.H[block].Fields, s.H[block].Present = append(s.H[block].Fields[:0], fields...), true
 	}
 	return true
+}
+
+// RequestID returns the request's header x-request-id, if the headers are here. s.Mu is held.
+func (s *Stream) RequestID() string {
+	b := &s.H[RequestHeaders]
+	if i := b.Index("x-request-id"); i >= 0 {
+		return b.Fields[i].Value
+	}
+	return ""
 }
 
 // Escape tells the host, once, that goroutines other than the stream's may use the stream. s.Mu is not held.
@@ -215,7 +223,7 @@ func (s *Stream) Reset() {
 		s.Vals = s.Vals[:0]
 	}
 	s.Remote, s.Escaped = 0, false
-	s.Host, s.Consumer, s.Misuse, s.Plugins, s.Loggers = nil, nil, nil, nil, nil
+	s.Host, s.Consumer, s.Misuse, s.Loggers = nil, nil, nil, nil
 	s.EndContext(ErrStreamDone)
 }
 

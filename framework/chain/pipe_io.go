@@ -13,7 +13,7 @@ var maxUnflushed = 1 << 20
 // again or returns, what it wrote goes on. It may also go on earlier: when maxUnflushed are written, and at every
 // Write where the host has the capability PromptPipes.
 type pipe struct {
-	pos    int
+	at     position // of its plugin
 	prompt bool
 	post   func(ask int, err error) // brings what the function asks to the stream's thread
 
@@ -45,12 +45,12 @@ func (p *pipe) feed(chunk []byte, end bool) {
 }
 
 // take takes what was written.
-func (p *pipe) take() ([]byte, bool) {
+func (p *pipe) take() []byte {
 	p.mu.Lock()
 	out := p.out
 	p.out, p.asked = nil, false
 	p.mu.Unlock()
-	return out, len(out) > 0
+	return out
 }
 
 // flushed lets writers go on.

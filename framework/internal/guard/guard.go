@@ -1,0 +1,95 @@
+// Package guard keeps the framework from what a plugin's code does beside returning: it panics, calls runtime.Goexit, or
+// does not return at all.
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strconv"
+	"time"
+)
+
+// Fault is how a function ended that did not return.
+type Fault struct {
+	Value any // of the panic; [Goexit] if there was none
+	Stack []byte
+}
+
+// Goexit is the Fault's value for a function that neither returned nor panicked: it called runtime.Goexit, as
+// testing.T.FailNow does.
+var Goexit = errors.New("runtime.Goexit was called")
+
+// Recovered returns how a function ended. It is for deferred functions: v is what recover gave, and returned whether the
+// function came to its end, which gives nil. A Fault that was panicked with stays what it is, with its stack.
+func Recovered(v any, returned bool) *Fault {
+	if returned {
+		return nil
+	}
+	switch v := v.(type) {
+	case nil:
+		return &Fault{Goexit, debug.Stack()}
+	case *Fault:
+		return v
+	}
+	return &Fault{v, debug.Stack()}
+}
+
+// Patience bounds how long [Text] waits for a plugin's method.
+const Patience = time.Second
+
+// Text returns v as text, and how the attempt ended. Methods that make the text (Error, String, Format) run on a
+// goroutine of their own, because runtime.Goexit in one of them would end the thread that asks, which may be Envoy's.
+// Where there is a fault, the text says so.
+func Text(v any) (string, *Fault) {
+	switch v := v.(type) {
+	case nil:
+		return "<nil>", nil
+	case string:
+		return v, nil
+	case int:
+		return strconv.Itoa(v), nil
+	case bool:
+		return strconv.FormatBool(v), nil
+	}
+	type result struct {
+		text  string
+		fault *Fault
+	}
+	c := make(chan result, 1)
+	go func() {
+		var r result
+		returned := false
+		defer func() {
+			r.fault = Recovered(recover(), returned)
+			c <- r
+		}()
+		r.text = text(v)
+		returned = true
+	}()
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	select {
+	case r := <-c:
+		if r.fault != nil {
+			return fmt.Sprintf("(a %T whose text cannot be had: its method panics)", v), r.fault
+		}
+		return r.text, nil
+	case <-timer.C:
+		return fmt.Sprintf("(a %T whose text cannot be had: its method does not return)", v),
+			&Fault{errors.New("no text within " + Patience.String()), nil}
+	}
+}
+
+// text calls the methods that package fmt would call, without fmt's recover, which would hide their panics.
+func text(v any) string {
+	switch v := v.(type) {
+	case fmt.Formatter:
+		return fmt.Sprint(v)
+	case error:
+		return v.Error()
+	case fmt.Stringer:
+		return v.String()
+	}
+	return fmt.Sprint(v)
+}
