@@ -67,7 +67,30 @@ func panicScenarios() []Scenario {
 			},
 		},
 	}...)
-	return rows(rs)
+	return rows(append(rs, badErrorRows()...))
+}
+
+// badErrorRows: what a plugin's errors and values do when the framework asks for their text is that plugin's trouble.
+func badErrorRows() (rs []row) {
+	for i, p := range []struct {
+		on    []string
+		reset bool
+	}{
+		{on: []string{"request_headers"}},
+		{on: []string{"response_headers"}},
+		{on: []string{"response_body"}, reset: true},
+	} {
+		for _, how := range []string{"nil", "panics", "exits"} {
+			id := fmt.Sprintf("e%d%s", i, how)
+			phase := p.on[len(p.on)-1]
+			rs = append(rs, row{
+				name: "panic: in the Error method of an error, " + how + ", in " + phase, req: client.Request{Path: "/body/x"},
+				chain:  []M{Probe(id, append(p.on, "logbad "+how+"; failwith "+how)...)},
+				status: 500, reset: p.reset, log: `(?s)bad value.*request failed`, then: counted(id),
+			})
+		}
+	}
+	return rs
 }
 
 // counted checks that the panic was counted for the plugin, and that the listeners serve on.

@@ -95,8 +95,12 @@ func init() {
 		"reader":   final(2, func(_ *run, a []string) filter.Action { return reply(a, readerReply) }), // STATUS BYTES
 		"redirect": final(1, func(_ *run, a []string) filter.Action { return filter.Redirect(a[0]) }),
 		"fail":     final(1, func(_ *run, a []string) filter.Action { return filter.Fail(errors.New(rest2(a))) }),
-		"panic":    final(1, func(_ *run, a []string) filter.Action { panic(rest2(a)) }),
-		"pipe":     final(1, func(r *run, a []string) filter.Action { return filter.Pipe(pipe(r, a)) }),
+		"failwith": final(1, func(_ *run, a []string) filter.Action { return filter.Fail(badErrors[a[0]]) }),
+		"logbad": step(1, func(r *run, a []string) {
+			r.s.Log().Info("bad value", "value", badErrors[a[0]], "valuer", badValue{a[0]})
+		}),
+		"panic": final(1, func(_ *run, a []string) filter.Action { panic(rest2(a)) }),
+		"pipe":  final(1, func(r *run, a []string) filter.Action { return filter.Pipe(pipe(r, a)) }),
 
 		// The stream.
 		"meta": try(3, func(r *run, a []string) error { return r.s.SetMetadata(a[0], a[1], value(a[2])) }),

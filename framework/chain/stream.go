@@ -179,11 +179,35 @@ func (st *Stream) Done() {
 	}
 	st.over, st.gone = true, true
 	st.halt()
-	for _, i := range st.chain.complete {
+	if len(st.chain.complete) == 0 {
+		st.end()
+	} else {
+		st.completeFrom(0)
+	}
+}
+
+// completeFrom calls OnComplete of all plugins that have it, from the next-th on, and ends the stream, though one of them
+// call runtime.Goexit.
+func (st *Stream) completeFrom(next int) {
+	all := st.chain.complete
+	defer func() {
+		if next < len(all) {
+			st.completeFrom(next)
+		} else {
+			st.end()
+		}
+	}()
+	for next < len(all) {
+		i := all[next]
+		next++
 		if h := st.handlers[i].done; h != nil {
 			st.callComplete(i, h)
 		}
 	}
+}
+
+// end makes every handle stale and gives the stream's memory back, unless a run uses it still.
+func (st *Stream) end() {
 	st.Mu.Lock()
 	st.Stream.Reset()
 	st.Mu.Unlock()

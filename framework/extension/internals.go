@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/guard"
 )
 
 // Internals is for the framework's own packages, the only ones that can name its argument. What it leads to may change
@@ -27,7 +28,7 @@ type EnvConfig struct {
 func (internals) NewEnv(c EnvConfig) (*Env, func()) {
 	e := &Env{
 		ID: c.ID, Plugin: c.Plugin, host: c.Host, consumers: c.Consumers, decode: c.Decode,
-		logger: slog.New(c.Host.Log()).With("plugin", c.ID), idle: make(chan struct{}),
+		logger: slog.New(guard.LogHandler(c.Host.Log())).With("plugin", c.ID), idle: make(chan struct{}),
 	}
 	if e.consumers == nil {
 		e.consumers = noConsumers

@@ -52,6 +52,11 @@ func Text(v any) (string, *Fault) {
 	case bool:
 		return strconv.FormatBool(v), nil
 	}
+	return call(v, func() string { return text(v) })
+}
+
+// call returns what f returns, which calls methods of v.
+func call(v any, f func() string) (string, *Fault) {
 	type result struct {
 		text  string
 		fault *Fault
@@ -64,7 +69,7 @@ func Text(v any) (string, *Fault) {
 			r.fault = Recovered(recover(), returned)
 			c <- r
 		}()
-		r.text = text(v)
+		r.text = f()
 		returned = true
 	}()
 	timer := time.NewTimer(Patience)
