@@ -26,8 +26,10 @@ func tunnelScenarios() []Scenario {
 	for name, chain := range map[string]M{
 		"streamed": Chain(Probe("p", "request_headers", "set x-seen ${req.upgrade}", "response_headers", "set x-seen 1",
 			"request_body", "if 1 0", "response_body", "if 1 0")),
-		"piped":  Chain(Probe("p", "request_headers", "pipe copy", "response_headers", "set x-seen 1; pipe copy")),
-		"async":  Chain(Probe("p", "request_headers", "go; sleep 1ms", "request_body", "go", "response_headers", "go; set x-seen 1", "response_body", "go")),
+		"piped": Chain(Probe("p", "request_headers", "pipe copy", "response_headers", "set x-seen 1; pipe copy")),
+		"async": Chain(Probe("p", "request_headers", "go; sleep 1ms", "request_body", "go", "response_headers", "go; set x-seen 1", "response_body", "go")),
+		"waiting": Chain(Probe("p", "request_headers", "waitbody", "request", "set x-body '${bodylen} ${complete}'",
+			"response_headers", "set x-seen 1; waitbody", "response", "set x-body '${bodylen}'")),
 		"unseen": Chain(ProbeOf("probeheaders", "p", "response_headers", "set x-seen 1")),
 	} {
 		out = append(out, Scenario{Name: "websocket: ping-pong, " + name, Run: func(b *Bed) { webSocket(b, chain) }})

@@ -106,7 +106,10 @@ func (st *Stream) holdHeaders(d *direction, prefix int) {
 	if d.held.limit > 0 && prefix > d.held.limit {
 		d.held.prefix = d.held.limit
 	}
-	if d.headersEnd {
+	if !d.headersEnd && st.isTunnel(d.dir) {
+		d.held.tunnel = true
+	}
+	if d.headersEnd || d.held.tunnel {
 		d.held.whole, d.stage = true, atWhole
 		return
 	}
@@ -169,11 +172,18 @@ func (st *Stream) expect(d *direction) int {
 
 // pass lets go of the headers and of the body that were held. With piped, the plugin's own pipe takes the body.
 func (st *Stream) pass(d *direction, piped bool) {
-	before, behind := len(d.held.body), d.at+1
+	i, before, behind := d.index(d.at), len(d.held.body), d.at+1
 	body, dirty := st.takeBody(d.dir)
+	tunnel := d.held.tunnel
+	if tunnel {
+		if len(body) > 0 {
+			st.misuse(i, "gives a tunnel a body: "+tunnelBody)
+		}
+		body, dirty = nil, false
+	}
 	d.flight.chunk = body
 	if dirty && len(body) != before {
-		d.resized(d.index(d.at), len(body)-before)
+		d.resized(i, len(body)-before)
 	}
 	if piped {
 		behind = d.at
@@ -182,7 +192,7 @@ func (st *Stream) pass(d *direction, piped bool) {
 	}
 	st.freeze(d.dir.Headers())
 	f := &d.flight
-	f.end = d.held.whole && !f.trailers
+	f.end = d.held.whole && !f.trailers && !tunnel
 	d.headersEnd = d.headersEnd && len(f.chunk) == 0
 	f.hasChunk = !d.headersEnd && (len(f.chunk) > 0 || f.end)
 	f.from, f.trailersFrom = behind, behind

@@ -91,6 +91,8 @@ type held struct {
 	limit  int      // how much it may hold; 0: any amount
 	body   []byte
 	whole  bool // body is all there is
+	tunnel bool // what follows the headers is no body, but the bytes of a tunnel: body stays empty
+	idle   bool // the direction waits for more of the body, and the chain bounds that
 }
 
 // pipes are the functions of filter.Pipe that run in a direction.

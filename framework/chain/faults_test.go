@@ -224,3 +224,17 @@ func TestLateReply(t *testing.T) {
 		t.Errorf("moe.late_replies is %d, want 1", n)
 	}
 }
+
+// TestReaderDetails looks for the details of a reply that Envoy does not take them from.
+func TestReaderDetails(t *testing.T) {
+	h := filtertest.New(t, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
+		return filter.ReplyReader(200, strings.NewReader("text"), filter.WithDetails("why"))
+	}})
+	r := h.Get("/")
+	if r.Status != 200 || r.Body != "text" {
+		t.Fatalf("the reply is %d %q, want 200 and the reader's text", r.Status, r.Body)
+	}
+	if got := r.Metadata["moe/reply_details"]; got != "why" {
+		t.Errorf("the metadata moe:reply_details is %v, want \"why\"", got)
+	}
+}

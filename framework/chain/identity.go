@@ -5,11 +5,13 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
-// Where the consumer's name is in Envoy's dynamic metadata: %DYNAMIC_METADATA(moe:consumer)% in its access log.
+// What the chain writes to Envoy's dynamic metadata: %DYNAMIC_METADATA(moe:consumer)% in its access log.
 const (
 	MetadataNamespace = "moe"
 	MetadataConsumer  = "consumer"
 	MetadataGroups    = "consumer_groups" // a list; it is not there for a consumer in no group
+
+	MetadataReplyDetails = "reply_details" // response code details of a reply with a reader
 )
 
 // ConsumerHeader is removed from every request of a chain whose plugins authenticate, so that no upstream takes a

@@ -48,7 +48,17 @@ func (st *Stream) OffloadBuffering(dir core.Direction) bool {
 		return false
 	}
 	h.limit = 0
+	st.HostCollects(dir)
 	return true
+}
+
+// HostCollects tells the chain that the body of dir is collected before the host gets to see it. The chain then does not
+// bound how long a plugin that holds the headers waits for it, because it cannot see whether the body is on its way.
+func (st *Stream) HostCollects(dir core.Direction) {
+	st.collected[dir] = true
+	if d := &st.d[dir]; d.held.idle {
+		st.resume(d)
+	}
 }
 
 // NeedsWholeBody returns the ids of the plugins that may wait for the body of dir, with OnRequest or OnResponse, in

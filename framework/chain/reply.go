@@ -18,6 +18,12 @@ var (
 		Status: http.StatusInternalServerError, GRPC: -1,
 		Body: []byte("Internal Server Error"),
 	}
+	requestStalled = &core.Payload{
+		Status: http.StatusRequestTimeout, GRPC: -1, Body: []byte("request timeout"),
+	}
+	responseStalled = &core.Payload{
+		Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("upstream timeout"),
+	}
 	timedOut = &core.Payload{Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("filter timeout")}
 )
 
@@ -103,6 +109,9 @@ func (st *Stream) reply(d *direction, at position, r *core.Payload, details stri
 		if end {
 			response.reader.close()
 			response.reader = nil
+		} else {
+			// Envoy's own field of an access log is for local replies, which a reader's cannot be.
+			_ = st.Host.SetMetadata(MetadataNamespace, MetadataReplyDetails, details)
 		}
 	}
 	if d.dir == Request {

@@ -54,6 +54,9 @@ func (st *Stream) nextEvent(d *direction) bool {
 	if d.reader != nil && !st.high {
 		st.pump(d)
 	}
+	if d.held.holds && !st.collected[d.dir] {
+		st.awaitBody(d)
+	}
 	return false
 }
 

@@ -41,6 +41,8 @@ type life struct {
 	handlers []phases // of the chain's plugins
 	late     []lateReply
 
+	collected [core.Directions]bool // the host collects the body, so that the chain does not see how it comes
+
 	passed   position // how many plugins have passed the request's headers on
 	broken   index    // 1 + the plugin whose newStream panicked
 	runs     int      // how many runs are on the stack
@@ -135,6 +137,9 @@ func (st *Stream) feed(dir core.Direction, e event) {
 		d.used = true
 		d.queue.push(e)
 		return
+	}
+	if d.held.idle {
+		st.resume(d)
 	}
 	st.begin(d, e)
 	st.run(d)
@@ -236,7 +241,7 @@ func (st *Stream) callComplete(i index, h filter.CompleteHandler) {
 // halt stops what may still run for the stream: waits, pipes and readers.
 func (st *Stream) halt() {
 	for dir := range st.d {
-		if d := &st.d[dir]; d.suspended || d.pipes.all != nil || d.reader != nil {
+		if d := &st.d[dir]; d.suspended || d.held.idle || d.pipes.all != nil || d.reader != nil {
 			st.drop(d)
 		}
 	}
@@ -262,7 +267,9 @@ func (st *Stream) recycle() {
 	if st.chain != st.home {
 		st.chain.releaseFromStream()
 	}
-	st.tried.reset()
+	if st.home.schemes.kinds != nil {
+		st.tried.reset()
+	}
 	st.life, st.Reply, st.Observer = life{}, Reply{}, nil
 	if verify != nil {
 		verify(st, nil, idle)

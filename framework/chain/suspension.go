@@ -7,7 +7,8 @@ import (
 	"mosn.io/moe/framework/internal/guard"
 )
 
-// suspension is a wait of a direction for a plugin, which the chain bounds.
+// suspension is a wait of a direction, which the chain bounds: for a plugin, or, while a plugin holds the headers, for
+// more of the body.
 type suspension struct {
 	st    *Stream
 	sink  core.Sink
@@ -89,29 +90,61 @@ func (st *Stream) post(gen uint32, sink core.Sink, f func()) {
 
 // suspend has the direction stand still, for Options.Timeout at most.
 func (st *Stream) suspend(d *direction) suspension {
-	d.suspended, d.used = true, true
+	d.suspended, d.used, d.held.idle = true, true, false
+	return st.wait(d)
+}
+
+// wait bounds how long the direction stays as it is.
+func (st *Stream) wait(d *direction) suspension {
 	d.epoch++
 	s := suspension{st: st, sink: st.sink, dir: d.dir, gen: st.Gen, epoch: d.epoch}
 	st.home.waits.Begin(&st.waits[d.dir], s)
 	return s
 }
 
+// awaitBody bounds how long the peer may take for the next piece of a body that a plugin waits for.
+func (st *Stream) awaitBody(d *direction) {
+	d.held.idle = true
+	st.wait(d)
+}
+
 // resume ends the standing still. Results that were waited for are late from now on.
 func (st *Stream) resume(d *direction) {
 	d.epoch++
-	if d.suspended {
-		d.suspended = false
+	if d.suspended || d.held.idle {
+		d.suspended, d.held.idle = false, false
 		st.home.waits.End(&st.waits[d.dir])
 	}
 }
 
-// expired is called, on the timer's goroutine, when a suspension has lasted too long.
+// expired is called, on the timer's goroutine, when a wait has lasted too long.
 func (s suspension) expired() {
 	s.st.post(s.gen, s.sink, func() {
-		if d := &s.st.d[s.dir]; d.suspended && d.epoch == s.epoch {
+		d := &s.st.d[s.dir]
+		switch {
+		case d.epoch != s.epoch:
+		case d.suspended:
 			s.st.expire(d)
+		case d.held.idle:
+			s.st.expireBody(d)
 		}
 	})
+}
+
+// expireBody ends a wait for a body that does not come: it is the peer that is slow, and no plugin.
+func (st *Stream) expireBody(d *direction) {
+	response := &st.d[Response]
+	st.runs++
+	ok := false
+	defer st.endRun(response, &ok)
+	details := st.chain.details[d.index(d.held.by)] + ".body_timeout"
+	if d == response {
+		st.reply(d, d.held.by, responseStalled, details)
+	} else {
+		st.reply(d, d.held.by, requestStalled, details)
+	}
+	st.loop(response)
+	ok = true
 }
 
 // expire ends a suspension that has lasted too long: the request is answered with 504, or the stream reset.

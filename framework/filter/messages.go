@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 )
 
 // RequestHeaders are the headers of a request.
@@ -29,6 +30,28 @@ func (h RequestHeaders) URL() *url.URL {
 	}
 	u.Scheme, u.Host = h.Scheme(), h.Host()
 	return u
+}
+
+// Upgrade returns the protocol that the request asks for in place of HTTP, in lower case, such as "websocket", or
+// "connect" for the method CONNECT; "" where there is none. What follows the headers of such a request is no body: the
+// client sends it once the upstream has agreed, and it need not end. So there is no body to wait for: after [WaitBody] or
+// [WaitPrefix], OnRequest is called at once, with a body that is empty and complete.
+func (h RequestHeaders) Upgrade() string {
+	if h.Method() == http.MethodConnect {
+		return "connect"
+	}
+	protocol := h.Get("upgrade")
+	if protocol == "" {
+		return ""
+	}
+	for _, line := range h.Values("connection") {
+		for option := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(option), "upgrade") {
+				return strings.ToLower(protocol)
+			}
+		}
+	}
+	return ""
 }
 
 // Cookie returns the value of the first cookie name.

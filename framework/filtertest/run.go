@@ -17,20 +17,21 @@ import (
 
 // run is one stream.
 type run struct {
-	h     *Host
-	st    *chain.Stream
-	r     *Response
-	grpc  bool
-	head  bool
-	posts chan func()
-	dead  chan struct{}
-	in    [2][]event
-	body  [2]bytes.Buffer
-	seen  [2]bool // headers
-	end   [2]bool
-	fed   bool // the upstream has answered
-	left  bool
-	limit time.Time
+	h      *Host
+	st     *chain.Stream
+	r      *Response
+	grpc   bool
+	head   bool
+	tunnel bool // an upgrade or CONNECT
+	posts  chan func()
+	dead   chan struct{}
+	in     [2][]event
+	body   [2]bytes.Buffer
+	seen   [2]bool // headers
+	end    [2]bool
+	fed    bool // the upstream has answered
+	left   bool
+	limit  time.Time
 }
 
 // event is something that arrives.
@@ -49,7 +50,8 @@ func (h *Host) Do(r *http.Request) *Response {
 	h.watch()
 	x := &run{
 		h: h, grpc: isGRPC(r.Header), head: r.Method == http.MethodHead,
-		posts: make(chan func(), 64), dead: make(chan struct{}),
+		tunnel: r.Method == http.MethodConnect || r.Header.Get("Upgrade") != "",
+		posts:  make(chan func(), 64), dead: make(chan struct{}),
 		r: &Response{GRPCStatus: -1, Metadata: map[string]any{}, FilterState: map[string]string{}},
 	}
 	maps.Copy(x.r.Metadata, h.Metadata)
@@ -71,7 +73,7 @@ func (h *Host) Do(r *http.Request) *Response {
 	if r.TLS != nil {
 		fields[1].Value = "https"
 	}
-	if len(body) > 0 && len(r.Trailer) == 0 && !x.grpc {
+	if len(body) > 0 && len(r.Trailer) == 0 && !x.grpc && !x.tunnel {
 		fields = append(fields, core.Field{Name: "content-length", Value: strconv.Itoa(len(body))})
 	}
 	x.arrive(chain.Request, fields, r.Header, body, r.Trailer)
@@ -83,10 +85,11 @@ func (h *Host) Do(r *http.Request) *Response {
 // arrive makes the events of a message.
 func (x *run) arrive(di core.Direction, fields []core.Field, hd http.Header, body []byte, trailer http.Header) {
 	name := [2]string{"request ", "response "}[di]
+	bytesFollow := di == chain.Request && x.tunnel // of a tunnel, whose client ends it when all are sent
 	add := func(what string, feed func()) { x.in[di] = append(x.in[di], event{name + what, feed}) }
 	add("headers", func() {
 		x.block(di.Headers(), fields, hd)
-		x.st.Headers(di, len(body) == 0 && len(trailer) == 0)
+		x.st.Headers(di, len(body) == 0 && len(trailer) == 0 && !bytesFollow)
 	})
 	n := x.h.Chunk
 	if n <= 0 {
@@ -97,6 +100,9 @@ func (x *run) arrive(di core.Direction, fields []core.Field, hd http.Header, bod
 		rest = rest[len(p):]
 		end := len(rest) == 0 && len(trailer) == 0
 		add("body", func() { x.st.Data(di, p, end) })
+	}
+	if bytesFollow && len(body) == 0 {
+		add("body", func() { x.st.Data(di, nil, true) })
 	}
 	if len(trailer) > 0 {
 		add("trailers", func() {
@@ -217,8 +223,8 @@ func (x *run) finish() {
 	if x.grpc {
 		x.grpcResult(x.st.ReplyGRPC)
 	}
+	x.st.Done() // while the host can still be asked, as Envoy can in OnComplete
 	close(x.dead)
-	x.st.Done()
 	x.h.mu.Lock()
 	x.h.open--
 	x.h.mu.Unlock()

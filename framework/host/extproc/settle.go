@@ -108,6 +108,7 @@ func (s *stream) settleHeaders(dir core.Direction) bool {
 		return false
 	}
 	d.headersHeld = true
+	s.Chain.HostCollects(dir) // or Envoy does, for the host
 	s.sendHeaders(dir, &extprocv3.CommonResponse{})
 	return true
 }
