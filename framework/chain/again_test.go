@@ -120,7 +120,8 @@ func TestTrailersAfterPipe(t *testing.T) {
 			w.Header().Set("x-t", "1")
 		})
 		if r := h.Get("/"); r.Body != body || r.Trailer.Get("x-t") != "1!!" {
-			t.Error(r.Body, r.Trailer)
+			t.Errorf(`r.Body = %q, want %q; r.Trailer.Get("x-t") = %q, want %q: %v`,
+				r.Body, body, r.Trailer.Get("x-t"), "1!!", r.Trailer)
 		}
 	}
 }
@@ -137,19 +138,19 @@ func TestReplyLater(t *testing.T) {
 		(<-sink.c)()
 	}
 	if s := internals.Stream(&st.Stream, 0).ResponseHeaders().Status(); s != 503 {
-		t.Error(s)
+		t.Errorf("Status() = %d, want 503", s)
 	}
 	st.Done()
 
 	p := &later{wait: make(chan struct{}), action: func() filter.Action { return filter.Reply(503, "late") }}
 	h := filtertest.New(t, p, &slow{p.wait, t.Context()})
 	if r := h.Post("/", "x"); r.Status != 503 || r.Body != "late" {
-		t.Error(r.Status, r.Body)
+		t.Errorf("r.Status = %d, want 503; r.Body = %q, want %q", r.Status, r.Body, "late")
 	}
 	p.wait, p.action = make(chan struct{}), func() filter.Action { return filter.Reset("abort") }
 	h = filtertest.New(t, p, &slow{p.wait, t.Context()})
 	if r := h.Post("/", "x"); r.Reset != "abort" {
-		t.Error(r.Status, r.Reset)
+		t.Errorf("%d: r.Reset = %q, want %q", r.Status, r.Reset, "abort")
 	}
 }
 

@@ -115,7 +115,7 @@ func TestSchemes(t *testing.T) {
 				list = append(list, &guest{})
 			}
 			if err := h.Load(t, append(list, &tell{})...); err != nil {
-				t.Fatal(err)
+				t.Fatalf("h.Load: %v", err)
 			}
 			for _, method := range []string{"GET", "POST"} {
 				r := filtertest.NewRequest(method, "/", strings.Repeat("x", len(method)-3))
@@ -151,14 +151,14 @@ func TestRefusalIsAnOnion(t *testing.T) {
 	h := filtertest.New(t, &mark{"first"}, &login{ID: "a"}, &login{ID: "b"}, &tell{})
 	r := h.Get("/", "x-a", "tom")
 	if r.Status != 401 || strings.Join(r.Header.Values("x-seen"), ",") != "a" || r.Header.Get("x-trace") != "first" {
-		t.Errorf("%d %v", r.Status, r.Header)
+		t.Errorf("status %d, headers %v; want 401, seen by a alone, and traced by first", r.Status, r.Header)
 	}
 }
 
 func TestIdentity(t *testing.T) {
 	h := &filtertest.Host{ConsumerHeader: "x-user-name"}
 	if err := h.Load(t, &login{ID: "a"}, &guest{}, &tell{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	forged := []string{
 		"X-User-Name", "root", "x-user-name", "root", "x_user_name", "root", "x-user_name", "root",
@@ -186,10 +186,10 @@ func TestIdentity(t *testing.T) {
 			t.Error("another header is gone")
 		}
 		if r.Metadata["moe/consumer"] != c.who {
-			t.Error(r.Metadata)
+			t.Errorf(`r.Metadata["moe/consumer"] = %v, want %v: %v`, r.Metadata["moe/consumer"], c.who, r.Metadata)
 		}
 		if list, _ := r.Metadata["moe/consumer_groups"].([]any); c.groups != nil && (len(list) != 1 || list[0] != c.groups) {
-			t.Error(r.Metadata)
+			t.Errorf("the metadata is %v, want the groups %v", r.Metadata, c.groups)
 		}
 	}
 	if n := h.Metric("moe.consumer.requests", "tom"); n != 1 {

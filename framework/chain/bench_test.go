@@ -14,7 +14,7 @@ import (
 func bench[T any](b *testing.B, n int) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	c := chain.New(plugins(n, func() *T { return new(T) }), chain.Options{Misuse: func(p, w string) { b.Error(p, w) }})
+	c := chain.New(plugins(n, func() *T { return new(T) }), chain.Options{Misuse: func(p, w string) { b.Errorf("plugin %s %s", p, w) }})
 	b.ReportAllocs()
 	before := threadCPU()
 	for b.Loop() {
@@ -47,7 +47,7 @@ type mailbox struct {
 func (m mailbox) Post(f func()) { m.c <- f }
 
 func BenchmarkGo(b *testing.B) {
-	o := chain.Options{Misuse: func(p, w string) { b.Error(p, w) }}
+	o := chain.Options{Misuse: func(p, w string) { b.Errorf("plugin %s %s", p, w) }}
 	c := chain.New(plugins(1, func() *async { return new(async) }), o)
 	m := mailbox{c: make(chan func(), 1)}
 	b.ReportAllocs()

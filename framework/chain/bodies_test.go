@@ -81,7 +81,7 @@ func TestContentLength(t *testing.T) {
 	} {
 		h := &filtertest.Host{AllowsBugs: c.bug, Chunk: 1}
 		if err := h.Load(t, c.plugins...); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.Load: %v", err)
 		}
 		r := h.Post("/", "body")
 		if c.bug {
@@ -141,10 +141,11 @@ func TestPipes(t *testing.T) {
 	for _, lacks := range []filter.Capability{0, filter.CanPipePromptly} {
 		h := &filtertest.Host{Lacks: lacks}
 		if err := h.Load(t, &probe{reqH: copyAll}, &probe{reqH: amplify, respH: copyAll}, &probe{reqH: copyAll}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.Load: %v", err)
 		}
 		if r := h.Post("/", "body"); len(r.Sent) != size || len(r.Body) != size {
-			t.Errorf("%d, %d %s", len(r.Sent), len(r.Body), r.Reset)
+			t.Errorf("got %d of r.Sent, want %d: %q; got %d of r.Body, want %d: %q: %s",
+				len(r.Sent), size, r.Sent, len(r.Body), size, r.Body, r.Reset)
 		}
 	}
 	for name, f := range map[string]func(context.Context, io.Writer, io.Reader) error{
@@ -154,10 +155,10 @@ func TestPipes(t *testing.T) {
 		h := &filtertest.Host{AllowsBugs: name == "panic"}
 		piped := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.Pipe(f) }
 		if err := h.Load(t, &probe{respH: piped}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.Load: %v", err)
 		}
 		if r := h.Post("/", "body"); r.Reset == "" || !strings.Contains(h.Log(), "broken") {
-			t.Errorf("%s: %+v\n%s", name, r, h.Log())
+			t.Errorf("%s, %+v: r.Reset is empty; h.Log() = %q, want it to contain %q", name, r, h.Log(), "broken")
 		}
 	}
 	ignore := &probe{respH: func(filter.Stream, filter.Headers, bool) filter.Action {
@@ -169,7 +170,7 @@ func TestPipes(t *testing.T) {
 	h := filtertest.New(t, ignore)
 	h.Chunk = 1
 	if r := h.Post("/", "body"); r.Body != "instead" {
-		t.Errorf("%q", r.Body)
+		t.Errorf("r.Body = %q, want %q", r.Body, "instead")
 	}
 }
 
@@ -198,6 +199,7 @@ func TestPromptPipe(t *testing.T) {
 		})
 	}})
 	if r := h.Post("/", "body"); r.Body != "abbody" || fmt.Sprint(r.Chunks) != "[a b body]" {
-		t.Errorf("%q", r.Chunks)
+		t.Errorf("r.Body = %q, want %q; fmt.Sprint(r.Chunks) = %q, want %q: %q",
+			r.Body, "abbody", fmt.Sprint(r.Chunks), "[a b body]", r.Chunks)
 	}
 }

@@ -93,7 +93,7 @@ func TestJoin(t *testing.T) {
 			"dave": {&mark{"dave's"}, &state{mark{"dave's state"}}},
 		}}
 		if err := h.Load(t, &state{mark{"state"}}, &who{how}, &mark{"everyone's"}); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.Load: %v", err)
 		}
 		for _, c := range []struct{ user, up, down string }{
 			{"carol", "state everyone's", "everyone's who state"},
@@ -123,10 +123,11 @@ func replyHeaders(body string) func(filter.Stream, filter.Headers, bool) filter.
 func TestJoinListed(t *testing.T) {
 	h := &filtertest.Host{ConsumerPlugins: map[string][]any{"bob": {&mark{"bob's"}}}}
 	if err := h.Load(t, &probe{}, &who{}, &mark{"everyone's"}, &who{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Get("/", "x-user", "bob"); strings.Join(r.Header["X-Trace"], " ") != "who bob's who" {
-		t.Error(r.Header)
+		t.Errorf(`strings.Join(r.Header["X-Trace"], " ") = %q, want %q: %v`,
+			strings.Join(r.Header["X-Trace"], " "), "who bob's who", r.Header)
 	}
 }
 
@@ -141,7 +142,7 @@ func TestJoinFails(t *testing.T) {
 		st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "x-user", Value: "bob"})
 		st.Headers(chain.Request, true)
 		if !st.Replied || st.ReplyDetails != "moe.consumer" {
-			t.Error(st.Replied, st.ReplyDetails)
+			t.Errorf("st.Replied: got false, want true; st.ReplyDetails = %q, want %q", st.ReplyDetails, "moe.consumer")
 		}
 		st.Done()
 	}
@@ -163,11 +164,11 @@ func init() {
 func TestNewStreamPanics(t *testing.T) {
 	h := &filtertest.Host{AllowsBugs: true}
 	if err := h.Load(t, &mark{"m"}, &broken{}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	r := h.Post("/", "x")
 	if r.Status != 500 || r.Details != "moe.broken.panic" || r.Upstream != nil || r.Header["X-Trace"] != nil {
-		t.Error(r.Status, r.Details, r.Header)
+		t.Errorf("status %d, details %q, headers %v; want 500, moe.broken.panic, and no plugin that has seen it", r.Status, r.Details, r.Header)
 	}
 	if h.Metric("moe.panics", "broken") != 1 {
 		t.Error("not counted")
@@ -205,10 +206,11 @@ func TestOnCompletePanics(t *testing.T) {
 	h := &filtertest.Host{AllowsBugs: true}
 	err := h.Load(t, &probe{done: func(filter.Stream) { panic("boom") }}, &probe{done: func(filter.Stream) { n++ }})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Get("/"); r.Status != 200 || n != 1 || h.Metric("moe.panics", "probe") != 1 {
-		t.Error(r.Status, n)
+		t.Errorf(`r.Status = %d, want 200; n = %d, want 1; h.Metric("moe.panics", "probe") = %d, want 1`,
+			r.Status, n, h.Metric("moe.panics", "probe"))
 	}
 }
 
@@ -230,11 +232,12 @@ func TestFetch(t *testing.T) {
 	s := internals.Stream(&st.Stream, 0)
 	for range 2 {
 		if got := s.RequestHeaders().Get("x-block") + s.ResponseTrailers().Get("x-block"); got != "03" {
-			t.Error(got)
+			t.Errorf("got %q, want %q", got, "03")
 		}
 	}
 	if s.ResponseHeaders().Len() != 0 || n != 2 || st.Remote != 0 {
-		t.Error(n, st.Remote)
+		t.Errorf("s.ResponseHeaders().Len() = %d, want 0; n = %d, want 2; st.Remote = %d, want 0",
+			s.ResponseHeaders().Len(), n, st.Remote)
 	}
 	st.Done()
 }
@@ -245,11 +248,11 @@ func TestWants(t *testing.T) {
 	}
 	c := chain.New([]chain.Plugin{reg("mark", &mark{})}, chain.Options{})
 	if c.Wants() != phase.RequestHeaders|phase.ResponseHeaders {
-		t.Errorf("%b", c.Wants())
+		t.Errorf("c.Wants() = %d, want %d", c.Wants(), phase.RequestHeaders|phase.ResponseHeaders)
 	}
 	c = chain.New([]chain.Plugin{reg("mark", &mark{}), reg("waiter", &waiter{T: &trace{}})}, chain.Options{})
 	if c.Wants() != phase.RequestHeaders|phase.ResponseHeaders {
-		t.Errorf("%b", c.Wants())
+		t.Errorf("c.Wants() = %d, want %d", c.Wants(), phase.RequestHeaders|phase.ResponseHeaders)
 	}
 	st := c.Start(dead{}, dead{})
 	fill(st)

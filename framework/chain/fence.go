@@ -23,7 +23,7 @@ func (st *Stream) endRun(d *direction, ok *bool) {
 func (st *Stream) fence(d *direction, fault *guard.Fault) {
 	if !st.calling {
 		value, _ := guard.Text(fault.Value)
-		slog.Error("moe: panic", "value", value, "stack", string(fault.Stack))
+		slog.Error("framework panic", "value", value, "stack", string(fault.Stack))
 		defer func() { _ = recover() }()
 		st.reset("panic")
 		return

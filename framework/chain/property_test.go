@@ -81,7 +81,7 @@ func TestInterleavings(t *testing.T) {
 	}
 	var failed atomic.Bool
 	defer chain.SetMaxUnflushed(48)()
-	defer chain.VerifyStreams(func(what string) { t.Error(what); failed.Store(true) })()
+	defer chain.VerifyStreams(func(what string) { t.Errorf("a stream contradicts itself: %s", what); failed.Store(true) })()
 	const workers = 32
 	var wg sync.WaitGroup
 	for w := range uint64(workers) {

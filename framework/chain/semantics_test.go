@@ -81,7 +81,7 @@ func TestEndings(t *testing.T) {
 			}
 			h := &filtertest.Host{AllowsBugs: c.bugs}
 			if err := h.Load(t, watch(&first), p, watch(&last)); err != nil {
-				t.Fatal(err)
+				t.Fatalf("h.Load: %v", err)
 			}
 			r := post(h)
 			if begun[phase] {
@@ -133,11 +133,12 @@ func TestTimeout(t *testing.T) {
 	for phase, p := range everywhere(stuck) {
 		h := &filtertest.Host{AllowsBugs: true, Timeout: 5 * time.Millisecond}
 		if err := h.Load(t, p); err != nil {
-			t.Fatal(err)
+			t.Fatalf("h.Load: %v", err)
 		}
 		r := post(h)
 		if begun[phase] && r.Reset == "" || !begun[phase] && (r.Status != 504 || r.Details != "moe.probe.timeout") {
-			t.Errorf("%s: %d %s %s", phase, r.Status, r.Details, r.Reset)
+			t.Errorf("%s: status %d, details %q, reset %q; want 504 by moe.probe.timeout, or a reset once the response has begun",
+				phase, r.Status, r.Details, r.Reset)
 		}
 		if h.Metric("moe.timeouts", "probe") != 1 {
 			t.Errorf("%s: not counted", phase)
@@ -155,10 +156,10 @@ func TestTimeout(t *testing.T) {
 	}}
 	late := &filtertest.Host{AllowsBugs: true, Timeout: 5 * time.Millisecond}
 	if err := late.Load(t, stubborn); err != nil {
-		t.Fatal(err)
+		t.Fatalf("late.Load: %v", err)
 	}
 	if r := late.Get("/"); r.Status != 504 || len(late.Bugs()) != 1 || late.Metric("moe.misuses", "probe") != 0 {
-		t.Errorf("%d %q", r.Status, late.Bugs())
+		t.Errorf("status %d, bugs %q; want 504, one bug and no misuse", r.Status, late.Bugs())
 	}
 	pipe := &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
 		return filter.Pipe(func(ctx context.Context, w io.Writer, r io.Reader) error {
@@ -170,7 +171,7 @@ func TestTimeout(t *testing.T) {
 	}}
 	h := &filtertest.Host{AllowsBugs: true, Timeout: 5 * time.Millisecond}
 	if err := h.Load(t, pipe); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	if r := h.Post("/", "body"); r.Status != 504 || r.Details != "moe.probe.timeout" {
 		t.Errorf("pipe: %d %s %s", r.Status, r.Details, r.Reset)
@@ -226,12 +227,12 @@ func TestContext(t *testing.T) {
 	h.Get("/", "traceparent", "00-"+id+"-00f067aa0ba902b7-01", "tracestate", "a=b", "x-request-id", "id-7")
 	sc := oteltrace.SpanContextFromContext(ctx)
 	if sc.TraceID().String() != id || !sc.IsSampled() || !sc.IsRemote() || sc.TraceState().Get("a") != "b" {
-		t.Error(sc)
+		t.Errorf("the span's context is %v, want that of the headers", sc)
 	}
 	if !errors.Is(context.Cause(ctx), filter.ErrStreamDone) {
-		t.Error(context.Cause(ctx))
+		t.Errorf("context.Cause(): got error %v, want %v", context.Cause(ctx), filter.ErrStreamDone)
 	}
 	if !strings.Contains(h.Log(), "id-7") || !strings.Contains(h.Log(), "plugin=probe") {
-		t.Error(h.Log())
+		t.Errorf("h.Log() = %q, want it to contain %q, and it to contain %q", h.Log(), "id-7", "plugin=probe")
 	}
 }

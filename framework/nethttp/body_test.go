@@ -224,7 +224,7 @@ func bodies(t *testing.T, name, body string, chunk int, trailer bool, in, out *h
 	if res.Header.Get("content-encoding") == "gzip" {
 		z, err := gzip.NewReader(strings.NewReader(got))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("gzip.NewReader: %v", err)
 		}
 		b, _ := io.ReadAll(z)
 		got = string(b)

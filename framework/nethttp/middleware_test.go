@@ -46,11 +46,11 @@ func TestWrappedOnce(t *testing.T) {
 	h := filtertest.New(t, filtertest.Config{Name: "counted", JSON: `{"header": "x-n"}`})
 	for range 5 {
 		if r := h.Get("/"); r.Header.Get("x-n") != "1" {
-			t.Fatal(r.Header)
+			t.Fatalf(`r.Header.Get("x-n") = %q, want %q: %v`, r.Header.Get("x-n"), "1", r.Header)
 		}
 	}
 	if wraps.Load() != 1 || served.Load() != 5 {
-		t.Error(wraps.Load(), served.Load())
+		t.Errorf("wraps.Load() = %d, want 1; served.Load() = %d, want 5", wraps.Load(), served.Load())
 	}
 }
 
@@ -70,7 +70,7 @@ func TestRequestChanges(t *testing.T) {
 	if u.Method != "PUT" || u.Host != "other" || u.URL.String() != "/a%2Fb?x=y" || u.Header.Get("x-new") != "1" ||
 		len(u.Header.Values("x-two")) != 2 || u.Header.Get("x-old") != "" || u.Header.Get("x-kept") != "1" ||
 		u.Header.Get("connection") != "" {
-		t.Error(u.Method, u.Host, u.URL, u.Header)
+		t.Errorf("the upstream gets %s %s %s %v, want the handler's request", u.Method, u.Host, u.URL, u.Header)
 	}
 }
 
@@ -106,7 +106,7 @@ func TestOwnAnswers(t *testing.T) {
 		"no content": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(204)
 			if _, err := io.WriteString(w, "x"); err != http.ErrBodyNotAllowed {
-				t.Error(err)
+				t.Errorf(`io.WriteString(w, "x"): got error %v, want %v`, err, http.ErrBodyNotAllowed)
 			}
 		}, 204, "", ""},
 	} {
@@ -163,7 +163,7 @@ func TestBodilessResponses(t *testing.T) {
 		w.respond(fmt.Sprint(status), true, "etag", "e")
 		w.untilEnd(response)
 		if w.get(response, ":status") != fmt.Sprint(status) || w.get(response, "etag") != "e" || w.body[response].Len() > 0 {
-			t.Error(w.headers[response])
+			t.Errorf("status %d: the response is %v with %q, want no body", status, w.headers[response], w.body[response].String())
 		}
 	}
 	w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -175,7 +175,7 @@ func TestBodilessResponses(t *testing.T) {
 	w.respond("200", true, "content-length", "1234")
 	w.untilEnd(response)
 	if w.get(response, "content-length") != "1234" || w.body[response].Len() > 0 {
-		t.Error(w.headers[response], w.body[response].String())
+		t.Errorf("the response is %v with %q, want content-length 1234 and no body", w.headers[response], w.body[response].String())
 	}
 }
 
@@ -187,7 +187,8 @@ func TestContentLength(t *testing.T) {
 			w.Header().Set("Content-Length", "5")
 			_, err := io.WriteString(w, write)
 			if (err == http.ErrContentLength) != (name == "long") {
-				t.Error(err)
+				t.Errorf("err == http.ErrContentLength = %v, want %v: %v",
+					(err == http.ErrContentLength), (name == "long"), err)
 			}
 		}))
 		w.request("GET", "/", true)
@@ -195,7 +196,7 @@ func TestContentLength(t *testing.T) {
 		w.respond("200", true)
 		w.untilEnd(response)
 		if name == "short" && !strings.Contains(w.reset, "abort") || name == "long" && w.body[response].String() != "abcde" {
-			t.Error(name, w.reset, w.body[response].String())
+			t.Errorf("%s: reset %q, body %q; want an abort of the short one, and abcde of the long", name, w.reset, w.body[response].String())
 		}
 	}
 	w := newWire(t, handler(pass))
@@ -206,7 +207,8 @@ func TestContentLength(t *testing.T) {
 	w.data(response, "cd", true)
 	w.untilEnd(response)
 	if w.get(response, "content-length") != "4" || w.body[response].String() != "abcd" {
-		t.Error(w.headers[response])
+		t.Errorf(`w.get(response, "content-length") = %q, want %q; w.body[response].String() = %q, want %q: %v`,
+			w.get(response, "content-length"), "4", w.body[response].String(), "abcd", w.headers[response])
 	}
 }
 
@@ -232,7 +234,7 @@ func TestLoggingWrapper(t *testing.T) {
 	}))
 	h.Post("/a", "12345")
 	if log.String() != "POST /a 200 5\n" {
-		t.Error(log.String())
+		t.Errorf("log.String() = %q, want %q", log.String(), "POST /a 200 5\n")
 	}
 }
 
@@ -262,7 +264,7 @@ func TestMisuse(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}))
 		if r := h.Get("/"); r.Status != 200 {
-			t.Error(r.Status)
+			t.Errorf("r.Status = %d, want 200", r.Status)
 		}
 	})
 	t.Run("next twice", func(t *testing.T) {
@@ -271,7 +273,7 @@ func TestMisuse(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}))
 		if r := h.Get("/"); r.Status != 500 || !strings.Contains(h.Log(), "second time") {
-			t.Error(r.Status, h.Log())
+			t.Errorf("r.Status = %d, want 500; h.Log() = %q, want it to contain %q", r.Status, h.Log(), "second time")
 		}
 	})
 	t.Run("another context", func(t *testing.T) {
@@ -279,21 +281,22 @@ func TestMisuse(t *testing.T) {
 			next.ServeHTTP(w, r.WithContext(context.Background()))
 		}))
 		if r := h.Get("/"); r.Status != 500 {
-			t.Error(r.Status)
+			t.Errorf("r.Status = %d, want 500", r.Status)
 		}
 	})
 	t.Run("panic in Wrap", func(t *testing.T) {
 		h := filtertest.New(t, &hook{func(next http.Handler) http.Handler { panic("bang") }})
 		h.AllowsBugs = true
 		if r := h.Get("/"); r.Status != 500 || !strings.Contains(strings.Join(h.Bugs(), " "), "bang") {
-			t.Error(r.Status, h.Bugs())
+			t.Errorf(`r.Status = %d, want 500; strings.Join(h.Bugs(), " ") = %q, want it to contain %q: %q`,
+				r.Status, strings.Join(h.Bugs(), " "), "bang", h.Bugs())
 		}
 	})
 	t.Run("bad status", func(t *testing.T) {
 		h := filtertest.New(t, handler(func(w http.ResponseWriter, r *http.Request, next http.Handler) { w.WriteHeader(7) }))
 		h.AllowsBugs = true
 		if r := h.Get("/"); r.Status != 500 {
-			t.Error(r.Status)
+			t.Errorf("r.Status = %d, want 500", r.Status)
 		}
 	})
 	t.Run("write afterwards", func(t *testing.T) {
@@ -318,6 +321,6 @@ func TestNextElsewhere(t *testing.T) {
 		<-done
 	}))
 	if r := h.Post("/", "x"); r.Status != 200 || r.Body != "x" {
-		t.Error(r.Status, r.Body)
+		t.Errorf("r.Status = %d, want 200; r.Body = %q, want %q", r.Status, r.Body, "x")
 	}
 }

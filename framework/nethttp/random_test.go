@@ -95,7 +95,7 @@ func interleave(t *testing.T, r *rand.Rand) {
 	if w.get(response, "content-encoding") == "gzip" {
 		z, err := gzip.NewReader(bytes.NewReader(w.body[response].Bytes()))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("gzip.NewReader: %v", err)
 		}
 		b, _ := io.ReadAll(z)
 		got = string(b)

@@ -69,7 +69,7 @@ func TestReadBeforeNext(t *testing.T) {
 	w.request("POST", "/", false, "content-length", "7")
 	w.data(request, "ab", false)
 	if s := <-read; s != "ab" || w.headers[request] != nil {
-		t.Fatal(s, w.headers[request])
+		t.Fatalf("read = %q, want %q; w.headers[request] = %v, want nil", s, "ab", w.headers[request])
 	}
 	w.data(request, "cde", false)
 	w.untilSent(request, "e")
@@ -114,7 +114,7 @@ func TestBothDirections(t *testing.T) {
 			w.trailers(response, "grpc-status", "0")
 			w.untilEnd(response)
 			if w.trailer[response].Get("grpc-status") != "0" || w.trailer[request].Get("x-end") != "1" {
-				t.Error(w.trailer)
+				t.Errorf("the trailers are %v, want x-end 1 and grpc-status 0", w.trailer)
 			}
 		})
 	}
@@ -152,7 +152,7 @@ func TestTrailersChange(t *testing.T) {
 	w.untilEnd(response)
 	res := w.trailer[response]
 	if w.trailer[request].Get("x-req") != "1!" || res.Get("x-res") != "changed" || res.Get("x-other") != "2" {
-		t.Error(w.trailer)
+		t.Errorf("the trailers are %v, want those that the handler has changed", w.trailer)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 		go1 <- true
 		w.untilEnd(response)
 		if w.get(response, ":status") != "418" {
-			t.Error(w.headers)
+			t.Errorf(`w.get(response, ":status") = %q, want %q: %v`, w.get(response, ":status"), "418", w.headers)
 		}
 	})
 	timeout := &hook{func(next http.Handler) http.Handler {
@@ -205,7 +205,7 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 		w.request("GET", "/", true)
 		w.untilEnd(response)
 		if w.get(response, ":status") != "503" || w.body[response].String() != "slow" || w.headers[request] == nil {
-			t.Error(w.headers)
+			t.Errorf("the headers are %v, the body %q; want the request passed on and 503 slow", w.headers, w.body[response].String())
 		}
 	})
 	t.Run("answer", func(t *testing.T) {
@@ -216,7 +216,8 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 		w.data(response, "half", false)
 		w.untilEnd(response)
 		if w.get(response, ":status") != "503" || w.body[response].String() != "slow" {
-			t.Error(w.headers)
+			t.Errorf(`w.get(response, ":status") = %q, want %q; w.body[response].String() = %q, want %q: %v`,
+				w.get(response, ":status"), "503", w.body[response].String(), "slow", w.headers)
 		}
 	})
 	t.Run("in time", func(t *testing.T) {
@@ -227,7 +228,8 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 		w.data(response, "fast", true)
 		w.untilEnd(response)
 		if w.get(response, ":status") != "200" || w.body[response].String() != "fast" {
-			t.Error(w.headers)
+			t.Errorf(`w.get(response, ":status") = %q, want %q; w.body[response].String() = %q, want %q: %v`,
+				w.get(response, ":status"), "200", w.body[response].String(), "fast", w.headers)
 		}
 	})
 	t.Run("next's own context", func(t *testing.T) {
@@ -241,7 +243,7 @@ func TestAnswerOutsideOfTurns(t *testing.T) {
 		w.request("GET", "/", true)
 		w.untilEnd(response)
 		if w.get(response, ":status") != "504" {
-			t.Error(w.headers)
+			t.Errorf(`w.get(response, ":status") = %q, want %q: %v`, w.get(response, ":status"), "504", w.headers)
 		}
 	})
 }
@@ -254,7 +256,8 @@ func TestMaxBytesWhileStreaming(t *testing.T) {
 	w.data(request, "d", false)
 	w.untilEnd(response)
 	if w.get(response, ":status") != "413" || w.ended[request] {
-		t.Error(w.headers, w.ended)
+		t.Errorf(`w.get(response, ":status") = %q, want %q; w.ended[request]: got true, want false: %v, %v`,
+			w.get(response, ":status"), "413", w.headers, w.ended)
 	}
 }
 
@@ -287,7 +290,7 @@ func TestClientGoesAway(t *testing.T) {
 	}
 	read := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if _, err := io.ReadAll(r.Body); !errors.Is(err, filter.ErrStreamDone) {
-			t.Error(err)
+			t.Errorf("io.ReadAll(r.Body): got error %v, want %v", err, filter.ErrStreamDone)
 		}
 		panic(http.ErrAbortHandler)
 	}
@@ -393,10 +396,10 @@ func TestRequestIsAServers(t *testing.T) {
 	if r.Method != "GET" || r.URL.String() != "/a/b?c=d" || r.Host != "a" || r.Proto != "HTTP/2.0" || r.ProtoMajor != 2 ||
 		r.RemoteAddr != "10.0.0.1:99" || len(r.Header["X-A"]) != 2 || r.ContentLength != 0 || r.Body != http.NoBody ||
 		r.TLS != nil {
-		t.Errorf("%+v", r)
+		t.Errorf("the handler gets %+v, want the request as it came", r)
 	}
 	if c, err := r.Cookie("k"); err != nil || c.Value != "v" {
-		t.Error(err)
+		t.Errorf("r.Cookie: got %v and error %v, want c.Value %q", c, err, "v")
 	}
 	w.untilEnd(response)
 }
