@@ -18,8 +18,7 @@ import (
 //export moeEvent
 func moeEvent(e *C.moe_event) {
 	t := threadOf(e.thread)
-	t.Enter()
-	defer t.Leave()
+	defer t.Enter().Leave()
 	defer inproc.Fence(logger, "framework panic", func() {
 		e.status = C.STATUS_STOP
 		if e.stream != nil {

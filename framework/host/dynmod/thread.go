@@ -5,11 +5,7 @@ package dynmod
 */
 import "C"
 
-import (
-	"fmt"
-
-	"mosn.io/moe/framework/host/internal/inproc"
-)
+import "mosn.io/moe/framework/host/internal/inproc"
 
 // thread is one of Envoy's threads: its streams, which no other thread reaches by their slots.
 type thread struct {
@@ -31,11 +27,7 @@ func newThread(index uint32) *thread { return &thread{index: index} }
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
 func (t *thread) stream(c *C.moe_instance) *envoyStream {
 	if c.slot != 0 {
-		s := t.streams.At(uint32(c.slot), uint32(c.life))
-		if s == nil {
-			panic(fmt.Sprintf("an event of life %d in slot %d, which is over", c.life, c.slot))
-		}
-		return s
+		return t.streams.At(uint32(c.slot), uint32(c.life))
 	}
 	if len(t.handles) == 0 {
 		t.handles = make([]handle, 64)

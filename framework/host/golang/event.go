@@ -17,8 +17,7 @@ import (
 //export moeGolangEvent
 func moeGolangEvent(e *C.golang_event) {
 	t := threadOf(e.thread)
-	t.Enter()
-	defer t.Leave()
+	defer t.Enter().Leave()
 	defer inproc.Fence(logger, "framework panic", func() {
 		if e.stream != nil {
 			t.giveUp(e)
@@ -45,7 +44,7 @@ func moeGolangEvent(e *C.golang_event) {
 
 // giveUp answers a stream whose event has panicked.
 func (t *thread) giveUp(e *C.golang_event) {
-	s := t.streams.At(uint32(e.stream.slot), uint32(e.stream.life))
+	s := t.streams.Find(uint32(e.stream.slot), uint32(e.stream.life))
 	if s == nil {
 		return
 	}

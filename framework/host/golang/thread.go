@@ -5,11 +5,7 @@ package golang
 */
 import "C"
 
-import (
-	"fmt"
-
-	"mosn.io/moe/framework/host/internal/inproc"
-)
+import "mosn.io/moe/framework/host/internal/inproc"
 
 // thread is one of Envoy's threads with its streams, which no other thread reaches by their slots.
 type thread struct {
@@ -29,11 +25,7 @@ func newThread(uint32) *thread { return &thread{} }
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
 func (t *thread) stream(c *C.golang_instance) *envoyStream {
 	if c.slot != 0 {
-		s := t.streams.At(uint32(c.slot), uint32(c.life))
-		if s == nil {
-			panic(fmt.Sprintf("an event of life %d in slot %d, which is over", c.life, c.slot))
-		}
-		return s
+		return t.streams.At(uint32(c.slot), uint32(c.life))
 	}
 	slot, life, s := t.streams.Take()
 	c.slot, c.life = C.uint32_t(slot), C.uint32_t(life)

@@ -1,5 +1,7 @@
 package inproc
 
+import "fmt"
+
 // Slots are the objects of one thread, which C knows by slot and life; slot 0 is none. Only that thread may use them.
 type Slots[S any] struct {
 	all  []slot[S]
@@ -12,8 +14,17 @@ type slot[S any] struct {
 	taken  bool
 }
 
-// At returns the object in a slot; nil where it is not in that life, as somebody has kept its number for too long.
+// At returns the object in a slot. It panics where that is not in that life, as somebody has kept its number for too long.
 func (s *Slots[S]) At(at, life uint32) *S {
+	object := s.Find(at, life)
+	if object == nil {
+		panic(fmt.Sprintf("life %d in slot %d is over", life, at))
+	}
+	return object
+}
+
+// Find is At for one that may be over, which is nil.
+func (s *Slots[S]) Find(at, life uint32) *S {
 	if at == 0 || int(at) > len(s.all) || !s.all[at-1].taken || s.all[at-1].life != life {
 		return nil
 	}

@@ -8,14 +8,15 @@ type Thread struct {
 	at    atomic.Uint64 // odd: in Go
 }
 
-// Enter begins a crossing from C into Go on this thread.
-func (t *Thread) Enter() {
+// Enter begins a crossing from C into Go on this thread, which Leave ends: it returns t, to be deferred in one line.
+func (t *Thread) Enter() *Thread {
 	if t.depth++; t.depth == 1 {
 		t.at.Add(1)
 	}
+	return t
 }
 
-// Leave ends one.
+// Leave ends a crossing.
 func (t *Thread) Leave() {
 	if t.depth--; t.depth == 0 {
 		t.at.Add(1)
