@@ -8,7 +8,7 @@ import (
 
 // A duration is milliseconds with a fraction, as in the other hosts and in the documentation of filter.Stream.Attr.
 func TestDurationIsInMilliseconds(t *testing.T) {
-	s := &stream{begun: time.Now().Add(-1500 * time.Millisecond)}
+	s := &grpcStream{begun: time.Now().Add(-1500 * time.Millisecond)}
 	text, err := s.Attribute("request.duration")
 	if err != nil {
 		t.Fatalf("request.duration: %v", err)

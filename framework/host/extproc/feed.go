@@ -14,7 +14,7 @@ import (
 )
 
 // begin chooses the chain and the modes by the first message.
-func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
+func (s *grpcStream) begin(m *extprocv3.ProcessingRequest) error {
 	s.observe = m.GetObservabilityMode()
 	for dir := range core.Directions {
 		s.dirs[dir].mode = s.srv.o.BodyMode
@@ -48,7 +48,7 @@ func (s *stream) begin(m *extprocv3.ProcessingRequest) error {
 }
 
 // told returns the last value of a key in the gRPC initial metadata.
-func (s *stream) told(key string) string {
+func (s *grpcStream) told(key string) string {
 	if v := metadata.ValueFromIncomingContext(s.ctx, key); len(v) > 0 {
 		return v[len(v)-1]
 	}
@@ -56,7 +56,7 @@ func (s *stream) told(key string) string {
 }
 
 // feed gives a message to the chain. The error is a gRPC status: what the client did wrong.
-func (s *stream) feed(m *extprocv3.ProcessingRequest) error {
+func (s *grpcStream) feed(m *extprocv3.ProcessingRequest) error {
 	if s.over {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (s *stream) feed(m *extprocv3.ProcessingRequest) error {
 
 var names = [2]string{"request", "response"}
 
-func (s *stream) headers(dir core.Direction, h *extprocv3.HttpHeaders) error {
+func (s *grpcStream) headers(dir core.Direction, h *extprocv3.HttpHeaders) error {
 	d := &s.dirs[dir]
 	switch {
 	case d.headersIn:
@@ -114,7 +114,7 @@ func (s *stream) headers(dir core.Direction, h *extprocv3.HttpHeaders) error {
 
 // stuck refuses a request for a tunnel (WebSocket, CONNECT) in a mode in which Envoy would let its headers go with the
 // first bytes only, for which the client waits until it has the response's headers.
-func (s *stream) stuck() bool {
+func (s *grpcStream) stuck() bool {
 	if s.observe {
 		return false
 	}
@@ -132,7 +132,7 @@ func (s *stream) stuck() bool {
 	return false
 }
 
-func (s *stream) body(dir core.Direction, b *extprocv3.HttpBody) error {
+func (s *grpcStream) body(dir core.Direction, b *extprocv3.HttpBody) error {
 	d := &s.dirs[dir]
 	if d.endIn {
 		return errors.New(names[dir] + "_body after the " + names[dir] + "'s end")
@@ -164,7 +164,7 @@ func (s *stream) body(dir core.Direction, b *extprocv3.HttpBody) error {
 }
 
 // complete lets a body end that is all there is of it, though Envoy does not call it the end.
-func (s *stream) complete(dir core.Direction) {
+func (s *grpcStream) complete(dir core.Direction) {
 	d := &s.dirs[dir]
 	switch d.mode {
 	case modev3.ProcessingMode_BUFFERED: // trailers follow, which may come here or not
@@ -179,7 +179,7 @@ func (s *stream) complete(dir core.Direction) {
 	}
 }
 
-func (s *stream) trailers(dir core.Direction, t *extprocv3.HttpTrailers) error {
+func (s *grpcStream) trailers(dir core.Direction, t *extprocv3.HttpTrailers) error {
 	d := &s.dirs[dir]
 	switch {
 	case d.trailersIn:
@@ -200,7 +200,7 @@ func (s *stream) trailers(dir core.Direction, t *extprocv3.HttpTrailers) error {
 }
 
 // skipped tells the chain, where a direction begins without its headers, that Envoy does not send them.
-func (s *stream) skipped(dir core.Direction) {
+func (s *grpcStream) skipped(dir core.Direction) {
 	if s.dirs[dir].started() {
 		return
 	}
@@ -210,13 +210,13 @@ func (s *stream) skipped(dir core.Direction) {
 	s.skip(dir)
 }
 
-func (s *stream) skip(dir core.Direction) {
+func (s *grpcStream) skip(dir core.Direction) {
 	s.dirs[dir].HeadersOut = true
 	s.Chain.Skip(dir)
 }
 
 // load puts headers or trailers into the chain's block.
-func (s *stream) load(block int, h headerMap) (err error) {
+func (s *grpcStream) load(block int, h headerMap) (err error) {
 	s.Chain.Mu.Lock()
 	defer s.Chain.Mu.Unlock()
 	b := &s.Chain.H[block]

@@ -15,7 +15,7 @@ import (
 )
 
 // learn keeps what a message tells beside its phase.
-func (s *stream) learn(m *extprocv3.ProcessingRequest) {
+func (s *grpcStream) learn(m *extprocv3.ProcessingRequest) {
 	meta := m.GetMetadataContext().GetFilterMetadata()
 	if len(m.GetAttributes()) == 0 && len(meta) == 0 {
 		return
@@ -43,7 +43,7 @@ func (s *stream) learn(m *extprocv3.ProcessingRequest) {
 }
 
 // Attribute returns what Envoy has sent, or what the headers tell.
-func (s *stream) Attribute(name string) (string, error) {
+func (s *grpcStream) Attribute(name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
@@ -84,7 +84,7 @@ var fromHeaders = map[string]struct {
 }
 
 // ownAttribute is called with s.mu held; the stream is not done.
-func (s *stream) ownAttribute(name string) string {
+func (s *grpcStream) ownAttribute(name string) string {
 	switch name {
 	case "request.duration":
 		return strconv.FormatFloat(float64(time.Since(s.begun))/1e6, 'f', 3, 64)
@@ -117,7 +117,7 @@ func (s *stream) ownAttribute(name string) string {
 }
 
 // Metadata returns what Envoy has sent of its dynamic metadata, or plugins have set.
-func (s *stream) Metadata(namespace, key string) (any, error) {
+func (s *grpcStream) Metadata(namespace, key string) (any, error) {
 	namespace, key = text(namespace), text(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +131,7 @@ func (s *stream) Metadata(namespace, key string) (any, error) {
 }
 
 // SetMetadata has the next answer carry the value.
-func (s *stream) SetMetadata(namespace, key string, value any) error {
+func (s *grpcStream) SetMetadata(namespace, key string, value any) error {
 	v, err := structvalue.Of(value)
 	if err != nil {
 		return fmt.Errorf("metadata %s/%s: %w", namespace, key, err)
@@ -160,7 +160,7 @@ func put(to *map[string]*structpb.Struct, namespace, key string, v *structpb.Val
 }
 
 // ClearRouteCache has the next answer of the request ask for it.
-func (s *stream) ClearRouteCache() error {
+func (s *grpcStream) ClearRouteCache() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
@@ -171,7 +171,7 @@ func (s *stream) ClearRouteCache() error {
 }
 
 // unsupported is for what the protocol does not have.
-func (s *stream) unsupported() error {
+func (s *grpcStream) unsupported() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done {
@@ -181,19 +181,19 @@ func (s *stream) unsupported() error {
 }
 
 // FilterState is not in the protocol.
-func (s *stream) FilterState(string) (string, error) { return "", s.unsupported() }
+func (s *grpcStream) FilterState(string) (string, error) { return "", s.unsupported() }
 
 // SetFilterState is not in the protocol.
-func (s *stream) SetFilterState(string, string) error { return s.unsupported() }
+func (s *grpcStream) SetFilterState(string, string) error { return s.unsupported() }
 
 // SetUpstreamHost is not in the protocol.
-func (s *stream) SetUpstreamHost(string, bool) error { return s.unsupported() }
+func (s *grpcStream) SetUpstreamHost(string, bool) error { return s.unsupported() }
 
 // Secret is not in the protocol.
-func (s *stream) Secret(string) (string, error) { return "", s.unsupported() }
+func (s *grpcStream) Secret(string) (string, error) { return "", s.unsupported() }
 
 // Fetch returns nil: Envoy has no way to be asked for headers.
-func (s *stream) Fetch(int) []core.Field { return nil }
+func (s *grpcStream) Fetch(int) []core.Field { return nil }
 
 // BufferLimit is the server's.
-func (s *stream) BufferLimit() int { return s.srv.o.BufferLimit }
+func (s *grpcStream) BufferLimit() int { return s.srv.o.BufferLimit }

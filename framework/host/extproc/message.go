@@ -63,7 +63,7 @@ func option(f core.Field, add bool) *corev3.HeaderValueOption {
 }
 
 // mutation writes the changes of a block; nil where there are none.
-func (s *stream) mutationOf(block int) *extprocv3.HeaderMutation {
+func (s *grpcStream) mutationOf(block int) *extprocv3.HeaderMutation {
 	s.Chain.Mu.Lock()
 	defer s.Chain.Mu.Unlock()
 	b := &s.Chain.H[block]

@@ -10,7 +10,7 @@ import (
 // override returns the processing mode that fits what plugins want, for the answer to the headers of dir; nil where
 // Envoy would ignore it, or it fits already. Envoy takes it only if its configuration allows that; if it does not,
 // what was not wanted comes all the same, and is answered.
-func (s *stream) override(dir core.Direction) *modev3.ProcessingMode {
+func (s *grpcStream) override(dir core.Direction) *modev3.ProcessingMode {
 	req, resp := &s.dirs[core.Request], &s.dirs[core.Response]
 	if !s.overridable() {
 		return nil
@@ -43,6 +43,6 @@ func (s *stream) override(dir core.Direction) *modev3.ProcessingMode {
 }
 
 // overridable reports whether Envoy takes overrides in these modes, where its configuration allows them at all.
-func (s *stream) overridable() bool {
+func (s *grpcStream) overridable() bool {
 	return !s.early && !s.dirs[core.Request].duplex() && !s.dirs[core.Response].duplex()
 }

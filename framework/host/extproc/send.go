@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 )
 
 // send sends an answer, with the metadata that plugins have set meanwhile.
-func (s *stream) send(r *extprocv3.ProcessingResponse) {
+func (s *grpcStream) send(r *extprocv3.ProcessingResponse) {
 	if s.over || s.err != nil {
 		return
 	}
@@ -37,7 +36,7 @@ func (s *stream) send(r *extprocv3.ProcessingResponse) {
 	}
 }
 
-func (s *stream) sendHeaders(dir core.Direction, c *extprocv3.CommonResponse) {
+func (s *grpcStream) sendHeaders(dir core.Direction, c *extprocv3.CommonResponse) {
 	s.dirs[dir].headersPending = false
 	r := &extprocv3.ProcessingResponse{}
 	h := &extprocv3.HeadersResponse{Response: c}
@@ -56,7 +55,7 @@ func (s *stream) sendHeaders(dir core.Direction, c *extprocv3.CommonResponse) {
 	s.send(r)
 }
 
-func (s *stream) sendBody(dir core.Direction, c *extprocv3.CommonResponse) {
+func (s *grpcStream) sendBody(dir core.Direction, c *extprocv3.CommonResponse) {
 	b := &extprocv3.BodyResponse{Response: c}
 	r := &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: b}}
 	if dir == core.Request {
@@ -69,7 +68,7 @@ func (s *stream) sendBody(dir core.Direction, c *extprocv3.CommonResponse) {
 }
 
 // sendStreamed sends p in pieces.
-func (s *stream) sendStreamed(dir core.Direction, p []byte, end bool) {
+func (s *grpcStream) sendStreamed(dir core.Direction, p []byte, end bool) {
 	for first := true; first || len(p) > 0; first = false {
 		n := min(len(p), maxChunk)
 		last := end && n == len(p)
@@ -83,7 +82,7 @@ func (s *stream) sendStreamed(dir core.Direction, p []byte, end bool) {
 	s.dirs[dir].eosSent = end
 }
 
-func (s *stream) sendTrailers(dir core.Direction, m *extprocv3.HeaderMutation) {
+func (s *grpcStream) sendTrailers(dir core.Direction, m *extprocv3.HeaderMutation) {
 	t := &extprocv3.TrailersResponse{HeaderMutation: m}
 	r := &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{ResponseTrailers: t}}
 	if dir == core.Request {
@@ -93,19 +92,15 @@ func (s *stream) sendTrailers(dir core.Direction, m *extprocv3.HeaderMutation) {
 }
 
 // replyAtOnce uses Envoy's local reply, which knows HEAD and gRPC.
-func (s *stream) replyAtOnce() {
-	r := &extprocv3.ImmediateResponse{Body: s.Reply.Body, Details: text(s.Chain.ReplyDetails)}
+func (s *grpcStream) replyAtOnce() {
+	r := &extprocv3.ImmediateResponse{
+		Status: httpStatus(s.ReplyStatus()), Body: s.Reply.Body, Details: text(s.Chain.ReplyDetails),
+	}
 	m := &extprocv3.HeaderMutation{}
 	seen := map[string]bool{}
-	for _, f := range s.replyFields {
-		switch f.Name {
-		case ":status":
-			r.Status = statusOf(f.Value)
-		case "content-length": // Envoy sets it
-		default:
-			m.SetHeaders = append(m.SetHeaders, option(f, seen[f.Name]))
-			seen[f.Name] = true
-		}
+	for f := range s.ReplyFields(false) {
+		m.SetHeaders = append(m.SetHeaders, option(f, seen[f.Name]))
+		seen[f.Name] = true
 	}
 	if len(m.SetHeaders) > 0 {
 		r.Headers = m
@@ -117,24 +112,23 @@ func (s *stream) replyAtOnce() {
 	s.sendImmediate(r)
 }
 
-func statusOf(text string) *typev3.HttpStatus {
-	n, _ := strconv.Atoi(text)
-	return &typev3.HttpStatus{Code: typev3.StatusCode(n)}
+func httpStatus(code int) *typev3.HttpStatus {
+	return &typev3.HttpStatus{Code: typev3.StatusCode(code)}
 }
 
 // immediate answers for the server itself.
-func (s *stream) immediate(status int, details string, body []byte) {
+func (s *grpcStream) immediate(status int, details string, body []byte) {
 	if s.observe {
 		s.over = true
 		return
 	}
 	s.sendImmediate(&extprocv3.ImmediateResponse{
-		Status: &typev3.HttpStatus{Code: typev3.StatusCode(status)}, Details: text(details), Body: body,
+		Status: httpStatus(status), Details: text(details), Body: body,
 	})
 }
 
 // sendImmediate is the last message of a stream.
-func (s *stream) sendImmediate(r *extprocv3.ImmediateResponse) {
+func (s *grpcStream) sendImmediate(r *extprocv3.ImmediateResponse) {
 	s.send(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_ImmediateResponse{ImmediateResponse: r},
 	})
@@ -142,13 +136,13 @@ func (s *stream) sendImmediate(r *extprocv3.ImmediateResponse) {
 }
 
 // impossible ends a stream that a plugin wants what Envoy's modes do not allow of.
-func (s *stream) impossible(dir core.Direction, why string) {
+func (s *grpcStream) impossible(dir core.Direction, why string) {
 	s.srv.log.Error("a stream is refused: "+why, "mode", s.dirs[dir].mode.String())
 	s.immediate(500, "moe.mode", nil)
 }
 
 // tooLarge answers a body that does not fit into what BUFFERED_PARTIAL sends.
-func (s *stream) tooLarge(dir core.Direction) {
+func (s *grpcStream) tooLarge(dir core.Direction) {
 	if dir == core.Request {
 		s.immediate(413, "request_payload_too_large", []byte("Payload Too Large"))
 	} else {
@@ -156,10 +150,10 @@ func (s *stream) tooLarge(dir core.Direction) {
 	}
 }
 
-func (s *stream) streamReplyHeaders() {
+func (s *grpcStream) streamReplyHeaders() {
 	s.dirs[core.Request].headersPending = false
 	h := &corev3.HeaderMap{}
-	for _, f := range s.replyFields {
+	for _, f := range s.Chain.H[core.ResponseHeaders].Fields {
 		h.Headers = append(h.Headers, &corev3.HeaderValue{Key: f.Name, RawValue: []byte(f.Value)})
 	}
 	s.srv.o.Registry.server.replies.Add(1)
@@ -171,7 +165,7 @@ func (s *stream) streamReplyHeaders() {
 }
 
 // streamReply sends what there is of a reply's body.
-func (s *stream) streamReply() {
+func (s *grpcStream) streamReply() {
 	r := &s.Reply
 	for p := r.Body; len(p) > 0 || r.End; {
 		n := min(len(p), maxChunk)
@@ -189,14 +183,14 @@ func (s *stream) streamReply() {
 	r.Body = r.Body[:0]
 }
 
-func (s *stream) sendReplyPart(r *extprocv3.StreamedImmediateResponse) {
+func (s *grpcStream) sendReplyPart(r *extprocv3.StreamedImmediateResponse) {
 	s.send(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_StreamedImmediateResponse{StreamedImmediateResponse: r},
 	})
 }
 
 // watch has Envoy asked for more time while it waits for a plugin.
-func (s *stream) watch(waiting bool) {
+func (s *grpcStream) watch(waiting bool) {
 	d := s.srv.o.MessageTimeout / 2
 	switch {
 	case waiting == s.asking || s.srv.o.MaxMessageTimeout == 0:
@@ -212,7 +206,7 @@ func (s *stream) watch(waiting bool) {
 }
 
 // askForTime has Envoy wait as long as it is configured to at most; it may be asked once for each message.
-func (s *stream) askForTime() {
+func (s *grpcStream) askForTime() {
 	s.send(&extprocv3.ProcessingResponse{OverrideMessageTimeout: durationpb.New(s.srv.o.MaxMessageTimeout)})
 }
 

@@ -75,7 +75,7 @@ func (s *Server) Process(g extprocv3.ExternalProcessor_ProcessServer) (err error
 			s.log.Warn("a stream fails", "error", err)
 		}
 	}()
-	st := &stream{srv: s, grpc: g, ctx: g.Context(), begun: time.Now()}
+	st := &grpcStream{srv: s, grpc: g, ctx: g.Context(), begun: time.Now()}
 	for dir := range st.dirs {
 		st.dirs[dir].Direction = &st.Dirs[dir]
 	}

@@ -11,7 +11,7 @@ import (
 const maxChunk = 64 << 10
 
 // settle tells Envoy what has left the chain.
-func (s *stream) settle() {
+func (s *grpcStream) settle() {
 	switch {
 	case s.over || s.observe:
 	case s.Reply.Begun:
@@ -42,7 +42,7 @@ func (s *stream) settle() {
 }
 
 // atRest reports whether no plugin holds anything back.
-func (s *stream) atRest() bool {
+func (s *grpcStream) atRest() bool {
 	for dir := range core.Directions {
 		if s.Chain.Busy(dir) || s.Chain.HoldsBody(dir) {
 			return false
@@ -51,7 +51,7 @@ func (s *stream) atRest() bool {
 	return true
 }
 
-func (s *stream) settleDirection(dir core.Direction, d *direction) {
+func (s *grpcStream) settleDirection(dir core.Direction, d *direction) {
 	if !s.settleHeaders(dir) || s.over {
 		return
 	}
@@ -71,7 +71,7 @@ func (s *stream) settleDirection(dir core.Direction, d *direction) {
 }
 
 // settleHeaders answers the headers if that can be; it reports whether they are answered.
-func (s *stream) settleHeaders(dir core.Direction) bool {
+func (s *grpcStream) settleHeaders(dir core.Direction) bool {
 	d := &s.dirs[dir]
 	if !d.headersPending {
 		return true
@@ -114,7 +114,7 @@ func (s *stream) settleHeaders(dir core.Direction) bool {
 }
 
 // settleDuplex sends what has left the chain, in pieces.
-func (s *stream) settleDuplex(dir core.Direction, d *direction) {
+func (s *grpcStream) settleDuplex(dir core.Direction, d *direction) {
 	if !d.bodyIn {
 		if d.trailersPending && len(d.Out) > 0 {
 			s.impossible(dir, "a plugin adds a body where there is none but trailers")
@@ -129,7 +129,7 @@ func (s *stream) settleDuplex(dir core.Direction, d *direction) {
 }
 
 // settleChunks answers the chunks that Envoy waits for; it reports whether it waits for none any more.
-func (s *stream) settleChunks(dir core.Direction, d *direction) bool {
+func (s *grpcStream) settleChunks(dir core.Direction, d *direction) bool {
 	if d.bodyPending == 0 {
 		return true
 	}
@@ -161,7 +161,7 @@ func (s *stream) settleChunks(dir core.Direction, d *direction) bool {
 var clearBody = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_ClearBody{ClearBody: true}}
 
 // settleReply sends the chain's own response.
-func (s *stream) settleReply() {
+func (s *grpcStream) settleReply() {
 	r := &s.Reply
 	switch {
 	case r.Sent:
@@ -179,13 +179,13 @@ func (s *stream) settleReply() {
 
 // canStream reports whether Envoy takes a reply in pieces: only as the answer to request headers, and only in these
 // modes; of several values of a name it would keep the last.
-func (s *stream) canStream() bool {
+func (s *grpcStream) canStream() bool {
 	d := &s.dirs[core.Request]
 	if !d.headersPending || !d.duplex() && d.mode != modev3.ProcessingMode_NONE {
 		return false
 	}
 	seen := map[string]bool{}
-	for _, f := range s.replyFields {
+	for _, f := range s.Chain.H[core.ResponseHeaders].Fields {
 		if seen[f.Name] {
 			return false
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // first waits for the first message, within bounds; without one the stream is over.
-func (s *stream) first() (*extprocv3.ProcessingRequest, error) {
+func (s *grpcStream) first() (*extprocv3.ProcessingRequest, error) {
 	// To end the stream from elsewhere spares a goroutine that reads for each stream, which costs more than all the rest.
 	// The method is not part of grpc-go's API, but its transport calls it from any goroutine itself, under a lock and
 	// with no effect on a stream that is done. Where a stream does not have it, a goroutine reads.

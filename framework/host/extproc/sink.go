@@ -1,13 +1,11 @@
 package extproc
 
 import (
-	"slices"
-
 	"mosn.io/moe/framework/internal/core"
 )
 
 // TellChanges keeps the changes of a block for the answer to it.
-func (s *stream) TellChanges(block int) {
+func (s *grpcStream) TellChanges(block int) {
 	for dir := range core.Directions {
 		switch d := &s.dirs[dir]; block {
 		case dir.Headers():
@@ -18,16 +16,8 @@ func (s *stream) TellChanges(block int) {
 	}
 }
 
-// Headers takes headers that leave the chain.
-func (s *stream) Headers(dir core.Direction, end bool) {
-	s.Exchange.Headers(dir, end)
-	if s.Replies(dir) {
-		s.replyFields = slices.Clone(s.Chain.H[core.ResponseHeaders].Fields)
-	}
-}
-
 // Data takes bytes that leave the chain.
-func (s *stream) Data(dir core.Direction, p []byte, end bool) {
+func (s *grpcStream) Data(dir core.Direction, p []byte, end bool) {
 	d := &s.dirs[dir]
 	if s.Replies(dir) || !d.duplex() && !s.over && !s.observe {
 		s.Exchange.Data(dir, p, end)
@@ -45,7 +35,7 @@ func (s *stream) Data(dir core.Direction, p []byte, end bool) {
 
 // Reset ends the stream as abruptly as the protocol can: Envoy resets where the response has begun, and replies with
 // 500 where it has not.
-func (s *stream) Reset(reason string) {
+func (s *grpcStream) Reset(reason string) {
 	if d := &s.dirs[core.Response]; d.duplex() && d.headersIn && !d.headersPending && d.bodyIn && !d.eosSent {
 		s.sendStreamed(core.Response, nil, false) // Envoy keeps headers until it has some of the body: they have begun
 	}

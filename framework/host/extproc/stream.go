@@ -15,8 +15,8 @@ import (
 	"mosn.io/moe/framework/internal/deadline"
 )
 
-// stream is one HTTP stream. What is not said to be guarded belongs to its goroutine.
-type stream struct {
+// grpcStream is one HTTP stream, for which Envoy has one of gRPC. What is not said to be guarded belongs to its goroutine.
+type grpcStream struct {
 	srv  *Server
 	gen  *generation
 	grpc extprocv3.ExternalProcessor_ProcessServer
@@ -24,7 +24,6 @@ type stream struct {
 	life uint32 // the chain's Stream is ours while it has this Gen
 
 	exchange.Exchange
-	replyFields []core.Field
 
 	begun   time.Time
 	silence deadline.Wait[statusWriter]
@@ -76,7 +75,7 @@ type received struct {
 }
 
 // run runs the stream, whose first message has come.
-func (s *stream) run(first *extprocv3.ProcessingRequest) error {
+func (s *grpcStream) run(first *extprocv3.ProcessingRequest) error {
 	defer s.finish()
 	if err := s.begin(first); err != nil {
 		return err
@@ -126,7 +125,7 @@ func (s *stream) run(first *extprocv3.ProcessingRequest) error {
 }
 
 // receive reads messages; it ends with the stream's context.
-func (s *stream) receive() {
+func (s *grpcStream) receive() {
 	for {
 		m, err := s.grpc.Recv()
 		select {
@@ -141,7 +140,7 @@ func (s *stream) receive() {
 }
 
 // handle takes a message.
-func (s *stream) handle(m *extprocv3.ProcessingRequest) {
+func (s *grpcStream) handle(m *extprocv3.ProcessingRequest) {
 	reg := s.srv.o.Registry
 	kind, start := kindOf(m), time.Now()
 	s.learn(m)
@@ -154,7 +153,7 @@ func (s *stream) handle(m *extprocv3.ProcessingRequest) {
 }
 
 // Post has f run on the stream's goroutine.
-func (s *stream) Post(f func()) {
+func (s *grpcStream) Post(f func()) {
 	s.mu.Lock()
 	if !s.done {
 		s.posts = append(s.posts, f)
@@ -168,14 +167,14 @@ func (s *stream) Post(f func()) {
 }
 
 // waker is called with s.mu held.
-func (s *stream) waker() chan struct{} {
+func (s *grpcStream) waker() chan struct{} {
 	if s.wake == nil {
 		s.wake = make(chan struct{}, 1)
 	}
 	return s.wake
 }
 
-func (s *stream) runPosts() {
+func (s *grpcStream) runPosts() {
 	if !s.escaped.Load() {
 		return
 	}
@@ -194,10 +193,10 @@ func (s *stream) runPosts() {
 }
 
 // Escaped has messages read by another goroutine from now on.
-func (s *stream) Escaped() { s.escaped.Store(true) }
+func (s *grpcStream) Escaped() { s.escaped.Store(true) }
 
 // finish ends the stream for the chain, and for whoever still has a handle.
-func (s *stream) finish() {
+func (s *grpcStream) finish() {
 	if s.ask != nil {
 		s.ask.Stop()
 	}
@@ -212,7 +211,7 @@ func (s *stream) finish() {
 }
 
 // account notes how many bytes of body the stream holds back; false: too many for the server.
-func (s *stream) account(held int64) bool {
+func (s *grpcStream) account(held int64) bool {
 	if held == s.held {
 		return true
 	}
@@ -223,7 +222,7 @@ func (s *stream) account(held int64) bool {
 }
 
 // full reports whether so much waits for plugins that nothing more should be read.
-func (s *stream) full() bool {
+func (s *grpcStream) full() bool {
 	for dir := range core.Directions {
 		if s.dirs[dir].backlog > s.srv.o.BufferLimit && s.Chain.Busy(dir) {
 			return true
@@ -236,6 +235,6 @@ func (s *stream) full() bool {
 func (d *direction) started() bool { return d.headersIn || d.bodyIn || d.trailersIn }
 
 var (
-	_ core.Sink = (*stream)(nil)
-	_ core.Host = (*stream)(nil)
+	_ core.Sink = (*grpcStream)(nil)
+	_ core.Host = (*grpcStream)(nil)
 )
