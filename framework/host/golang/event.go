@@ -38,7 +38,7 @@ func moeGolangEvent(e *C.golang_event) {
 			b.flush()
 		}
 	default:
-		t.stream(e.stream).event(e)
+		t.event(t.stream(e.stream), e)
 	}
 }
 
@@ -55,11 +55,11 @@ func (t *thread) giveUp(e *C.golang_event) {
 }
 
 // event runs one crossing.
-func (s *envoyStream) event(e *C.golang_event) {
+func (t *thread) event(s *envoyStream, e *C.golang_event) {
 	outer := s.e
 	s.e = e
 	s.Enter(e.kind == C.EVENT_CALLED_BACK)
-	defer s.leave(outer)
+	defer t.leave(s, outer)
 	if s.Chain == nil && !s.failed {
 		s.start()
 	}

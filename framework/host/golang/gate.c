@@ -36,8 +36,11 @@ static void cross(golang_event *e) {
     done[i] = finished.streams[i];
   finished.n = 0;
   e->thread = thread_index();
-  if (e->stream != NULL)
-    atomic_store(&e->stream->attention, 0);
+  golang_instance *s = e->stream;
+  if (s != NULL) {
+    s->depth++;
+    atomic_store(&s->attention, 0);
+  }
   e->finished = done;
   e->finished_n = n;
   current = e;
@@ -45,6 +48,8 @@ static void cross(golang_event *e) {
   current = outer;
   for (size_t i = 0; i < n; i++)
     free(done[i]);
+  if (s != NULL && --s->depth == 0 && s->freed)
+    free(s);
 }
 
 // Reports whether Go must see an event of which it wants these phases.
@@ -138,10 +143,10 @@ void envoyGoFilterOnHttpDestroy(httpRequest *r, uint64_t reason) {
     atomic_store(&s->gone, 1);
     if (s->slot == 0) {
       free(s);
-    } else if (atomic_load(&s->escaped) || ((s->wants & WANT_COMPLETE) != 0 && !s->completed)) {
+    } else if (s->depth > 0 || atomic_load(&s->escaped) || ((s->wants & WANT_COMPLETE) != 0 && !s->completed)) {
+      s->freed = 1;
       golang_event e = {.stream = s, .kind = EVENT_GONE};
       cross(&e);
-      free(s);
     } else {
       finished.streams[finished.n++] = s;
       if (finished.n == BATCH) {

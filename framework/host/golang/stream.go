@@ -25,8 +25,9 @@ type envoyStream struct {
 	bound   *bound
 	e       *C.golang_event // of the crossing under way
 	ways    [2]way
-	failed  bool // there is no chain: the stream is refused
-	done    bool // OnComplete has run
+	failed  bool   // there is no chain: the stream is refused
+	done    bool   // OnComplete has run
+	over    uint32 // the slot, where Envoy has destroyed the stream within an event of it
 	refusal refusal
 }
 

@@ -2,6 +2,7 @@ package golang_test
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,5 +114,24 @@ func TestStreams(t *testing.T) {
 		wg.Wait()
 		fakeenvoy.Forget(id)
 	}
+	released(t)
+}
+
+// Envoy may destroy a stream while it does what an event of the stream has asked for. Its place serves later streams as
+// any other.
+func TestDestroyedWithinAnEvent(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	replies, waits := configure(t, "fakelater", "{reply: true}"), configure(t, "fakelater", "{}")
+	for i := range 50 {
+		if got := fakeenvoy.BriefStream(replies, 30*time.Second); got.Reply != 403 {
+			t.Fatalf("brief stream %d: got %+v, want a reply of 403", i, got)
+		}
+		if got, want := fakeenvoy.Stream(waits, 30*time.Second), (fakeenvoy.Outcome{Status: 2, Set: 1}); got != want {
+			t.Fatalf("stream %d after a brief one: got %+v, want %+v", i, got, want)
+		}
+	}
+	fakeenvoy.Forget(replies)
+	fakeenvoy.Forget(waits)
 	released(t)
 }

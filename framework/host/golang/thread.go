@@ -34,8 +34,25 @@ func (t *thread) stream(c *C.golang_instance) *envoyStream {
 	return s
 }
 
-// finish ends the Go side of a stream for good.
+// finish ends the Go side of a stream for good. Envoy may destroy a stream while it does what an event of the stream has
+// asked for: then the slot is free when that event is over.
 func (t *thread) finish(c *C.golang_instance) {
-	t.stream(c).finish()
-	t.streams.Give(uint32(c.slot))
+	s := t.stream(c)
+	inside := s.Inside()
+	s.finish()
+	if inside {
+		s.over = uint32(c.slot)
+	} else {
+		t.streams.Give(uint32(c.slot))
+	}
+}
+
+// leave ends an event of a stream; outer is the one around it, if there is one.
+func (t *thread) leave(s *envoyStream, outer *C.golang_event) {
+	if s.over == 0 {
+		s.leave(outer)
+	} else if outer == nil {
+		t.streams.Give(s.over)
+		s.over = 0
+	}
 }

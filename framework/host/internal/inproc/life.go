@@ -56,6 +56,9 @@ func (l *Life) End() {
 	}
 }
 
+// Inside reports whether a crossing of the object is under way. Only the object's thread may ask.
+func (l *Life) Inside() bool { return l.depth > 0 }
+
 // Enter begins a crossing of the object and serves the calls that wait for it; woken tells that Envoy has called because of
 // Wake.
 func (l *Life) Enter(woken bool) {
@@ -73,7 +76,7 @@ func (l *Life) Enter(woken bool) {
 func (l *Life) Leave(before func(waiting bool)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.depth == 0 { // the life has ended in this crossing
+	if l.depth == 0 { // a crossing within this one has ended the life
 		return
 	}
 	l.serve()

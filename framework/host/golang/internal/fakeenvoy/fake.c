@@ -11,7 +11,7 @@ struct fake {
   processState state;
   pthread_t thread;
   _Atomic int asked, status, replied, gone;
-  int set;
+  int set, brief;
 };
 
 static fake *of_state(void *state) { return (fake *)((processState *)state)->req; }
@@ -33,8 +33,9 @@ uint64_t fake_merge(char *name, size_t n, uint64_t parent, uint64_t child) {
 
 void fake_forget(uint64_t id) { envoyGoFilterDestroyHttpPluginConfig(id, 0); }
 
-fake *fake_stream_new(uint64_t config) {
+fake *fake_stream_new(uint64_t config, int brief) {
   fake *s = calloc(1, sizeof *s);
+  s->brief = brief;
   s->request.configId = config;
   s->state.req = &s->request;
   s->thread = pthread_self();
@@ -61,7 +62,8 @@ int fake_replied(fake *s) { return atomic_load(&s->replied); }
 int fake_set(fake *s) { return s->set; }
 
 void fake_destroy(fake *s) {
-  atomic_store(&s->gone, 1);
+  if (atomic_exchange(&s->gone, 1))
+    return;
   envoyGoFilterOnHttpDestroy(&s->request, 0);
 }
 
@@ -97,6 +99,8 @@ int envoyGoFilterHttpSendLocalReply(void *state, int code, void *body, int body_
   (void)body, (void)body_n, (void)headers, (void)headers_n, (void)grpc, (void)details, (void)details_n;
   atomic_store(&of_state(state)->replied, code);
   atomic_store(&of_state(state)->status, 1);
+  if (of_state(state)->brief)
+    fake_destroy(of_state(state));
   return CAPIOK;
 }
 

@@ -47,10 +47,15 @@ type Outcome struct {
 
 // Stream runs one on this goroutine's thread: the request's headers, and what the host asks for until it lets them go
 // on or patience is over; then the stream is destroyed. Many may run at once.
-func Stream(config uint64, patience time.Duration) Outcome {
+func Stream(config uint64, patience time.Duration) Outcome { return stream(config, patience, 0) }
+
+// BriefStream is [Stream] for one that Envoy destroys from within a local reply.
+func BriefStream(config uint64, patience time.Duration) Outcome { return stream(config, patience, 1) }
+
+func stream(config uint64, patience time.Duration, brief C.int) Outcome {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	s := C.fake_stream_new(C.uint64_t(config))
+	s := C.fake_stream_new(C.uint64_t(config), brief)
 	deadline := time.Now().Add(patience)
 	status := int(C.fake_headers(s))
 	for status == 0 && time.Now().Before(deadline) {
