@@ -121,9 +121,7 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 	switch p.Do {
 	case "go":
 		return later(func(context.Context) filter.Action {
-			if p.Touch {
-				p.look(s, tag)
-			}
+			p.look(s, tag)
 			return filter.Continue
 		})
 	case "call", "leave":
