@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"mosn.io/moe/framework/assembly/consumers"
 	"mosn.io/moe/framework/config"
@@ -82,7 +81,7 @@ func (s *consumerSet) start(from *document.Source, log *slog.Logger) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.follow(ctx, source, from, log)
+		source.Follow(ctx, from.Poll, func(specs []consumers.Spec, err error) { s.reload(specs, err, from.Path, log) })
 	}()
 	s.stop = func() {
 		cancel()
@@ -93,50 +92,30 @@ func (s *consumerSet) start(from *document.Source, log *slog.Logger) error {
 
 func sourceError(path string, err error) error { return config.Errors{{Path: path, Msg: err.Error()}} }
 
-// follow replaces the consumers when the source has changed. What cannot be used is logged, and changes nothing.
-func (s *consumerSet) follow(ctx context.Context, source consumers.Source, from *document.Source, log *slog.Logger) {
-	tick := time.NewTicker(max(from.Poll, minPoll))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		before, n, changed := s.set.Len(), 0, true
-		err := fenced(func() (err error) {
-			n, changed, err = s.look(source)
-			return err
+// reload replaces the consumers by those of specs. What cannot be used is logged, and changes nothing.
+func (s *consumerSet) reload(specs []consumers.Spec, err error, path string, log *slog.Logger) {
+	before, n := s.set.Len(), 0
+	if err == nil {
+		err = fenced(func() error {
+			list, err := s.load(specs)
+			if err != nil {
+				return err
+			}
+			n = len(list)
+			return s.set.Replace(list)
 		})
-		if !changed && err == nil {
-			continue
-		}
-		if err != nil {
-			s.reloads.Add(1, []string{"failed"})
-			log.Error("cannot load the consumers; those from before stay", "source", from.Path, "consumers", before,
-				"error", err)
-			continue
-		}
-		s.count.Add(int64(n-before), nil)
-		s.reloads.Add(1, []string{"ok"})
-		log.Info("loaded the consumers", "source", from.Path, "consumers", n)
 	}
-}
-
-// look replaces the consumers, by n others, if the source has changed.
-func (s *consumerSet) look(source consumers.Source) (n int, changed bool, err error) {
-	specs, changed, err := source.Changed()
-	if err != nil || !changed {
-		return 0, changed, err
-	}
-	list, err := s.load(specs)
 	if err != nil {
-		return 0, true, err
+		s.reloads.Add(1, []string{"failed"})
+		log.Error("cannot load the consumers; those from before stay", "source", path, "consumers", before, "error", err)
+		return
 	}
-	return len(list), true, s.set.Replace(list)
+	s.count.Add(int64(n-before), nil)
+	s.reloads.Add(1, []string{"ok"})
+	log.Info("loaded the consumers", "source", path, "consumers", n)
 }
 
-// fenced returns a panic of f as an error: parsers of sources and plugins are not the framework's.
+// fenced returns a panic of f as an error: sources and plugins are not the framework's.
 func fenced(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

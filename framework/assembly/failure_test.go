@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -122,15 +123,20 @@ func (s *stepSource) Read() ([]consumers.Spec, error) {
 	return s.list, err
 }
 
-func (s *stepSource) Changed() ([]consumers.Spec, bool, error) {
-	s.mu.Lock()
-	list, changed := s.list, s.changed
-	s.changed = false
-	s.mu.Unlock()
-	if !changed {
-		return nil, false, nil
+func (s *stepSource) Follow(ctx context.Context, poll time.Duration, take func([]consumers.Spec, error)) {
+	for tick := time.Tick(poll); ctx.Err() == nil; {
+		select {
+		case <-ctx.Done():
+		case <-tick:
+			s.mu.Lock()
+			list, changed := s.list, s.changed
+			s.changed = false
+			s.mu.Unlock()
+			if changed {
+				take(list, nil)
+			}
+		}
 	}
-	return list, true, inject.step("read the changed source")
 }
 
 func init() {

@@ -2,6 +2,7 @@ package filewatch
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -75,6 +76,27 @@ func (t *Tree) Settled() (files []File, changed bool, err error) {
 	}
 	t.taken = now
 	return files, true, nil
+}
+
+// MinPoll bounds what looking at files costs.
+const MinPoll = 10 * time.Millisecond
+
+// Follow calls take with the files whenever they are others than those taken last and have settled, and with the error
+// where they cannot be read, once for each. It looks at them every poll, but at most every [MinPoll], and returns when ctx
+// ends. What the caller has still holds after an error.
+func (t *Tree) Follow(ctx context.Context, poll time.Duration, take func([]File, error)) {
+	tick := time.NewTicker(max(poll, MinPoll))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if files, changed, err := t.Settled(); changed {
+			take(files, err)
+		}
+	}
 }
 
 // quiet is how long times must have been the same until they are trusted: those of a file that is written twice in a

@@ -1,10 +1,12 @@
 package filewatch
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func replace(t *testing.T, file, text string) {
@@ -100,5 +102,52 @@ func TestTreeThatIsALoop(t *testing.T) {
 	}
 	if _, err := NewTree(nil, dir).Read(); err == nil || !strings.Contains(err.Error(), "deep") {
 		t.Error(err)
+	}
+}
+
+func TestFollow(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "f")
+	write(t, file, "1")
+	tree := NewTree(nil, file)
+	if _, err := tree.Read(); err != nil {
+		t.Fatalf("Read: got error %v, want none", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	looks := make(chan string)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tree.Follow(ctx, 0, func(files []File, err error) {
+			if err != nil {
+				looks <- "error"
+			} else {
+				looks <- string(files[0].Data)
+			}
+		})
+	}()
+	next := func(want string) {
+		t.Helper()
+		select {
+		case got := <-looks:
+			if got != want {
+				t.Fatalf("Follow: got %q, want %q", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("Follow: got nothing in 20 s, want %q", want)
+		}
+	}
+	write(t, file, "2")
+	next("2")
+	if err := os.Remove(file); err != nil {
+		t.Fatalf("Remove: %v", err)
+	}
+	next("error")
+	write(t, file, "3")
+	next("3")
+	cancel()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("Follow does not return when its context ends")
 	}
 }

@@ -7,6 +7,7 @@ package consumer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mosn.io/moe/framework/assembly/consumers"
 	"mosn.io/moe/framework/config"
@@ -50,21 +52,26 @@ func (s *Source) Read() ([]Spec, error) {
 	return Parse(files)
 }
 
-// Changed returns the consumers, once for each change, when the files are others than those read last and have settled.
-// Where they cannot be read, changed is true with the error, once for each error.
-func (s *Source) Changed() (list []Spec, changed bool, err error) {
-	files, changed, err := s.tree.Settled()
-	if err != nil || !changed {
-		return nil, changed, err
-	}
-	list, err = Parse(files)
-	return list, true, err
+// Follow calls take with the consumers whenever the files have changed and settled, or with the error where they cannot be
+// read. It looks at them every poll, and returns when ctx ends.
+func (s *Source) Follow(ctx context.Context, poll time.Duration, take func([]Spec, error)) {
+	s.tree.Follow(ctx, poll, func(files []filewatch.File, err error) {
+		if err != nil {
+			take(nil, err)
+			return
+		}
+		take(Parse(files))
+	})
 }
 
 // Parse returns the consumers of files, in their order. An empty file has none. The error is a config.Errors with the
 // file and the place in it; it quotes no values.
-func Parse(files []filewatch.File) ([]Spec, error) {
-	var all []Spec
+func Parse(files []filewatch.File) (all []Spec, err error) {
+	defer func() { // it runs in the background, where nobody else catches a panic of a parser
+		if v := recover(); v != nil {
+			all, err = nil, fmt.Errorf("panic: %v", v)
+		}
+	}()
 	for _, f := range files {
 		specs, err := parse(f)
 		if err != nil {

@@ -3,8 +3,10 @@
 package consumers
 
 import (
+	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"mosn.io/moe/framework/document"
 )
@@ -20,9 +22,10 @@ type Spec struct {
 type Source interface {
 	// Read returns the consumers that there are now.
 	Read() ([]Spec, error)
-	// Changed returns the consumers when they are others than those returned last, once for each change and only when
-	// the place has settled. Where they cannot be read, changed is true with the error, once for each error.
-	Changed() (list []Spec, changed bool, err error)
+	// Follow calls take with the consumers whenever they are others than those returned last, once for each change and
+	// only when the place has settled, or with the error where they cannot be read. It looks every poll, and returns when
+	// ctx ends.
+	Follow(ctx context.Context, poll time.Duration, take func([]Spec, error))
 }
 
 var opener atomic.Pointer[func(path string) Source]
