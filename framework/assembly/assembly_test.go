@@ -33,7 +33,7 @@ func liveOf(t testing.TB, f *Filter, r *Route) *live {
 	t.Helper()
 	c, err := f.Chain(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("f.Chain: %v", err)
 	}
 	b := f.own
 	if r != nil {
@@ -77,7 +77,7 @@ func TestOrder(t *testing.T) {
 		f := mustFilter(t, a, c.doc)
 		r := mustRoute(t, a, c.route)
 		if got := ids(t, f, nil); got != c.want {
-			t.Errorf("%s: %s", c.doc, got)
+			t.Errorf("%s: ids(f, nil) = %q, want %q", c.doc, got, c.want)
 		}
 		if got := ids(t, f, r); got != c.merged {
 			t.Errorf("%s over %s: %s", c.route, c.doc, got)
@@ -99,10 +99,10 @@ func TestMerge(t *testing.T) {
 	l := pluginOf[limit](t, f, r, 0)
 	if l.Rate != 1 || l.Burst != 1 || !slices.Equal(l.Words, []string{"a", "b"}) || l.Sub.A != 1 || l.Sub.B != 0 ||
 		l.Secret.Reveal() != "plain" {
-		t.Errorf("%+v", l)
+		t.Errorf("merged limit: got %+v, want rate 1, burst 1, words a b, sub 1 0 and the plain secret", l)
 	}
 	if o := pluginOf[own](t, f, r, 1); !slices.Equal(o.Tags, []string{"c", "p"}) {
-		t.Error(o.Tags)
+		t.Errorf("o.Tags = %q, want %q", o.Tags, []string{"c", "p"})
 	}
 	if p := pluginOf[limit](t, f, nil, 0); p == l || p.Burst != 2 || len(p.Words) != 1 {
 		t.Errorf("the filter's own became %+v", p)
@@ -150,7 +150,7 @@ func TestSameInstance(t *testing.T) {
 		t.Errorf("%d closed, want 2", n)
 	}
 	if _, err := f3.Chain(r); err != errClosed {
-		t.Error(err)
+		t.Errorf("f3.Chain(r): got error %v, want %v", err, errClosed)
 	}
 	r.Close()
 	r.Close()
@@ -172,7 +172,7 @@ func TestSecretContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "secret")
 	write := func(s string) {
 		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 	}
 	text := fmt.Sprintf(`{plugins: [{name: limit, config: {rate: 1, secret: {file: %s}}}, {name: key}],
@@ -197,11 +197,11 @@ func TestSecretContent(t *testing.T) {
 		}
 	}
 	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	if _, err := a.Filter(ChainName, doc(t, text)); err == nil || err.Error() !=
 		"plugins[0].config.secret: secret file "+path+": no such file or directory (limit)" {
-		t.Error(err)
+		t.Errorf("with a missing secret file: got error %v, want one that names it", err)
 	}
 }
 
@@ -220,16 +220,18 @@ func TestConsumers(t *testing.T) {
 	own := liveOf(t, f, nil)
 	k := own.instances[0].plugin.Config.(*key)
 	if k.count() != 3 || k.find("a").Name != "alice" || k.find("a").Attributes["team"] != "x" {
-		t.Fatal(k.count())
+		t.Fatalf(`k.count() = %d, want 3; k.find("a").Name = %q, want %q; k.find("a").Attributes["team"] = %v, want %v`,
+			k.count(), k.find("a").Name, "alice", k.find("a").Attributes["team"], "x")
 	}
 	if own.instances[0].plugin.Env.ID != "key" || own.consumers.count() != 2 {
-		t.Fatal(own.consumers.count())
+		t.Fatalf("own.instances[0].plugin.Env.ID = %q, want %q; own.consumers.count() = %d, want 2",
+			own.instances[0].plugin.Env.ID, "key", own.consumers.count())
 	}
 	if got := own.of("alice").ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
-		t.Error(got)
+		t.Errorf(`own.of("alice").ids() = %q, want %q`, got, []string{"key", "limit", "own"})
 	}
 	if got := own.of("bob").ids(); !slices.Equal(got, []string{"key"}) {
-		t.Error(got)
+		t.Errorf(`own.of("bob").ids() = %q, want %q`, got, []string{"key"})
 	}
 	if own.of("alice").instances[0] != own.instances[0] {
 		t.Error("a consumer has an authenticator of its own")
@@ -238,7 +240,7 @@ func TestConsumers(t *testing.T) {
 	alice := merged.of("alice").instances[1].plugin.Config.(*limit)
 	bob := merged.of("bob").instances[1].plugin.Config.(*limit)
 	if alice.Rate != 100 || alice.Burst != 7 || bob.Rate != 3 || bob.Burst != 7 {
-		t.Errorf("%+v %+v", alice, bob)
+		t.Errorf("got %+v for alice and %+v for bob, want rates 100 and 3 with the route's burst 7", alice, bob)
 	}
 	mk := merged.instances[0].plugin.Config.(*key)
 	if mk.find("b").Attributes["vip"] != true || mk.find("a") == nil {
@@ -273,7 +275,8 @@ func TestProvisionFails(t *testing.T) {
 		text := `plugins: [{name: limit, config: {rate: 1}}, {name: limit, id: b, config: {rate: 2, fail: close}},
 			{name: limit, id: c, config: {rate: 3, secret: hush-hush, fail: ` + how + `}}]`
 		if _, err := a.Filter(ChainName, doc(t, text)); err == nil || err.Error() != want {
-			t.Errorf("%s: %v", how, err)
+			t.Errorf("%s: a.Filter(ChainName, doc(t, text)) succeeded, want an error; got %v, want err.Error() %q",
+				how, err, want)
 		}
 	}
 	if p, c := provisioned.Load()-p, closed.Load()-c; p != 4 || c != 4 {
@@ -305,16 +308,16 @@ func TestConcurrent(t *testing.T) {
 			for j := range 50 {
 				f, err := a.Filter(ChainName, docs[(i+j)%len(docs)])
 				if err != nil {
-					t.Error(err)
+					t.Errorf("a.Filter: %v", err)
 					return
 				}
 				r, err := a.Route(ChainName, route)
 				if err != nil {
-					t.Error(err)
+					t.Errorf("a.Route: %v", err)
 					return
 				}
 				if _, err := f.Chain(r); err != nil {
-					t.Error(err)
+					t.Errorf("f.Chain: %v", err)
 				}
 				if j%2 == 0 {
 					f.Close()
@@ -421,7 +424,7 @@ func BenchmarkChain(b *testing.B) {
 	defer r.Close()
 	for b.Loop() {
 		if _, err := f.Chain(r); err != nil {
-			b.Fatal(err)
+			b.Fatalf("f.Chain: %v", err)
 		}
 	}
 }

@@ -18,10 +18,10 @@ import (
 func put(t testing.TB, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if err := os.Rename(file+".new", file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 }
 
@@ -45,7 +45,7 @@ func TestSourceIsFollowed(t *testing.T) {
 	defer f.Close()
 	k := pluginOf[key](t, f, nil, 0)
 	if c := k.find("a"); c == nil || c.Name != "alice" || !c.InGroup("staff") || c.Labels["plan"] != "gold" {
-		t.Fatalf("%+v", c)
+		t.Fatalf("key a: got %+v, want alice with her group and label", c)
 	}
 	if k.find("i") == nil {
 		t.Error("the document's own consumers are gone")
@@ -87,7 +87,7 @@ func TestSourceIsFollowed(t *testing.T) {
 	}
 	mark := len(h.text())
 	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	eventually(t, "the file is gone", func() bool { return strings.Contains(h.text()[mark:], "those from before stay") })
 	if now := keysKnown(k); now != "il" {
@@ -113,20 +113,20 @@ func TestMountedSecret(t *testing.T) {
 		version++
 		data := fmt.Sprintf("..v%d", version)
 		if err := os.Mkdir(filepath.Join(dir, data), 0o755); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Mkdir: %v", err)
 		}
 		for name, text := range files {
 			put(t, filepath.Join(dir, data, name), text)
 			if err := os.Symlink(filepath.Join("..data", name), filepath.Join(dir, name)); err != nil && !os.IsExist(err) {
-				t.Fatal(err)
+				t.Fatalf("Symlink: %v", err)
 			}
 		}
 		link := filepath.Join(dir, "..data")
 		if err := os.Symlink(data, link+".new"); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Symlink: %v", err)
 		}
 		if err := os.Rename(link+".new", link); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Rename: %v", err)
 		}
 		if version > 1 {
 			os.RemoveAll(filepath.Join(dir, fmt.Sprintf("..v%d", version-1)))
@@ -138,7 +138,7 @@ func TestMountedSecret(t *testing.T) {
 	defer f.Close()
 	k := pluginOf[key](t, f, nil, 0)
 	if now := keysKnown(k); now != "ai" {
-		t.Fatal(now)
+		t.Fatalf("keysKnown(k) = %q, want %q", now, "ai")
 	}
 	mount(map[string]string{
 		"a.yaml": `{name: a, credentials: {key: {key: x}}}`,
@@ -147,7 +147,7 @@ func TestMountedSecret(t *testing.T) {
 	eventually(t, "the second version", func() bool { return keysKnown(k) == "bix" })
 	for _, name := range []string{"a.yaml", "b.json"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Remove: %v", err)
 		}
 	}
 	eventually(t, "an empty directory", func() bool { return keysKnown(k) == "i" })
@@ -164,12 +164,12 @@ func TestSourceMustBeGood(t *testing.T) {
 	} {
 		_, err := a.Filter(ChainName, doc(t, fmt.Sprintf(sourced, path)))
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", path, err)
+			t.Errorf("%s: a.Filter(…): got error %v, want one with %q", path, err, want)
 		}
 	}
 	_, err := a.Filter(ChainName, doc(t, `{plugins: [{name: key}], consumerSource: {path: /x, poll: 1ms}}`))
 	if err == nil || !strings.Contains(err.Error(), "consumerSource.poll: expected 10ms at least") {
-		t.Error(err)
+		t.Errorf("a.Filter(…): got error %v, want one with %q", err, "consumerSource.poll: expected 10ms at least")
 	}
 }
 

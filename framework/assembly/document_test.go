@@ -160,20 +160,20 @@ func TestNames(t *testing.T) {
 	}
 	f, err := a.Filter("limit", doc(t, `rate: 5`))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Filter: %v", err)
 	}
 	defer f.Close()
 	if _, err := a.Route("limit", doc(t, `rate: "5"`)); err == nil ||
 		err.Error() != `rate: expected a number, got a string (limit)` {
-		t.Error(err)
+		t.Errorf("a wrong type in a route of one plugin: got error %v", err)
 	}
 	r, err := a.Route("limit", doc(t, `burst: 3`))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Route: %v", err)
 	}
 	defer r.Close()
 	if l := pluginOf[limit](t, f, r, 0); l.Rate != 5 || l.Burst != 3 {
-		t.Errorf("%+v", l)
+		t.Errorf("l.Rate = %d, want 5; l.Burst = %d, want 3: %+v", l.Rate, l.Burst, l)
 	}
 }
 
@@ -240,7 +240,7 @@ func TestMergeErrors(t *testing.T) {
 	}
 	if _, err := a.Route(ChainName, doc(t, `plugins: [{id: own, config: {panic: true}}]`)); err == nil ||
 		!strings.Contains(err.Error(), "plugins[0].config: Merge of the plugin panics at plugins_test.go:") {
-		t.Error(err)
+		t.Errorf("a Merge that panics: got error %v, want one that names the place", err)
 	}
 	other := mustFilter(t, a, `plugins: [{name: own, id: x}]`)
 	defer other.Close()
@@ -248,9 +248,9 @@ func TestMergeErrors(t *testing.T) {
 	defer r.Close()
 	if _, err := f.Chain(r); err == nil ||
 		err.Error() != merged+`plugins[0].id: the filter has no plugin with id "x"; give its name to add one` {
-		t.Error(err)
+		t.Errorf("an id that the filter does not have: got error %v", err)
 	}
 	if o := pluginOf[own](t, other, r, 0); len(o.Tags) != 1 || o.Tags[0] != "c" {
-		t.Error(o.Tags)
+		t.Errorf("got %d of o.Tags, want 1: %q; got %q, want o.Tags[0] %q", len(o.Tags), o.Tags, o.Tags, "c")
 	}
 }

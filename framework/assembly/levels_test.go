@@ -15,7 +15,7 @@ func TestMergeLevels(t *testing.T) {
 
 	both, err := a.Merge(host, route)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Merge: %v", err)
 	}
 	if got := ids(t, f, both); got != "key limit" {
 		t.Errorf("two levels: %s", got)
@@ -26,7 +26,7 @@ func TestMergeLevels(t *testing.T) {
 	}
 	all, err := a.Merge(both, cluster)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Merge: %v", err)
 	}
 	host.Close()
 	route.Close()
@@ -55,7 +55,7 @@ func TestMergeLevelsRefuses(t *testing.T) {
 	}
 	other, err := a.Route("own", map[string]any{})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Route: %v", err)
 	}
 	defer other.Close()
 	if _, err := a.Merge(host, other); err == nil || !strings.Contains(err.Error(), "do not belong together") {

@@ -183,7 +183,7 @@ func doc(t testing.TB, text string) any {
 	t.Helper()
 	v, err := config.Parse([]byte(text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("config.Parse: %v", err)
 	}
 	return v
 }
@@ -192,7 +192,7 @@ func mustFilter(t testing.TB, a *Assembler, text string) *Filter {
 	t.Helper()
 	f, err := a.Filter(ChainName, doc(t, text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Filter: %v", err)
 	}
 	return f
 }
@@ -201,7 +201,7 @@ func mustRoute(t testing.TB, a *Assembler, text string) *Route {
 	t.Helper()
 	r, err := a.Route(ChainName, doc(t, text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.Route: %v", err)
 	}
 	return r
 }

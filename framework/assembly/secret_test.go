@@ -24,7 +24,7 @@ func TestSecrets(t *testing.T) {
 	for text, name := range map[string]string{`plugins: [{name: own}]`: ChainName, ``: "own"} {
 		f, err := a.Filter(name, doc(t, text))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("a.Filter: %v", err)
 		}
 		if got := f.Secrets(); got != nil {
 			t.Errorf("%s has %+v", name, got)
@@ -34,10 +34,10 @@ func TestSecrets(t *testing.T) {
 	const inRoute = "generic_secrets: belongs to the filter, whose streams may ask for all of them; list them there"
 	route := doc(t, `generic_secrets: [{name: c}]`)
 	if _, err := a.Route(ChainName, route); err == nil || err.Error() != inRoute {
-		t.Error(err)
+		t.Errorf("a.Route(ChainName, route) succeeded, want an error; got %v, want err.Error() %q", err, inRoute)
 	}
 	if err := ValidateRoute(ChainName, doc(t, withSecrets), route, host1); err == nil || err.Error() != inRoute {
-		t.Error(err)
+		t.Errorf("ValidateRoute(…) succeeded, want an error; got %v, want err.Error() %q", err, inRoute)
 	}
 }
 
@@ -52,7 +52,7 @@ func (l *lister) MayListSecrets() error { return l.err }
 func TestSecretsRefused(t *testing.T) {
 	const lacks = "generic_secrets: needs Secrets, which this host cannot; docs/hosts.md tells which can"
 	if err := Validate(ChainName, doc(t, withSecrets), ^filter.CanReadSecret); err == nil || err.Error() != lacks {
-		t.Error(err)
+		t.Errorf("Validate(…) succeeded, want an error; got %v, want err.Error() %q", err, lacks)
 	}
 	for text, refused := range map[string]bool{
 		withSecrets:              true,
@@ -62,7 +62,7 @@ func TestSecretsRefused(t *testing.T) {
 		a := New(&lister{&host{name: t.Name()}, errors.New("not here")})
 		f, err := a.Filter(ChainName, doc(t, text))
 		if refused != (err != nil && err.Error() == "generic_secrets: not here") || !refused && err != nil {
-			t.Errorf("%s: %v", text, err)
+			t.Errorf("%s: got error %v, want refused = %t", text, err, refused)
 		}
 		if err == nil {
 			f.Close()

@@ -30,7 +30,7 @@ func TestRouteWaitsForItsFilter(t *testing.T) {
 		}
 		f := mustFilter(t, a, c.filter)
 		if got := ids(t, f, r); got != c.ids {
-			t.Errorf("%s: %s", c.route, got)
+			t.Errorf("%s: ids(f, r) = %q, want %q", c.route, got, c.ids)
 		}
 		f.Close()
 		r.Close()

@@ -76,7 +76,7 @@ func parse(t testing.TB, text string) any {
 	t.Helper()
 	v, err := Parse([]byte(text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
 	return v
 }
@@ -111,7 +111,7 @@ match: a+
 next: { name: inner, limits: null, nets: null }
 `), got)
 	if err == nil || err.Error() != `codes.0x10: the key: expected a number, got a string` {
-		t.Fatal(err)
+		t.Fatalf("a key that is not a number: got error %v", err)
 	}
 	err = Decode(parse(t, `{"verbose": false, "name": "moe", "rate": 2, "big": 18446744073709551615, "flag": false,
 		"limits": {"size": "64KiB"}, "rules": [{"id": "a", "pattern": "^x"}, {"id": "b", "in": "body", "weight": 0}],
@@ -121,7 +121,7 @@ next: { name: inner, limits: null, nets: null }
 		"any": {"x": [1, null, {"y": 1.5}]}, "pair": [1, 2.0], "since": "2024-05-06T07:08:09Z", "match": "a+",
 		"next": {"name": "inner", "limits": null, "nets": null}}`), got)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Decode: %v", err)
 	}
 	yes, no := true, false
 	nets := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
@@ -169,11 +169,11 @@ next: { name: inner, limits: null, nets: null }
 func TestDefaults(t *testing.T) {
 	got := &everything{}
 	if err := Decode(nil, got); err != nil {
-		t.Fatal(err)
+		t.Fatalf("Decode: %v", err)
 	}
 	if !got.Verbose || got.Rate != 1.5 || got.Count != 3 || !*got.Flag ||
 		got.Limits != (limits{1 << 20, 3 * time.Second}) || len(got.Nets) != 2 || !reflect.DeepEqual(got.Words, []string{"a", "b"}) || got.Next != nil {
-		t.Errorf("%+v", got)
+		t.Errorf("got %+v, want the values of the text", got)
 	}
 }
 
@@ -347,14 +347,14 @@ func TestDecodeOthers(t *testing.T) {
 	err := Decode(parse(t, "n: 13"), &choosy{})
 	want := regexp.MustCompile(`^Validate of the plugin panics at decode_test.go:\d+: unlucky$`)
 	if err == nil || !want.MatchString(err.Error()) {
-		t.Error(err)
+		t.Errorf("a Validate that panics: got error %v, want one like %s", err, want)
 	}
 	d := Decoder{Path: "plugins[1].config", Plugin: "limitreq", Partial: true}
 	if err := d.Decode(map[string]any{}, &needy{}); err != nil {
-		t.Error(err)
+		t.Errorf("d.Decode: %v", err)
 	}
 	err = d.Decode(map[string]any{"rate": "x"}, &needy{})
 	if err == nil || err.Error() != "plugins[1].config.rate: expected a number, got a string (limitreq)" {
-		t.Error(err)
+		t.Errorf("with a path and a plugin: got error %v", err)
 	}
 }

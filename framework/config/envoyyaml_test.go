@@ -26,7 +26,7 @@ func TestNumbersOfEnvoyYAML(t *testing.T) {
 	} {
 		doc, err := Parse([]byte(tt.doc))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("Parse: %v", err)
 		}
 		var got plugin
 		err = Decode(doc, &got)

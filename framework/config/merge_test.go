@@ -77,14 +77,16 @@ func TestOwnMerge(t *testing.T) {
 	p := map[string]any{"x": 1}
 	got, err := Merge(own, p, map[string]any{"x": 2})
 	if err != nil || got["parent"] != "changed" || got["child"] != 2 || p["x"] != 1 {
-		t.Error(got, err, p)
+		t.Errorf(`%v: Merge: %v; got["parent"] = %v, want %v; got["child"] = %v, want 2; p["x"] = %v, want 1: %v`,
+			got, err, got["parent"], "changed", got["child"], p["x"], p)
 	}
 	if _, err := Merge(own, p, map[string]any{"how": "error"}); err == nil || err.Error() != "no" {
-		t.Error(err)
+		t.Errorf(`Merge(own, p, map[string]any{"how": "error"}) succeeded, want an error; got %v, want err.Error() %q`,
+			err, "no")
 	}
 	if _, err := Merge(own, p, map[string]any{"how": "panic"}); err == nil ||
 		!regexp.MustCompile(`^Merge of the plugin panics at merge_test.go:\d+: oh$`).MatchString(err.Error()) {
-		t.Error(err)
+		t.Errorf("a Merge that panics: got error %v, want one that names the place", err)
 	}
 }
 
@@ -95,7 +97,8 @@ func TestSuggest(t *testing.T) {
 		"request_headers": "requestHeaders", "requestheader": "requestHeaders", "x": "", "": "", "at": "", "inn": "in", "burts": "burst", "somethingelse": "",
 	} {
 		if got := Suggest(name, names); got != map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""] {
-			t.Errorf("%q: %s", name, got)
+			t.Errorf("%s: Suggest(name, names) = %q, want %q",
+				name, got, map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""])
 		}
 	}
 }
@@ -104,7 +107,7 @@ func TestPathsAndLists(t *testing.T) {
 	es := Errors{{Path: "b[10].x", Msg: "m"}, {Path: "b[9].x", Msg: "m", Plugin: "p"}, {Path: "", Msg: "m"}}
 	const want = "routes[1]: m (q); routes[1].b[9].x: m (p); routes[1].b[10].x: m (q)"
 	if got := es.Of("q").In("routes[1]").Err().Error(); got != want {
-		t.Error(got)
+		t.Errorf(`es.Of("q").In("routes[1]").Err().Error() = %q, want %q`, got, want)
 	}
 	filed := Errors{{File: "b", Msg: "m"}, {File: "a", Line: 10, Path: "x", Msg: "m"}, {File: "a", Line: 9, Path: "y", Plugin: "p", Msg: "m"}}
 	if got, want := filed.Err().Error(), "a:9: y: m (p); a:10: x: m; b: m"; got != want {
@@ -118,9 +121,9 @@ func TestPathsAndLists(t *testing.T) {
 		many[i].Msg = "m"
 	}
 	if got := many.Error(); !strings.HasSuffix(got, "; m; and 2 more") {
-		t.Error(got)
+		t.Errorf("many.Error() = %q, want the suffix %q", got, "; m; and 2 more")
 	}
 	if got := Key("a", strings.Repeat("é", 100)); len(got) > 60 {
-		t.Error(got)
+		t.Errorf("len(got) = %d, want at most 60: %q", len(got), got)
 	}
 }

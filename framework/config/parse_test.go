@@ -132,11 +132,11 @@ func TestParseMegabyte(t *testing.T) {
 	}
 	long := strings.Repeat("x", 1<<20)
 	if err := Decode(parse(t, `{"any": "`+long+`"}`), &everything{}); err != nil {
-		t.Error(err)
+		t.Errorf("Decode: %v", err)
 	}
 	err := Decode(parse(t, `{"`+long+`": 1, "rate": "`+long+`"}`), &everything{})
 	if err == nil || len(err.Error()) > 300 {
-		t.Errorf("%.400v", err)
+		t.Errorf("a long key: got error %.400v, want one of at most 300 bytes", err)
 	}
 }
 

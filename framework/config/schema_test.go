@@ -25,20 +25,20 @@ type limited struct {
 func compile(t testing.TB, schema []byte, err error) *jsonschema.Schema {
 	t.Helper()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("no schema: %v", err)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("jsonschema.UnmarshalJSON: %v", err)
 	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft7) // so that $schema is needed
 	if err := c.AddResource("test.json", doc); err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.AddResource: %v", err)
 	}
 	s, err := c.Compile("test.json")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.Compile: %v", err)
 	}
 	return s
 }
@@ -48,11 +48,11 @@ func asJSON(t testing.TB, v any) any {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	v, err = jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("jsonschema.UnmarshalJSON: %v", err)
 	}
 	return v
 }
@@ -139,13 +139,13 @@ func TestSchemaText(t *testing.T) {
       "maximum": 10
     },`
 	if err != nil || !strings.HasPrefix(string(got), want) {
-		t.Errorf("%s %v", got, err)
+		t.Errorf("%s: Reflect: %v; got %q, want the prefix %q", got, err, string(got), want)
 	}
 	type leaky struct {
 		S extension.Secret `json:"s" default:"hush"`
 	}
 	got, err = Reflect("leaky", reflect.TypeFor[leaky](), nil)
 	if err != nil || strings.Contains(string(got), "hush") {
-		t.Errorf("%s %v", got, err)
+		t.Errorf("%s: Reflect: %v; got %q, want it without %q", got, err, string(got), "hush")
 	}
 }

@@ -48,7 +48,7 @@ func TestSecretsNeverShow(t *testing.T) {
 		s := "hush" + string(b) + "hush"
 		path := filepath.Join(dir, "s")
 		if err := os.WriteFile(path, []byte(s), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		t.Setenv("CONFIG_TEST_SECRET", s)
 		forms := []any{
@@ -108,7 +108,7 @@ func TestValuesNeverShow(t *testing.T) {
 			"hush:hush@hush",
 		} {
 			if err := Decode(map[string]any{f.name: v}, &everything{}); err != nil && strings.Contains(err.Error(), "hush") {
-				t.Errorf("%s: %v", f.name, err)
+				t.Errorf("%s: got error %v, which has the secret", f.name, err)
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func TestSecretFiles(t *testing.T) {
 	write := func(name, text string) string {
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 		return p
 	}
@@ -127,7 +127,7 @@ func TestSecretFiles(t *testing.T) {
 		into := &guarded{}
 		d := Decoder{Partial: true}
 		if err := d.Decode(map[string]any{"secret": map[string]any{"file": write("f", text)}}, into); err != nil {
-			t.Error(err)
+			t.Errorf("d.Decode: %v", err)
 		}
 		if got := into.Secret.Reveal(); got != want {
 			t.Errorf("%q is read as %q", text, got)
@@ -158,16 +158,17 @@ func TestSecretFiles(t *testing.T) {
 	}
 	err := Decode(map[string]any{"secret": map[string]any{"env": "not_usual"}}, &guarded{})
 	if err == nil || err.Error() != "secret: the environment variable in env is not set; set it where Envoy is started" {
-		t.Error(err)
+		t.Errorf("an unusual variable: got error %v, want one that does not name it", err)
 	}
 	if os.Geteuid() != 0 { // root reads everything
 		p := write("locked", "x")
 		if err := os.Chmod(p, 0); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Chmod: %v", err)
 		}
 		err := Decode(map[string]any{"secret": map[string]any{"file": p}}, &guarded{})
 		if err == nil || err.Error() != "secret: secret file "+p+": permission denied" {
-			t.Error(err)
+			t.Errorf("Decode(…) succeeded, want an error; got %v, want err.Error() %q",
+				err, "secret: secret file "+p+": permission denied")
 		}
 	}
 }

@@ -16,7 +16,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func options(t *testing.T, upstream string) Options {
 	u, err := ParseUpstream(upstream)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("ParseUpstream: %v", err)
 	}
 	return Options{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Upstream: u}
 }
@@ -54,11 +54,11 @@ func printed(t *testing.T, o Options) []byte {
 	t.Helper()
 	b, err := New(o)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("New: %v", err)
 	}
 	text, err := YAML(b)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("YAML: %v", err)
 	}
 	return text
 }
@@ -70,12 +70,12 @@ func TestGolden(t *testing.T) {
 			file := filepath.Join("testdata", name+".yaml")
 			if *update {
 				if err := os.WriteFile(file, got, 0o644); err != nil {
-					t.Fatal(err)
+					t.Fatalf("os.WriteFile: %v", err)
 				}
 			}
 			want, err := os.ReadFile(file)
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("os.ReadFile: %v", err)
 			}
 			if string(got) != string(want) {
 				t.Errorf("%s differs; if that is right, run the test with -update. Got:\n%s", file, got)
@@ -94,7 +94,7 @@ func TestEnvoyAccepts(t *testing.T) {
 			}
 			text := printed(t, o)
 			if err := envoy.Validate(t.Context(), envoy.Options{Config: text}); err != nil {
-				t.Errorf("%v\n%s", err, text)
+				t.Errorf("envoy.Validate: %v\n%s", err, text)
 			}
 		})
 	}

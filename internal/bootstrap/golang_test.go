@@ -22,18 +22,18 @@ func strictly(t *testing.T, text []byte) *hcmv3.HttpConnectionManager {
 	t.Helper()
 	var doc any
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		t.Fatal(err)
+		t.Fatalf("yaml.Unmarshal: %v", err)
 	}
 	asJSON, err := json.Marshal(doc)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	var b bootstrapv3.Bootstrap
 	if err := protojson.Unmarshal(asJSON, &b); err != nil {
-		t.Fatalf("%v\n%s", err, text)
+		t.Fatalf("protojson.Unmarshal: %v\n%s", err, text)
 	}
 	if err := b.ValidateAll(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("b.ValidateAll: %v", err)
 	}
 	return unpack[*hcmv3.HttpConnectionManager](t,
 		b.StaticResources.Listeners[0].FilterChains[0].Filters[0].GetTypedConfig())
@@ -43,7 +43,7 @@ func unpack[M proto.Message](t *testing.T, a *anypb.Any) M {
 	t.Helper()
 	m, err := a.UnmarshalNew()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.UnmarshalNew: %v", err)
 	}
 	typed, ok := m.(M)
 	if !ok {
@@ -70,16 +70,16 @@ func TestGolang(t *testing.T) {
 	}
 	c := unpack[*golangv3.Config](t, hcm.HttpFilters[0].GetTypedConfig())
 	if err := c.ValidateAll(); err != nil {
-		t.Error(err)
+		t.Errorf("c.ValidateAll: %v", err)
 	}
 	if c.LibraryId != "moe" || c.LibraryPath != "/lib/libmoe.so" || c.PluginName != "moe" ||
 		chainOf(t, c.PluginConfig) != "a" {
-		t.Errorf("%v", c)
+		t.Errorf("got %v, want library and plugin moe with chain a", c)
 	}
 	route := hcm.GetRouteConfig().VirtualHosts[0].Routes[0]
 	per := unpack[*golangv3.ConfigsPerRoute](t, route.TypedPerFilterConfig[Name])
 	if err := per.ValidateAll(); err != nil {
-		t.Error(err)
+		t.Errorf("per.ValidateAll: %v", err)
 	}
 	if got := chainOf(t, per.PluginsConfig["moe"].GetConfig()); got != "a" {
 		t.Errorf("the route has %s", got)
@@ -108,20 +108,20 @@ func TestGolangSecrets(t *testing.T) {
 		if bridge {
 			asJSON, err := protojson.Marshal(unpack[*structpb.Struct](t, unpack[*filterv3.DynamicModuleFilter](t, typed).FilterConfig))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("protojson.Marshal: %v", err)
 			}
 			if err := protojson.Unmarshal(asJSON, c); err != nil {
-				t.Fatalf("%v: %s", err, asJSON)
+				t.Fatalf("protojson.Unmarshal: %v: %s", err, asJSON)
 			}
 		} else {
 			c = unpack[*golangv3.Config](t, typed)
 		}
 		if err := c.ValidateAll(); err != nil {
-			t.Error(err)
+			t.Errorf("c.ValidateAll: %v", err)
 		}
 		if len(c.GenericSecrets) != 2 || c.GenericSecrets[0].Name != "static" || c.GenericSecrets[0].SdsConfig != nil ||
 			c.GenericSecrets[1].SdsConfig.GetPathConfigSource().GetPath() != "/etc/envoy/sds.json" {
-			t.Errorf("%v", c.GenericSecrets)
+			t.Errorf("got the secrets %v, want a static one and one from the file", c.GenericSecrets)
 		}
 		if unpack[*typev3.TypedStruct](t, c.PluginConfig).GetValue().Fields["generic_secrets"] != nil ||
 			chainOf(t, c.PluginConfig) != "a" {
@@ -158,24 +158,25 @@ func TestBridge(t *testing.T) {
 		t.Helper()
 		asJSON, err := protojson.Marshal(unpack[*structpb.Struct](t, a))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("protojson.Marshal: %v", err)
 		}
 		if err := protojson.Unmarshal(asJSON, m); err != nil {
-			t.Fatalf("%v: %s", err, asJSON)
+			t.Fatalf("protojson.Unmarshal: %v: %s", err, asJSON)
 		}
 	}
 	f := unpack[*filterv3.DynamicModuleFilter](t, hcm.HttpFilters[0].GetTypedConfig())
 	var c golangv3.Config
 	read(f.FilterConfig, &c)
 	if f.DynamicModuleConfig.Name != BridgeName || c.LibraryPath != "/lib/libmoe.so" || chainOf(t, c.PluginConfig) != "a" {
-		t.Errorf("%v", f)
+		t.Errorf("got the filter %v, want the bridge with chain a", f)
 	}
 	route := hcm.GetRouteConfig().VirtualHosts[0].Routes[0]
 	r := unpack[*filterv3.DynamicModuleFilterPerRoute](t, route.TypedPerFilterConfig[Name])
 	var per golangv3.ConfigsPerRoute
 	read(r.FilterConfig, &per)
 	if r.DynamicModuleConfig.Name != BridgeName || chainOf(t, per.PluginsConfig["moe"].GetConfig()) != "a" {
-		t.Errorf("%v", r)
+		t.Errorf(`r.DynamicModuleConfig.Name = %q, want %q; chainOf(per.PluginsConfig["moe"].GetConfig()) = %q, want %q: %v`,
+			r.DynamicModuleConfig.Name, BridgeName, chainOf(t, per.PluginsConfig["moe"].GetConfig()), "a", r)
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 func write(t *testing.T, file, text string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 }
 
@@ -59,15 +59,15 @@ func TestTurnedLink(t *testing.T) {
 	write(t, a, "one")
 	write(t, b, "two")
 	if err := os.Symlink(a, link); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Symlink: %v", err)
 	}
 	f := New(link)
 	next := link + ".next"
 	if err := os.Symlink(b, next); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Symlink: %v", err)
 	}
 	if err := os.Rename(next, link); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 	if !f.Changed() || f.Changed() || f.Settled() {
 		t.Error("a link that is turned to another file counts as one change")

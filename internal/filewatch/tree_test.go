@@ -13,7 +13,7 @@ func replace(t *testing.T, file, text string) {
 	t.Helper()
 	write(t, file+"~", text)
 	if err := os.Rename(file+"~", file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Rename: %v", err)
 	}
 }
 
@@ -31,7 +31,7 @@ func TestTree(t *testing.T) {
 	write(t, one, "1")
 	for _, d := range []string{"sub", "..data"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.Mkdir: %v", err)
 		}
 	}
 	write(t, filepath.Join(dir, "sub", "b.x"), "b")
@@ -39,12 +39,12 @@ func TestTree(t *testing.T) {
 	write(t, filepath.Join(dir, ".hidden.x"), "h")
 	write(t, filepath.Join(dir, "other.y"), "y")
 	if err := os.Symlink(filepath.Join(dir, "..data", "hidden.x"), filepath.Join(dir, "a.x")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Symlink: %v", err)
 	}
 	tree := NewTree(func(n string) bool { return strings.HasSuffix(n, ".x") }, one, dir)
 	files, err := tree.Read()
 	if got := text(files); err != nil || got != "one=1 a.x=h b.x=b" {
-		t.Fatal(got, err)
+		t.Fatalf("tree.Read: %v; text(files) = %q, want %q", err, got, "one=1 a.x=h b.x=b")
 	}
 	settled := func(want string) {
 		t.Helper()
@@ -59,7 +59,7 @@ func TestTree(t *testing.T) {
 	replace(t, one, "2")
 	settled("one=2 a.x=h b.x=b")
 	if err := os.Remove(filepath.Join(dir, "sub", "b.x")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	settled("one=2 a.x=h")
 	write(t, filepath.Join(dir, "other.y"), "z") // is not followed
@@ -77,20 +77,20 @@ func TestTreeThatIsGone(t *testing.T) {
 	write(t, file, "1")
 	tree := NewTree(nil, file)
 	if _, err := tree.Read(); err != nil {
-		t.Fatal(err)
+		t.Fatalf("tree.Read: %v", err)
 	}
 	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Remove: %v", err)
 	}
 	for i := range 3 {
 		if _, changed, err := tree.Settled(); err == nil || changed != (i == 0) {
-			t.Error(i, changed, err)
+			t.Errorf("%d: tree.Settled() succeeded, want an error; tree.Settled() = %v, want %v", i, changed, (i == 0))
 		}
 	}
 	write(t, file, "1") // as it was
 	for range 3 {
 		if _, changed, err := tree.Settled(); err != nil || changed {
-			t.Error(changed, err)
+			t.Errorf("tree.Settled: %v; tree.Settled(): got true, want false", err)
 		}
 	}
 }
@@ -98,10 +98,10 @@ func TestTreeThatIsGone(t *testing.T) {
 func TestTreeThatIsALoop(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink(dir, filepath.Join(dir, "again")); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.Symlink: %v", err)
 	}
 	if _, err := NewTree(nil, dir).Read(); err == nil || !strings.Contains(err.Error(), "deep") {
-		t.Error(err)
+		t.Errorf("NewTree(nil, dir).Read(): got error %v, want one with %q", err, "deep")
 	}
 }
 

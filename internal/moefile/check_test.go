@@ -56,7 +56,7 @@ func TestHosts(t *testing.T) {
 		}
 	}
 	if _, err := (checking{Golang}).Transport("a"); !errors.Is(err, filter.ErrUnsupported) {
-		t.Error(err)
+		t.Errorf(`(checking{Golang}).Transport("a"): got error %v, want %v`, err, filter.ErrUnsupported)
 	}
 	for name, want := range map[string]bool{"dynmod": true, "golang": true, "extproc": false, "": false} {
 		if h, ok := HostOf(name); ok != want || ok && h.name != name {

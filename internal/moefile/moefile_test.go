@@ -60,14 +60,14 @@ routes:
 - match: {path: /b, methods: [GET]}
 `), ProvisionPlugins, Dynmod)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
 	if f.Listen != "127.0.0.1:10000" || f.Upstream.Host != "example.com" || f.Filter["timeout"] != "5s" ||
 		len(f.Routes) != 2 || f.Routes[1].Match.Path != "/b" {
-		t.Errorf("%+v", f)
+		t.Errorf("got %+v, want what the file says", f)
 	}
 	if o := f.Bootstrap("a", "b"); o.Upstream != f.Upstream || o.KeepProtocol {
-		t.Errorf("%+v", o)
+		t.Errorf("o.Upstream = %v, want %v; o.KeepProtocol: got true, want false: %+v", o.Upstream, f.Upstream, o)
 	}
 }
 
@@ -77,10 +77,10 @@ func TestShortForms(t *testing.T) {
 	} {
 		f, err := Parse([]byte(text), CheckPlugins, Dynmod)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("Parse: %v", err)
 		}
 		if o := f.Bootstrap("a", "b:1"); o.Upstream.Host != "b:1" || !o.KeepProtocol || len(o.Filter) != 1 {
-			t.Errorf("%s: %+v", text, o)
+			t.Errorf("%s: got %+v, want the echo server as upstream and one field of the document", text, o)
 		}
 	}
 }
@@ -146,12 +146,12 @@ func TestChecksGoAsFarAsAsked(t *testing.T) {
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "moe.yaml")
 	if err := os.WriteFile(file, []byte("plugins: [{name: probe, config: {n: 1}}]"), 0o600); err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if _, err := Load(file, CheckPlugins, Dynmod); err != nil {
-		t.Error(err)
+		t.Errorf("Load: %v", err)
 	}
 	if _, err := Load(file+".not", CheckPlugins, Dynmod); !errors.Is(err, os.ErrNotExist) {
-		t.Error(err)
+		t.Errorf(`Load(file+".not", CheckPlugins, Dynmod): got error %v, want %v`, err, os.ErrNotExist)
 	}
 }

@@ -15,19 +15,19 @@ import (
 func TestSchema(t *testing.T) {
 	text, err := Schema()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Schema: %v", err)
 	}
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("jsonschema.UnmarshalJSON: %v", err)
 	}
 	c := jsonschema.NewCompiler()
 	if err := c.AddResource("moe.json", doc); err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.AddResource: %v", err)
 	}
 	s, err := c.Compile("moe.json")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.Compile: %v", err)
 	}
 	for text, ok := range map[string]bool{
 		"":                        true,
@@ -51,15 +51,15 @@ func TestSchema(t *testing.T) {
 		}
 		raw, err := config.Parse([]byte(text))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("config.Parse: %v", err)
 		}
 		b, err := json.Marshal(raw)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("json.Marshal: %v", err)
 		}
 		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("jsonschema.UnmarshalJSON: %v", err)
 		}
 		if err := s.Validate(v); (err == nil) != ok {
 			t.Errorf("%s: by the schema: %v", text, err)

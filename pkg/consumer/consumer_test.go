@@ -32,12 +32,13 @@ func TestForms(t *testing.T) {
 	} {
 		got, err := Parse(one(c.file, c.text))
 		if err != nil || len(got) != 2 {
-			t.Errorf("%s: %v, %v", c.text, got, err)
+			t.Errorf("%s: Parse: got %d of Parse(one(c.file, c.text)) and error %v, want 2: %v",
+				c.text, len(got), err, got)
 			continue
 		}
 		for i := range got {
 			if !strings.HasPrefix(got[i].Path, c.file) {
-				t.Error(got[i].Path)
+				t.Errorf("got[i].Path = %q, want the prefix %q", got[i].Path, c.file)
 			}
 			got[i].Path = ""
 		}
@@ -50,7 +51,7 @@ func TestForms(t *testing.T) {
 	}
 	if want[0].Attributes["n"] != int64(1) || want[0].Attributes["f"] != 1.5 ||
 		want[0].Credentials["keyauth"]["n"] != uint64(1<<64-1) {
-		t.Errorf("%#v", want[0])
+		t.Errorf("got %#v, want numbers of the types that config.Parse gives them", want[0])
 	}
 	for _, text := range []string{"", " \n", "\ufeff", "[]", "# nobody", `{"consumers": []}`, "consumers:\n"} {
 		for _, name := range []string{"f.yaml", "f.json"} {
@@ -58,7 +59,8 @@ func TestForms(t *testing.T) {
 				continue
 			}
 			if got, err := Parse(one(name, text)); err != nil || len(got) != 0 {
-				t.Errorf("%s %q: %v, %v", name, text, got, err)
+				t.Errorf("%s, %q: Parse: got %d of Parse(one(name, text)) and error %v, want 0: %v",
+					name, text, len(got), err, got)
 			}
 		}
 	}
@@ -89,7 +91,7 @@ func TestErrors(t *testing.T) {
 		_, err := Parse(one(c.file, c.text))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
 			!strings.Contains(err.Error(), c.file) {
-			t.Errorf("%.60s: %v", c.text, err)
+			t.Errorf("%.60s: got error %v, want one with %q, the file and no value", c.text, err, c.want)
 		}
 	}
 }
@@ -104,7 +106,7 @@ func TestManyConsumers(t *testing.T) {
 	}
 	got, err := Parse(one("f.json", b.String()))
 	if err != nil || len(got) != n || got[n-1].Name != fmt.Sprintf("consumer-%d", n-1) {
-		t.Error(len(got), err)
+		t.Errorf("got %d consumers and error %v, want %d", len(got), err, n)
 	}
 }
 
@@ -115,7 +117,7 @@ func FuzzRead(f *testing.F) {
 		specs, err := Parse(one(file, text))
 		for _, s := range specs {
 			if err != nil || s.Name == "" {
-				t.Errorf("%q: %v, %v", text, specs, err)
+				t.Errorf("%q, %v: Parse: %v; s.Name is empty", text, specs, err)
 			}
 		}
 	})
