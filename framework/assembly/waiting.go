@@ -32,7 +32,7 @@ func (f *Filter) mayWait(r *Route, err error) bool {
 	})
 }
 
-// below reports whether path is entry, as in plugins[1], or a part of it.
+// below reports whether path is entry, such as plugins[1], or a part of it.
 func below(path, entry string) bool {
 	rest, ok := strings.CutPrefix(path, entry)
 	return ok && entry != "" && (rest == "" || rest[0] == '.')

@@ -3,7 +3,7 @@
 //
 // A plugin's struct says what it takes by its tags:
 //
-//	json:"name"      the field's name; "-" is no field of the configuration
+//	json:"name"      the field's name; "-" leaves it out of the configuration
 //	default:"5s"     what an absent field is; lists and objects as JSON, a list of plain values also as "a,b"
 //	absent:"5s"      what an absent field means to its reader, for the schema; decoding leaves the field zero
 //	validate:"…"     checks of github.com/go-playground/validator, applied to the elements of lists and maps unasked

@@ -143,7 +143,7 @@ func digits(s string) int {
 	return n
 }
 
-// Key returns path with a key of an object added; one that is no plain word is quoted, and cut if it is long.
+// Key returns path with a key of an object added; one that is not a plain word is quoted, and cut if it is long.
 func Key(path, key string) string {
 	if !plainWord(key) {
 		const most = 40
@@ -210,8 +210,8 @@ func Suggest(name string, names []string) string {
 	return "; did you mean " + strconv.Quote(best) + "?"
 }
 
-// distance is the number of letters to insert, delete, replace or swap with the next to get from a to b; what is most
-// or more is told as most.
+// distance is the number of letters to insert, delete, replace or swap with the next to get from a to b; most if it is
+// most or more.
 func distance(a, b string, most int) int {
 	if len(a)-len(b) >= most || len(b)-len(a) >= most || len(a) > 100 {
 		return most

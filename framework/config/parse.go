@@ -67,7 +67,7 @@ func parseError(line int, format string, args ...any) error {
 	return Errors{{Msg: msg}}
 }
 
-// badLine returns the line of the first byte that is no UTF-8.
+// badLine returns the line of the first byte that is not UTF-8.
 func badLine(text []byte) int {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
@@ -88,5 +88,5 @@ func tooDeep(line int) error {
 }
 
 func duplicate(line int, key string) error {
-	return parseError(line, "key %s is there twice; keep one", Key("", key))
+	return parseError(line, "duplicate key %s", Key("", key))
 }

@@ -119,7 +119,7 @@ func secretEnv(v any) (string, error) {
 		return "", fmt.Errorf("expected the name of an environment variable in env, got %s", kind(v))
 	}
 	if !plainWord(name) || strings.Contains(name, "-") {
-		return "", errors.New("expected the name of an environment variable in env, got a string that is none")
+		return "", errors.New("expected the name of an environment variable in env, got another string")
 	}
 	shown := "environment variable " + name
 	if strings.ToUpper(name) != name { // no usual name: it may be the secret itself, in the wrong place

@@ -84,13 +84,13 @@ func errNot(what, why string) error {
 	if why != "" {
 		why = ": " + why
 	}
-	return fmt.Errorf("expected %s, got a string that is none%s", what, why)
+	return fmt.Errorf("expected %s, got another string%s", what, why)
 }
 
 // errNone tells that a string is not what was expected, without a reason.
 var errNone = errors.New("")
 
-// text reads a string by parse. Of errors of other packages nothing is told, because they quote the value.
+// text reads a string by parse. It leaves out what errors of other packages say, because they quote the value.
 func text[T any](what string, parse func(string) (T, error)) reader {
 	return func(_ *run, n node) (any, error) {
 		s, ok := n.v.(string)

@@ -14,8 +14,8 @@ import (
 // configuration merges as config.Merge says. Of a consumer, labels, attributes and plugins merge, and a credential is
 // replaced as a whole. Any other field of the child replaces that of the parent.
 type Merger struct {
-	// Track, unless nil, is told what of the merged document the child has a part in: the plugins, the consumers and their
-	// plugins, and the other fields. Both paths are of the form that package config gives them, at in the merged document
+	// Track, unless nil, is called for each part of the merged document to which the child contributes: the plugins, the
+	// consumers and their plugins, and the other fields. Both paths are of the form that package config gives them, at in the merged document
 	// and from in the child. What a document has once keeps its place in all documents merged over it.
 	Track func(at, from string)
 	// Owner, unless nil, names the document that has the plugin at a path of the parent, for error messages; by default it

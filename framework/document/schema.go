@@ -65,7 +65,7 @@ func Compose(schema []byte, regs []*filter.Registration) ([]byte, error) {
 	return config.Indent(s)
 }
 
-// member returns the object that is o's member of that name, made now if there is none.
+// member returns the object under a name of o, after adding an empty one if it is missing.
 func member(o object, name string) object {
 	m, ok := o[name].(object)
 	if !ok {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 )
 
 // Golang has Envoy reach the plugins by its Golang filter.
@@ -42,7 +43,7 @@ func (g *Golang) filter(doc map[string]any) (proto.Message, error) {
 
 // GenericSecrets takes the list of secrets out of a document: the Golang filter has a field of its own for it.
 func GenericSecrets(doc map[string]any) (map[string]any, []*tlsv3.SdsSecretConfig, error) {
-	const key = "generic_secrets"
+	const key = document.GenericSecretsField
 	raw, ok := doc[key]
 	if !ok {
 		return doc, nil, nil
@@ -64,7 +65,7 @@ func GenericSecrets(doc map[string]any) (map[string]any, []*tlsv3.SdsSecretConfi
 		}
 		s := &tlsv3.SdsSecretConfig{}
 		if err := protojson.Unmarshal(text, s); err != nil {
-			return nil, nil, fmt.Errorf("%s: it is no SdsSecretConfig of Envoy's: %w", at, err)
+			return nil, nil, fmt.Errorf("%s: not an SdsSecretConfig of Envoy's: %w", at, err)
 		}
 		if err := s.ValidateAll(); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", at, err)

@@ -133,7 +133,7 @@ func TestGolangSecrets(t *testing.T) {
 	}
 	for want, bad := range map[string]any{
 		"generic_secrets: expected a list": map[string]any{},
-		"generic_secrets[0]: it is no SdsSecretConfig of Envoy's: ": []any{map[string]any{
+		"generic_secrets[0]: not an SdsSecretConfig of Envoy's: ": []any{map[string]any{
 			"name": "a", "sds_config": map[string]any{"nonsense": 1.0},
 		}},
 		"generic_secrets[1]: invalid SdsSecretConfig.Name": []any{map[string]any{"name": "a"}, map[string]any{}},

@@ -127,7 +127,7 @@ func tls(name string) *corev3.TransportSocket {
 	}
 	context := &tlsv3.UpstreamTlsContext{Sni: name}
 	if isAddress(name) {
-		san.SanType, context.Sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // an address is no server name
+		san.SanType, context.Sni = tlsv3.SubjectAltNameMatcher_IP_ADDRESS, "" // an address is not a server name
 	}
 	validation.MatchTypedSubjectAltNames = []*tlsv3.SubjectAltNameMatcher{san}
 	context.CommonTlsContext = &tlsv3.CommonTlsContext{

@@ -208,7 +208,7 @@ func TestBadInput(t *testing.T) {
 				"d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]",
 			"aliases repeat more than",
 		},
-		"twice in one object": {"a: 1\na: 2", ":2: key a is there twice"},
+		"twice in one object": {"a: 1\na: 2", ":2: duplicate key a"},
 		"binary":              {"\xff\xfe", ":1: text is not UTF-8"},
 		"nested too deep":     {"a: " + strings.Repeat("[", 200) + strings.Repeat("]", 200), "inside each other"},
 	} {

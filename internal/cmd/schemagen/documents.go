@@ -186,7 +186,7 @@ func policyReference(c *comments) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Reference: %s\n\n", v1alpha1.Kind)
 	b.WriteString("<!-- Written by `go run ./internal/cmd/schemagen` from the types in pkg/istio/v1alpha1. -->\n\n")
-	b.WriteString("What policies are for, and how they act, is told in [MoE in Istio](istio.md). `moe istio crd` prints the\n" +
+	b.WriteString("[MoE in Istio](istio.md) says what policies are for and how they act. `moe istio crd` prints the\n" +
 		"CustomResourceDefinition; [schema.json](../pkg/istio/v1alpha1/schema.json) is the JSON schema, for editors.\n")
 	seen := map[reflect.Type]bool{}
 	var table func(t reflect.Type)
