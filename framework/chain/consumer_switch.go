@@ -16,7 +16,7 @@ const (
 // consumerSwitch is how far a stream is on its way to its consumer's chain.
 type consumerSwitch struct {
 	settled    bool  // the point of switching is past
-	identified bool  // others were told who the consumer is
+	identified bool  // the consumer has been made known outside the chain
 	err        error // why the chain could not be made that the stream has waited for
 }
 

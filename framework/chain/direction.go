@@ -47,8 +47,8 @@ type index int
 
 // direction is one direction of a stream. Its state is split by what it is about; reset makes all of it zero again.
 type direction struct {
-	dir   core.Direction // for ever
-	epoch uint32         // for ever: it counts suspensions and their ends, so that a late result finds another one
+	dir   core.Direction // fixed
+	epoch uint32         // kept across lives; it counts waits and their ends, so that a late result finds another one
 	n     position       // how many plugins there are
 
 	course
@@ -76,7 +76,7 @@ type course struct {
 // flight is what is on its way to the plugins behind, or beside the headers that are.
 type flight struct {
 	chunk        []byte
-	hasChunk     bool     // chunk is in flight, be it empty
+	hasChunk     bool     // chunk is in flight, even if empty
 	end          bool     // chunk ends the stream
 	from         position // the first plugin that is to see chunk
 	trailers     bool     // the trailers are in flight
@@ -108,7 +108,7 @@ type event struct {
 	chunk []byte
 }
 
-// queue keeps the events that arrive while something is in flight. Its memory is for ever.
+// queue keeps the events that arrive while something is in flight. Its memory is kept across lives.
 type queue struct {
 	events []event
 	head   int

@@ -18,7 +18,7 @@ const (
 // client's word for who it is.
 const ConsumerHeader = "x-moe-consumer"
 
-// Identity tells others than plugins who the consumer is, once the request has passed authentication: Envoy's dynamic
+// Identity makes the consumer known outside the chain once the request has passed authentication: in Envoy's dynamic
 // metadata and metrics, and a header if there is to be one.
 type Identity struct {
 	// Header is set to the consumer's name in requests that go on, in lower case; "": none is set. Clients cannot
@@ -71,7 +71,7 @@ func forged(name, header string) bool {
 	return true
 }
 
-// identify tells who the consumer is.
+// identify makes the consumer known.
 func (st *Stream) identify(id *Identity, c *filter.Consumer) {
 	st.home.options.Meter.consumer(c.Name).Add(1)
 	name, groups := shared.ConsumerMetadata(c)

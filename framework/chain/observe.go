@@ -6,11 +6,12 @@ import (
 	"mosn.io/moe/framework/internal/phase"
 )
 
-// Observer is told how long plugins take: what [Stream.Observer] is set to.
+// Observer receives how long plugins take; see [Stream.Observer].
 type Observer interface {
 	// Observe is called on the stream's thread after a phase of a plugin. Took is the time from the call of the
 	// plugin's method to its decision: it includes the function that the method gave to Go and the wait for it, but
-	// not what a pipe does later. A phase whose stream ends, or is answered, before its Go has returned is not told.
+	// not what a pipe does later. It is not called for a phase
+	// whose stream ends, or is answered, before its Go has returned.
 	Observe(plugin string, phase phase.Phase, took time.Duration)
 }
 

@@ -86,7 +86,7 @@ func (st *Stream) resumePipe(d *direction) {
 	p.flushed()
 }
 
-// asked is told what a pipe's function wants, on the stream's thread.
+// asked receives, on the stream's thread, what a pipe's function wants.
 func (st *Stream) asked(d *direction, p *pipe, ask int, err error) {
 	if d.stage == dead || d.pipes.at(p.at) != p {
 		return

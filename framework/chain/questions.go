@@ -37,8 +37,8 @@ func (st *Stream) HoldsBody(dir core.Direction) bool {
 }
 
 // OffloadBuffering lets the host collect the body of dir and hand it over in one piece: it reports true where a plugin
-// waits for the whole body and no plugin before it sees chunks. From then on the chain sets the body no limit, so a host
-// that is told true buffers, and limits, by itself. It may be called while the headers have not left the chain and
+// waits for the whole body and no plugin before it sees chunks. Then the host buffers and limits the body by itself: the
+// chain sets it no limit any more. It may be called while the headers have not left the chain and
 // nothing of the body has come.
 func (st *Stream) OffloadBuffering(dir core.Direction) bool {
 	d := &st.d[dir]

@@ -86,7 +86,7 @@ func (s *replyReader) arrived() {
 }
 
 func (st *Stream) readFailed(d *direction, s *replyReader) {
-	i := index(min(d.n-s.first, d.n-1)) // who replied
+	i := index(min(d.n-s.first, d.n-1)) // the plugin that replied
 	if fault, ok := s.err.(*faultError); ok {
 		st.panicIn(i, "a reply's reader", fault.Fault)
 		st.reset("reply: panic in the reply's reader")

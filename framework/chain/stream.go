@@ -22,8 +22,8 @@ type Stream struct {
 	// Reply describes the chain's own response.
 	Reply
 
-	// Observer, if the host sets one after Start and before it feeds the stream, is told how long plugins take. It is
-	// nil in the next stream that gets this memory.
+	// Observer receives how long plugins take. A host may set it after Start and before it feeds the stream; it is nil
+	// in the next stream that gets this memory.
 	Observer Observer
 }
 
@@ -191,8 +191,8 @@ func (st *Stream) Done() {
 	}
 }
 
-// completeFrom calls OnComplete of all plugins that have it, from the next-th on, and ends the stream, though one of them
-// call runtime.Goexit.
+// completeFrom calls OnComplete of all plugins that have it, from the next-th on, and ends the stream, even if one of
+// them calls runtime.Goexit.
 func (st *Stream) completeFrom(next int) {
 	all := st.chain.complete
 	defer func() {

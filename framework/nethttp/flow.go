@@ -159,7 +159,7 @@ func (x *exchange) carryUntil(buf []byte, w io.Writer, r io.Reader, in *inlet, o
 				in.put(buf[:n], false)
 			}
 		}
-		if err != nil { // the direction is over, and the stream soon: who waits for in learns of the latter
+		if err != nil { // the direction is over, and soon the stream, whose end wakes the readers of in
 			x.wait(func() bool { return x.ended })
 			return err
 		}

@@ -25,7 +25,8 @@ type Block struct {
 	// Owner is 1 + the plugin whose turn it is; 0: frozen. The chain stores it on the stream's thread without
 	// Stream.Mu; a change of the block reads it and works with Mu held.
 	Owner atomic.Int32
-	// Revoked is 1 + the plugin whose turn was taken away in the midst of it; what it changes yet is no bug of its.
+	// Revoked is 1 + the plugin whose turn was taken away in the midst of it; changes it still makes are not reported as
+	// misuse.
 	Revoked atomic.Int32
 
 	// Changed lists, once each, the names whose fields differ from what the host handed over. A host carries a change
@@ -138,7 +139,7 @@ var (
 // Val is a typed value shared by the plugins of a stream.
 type Val struct{ Key, Value any }
 
-// Stream is the shared state of one stream. It is pooled: memory stays a Stream for ever and Gen tells lives apart,
+// Stream is the shared state of one stream. It is pooled: the memory stays a Stream and Gen tells its lives apart,
 // so a stale handle finds another Gen and does nothing. Mu guards every field; Gen is written on the stream's thread
 // only, which may therefore read it without Mu.
 type Stream struct {
@@ -201,7 +202,7 @@ func (s *Stream) Escape(gen uint32) {
 	}
 }
 
-// EndContext cancels the stream's context; who asks for it again gets a new one. s.Mu is held.
+// EndContext cancels the stream's context; Context makes a new one after it. s.Mu is held.
 func (s *Stream) EndContext(cause error) {
 	if s.Cancel != nil {
 		s.Cancel(cause)

@@ -22,8 +22,8 @@ type Host interface {
 	Fetch(block int) []Field
 	// BufferLimit is how many bytes of body this stream may hold back in one direction; 0 is no limit.
 	BufferLimit() int
-	// Escaped is told, once, that a goroutine other than the stream's may use the stream from now on (its context was
-	// asked for, or a function of Go or Pipe runs), so that the host prepares its door for Post.
+	// Escaped is called once, before a goroutine other than the stream's may use the stream for the first time (its
+	// context was asked for, or a function of Go or Pipe runs), so that the host prepares for Post.
 	Escaped()
 }
 

@@ -70,8 +70,8 @@ type Row struct {
 
 	// Sends is what Envoy must send where it has to be told ahead (external processing). With a body it includes the
 	// headers before it and the trailers that may end it. A plugin that reads the request in a phase of the response
-	// needs the request's headers besides, which a method does not tell: who sends them only where needed leaves that to
-	// the operator (`moe extproc --request-headers`), and who cannot ask adds them (pkg/istio).
+	// also needs the request's headers, which no method shows: `moe extproc` leaves that to the operator
+	// (--request-headers), and pkg/istio, which cannot ask, always adds them.
 	Sends Messages
 }
 
