@@ -22,8 +22,8 @@ type AccessLog struct {
 	// Output is stdout, stderr or the path of a file, which is made if it is not there. All instances with one output
 	// share it.
 	Output string `json:"output" default:"stdout"`
-	// Redact lists headers and trailers whose values are not to be written, besides authorization,
-	// proxy-authorization, cookie and set-cookie.
+	// Redact lists headers and trailers whose values are not to be written, besides authorization, proxy-authorization,
+	// cookie, set-cookie and those in which plugins look for credentials.
 	Redact []string `json:"redact" merge:"append"`
 	// Reveal lists headers of these four whose values are written nevertheless.
 	Reveal []string `json:"reveal"`
@@ -37,6 +37,7 @@ type AccessLog struct {
 
 	redact   map[string]bool
 	query    map[string]bool
+	hidden   atomic.Pointer[hiding]
 	extra    []extra
 	sink     *sink
 	counts   counters

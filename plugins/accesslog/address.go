@@ -23,9 +23,9 @@ func hasAddress(header string) bool {
 }
 
 // address returns a path or URL with what is to be hidden of its query hidden, and of a fragment that is written like one.
-func (p *AccessLog) address(text string) string {
+func (h *hiding) address(text string) string {
 	i := strings.IndexAny(text, "?#")
-	if i < 0 || len(p.query) == 0 {
+	if i < 0 || len(h.query) == 0 {
 		return text
 	}
 	var b strings.Builder
@@ -36,21 +36,21 @@ func (p *AccessLog) address(text string) string {
 		if end == 0 {
 			end = len(rest)
 		}
-		b.WriteString(p.parameter(rest[1:end]))
+		b.WriteString(h.parameter(rest[1:end]))
 		rest = rest[end:]
 	}
 	return b.String()
 }
 
 // parameter returns NAME=VALUE, with the value hidden if it is to be.
-func (p *AccessLog) parameter(text string) string {
+func (h *hiding) parameter(text string) string {
 	name, _, ok := strings.Cut(text, "=")
 	if !ok {
 		return text
 	}
-	if !p.query[name] {
+	if !h.query[name] {
 		plain, err := url.QueryUnescape(name)
-		if err != nil || !p.query[plain] {
+		if err != nil || !h.query[plain] {
 			return text
 		}
 	}

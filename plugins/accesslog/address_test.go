@@ -9,7 +9,7 @@ import (
 )
 
 func TestAddress(t *testing.T) {
-	p := &AccessLog{query: map[string]bool{"key": true, "a b": true}}
+	p := &hiding{query: map[string]bool{"key": true, "a b": true}}
 	for _, c := range []struct{ name, text, want string }{
 		{"path", "/p", "/p"},
 		{"one", "/p?key=x", "/p?key=[redacted]"},
@@ -70,7 +70,7 @@ func TestAddressesInHeaders(t *testing.T) {
 func FuzzAddress(f *testing.F) {
 	f.Add("/p?a=1&key=x#key=y?key=z")
 	f.Add("?#&key=&%6bey=1")
-	p := &AccessLog{query: map[string]bool{"key": true}}
+	p := &hiding{query: map[string]bool{"key": true}}
 	f.Fuzz(func(t *testing.T, text string) {
 		got := p.address(text)
 		if again := p.address(got); again != got {

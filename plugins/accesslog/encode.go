@@ -47,6 +47,7 @@ var attributes = [...]struct {
 // encode appends the line of a stream that ends at now.
 func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	p := x.log
+	hide := p.hide()
 	request, response := s.RequestHeaders(), s.ResponseHeaders()
 	b = append(b, `{"time":"`...)
 	b = timestamp(b, x.start)
@@ -54,7 +55,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = member(b, "method", request.Method())
 	b = member(b, "scheme", request.Scheme())
 	b = member(b, "host", request.Host())
-	b = member(b, "path", p.address(request.Path()))
+	b = member(b, "path", hide.address(request.Path()))
 	b = append(b, `,"status":`...)
 	b = append(b, status(response.Get(":status"))...)
 	b = append(b, `,"complete":`...)
@@ -77,8 +78,8 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 		}
 		b = append(b, '}')
 	}
-	b = x.message(b, "request", x.sent, request.Headers, s.RequestTrailers())
-	b = x.message(b, "response", x.received, response.Headers, s.ResponseTrailers())
+	b = x.message(b, hide, "request", x.sent, request.Headers, s.RequestTrailers())
+	b = x.message(b, hide, "response", x.received, response.Headers, s.ResponseTrailers())
 	return append(b, '}', '\n')
 }
 
@@ -118,27 +119,22 @@ func (x *stream) attributes(b []byte, s filter.Stream) []byte {
 	return b
 }
 
-func (x *stream) message(b []byte, name string, bytes int64, headers, trailers filter.Headers) []byte {
+func (x *stream) message(b []byte, hide *hiding, name string, bytes int64, headers, trailers filter.Headers) []byte {
 	b = append(append(append(b, `,"`...), name...), `":{"bytes":`...)
 	b = strconv.AppendInt(b, bytes, 10)
-	b = x.block(b, "headers", headers)
-	b = x.block(b, "trailers", trailers)
+	b = x.block(b, hide, "headers", headers)
+	b = x.block(b, hide, "trailers", trailers)
 	return append(b, '}')
 }
 
 // block appends fields as an object of lists. The pseudo-headers that have a member of their own are left out.
-func (x *stream) block(b []byte, name string, h filter.Headers) []byte {
+func (x *stream) block(b []byte, hide *hiding, name string, h filter.Headers) []byte {
 	x.fields, x.taken = x.fields[:0], x.taken[:0]
 	for k, v := range h.All() {
 		switch k {
 		case ":method", ":scheme", ":authority", ":path", ":status":
 		default:
-			switch {
-			case x.log.redact[k]:
-				v = hidden
-			case hasAddress(k):
-				v = x.log.address(v)
-			}
+			v = hide.value(k, v)
 			x.fields, x.taken = append(x.fields, field{k, v}), append(x.taken, false)
 		}
 	}

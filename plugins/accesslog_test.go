@@ -1,0 +1,90 @@
+package plugins
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+)
+
+// TestAccessLogHidesCredentials: wherever a plugin of the chain looks for a credential, none is written, whether the request is
+// refused before it is looked at or sent on with it.
+func TestAccessLogHidesCredentials(t *testing.T) {
+	const secret = "very-secret-credential"
+	for _, c := range []struct {
+		name, plugin, config string
+		header               []string
+		path                 string
+	}{
+		{"keyauth by default", "keyauth", `{}`, []string{"x-api-key", secret}, "/"},
+		{"keyauth, another header", "keyauth", `{header: X-Tenant-Key}`, []string{"X-Tenant-Key", secret}, "/"},
+		{"keyauth, query", "keyauth", `{query: k}`, nil, "/?a=1&k=" + secret},
+		{"keyauth, query with escapes", "keyauth", `{query: k}`, []string{"referer", "https://a.example/?k=" + secret}, "/?%6b=" + secret},
+		{"keyauth, cookie", "keyauth", `{cookie: kc}`, []string{"cookie", "a=b; kc=" + secret}, "/"},
+		{"tokenauth", "tokenauth", `{secret: s}`, []string{"token", secret}, "/"},
+		{"hmacauth", "hmacauth", `{}`, []string{"signature", secret}, "/"},
+		{"basicauth", "basicauth", `{}`, []string{"authorization", "Basic " + secret}, "/"},
+		{
+			"jwtauth", "jwtauth", `{providers: [` + provider + `], from: {headers: [{name: x-jwt}], queries: [jwt], cookies: [jc]}}`,
+			[]string{"x-jwt", secret, "cookie", "jc=" + secret}, "/?jwt=" + secret,
+		},
+		{"csrf", "csrf", `{token: {secret: 0123456789abcdef}}`, []string{"x-csrf-token", secret}, "/"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			output := filepath.Join(t.TempDir(), "access.log")
+			h := &filtertest.Host{Attrs: map[filter.Attr]string{filter.AttrSourceAddress: "192.0.2.1:1"}}
+			// The request is refused before the plugin is asked.
+			err := h.Load(t, filtertest.Config{Name: "accesslog", JSON: `{reveal: [cookie], output: ` + strconv.Quote(output) + `}`},
+				filtertest.Config{Name: "iprestriction", JSON: `{deny: [192.0.2.0/24]}`},
+				filtertest.Config{Name: c.plugin, JSON: c.config})
+			if err != nil {
+				t.Fatalf("loading the plugins: %v", err)
+			}
+			if r := h.Get(c.path, append(c.header, "x-other", "in clear")...); r.Status != 403 || r.Details != "moe.iprestriction.denied" {
+				t.Errorf("got %d %s, want 403 moe.iprestriction.denied", r.Status, r.Details)
+			}
+			line := ""
+			for line == "" { // it is written a moment later
+				text, err := os.ReadFile(output)
+				if err != nil {
+					t.Fatalf("reading the log: %v", err)
+				}
+				line = string(text)
+			}
+			if strings.Contains(line, secret) {
+				t.Errorf("the credential is written: %s", line)
+			}
+			if !strings.Contains(line, "in clear") || !strings.Contains(line, "[redacted]") {
+				t.Errorf("got %s, want other headers in clear and something redacted", line)
+			}
+		})
+	}
+}
+
+// TestAccessLogHidesSession: the session of oidc is not written, even if cookies are.
+func TestAccessLogHidesSession(t *testing.T) {
+	output := filepath.Join(t.TempDir(), "access.log")
+	h := filtertest.New(t, filtertest.Config{Name: "accesslog", JSON: `{reveal: [cookie, set-cookie], output: ` + strconv.Quote(output) + `}`},
+		filtertest.Config{Name: "oidc", JSON: `{` + client + `}`})
+	r := filtertest.NewRequest("GET", "/cb?code=geheim&state=x", "", "cookie", "a=b; __Host-oidc=geheim;__Host-oidc-state-x=geheim; c=d")
+	r.Host = "a.example"
+	h.Do(r)
+	line := ""
+	for line == "" {
+		text, err := os.ReadFile(output)
+		if err != nil {
+			t.Fatalf("reading the log: %v", err)
+		}
+		line = string(text)
+	}
+	if strings.Contains(line, "geheim") {
+		t.Errorf("the session is written: %s", line)
+	}
+	if want := "a=b; __Host-oidc=[redacted];__Host-oidc-state-x=[redacted]; c=d"; !strings.Contains(line, want) {
+		t.Errorf("got %s, want %s", line, want)
+	}
+}
