@@ -139,7 +139,7 @@ var tooLarge = filter.Reply(http.StatusRequestEntityTooLarge, "payload too large
 func (p *ExtAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, endStream bool) filter.Action {
 	strip(h)
 	b := p.RequestBody
-	if b == nil || endStream {
+	if b == nil || endStream || h.Upgrade() != "" { // a tunnel has no body to wait for
 		return p.ask(s, h, body{})
 	}
 	if b.AllowPartial {

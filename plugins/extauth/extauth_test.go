@@ -418,3 +418,18 @@ func BenchmarkExtAuth(b *testing.B) {
 		}
 	}
 }
+
+// TestUpgrade: a request for a WebSocket has no body to wait for, and the service decides about it.
+func TestUpgrade(t *testing.T) {
+	for _, status := range []int{200, 403} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		h := s.load(t, "", "requestBody: {maxBytes: 10}")
+		r := h.Do(filtertest.NewRequest("GET", "/ws", "data of the tunnel, longer than maxBytes", "connection", "Upgrade", "upgrade", "websocket"))
+		if r.Status != status || (r.Upstream != nil) != (status == 200) {
+			t.Errorf("the service answers %d: got %d %s, reached the upstream: %v", status, r.Status, r.Details, r.Upstream != nil)
+		}
+		if got := s.last(t); got.body != "" || got.header.Get("x-envoy-auth-partial-body") != "false" {
+			t.Errorf("the service was sent %q %v, want no body", got.body, got.header)
+		}
+	}
+}

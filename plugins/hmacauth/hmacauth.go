@@ -150,6 +150,7 @@ func (p *HMACAuth) newStream(filter.Stream) *request { return &request{HMACAuth:
 
 // OnRequestHeaders checks the signature as far as it can without the body.
 func (r *request) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
+	end = end || h.Upgrade() != "" // what a tunnel carries is not a body, and not signed
 	message := slices.Contains(r.Schemes, "rfc9421") && (h.Has("signature-input") || h.Has("signature"))
 	n := 0
 	if slices.Contains(r.Schemes, "aws4") {

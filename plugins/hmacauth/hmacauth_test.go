@@ -450,3 +450,28 @@ func FuzzAWS(f *testing.F) {
 		}
 	})
 }
+
+// TestUpgrade: a signed request for a WebSocket passes, in either form, and one that is not signed does not.
+func TestUpgrade(t *testing.T) {
+	now := time.Date(2025, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, c := range []struct {
+		name   string
+		sign   func(r *http.Request)
+		status int
+	}{
+		{"rfc9421", func(r *http.Request) { sign(r, "s3cret", line, fmt.Sprintf(`;created=%d;keyid="tom"`, now.Unix())) }, 200},
+		{"aws4", func(r *http.Request) { signAWS(t, r, nil, now, "", "") }, 200},
+		{"aws4 with a hash", func(r *http.Request) { signAWS(t, r, nil, now, "", hashOf(nil)) }, 200},
+		{"by another", func(r *http.Request) { sign(r, "other", line, fmt.Sprintf(`;created=%d;keyid="tom"`, now.Unix())) }, 401},
+		{"not signed", func(*http.Request) {}, 401},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newReq("GET", "example.com", "/ws", "what the tunnel carries", "connection", "Upgrade", "upgrade", "websocket")
+			c.sign(r)
+			got := load(t, plugin(func() time.Time { return now })).Do(r)
+			if got.Status != c.status || (got.Upstream != nil) != (c.status == 200) {
+				t.Errorf("got %d %s, want %d", got.Status, got.Details, c.status)
+			}
+		})
+	}
+}
