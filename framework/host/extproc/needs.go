@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/host/processing"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/phase"
 )
@@ -34,27 +35,7 @@ func (s *Server) ProcessingMode() *modev3.ProcessingMode {
 	for _, r := range g.routes {
 		add(r)
 	}
-	m := &modev3.ProcessingMode{}
-	m.RequestHeaderMode, m.RequestBodyMode, m.RequestTrailerMode = modesOf(core.Request, sends)
-	m.ResponseHeaderMode, m.ResponseBodyMode, m.ResponseTrailerMode = modesOf(core.Response, sends)
-	return m
-}
-
-// modesOf returns the modes of a direction that have Envoy send what is in sends.
-func modesOf(dir core.Direction, sends phase.Messages) (
-	headers modev3.ProcessingMode_HeaderSendMode, body modev3.ProcessingMode_BodySendMode,
-	trailers modev3.ProcessingMode_HeaderSendMode,
-) {
-	mode := func(m phase.Messages) modev3.ProcessingMode_HeaderSendMode {
-		if sends&m != 0 {
-			return modev3.ProcessingMode_SEND
-		}
-		return modev3.ProcessingMode_SKIP
-	}
-	if sends&phase.Body(dir) != 0 {
-		body = modev3.ProcessingMode_FULL_DUPLEX_STREAMED
-	}
-	return mode(phase.Headers(dir)), body, mode(phase.Trailers(dir))
+	return processing.Mode(sends)
 }
 
 // Fits reports, as config.Errors, which plugins of the loaded configuration may wait for a body that Envoy does not

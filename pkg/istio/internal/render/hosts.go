@@ -3,7 +3,6 @@ package render
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	golangv3 "github.com/envoyproxy/go-control-plane/contrib/envoy/extensions/filters/http/golang/v3alpha"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -18,6 +17,7 @@ import (
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/framework/host/processing"
 	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
@@ -171,18 +171,13 @@ func asciiMetadata(text []byte) ([]*corev3.HeaderValue, error) {
 	return []*corev3.HeaderValue{{Key: host.ExtProcConfigKey, Value: string(b)}}, nil
 }
 
-// processingMode returns what of a request the server has to see for the plugins of doc that are on, and those of its
-// consumers.
+// processingMode has Envoy send what the plugins of doc that are on need, and those of its consumers.
 func processingMode(doc *document.Document) *extprocv3.ProcessingMode {
-	has := map[string]bool{}
+	var on []*filter.Registration
 	add := func(plugins []document.Plugin) {
 		for i := range plugins {
-			reg := filter.Lookup(plugins[i].Name)
-			if plugins[i].Off() || reg == nil {
-				continue
-			}
-			for m := range reg.Handler.NumMethod() {
-				has[reg.Handler.Method(m).Name] = true
+			if reg := filter.Lookup(plugins[i].Name); reg != nil && !plugins[i].Off() {
+				on = append(on, reg)
 			}
 		}
 	}
@@ -190,28 +185,5 @@ func processingMode(doc *document.Document) *extprocv3.ProcessingMode {
 	for i := range doc.Consumers {
 		add(doc.Consumers[i].Plugins)
 	}
-	const send, skip = extprocv3.ProcessingMode_SEND, extprocv3.ProcessingMode_SKIP
-	any := func(methods ...string) bool {
-		return slices.ContainsFunc(methods, func(m string) bool { return has[m] })
-	}
-	// The request's headers are always sent: without them a server knows nothing of the stream in the response's phases.
-	m := &extprocv3.ProcessingMode{
-		RequestHeaderMode: send, RequestTrailerMode: skip, ResponseHeaderMode: skip, ResponseTrailerMode: skip,
-	}
-	if any("OnRequestBody", "OnRequest") {
-		m.RequestBodyMode, m.RequestTrailerMode = extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED, send
-	}
-	if any("OnRequestTrailers") {
-		m.RequestTrailerMode = send
-	}
-	if any("OnResponseHeaders", "OnResponseBody", "OnResponse", "OnComplete") {
-		m.ResponseHeaderMode = send
-	}
-	if any("OnResponseBody", "OnResponse") {
-		m.ResponseBodyMode, m.ResponseTrailerMode = extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED, send
-	}
-	if any("OnResponseTrailers") {
-		m.ResponseTrailerMode = send
-	}
-	return m
+	return processing.ModeFor(on)
 }
