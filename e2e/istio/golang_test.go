@@ -29,7 +29,7 @@ plugins: [`+auth+", "+marks("x-moe", "base")+`]
 routes: [{name: api, plugins: [`+marks("x-moe", "api")+`]}]`))
 			for _, o := range made {
 				if _, err := m.pilot.Admit(context.Background(), o); err != nil {
-					t.Errorf("%s: %v", o, err)
+					t.Errorf("%s: m.pilot.Admit: %v", o, err)
 				}
 			}
 			m.ok(m.cluster.Apply(made...))
@@ -69,7 +69,7 @@ func sent(t *testing.T, s *verify.Snapshot, chain string) error {
 				return errNotYet("no configuration of " + name)
 			}
 			if err := a.UnmarshalTo(config); err != nil {
-				t.Fatal(err)
+				t.Fatalf("a.UnmarshalTo: %v", err)
 			}
 		}
 	}
@@ -92,7 +92,7 @@ func sent(t *testing.T, s *verify.Snapshot, chain string) error {
 				}
 				per := new(golangv3.ConfigsPerRoute)
 				if err := a.UnmarshalTo(per); err != nil {
-					t.Fatal(err)
+					t.Fatalf("a.UnmarshalTo: %v", err)
 				}
 				got := document(t, per.PluginsConfig[assembly.ChainName].GetConfig())
 				if !strings.Contains(got, `"x-moe":"api"`) {
@@ -111,7 +111,7 @@ func document(t *testing.T, a *anypb.Any) string {
 	t.Helper()
 	m, err := a.UnmarshalNew()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("a.UnmarshalNew: %v", err)
 	}
 	var doc map[string]any
 	switch m := m.(type) {
@@ -123,11 +123,11 @@ func document(t *testing.T, a *anypb.Any) string {
 		t.Fatalf("the document is a %s", a.TypeUrl)
 	}
 	if err := assembly.Validate(assembly.ChainName, doc, ^filter.Capability(0)); err != nil {
-		t.Error(err)
+		t.Errorf("assembly.Validate: %v", err)
 	}
 	text, err := json.Marshal(doc)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.Marshal: %v", err)
 	}
 	return string(text)
 }

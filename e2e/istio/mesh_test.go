@@ -93,7 +93,7 @@ func folder(t testing.TB) string {
 	if root := os.Getenv("E2E_DIR"); root != "" {
 		dir := filepath.Join(root, "istio", t.Name())
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.MkdirAll: %v", err)
 		}
 		return dir
 	}
@@ -284,7 +284,7 @@ func binaries(t *testing.T) []envoytest.Binary {
 	}
 	bins, err := envoytest.Find()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("envoytest.Find: %v", err)
 	}
 	return bins
 }

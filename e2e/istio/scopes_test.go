@@ -69,7 +69,7 @@ spec:
 func TestLibraryPath(t *testing.T) {
 	lib, err := module()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("module: %v", err)
 	}
 	onEach(t, func(t *testing.T, bin envoytest.Binary) {
 		m := newMesh(t, world, services)

@@ -90,11 +90,11 @@ spec:
 func TestVerifyCommand(t *testing.T) {
 	command, err := moe()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("moe: %v", err)
 	}
 	lib, err := module()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("module: %v", err)
 	}
 	some := strings.ReplaceAll(world+"\n---\n"+services, "UPSTREAM", "8080")
 	good := []string{
@@ -171,14 +171,14 @@ plugins: [`+auth+"]"),
 			dir := t.TempDir()
 			for name, docs := range map[string][]string{"mesh.yaml": {some}, "more.yaml": c.docs} {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(docs, "\n---\n")), 0o600); err != nil {
-					t.Fatal(err)
+					t.Fatalf("os.WriteFile: %v", err)
 				}
 			}
 			cmd := exec.Command(command, "istio", "verify", "-f", dir, "--module", lib, "--envoy", bin.Path,
 				"--log", filepath.Join(folder(t), "verify.log"))
 			out, err := cmd.CombinedOutput()
 			if cmd.ProcessState == nil {
-				t.Fatal(err)
+				t.Fatalf("cmd.ProcessState = nil, want a value: %v", err)
 			}
 			if got := cmd.ProcessState.ExitCode(); got != c.status {
 				t.Errorf("status %d, not %d", got, c.status)

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/internal/render"
 )
 
@@ -17,7 +16,7 @@ import (
 func cpuTime(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
+		b.Fatalf("syscall.Getrusage: %v", err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
@@ -58,17 +57,17 @@ func BenchmarkGenerate(b *testing.B) {
 			b.ReportAllocs()
 			size, largest, resources, began := 0, 0, 0, cpuTime(b)
 			for b.Loop() {
-				in, err := manifest.Parse("in.yaml", text)
+				in, err := Parse("in.yaml", text)
 				if err != nil {
-					b.Fatal(err)
+					b.Fatalf("Parse: %v", err)
 				}
 				r, err := Generate(in, Options{})
 				if err != nil {
-					b.Fatal(err)
+					b.Fatalf("Generate: %v", err)
 				}
 				out, err := r.YAML()
 				if err != nil {
-					b.Fatal(err)
+					b.Fatalf("r.YAML: %v", err)
 				}
 				size, largest, resources = len(out), 0, len(r.EnvoyFilters)
 				for _, ef := range r.EnvoyFilters {

@@ -31,17 +31,17 @@ func TestMain(m *testing.M) {
 
 // TestGuide holds the EnvoyFilters of the guide against what its policies come to.
 func TestGuide(t *testing.T) {
-	in, err := manifest.Load(nil, "../../docs/istio/shop.yaml", "../../docs/istio/policies.yaml")
+	in, err := Load(nil, "../../docs/istio/shop.yaml", "../../docs/istio/policies.yaml")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Load: %v", err)
 	}
 	r, err := Generate(in, Options{})
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Generate: %v", err)
 	}
 	text, err := r.YAML()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("r.YAML: %v", err)
 	}
 	golden(t, "../../docs/istio/envoyfilters.yaml", text)
 	valid(t, text)
@@ -53,27 +53,27 @@ var yamlFence = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```")
 func TestPoliciesOfDocs(t *testing.T) {
 	files, err := filepath.Glob("../../docs/istio*.md")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("filepath.Glob: %v", err)
 	}
 	found := 0
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.ReadFile: %v", err)
 		}
 		for _, m := range yamlFence.FindAllStringSubmatch(string(text), -1) {
 			if !strings.Contains(m[1], "kind: FilterPolicy") {
 				continue
 			}
 			found++
-			in, err := manifest.Parse(file, []byte(m[1]))
+			in, err := Parse(file, []byte(m[1]))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("Parse: %v", err)
 			}
 			var p manifest.Problems
 			policy.Read(in.Objects()[0], "default", &p)
 			if err := p.Err(); err != nil {
-				t.Error(err)
+				t.Errorf("p.Err: %v", err)
 			}
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/internal/render"
 )
 
@@ -225,11 +224,11 @@ func TestBadInput(t *testing.T) {
 					t.Fatalf("writing the input: %v", err)
 				}
 			}
-			in, err := manifest.Load(nil, dir)
+			in, err := Load(nil, dir)
 			if err == nil {
 				_, err = Generate(in, Options{})
 			}
-			var es manifest.Errors
+			var es Errors
 			if !errors.As(err, &es) {
 				t.Fatalf("no error, or of another type: %v", err)
 			}
@@ -247,7 +246,7 @@ func TestBadInput(t *testing.T) {
 func TestNamespaces(t *testing.T) {
 	r := generate(t, policyText("a", hello)+"---\n"+strings.Replace(policyText("a", hello), "namespace: shop", "namespace: bank", 1))
 	if len(r.EnvoyFilters) != 2 || r.EnvoyFilters[0].Namespace == r.EnvoyFilters[1].Namespace {
-		t.Errorf("%v", r.EnvoyFilters)
+		t.Errorf("EnvoyFilters: got %v, want one in each namespace", r.EnvoyFilters)
 	}
 }
 
@@ -257,13 +256,14 @@ func TestLarge(t *testing.T) {
 	for i := range 20000 {
 		fmt.Fprintf(&b, "- {name: consumer-%d, attributes: {a: %s}}\n", i, strings.Repeat("x", 80))
 	}
-	in, err := manifest.Parse("in.yaml", []byte(policyText("a", hello+"consumers:\n"+b.String())))
+	in, err := Parse("in.yaml", []byte(policyText("a", hello+"consumers:\n"+b.String())))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
 	if _, err = Generate(in, Options{}); err == nil || !strings.Contains(err.Error(), "in.yaml:4: spec: EnvoyFilter shop/moe-") ||
 		!strings.Contains(err.Error(), "Kubernetes takes 1500000") {
-		t.Errorf("%.300v", err)
+		t.Errorf("Generate(in, Options{}) succeeded, want an error; got error %v, want one with %q, and one with %q",
+			err, "in.yaml:4: spec: EnvoyFilter shop/moe-", "Kubernetes takes 1500000")
 	}
 
 	var rules strings.Builder

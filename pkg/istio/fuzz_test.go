@@ -5,9 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"mosn.io/moe/pkg/istio/internal/envoyfilter"
-	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 // FuzzGenerate feeds any text to all that reads it: it must end in a result that passes Validate or in Errors that name
@@ -15,12 +12,12 @@ import (
 func FuzzGenerate(f *testing.F) {
 	files, err := filepath.Glob("testdata/golden/*/*.yaml")
 	if err != nil {
-		f.Fatal(err)
+		f.Fatalf("filepath.Glob: %v", err)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			f.Fatal(err)
+			f.Fatalf("os.ReadFile: %v", err)
 		}
 		f.Add(text)
 	}
@@ -28,17 +25,17 @@ func FuzzGenerate(f *testing.F) {
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		named := func(err error) {
-			var es manifest.Errors
+			var es Errors
 			if !errors.As(err, &es) || len(es) == 0 {
 				t.Fatalf("an error of another type: %v", err)
 			}
 		}
-		in, err := manifest.Parse("fuzz.yaml", text)
+		in, err := Parse("fuzz.yaml", text)
 		if err != nil {
 			named(err)
 			return
 		}
-		if _, err := envoyfilter.Validate(in); err != nil {
+		if _, err := Validate(in); err != nil {
 			named(err)
 		}
 		r, err := Generate(in, Options{})
@@ -49,14 +46,14 @@ func FuzzGenerate(f *testing.F) {
 		r.Explain("")
 		out, err := r.YAML()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("r.YAML: %v", err)
 		}
-		again, err := manifest.Parse("out.yaml", out)
+		again, err := Parse("out.yaml", out)
 		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
+			t.Fatalf("Parse: %v\n%s", err, out)
 		}
-		if _, err := envoyfilter.Validate(again); err != nil {
-			t.Fatalf("%v\n%s", err, out)
+		if _, err := Validate(again); err != nil {
+			t.Fatalf("Validate: %v\n%s", err, out)
 		}
 		if c, err := r.Diff(again); err != nil || len(c) != 0 {
 			t.Fatalf("what is generated differs from itself: %v %v", c, err)

@@ -12,28 +12,26 @@ import (
 	_ "mosn.io/moe/plugins"
 
 	"mosn.io/moe/pkg/istio/internal/diff"
-	"mosn.io/moe/pkg/istio/internal/envoyfilter"
-	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func generate(t *testing.T, text string) *Result {
 	t.Helper()
-	in, err := manifest.Parse("in.yaml", []byte(text))
+	in, err := Parse("in.yaml", []byte(text))
 	if err == nil {
 		var r *Result
 		if r, err = Generate(in, Options{}); err == nil {
 			return r
 		}
 	}
-	var es manifest.Errors
+	var es Errors
 	if errors.As(err, &es) {
 		for _, e := range es {
-			t.Error(e)
+			t.Errorf("Generate: got error %v, want none", e)
 		}
 	}
-	t.Fatal("not generated")
+	t.Fatalf("nothing was generated of\n%s", text)
 	return nil
 }
 
@@ -41,12 +39,12 @@ func golden(t *testing.T, file string, got []byte) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
+			t.Fatalf("os.WriteFile: %v", err)
 		}
 	}
 	want, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("os.ReadFile: %v", err)
 	}
 	if string(want) != string(got) {
 		t.Errorf("%s differs; run `go test ./pkg/istio -update` and look at the difference:\n%s", file,
@@ -59,18 +57,18 @@ func golden(t *testing.T, file string, got []byte) {
 func TestGolden(t *testing.T) {
 	dirs, err := filepath.Glob("testdata/golden/*")
 	if err != nil || len(dirs) == 0 {
-		t.Fatal(dirs, err)
+		t.Fatalf("testdata/golden: got folders %q, error %v; want some", dirs, err)
 	}
 	for _, dir := range dirs {
 		t.Run(filepath.Base(dir), func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join(dir, "in.yaml"))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("os.ReadFile: %v", err)
 			}
 			r := generate(t, string(text))
 			out, err := r.YAML()
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("r.YAML: %v", err)
 			}
 			golden(t, filepath.Join(dir, "out.yaml"), out)
 			golden(t, filepath.Join(dir, "explain.txt"), []byte(r.Explain("")))
@@ -89,15 +87,15 @@ func TestGolden(t *testing.T) {
 
 func valid(t *testing.T, text []byte) {
 	t.Helper()
-	in, err := manifest.Parse("out.yaml", text)
+	in, err := Parse("out.yaml", text)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
-	warnings, err := envoyfilter.Validate(in)
+	warnings, err := Validate(in)
 	for _, w := range warnings {
 		t.Errorf("warning: %v", w)
 	}
 	if err != nil {
-		t.Error(err)
+		t.Errorf("Validate: %v", err)
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"mosn.io/moe/pkg/istio/internal/manifest"
 )
 
 // TestManySelectors measures what selectors of different labels come to: one EnvoyFilter for each of their combinations,
@@ -29,13 +27,14 @@ func TestManySelectors(t *testing.T) {
 	if n := len(generate(t, make(14, true)).EnvoyFilters); n != 27 { // 14, and 13 with k0
 		t.Errorf("14 selectors with known workloads: %d", n)
 	}
-	in, err := manifest.Parse("in.yaml", []byte(make(14, false)))
+	in, err := Parse("in.yaml", []byte(make(14, false)))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("Parse: %v", err)
 	}
 	_, err = Generate(in, Options{})
-	var es manifest.Errors
+	var es Errors
 	if !errors.As(err, &es) || len(es) != 14 || !strings.Contains(es[0].Error(), "in.yaml:6: spec.selector.matchLabels: ") {
-		t.Errorf("%v", err)
+		t.Errorf("Generate(in, Options{}): got error %v, want a %T; got %d of es, want 14: %v; got %v, want one with %q",
+			err, es, len(es), es, es, "in.yaml:6: spec.selector.matchLabels: ")
 	}
 }

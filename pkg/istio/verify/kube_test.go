@@ -13,7 +13,7 @@ func startCluster(t *testing.T) *Cluster {
 	t.Helper()
 	c, err := NewCluster("istio-system")
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("NewCluster: %v", err)
 	}
 	t.Cleanup(c.Close)
 	return c
@@ -24,17 +24,17 @@ func (c *Cluster) call(t *testing.T, method, path, accept string) (int, Object) 
 	t.Helper()
 	r, err := http.NewRequest(method, "http://"+c.ln.Addr().String()+path, strings.NewReader(`{"spec": {"token": "a:b"}}`))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.NewRequest: %v", err)
 	}
 	r.Header.Set("Accept", accept)
 	resp, err := client.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("client.Do: %v", err)
 	}
 	defer resp.Body.Close()
 	var doc Object
 	if err := json.NewDecoder(resp.Body).Decode(&doc); err != nil {
-		t.Fatal(err)
+		t.Fatalf("json.NewDecoder(resp.Body).Decode: %v", err)
 	}
 	return resp.StatusCode, doc
 }
@@ -42,7 +42,7 @@ func (c *Cluster) call(t *testing.T, method, path, accept string) (int, Object) 
 func TestCluster(t *testing.T) {
 	c := startCluster(t)
 	if err := c.Apply(object(t, service), object(t, apiGateway), object(t, istioGateway)); err != nil {
-		t.Fatal(err)
+		t.Fatalf("c.Apply: %v", err)
 	}
 	if err := c.Apply(Object{"kind": "Service", "metadata": map[string]any{}}); err == nil {
 		t.Error("an object without a name was taken")
@@ -97,11 +97,11 @@ func TestWatch(t *testing.T) {
 		text(dig(doc, "metadata", "resourceVersion"))
 	r, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.NewRequestWithContext: %v", err)
 	}
 	resp, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("http.DefaultTransport.RoundTrip: %v", err)
 	}
 	defer resp.Body.Close()
 	events := json.NewDecoder(resp.Body)

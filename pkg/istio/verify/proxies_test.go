@@ -12,7 +12,7 @@ func object(t *testing.T, text string) Object {
 	t.Helper()
 	var o Object
 	if err := yaml.Unmarshal([]byte(text), &o); err != nil {
-		t.Fatal(err)
+		t.Fatalf("yaml.Unmarshal: %v", err)
 	}
 	return o
 }
@@ -104,7 +104,7 @@ func TestWhatIstioMakes(t *testing.T) {
 	}
 	a, err := NewAgent()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("NewAgent: %v", err)
 	}
 	defer a.Close()
 	objects = append(objects, a.Secret("web", "a"))

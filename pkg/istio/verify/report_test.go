@@ -36,7 +36,7 @@ func TestMark(t *testing.T) {
 		{"BOOTSTRAP", "MERGE", "", ""},
 	}
 	if len(got) != len(want) {
-		t.Fatalf("%v", got)
+		t.Fatalf("got %d of got, want %d: %v", len(got), len(want), got)
 	}
 	for i := range want {
 		if got[i] != want[i] {
@@ -124,7 +124,8 @@ func TestContains(t *testing.T) {
 	text := strings.Repeat("x", 1<<20-5) + "needle" + strings.Repeat("y", 1<<20)
 	for needle, want := range map[string]bool{"needle": true, "noodle": false, "xneedley": true} {
 		if got, err := contains(strings.NewReader(text), needle); got != want || err != nil {
-			t.Errorf("%s: %v, %v", needle, got, err)
+			t.Errorf("%s: contains(strings.NewReader(text), needle) = %v, want %v; contains: %v",
+				needle, got, want, err)
 		}
 	}
 }

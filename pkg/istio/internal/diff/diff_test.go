@@ -32,6 +32,6 @@ func TestUnified(t *testing.T) {
 	}
 	if got, want := Unified("a", "b", "1\n2\n3\n4\n5\n6\n", "1\n2\n3\n4\nx\n6\n"),
 		"--- a\n+++ b\n@@ -2,5 +2,5 @@\n 2\n 3\n 4\n-5\n+x\n 6\n"; got != want {
-		t.Errorf("%q", got)
+		t.Errorf("Unified(…) = %q, want %q", got, want)
 	}
 }

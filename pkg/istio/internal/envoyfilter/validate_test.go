@@ -91,7 +91,7 @@ func TestValidate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			in, err := manifest.Parse("in.yaml", []byte(c.text))
 			if err != nil {
-				t.Fatal(err)
+				t.Fatalf("manifest.Parse: %v", err)
 			}
 			warnings, err := Validate(in)
 			var es manifest.Errors
