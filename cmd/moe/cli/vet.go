@@ -13,10 +13,11 @@ func vetCommand() *cobra.Command {
 		Use:   "vet [DIR]...",
 		Short: "Find what can take Envoy down in the source of plugins",
 		Long: text(`
-			vet reads the Go source of plugins in the folders given, and below them, and reports plain go statements: a panic in
-			such a goroutine ends the whole Envoy, where one in a function given to filter.Go, filter.Pipe or Env.Go is
-			recovered. A goroutine that recovers by itself is kept with a comment on its line or the one before:
-			` + vet.Allow + ` and how it recovers. The status is 1 if something was found.`),
+			vet reads the Go source of plugins in the folders given, and below them, and reports what ends Envoy or stops one of
+			its threads: plain go statements, in whose goroutines no panic is recovered, where one in a function given to
+			filter.Go, filter.Pipe or Env.Go is; runtime.Goexit, and testing's FailNow, Fatal and Skip outside of tests; os.Exit
+			and log.Fatal. A comment on its line or the one before keeps one: ` + vet.AllowGoroutine + ` and how the goroutine
+			recovers, or ` + vet.AllowExit + ` and why nothing waits for it. The status is 1 if something was found.`),
 		Example: examples(`
 			moe vet
 			moe vet plugins docs/examples`),
