@@ -7,7 +7,7 @@ type Attr string
 // https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/advanced/attributes. Not every host has each.
 const (
 	AttrRequestID   Attr = "request.id"
-	AttrProtocol    Attr = "request.protocol" // "HTTP/1.1", "HTTP/2"
+	AttrProtocol    Attr = "request.protocol" // such as "HTTP/1.1" or "HTTP/2"
 	AttrRequestSize Attr = "request.size"     // bytes of the body
 	AttrDuration    Attr = "request.duration" // of the stream so far, or in all in OnComplete
 
@@ -19,7 +19,7 @@ const (
 	AttrDestinationAddress Attr = "destination.address"
 
 	AttrTLSVersion  Attr = "connection.tls_version"
-	AttrServerName  Attr = "connection.requested_server_name" // SNI
+	AttrServerName  Attr = "connection.requested_server_name" // that the client asks for (SNI)
 	AttrPeerSubject Attr = "connection.subject_peer_certificate"
 	AttrPeerURISAN  Attr = "connection.uri_san_peer_certificate"
 	AttrPeerDNSSAN  Attr = "connection.dns_san_peer_certificate"

@@ -45,7 +45,7 @@ func (*Sniffer) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) fil
 }
 
 func (*Sniffer) OnRequest(_ filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
-	if bytes.HasPrefix(b.Bytes(), []byte("%PDF")) {
+	if !b.Complete() && bytes.HasPrefix(b.Bytes(), []byte("%PDF")) { // there is more than the four bytes
 		h.Set("content-type", "application/pdf")
 	}
 	return filter.Continue

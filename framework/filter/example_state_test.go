@@ -11,7 +11,7 @@ import (
 type Tenant struct{}
 
 // TenantKey holds the tenant.
-var TenantKey = filter.NewKey[string]("tenant")
+var TenantKey *filter.Key[string] = filter.NewKey[string]("tenant")
 
 // Quota counts by tenant.
 type Quota struct {
@@ -103,6 +103,13 @@ func (a *APIKey) Provision(env *filter.Env) (err error) {
 	a.consumers, err = filter.IndexConsumers(env, func(c *apiKey) []string { return []string{c.Key.Reveal()} })
 	return err
 }
+
+// ReadsCredentials names what plugins that write logs hide.
+func (*APIKey) ReadsCredentials() filter.CredentialPlaces {
+	return filter.CredentialPlaces{Headers: []string{"x-api-key"}}
+}
+
+var _ filter.CredentialReader = (*APIKey)(nil)
 
 var (
 	noKey    = filter.Unauthenticated(filter.Reply(401, "who are you?", filter.WithHeader("www-authenticate", "ApiKey")))

@@ -49,9 +49,9 @@ type Capability = extension.Capability
 // The capabilities.
 const (
 	CanCallout         = extension.CanCallout         // Env.Transport: HTTP over Envoy's clusters
-	CanUseFilterState  = extension.CanUseFilterState  // Stream.FilterState, SetFilterState
-	CanSetUpstreamHost = extension.CanSetUpstreamHost // Stream.SetUpstreamHost
-	CanClearRouteCache = extension.CanClearRouteCache // Stream.ClearRouteCache
+	CanUseFilterState  = extension.CanUseFilterState  // Stream.FilterState and Stream.SetFilterState
+	CanSetUpstreamHost = extension.CanSetUpstreamHost // Stream.SetUpstreamHost: choose the host of the cluster
+	CanClearRouteCache = extension.CanClearRouteCache // Stream.ClearRouteCache: have the route chosen again
 	CanRecordHistogram = extension.CanRecordHistogram // Env.Histogram in the host's statistics
 	CanSetMetadata     = extension.CanSetMetadata     // Stream.SetMetadata seen by other filters and access logs
 	CanStreamReply     = extension.CanStreamReply     // ReplyReader without a complete copy in memory

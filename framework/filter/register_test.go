@@ -52,7 +52,7 @@ type (
 	closes     struct{ good }
 )
 
-func (*provisions) Provision(Env) error         { return nil }
+func (*provisions) Provision() error            { return nil }
 func (*validates) Validate() bool               { return true }
 func (*merges) Merge(_, _ map[string]any) error { return nil }
 func (*closes) Close()                          {}
