@@ -53,7 +53,8 @@ func TestEnvGo(t *testing.T) {
 	}
 	closeEnv()
 	if !strings.Contains(h.log.String(), "boom") || !strings.Contains(h.log.String(), "env_test.go") {
-		t.Error(h.log.String())
+		t.Errorf("h.log.String() = %q, want it to contain %q, and it to contain %q",
+			h.log.String(), "boom", "env_test.go")
 	}
 }
 
@@ -64,7 +65,7 @@ func TestEnvCloseIsBounded(t *testing.T) {
 	e.Go(func(context.Context) { <-stop })
 	e.close(time.Millisecond)
 	if h.mu.Lock(); !strings.Contains(h.log.String(), "left behind") {
-		t.Error(h.log.String())
+		t.Errorf("h.log.String() = %q, want it to contain %q", h.log.String(), "left behind")
 	}
 	h.mu.Unlock()
 	close(stop)
@@ -202,13 +203,13 @@ func TestSecret(t *testing.T) {
 	}
 	j, err := json.Marshal(v)
 	if err != nil {
-		t.Error(err)
+		t.Errorf("json.Marshal: %v", err)
 	}
 	out.Write(j)
 	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "s", s, "v", v)
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "s", s, "v", v)
 	if strings.Contains(out.String(), "hunter2") || strings.Contains(out.String(), "68756e74") {
-		t.Error(out.String())
+		t.Errorf("out.String() = %q, want it without %q, and it without %q", out.String(), "hunter2", "68756e74")
 	}
 	if !s.Equal("hunter2") || s.Equal("hunter") || (Secret{}).Equal("") || (Secret{}).Reveal() != "" {
 		t.Error("Equal")

@@ -9,8 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// maxKey is how long a key of [IndexConsumers] may be, in bytes. Nobody has a longer one, so that looking it up costs a
-// comparison.
+// maxKey is how long a key of [IndexConsumers] may be, in bytes. Looking up a longer one costs a comparison of lengths.
 const maxKey = 4096
 
 // Index finds consumers by their credentials for one plugin, of type C. It follows the consumers that there are: what
@@ -83,8 +82,8 @@ func (x *Index[C]) add(table map[keySum]owner[C], keys []string, o owner[C]) err
 	return nil
 }
 
-// Find returns the consumer whom key belongs to, and its credential, to be read only; nil if it is nobody's. It takes
-// as long for every key of one length, and allocates nothing for keys of up to 400 bytes.
+// Find returns the consumer that key belongs to and its credential, both to be read only; nil for an unknown key. It
+// takes as long for every key of one length, and allocates nothing for keys of up to 400 bytes.
 func (x *Index[C]) Find(key string) (*Consumer, *C) {
 	if key == "" || len(key) > maxKey {
 		return nil, nil

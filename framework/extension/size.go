@@ -60,7 +60,7 @@ func (s *Size) UnmarshalText(text []byte) error {
 	return err
 }
 
-// String writes s with the largest binary unit that divides it, as "10MiB".
+// String writes s with the largest binary unit that divides it, such as "10MiB".
 func (s Size) String() string {
 	for i := 3; i >= 0; i-- {
 		if u := units[i]; s != 0 && int64(s)%u.n == 0 {

@@ -2,13 +2,13 @@ package extension
 
 import "testing"
 
-func TestBytes(t *testing.T) {
+func TestSize(t *testing.T) {
 	for text, want := range map[string]Size{
 		"0": 0, "7": 7, "7B": 7, "64KiB": 64 << 10, "10MiB": 10 << 20,
 		"1 GiB": 1 << 30, "2TiB": 2 << 40, "1kB": 1000, "1KB": 1000, "1MB": 1e6, "3GB": 3e9, "1TB": 1e12,
 	} {
 		if got, err := ParseSize(text); err != nil || got != want {
-			t.Errorf("%s: %d, %v", text, got, err)
+			t.Errorf("ParseSize(%q) = %d and error %v, want %d", text, got, err, want)
 		}
 	}
 	for _, text := range []string{
@@ -16,7 +16,7 @@ func TestBytes(t *testing.T) {
 		"9223372036854775808", "1e3",
 	} {
 		if got, err := ParseSize(text); err == nil {
-			t.Errorf("%q is %d", text, got)
+			t.Errorf("ParseSize(%q) = %d, want an error", text, got)
 		}
 	}
 	for b, want := range map[Size]string{
@@ -24,10 +24,10 @@ func TestBytes(t *testing.T) {
 		1e6: "1000000B",
 	} {
 		if got := b.String(); got != want {
-			t.Errorf("%d prints as %s", b, got)
+			t.Errorf("%d prints as %s, want %s", int64(b), got, want)
 		}
 		if p, err := ParseSize(b.String()); err != nil || p != b {
-			t.Errorf("%s is read as %d, %v", b, p, err)
+			t.Errorf("ParseSize(%q) = %d and error %v, want %d", b, p, err, int64(b))
 		}
 	}
 }

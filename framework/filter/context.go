@@ -25,7 +25,7 @@ func (s Stream) Context() context.Context {
 	return s.c.Context(parent)
 }
 
-// traceContext is the parent of the stream's context, where it is to be made.
+// traceContext is the parent of the stream's context, if that has not been made yet.
 func (s Stream) traceContext() context.Context {
 	ctx := context.Background()
 	if !s.lock() {

@@ -15,7 +15,7 @@ func TestTraceparent(t *testing.T) {
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01": false,
 	} {
 		if _, got := parseTraceparent(v); got != ok {
-			t.Errorf("%q: %v", v, got)
+			t.Errorf("parseTraceparent(%q) says %t, want %t", v, got, ok)
 		}
 	}
 }
@@ -24,7 +24,7 @@ func FuzzTraceparent(f *testing.F) {
 	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	f.Fuzz(func(t *testing.T, v string) {
 		if sc, ok := parseTraceparent(v); ok && (!sc.IsValid() || !strings.HasPrefix(v[3:], sc.TraceID().String())) {
-			t.Error(v)
+			t.Errorf("%q is taken for the span context %+v", v, sc)
 		}
 	})
 }

@@ -20,7 +20,7 @@ func (k *Key[T]) Get(s Stream) (v T, ok bool) {
 	defer s.c.Mu.Unlock()
 	for i := range s.c.Vals {
 		if s.c.Vals[i].Key == any(k) {
-			v, _ = s.c.Vals[i].Value.(T) // a nil interface is no T, and v is nil then
+			v, _ = s.c.Vals[i].Value.(T) // v stays zero for a nil interface, which does not assert
 			return v, true
 		}
 	}

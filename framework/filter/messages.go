@@ -10,7 +10,7 @@ import (
 // RequestHeaders are the headers of a request.
 type RequestHeaders struct{ Headers }
 
-// Method returns :method, as "GET".
+// Method returns :method, such as "GET".
 func (h RequestHeaders) Method() string { return h.Get(":method") }
 
 // Scheme returns :scheme.

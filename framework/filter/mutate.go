@@ -8,10 +8,10 @@ import (
 
 // Set replaces every value of key. Not every host can carry an empty value: Set(key, "") removes key on all of them.
 //
-// What Envoy or its peers would refuse is not set but reported as the plugin's bug: names that are no tokens, control
-// characters in values, pseudo-headers that do not belong to the block, a :status that is not 200 to 599, a :path that
-// does not begin with "/", a content-length that is no number, and transfer-encoding in a request, which is Envoy's.
-// Whitespace around a value is no part of it. In a request, "host" is ":authority".
+// What Envoy or its peers would refuse is reported as a bug of the plugin instead of being set: a name that is not a
+// token, control characters in a value, a pseudo-header that does not belong to the block, a :status outside of 200 to
+// 599, a :path that does not begin with "/", a content-length that is not a number, and transfer-encoding in a request,
+// which is Envoy's. Whitespace around a value is cut off. In a request, "host" is ":authority".
 func (h Headers) Set(key, value string) {
 	if !plain(key, value) { // which is rare
 		h.set(key, value)
@@ -90,8 +90,8 @@ func (h Headers) Del(key string) {
 	h.c.Mu.Unlock()
 }
 
-// change locks the block for a change of key, or reports why there is none: why, or that it is not the plugin's turn.
-// Misuse is kept by the chain, which outlives the stream.
+// change locks the block for a change of key. Where why is not empty, or it is not the plugin's turn, it reports that as
+// misuse and returns nil, unlocked. The chain keeps what is reported, as it outlives the stream.
 func (h Headers) change(key, why string) *core.Block {
 	b := h.lock()
 	if b == nil {
@@ -103,7 +103,7 @@ func (h Headers) change(key, why string) *core.Block {
 			h.c.Mu.Unlock()
 			return nil
 		}
-		why = "changes " + key + " of headers that are sent or not there yet"
+		why = "changes " + key + " of headers that are sent or have not arrived"
 	} else if why == "" {
 		b.MarkChanged(key, b.Index(key))
 		return b

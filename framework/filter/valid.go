@@ -10,7 +10,7 @@ import (
 // Classes of bytes.
 const (
 	upper    = 1 << iota // an upper-case letter
-	badKey               // not allowed in a name: no token character of RFC 9110, section 5.6.2
+	badKey               // not allowed in a name: not a token character of RFC 9110, section 5.6.2
 	badValue             // not allowed in a value: RFC 9110, section 5.5, as Envoy checks it
 	space                // not allowed in the value of a pseudo-header besides
 )
@@ -48,7 +48,7 @@ func lower(s string) string {
 	return s
 }
 
-// trim cuts the whitespace that is no part of a value.
+// trim cuts the whitespace around a value.
 func trim(v string) string {
 	if v != "" && (classes[v[0]]|classes[v[len(v)-1]])&space != 0 {
 		return strings.Trim(v, " \t")

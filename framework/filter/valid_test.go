@@ -96,11 +96,11 @@ func TestHeaders(t *testing.T) {
 		t.Error("host")
 	}
 	if got := strings.Join(h.Values("X-MULTI"), ","); got != "1,2" {
-		t.Error(got)
+		t.Errorf(`strings.Join(h.Values("X-MULTI"), ",") = %q, want %q`, got, "1,2")
 	}
 	h.Set("x-multi", "3")
 	if got := strings.Join(h.Values("x-multi"), ","); got != "3" {
-		t.Error(got)
+		t.Errorf(`strings.Join(h.Values("x-multi"), ",") = %q, want %q`, got, "3")
 	}
 	h.Set("x-one", "")
 	h.Add("x-one", "")
@@ -113,19 +113,20 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	if h.Len() != 1 || len(h.HTTP()) != 0 {
-		t.Error(c.H[0].Fields)
+		t.Errorf("h.Len() = %d, want 1; got %d of h.HTTP(), want 0: %v: %v",
+			h.Len(), len(h.HTTP()), h.HTTP(), c.H[0].Fields)
 	}
 	if got := strings.Join(c.H[0].Changed, " "); got != ":authority x-multi x-one" {
-		t.Error(got)
+		t.Errorf(`strings.Join(c.H[0].Changed, " ") = %q, want %q`, got, ":authority x-multi x-one")
 	}
 	if len(*bugs) > 0 {
-		t.Error(*bugs)
+		t.Errorf("len(*bugs) = %d, want at most 0: %q", len(*bugs), *bugs)
 	}
 	h.Del(":authority")
 	h.Add(":authority", "b")
 	h.SetPath("")
 	if len(*bugs) != 3 || h.Host() != "a" {
-		t.Error(*bugs)
+		t.Errorf("got %d of *bugs, want 3: %q; h.Host() = %q, want %q", len(*bugs), *bugs, h.Host(), "a")
 	}
 	var zero filter.Headers
 	zero.Set("a", "b")
@@ -146,7 +147,7 @@ func FuzzSet(f *testing.F) {
 		for k, v := range h.All() {
 			if k == "" || v == "" || strings.ContainsAny(k, "\r\n\x00 ") || strings.ContainsAny(v, "\r\n\x00") ||
 				k != strings.ToLower(k) {
-				t.Errorf("%q: %q", k, v)
+				t.Errorf("%q: %q was set, which cannot be sent", k, v)
 			}
 		}
 	})

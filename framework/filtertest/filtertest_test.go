@@ -98,15 +98,17 @@ func TestStrict(t *testing.T) {
 		},
 		"replies with status 7": func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Reply(7, "") },
 	} {
-		ft := &fake{TB: t}
-		h := &filtertest.Host{Timeout: 10 * time.Millisecond}
-		if err := h.Load(ft, &plugin{f: f}); err != nil {
-			t.Fatal(err)
-		}
-		h.Get("/")
-		if got := ft.end(); !strings.Contains(got, want) {
-			t.Errorf("want %s, got %q", want, got)
-		}
+		t.Run(want, func(t *testing.T) {
+			ft := &fake{TB: t}
+			h := &filtertest.Host{Timeout: 10 * time.Millisecond}
+			if err := h.Load(ft, &plugin{f: f}); err != nil {
+				t.Fatalf("h.Load: %v", err)
+			}
+			h.Get("/")
+			if got := ft.end(); !strings.Contains(got, want) {
+				t.Errorf("the test fails with %q, want it to contain %q", got, want)
+			}
+		})
 	}
 }
 
@@ -135,7 +137,7 @@ func TestConfig(t *testing.T) {
 	} {
 		err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "plugin", JSON: json})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", json, err)
+			t.Errorf("%s: got error %v, want one with %q", json, err, want)
 		}
 	}
 	if err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "none"}); err == nil {
@@ -143,7 +145,7 @@ func TestConfig(t *testing.T) {
 	}
 	lacking := &filtertest.Host{Lacks: filter.CanSetMetadata}
 	if err := lacking.Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
-		t.Error(err)
+		t.Errorf("lacking.Load(&plugin{}): got error %v, want one with %q", err, "Metadata")
 	}
 	for _, p := range []any{struct{}{}, &struct{}{}, nil} {
 		if err := (&filtertest.Host{}).Load(t, p); err == nil {
@@ -190,19 +192,19 @@ func TestState(t *testing.T) {
 	if err := h.Load(t, &plugin{f: func(s filter.Stream, h filter.RequestHeaders) filter.Action {
 		kept = s
 		if got := s.RemoteAddr().String(); got != "192.0.2.7:99" {
-			t.Error(got)
+			t.Errorf("s.RemoteAddr().String() = %q, want %q", got, "192.0.2.7:99")
 		}
 		if _, err := s.Attr(filter.AttrRouteName); !errors.Is(err, filter.ErrNotFound) {
-			t.Error(err)
+			t.Errorf("s.Attr(filter.AttrRouteName): got error %v, want %v", err, filter.ErrNotFound)
 		}
 		if v, err := s.Metadata("in", "a"); v != "1" || err != nil {
-			t.Error(v, err)
+			t.Errorf(`s.Metadata("in", "a") = %v, want %v; s.Metadata: %v`, v, "1", err)
 		}
 		if v, err := s.FilterState("k"); v != "v" || err != nil {
-			t.Error(v, err)
+			t.Errorf(`s.FilterState("k") = %q, want %q; s.FilterState: %v`, v, "v", err)
 		}
 		if err := s.SetMetadata("out", "n", map[string]any{"list": []any{1, "x", true}}); err != nil {
-			t.Error(err)
+			t.Errorf("s.SetMetadata: %v", err)
 		}
 		if err := s.SetMetadata("out", "bad", struct{}{}); err == nil {
 			t.Error("metadata of any type")
@@ -212,17 +214,18 @@ func TestState(t *testing.T) {
 		s.SetUpstreamHost("10.0.0.1:80", true)
 		return filter.Continue
 	}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	r := h.Get("/x")
 	if got := fmt.Sprint(r.Metadata["out/n"]); got != "map[list:[1 x true]]" {
-		t.Error(got)
+		t.Errorf(`fmt.Sprint(r.Metadata["out/n"]) = %q, want %q`, got, "map[list:[1 x true]]")
 	}
 	if r.FilterState["k2"] != "v2" || r.RouteCleared != 1 || r.UpstreamHost != "10.0.0.1:80" || !r.UpstreamStrict {
-		t.Errorf("%+v", r)
+		t.Errorf("filter state %v, the route cleared %d times, upstream host %q (strict %t); want k2: v2, once, 10.0.0.1:80 (true)",
+			r.FilterState, r.RouteCleared, r.UpstreamHost, r.UpstreamStrict)
 	}
 	if err := kept.SetFilterState("k", "late"); !errors.Is(err, filter.ErrStreamDone) {
-		t.Error(err)
+		t.Errorf(`kept.SetFilterState("k", "late"): got error %v, want %v`, err, filter.ErrStreamDone)
 	}
 	h.Post("/abc", "x")
 	if h.Metric("seen", "GET") != 1 || h.Metric("moe.plugin.seen", "POST") != 1 || h.Metric("seen", "PUT") != 0 ||
@@ -238,17 +241,19 @@ func TestGRPC(t *testing.T) {
 		}}
 	}
 	if r := filtertest.New(t, &plugin{}).GRPC("/s/m", "msg"); r.GRPCStatus != 0 || r.Body != "msg" || r.Trailer == nil {
-		t.Errorf("%+v", r)
+		t.Errorf("r.GRPCStatus = %d, want 0; r.Body = %q, want %q; r.Trailer = nil, want a value: %+v",
+			r.GRPCStatus, r.Body, "msg", r)
 	}
 	r := filtertest.New(t, deny()).GRPC("/s/m", "msg")
 	if r.Status != 200 || r.GRPCStatus != 7 || r.GRPCMessage != "go away" || r.Body != "" {
-		t.Errorf("%+v", r)
+		t.Errorf("status %d, grpc-status %d, grpc-message %q, body %q; want 200, 7, go away and none",
+			r.Status, r.GRPCStatus, r.GRPCMessage, r.Body)
 	}
 	if r := filtertest.New(t, deny(filter.WithGRPCStatus(16))).GRPC("/s/m", "msg"); r.GRPCStatus != 16 {
-		t.Errorf("%+v", r)
+		t.Errorf("r.GRPCStatus = %d, want 16: %+v", r.GRPCStatus, r)
 	}
 	if r := filtertest.New(t, deny(filter.WithGRPCStatus(16))).Get("/"); r.Status != 403 || r.GRPCStatus != -1 {
-		t.Errorf("%+v", r)
+		t.Errorf("r.Status = %d, want 403; r.GRPCStatus = %d, want %d: %+v", r.Status, r.GRPCStatus, -1, r)
 	}
 }
 
@@ -278,7 +283,7 @@ func TestLeave(t *testing.T) {
 		}
 	}
 	if len(events) < 5 {
-		t.Error(events)
+		t.Errorf("len(events) = %d, want at least 5: %q", len(events), events)
 	}
 }
 
@@ -286,14 +291,15 @@ func TestChunks(t *testing.T) {
 	h := filtertest.New(t, &plugin{})
 	h.Chunk = 3
 	if r := h.Post("/", "abcdefgh"); fmt.Sprint(r.Chunks) != "[abc def gh]" || !r.SentEnd {
-		t.Error(r.Chunks)
+		t.Errorf("fmt.Sprint(r.Chunks) = %q, want %q; r.SentEnd: got false, want true: %q",
+			fmt.Sprint(r.Chunks), "[abc def gh]", r.Chunks)
 	}
 	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, p)
 	})
 	if r := h.Post("/p?q", "x"); r.Body != "POST /p?q x" {
-		t.Error(r.Body)
+		t.Errorf("r.Body = %q, want %q", r.Body, "POST /p?q x")
 	}
 }
 
@@ -304,6 +310,6 @@ func TestOddRequests(t *testing.T) {
 	q.URL.Opaque = "/a b?c d"
 	r := h.Do(q)
 	if r.Status != 200 || r.Upstream.URL.Path != "/a b" || r.Upstream.URL.RawQuery != "c d" || r.Upstream.RequestURI != "/a b?c d" {
-		t.Errorf("%d %s %v", r.Status, r.Reset, r.Upstream)
+		t.Errorf("status %d, reset %q; upstream: %+v", r.Status, r.Reset, r.Upstream)
 	}
 }

@@ -43,12 +43,12 @@ type Host struct {
 	Secrets map[string]string
 	// Clusters is what Env.Transport finds.
 	Clusters map[string]http.RoundTripper
-	// Consumers are who [filter.IndexConsumers] finds, by the credentials for the plugin's registered name; see also
-	// [Host.SetConsumers].
+	// Consumers are those that [filter.IndexConsumers] finds, by the credentials for the plugin's registered name; see
+	// also [Host.SetConsumers].
 	Consumers []*filter.Consumer
 	// AnyScheme is `authentication: any`: one of several plugins that authenticate is enough.
 	AnyScheme bool
-	// ConsumerHeader is the request header that has the consumer's name; "" is none.
+	// ConsumerHeader is the request header that has the consumer's name; "" for none.
 	ConsumerHeader string
 	// ConsumerPlugins join the chain for a consumer, by its name. Each is given as to [New], and replaces the plugin of
 	// that name or comes last.
@@ -94,7 +94,7 @@ func New(t testing.TB, plugins ...any) *Host {
 	t.Helper()
 	h := &Host{}
 	if err := h.Load(t, plugins...); err != nil {
-		t.Fatal(err)
+		t.Fatalf("filtertest: %v", err)
 	}
 	return h
 }

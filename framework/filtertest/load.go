@@ -19,7 +19,7 @@ import (
 func (h *Host) Load(t testing.TB, plugins ...any) error {
 	h.t = t
 	if h.chain != nil {
-		return fmt.Errorf("the host has its plugins")
+		return fmt.Errorf("the host has its plugins already; Load is called once")
 	}
 	if h.Timeout == 0 {
 		h.Timeout = 5 * time.Second
@@ -106,7 +106,7 @@ func (h *Host) decode(p any) (*filter.Registration, any, error) {
 	}
 	t := reflect.TypeOf(p)
 	if t == nil || t.Kind() != reflect.Pointer {
-		return nil, nil, fmt.Errorf("%T is no pointer to a plugin's struct", p)
+		return nil, nil, fmt.Errorf("expected a pointer to a plugin's struct, got %T", p)
 	}
 	reg := filter.LookupType(t.Elem())
 	if reg == nil {

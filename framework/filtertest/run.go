@@ -62,7 +62,7 @@ func (h *Host) Do(r *http.Request) *Response {
 	x.st = h.chain.Start(x, x)
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		h.t.Fatal(err)
+		h.t.Fatalf("filtertest: reading the request's body: %v", err)
 	}
 	fields := []core.Field{
 		{Name: ":method", Value: r.Method},

@@ -27,12 +27,12 @@ func TestSecrets(t *testing.T) {
 		}
 		return filter.Reply(200, v.Reveal())
 	}}); err != nil {
-		t.Fatal(err)
+		t.Fatalf("h.Load: %v", err)
 	}
 	get := func(name string, status int, value string) {
 		t.Helper()
 		if r := h.Get("/", "want", name); r.Status != status || r.Body != value {
-			t.Errorf("%s: %d %s", name, r.Status, r.Body)
+			t.Errorf("%s: r.Status = %d, want %d; r.Body = %q, want %q", name, r.Status, status, r.Body, value)
 		}
 	}
 	get("a", 200, "one")
@@ -48,11 +48,11 @@ func TestSecrets(t *testing.T) {
 		t.Error("the test's own map is changed")
 	}
 	if _, err := kept.Secret("a"); !errors.Is(err, filter.ErrStreamDone) {
-		t.Error(err)
+		t.Errorf(`kept.Secret("a"): got error %v, want %v`, err, filter.ErrStreamDone)
 	}
 	h.Lacks = filter.CanReadSecret
 	get("a", 500, filter.ErrUnsupported.Error())
 	if _, err := (filter.Stream{}).Secret("a"); !errors.Is(err, filter.ErrStreamDone) {
-		t.Error(err)
+		t.Errorf(`(filter.Stream{}).Secret("a"): got error %v, want %v`, err, filter.ErrStreamDone)
 	}
 }

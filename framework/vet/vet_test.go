@@ -55,7 +55,7 @@ func TestPlugins(t *testing.T) {
 				t.Fatalf("Dir: %v", err)
 			}
 			for _, f := range found {
-				t.Errorf("%v", f)
+				t.Errorf("found %v", f)
 			}
 		})
 	}
