@@ -26,7 +26,7 @@ var (
 
 // patience is how long a call waits for a thread that stays in one crossing. A plugin that waits in a phase for a
 // goroutine that asks Envoy would otherwise stop the thread for ever.
-const patience = time.Second
+const patience = 2 * time.Second
 
 // Ask runs f with Envoy's side of the object and returns when it has run. On the object's thread it runs at once. Other
 // goroutines wait: f runs when the thread enters Go next, or before it leaves it, if it is in Go now.
