@@ -57,6 +57,11 @@ typedef struct moe_instance {
 
 enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
 
+// Reports whether Go may be entered for s: Envoy has not destroyed the filter, and Go has not let go of it. Envoy calls
+// hooks of callouts, at the least, between the completion of a stream and the destruction of its filter; by then the
+// stream's slot in Go may be another's.
+static inline bool moe_alive(const moe_instance *s) { return !s->gone && !s->completed; }
+
 // Kinds of events.
 enum {
   EVENT_HEADERS,
@@ -134,7 +139,6 @@ typedef struct {
 
 void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
 void moe_apply(moe_event *e);
-bool moe_alive(moe_instance *s); // Go may be entered for s
 mheader *moe_read_headers(const uint8_t *p, size_t n);
 void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p);
 

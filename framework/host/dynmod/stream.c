@@ -14,9 +14,9 @@ static _Thread_local uint32_t thread_no; // 1 + index
 static _Thread_local moe_instance *finished[MAX_FINISHED];
 static _Thread_local size_t finished_n;
 
-// moe_on_envoy_thread reports whether the caller runs on a thread of Envoy's that has entered Go: that goroutine is bound
-// to the thread until it returns, so that no other can run there.
-bool moe_on_envoy_thread(void) { return thread_no != 0; }
+// moe_on_envoy_thread reports whether the caller runs on a thread of Envoy's that has entered Go, or on the main one: that
+// goroutine is bound to the thread until it returns, so that no other can run there.
+bool moe_on_envoy_thread(void) { return thread_no != 0 || moe_on_main_thread(); }
 
 // moe_on_thread reports whether that thread is the one of an index.
 bool moe_on_thread(uint32_t index) { return thread_no == index + 1; }
@@ -56,13 +56,6 @@ static void free_lingering(void) {
     free_stream(s);
   }
 }
-
-// alive reports whether Go may be entered for s: Envoy has not destroyed the filter, and Go has not let go of it. Envoy
-// calls hooks of callouts, at the least, between the completion of a stream and the destruction of its filter; by then
-// the stream's slot in Go may be another's.
-static bool alive(moe_instance *s) { return !s->gone && !s->completed; }
-
-bool moe_alive(moe_instance *s) { return alive(s); }
 
 void moe_cross(moe_event *e) {
   uint8_t stack[STACK_OUT];
@@ -125,7 +118,7 @@ static uint32_t headers(moe_instance *s, uint32_t dir, bool end, uint32_t route)
 static uint32_t data(moe_instance *s, uint32_t dir, bool end) {
   s->bytes[dir] += CB(http_get_body_size)(s->envoy, 2 * dir);
   s->ended[dir] |= end;
-  if (s->replied || !alive(s))
+  if (s->replied || !moe_alive(s))
     return STATUS_NO_BUFFER;
   if (s->busy[dir]) {
     // Envoy keeps the chunk and, over its watermark, stops reading from the peer.
@@ -150,7 +143,7 @@ static uint32_t data(moe_instance *s, uint32_t dir, bool end) {
 
 static uint32_t trailers(moe_instance *s, uint32_t dir) {
   s->ended[dir] = true;
-  if (s->replied || !alive(s))
+  if (s->replied || !moe_alive(s))
     return STATUS_STOP;
   if (s->busy[dir] || s->held[dir]) {
     s->held[dir] |= HELD_TRAILERS;
@@ -174,7 +167,7 @@ HOOK T(on_http_filter_request_headers_status)
     ON(http_filter_request_headers)(void *envoy, const void *stream, bool end) {
   moe_instance *s = (moe_instance *)stream;
   s->ended[0] = end;
-  if (!alive(s))
+  if (!moe_alive(s))
     return STATUS_STOP;
   uint32_t route = 0;
   if (atomic_load_explicit(&moe_route_configs, memory_order_relaxed) != 0)
@@ -198,7 +191,7 @@ HOOK T(on_http_filter_response_headers_status)
   if (s->sending)
     return STATUS_CONTINUE;
   s->ended[1] = end;
-  if (!alive(s))
+  if (!moe_alive(s))
     return STATUS_STOP;
   if (!wanted(s, WANT_RESPONSE_HEADERS))
     return STATUS_CONTINUE;
@@ -217,7 +210,7 @@ HOOK T(on_http_filter_response_trailers_status) ON(http_filter_response_trailers
 
 HOOK void ON(http_filter_stream_complete)(void *envoy, const void *stream) {
   moe_instance *s = (moe_instance *)stream;
-  if (alive(s) && wanted(s, WANT_COMPLETE)) {
+  if (moe_alive(s) && wanted(s, WANT_COMPLETE)) {
     moe_event e = {.stream = s, .kind = EVENT_COMPLETE};
     moe_cross(&e);
   }
@@ -249,7 +242,7 @@ HOOK void ON(http_filter_destroy)(const void *stream) {
 
 HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id) {
   moe_instance *s = (moe_instance *)stream;
-  if (!alive(s))
+  if (!moe_alive(s))
     return;
   moe_event e = {.stream = s, .kind = EVENT_SCHEDULED};
   moe_cross(&e);
@@ -258,7 +251,7 @@ HOOK void ON(http_filter_scheduled)(void *envoy, const void *stream, uint64_t id
 static void watermark(const void *stream, bool high) {
   moe_instance *s = (moe_instance *)stream;
   // Only a reply that we stream ourselves can answer to back-pressure; for others Envoy does it.
-  if (!alive(s) || !s->replied)
+  if (!moe_alive(s) || !s->replied)
     return;
   moe_event e = {.stream = s, .kind = EVENT_WATERMARK, .end = high};
   moe_cross(&e);
@@ -276,7 +269,7 @@ HOOK T(on_http_filter_local_reply_status)
     ON(http_filter_local_reply)(void *envoy, const void *stream, uint32_t code, ebuf details, bool reset) {
   // Kept for the attribute response.code_details, which older Envoys don't offer to modules.
   moe_instance *s = (moe_instance *)stream;
-  if (!alive(s))
+  if (!moe_alive(s))
     return 0;
   char *copy = malloc(details.length + 1);
   if (copy != NULL) {
