@@ -8,6 +8,7 @@ import "C"
 import (
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -139,44 +140,34 @@ func (conf *filterConfig) destroy() {
 func (conf *filterConfig) quiesce(c *C.moe_config, ids []uint64, quiet <-chan struct{}) bool {
 	late := time.NewTimer(quietTime)
 	defer late.Stop()
-	const waiting, resetting, given = 0, 1, 2
-	state := waiting
+	var claimed atomic.Bool // by the main thread, or by this one, which gives up
 	reset := make(chan struct{})
 	door := newest()
-	if door != nil && door.post(task{run: func(writer) {
-		conf.mu.Lock()
-		mine := state == waiting
-		if mine {
-			state = resetting
-		}
-		conf.mu.Unlock()
-		if !mine {
+	if door == nil || door.post(task{run: func(writer) {
+		if claimed.Swap(true) {
 			return
 		}
 		for _, id := range ids {
 			C.moe_config_reset_callout(c, C.uint64_t(id))
 		}
 		close(reset)
-	}, drop: func() {}}) == nil {
-		// To be quiet is not enough: the main thread may still stand in a function of the configuration.
+	}, drop: func() {}}) != nil {
 		select {
-		case <-reset:
+		case <-quiet:
 			return true
 		case <-late.C:
+			return false
 		}
-		conf.mu.Lock()
-		begun := state == resetting
-		state = given
-		conf.mu.Unlock()
-		if begun {
-			<-reset
-		}
-		return begun
 	}
+	// To be quiet is not enough: the main thread may still stand in a function of the configuration.
 	select {
-	case <-quiet:
+	case <-reset:
 		return true
 	case <-late.C:
+	}
+	if !claimed.Swap(true) {
 		return false
 	}
+	<-reset
+	return true
 }
