@@ -2,6 +2,7 @@
 package reload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -24,7 +25,7 @@ type File = filewatch.File
 
 // Validate checks Poll.
 func (f *Files) Validate() error {
-	if f.Poll != 0 && f.Poll < 10*time.Millisecond {
+	if f.Poll != 0 && f.Poll < filewatch.MinPoll {
 		return errors.New("poll: must be at least 10ms")
 	}
 	return nil
@@ -48,40 +49,20 @@ func (f *Files) Follow(env *filter.Env, suffixes, paths []string, load func([]Fi
 	if err := load(files); err != nil {
 		return err
 	}
-	fail := func(err error) {
-		failed.Inc()
-		env.Log().Error("cannot reload; what was loaded before stays", "error", err)
-	}
-	tick := time.NewTicker(max(f.Poll, 10*time.Millisecond))
-	if f.Poll == 0 {
-		tick.Reset(time.Second)
-	}
-	started := env.Go(func(ctx context.Context) {
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			files, changed, err := tree.Settled()
-			if !changed {
-				continue
-			}
+	env.Go(func(ctx context.Context) {
+		tree.Follow(ctx, cmp.Or(f.Poll, time.Second), func(files []File, err error) {
 			if err == nil {
 				err = guard.Do(func() error { return load(files) })
 			}
 			if err != nil {
-				fail(err)
-				continue
+				failed.Inc()
+				env.Log().Error("cannot reload; what was loaded before stays", "error", err)
+				return
 			}
 			done.Inc()
 			env.Log().Info("reloaded", "files", len(files))
-		}
+		})
 	})
-	if !started {
-		tick.Stop()
-	}
 	return nil
 }
 
