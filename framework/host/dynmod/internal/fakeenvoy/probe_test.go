@@ -121,7 +121,9 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 	switch p.Do {
 	case "go":
 		return later(func(context.Context) filter.Action {
-			p.look(s, tag)
+			if p.Touch {
+				p.look(s, tag)
+			}
 			return filter.Continue
 		})
 	case "call", "leave":

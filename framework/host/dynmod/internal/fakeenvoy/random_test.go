@@ -31,7 +31,7 @@ func TestRandomLives(t *testing.T) {
 	m := startMain(t)
 	deeds := []string{"", "go", "call", "call", "leave", "wait", "body", "reply", "reader", "panic"}
 	make := func(n int) *fakeenvoy.Config {
-		c := m.config(t, document(deeds[n%len(deeds)], `, "touch": true`, fmt.Sprintf(`, "background": %v`, n%3 != 0)))
+		c := m.config(t, document(deeds[n%len(deeds)], fmt.Sprintf(`, "background": %v`, n%3 != 0)))
 		return c
 	}
 	// What workers take their configurations from.

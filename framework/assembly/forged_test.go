@@ -1,0 +1,252 @@
+package assembly_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+	_ "mosn.io/moe/plugins/anonymous"
+	_ "mosn.io/moe/plugins/basicauth"
+	_ "mosn.io/moe/plugins/headermutation"
+	_ "mosn.io/moe/plugins/hmacauth"
+	_ "mosn.io/moe/plugins/jwtauth"
+	_ "mosn.io/moe/plugins/keyauth"
+	_ "mosn.io/moe/plugins/oidc"
+	_ "mosn.io/moe/plugins/tokenauth"
+)
+
+// bareHost offers a configuration nothing but a name, bareStream a stream nothing at all.
+type bareHost struct{}
+
+func (bareHost) Name() string         { return "forged" }
+func (bareHost) Capabilities() uint32 { return ^uint32(0) }
+func (bareHost) Log() slog.Handler    { return slog.DiscardHandler }
+func (bareHost) Transport(string) (http.RoundTripper, error) {
+	return nil, filter.ErrUnsupported
+}
+
+type bareStream struct{}
+
+func (bareStream) Attribute(string) (string, error)       { return "", core.ErrUnsupported }
+func (bareStream) Metadata(_, _ string) (any, error)      { return nil, core.ErrUnsupported }
+func (bareStream) SetMetadata(_, _ string, _ any) error   { return core.ErrUnsupported }
+func (bareStream) FilterState(string) (string, error)     { return "", core.ErrUnsupported }
+func (bareStream) SetFilterState(_, _ string) error       { return core.ErrUnsupported }
+func (bareStream) ClearRouteCache() error                 { return core.ErrUnsupported }
+func (bareStream) SetUpstreamHost(_ string, _ bool) error { return core.ErrUnsupported }
+func (bareStream) Secret(string) (string, error)          { return "", core.ErrUnsupported }
+func (bareStream) Fetch(int) []core.Field                 { return nil }
+func (bareStream) BufferLimit() int                       { return 0 }
+func (bareStream) Escaped()                               {}
+
+// verdict notes whether the request goes on, is answered, or waits for a goroutine.
+type verdict struct {
+	ends  chan bool // whether the request goes on
+	posts chan func()
+}
+
+func (v *verdict) Headers(dir core.Direction, _ bool) { v.ends <- dir == core.Request }
+func (v *verdict) Data(core.Direction, []byte, bool)  {}
+func (v *verdict) Trailers(core.Direction)            {}
+func (v *verdict) Reset(string)                       { v.ends <- false }
+func (v *verdict) Post(f func())                      { v.posts <- f }
+
+// scheme is a plugin that authenticates, and a credential that it takes.
+type scheme struct {
+	name, entry string
+	credential  core.Field // Name "": the test has none
+}
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+func token() string {
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
+		encode(fmt.Appendf(nil, `{"iss":"i","sub":"alice","exp":%d}`, time.Now().Add(time.Hour).Unix()))
+	h := hmac.New(sha256.New, []byte(secret))
+	h.Write([]byte(text))
+	return text + "." + encode(h.Sum(nil))
+}
+
+func allSchemes() []scheme {
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("alice:open sesame"))
+	return []scheme{
+		{name: "keyauth", entry: `{name: keyauth}`, credential: core.Field{Name: "x-api-key", Value: "a-key-that-is-long-enough"}},
+		{name: "basicauth", entry: `{name: basicauth}`, credential: core.Field{Name: "authorization", Value: basic}},
+		{
+			name: "jwtauth", entry: `{name: jwtauth, config: {providers: [{issuer: i, keys: {secret: ` + secret + `}}],
+				claimsToHeaders: [{claim: sub, header: X-User}]}}`,
+			credential: core.Field{Name: "authorization", Value: "Bearer " + token()},
+		},
+		{name: "tokenauth", entry: `{name: tokenauth, config: {secret: ` + secret + `}}`},
+		{name: "hmacauth", entry: `{name: hmacauth}`},
+		{
+			name: "oidc", entry: `{name: oidc, config: {issuer: 'https://idp.invalid', clientID: me, redirect: 'https://a.example/cb',
+				cookieSecrets: [` + secret + `], forwardAccessToken: true,
+				claimsToHeaders: [{claim: sub, header: x-user}, {claim: email, header: x-mail}]}}`,
+		},
+	}
+}
+
+const aliceAndBob = `consumers: [
+	{name: alice, credentials: {keyauth: {key: a-key-that-is-long-enough}, basicauth: {username: alice, password: open sesame}},
+		plugins: [{name: headermutation, config: {request: {set: {x-tier: gold}}}}]},
+	{name: bob}]`
+
+// TestNobodyForgesIdentity sends requests that claim to be somebody through chains of the plugins that authenticate: two
+// and three of them in every order, with one and with all required, with and without anonymous, each disabled on a route in
+// turn, with every credential that one of them takes and with none. What the upstream would take for the caller's identity
+// is never what the client wrote.
+func TestNobodyForgesIdentity(t *testing.T) {
+	schemes := allSchemes()
+	requests, passed := 0, 0
+	for _, order := range orders(schemes, 3) {
+		if !slices.ContainsFunc(order, func(s scheme) bool { return s.name == "jwtauth" || s.name == "oidc" }) {
+			continue // nobody owns a header
+		}
+		for mode := range 4 {
+			text := chainText(order, mode&1 == 1, mode&2 == 2)
+			raw, err := config.Parse([]byte(text))
+			if err != nil {
+				t.Fatalf("Parse of %s: %v", text, err)
+			}
+			a := assembly.New(bareHost{})
+			f, err := a.Filter(assembly.ChainName, raw)
+			if err != nil {
+				t.Fatalf("Filter of %s: %v", text, err)
+			}
+			for disabled := -1; disabled < len(order); disabled++ {
+				var r *assembly.Route
+				what := text
+				if disabled >= 0 {
+					what += "\nwithout " + order[disabled].name
+					entry := map[string]any{"id": order[disabled].name, "disabled": true}
+					if r, err = a.Route(assembly.ChainName, map[string]any{"plugins": []any{entry}}); err != nil {
+						t.Fatalf("Route without %s: %v", order[disabled].name, err)
+					}
+				}
+				for _, s := range append([]scheme{{name: "nobody"}}, schemes...) {
+					if s.credential.Name == "" && s.name != "nobody" {
+						continue
+					}
+					requests++
+					if forge(t, f, r, s, fmt.Sprintf("%s\nwith the credential of %s", what, s.name), order) {
+						passed++
+					}
+				}
+				if r != nil {
+					r.Close()
+				}
+			}
+			f.Close()
+		}
+	}
+	t.Logf("%d requests, of which %d passed", requests, passed)
+	if requests < 5000 || passed < 1000 {
+		t.Errorf("got %d requests of which %d passed, want at least 5000 and 1000", requests, passed)
+	}
+}
+
+// orders returns every order of two to most of list.
+func orders(list []scheme, most int) (all [][]scheme) {
+	var walk func(done, rest []scheme)
+	walk = func(done, rest []scheme) {
+		if len(done) >= 2 {
+			all = append(all, slices.Clone(done))
+		}
+		if len(done) == most {
+			return
+		}
+		for i := range rest {
+			walk(append(slices.Clone(done), rest[i]), slices.Concat(rest[:i], rest[i+1:]))
+		}
+	}
+	walk(nil, list)
+	return all
+}
+
+func chainText(order []scheme, anyScheme, anonymous bool) string {
+	var entries []string
+	for _, s := range order {
+		entries = append(entries, s.entry)
+	}
+	if anonymous {
+		entries = append(entries, `{name: anonymous}`)
+	}
+	authentication := "all"
+	if anyScheme {
+		authentication = "any"
+	}
+	return "plugins: [" + strings.Join(entries, ",\n") + "]\nauthentication: " + authentication +
+		"\nconsumerHeader: X-Who\n" + aliceAndBob
+}
+
+// forge sends one request and reports whether it goes on.
+func forge(t *testing.T, f *assembly.Filter, r *assembly.Route, s scheme, what string, order []scheme) bool {
+	t.Helper()
+	c, err := f.Chain(r)
+	if err != nil {
+		t.Fatalf("%s: Chain: %v", what, err)
+	}
+	v := &verdict{ends: make(chan bool, 8), posts: make(chan func(), 8)}
+	st := c.Start(bareStream{}, v)
+	defer st.Done()
+	b := &st.H[core.RequestHeaders]
+	b.Fields = append(b.Fields, core.Field{Name: ":method", Value: "GET"}, core.Field{Name: ":path", Value: "/"},
+		core.Field{Name: ":authority", Value: "a.example"}, core.Field{Name: ":scheme", Value: "https"})
+	for _, name := range []string{"x-user", "x_user", "x-mail", "x-who", "x-moe-consumer"} {
+		b.Fields = append(b.Fields, core.Field{Name: name, Value: "forged"})
+	}
+	if s.credential.Name != "" {
+		b.Fields = append(b.Fields, s.credential)
+	}
+	if s.credential.Name != "authorization" {
+		// A scheme that nobody takes, so that it is no credential, wrong or right.
+		b.Fields = append(b.Fields, core.Field{Name: "authorization", Value: "Forged identity"})
+	}
+	b.Present = true
+	st.Headers(core.Request, true)
+	for {
+		select {
+		case post := <-v.posts:
+			post()
+			continue
+		case passes := <-v.ends:
+			if passes {
+				checkIdentity(t, b.Fields, what, order)
+			}
+			return passes
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: no answer in 20 s", what)
+		}
+	}
+}
+
+func checkIdentity(t *testing.T, fields []core.Field, what string, order []scheme) {
+	t.Helper()
+	owns := func(header string) bool {
+		return slices.ContainsFunc(order, func(s scheme) bool {
+			return header == "x-user" && s.name == "jwtauth" || s.name == "oidc"
+		})
+	}
+	for _, h := range fields {
+		name := strings.ReplaceAll(h.Name, "_", "-")
+		switch {
+		case h.Value == "forged" && (name == "x-who" || name == "x-moe-consumer" || owns(name)):
+			t.Errorf("%s:\nthe upstream got the client's %s", what, h.Name)
+		case h.Value == "Forged identity" && owns("authorization") && slices.ContainsFunc(order, func(s scheme) bool { return s.name == "oidc" }):
+			t.Errorf("%s:\nthe upstream got the client's authorization", what)
+		}
+	}
+}
