@@ -51,8 +51,6 @@ type Plugin struct {
 	Config map[string]any `json:"config"`
 	// Disabled leaves the plugin out; false brings back one that the document below has left out.
 	Disabled *bool `json:"disabled"`
-	// Note is what people should know of the entry; MoE does nothing with it.
-	Note string `json:"note"`
 }
 
 // EntryID returns p's ID, or its name if it has none.
