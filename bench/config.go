@@ -114,7 +114,7 @@ func bootstrap(v variant, s setHeaders, upstream int, forward bool) map[string]a
 	return map[string]any{
 		"admin":                map[string]any{"address": address(0)},
 		"static_resources":     static,
-		"stats_flush_interval": "299s", // the longest there is: flushing is no filter's work
+		"stats_flush_interval": "299s", // the longest there is: flushing is not a filter's work
 	}
 }
 

@@ -47,7 +47,7 @@ bool whole_struct(const Json &, const Json *value, std::string *bytes, std::stri
 bool typed_struct(const Json &any, const Json *value, std::string *bytes, std::string *why) {
   const Json *type = any.find("type_url"), *camel = any.find("typeUrl");
   if (type != nullptr && camel != nullptr) {
-    *why = "typeUrl is no field of it beside type_url";
+    *why = "typeUrl is not a field of it beside type_url";
     return false;
   }
   type = type != nullptr ? type : camel;
@@ -90,7 +90,7 @@ bool bytes_value(const Json &, const Json *value, std::string *bytes, std::strin
     return false;
   std::string raw;
   if (!base64(value->text, &raw)) {
-    *why = "its value is no base64";
+    *why = "its value is not base64";
     return false;
   }
   if (!raw.empty())
@@ -113,7 +113,7 @@ bool double_value(const Json &, const Json *value, std::string *bytes, std::stri
   return true;
 }
 
-constexpr char not_whole[] = "its value is no whole number", out_of_range[] = "its value is out of range";
+constexpr char not_whole[] = "its value is not a whole number", out_of_range[] = "its value is out of range";
 
 // integer_of_text reads digits, protobuf's own form of what has 64 bits. It returns what is wrong, or nullptr.
 template <typename Integer> const char *integer_of_text(std::string_view text, uint64_t *n) {
@@ -191,7 +191,7 @@ bool only_known(const Json &any, Message message, std::string *why) {
   for (const auto &f : any.fields)
     if (f.first != "@type" && f.first != "value" &&
         (message != typed_struct || (f.first != "type_url" && f.first != "typeUrl"))) {
-      *why = f.first + " is no field of it";
+      *why = f.first + " is not a field of it";
       return false;
     }
   return true;
@@ -218,7 +218,7 @@ bool any_bytes(const Json &any, std::string *bytes, std::string *error) {
       if (!only_known(any, m.write, &why) || !m.write(any, value, &message, &why)) {
         if (why.empty())
           why = std::string("its value is ") + (value == nullptr ? "missing" : value->kind_name());
-        *error = "is no valid " + name + ": " + why;
+        *error = "is not a valid " + name + ": " + why;
         return false;
       }
       put_bytes(bytes, 1, url);

@@ -98,7 +98,7 @@ bool read_symbols(const std::string &path, Symbols *symbols, std::string *error)
   // Both processors have 64 bits, the least significant ones first; what others have is written otherwise from here on.
   bool foreign = elf && (head.e_ident[EI_CLASS] != ELFCLASS64 || head.e_ident[EI_DATA] != ELFDATA2LSB);
   if (!elf || (!foreign && head.e_type != ET_DYN)) {
-    *error = "it is no shared library (go build -buildmode=c-shared makes one)";
+    *error = "it is not a shared library (go build -buildmode=c-shared makes one)";
     return false;
   }
   if (foreign || head.e_machine != machine) {

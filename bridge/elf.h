@@ -12,7 +12,7 @@ struct Symbols {
   std::set<std::string> undefined;
 };
 
-// read_symbols returns false and says why if path is no shared library for this machine.
+// read_symbols returns false and says why if path is not a shared library for this machine.
 bool read_symbols(const std::string &path, Symbols *symbols, std::string *error);
 
 } // namespace bridge

@@ -106,7 +106,7 @@ int change(void *state, int kind, View key, View value, Change how) {
   return call.code();
 }
 
-// told_to returns what the caller has been told of lane's headers or trailers. While the worker is in the log phase, a
+// told_to returns what the caller knows of lane's headers or trailers. While the worker is in the log phase, a
 // caller from elsewhere may be of that phase or of one before: then it is what both have.
 Told told_to(const Call &call, int kind) {
   const Lane &lane = *call.lane;

@@ -212,7 +212,7 @@ private:
       }
       size_t n = utf8_sequence(text_.substr(at_ - 1));
       if (n == 0)
-        return fail("a string is no UTF-8");
+        return fail("a string is not UTF-8");
       s->append(text_.substr(at_ - 1, n));
       at_ += n - 1;
     }

@@ -23,10 +23,10 @@ struct Json {
   const char *kind_name() const;
 };
 
-// parse_json reads a whole document. It returns false and says where and what is wrong if that is no JSON.
+// parse_json reads a whole document. It returns false and says where and what is wrong if that is not JSON.
 bool parse_json(std::string_view text, Json *value, std::string *error);
 
-// utf8_sequence returns the length of the character that text begins with; 0 if that is no UTF-8 (RFC 3629).
+// utf8_sequence returns the length of the character that text begins with; 0 if that is not UTF-8 (RFC 3629).
 size_t utf8_sequence(std::string_view text);
 bool is_utf8(std::string_view text);
 

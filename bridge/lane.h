@@ -32,7 +32,7 @@ struct Chunk {
   bool live = false;
 };
 
-// Told is what Go has been told of a direction's headers (0) and trailers (1): how many, and for how many bytes it makes
+// Told is what Go knows of a direction's headers (0) and trailers (1): how many, and for how many bytes it makes
 // room before it copies them.
 struct Told {
   uint64_t count[2] = {0, 0};

@@ -57,7 +57,7 @@ std::vector<Export> exports(Exports *go) {
 // lacking says what it means that a library does not export the function of number i.
 std::string lacking(const std::vector<Export> &all, size_t i) {
   return std::string("it exports no ") + all[i].name +
-         (i < first_exports ? ": it is no library of HTTP filters built with Envoy's Golang SDK "
+         (i < first_exports ? ": it is not a library of HTTP filters built with Envoy's Golang SDK "
                               "(package github.com/envoyproxy/envoy/contrib/golang/filters/http/source/go/pkg/http)"
                             : ": its SDK is older than v1.36.2");
 }

@@ -79,7 +79,7 @@ public:
       for (const std::string &name : known_)
         found = found || name == f.first;
       if (!found)
-        return fail(f.first, "is no field of this message");
+        return fail(f.first, "is not a field of this message");
     }
     return true;
   }

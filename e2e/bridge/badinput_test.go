@@ -80,7 +80,7 @@ func TestBadConfiguration(t *testing.T) {
 			},
 			"a number for library": {more(m{"library_id": 7}), `library_id is a number, and should be a string`},
 			"no name":              {more(m{"plugin_name": ""}), `plugin_name is empty`},
-			"an unknown field":     {more(m{"library": "x"}), `library is no field`},
+			"an unknown field":     {more(m{"library": "x"}), `library is not a field`},
 			"a policy":             {more(m{"merge_policy": "NONE"}), `merge_policy is none of`},
 			"secrets, no list": {
 				more(m{"generic_secrets": m{}}),
@@ -122,7 +122,7 @@ func TestBadConfiguration(t *testing.T) {
 			},
 			"a route: another field": {
 				route(m{"basic": m{"config": typedStruct(m{}), "x": 1}}),
-				`plugins_config\.basic\.x is no field`,
+				`plugins_config\.basic\.x is not a field`,
 			},
 			"a route: no type": {
 				route(m{"basic": m{"config": m{}}}),

@@ -18,7 +18,7 @@ type cases map[string]func(t testing.TB, s *site)
 const unshared = "modules are not shown Envoy's secrets: the bridge reads those of JSON files itself"
 
 // limits are the cases that some Envoys' ABI does not let the bridge pass: by name, the versions' prefixes (all if there
-// are none) and why. They are run all the same: one that passes is no limit any more.
+// are none) and why. They are run all the same: one that passes is not a limit any more.
 var limits = map[string]struct {
 	why    string
 	envoys []string

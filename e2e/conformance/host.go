@@ -49,7 +49,7 @@ type Filter struct {
 	HTTP     []M      // filters, to insert before the router
 	Tunnels  []M      // for upgrades and CONNECT, where they differ
 	Clusters []M      // that they need
-	Release  *Release // where the host must be told that no listener has the filter any more
+	Release  *Release // where the host must learn that no listener has the filter any more
 }
 
 // Release tells a host, once, that Envoy has a filter no more.

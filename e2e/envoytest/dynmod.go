@@ -26,7 +26,7 @@ func (d DynamicModule) HTTPFilter(name, filter string, config M) M {
 	})}
 }
 
-// PerRoute returns the configuration of a route, which belongs into its typed_per_filter_config.
+// PerRoute returns the configuration of a route, for its typed_per_filter_config.
 func (d DynamicModule) PerRoute(filter string, config M) M {
 	return d.with("filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute", M{
 		"per_route_config_name": filter, "filter_config": config,

@@ -148,7 +148,7 @@ func watch(d *door, host string) *watcher {
 				return
 			default:
 			}
-			// While listeners change, a connection may end under a request: that is no way through.
+			// While listeners change, a connection may end under a request: which is not a way through.
 			r, _ := d.get(host, "/private")
 			w.sent.Add(1)
 			if len(d.m.upstream.Seen(r.id)) > 0 {

@@ -52,7 +52,7 @@ func init() {
 		b.listen(`plugins: [{name: iprestriction, id: authz, config: {allow: [127.0.0.0/8]}}]`).decides("allow", 200, "/echo")
 		ln := b.listen(`plugins: [{name: iprestriction, id: authz, config: {allow: [10.0.0.0/8]}}]`)
 		ln.decides("deny", 403, "/echo")
-		// This Envoy has no use_remote_address, and so believes what it is told.
+		// This Envoy has no use_remote_address, and so believes the header.
 		ln.decides("allow", 200, "/echo", "x-forwarded-for", "192.0.2.1, 10.0.0.1")
 		ln.decides("deny", 403, "/echo", "x-forwarded-for", "10.0.0.1, 192.0.2.1")
 		file := filepath.Join(b.TempDir(), "deny")
@@ -125,7 +125,7 @@ consumers:
 - {name: carol, labels: {plan: gold}, credentials: {keyauth: {key: c}}}
 `)
 		ln.decides("allow", 200, "/echo", "x-api-key", "a")
-		ln.decides("error", 403, "/echo", "x-api-key", "b") // he has no plan
+		ln.decides("error", 403, "/echo", "x-api-key", "b") // who has no plan
 		ln.decides("deny", 403, "/echo", "x-api-key", "c")
 		ln.keepsOut("x-api-key", "a")
 		if why := b.refused(`plugins: [{name: cel, config: {allowIf: "request.pth == ''"}}]`); !strings.Contains(why,

@@ -29,7 +29,7 @@ func (l *listener) status(want int, path string, header ...string) {
 }
 
 func init() {
-	add("keyauth: who is told", func(b *bed) {
+	add("keyauth: the consumer is passed on", func(b *bed) {
 		ln := b.listen(`{plugins: [{name: keyauth, config: {query: key}}], consumerHeader: x-user,
 			consumers: [{name: alice, groups: [staff], credentials: {keyauth: {key: wonderland}}}]}`)
 		r := ln.get("/echo?a=b&key=wonderland&c", "x-user", "root", "X_User", "root", "x-moe-consumer", "root")

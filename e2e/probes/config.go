@@ -37,7 +37,7 @@ type Nested struct {
 	B string `json:"b"`
 }
 
-// Validate fails where it is told to.
+// Validate fails if Fail says so.
 func (c *Config) Validate() error {
 	if c.Fail == "validate" {
 		return errors.New("told to fail in Validate")
@@ -45,7 +45,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// Provision fails where it is told to.
+// Provision fails if Fail says so.
 func (c *Config) Provision(*filter.Env) error {
 	switch c.Fail {
 	case "provision":

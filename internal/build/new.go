@@ -53,7 +53,7 @@ func New(o NewOptions) (dir string, err error) {
 		o.Module = "example.com/" + o.Name
 	}
 	if strings.ContainsAny(o.Module, " \t\n\"'`@\\") || strings.HasPrefix(o.Module, "-") {
-		return "", fmt.Errorf("--module %q is no path of a Go module", o.Module)
+		return "", fmt.Errorf("--module %q is not the path of a Go module", o.Module)
 	}
 	mod, sum, err := goMod(root, o.Module)
 	if err != nil {

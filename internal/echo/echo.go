@@ -40,7 +40,7 @@ func Serve(ln net.Listener) error {
 // maxBody bounds what is kept of a body to show it.
 const maxBody = 1 << 20
 
-// Handler replies with the request as JSON (Seen; a body beyond 1 MiB is cut, one that is no text is quoted). A request
+// Handler replies with the request as JSON (Seen; a body beyond 1 MiB is cut, one that is not text is quoted). A request
 // asks for something else with headers:
 //
 //	x-echo-status: 503            this status

@@ -86,7 +86,7 @@ func TestServeAndStop(t *testing.T) {
 		t.Error("a listener that is not there was found")
 	}
 	if _, err := p.Get(ctx, "/nothing"); err == nil {
-		t.Error("404 is no error")
+		t.Error("got no error for 404")
 	}
 	if err := p.Stop(); err != nil {
 		t.Errorf("stop: %v", err)
@@ -205,7 +205,7 @@ func TestStubbornProcess(t *testing.T) {
 	}
 }
 
-// A process that ends well when it is told to has stopped, whoever still holds its pipes.
+// A process that exits cleanly on SIGTERM counts as stopped, even if its pipes stay open.
 func TestHeldPipes(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	p, err := Start(t.Context(), Options{Path: acting(t, "trap 'exit 0' TERM\nsleep 60 &\necho $! >"+pid)})

@@ -61,7 +61,7 @@ func Installed(root string) []string {
 	return found
 }
 
-// compareVersions orders dotted numbers; a part that is no number counts as text.
+// compareVersions orders dotted numbers; a part that is not a number counts as text.
 func compareVersions(a, b string) int {
 	pa, pb := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(pa), len(pb)) {

@@ -39,11 +39,11 @@ type Options struct {
 	Server extproc.Options
 
 	Poll      time.Duration // how often to look at files; default 1 s
-	Drain     time.Duration // how long streams may go on once the process is told to stop; default 30 s
-	MaxAge    time.Duration // of connections, so that Envoys spread over new servers; 0 is no bound
+	Drain     time.Duration // how long streams may go on once the process stops; default 30 s
+	MaxAge    time.Duration // of connections, so that Envoys spread over new servers; 0 is unlimited
 	Keepalive time.Duration // pings on idle connections; default 30 s; one without an answer in that time, at most 10 s, closes
 
-	// Ready, if there is one, is told the addresses when the server serves.
+	// Ready, if set, is called with the addresses when the server serves.
 	Ready func(listen, admin string)
 }
 

@@ -52,6 +52,6 @@ func TestQuietFiles(t *testing.T) {
 		t.Fatalf("os.Remove: %v", err)
 	}
 	if _, changed, err := tree.Settled(); !changed || err == nil {
-		t.Error("a file that is gone is no error")
+		t.Error("got no error for a file that is gone")
 	}
 }

@@ -61,7 +61,9 @@ var areas = []area{
 	// The rooms of the command: other people's code cannot import them.
 	{folder: "internal/importcheck"},
 	{folder: "internal/doccheck"},
+	{folder: "internal/shrinking"},
 	{folder: "internal/testcheck"},
+	{folder: "internal/prosecheck"},
 	{folder: "internal/tempdir"},
 	{folder: "internal/build", uses: "internal/tempdir"},
 	{folder: "internal/echo"},

@@ -4,7 +4,6 @@
 package testcheck
 
 import (
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -21,10 +20,6 @@ type Wordless struct {
 	Package string // the folder, with slashes, relative to the root
 	Pos     token.Position
 	Call    string // as in "t.Fatal"
-}
-
-func (w Wordless) String() string {
-	return fmt.Sprintf("%s:%d: %s carries no word", w.Pos.Filename, w.Pos.Line, w.Call)
 }
 
 // Find returns the wordless calls in all Go files below root, in the order of files and lines. It skips testdata and

@@ -74,11 +74,11 @@ func extprocCommand() *cobra.Command {
 	fl.StringVar(&f.o.TLS.ClientCA, "tls-client-ca", "", "`FILE` of the authorities of clients; any client without it")
 	fl.StringVar(&f.level, "log-level", "info", "log `LEVEL`: debug, info, warn, error")
 	fl.BoolVar(&f.json, "log-json", false, "log as JSON")
-	fl.DurationVar(&f.o.Drain, "drain", 30*time.Second, "how long streams may go on when the server is told to stop")
+	fl.DurationVar(&f.o.Drain, "drain", 30*time.Second, "how long streams may go on when the server stops")
 	fl.DurationVar(&f.o.MaxAge, "max-connection-age", 0, "have Envoy connect again after this time; 0 is never")
 	fl.DurationVar(&f.o.Keepalive, "keepalive", 30*time.Second, "ping a connection that has been idle for this time")
 	s := &f.o.Server
-	fl.Uint32Var(&s.MaxStreams, "max-streams", 0, "concurrent streams of a connection; 0 is no bound")
+	fl.Uint32Var(&s.MaxStreams, "max-streams", 0, "concurrent streams of a connection; 0 is unlimited")
 	fl.IntVar(&s.MaxMessage, "max-message", 16<<20, "`BYTES` of a message")
 	fl.IntVar(&s.BufferLimit, "buffer-limit", 1<<20, "`BYTES` of body that a stream may hold back in a direction")
 	fl.Int64Var(&s.TotalLimit, "total-buffer-limit", 1<<30, "`BYTES` of body that all streams may hold back together")

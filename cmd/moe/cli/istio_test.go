@@ -70,7 +70,7 @@ spec:
 		`default_source_cod: unknown field; did you mean "default_source_code"?`) {
 		t.Errorf("status %d, %s%s", status, stdout, stderr)
 	}
-	// Mistakes of policies and of EnvoyFilters are told together.
+	// Mistakes of policies and of EnvoyFilters are reported together.
 	bad := write(t, strings.Replace(read(t, istioIn), "name: tokenauth", "name: tokenaut", 1))
 	if status, _, stderr := moe(t, "istio", "validate", "-f", theirs, "-f", bad); status != 1 ||
 		!strings.Contains(stderr, "unknown plugin") || !strings.Contains(stderr, "unknown field") {

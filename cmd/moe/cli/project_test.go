@@ -17,7 +17,7 @@ import (
 )
 
 // TestProject goes the way of a plugin's author: a new plugin, its tests, a build with it, and a real Envoy that runs
-// it until it is told to stop.
+// it until a signal stops it.
 func TestProject(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
@@ -150,7 +150,7 @@ func TestNewRefuses(t *testing.T) {
 		"lower-case letters and digits":         {"My-Plugin"},
 		"cannot be the name":                    {"func"},
 		"MoE has a plugin hello already":        {"hello"},
-		"is no path of a Go module":             {"mine", "--module", "a b"},
+		"is not the path of a Go module":             {"mine", "--module", "a b"},
 		"--moe /tmp: no checkout of mosn.io/mo": {"mine", "--moe", "/tmp"},
 	} {
 		if status, _, stderr := moe(t, append([]string{"new"}, args...)...); status != 1 || !strings.Contains(stderr, want) {

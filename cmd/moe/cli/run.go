@@ -101,7 +101,7 @@ func hostFlag(c *cobra.Command, host *string) {
 func hostOf(name string) (moefile.Host, error) {
 	h, ok := moefile.HostOf(name)
 	if !ok {
-		return h, fmt.Errorf("--host: %q is no host that runs in Envoy; give dynmod or golang", name)
+		return h, fmt.Errorf("--host: %q does not run in Envoy; give dynmod or golang", name)
 	}
 	return h, nil
 }

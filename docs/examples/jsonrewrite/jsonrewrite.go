@@ -26,7 +26,7 @@ type JSONRewrite struct {
 
 func init() { filter.Register[JSONRewrite]("jsonrewrite", filter.Transform) }
 
-// Validate refuses names that cannot be told apart on the way back.
+// Validate refuses names that would be ambiguous on the way back.
 func (j *JSONRewrite) Validate() error {
 	seen := map[string]string{}
 	for from, to := range j.Rename {

@@ -107,7 +107,7 @@ func (o *OIDC) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool
 		h.Set("x-user", user)
 		return filter.Continue
 	}
-	if h.Method() != http.MethodGet { // a form or a script: a page to sign in at is no answer
+	if h.Method() != http.MethodGet { // a form or a script has no use for a page to sign in at
 		return filter.Reply(http.StatusUnauthorized, "sign in first\n")
 	}
 	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(), Back: back(h.Path())}

@@ -11,7 +11,7 @@ import (
 )
 
 // sealer signs what browsers keep for us. What is signed for one purpose is good for no other: a state that was handed
-// to anybody who asked is no session.
+// to anybody who asks cannot pass for a session.
 type sealer struct{ key []byte }
 
 func newSealer(secret filter.Secret) sealer {

@@ -2,7 +2,7 @@
 //
 // It shows Go: the phase ends later, with what a function returns that runs on a goroutine of its own, so that waiting
 // for the network costs Envoy's thread nothing. While it runs, the request stands still and its headers may be changed.
-// The context ends with the stream; a deadline of one's own makes sure that a slow store is no slow request. What to do
+// The context ends with the stream; a deadline of its own keeps a slow store from slowing the request. What to do
 // when the store does not answer is the operator's choice.
 package remotecheck
 

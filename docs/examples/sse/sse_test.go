@@ -42,7 +42,7 @@ func TestOther(t *testing.T) {
 	}
 }
 
-// A line that never ends is no reason to keep all of it.
+// A line that never ends is not kept whole.
 func TestLongLine(t *testing.T) {
 	h := filtertest.New(t, &SSE{Every: 1})
 	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -171,7 +171,7 @@ func readTree(s string) (v any, rest string, err error) {
 		}
 		return object, s[1:], nil
 	}
-	return nil, s, fmt.Errorf("%q is no kind", kind)
+	return nil, s, fmt.Errorf("%q is not a kind", kind)
 }
 
 // same compares documents; numbers by their bits, as NaN is one too.

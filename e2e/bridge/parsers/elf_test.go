@@ -106,7 +106,7 @@ func TestLibraries(t *testing.T) {
 }
 
 const (
-	noLibrary = "it is no shared library (go build -buildmode=c-shared makes one)"
+	noLibrary = "it is not a shared library (go build -buildmode=c-shared makes one)"
 	processor = "it is built for another processor"
 	damaged   = "its symbol table is damaged or missing"
 )

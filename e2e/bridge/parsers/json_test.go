@@ -99,7 +99,7 @@ func TestJSONErrors(t *testing.T) {
 		`"\u12"`:           `JSON, byte 5: no four hexadecimal digits behind \u`,
 		`"\ude00"`:         `JSON, byte 7: half a surrogate pair`,
 		"\"a\nb\"":         `JSON, byte 3: a control character in a string`,
-		"{\"a\": \"\xff\"": `JSON, byte 8: a string is no UTF-8`,
+		"{\"a\": \"\xff\"": `JSON, byte 8: a string is not UTF-8`,
 		`"a`:               `JSON, byte 2: a string does not end`,
 		`1e999`:            `JSON, byte 5: a number is too large`,
 		`1.`:               `JSON, byte 2: no digit behind a point`,

@@ -104,7 +104,7 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// hasUnknown reports whether something in v would be written again that is no field.
+// hasUnknown reports whether something in v would be written again that is not a field.
 func hasUnknown(v *structpb.Value) bool {
 	if len(v.ProtoReflect().GetUnknown()) > 0 || len(v.GetStructValue().ProtoReflect().GetUnknown()) > 0 ||
 		len(v.GetListValue().ProtoReflect().GetUnknown()) > 0 {
@@ -199,7 +199,7 @@ const noType = "has no @type: write type.googleapis.com/xds.type.v3.TypedStruct 
 type wrongAny struct{ any, says string }
 
 func wrong(name, rest, why string) wrongAny {
-	return wrongAny{anyOf("type.googleapis.com/"+name, rest), "is no valid " + name + ": " + why}
+	return wrongAny{anyOf("type.googleapis.com/"+name, rest), "is not a valid " + name + ": " + why}
 }
 
 func wrongKnown(name, rest, why string) wrongAny { return wrong("google.protobuf."+name, rest, why) }
@@ -210,30 +210,30 @@ var wrongAnys = []wrongAny{
 	{`{"@type":1}`, noType},
 	{anyOf("a/", `,"value":"AA=="`), noType},
 	wrong("xds.type.v3.TypedStruct", `,"value":"x"`, `its value is a string`),
-	wrong("xds.type.v3.TypedStruct", `,"x":1`, `x is no field of it`),
+	wrong("xds.type.v3.TypedStruct", `,"x":1`, `x is not a field of it`),
 	wrong("xds.type.v3.TypedStruct", `,"type_url":1`, `its type_url is a number`),
-	wrong("xds.type.v3.TypedStruct", `,"type_url":"a","typeUrl":"b"`, `typeUrl is no field of it beside type_url`),
-	wrongKnown("Struct", `,"greeting":"hello"`, `greeting is no field of it`),
+	wrong("xds.type.v3.TypedStruct", `,"type_url":"a","typeUrl":"b"`, `typeUrl is not a field of it beside type_url`),
+	wrongKnown("Struct", `,"greeting":"hello"`, `greeting is not a field of it`),
 	wrongKnown("Struct", `,"value":[]`, `its value is a list`),
-	wrongKnown("Value", `,"value":1,"x":2`, `x is no field of it`),
+	wrongKnown("Value", `,"value":1,"x":2`, `x is not a field of it`),
 	wrongKnown("ListValue", ``, `its value is missing`),
 	wrongKnown("StringValue", `,"value":1`, `its value is a number`),
-	wrongKnown("BytesValue", `,"value":"*"`, `its value is no base64`),
-	wrongKnown("BytesValue", `,"value":"AA="`, `its value is no base64`),
-	wrongKnown("BytesValue", `,"value":"A"`, `its value is no base64`),
-	wrongKnown("BytesValue", `,"value":"+_=="`, `its value is no base64`),
+	wrongKnown("BytesValue", `,"value":"*"`, `its value is not base64`),
+	wrongKnown("BytesValue", `,"value":"AA="`, `its value is not base64`),
+	wrongKnown("BytesValue", `,"value":"A"`, `its value is not base64`),
+	wrongKnown("BytesValue", `,"value":"+_=="`, `its value is not base64`),
 	wrongKnown("BoolValue", `,"value":"true"`, `its value is a string`),
 	wrongKnown("DoubleValue", `,"value":true`, `its value is a bool`),
 	wrongKnown("Int32Value", `,"value":2147483648`, `its value is out of range`),
-	wrongKnown("Int32Value", `,"value":1.5`, `its value is no whole number`),
+	wrongKnown("Int32Value", `,"value":1.5`, `its value is not a whole number`),
 	wrongKnown("UInt32Value", `,"value":-1`, `its value is out of range`),
 	wrongKnown("UInt64Value", `,"value":"18446744073709551616"`, `its value is out of range`),
 	wrongKnown("Int64Value", `,"value":"-9223372036854775809"`, `its value is out of range`),
 	wrongKnown("Int64Value", `,"value":9007199254740993`, `its value loses digits as a number: write it as a string`),
-	wrongKnown("Int64Value", `,"value":"1x"`, `its value is no whole number`),
-	wrongKnown("Int64Value", `,"value":""`, `its value is no whole number`),
+	wrongKnown("Int64Value", `,"value":"1x"`, `its value is not a whole number`),
+	wrongKnown("Int64Value", `,"value":""`, `its value is not a whole number`),
 	wrongKnown("Empty", `,"value":1`, `its value is a number`),
-	wrongKnown("Empty", `,"x":1`, `x is no field of it`),
+	wrongKnown("Empty", `,"x":1`, `x is not a field of it`),
 	{anyOf("a/b.C", `,"x":1`), `is a b.C, which a dynamic module cannot encode: give it as {"@type": …, ` +
 		`"value": BASE64} of its wire bytes, or use xds.type.v3.TypedStruct`},
 }
