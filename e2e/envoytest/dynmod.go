@@ -29,7 +29,7 @@ func (d DynamicModule) HTTPFilter(name, filter string, config M) M {
 // PerRoute returns the configuration of a route, for its typed_per_filter_config.
 func (d DynamicModule) PerRoute(filter string, config M) M {
 	return d.with("filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute", M{
-		"per_route_config_name": filter, "filter_config": config,
+		"filter_name": filter, "filter_config": config,
 	})
 }
 

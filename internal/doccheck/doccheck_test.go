@@ -159,6 +159,18 @@ func TestYAML(t *testing.T) {
 	}
 }
 
+// TestPluginsListed checks that the two lists of the plugins in the box are complete.
+func TestPluginsListed(t *testing.T) {
+	docs := documents(t)
+	for list, prefix := range map[string]string{"README.md": "plugins/", "docs/README.md": "../plugins/"} {
+		for _, reg := range filter.Registrations() {
+			if link := "](" + prefix + reg.Name + "/README.md)"; !strings.Contains(docs[list], link) {
+				t.Errorf("%s does not list the plugin %s: want a link %s", list, reg.Name, link)
+			}
+		}
+	}
+}
+
 // ours reports whether every plugin that is named in v is compiled in.
 func ours(v any) bool {
 	switch v := v.(type) {

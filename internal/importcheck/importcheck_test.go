@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +29,7 @@ type listed struct {
 // load returns the packages of the module and everything they link in, by import path, as a build with cgo sees them.
 func load(t *testing.T) map[string]*listed {
 	t.Helper()
+	readAll(t)
 	c := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,CgoFiles,Deps,Standard,Module", module+"/...")
 	c.Env, c.Stderr = append(os.Environ(), "CGO_ENABLED=1"), os.Stderr
 	out, err := c.StdoutPipe()
@@ -50,6 +53,25 @@ func load(t *testing.T) map[string]*listed {
 		t.Fatalf("go list: %v", err)
 	}
 	return packages
+}
+
+// readAll reads the module's Go files, so that go test does not take a result from its cache that go list would change.
+func readAll(t *testing.T) {
+	t.Helper()
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "../..":
+			return filepath.SkipDir
+		case filepath.Ext(path) == ".go":
+			_, err = os.ReadFile(path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("read the module: %v", err)
+	}
 }
 
 // within returns the path of a package in the module; ok is false for other modules' packages.

@@ -150,7 +150,7 @@ func TestNewRefuses(t *testing.T) {
 		"lower-case letters and digits":         {"My-Plugin"},
 		"cannot be the name":                    {"func"},
 		"MoE has a plugin hello already":        {"hello"},
-		"is not the path of a Go module":             {"mine", "--module", "a b"},
+		"is not the path of a Go module":        {"mine", "--module", "a b"},
 		"--moe /tmp: no checkout of mosn.io/mo": {"mine", "--moe", "/tmp"},
 	} {
 		if status, _, stderr := moe(t, append([]string{"new"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
