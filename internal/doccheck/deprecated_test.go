@@ -28,7 +28,7 @@ func TestEnvoyConfiguration(t *testing.T) {
 			checked++
 			mt, err := protoregistry.GlobalTypes.FindMessageByURL(url)
 			if err != nil {
-				t.Errorf("%v: %s: %v", b, url, err)
+				t.Errorf("%v: no message of the type %s: %v", b, url, err)
 				return
 			}
 			text, err := json.Marshal(v)
@@ -38,7 +38,7 @@ func TestEnvoyConfiguration(t *testing.T) {
 			}
 			m := mt.New().Interface()
 			if err := protojson.Unmarshal(text, m); err != nil {
-				t.Errorf("%v: %s: %v", b, url, err)
+				t.Errorf("%v: parse it as %s: %v", b, url, err)
 				return
 			}
 			for _, field := range deprecated(m.ProtoReflect()) {

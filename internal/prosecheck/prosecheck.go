@@ -55,7 +55,7 @@ var habits = []habit{
 		instead: `"not a valid …"`,
 	},
 	{
-		pattern: regexp.MustCompile(`(?i), be (it|its|they|their)\b`),
+		pattern: regexp.MustCompile(`(?i), be (its|they|their)\b`),
 		instead: `"even if …"`,
 	},
 	{
