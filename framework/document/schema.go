@@ -16,15 +16,19 @@ var reflected []byte
 type object = map[string]any
 
 // PluginSchema returns the JSON Schema (draft 2020-12) of a plugin's configuration: the schema.json of its filter.Docs,
-// which was generated with the doc comments of the plugin's source, or one from the struct alone.
+// which was generated with the doc comments of the plugin's source, or one from the struct and [Comments].
 func PluginSchema(reg *filter.Registration) ([]byte, error) {
 	if reg.Docs != nil {
 		if b, err := fs.ReadFile(reg.Docs, "schema.json"); err == nil {
 			return b, nil
 		}
 	}
-	return config.Reflect(reg.Name, reg.Config, nil)
+	return config.Reflect(reg.Name, reg.Config, Comments)
 }
+
+// Comments returns the doc comments of plugins that have no schema.json. A program that was built with the comments of
+// its plugins' sources sets it before it makes a schema; without it, these schemas have no descriptions.
+var Comments config.Docs
 
 // Schema returns the JSON Schema of a filter's document, for editors: it checks each entry's config by the schema of its
 // plugin, one of regs.

@@ -53,12 +53,13 @@ func Build(ctx context.Context, o Options) error {
 	if err := w.init("moe.build/libmoe"); err != nil {
 		return err
 	}
+	var theirs []string
 	for _, with := range o.With {
 		p, err := w.add(with)
 		if err != nil {
 			return fmt.Errorf("--with %s: %w", with, err)
 		}
-		packages = append(packages, p)
+		packages, theirs = append(packages, p), append(theirs, p)
 	}
 	if len(packages) == 0 {
 		return errors.New("nothing to compile in: no plugin of MoE's own, and none with --with")
@@ -68,13 +69,17 @@ func Build(ctx context.Context, o Options) error {
 		if err != nil {
 			return err
 		}
-		main := mainFile(slices.Concat(hosts, packages), "")
+		main := mainFile(slices.Concat(hosts, packages), "", nil)
 		if err := w.compile(o.Module, "libmoe", main, w.tryLibrary, "-buildmode=c-shared", "-trimpath"); err != nil {
 			return err
 		}
 	}
 	if o.CLI != "" {
-		return w.compile(o.CLI, "moe", mainFile(packages, Module+"/cmd/moe/cli"), w.tryCommand)
+		comments, err := w.comments(theirs)
+		if err != nil {
+			return err
+		}
+		return w.compile(o.CLI, "moe", mainFile(packages, Module+"/cmd/moe/cli", comments), w.tryCommand)
 	}
 	return nil
 }
@@ -144,8 +149,9 @@ func imports(file string) ([]string, error) {
 	return paths, nil
 }
 
-// mainFile is a main package that imports packages, and runs the command of package cli unless that is "".
-func mainFile(packages []string, cli string) []byte {
+// mainFile is a main package that imports packages, and runs the command of package cli unless that is "". The command
+// gets comments, which are JSON.
+func mainFile(packages []string, cli string, comments []byte) []byte {
 	var b bytes.Buffer
 	b.WriteString("package main\n\nimport (\n")
 	if cli != "" {
@@ -156,6 +162,9 @@ func mainFile(packages []string, cli string) []byte {
 	}
 	b.WriteString(")\n\nfunc main() {")
 	if cli != "" {
+		if comments != nil {
+			fmt.Fprintf(&b, "\n\tcli.Comments(%q)\n\t", comments)
+		}
 		b.WriteString(" os.Exit(cli.Main(os.Args[1:]...)) ")
 	}
 	b.WriteString("}\n")

@@ -138,13 +138,17 @@ func TestAddFolder(t *testing.T) {
 }
 
 func TestMainFile(t *testing.T) {
-	got := string(mainFile([]string{"a/b"}, ""))
+	got := string(mainFile([]string{"a/b"}, "", nil))
 	if got != "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n" {
 		t.Errorf(`mainFile([]string{"a/b"}, "") = %q, want %q`,
 			got, "package main\n\nimport (\n\t_ \"a/b\"\n)\n\nfunc main() {}\n")
 	}
-	if got := string(mainFile([]string{"a/b"}, "c/cli")); !strings.Contains(got, "cli \"c/cli\"") {
+	if got := string(mainFile([]string{"a/b"}, "c/cli", nil)); !strings.Contains(got, "cli \"c/cli\"") {
 		t.Errorf(`mainFile([]string{"a/b"}, "c/cli") = %q, want it to contain %q`, got, "cli \"c/cli\"")
+	}
+	with := string(mainFile([]string{"a/b"}, "c/cli", []byte(`{"a/b":{"T":"says \"x\""}}`)))
+	if want := `cli.Comments("{\"a/b\":{\"T\":\"says \\\"x\\\"\"}}")`; !strings.Contains(with, want) {
+		t.Errorf("mainFile with comments = %q, want it to contain %q", with, want)
 	}
 }
 

@@ -82,6 +82,7 @@ func expand(o NewOptions, hosts []string) (map[string][]byte, error) {
 		o.Name + ".go":       "plugin.go.tmpl",
 		o.Name + "_test.go":  "plugin_test.go.tmpl",
 		"README.md":          "README.md.tmpl",
+		"schema.json":        "schema.json.tmpl",
 		"Makefile":           "Makefile.tmpl",
 		"moe.yaml":           "moe.yaml.tmpl",
 		"cmd/libmoe/main.go": "libmoe.go.tmpl",

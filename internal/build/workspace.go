@@ -12,6 +12,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"mosn.io/moe/internal/doccomments"
 )
 
 // workspace is a Go module in a folder that uses MoE's sources and requires what they require.
@@ -178,6 +180,25 @@ func (w *workspace) addSums(root string) error {
 		return err
 	}
 	return os.WriteFile(file, append(sum, b...), 0o644)
+}
+
+// comments returns the doc comments of packages, as cli.Comments takes them; nil if there are no packages.
+func (w *workspace) comments(packages []string) ([]byte, error) {
+	if len(packages) == 0 {
+		return nil, nil
+	}
+	out, err := w.output(w.dir, append([]string{"list", "-f", "{{.ImportPath}}\t{{.Dir}}"}, packages...)...)
+	if err != nil {
+		return nil, fmt.Errorf("go list: %w", err)
+	}
+	all := map[string]doccomments.Package{}
+	for line := range strings.Lines(string(out)) {
+		path, dir, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if all[path], err = doccomments.Read(dir, path); err != nil {
+			return nil, err
+		}
+	}
+	return json.Marshal(all)
 }
 
 // compile builds package name from its main file, tries the result and puts it into place.

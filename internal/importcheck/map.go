@@ -65,7 +65,8 @@ var areas = []area{
 	{folder: "internal/testcheck"},
 	{folder: "internal/prosecheck"},
 	{folder: "internal/tempdir"},
-	{folder: "internal/build", uses: "internal/tempdir"},
+	{folder: "internal/doccomments"},
+	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document"},
@@ -77,11 +78,11 @@ var areas = []area{
 
 	// Programs.
 	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio " +
-		"internal/moefile plugins"},
+		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
-		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/echo " +
-		"internal/envoy internal/extprocd internal/moefile"},
+		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
+		"internal/echo internal/envoy internal/extprocd internal/moefile"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
 	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},
 	{folder: "bench", uses: "framework/filter framework/host/dynmod framework/host/extproc framework/host/golang " +

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestProject goes the way of a plugin's author: a new plugin, its tests, a build with it, and a real Envoy that runs
@@ -31,6 +33,7 @@ func TestProject(t *testing.T) {
 	if out, err := command("greet", "go", "test", "./...").CombinedOutput(); err != nil {
 		t.Errorf("the new plugin's tests: %v\n%s", err, out)
 	}
+	withoutSchema(t)
 	status, stdout, stderr := moe(t, "build", "--with", "./greet", "--only", "hello,accesslog", "-o", "out/libmoe.so",
 		"--cli", "out/moe")
 	if status != 0 || stdout != "out/libmoe.so\nout/moe\n" {
@@ -56,6 +59,23 @@ func TestProject(t *testing.T) {
 			t.Errorf("status %d, %s", status, stderr)
 		}
 	})
+	t.Run("describes its plugins", func(t *testing.T) {
+		want, err := os.ReadFile("greet/schema.json")
+		if err != nil {
+			t.Fatalf("os.ReadFile: %v", err)
+		}
+		for name, args := range map[string][]string{
+			"by the sources that it was built from": {"schema", "greet"},
+			"by the sources in a folder":            {"schema", "greet", "--source", "greet"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				got, err := command(".", "out/moe", args...).Output()
+				if diff := cmp.Diff(string(want), string(got)); err != nil || diff != "" {
+					t.Errorf("moe %v: error %v, and not what moe new has written (-want +got):\n%s", args, err, diff)
+				}
+			})
+		}
+	})
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(sig.String(), func(t *testing.T) { serveAndStop(t, file, sig) })
 	}
@@ -68,6 +88,22 @@ func TestProject(t *testing.T) {
 				err, out)
 		}
 	})
+}
+
+// withoutSchema has the new plugin embed no schema.json, as many plugins do not.
+func withoutSchema(t *testing.T) {
+	t.Helper()
+	text, err := os.ReadFile("greet/greet.go")
+	if err != nil {
+		t.Fatalf("os.ReadFile: %v", err)
+	}
+	without := strings.Replace(string(text), "README.md schema.json", "README.md", 1)
+	if without == string(text) {
+		t.Fatal("the new plugin embeds no schema.json")
+	}
+	if err := os.WriteFile("greet/greet.go", []byte(without), 0o644); err != nil {
+		t.Fatalf("os.WriteFile: %v", err)
+	}
 }
 
 // serveAndStop runs out/moe with the new plugin's file, sends requests and has sig end it.

@@ -15,6 +15,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/document"
+	"mosn.io/moe/internal/doccomments"
 	"mosn.io/moe/internal/moefile"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
@@ -28,10 +29,10 @@ func generateDocuments(write bool) (changed []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	docs := &comments{root: root, packages: map[string]*pkg{}}
+	docs := commentsOf(root)
 	for _, f := range []struct {
 		name string
-		make func(*comments) ([]byte, error)
+		make func(*doccomments.Comments) ([]byte, error)
 	}{
 		{"framework/document/schema.json", chainSchema},
 		{"internal/moefile/schema.json", moefileSchema},
@@ -42,7 +43,7 @@ func generateDocuments(write bool) (changed []string, err error) {
 	} {
 		text, err := f.make(docs)
 		if err == nil {
-			err = docs.err
+			err = docs.Err
 		}
 		if err != nil {
 			return changed, fmt.Errorf("%s: %w", f.name, err)
@@ -61,15 +62,15 @@ func generateDocuments(write bool) (changed []string, err error) {
 	return changed, nil
 }
 
-func chainSchema(c *comments) ([]byte, error) {
-	return config.Reflect("MoE chain", reflect.TypeFor[document.Document](), c.of)
+func chainSchema(c *doccomments.Comments) ([]byte, error) {
+	return config.Reflect("MoE chain", reflect.TypeFor[document.Document](), c.Of)
 }
 
-func moefileSchema(c *comments) ([]byte, error) { return moefile.Reflect(c.of) }
+func moefileSchema(c *doccomments.Comments) ([]byte, error) { return moefile.Reflect(c.Of) }
 
 // reflected returns the schema as the struct has it.
-func reflected(c *comments) (object, error) {
-	text, err := config.Reflect(v1alpha1.Kind, reflect.TypeFor[v1alpha1.FilterPolicy](), c.of)
+func reflected(c *doccomments.Comments) (object, error) {
+	text, err := config.Reflect(v1alpha1.Kind, reflect.TypeFor[v1alpha1.FilterPolicy](), c.Of)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func reflected(c *comments) (object, error) {
 	return s, json.Unmarshal(text, &s)
 }
 
-func policySchema(c *comments) ([]byte, error) {
+func policySchema(c *doccomments.Comments) ([]byte, error) {
 	s, err := reflected(c)
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func policySchema(c *comments) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func policyCRD(c *comments) ([]byte, error) {
+func policyCRD(c *doccomments.Comments) ([]byte, error) {
 	s, err := reflected(c)
 	if err != nil {
 		return nil, err
@@ -182,7 +183,7 @@ func structural(v any, defs object) any {
 	return out
 }
 
-func policyReference(c *comments) ([]byte, error) {
+func policyReference(c *doccomments.Comments) ([]byte, error) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Reference: %s\n\n", v1alpha1.Kind)
 	b.WriteString("<!-- Written by `go run ./internal/cmd/schemagen` from the types in pkg/istio/v1alpha1. -->\n\n")
@@ -195,7 +196,7 @@ func policyReference(c *comments) ([]byte, error) {
 			return
 		}
 		seen[t] = true
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| field | type | default | meaning |\n|---|---|---|---|\n", t.Name(), oneLine(c.of(t, "")))
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| field | type | default | meaning |\n|---|---|---|---|\n", t.Name(), oneLine(c.Of(t, "")))
 		var below []reflect.Type
 		for _, f := range fields(t) {
 			def := cmp.Or(f.Tag.Get("default"), f.Tag.Get("absent"))
@@ -206,7 +207,7 @@ func policyReference(c *comments) ([]byte, error) {
 			if enum := f.Tag.Get("enum"); enum != "" && named == nil {
 				kind = strings.ReplaceAll(kind, "string", "one of "+strings.Trim(strings.ReplaceAll(enum, ",", ", "), ", "))
 			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("json"), kind, def, oneLine(c.of(f.owner, f.Name)))
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("json"), kind, def, oneLine(c.Of(f.owner, f.Name)))
 			if named != nil {
 				below = append(below, named)
 			}

@@ -9,13 +9,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"mosn.io/moe/internal/doccomments"
 )
 
 const envoyModule = "github.com/envoyproxy/go-control-plane/envoy"
 
 // envoyTypes lists the packages of all messages of Envoy's API v3 that a configuration may hold, for the program that
 // imports them to know.
-func envoyTypes(*comments) ([]byte, error) {
+func envoyTypes(*doccomments.Comments) ([]byte, error) {
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", envoyModule).Output()
 	if err != nil {
 		return nil, fmt.Errorf("go list -m %s: %w", envoyModule, err)

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/internal/doccomments"
 )
 
 // module is the path of this module; plugins of others have their schemas elsewhere.
@@ -23,7 +23,7 @@ func generate(regs []*filter.Registration, write bool) (changed []string, err er
 	if err != nil {
 		return nil, err
 	}
-	comments := &comments{root: root, packages: map[string]*pkg{}}
+	comments := commentsOf(root)
 	for _, reg := range regs {
 		dir, ok := strings.CutPrefix(reg.Config.PkgPath(), module+"/plugins/")
 		if !ok {
@@ -33,12 +33,12 @@ func generate(regs []*filter.Registration, write bool) (changed []string, err er
 		if dir != reg.Name {
 			return changed, fmt.Errorf("plugin %s is in plugins/%s; a plugin's folder has its name", reg.Name, dir)
 		}
-		text, err := config.Reflect(reg.Name, reg.Config, comments.of)
+		text, err := config.Reflect(reg.Name, reg.Config, comments.Of)
 		if err != nil {
 			return changed, fmt.Errorf("plugin %s: %w", reg.Name, err)
 		}
-		if comments.err != nil {
-			return changed, comments.err
+		if comments.Err != nil {
+			return changed, comments.Err
 		}
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
 			continue
@@ -73,17 +73,15 @@ func moduleRoot() (string, error) {
 	}
 }
 
-var _ config.Docs = (*comments)(nil).of
-
-// of is a config.Docs.
-func (c *comments) of(t reflect.Type, field string) string {
-	dir, ok := strings.CutPrefix(t.PkgPath(), module+"/")
-	if !ok || t.Name() == "" {
-		return ""
-	}
-	p := c.load(dir)
-	if field == "" {
-		return p.docs[t.Name()]
-	}
-	return p.docs[t.Name()+"."+field]
+// commentsOf reads the packages of this module.
+func commentsOf(root string) *doccomments.Comments {
+	return &doccomments.Comments{Dir: func(path string) string {
+		dir, ok := strings.CutPrefix(path, module+"/")
+		if !ok {
+			return ""
+		}
+		return filepath.Join(root, filepath.FromSlash(dir))
+	}}
 }
+
+var _ config.Docs = (*doccomments.Comments)(nil).Of
