@@ -142,7 +142,7 @@ func (p *process) ask(ctx context.Context, timeout time.Duration, fields []strin
 	return resp, err
 }
 
-// check tells whether the variant has done its work: a filter that fails open would win every comparison.
+// check fails if the variant has not done its work: a filter that fails open would win every comparison.
 func check(resp *http.Response, v variant, names setHeaders) error {
 	if resp.StatusCode != 200 {
 		return fmt.Errorf("status %d", resp.StatusCode)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// machine says where and with what a report was made.
+// machine describes where a report was made, and with what.
 type machine struct {
 	Time   time.Time `json:"time"`
 	CPU    string    `json:"cpu"`
@@ -27,7 +27,7 @@ func (m machine) String() string {
 		m.Time.Format("2006-01-02 15:04 MST"), m.Cores, m.CPU, m.Kernel, m.Go, m.Envoy, m.Commit)
 }
 
-// thisMachine asks around; what cannot be found out is left out, because no result depends on it.
+// thisMachine describes this machine. What it cannot find out it leaves empty, because no result depends on it.
 func thisMachine(ctx context.Context, root, envoy string) machine {
 	m := machine{Time: time.Now().UTC(), Cores: runtime.NumCPU(), Go: runtime.Version(), CPU: cpuModel()}
 	var u syscall.Utsname

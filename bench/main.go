@@ -136,7 +136,7 @@ func bench(ctx context.Context, s settings) error {
 	return os.WriteFile(s.JSON, append(p, '\n'), 0o644)
 }
 
-// fill measures.
+// fill runs the measurements of a report.
 func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) (err error) {
 	if s.Count > 0 {
 		r.Counts, err = count(ctx, h, vs, s.Count, s.Extra, progress)

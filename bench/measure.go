@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// settle is how long a process gets to fall asleep after its last response, so that its threads' times are exact.
+// settle is how long a process has to fall asleep after its last response: the times of sleeping threads are exact.
 const settle = 5 * time.Millisecond
 
 // A subject is a variant that is being measured.

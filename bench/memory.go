@@ -77,7 +77,7 @@ func memoryOf(ctx context.Context, h *host, v variant, upstream, n, conns int, b
 	return row, ctx.Err()
 }
 
-// up has a client send n requests, and a few that are in flight then.
+// up has a client send n requests, and a few more that are in flight by then.
 func up(ctx context.Context, n int) func(int) bool {
 	return func(done int) bool { return done < n && ctx.Err() == nil }
 }

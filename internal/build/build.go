@@ -19,7 +19,7 @@ import (
 	"mosn.io/moe/internal/tempdir"
 )
 
-// Options tell what to build. At least one of Module and CLI must be given.
+// Options say what to build. At least one of Module and CLI must be given.
 type Options struct {
 	Checkout string    // of MoE; "" means what Checkout("") finds
 	With     []string  // plugins of others: MODULE[@VERSION] (or a package in it), or a folder
@@ -84,7 +84,7 @@ func Build(ctx context.Context, o Options) error {
 	return nil
 }
 
-// ownPlugins returns the packages of MoE's plugins, those of only if it is not nil, but none of without.
+// ownPlugins returns the packages of MoE's plugins: those in only, or all if it is nil, except those in without.
 func ownPlugins(root string, only, without []string) ([]string, error) {
 	if only == nil && len(without) == 0 {
 		return []string{Module + "/plugins"}, nil
@@ -127,7 +127,7 @@ func ownPlugin(all []string, flag, name string) (string, error) {
 	return "", fmt.Errorf("%s %s: MoE has no such plugin, but %s", flag, name, strings.Join(names, ", "))
 }
 
-// hostImports returns what MoE's own libmoe imports but its plugins: the hosts, and what reads consumers from files.
+// hostImports returns what MoE's own libmoe imports besides its plugins: the hosts, and what reads consumers from files.
 func hostImports(root string) ([]string, error) {
 	all, err := imports(filepath.Join(root, "cmd", "libmoe", "main.go"))
 	return slices.DeleteFunc(all, func(p string) bool { return p == Module+"/plugins" || p == "C" }), err

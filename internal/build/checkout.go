@@ -13,11 +13,11 @@ import (
 // Module is the path of MoE's Go module.
 const Module = "mosn.io/moe"
 
-// ErrNoCheckout tells how to name a checkout.
+// ErrNoCheckout says how to name a checkout.
 var ErrNoCheckout = errors.New("the sources of MoE were not found: name their folder with --moe DIR or MOE=DIR")
 
-// Checkout returns the absolute path of a checkout of MoE: dir if it is not empty, else that of the variable MOE of the
-// environment, else the one that the working directory is in, the one that the running program is in, and last the one
+// Checkout returns the absolute path of a checkout of MoE: dir if it is not empty, else the one that the environment
+// variable MOE names, else the one that the working directory is in, the one that the running program is in, and last the one
 // that it was built from, if that is still there.
 func Checkout(dir string) (string, error) {
 	for _, named := range []struct{ by, dir string }{{"--moe", dir}, {"MOE", os.Getenv("MOE")}} {

@@ -20,7 +20,7 @@ var scaffold embed.FS
 
 var templates = template.Must(template.ParseFS(scaffold, "scaffold/*.tmpl"))
 
-// NewOptions tell what plugin to begin.
+// NewOptions describe the plugin to begin.
 type NewOptions struct {
 	Name     string // of the plugin and its package
 	Dir      string // folder to create; "" means Name
@@ -30,8 +30,8 @@ type NewOptions struct {
 
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
-// New writes a Go module with a plugin that works, its test and what builds it. It refuses a folder that is there and
-// not empty, and returns the folder.
+// New writes a Go module with a plugin that works, its test and what builds it. It refuses a folder that is not
+// empty, and returns the folder.
 func New(o NewOptions) (dir string, err error) {
 	switch {
 	case !pluginName.MatchString(o.Name):

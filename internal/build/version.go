@@ -6,10 +6,10 @@ import (
 	"runtime/debug"
 )
 
-// Version is set by the linker in builds of the Makefile and of this package; else that of the module is used.
+// Version is set by the linker in builds by the Makefile and by this package; otherwise the module's version is used.
 var Version string
 
-// VersionString tells the version of MoE, of Go and the platform.
+// VersionString returns the versions of MoE and Go, and the platform.
 func VersionString() string {
 	v := Version
 	if info, ok := debug.ReadBuildInfo(); ok && v == "" {

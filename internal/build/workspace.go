@@ -58,7 +58,7 @@ func goMod(root, module string) (mod, sum []byte, err error) {
 		case line == ")" && inBlock:
 			inBlock = false
 		case inBlock, word == "require" && !strings.HasSuffix(line, "("):
-			// As far as this module is concerned; the go command takes the comment away from what is used directly.
+			// Indirect for this module; the go command removes the comment from modules that are used directly.
 			if !strings.HasSuffix(line, "// indirect") && strings.TrimSpace(line) != "" {
 				line += " // indirect"
 			}
@@ -83,7 +83,7 @@ func quote(path string) string {
 	return path
 }
 
-// add makes the module or folder with available and returns the package to import.
+// add makes a module or a folder available and returns the package to import.
 func (w *workspace) add(with string) (string, error) {
 	if !isFolder(with) {
 		pkg, version, _ := strings.Cut(with, "@")
@@ -254,8 +254,8 @@ func (w *workspace) output(dir string, args ...string) ([]byte, error) {
 	return c.Output()
 }
 
-// command runs the user's go, but for what would bring in the surroundings: a go.work file, and read-only or vendored
-// modules.
+// command runs the user's go command without what would bring in its surroundings: a go.work file, and read-only or
+// vendored modules.
 func (w *workspace) command(dir string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(w.ctx, "go", args...)
 	c.Dir = dir

@@ -52,8 +52,7 @@ func (p *Process) ask(ctx context.Context, method, path string) ([]byte, error) 
 	return b, nil
 }
 
-// Listener returns the address, host:port, that the listener name is bound to, also where the configuration asked for
-// port 0.
+// Listener returns the address, host:port, that a listener is bound to, even if the configuration asked for port 0.
 func (p *Process) Listener(ctx context.Context, name string) (string, error) {
 	b, err := p.Get(ctx, "/listeners?format=json")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package envoy finds, starts, asks and stops a real Envoy. It knows nothing of what its configuration says, but that
-// there is an admin listener.
+// Package envoy finds, starts, queries and stops a real Envoy. All that it knows about the configuration is that there is
+// an admin listener.
 package envoy
 
 import (
@@ -21,7 +21,7 @@ import (
 	"mosn.io/moe/internal/tempdir"
 )
 
-// Options tell how to start an Envoy. Only Config is required.
+// Options say how to start an Envoy. Only Config is required.
 type Options struct {
 	Path         string        // of the binary; "" means what Find("") returns
 	Config       []byte        // bootstrap configuration as YAML or JSON, with an admin address
@@ -54,8 +54,8 @@ type Process struct {
 	stopped bool // Stop was called; guarded by done
 }
 
-// Start runs Envoy and returns when it serves: its listeners accept connections. If it exits before, or does not get
-// there within the timeout, or ctx ends, Start stops it and the error has the end of Envoy's log.
+// Start runs Envoy and returns when it serves: its listeners accept connections. If it exits before, does not get
+// there within the timeout, or ctx ends, Start stops it; the error has the end of Envoy's log.
 func Start(ctx context.Context, o Options) (*Process, error) {
 	p, err := prepare(o)
 	if err != nil {
@@ -212,7 +212,7 @@ func (p *Process) Err() error {
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
 
 // Stop ends Envoy with SIGTERM, after the bound with SIGKILL, and waits for its end. It is safe to call it again, or
-// after Envoy's end. The error tells that Envoy had to be killed, or had ended before by itself.
+// after Envoy's end. The error says that Envoy had to be killed, or had ended by itself before.
 func (p *Process) Stop() error {
 	p.stop.Do(func() {
 		p.tail.mu.Lock()

@@ -29,7 +29,7 @@ import (
 // serviceName is what health checks may ask for besides "", which is the whole server.
 const serviceName = "envoy.service.ext_proc.v3.ExternalProcessor"
 
-// Options are what a process depends on.
+// Options configure a process.
 type Options struct {
 	File   string // moe.yaml; a file is read again when it changes, "-" is not
 	Listen string // host:port of the gRPC server
@@ -141,8 +141,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 }
 
-// relaxCollector has the garbage collector run less often, unless GOGC says how often. What streams use is soon garbage
-// and what stays is a few MiB, for which it would run many times a second, at a tenth of the CPU.
+// relaxCollector makes the garbage collector run less often, unless GOGC is set. Streams produce garbage quickly and only
+// a few MiB stay, so with Go's default it would run many times a second and take a tenth of the CPU.
 func relaxCollector() (restore func()) {
 	if os.Getenv("GOGC") != "" {
 		return func() {}
@@ -175,7 +175,7 @@ func reload(s *extproc.Server, o Options, log *slog.Logger) {
 	}
 }
 
-// stop lets streams end, and then ends them.
+// stop waits for streams to end, for as long as drain, and then ends the rest.
 func stop(g *grpc.Server, drain time.Duration, log *slog.Logger) {
 	log.Info("stopping", "at most", fmt.Sprint(drain))
 	done := make(chan struct{})

@@ -38,7 +38,7 @@ func (t TLS) credentials(log *slog.Logger, poll time.Duration) (grpc.ServerOptio
 	})), nil
 }
 
-// certificates are what the files hold.
+// certificates keeps the TLS configuration that the files give.
 type certificates struct {
 	t    TLS
 	log  *slog.Logger
@@ -72,8 +72,8 @@ func (c *certificates) load() error {
 	return nil
 }
 
-// config looks at the files as a connection begins, if that is some time ago. Files that are wrong, or that do not fit
-// together yet, leave the certificate as it is.
+// config returns the TLS configuration for a new connection. It checks the files at most once every poll; files that are
+// wrong, or do not fit together yet, leave the configuration as it is.
 func (c *certificates) config() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()

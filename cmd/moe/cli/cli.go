@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return 2
 }
 
-// failure is an error of what a command did, as opposed to one of its command line.
+// failure is an error in what a command did, as opposed to an error in its command line.
 type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }

@@ -13,7 +13,7 @@ import (
 	"mosn.io/moe/framework/host"
 )
 
-// plugin is what there is to say about one.
+// plugin describes one plugin.
 type plugin struct {
 	Name    string          `json:"name"`
 	Summary string          `json:"summary"`
@@ -87,7 +87,7 @@ func summary(name, manual, description string) string {
 	return strings.TrimSuffix(strings.Join(strings.Fields(s), " "), ".")
 }
 
-// print writes the manual, or what can be said without one, then an example and the schema.
+// print writes the manual, or a description made in its place, then an example and the schema.
 func (p *plugin) print(w io.Writer, manual string) {
 	if manual != "" {
 		fmt.Fprintln(w, strings.TrimSpace(manual))

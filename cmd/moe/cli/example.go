@@ -81,7 +81,7 @@ func (s *schema) kind() string {
 	return "any"
 }
 
-// fieldTable is the fields as a table in Markdown, with a line before it.
+// fieldTable returns the fields as a Markdown table that begins with an empty line.
 func fieldTable(s *schema) string {
 	fields := s.properties()
 	if len(fields) == 0 {
@@ -101,7 +101,7 @@ func fieldTable(s *schema) string {
 
 var yamlBlock = regexp.MustCompile("(?s)```yaml\n(plugins:\n.*?)```")
 
-// exampleOf is the first example of the manual for this plugin, else one with what the configuration requires.
+// exampleOf returns the manual's first example for this plugin, or one with the fields that the configuration requires.
 func exampleOf(name, manual string, s *schema) string {
 	for _, m := range yamlBlock.FindAllStringSubmatch(manual, -1) {
 		if strings.Contains(m[1], "name: "+name) {

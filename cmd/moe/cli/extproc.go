@@ -125,7 +125,8 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 	return f.inFile(extprocd.Run(cmd.Context(), f.o))
 }
 
-// modes are what Envoy is said to use; nil if that is not said. A mode that is not given gives all.
+// modes returns the body modes that the flags say Envoy uses, or nil if no flag says so. A mode without a flag is taken to
+// give everything.
 func (f *extprocFlags) modes() (*modev3.ProcessingMode, error) {
 	if f.requestMode == "" && f.responseMode == "" {
 		return nil, nil
@@ -159,7 +160,7 @@ func (f *extprocFlags) inFile(err error) error {
 	return err
 }
 
-// printConfig prints what fits the plugins, which are set up for that and closed again.
+// printConfig prints an Envoy configuration that fits the plugins. They are provisioned for that and closed again.
 func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 	file, c, err := extprocd.Load(f.file)
 	if err != nil {
@@ -207,7 +208,7 @@ func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
 	return nil
 }
 
-// sentAttributes are those that are often asked for and are not among the headers.
+// sentAttributes are attributes that plugins often ask for and that are not among the headers.
 var sentAttributes = []filter.Attr{
 	filter.AttrRequestID, filter.AttrProtocol, filter.AttrSourceAddress, filter.AttrDestinationAddress,
 	filter.AttrRouteName, filter.AttrVirtualHostName, filter.AttrClusterName,

@@ -106,14 +106,14 @@ func hostOf(name string) (moefile.Host, error) {
 	return h, nil
 }
 
-// printedEcho is the echo server's address in a printed configuration, where there is none.
+// printedEcho stands for the echo server's address in a printed configuration, because no echo server runs then.
 const printedEcho = "127.0.0.1:10001"
 
-// printedLibrary is where a printed configuration has the library where nothing else is said.
+// printedLibrary is the path of the library in a printed configuration, unless --module gives one.
 const printedLibrary = "/usr/local/lib/libmoe.so"
 
-// maxConcurrency bounds --concurrency: far beyond the cores of any machine, and where Envoy still starts. It aborts when
-// it runs out of threads or descriptors.
+// maxConcurrency bounds --concurrency. No machine has as many cores, and Envoy still starts with it; it aborts when it
+// runs out of threads or descriptors.
 const maxConcurrency = 1024
 
 func (f *runFlags) run(cmd *cobra.Command) error {
@@ -190,8 +190,8 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	return f.serve(cmd, file, o)
 }
 
-// free fails if another process listens on an address. Envoys share a port without a word, each with some of its
-// connections, because every worker listens by itself.
+// free fails if another process listens on an address. Without this check two Envoys would silently share the port, each
+// with some of its connections, because every worker has a listening socket of its own (SO_REUSEPORT).
 func free(addr string) error {
 	if host, port, err := net.SplitHostPort(addr); err != nil || port == "0" {
 		return nil // what is wrong with an address is said elsewhere
@@ -208,7 +208,7 @@ func free(addr string) error {
 	return nil
 }
 
-// printed is the host of a printed configuration.
+// printed returns the Golang filter of a printed configuration, or nil for a dynamic module.
 func (f *runFlags) printed() *bootstrap.Golang {
 	if f.host != "golang" {
 		return nil
