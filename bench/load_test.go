@@ -26,14 +26,16 @@ func TestParse(t *testing.T) {
 		{"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", 0, 0, "wrong content-length"},
 		{"HTTP/1.1 200 OK\r\n\r\ncontent-length: 3\r\n", 0, 0, "without content-length"},
 	} {
-		body, size, err := parse([]byte(c.in))
-		if body != c.body || size != c.size || (err == nil) != (c.err == "") {
-			t.Errorf("parse(%q) = %d, %d and error %v, want %d, %d and error %q",
-				c.in, body, size, err, c.body, c.size, c.err)
-		}
-		if err != nil && !strings.Contains(err.Error(), c.err) {
-			t.Errorf("parse(%q): got error %v, want one with %q", c.in, err, c.err)
-		}
+		t.Run(c.in, func(t *testing.T) {
+			body, size, err := parse([]byte(c.in))
+			if body != c.body || size != c.size || (err == nil) != (c.err == "") {
+				t.Errorf("parse(%q) = %d, %d and error %v, want %d, %d and error %q",
+					c.in, body, size, err, c.body, c.size, c.err)
+			}
+			if err != nil && !strings.Contains(err.Error(), c.err) {
+				t.Errorf("parse(%q): got error %v, want one with %q", c.in, err, c.err)
+			}
+		})
 	}
 }
 
@@ -92,14 +94,16 @@ func TestClientErrors(t *testing.T) {
 		{"status", 4096, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "status 200"},
 		{"size", 32, echo, "longer than 32 bytes"},
 	} {
-		k, err := dial(serve(t, c.h), 1, 1, c.size, post("/", []byte("hello")), []byte("hello"))
-		if err != nil {
-			t.Fatalf("dial: %v", err)
-		}
-		if _, err = k.run(once); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: k.run(once): got error %v, want one with %q", c.name, err, c.want)
-		}
-		k.close()
+		t.Run(c.name, func(t *testing.T) {
+			k, err := dial(serve(t, c.h), 1, 1, c.size, post("/", []byte("hello")), []byte("hello"))
+			if err != nil {
+				t.Fatalf("dial: %v", err)
+			}
+			if _, err = k.run(once); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: k.run(once): got error %v, want one with %q", c.name, err, c.want)
+			}
+			k.close()
+		})
 	}
 	if _, err := dial(1, 1, 1, 16, nil, nil); err == nil {
 		t.Error("connected to port 1")

@@ -126,11 +126,13 @@ func TestRefused(t *testing.T) {
 		{"must be UTF-8", func(o *Options) { o.Filter = map[string]any{"\xff": 1} }},
 		{"a: proto:", func(o *Options) { o.Routes = []Route{{Doc: map[string]any{"a": "\xff"}}} }},
 	} {
-		o := base
-		c.change(&o)
-		if _, err := New(o); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%v; want %s", err, c.want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			o := base
+			c.change(&o)
+			if _, err := New(o); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v; want %s", err, c.want)
+			}
+		})
 	}
 }
 

@@ -50,10 +50,12 @@ func TestHosts(t *testing.T) {
 		{"plugins: [{name: asks}]\ngeneric_secrets: [{name: a}]", Dynmod, ""},
 		{"plugins: [{name: asks}]\ngeneric_secrets: [{}]", Dynmod, "generic_secrets[0].name: is required"},
 	} {
-		_, err := Parse([]byte(c.text), ProvisionPlugins, c.host)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s for %s: %v, want %q", c.text, c.host.name, err, c.want)
-		}
+		t.Run(c.text, func(t *testing.T) {
+			_, err := Parse([]byte(c.text), ProvisionPlugins, c.host)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s for %s: %v, want %q", c.text, c.host.name, err, c.want)
+			}
+		})
 	}
 	if _, err := (checking{Golang}).Transport("a"); !errors.Is(err, filter.ErrUnsupported) {
 		t.Errorf(`(checking{Golang}).Transport("a"): got error %v, want %v`, err, filter.ErrUnsupported)

@@ -135,11 +135,13 @@ func TestChecksGoAsFarAsAsked(t *testing.T) {
 		{"7", CheckFile},
 		{"a: [", CheckFile},
 	} {
-		for c := CheckFile; c <= ProvisionPlugins; c++ {
-			if got := bad(x.text, c); got != (c >= x.from) {
-				t.Errorf("%s: check %d finds something: %v", x.text, c, got)
+		t.Run(x.text, func(t *testing.T) {
+			for c := CheckFile; c <= ProvisionPlugins; c++ {
+				if got := bad(x.text, c); got != (c >= x.from) {
+					t.Errorf("%s: check %d finds something: %v", x.text, c, got)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -85,10 +85,12 @@ func TestUsage(t *testing.T) {
 		{"run -c /nowhere.yaml", 1, "", "moe: open /nowhere.yaml: no such file or directory; name another with -c FILE"},
 		{"validate -c /nowhere.yaml", 1, "", "no such file"},
 	} {
-		status, stdout, stderr := moe(t, strings.Fields(c.args)...)
-		if status != c.status || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
-			t.Errorf("moe %s: status %d\n%s\n%s", c.args, status, stdout, stderr)
-		}
+		t.Run(c.args, func(t *testing.T) {
+			status, stdout, stderr := moe(t, strings.Fields(c.args)...)
+			if status != c.status || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("moe %s: status %d\n%s\n%s", c.args, status, stdout, stderr)
+			}
+		})
 	}
 }
 
@@ -200,12 +202,14 @@ func TestChecksForTheHost(t *testing.T) {
 		{pipes, "dynmod", fmt.Sprintf(lacks, "CanPipePromptly")},
 		{pipes, "golang", ""},
 	} {
-		for _, args := range [][]string{{"run", "--print-config"}, {"validate"}} {
-			status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
-			if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
-				t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)
+		t.Run(c.file, func(t *testing.T) {
+			for _, args := range [][]string{{"run", "--print-config"}, {"validate"}} {
+				status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
+				if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
+					t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)
+				}
 			}
-		}
+		})
 	}
 	if status, _, stderr := moe(t, "validate", "--host", "wasm", "-c", calls); status == 0 ||
 		!strings.Contains(stderr, `--host: "wasm"`) {

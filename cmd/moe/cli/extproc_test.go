@@ -29,25 +29,27 @@ func TestExtprocConfig(t *testing.T) {
 		{"plugins: [{name: hello}]", "--body full", []string{"response_body_mode: FULL_DUPLEX_STREAMED"}, nil},
 		{"plugins: [{name: hello}]", "--request-headers", []string{"request_header_mode: SEND"}, nil},
 	} {
-		args := append([]string{"extproc", "-c", write(t, c.file), "--print-config"}, strings.Fields(c.flags)...)
-		status, out, err := moe(t, args...)
-		if status != 0 {
-			t.Errorf("%s: moe(args): status = %d, want 0: %s", c.flags, status, err)
-			continue
-		}
-		for _, w := range c.want {
-			if !strings.Contains(out, w) {
-				t.Errorf("%s: no %q in\n%s", c.flags, w, out)
+		t.Run(c.file, func(t *testing.T) {
+			args := append([]string{"extproc", "-c", write(t, c.file), "--print-config"}, strings.Fields(c.flags)...)
+			status, out, err := moe(t, args...)
+			if status != 0 {
+				t.Errorf("%s: moe(args): status = %d, want 0: %s", c.flags, status, err)
+				return
 			}
-		}
-		for _, n := range c.not {
-			if strings.Contains(out, n) {
-				t.Errorf("%s: %q in\n%s", c.flags, n, out)
+			for _, w := range c.want {
+				if !strings.Contains(out, w) {
+					t.Errorf("%s: no %q in\n%s", c.flags, w, out)
+				}
 			}
-		}
-		if err := envoy.Validate(t.Context(), envoy.Options{Config: []byte(out)}); err != nil {
-			t.Errorf("%s: envoy.Validate: %v", c.flags, err)
-		}
+			for _, n := range c.not {
+				if strings.Contains(out, n) {
+					t.Errorf("%s: %q in\n%s", c.flags, n, out)
+				}
+			}
+			if err := envoy.Validate(t.Context(), envoy.Options{Config: []byte(out)}); err != nil {
+				t.Errorf("%s: envoy.Validate: %v", c.flags, err)
+			}
+		})
 	}
 }
 
@@ -63,11 +65,13 @@ func TestExtprocRefused(t *testing.T) {
 		{"plugins: [{name: hello}]", "--log-level loud", "--log-level"},
 		{"plugins: [{name: hello}]", "--tls-key k", "TLS"},
 	} {
-		args := append([]string{"extproc", "-c", write(t, c.file), "--listen", "127.0.0.1:0"}, strings.Fields(c.flags)...)
-		status, _, err := moe(t, args...)
-		if status != 1 || !strings.Contains(err, c.want) {
-			t.Errorf("%s %s: moe(args): status = %d, want 1; stderr = %q, want it to contain %q",
-				c.file, c.flags, status, err, c.want)
-		}
+		t.Run(c.file, func(t *testing.T) {
+			args := append([]string{"extproc", "-c", write(t, c.file), "--listen", "127.0.0.1:0"}, strings.Fields(c.flags)...)
+			status, _, err := moe(t, args...)
+			if status != 1 || !strings.Contains(err, c.want) {
+				t.Errorf("%s %s: moe(args): status = %d, want 1; stderr = %q, want it to contain %q",
+					c.file, c.flags, status, err, c.want)
+			}
+		})
 	}
 }

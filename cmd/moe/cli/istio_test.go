@@ -128,10 +128,12 @@ func TestIstioImage(t *testing.T) {
 		{"gateway --dir /opt/moe -f " + workload, "mountPath: /etc/moe/secrets/cart-token\n"},
 		{"gateway --library example.com/moe:1", "image: example.com/moe:1\n"},
 	} {
-		status, stdout, stderr := moe(t, append([]string{"istio", "image"}, strings.Fields(c.args)...)...)
-		if status != 0 || !strings.Contains(stdout, c.want) {
-			t.Errorf("%s: status %d, %s%s", c.args, status, stdout, stderr)
-		}
+		t.Run(c.args, func(t *testing.T) {
+			status, stdout, stderr := moe(t, append([]string{"istio", "image"}, strings.Fields(c.args)...)...)
+			if status != 0 || !strings.Contains(stdout, c.want) {
+				t.Errorf("%s: status %d, %s%s", c.args, status, stdout, stderr)
+			}
+		})
 	}
 	if status, _, _ := moe(t, "istio", "image", "nothing"); status != 2 {
 		t.Errorf("status %d", status)

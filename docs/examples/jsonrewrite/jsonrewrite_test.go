@@ -25,10 +25,12 @@ func TestJSONRewrite(t *testing.T) {
 			{`null`, `null`, `null`},
 			{``, ``, ``},
 		} {
-			r := h.Post("/", c.sent, "content-type", "application/json; charset=utf-8")
-			if r.Sent != c.upstream || r.Body != c.client || r.Status != 200 {
-				t.Errorf("%s: %d, upstream %s, client %s", c.sent, r.Status, r.Sent, r.Body)
-			}
+			t.Run(c.sent, func(t *testing.T) {
+				r := h.Post("/", c.sent, "content-type", "application/json; charset=utf-8")
+				if r.Sent != c.upstream || r.Body != c.client || r.Status != 200 {
+					t.Errorf("%s: %d, upstream %s, client %s", c.sent, r.Status, r.Sent, r.Body)
+				}
+			})
 		}
 		for sent, want := range map[string]string{
 			`{`: "unexpected end of JSON", `{"user":1,"userName":2}`: `two members`,

@@ -43,21 +43,23 @@ func TestKeyAuth(t *testing.T) {
 		{"/?key=wrong", nil, "", ""},
 		{"/?key=", nil, "", ""},
 	} {
-		r := h.Get(c.path, c.header...)
-		if c.who == "" {
-			if r.Status != 401 || r.Upstream != nil || r.Header.Get("www-authenticate") == "" {
-				t.Errorf("%s %v: got status %d, want 401 with www-authenticate, before the upstream",
-					c.path, c.header, r.Status)
+		t.Run(c.path, func(t *testing.T) {
+			r := h.Get(c.path, c.header...)
+			if c.who == "" {
+				if r.Status != 401 || r.Upstream != nil || r.Header.Get("www-authenticate") == "" {
+					t.Errorf("%s %v: got status %d, want 401 with www-authenticate, before the upstream",
+						c.path, c.header, r.Status)
+				}
+				return
 			}
-			continue
-		}
-		if r.Status != 200 || r.Upstream.Header.Get("x-consumer") != c.who || r.Upstream.URL.String() != c.sent {
-			t.Errorf("%s %v: got status %d and upstream request %v, want consumer %q and path %q",
-				c.path, c.header, r.Status, r.Upstream, c.who, c.sent)
-		}
-		if r.Upstream.Header.Get("x-api-key") != "" {
-			t.Error("the upstream sees the key")
-		}
+			if r.Status != 200 || r.Upstream.Header.Get("x-consumer") != c.who || r.Upstream.URL.String() != c.sent {
+				t.Errorf("%s %v: got status %d and upstream request %v, want consumer %q and path %q",
+					c.path, c.header, r.Status, r.Upstream, c.who, c.sent)
+			}
+			if r.Upstream.Header.Get("x-api-key") != "" {
+				t.Error("the upstream sees the key")
+			}
+		})
 	}
 }
 

@@ -84,13 +84,15 @@ func TestLimit(t *testing.T) {
 		status    int
 		remaining string
 	}{{200, "1"}, {200, "0"}, {429, ""}, {429, ""}} {
-		r := h.Get("/")
-		if r.Status != want.status {
-			t.Errorf("request %d: %d", i, r.Status)
-		}
-		if r.Upstream != nil && r.Upstream.Header.Get("x-ratelimit-remaining") != want.remaining {
-			t.Errorf("request %d: %v", i, r.Upstream.Header)
-		}
+		t.Run(want.remaining, func(t *testing.T) {
+			r := h.Get("/")
+			if r.Status != want.status {
+				t.Errorf("request %d: %d", i, r.Status)
+			}
+			if r.Upstream != nil && r.Upstream.Header.Get("x-ratelimit-remaining") != want.remaining {
+				t.Errorf("request %d: %v", i, r.Upstream.Header)
+			}
+		})
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
