@@ -115,7 +115,7 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 
 func (s *station) hostMark() int { return s.Host.Log(s.Envoy).Mark() }
 
-// frameworkPanic is the line of a panic that is no plugin's.
+// frameworkPanic is the line of a panic outside the plugins.
 var frameworkPanic = regexp.MustCompile(`(?m)^.*framework panic.*$`)
 
 // finish fails a scenario that has killed Envoy or in which the framework panicked, and shows the log of one that failed.

@@ -133,7 +133,7 @@ func TestReplacedConfigurationWithCallouts(t *testing.T) {
 		close(stop)
 		for range outlivingStreams {
 			if err := <-streams; err != nil {
-				t.Error(err)
+				t.Errorf("a stream that outlives the configuration: %v", err)
 			}
 		}
 		if t.Failed() {

@@ -11,9 +11,9 @@ import (
 // Reply is a response of the chain's own. Its headers are in the chain's block.
 type Reply struct {
 	Begun, End bool
-	Sent       bool // Envoy has been told of all, or of what there was when it began
+	Sent       bool // Envoy has all of it, or what there was when it began
 	Body       []byte
-	Limit      int  // how much Body may be; 0 is no limit
+	Limit      int  // how much Body may be; 0 is unlimited
 	TooLarge   bool // the plugin's reader gave more
 }
 

@@ -203,7 +203,7 @@ func TestStaleHandlesDoNothing(t *testing.T) {
 	o.cross(o.Work)
 }
 
-// A destroyed object that Go has not been told of yet is asked nothing.
+// A destroyed object that Go does not know of yet is not asked anything.
 func TestGoneObjectsAreAskedNothing(t *testing.T) {
 	o := newObject()
 	fail := func() { t.Error("Envoy was asked about an object that it has destroyed") }
