@@ -107,7 +107,7 @@ func text[T any](what string, parse func(string) (T, error)) reader {
 	}
 }
 
-// reason is an error whose text may be told.
+// reason is an error whose text may be shown.
 type reason string
 
 func (r reason) Error() string { return string(r) }

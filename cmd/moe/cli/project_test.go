@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -114,6 +115,10 @@ func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	}
 	free := write(t, strings.Replace(string(text), "127.0.0.1:10000", "127.0.0.1:0", 1)+"- name: accesslog\n")
 	c := command(".", "out/moe", "run", "-c", free, "--concurrency", "1")
+	// Under nohup SIGHUP is ignored, here and in what is started; a signal that is handled here is not ignored there.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	temp := t.TempDir()
 	c.Env = append(os.Environ(), "TMPDIR="+temp)
 	var stdout, stderr output

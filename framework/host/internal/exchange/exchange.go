@@ -1,5 +1,5 @@
 // Package exchange has what the hosts share that is about HTTP: what of one request and its response has gone into a chain,
-// what has left it, and what Envoy has not been told of that yet.
+// what has left it, and what Envoy does not know of that yet.
 package exchange
 
 import (
