@@ -33,18 +33,45 @@ func TestModes(t *testing.T) {
 			status       int
 			up, body     string
 		}{
-			{"whole", whole, modes("FULL_DUPLEX_STREAMED"), 200, "body!", "body!!"},
-			{"whole", whole, modes("BUFFERED"), 200, "body!", "body!!"},
-			{"whole", whole, modes("BUFFERED_PARTIAL"), 200, "body!", "body!!"},
-			{"whole, early", whole, modes("STREAMED", "send_body_without_waiting_for_header_response", true), 200, "body!", "body!!"},
-			{"whole", whole, modes("STREAMED"), 500, "", ""},
-			{"whole", whole, modes("NONE"), 500, "", ""},
-			{"chunks", chunks, modes("FULL_DUPLEX_STREAMED"), 200, "bodybody", strings.Repeat("body", 4)},
-			{"chunks", chunks, modes("STREAMED"), 200, "bodybody", strings.Repeat("body", 4)},
-			{"chunks", chunks, modes("BUFFERED"), 200, "bodybody", strings.Repeat("body", 4)},
-			{"chunks", chunks, modes("BUFFERED_PARTIAL"), 200, "bodybody", strings.Repeat("body", 4)},
-			{"late", late, modes("STREAMED", "message_timeout", "1s"), 200, "BODY", "BODY"},
-			{"late", late, modes("BUFFERED", "message_timeout", "1s"), 200, "BODY", "BODY"},
+			{
+				name: "whole", server: whole, config: modes("FULL_DUPLEX_STREAMED"),
+				status: 200, up: "body!", body: "body!!",
+			},
+			{name: "whole", server: whole, config: modes("BUFFERED"), status: 200, up: "body!", body: "body!!"},
+			{
+				name: "whole", server: whole, config: modes("BUFFERED_PARTIAL"),
+				status: 200, up: "body!", body: "body!!",
+			},
+			{
+				name: "whole, early", server: whole, config: modes("STREAMED", "send_body_without_waiting_for_header_response", true),
+				status: 200, up: "body!", body: "body!!",
+			},
+			{name: "whole", server: whole, config: modes("STREAMED"), status: 500},
+			{name: "whole", server: whole, config: modes("NONE"), status: 500},
+			{
+				name: "chunks", server: chunks, config: modes("FULL_DUPLEX_STREAMED"),
+				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
+			},
+			{
+				name: "chunks", server: chunks, config: modes("STREAMED"),
+				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
+			},
+			{
+				name: "chunks", server: chunks, config: modes("BUFFERED"),
+				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
+			},
+			{
+				name: "chunks", server: chunks, config: modes("BUFFERED_PARTIAL"),
+				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
+			},
+			{
+				name: "late", server: late, config: modes("STREAMED", "message_timeout", "1s"),
+				status: 200, up: "BODY", body: "BODY",
+			},
+			{
+				name: "late", server: late, config: modes("BUFFERED", "message_timeout", "1s"),
+				status: 200, up: "BODY", body: "BODY",
+			},
 		} {
 			mode := c.config["processing_mode"].(m)["request_body_mode"].(string)
 			addr, stats := b.listen(c.config, c.server)
@@ -54,11 +81,11 @@ func TestModes(t *testing.T) {
 				continue
 			}
 			if r.Status != c.status || c.body != "" && (r.Body != c.body || r.Err != nil) {
-				b.Errorf("%s in %s: %d %q %v", c.name, mode, r.Status, r.Body, r.Err)
+				b.Errorf("%s in %s: got %d %q (error %v), want %d %q", c.name, mode, r.Status, r.Body, r.Err, c.status, c.body)
 			}
 			if c.up != "" {
 				if seen, err := b.up.Wait(r.ID, 1, 5*time.Second); err != nil || seen[0].Body != c.up {
-					b.Errorf("%s in %s: upstream saw %v %v", c.name, mode, seen, err)
+					b.Errorf("%s in %s: upstream saw %v (error %v), want body %q", c.name, mode, seen, err, c.up)
 				}
 			}
 			if all, _ := b.envoy.Stats("^" + stats); all[stats+"spurious_msgs_received"] != 0 {
