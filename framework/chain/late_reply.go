@@ -5,7 +5,7 @@ import (
 	"mosn.io/moe/framework/internal/guard"
 )
 
-// lateReply is a plugin's wish to reply outside its phases, as filter.Later describes it.
+// lateReply is a plugin's wish to reply outside its phases: see Later of filter.Internals.
 type lateReply struct {
 	plugin index
 	f      func() core.Action
