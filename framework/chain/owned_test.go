@@ -127,3 +127,52 @@ func checkOwned(t *testing.T, h *filtertest.Host, what string, order, credential
 	}
 	return true
 }
+
+// FuzzOwnedHeaders tries spellings of an owned header: other cases, _ for -, and the header more than once.
+func FuzzOwnedHeaders(f *testing.F) {
+	f.Add("x-user", "x_user", uint8(1), true)
+	f.Add("X-User", "x-mail", uint8(0), false)
+	f.Add("x-uѕer", "x--user", uint8(3), true)
+	reserved := []string{"x-key", "x-session", "authorization", "x-asked", "x-who"}
+	f.Fuzz(func(t *testing.T, one, two string, credentials uint8, anyScheme bool) {
+		var sent []string
+		for _, name := range []string{one, two} {
+			name = strings.ToLower(name)
+			if !token(name) || slices.Contains(reserved, name) {
+				return
+			}
+			sent = append(sent, name, "forged")
+		}
+		for i, name := range []string{"x-key", "x-session"} {
+			if credentials>>i&1 == 1 {
+				sent = append(sent, name, "forged")
+			}
+		}
+		h := &filtertest.Host{AnyScheme: anyScheme}
+		if err := h.Load(t, &badge{ID: "key", Reads: "x-key"},
+			&badge{ID: "session", Reads: "x-session", Sets: []string{"x-user", "x-mail"}}, &guest{}); err != nil {
+			t.Fatalf("Load: %v", err)
+		}
+		up := h.Get("/", sent...).Upstream
+		if up == nil {
+			return
+		}
+		for name, values := range up.Header {
+			plain := strings.ReplaceAll(strings.ToLower(name), "_", "-")
+			if (plain == "x-user" || plain == "x-mail") && slices.Contains(values, "forged") {
+				t.Errorf("sent %q: the upstream got the client's %s", sent, name)
+			}
+		}
+	})
+}
+
+// token reports whether name is the name of a header in lower case.
+func token(name string) bool {
+	for _, c := range []byte(name) {
+		if !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-_.", rune(c)) {
+			return false
+		}
+	}
+	return name != "" && name != "host" && name != "content-length" && name != "transfer-encoding" && name != "connection" &&
+		name != "trailer" && name != "te" && name != "upgrade" && name != "expect"
+}
