@@ -15,6 +15,7 @@ STATICCHECK_VERSION := 0.8.2
 GOFUMPT_VERSION := 0.12.0
 ZIG_VERSION := 0.17.1
 FUZZTIME ?= 10000x
+SOAKTIME ?= 10m
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
@@ -122,7 +123,8 @@ conformance: libmoe bridge envoys ## Run the conformance suite over every host o
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
 	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
 
-soak: envoy ## Reset clients of moe extproc for 5 minutes, and watch its memory over 200,000 streams
+soak: envoys bridge ## Soak every host on every Envoy for $SOAKTIME (10m each), and moe extproc's clients and memory
+	cd e2e && $(GO) test -tags soak ./soak -v -timeout 8h -parallel 1 -soak.all -soak.duration $(SOAKTIME)
 	cd e2e && $(GO) test ./extproc -run 'TestSoak|TestFlat' -v -timeout 60m -soak.duration 5m -soak.streams 200000
 
 examples: ## Test the examples and what the docs show

@@ -151,7 +151,7 @@ func resetScenarios() []Scenario {
 		b.WaitLog("body " + id + `\b`)
 		cancel()
 		b.WaitLog("done " + id + `\b`)
-		completedAll(b, before)
+		CompletedAll(b, before)
 	}})
 }
 
@@ -183,12 +183,12 @@ func resetDuring(b *Bed, h2 bool, on []string) {
 		}
 		return nil
 	})
-	completedAll(b, before)
+	CompletedAll(b, before)
 	Equal(b, "completions in the log", b.HostLog().Count(b.mark, "done "+id+`\b`), 1)
 }
 
-// completedAll waits until every stream since before has completed, and fails for one that did so twice.
-func completedAll(b *Bed, before map[string]int64) {
+// CompletedAll waits until every stream since before has completed, and fails for one that did so twice.
+func CompletedAll(b *Bed, before map[string]int64) {
 	b.Helper()
 	b.Poll(func() error {
 		now := b.Live()

@@ -185,7 +185,7 @@ func rejectionScenarios() []Scenario {
 			}
 		}},
 		{Name: "refused: ten at once leave nothing behind", Run: func(b *Bed) {
-			b.sweep()
+			b.Sweep()
 			before := b.Live()
 			for i := range 10 {
 				// The first plugin is provisioned, the second fails: the first must be closed again.

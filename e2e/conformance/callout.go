@@ -121,7 +121,7 @@ func calloutStreamScenarios() []Scenario {
 				cancel()
 				<-done
 			}
-			completedAll(b, before)
+			CompletedAll(b, before)
 		}},
 		{Name: "callout: fifty at once", Needs: filter.CanCallout, Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers",

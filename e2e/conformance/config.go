@@ -202,7 +202,7 @@ func instanceScenarios() []Scenario {
 			Equal(b, "after a change", r.Header.Get("x-count"), "1")
 		}},
 		{Name: "instance: shared by listeners, closed once by the last", Run: func(b *Bed) {
-			b.sweep()
+			b.Sweep()
 			before := b.Live()
 			l1 := b.Listen(Listen{Chain: Chain(cfg(M{"rate": 30}))})
 			l2 := b.Listen(Listen{Chain: Chain(cfg(M{"rate": 30}))})
@@ -224,8 +224,8 @@ func instanceScenarios() []Scenario {
 	}
 }
 
-// sweep has Envoy forget the listeners of the scenarios before, and waits until their instances are closed.
-func (b *Bed) sweep() {
+// Sweep has Envoy forget the listeners of the scenarios before, and waits until their instances are closed.
+func (b *Bed) Sweep() {
 	b.Helper()
 	b.Live() // there is a control listener from now on
 	client.CloseIdle()

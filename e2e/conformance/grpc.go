@@ -126,7 +126,7 @@ func grpcScenarios() []Scenario {
 			defer cancel()
 			_, err := c.UnaryCall(ctx, &grpc_testing.SimpleRequest{})
 			Equal(b, "code", status.Code(err), codes.DeadlineExceeded)
-			completedAll(b, before)
+			CompletedAll(b, before)
 		}},
 	}
 }
@@ -145,7 +145,7 @@ func cancels(b *Bed, p M) {
 		b.Fatal(err)
 	}
 	cancel()
-	completedAll(b, before)
+	CompletedAll(b, before)
 }
 
 func bidi(b *Bed, p M) {

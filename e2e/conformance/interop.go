@@ -49,7 +49,7 @@ func tunnelScenarios() []Scenario {
 			ws := dialWebSocket(b, ln)
 			websocket.Message.Send(ws, "hello")
 			ws.Close()
-			completedAll(b, before)
+			CompletedAll(b, before)
 		}},
 		Scenario{Name: "CONNECT: a tunnel over HTTP/1.1", Run: func(b *Bed) { connect(b, false) }},
 		Scenario{Name: "CONNECT: a tunnel over HTTP/2", Run: func(b *Bed) { connect(b, true) }},

@@ -2,10 +2,12 @@ package conformance
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"mosn.io/moe/e2e/client"
+	"mosn.io/moe/e2e/probes"
 	"mosn.io/moe/framework/filter"
 )
 
@@ -37,6 +39,67 @@ func giveUpAtTheEnd(b *Bed) {
 		wg.Wait()
 		cancel()
 	}
-	completedAll(b, before)
+	CompletedAll(b, before)
 	Equal(b, "the listener's next answer", ln.Do(client.Request{}).Status, 200)
+}
+
+// MethodScenarios call every method of a stream after every other one, from other goroutines, in every phase and outside
+// of all.
+func MethodScenarios() []Scenario {
+	var out []Scenario
+	for _, where := range []string{"here", "away"} {
+		first := map[string]string{"here": "in the phase", "away": "on another goroutine"}[where]
+		out = append(out,
+			Scenario{
+				Name: "methods: all on other goroutines while a phase stands still, the first " + first,
+				Run:  func(b *Bed) { everyMethod(b, where, "") },
+			},
+			Scenario{
+				Name: "methods: all on other goroutines between phases, the first " + first,
+				Run:  func(b *Bed) { everyMethod(b, where, "go; ") },
+			})
+	}
+	return out
+}
+
+func everyMethod(b *Bed, where, before string) {
+	const each = 4
+	errs := make(chan error)
+	sent := 0
+	for _, first := range probes.Methods() {
+		every := fmt.Sprintf("every %s %s", first, where)
+		in := before + every
+		ln := b.Listen(Listen{Chain: Chain(
+			ProbeOf("probestream", "s", "new_stream", every),
+			Probe("streams", "request_headers", in, "request_body", in, "request_trailers", in,
+				"response_headers", in, "response_body", in, "response_trailers", in, "complete", every),
+			Probe("waits", "request_headers", "waitbody", "request", in,
+				"response_headers", "waitbody", "response", in+"; set x-first "+first),
+		)})
+		for range each {
+			sent++
+			go func() {
+				r, err := client.Do(ln.Addr, client.Request{
+					Body: "body", Trailer: []string{"x-t", "1"}, Path: "/echo?t=x-t:1", H2: true,
+				})
+				if err != nil || r.Err != nil || r.Status != 200 || r.Header.Get("x-first") != first {
+					err = fmt.Errorf("first %s: got status %d, x-first %q, errors %v and %v; want 200, %q",
+						first, r.Status, r.Header.Get("x-first"), err, r.Err, first)
+				}
+				errs <- err
+			}()
+		}
+	}
+	failed := 0
+	for range sent {
+		if err := <-errs; err != nil {
+			if failed++; failed == 1 { // which is the one that tells
+				b.Error(err)
+			}
+		}
+	}
+	if failed > 1 {
+		b.Errorf("%d of %d requests failed in all", failed, sent)
+	}
+	b.Poll(zero(b, "goroutines"))
 }

@@ -43,7 +43,7 @@ func stressChain(generation int) M {
 var stressDeeds = []string{"plain", "plain", "plain", "plain", "reply", "reply", "panicbody", "panic", "asyncbody", "wait", "late", "whole", "pipe", "call", "reader"}
 
 func stress(b *Bed) {
-	b.sweep()
+	b.Sweep()
 	before := b.Live()
 	spec := Listen{RDS: true, Chain: stressChain(0)}
 	ln := b.Listen(spec)
@@ -104,13 +104,13 @@ func stress(b *Bed) {
 	if n := cut.Load(); n > 2+done.Load()/20 {
 		b.Errorf("%d of %d requests were cut off as an old listener was closed", n, done.Load())
 	}
-	completedAll(b, before)
+	CompletedAll(b, before)
 	if n := b.Live()["completed"] - before["completed"]; n < done.Load()/2 {
 		b.Errorf("%d streams passed the plugin, %d requests were made", n, done.Load())
 	}
 	client.CloseIdle()
 	ln.Remove()
-	b.sweep()
+	b.Sweep()
 	b.Poll(zero(b, "readers"))
 	b.control("/gc", nil)
 	rss, _ := b.Envoy.RSS()

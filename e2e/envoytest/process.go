@@ -116,9 +116,12 @@ func (e *Envoy) Stop() error {
 	return err
 }
 
-// RSS returns the resident memory in bytes.
-func (e *Envoy) RSS() (int64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", e.Pid()))
+// RSS returns Envoy's resident memory in bytes.
+func (e *Envoy) RSS() (int64, error) { return RSS(e.Pid()) }
+
+// RSS returns the resident memory of a process in bytes.
+func RSS(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
 		return 0, err
 	}

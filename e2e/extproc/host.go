@@ -123,6 +123,24 @@ func (h *Host) Close() {
 	h.servers = nil
 }
 
+// RSS returns the resident memory of an Envoy's server in bytes.
+func (h *Host) RSS(e *envoytest.Envoy) (int64, error) {
+	p, err := h.of(e)
+	if err != nil {
+		return 0, err
+	}
+	return envoytest.RSS(p.cmd.Process.Pid)
+}
+
+// Leaks stops what an Envoy's server serves, and returns which goroutines are left.
+func (h *Host) Leaks(e *envoytest.Envoy) error {
+	p, err := h.of(e)
+	if err == nil {
+		_, err = p.post("/leaks", nil)
+	}
+	return err
+}
+
 // post sends a document to the server's control page and returns the answer.
 func (p *process) post(path string, doc any) (string, error) {
 	body, err := json.Marshal(doc)

@@ -88,6 +88,14 @@ func (s *Server) Wait(id string, n int, patience time.Duration) ([]Seen, error) 
 	return seen, err
 }
 
+// Forget drops what was seen, for tests that send more than memory holds.
+func (s *Server) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.seen)
+	clear(s.hits)
+}
+
 type record struct {
 	s   *Server
 	v   *Seen
