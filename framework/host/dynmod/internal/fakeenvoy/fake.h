@@ -35,7 +35,6 @@ void fake_watermark(fake_stream *s, bool high);
 void fake_complete(fake_stream *s);
 void fake_destroy(fake_stream *s);
 void fake_scheduled(fake_stream *s); // an event that nobody has posted
-void fake_after_destruction(fake_stream *s); // every hook, without the module's object
 
 // What happens, from within, in callbacks that send a response or reset the stream, and in those that continue.
 void fake_stream_manners(fake_stream *s, bool ends_in_reply, bool answers_in_continue);
@@ -47,8 +46,6 @@ typedef struct {
   size_t out[2];
 } fake_outcome;
 fake_outcome fake_stream_outcome(fake_stream *s);
-bool fake_scheduler_made(fake_stream *s);
-bool fake_header_is(fake_stream *s, int block, const char *name, const char *value);
 
 // Callouts of a stream, or of a configuration where s is NULL; on the stream's thread or the main one.
 enum { CALLOUT_HEADERS, CALLOUT_DATA, CALLOUT_TRAILERS, CALLOUT_COMPLETE, CALLOUT_RESET, CALLOUT_DONE };

@@ -88,12 +88,6 @@ func (s *Stream) Manners(endsInReply, answersInContinue bool) {
 	C.fake_stream_manners(s.c, C.bool(endsInReply), C.bool(answersInContinue))
 }
 
-// Statuses of a hook that are alike for all.
-const (
-	Continue = 0
-	Stop     = 1
-)
-
 // The directions.
 const (
 	Request  = 0
@@ -132,10 +126,6 @@ func (s *Stream) Complete() { C.fake_complete(s.c) }
 // Destroy ends the stream. The module has no object of it any more, and hears nothing of the callouts that end with it.
 func (s *Stream) Destroy() { C.fake_destroy(s.c) }
 
-// AfterDestruction calls every hook of a destroyed stream, as Envoy would where it does not ask whether the module still
-// has an object.
-func (s *Stream) AfterDestruction() { C.fake_after_destruction(s.c) }
-
 // Outcome is what has become of a stream.
 type Outcome struct {
 	Reply                int    // status of the module's reply, or 0
@@ -152,14 +142,6 @@ func (s *Stream) Outcome() Outcome {
 		Reply: int(o.reply), Resets: int(o.resets), Completed: bool(o.completed), Destroyed: bool(o.destroyed),
 		Continued: [2]int{int(o.continued[0]), int(o.continued[1])}, Out: [2]int{int(o.out[0]), int(o.out[1])},
 	}
-}
-
-// HeaderIs reports whether a header of a block (0: the request's … 3: the response's trailers) has a value; "" is none.
-func (s *Stream) HeaderIs(block int, name, value string) bool {
-	n, v := C.CString(name), C.CString(value)
-	defer C.free(unsafe.Pointer(n))
-	defer C.free(unsafe.Pointer(v))
-	return bool(C.fake_header_is(s.c, C.int(block), n, v))
 }
 
 // Callouts returns the callouts that run for the stream.

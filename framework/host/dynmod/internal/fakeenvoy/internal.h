@@ -50,7 +50,7 @@ struct fake_stream {
   text received[2], buffered[2];
   callout *callouts;
   uint64_t next_callout;
-  bool ends_in_reply, answers_in_continue, answered, has_scheduler;
+  bool ends_in_reply, answers_in_continue, answered;
   bool dead; // its destruction has returned
   fake_outcome outcome;
 };

@@ -70,15 +70,6 @@ void fake_stream_manners(fake_stream *s, bool ends_in_reply, bool answers_in_con
 }
 
 fake_outcome fake_stream_outcome(fake_stream *s) { return s->outcome; }
-bool fake_scheduler_made(fake_stream *s) { return s->has_scheduler; }
-
-bool fake_header_is(fake_stream *s, int block, const char *name, const char *value) {
-  for (field *f = s->blocks[block]; f != NULL; f = f->next)
-    if (strcmp(f->key.p, name) == 0)
-      return strcmp(f->value.p, value) == 0;
-  return *value == 0;
-}
-
 // Hooks.
 
 static int headers(fake_stream *s, int dir, bool end) {
@@ -160,28 +151,6 @@ void fake_destroy(fake_stream *s) {
   s->outcome.destroyed = true;
   __atomic_store_n(&s->dead, true, __ATOMIC_RELEASE);
   fake_config_release(s->config);
-}
-
-void fake_after_destruction(fake_stream *s) {
-  eheader h = {"x-t", 3, "1", 1};
-  ebuf d = {"late", 4};
-  ON(http_filter_request_headers)(s, NULL, false);
-  ON(http_filter_request_body)(s, NULL, false);
-  ON(http_filter_request_trailers)(s, NULL);
-  ON(http_filter_response_headers)(s, NULL, false);
-  ON(http_filter_response_body)(s, NULL, false);
-  ON(http_filter_response_trailers)(s, NULL);
-  ON(http_filter_stream_complete)(s, NULL);
-  ON(http_filter_scheduled)(s, NULL, 0);
-  ON(http_filter_http_stream_headers)(s, NULL, 1, &h, 1, false);
-  ON(http_filter_http_stream_data)(s, NULL, 1, &d, 1, false);
-  ON(http_filter_http_stream_trailers)(s, NULL, 1, &h, 1);
-  ON(http_filter_http_stream_complete)(s, NULL, 1);
-  ON(http_filter_http_stream_reset)(s, NULL, 1, T(http_stream_reset_reason_LocalReset));
-  ON(http_filter_downstream_above_write_buffer_high_watermark)(s, NULL);
-  ON(http_filter_downstream_below_write_buffer_low_watermark)(s, NULL);
-  ON(http_filter_local_reply)(s, NULL, 503, d, false);
-  ON(http_filter_destroy)(NULL);
 }
 
 // Callbacks: headers and bodies.
