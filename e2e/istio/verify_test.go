@@ -142,6 +142,17 @@ plugins: [`+auth+"]"),
 			},
 			[]string{"REFUSED", "NO EFFECT"},
 		},
+		{
+			"a secret that the proxy mounts",
+			[]string{policy("istio-system", "base", toGateway+"secretMounts: [{name: token}]\n"+
+				"plugins: [{name: tokenauth, config: {secret: {secretKeyRef: {name: token, key: secret}}}}]")},
+			0,
+			[]string{
+				"/etc/moe/secrets/token/secret: made up, as no Secret of the input has it",
+				"HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
+			},
+			[]string{"REFUSED", "NO EFFECT"},
+		},
 		{"a route that does not exist", []string{filterOf(lua, noRoute)}, 1, []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its " +

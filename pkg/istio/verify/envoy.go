@@ -49,7 +49,7 @@ func inspect(ctx context.Context, path string) (*binary, error) {
 	return b, err
 }
 
-// contains tells whether r holds s.
+// contains reports whether r holds s.
 func contains(r io.Reader, s string) (bool, error) {
 	buf, kept := make([]byte, 1<<20), 0
 	for {
@@ -118,7 +118,7 @@ func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error
 	return nil
 }
 
-// settled tells whether the proxy has accepted or refused the last of each type.
+// settled reports whether the proxy has accepted or refused the last of each type.
 func (s Status) settled() bool {
 	for _, name := range []string{listenerType, clusterType} {
 		if s[name].Sent == "" {

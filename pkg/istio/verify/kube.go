@@ -86,7 +86,7 @@ var definitions = []string{
 	"listenersets.gateway.networking.k8s.io",
 }
 
-// Known tells whether discovery reads objects of that kind.
+// Known reports whether discovery reads objects of that kind.
 func Known(o Object) bool {
 	switch o.Group() {
 	case "":

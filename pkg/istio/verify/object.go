@@ -42,7 +42,7 @@ func (o Object) String() string {
 
 func (o Object) meta(key string) string { return text(dig(o, "metadata", key)) }
 
-// is tells whether the object is of that group and kind, of whatever version.
+// is reports whether the object is of that group and kind, of whatever version.
 func (o Object) is(group, kind string) bool { return o.Kind() == kind && o.Group() == group }
 
 // key is the same for two versions of one object, and unique otherwise.

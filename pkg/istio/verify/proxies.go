@@ -168,7 +168,7 @@ func contexts(o Object) map[string]bool {
 	return in
 }
 
-// covers tells whether labels have all of want.
+// covers reports whether labels have all of want.
 func covers(labels, want map[string]string) bool {
 	for k, v := range want {
 		if have, ok := labels[k]; !ok || have != v {
@@ -178,7 +178,7 @@ func covers(labels, want map[string]string) bool {
 	return true
 }
 
-// contradicts tells whether a label has another value than want has.
+// contradicts reports whether a label has another value than want has.
 func contradicts(labels, want map[string]string) bool {
 	for k, v := range want {
 		if have, ok := labels[k]; ok && have != v {

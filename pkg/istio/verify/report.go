@@ -190,7 +190,7 @@ func (p *ProxyReport) blame(f Refusal) string {
 	return " (patched there: " + strings.Join(names, ", ") + ")"
 }
 
-// about tells whether a patch took effect in what was refused: its place begins with the type and the name of what it
+// about reports whether a patch took effect in what was refused: its place begins with the type and the name of what it
 // changed. An extension configuration belongs to a filter of some listener.
 func (f Refusal) about(x placed) bool {
 	if x.patch.ApplyTo == "EXTENSION_CONFIG" {

@@ -26,7 +26,7 @@ type Options struct {
 	RootNamespace string // of Istio; "" is istio-system
 }
 
-// NeedsModule tells whether an EnvoyFilter among the objects has the proxy load a dynamic module.
+// NeedsModule reports whether an EnvoyFilter among the objects has the proxy load a dynamic module.
 func NeedsModule(objects []Object) bool {
 	return slices.ContainsFunc(objects, func(o Object) bool {
 		return o.is("networking.istio.io", "EnvoyFilter") && mentions(map[string]any(o), moduleTypes)
@@ -221,12 +221,12 @@ func (v *verification) patch(o Object, i int, p any) *Patch {
 	return patch
 }
 
-// withheld tells whether the patch needs a filter that this Envoy lacks.
+// withheld reports whether the patch needs a filter that this Envoy lacks.
 func (v *verification) withheld(patch map[string]any) bool {
 	return !v.envoy.golang && mentions(patch["patch"], "envoy.extensions.filters.http.golang.")
 }
 
-// mentions tells whether a type whose name begins so is named anywhere in v.
+// mentions reports whether a type whose name begins so is named anywhere in v.
 func mentions(v any, prefix string) bool {
 	switch v := v.(type) {
 	case map[string]any:

@@ -59,12 +59,12 @@ func (ps *routeTree) add(at RoutePart, owner mesh.Name, c *Contribution) {
 
 // contributionKey identifies a contribution.
 type contributionKey struct {
-	policy *policy.Policy
-	path   string
-	scope  string
-	level  level
-	rank   level
-	host   bool
+	policy  *policy.Policy
+	path    string
+	proxies string
+	level   level
+	rank    level
+	host    bool
 }
 
 func (c *Contribution) key() *contributionKey {

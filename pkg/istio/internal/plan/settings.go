@@ -30,7 +30,7 @@ func (s Settings) same(o Settings) bool {
 	return s.Inline == o.Inline && s.Insert == o.Insert && reflect.DeepEqual(s.Hosts, o.Hosts)
 }
 
-// External tells whether a server of its own runs the chain.
+// External reports whether a server of its own runs the chain.
 func (s Settings) External() bool {
 	return slices.ContainsFunc(s.Hosts, func(h v1alpha1.Host) bool { return h.ExtProc != nil })
 }

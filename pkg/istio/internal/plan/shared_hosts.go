@@ -8,10 +8,10 @@ import (
 // routes.
 func (g *planner) checkSharedHosts() {
 	type at struct {
-		fleet *mesh.GatewayGroup
-		port  uint32
-		route string
-		scope string
+		group   *mesh.GatewayGroup
+		port    uint32
+		route   string
+		proxies string
 	}
 	// The documents by router, and then by what of it they are for; only these can be made one.
 	byRouter := map[*mesh.Routes]map[at]map[string]string{}

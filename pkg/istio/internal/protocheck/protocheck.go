@@ -21,7 +21,7 @@ import (
 
 // Checker reports every mistake in data that is to become a message.
 type Checker struct {
-	// Fail is told of each mistake.
+	// Fail reports a mistake.
 	Fail func(path, format string, args ...any)
 	// IgnoreUnknown accepts fields that the message does not have.
 	IgnoreUnknown bool

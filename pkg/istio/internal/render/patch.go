@@ -72,7 +72,7 @@ func matchProxy(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 	return m
 }
 
-// httpMatch matches the HTTP filter of a name ("": the connection manager) in the scope's listeners.
+// httpMatch matches the HTTP filter of a name ("": the connection manager) in the listeners of the proxies.
 func httpMatch(s proxyset.Set, h *v1alpha1.Host, name string) *objectMatch {
 	m := matchProxy(s.Traffic, h)
 	f := &networking.EnvoyFilter_ListenerMatch_FilterMatch{Name: ConnectionManager}

@@ -40,7 +40,7 @@ const MaxResource = 1_500_000
 // splitAt is from what size on a resource with routes is made two.
 const splitAt = 1_000_000
 
-// Priorities; Istio applies patches in this order. Narrower scopes come after wider ones, and all of them after the
+// Priorities; Istio applies patches in this order. Narrower sets of proxies come after wider ones, and all of them after the
 // EnvoyFilters without a priority, so that insertions can refer to filters of these.
 const (
 	basePriority  = 10
@@ -55,7 +55,7 @@ type renderer struct {
 
 // piece is a resource that is being made.
 type piece struct {
-	scope    proxyset.Set
+	proxies  proxyset.Set
 	name     string
 	priority int
 	patches  []*Patch
@@ -81,7 +81,7 @@ func EnvoyFilters(made *plan.Plan, root string, p *manifest.Problems) []*clientv
 		key := s.Key() + "\n" + owner
 		if pieces[key] == nil {
 			pieces[key] = &piece{
-				scope: s, name: resourceName(slug, key), priority: priority, policies: map[string]bool{},
+				proxies: s, name: resourceName(slug, key), priority: priority, policies: map[string]bool{},
 			}
 		}
 		return pieces[key]
@@ -203,7 +203,7 @@ func (g *renderer) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		ef := &clientv1alpha3.EnvoyFilter{
 			TypeMeta: metav1.TypeMeta{APIVersion: "networking.istio.io/v1alpha3", Kind: "EnvoyFilter"},
 			ObjectMeta: metav1.ObjectMeta{
-				Name: pc.name, Namespace: cmp.Or(pc.scope.Namespace, g.root),
+				Name: pc.name, Namespace: cmp.Or(pc.proxies.Namespace, g.root),
 				Labels:      map[string]string{ManagedByLabel: ManagedBy},
 				Annotations: map[string]string{PoliciesAnnotation: strings.Join(policies, ", ")},
 			},
@@ -212,8 +212,8 @@ func (g *renderer) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		if i > 0 {
 			ef.Name += fmt.Sprintf("-%d", i+1)
 		}
-		if len(pc.scope.Labels) > 0 {
-			ef.Spec.WorkloadSelector = &networking.WorkloadSelector{Labels: pc.scope.Labels}
+		if len(pc.proxies.Labels) > 0 {
+			ef.Spec.WorkloadSelector = &networking.WorkloadSelector{Labels: pc.proxies.Labels}
 		}
 		if text, err := JSON(ef); err != nil {
 			g.p.Add(manifest.Error{Msg: fmt.Sprintf("EnvoyFilter %s/%s: %v", ef.Namespace, ef.Name, err)})
