@@ -44,7 +44,7 @@ var badDocuments = []bad{
 		[]string{`plugins[0].config.token`, `MOE_E2E_NOWHERE`},
 		"",
 	},
-	{"a duplicate id", Chain(cfg(M{}), cfg(M{})), []string{`plugins[1]`, `c`, `twice`}, ""},
+	{"a duplicate id", Chain(cfg(M{}), cfg(M{})), []string{`plugins[1]`, `c`, `duplicate`}, ""},
 	{"an empty chain", Chain(), []string{`plugins`, `empty`}, ""},
 	{"no chain", M{}, []string{`plugins`}, ""},
 	{"a plugin without a name", Chain(M{"id": "x"}), []string{`plugins[0].name`}, ""},

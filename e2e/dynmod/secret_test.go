@@ -233,7 +233,7 @@ func TestBadSecrets(t *testing.T) {
 			},
 			"an empty source": {a{m{"name": "live", "sds_config": m{}}}, []string{"generic_secrets[0]: ", "sds_config"}},
 			"no name":         {a{m{"sds_config": m{"ads": m{}}}}, []string{"generic_secrets[0].name: is required"}},
-			"two of one name": {a{good.Config(), good.Config()}, []string{"generic_secrets[1].name: ", "twice"}},
+			"two of one name": {a{good.Config(), good.Config()}, []string{"generic_secrets[1].name: ", "duplicate secret name"}},
 			"a wrong type":    {a{"live"}, []string{"generic_secrets[0]: expected an object"}},
 			"a misspelt field": {
 				a{m{"name": "fixed", "sdsconfig": m{}}},
@@ -256,8 +256,8 @@ func TestBadSecrets(t *testing.T) {
 func TestSecretsNeedNewerEnvoy(t *testing.T) {
 	onEnvoys(t, older, func(v *vault) {
 		for why, f := range map[string]m{
-			"generic_secrets: needs Envoy 1.40 or later": v.filter(both, m{"name": "fixed"}),
-			"needs Secrets, which this host cannot":      v.named("probesecrets", m{}),
+			"generic_secrets: needs Envoy 1.40 or later":  v.filter(both, m{"name": "fixed"}),
+			"needs CanReadSecret, which this host cannot": v.named("probesecrets", m{}),
 		} {
 			mark := v.envoy.Log.Mark()
 			if err := v.serve(f); err == nil {
