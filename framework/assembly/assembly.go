@@ -107,7 +107,7 @@ func (a *Assembler) Merge(parent, child *Route) (*Route, error) {
 		return nil, fmt.Errorf("assembly: the configurations of two routes, for filters %q and %q, do not belong together",
 			parent.name, child.name)
 	}
-	// What meets nothing was told of each level.
+	// What meets nothing was reported for each level.
 	return a.route(&Route{a: a, name: child.name, docs: slices.Concat(parent.docs, child.docs), told: true})
 }
 

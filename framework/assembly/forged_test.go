@@ -212,7 +212,7 @@ func forge(t *testing.T, f *assembly.Filter, r *assembly.Route, s scheme, what s
 		b.Fields = append(b.Fields, s.credential)
 	}
 	if s.credential.Name != "authorization" {
-		// A scheme that nobody takes, so that it is no credential, wrong or right.
+		// A scheme that nobody takes, so that it counts neither as a wrong credential nor as a right one.
 		b.Fields = append(b.Fields, core.Field{Name: "authorization", Value: "Forged identity"})
 	}
 	b.Present = true

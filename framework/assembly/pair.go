@@ -86,7 +86,7 @@ func (f *Filter) look(r *Route) (*live, error) {
 	return p.live, p.err
 }
 
-// whyNot says why f and r are no pair.
+// whyNot says why f and r do not fit each other.
 func (f *Filter) whyNot(r *Route) error {
 	if r.name != f.name || r.a != f.a {
 		return fmt.Errorf("the route's configuration is for the filter %q, not for %q", r.name, f.name)

@@ -104,9 +104,9 @@ func TestSchemes(t *testing.T) {
 		{"any, whole, none", true, false, &login{ID: "b", How: "whole"}, "", "401 a,b no a"},
 		{"any, guest", true, true, b, "", "200 guest a,b,guest"},
 		{"any, no guest", true, true, b, "x-b=ann", "200 ann a,b"},
-		{"any, wrong is no guest", true, true, b, "x-b=wrong", "401 b wrong b"},
+		{"any, wrong is not a guest", true, true, b, "x-b=wrong", "401 b wrong b"},
 		{"all, guest", false, true, b, "", "200 guest a,b,guest"},
-		{"all, half is no guest", false, true, b, "x-b=ann", "401 a no a"},
+		{"all, half is not a guest", false, true, b, "x-b=ann", "401 a no a"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := &filtertest.Host{AnyScheme: c.any}

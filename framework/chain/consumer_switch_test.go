@@ -119,7 +119,7 @@ func replyHeaders(body string) func(filter.Stream, filter.Headers, bool) filter.
 	return func(filter.Stream, filter.Headers, bool) filter.Action { return filter.Reply(403, body) }
 }
 
-// In a chain that is not in the order of stages, the consumer's chain is joined after the plugin that named him.
+// In a chain that is not in the order of stages, the stream switches to the consumer's chain after the plugin that named the consumer.
 func TestJoinListed(t *testing.T) {
 	h := &filtertest.Host{ConsumerPlugins: map[string][]any{"bob": {&mark{"bob's"}}}}
 	if err := h.Load(t, &probe{}, &who{}, &mark{"everyone's"}, &who{}); err != nil {

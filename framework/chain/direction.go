@@ -60,7 +60,7 @@ type direction struct {
 	pipes  pipes
 	queue  queue
 	reader *replyReader // of a reply, or nil
-	began  time.Time    // when the plugin whose turn it is was called; zero without an observer and once that was told
+	began  time.Time    // when the plugin whose turn it is was called; zero without an observer and once it has been reported
 }
 
 // course is how far a direction has come: all that a stream of headers alone changes.
@@ -91,7 +91,7 @@ type held struct {
 	limit  int      // how much it may hold; 0: any amount
 	body   []byte
 	whole  bool // body is all there is
-	tunnel bool // what follows the headers is no body, but the bytes of a tunnel: body stays empty
+	tunnel bool // what follows the headers are the bytes of a tunnel, not a body: body stays empty
 	idle   bool // the direction waits for more of the body, and the chain bounds that
 }
 

@@ -31,7 +31,7 @@ func (s *bareSink) Trailers(core.Direction)            {}
 func (s *bareSink) Reset(string)                       {}
 func (s *bareSink) Post(f func())                      { s.posts <- f }
 
-// A consumer's chain that must be made first, where the plugin that finds him is the last one.
+// A consumer's chain that must be made first, where the plugin that finds the consumer is the last one.
 func TestChainIsNotReady(t *testing.T) {
 	plugin := func(name string, config any) chain.Plugin {
 		return chain.Plugin{Name: name, Reg: filter.Lookup(name), Config: config}

@@ -13,7 +13,7 @@ import (
 	"mosn.io/moe/framework/internal/phase"
 )
 
-// observed notes what it is told.
+// observed notes what is reported to it.
 type observed struct {
 	all  []string
 	took map[string]time.Duration
@@ -36,7 +36,7 @@ func probeChain(o chain.Options, all ...*probe) *chain.Chain {
 	return chain.New(ps, o)
 }
 
-// Every phase is told of once, in the order in which it is called, and no phase of a plugin that does not have it.
+// Every phase is reported once, in the order in which it is called, and no phase of a plugin that does not have it.
 func TestObserver(t *testing.T) {
 	c := probeChain(chain.Options{}, &probe{}, &probe{
 		reqH:  func(filter.Stream, filter.Headers, bool) filter.Action { return filter.WaitBody },
@@ -94,7 +94,7 @@ func TestObserverOfGo(t *testing.T) {
 	}
 }
 
-// A plugin that does not answer in time is told of, once.
+// A plugin that does not answer in time is reported, once.
 func TestObserverOfTimeout(t *testing.T) {
 	box := mailbox{c: make(chan func(), 2)}
 	o := &observed{}
@@ -138,7 +138,7 @@ func TestNoObserverCosts(t *testing.T) {
 	}
 }
 
-// counts does nothing with what it is told.
+// counts ignores what is reported to it.
 type counts struct{}
 
 func (counts) Observe(string, phase.Phase, time.Duration) {}

@@ -7,7 +7,7 @@ import (
 
 // Complete does for a struct that Go code has filled what [Decode] does for one that it has filled itself: a field that
 // is zero gets what its default tag says, in the structs inside it too, whether in lists, in maps or behind pointers;
-// then `validate` tags and Validate apply. A zero that is meant cannot be told from a field that was left out: that
+// then `validate` tags and Validate apply. An intended zero looks like a field that was left out: that
 // takes Decode.
 func Complete(plugin string, into any) error {
 	r := &run{Decoder: &Decoder{Plugin: plugin}}

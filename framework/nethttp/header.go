@@ -28,7 +28,7 @@ func change(h filter.Headers, before, after http.Header) {
 	}
 }
 
-// ours reports whether a field is the connection's, which is Envoy's, or one by which net/http is told of trailers.
+// ours reports whether a field is the connection's, which is Envoy's, or one that announces trailers to net/http.
 func ours(key string) bool {
 	switch key {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer", "Host":

@@ -128,7 +128,7 @@ func TestOwnAnswers(t *testing.T) {
 	}
 }
 
-// An answer to a body that could not be read to its end is no whole answer.
+// An answer to a body that could not be read to its end is not a whole answer.
 func TestEchoTooLarge(t *testing.T) {
 	w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, _ http.Handler) { io.Copy(w, r.Body) }))
 	w.request("POST", "/", false)

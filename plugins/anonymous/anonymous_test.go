@@ -36,7 +36,7 @@ func TestAnonymous(t *testing.T) {
 		if r := h.Get("/"); r.Metadata["moe/consumer_groups"] == nil {
 			t.Error("the listed consumer's groups do not count:", r.Metadata)
 		}
-		// Without the listing, he is a name; and the change holds for the next request.
+		// Without the listing, the consumer is only a name; and the change holds for the next request.
 		if err := h.SetConsumers(nil); err != nil {
 			t.Fatalf("h.SetConsumers: %v", err)
 		}

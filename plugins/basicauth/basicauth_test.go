@@ -105,7 +105,7 @@ func TestUsers(t *testing.T) {
 		{"wrong for argon2id", []string{basic("c:password")}, ".wrong"},
 		{"nobody", []string{basic("zoe:a-pw")}, ".wrong"},
 		{"nobody with the password of the dummy", []string{basic("zoe:nobody's")}, ".wrong"},
-		{"the consumer's name is no user", []string{basic("anna:a-pw")}, ".wrong"},
+		{"the consumer's name is not a user", []string{basic("anna:a-pw")}, ".wrong"},
 		{"name in another case", []string{basic("A:a-pw")}, ".wrong"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -146,7 +146,7 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// A matcher that panics, as ipMatch does with what is no address, is an error and not a decision.
+// A matcher that panics, as ipMatch does with what is not an address, is an error and not a decision.
 func TestErrors(t *testing.T) {
 	model := strings.ReplaceAll(withDeny, "regexMatch(r.act, p.act)", "ipMatch(r.act, p.act)")
 	policy := "p, *, /*, 10.0.0.0/8, allow"

@@ -105,7 +105,7 @@ func TestIgnoreCase(t *testing.T) {
 	}
 	h = host(t, `{deny: [{paths: [/Secret/*]}]}`)
 	if r := h.Get("/secret/x"); r.Status != 200 {
-		t.Error("case counts unless it is told not to")
+		t.Errorf("r.Status = %d, want 200: paths differ by case unless the configuration says otherwise", r.Status)
 	}
 }
 

@@ -175,7 +175,7 @@ func TestActual(t *testing.T) {
 		same(t, v, fields(h.Get("/", "origin", "https://a.example", "x-vary", v).Header), allowed)
 	}
 	same(t, "no page", fields(h.Get("/").Header), map[string]string{"vary": "Origin"})
-	// OPTIONS without a method to ask for is no preflight.
+	// OPTIONS without a method to ask for is not a preflight.
 	r := h.Do(filtertest.NewRequest("OPTIONS", "/", "", "origin", "https://a.example"))
 	if r.Status != 200 || r.Upstream == nil {
 		t.Errorf("r.Status = %d, want 200; r.Upstream = nil, want a value", r.Status)

@@ -63,7 +63,7 @@ func TestOrigin(t *testing.T) {
 		{"none", nil, "missing origin"},
 		{"referer", []string{"referer", self + "/page?x=1"}, ""},
 		{"evil referer", []string{"referer", "https://evil/" + self}, "invalid origin"},
-		{"referer that is no address", []string{"referer", "example.com"}, "invalid origin"},
+		{"referer that is not an address", []string{"referer", "example.com"}, "invalid origin"},
 		{"empty referer", []string{"referer", ""}, "invalid origin"},
 		{"doubled referer", []string{"referer", self + "/", "referer", "https://evil/"}, "invalid origin"},
 		{"same-origin", []string{"sec-fetch-site", "same-origin"}, ""},
@@ -183,7 +183,7 @@ func TestToken(t *testing.T) {
 			t.Errorf("%s: got %d %s, want it to pass: %v", name, r.Status, r.Body, c.ok)
 		}
 	}
-	// A token is no excuse for another origin.
+	// A token does not excuse another origin.
 	r := h.Post("/", "x", "origin", "https://evil", "cookie", "__Host-csrf="+token, "x-csrf-token", token)
 	if r.Status != 403 {
 		t.Errorf("r.Status = %d, want 403", r.Status)

@@ -237,7 +237,7 @@ response:
 	}
 }
 
-// All errors are told, not only the first.
+// All errors are reported, not only the first.
 func TestEveryError(t *testing.T) {
 	p := &HeaderMutation{
 		Request:  Mutations{Remove: []string{":path", "ok", "host"}, Set: map[string]string{"a b": "1", "a": "%"}},

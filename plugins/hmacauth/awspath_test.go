@@ -76,7 +76,7 @@ func TestCanonicalPaths(t *testing.T) {
 		{"up at the end", "/a/b/..", "x", "/a /a/ /a/b/.."},
 		{"empty segments", "//a///b", "x", "/a/b //a///b"},
 		{"above the root", "/../../a", "x", "/a /../../a"},
-		{"encoded dots are no dots", "/a/%2e%2e/b", "x", "/a/%252e%252e/b"},
+		{"encoded dots are not dots", "/a/%2e%2e/b", "x", "/a/%252e%252e/b"},
 		{"s3", "//a/./b/../c%20", "s3", "//a/./b/../c%20"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -197,7 +197,7 @@ func TestSignatures(t *testing.T) {
 			r.Body = http.NoBody
 			r.Body = newReq("POST", "h", "/", "hellO").Body
 		}, "hello", "digest"},
-		{"a digest that is no digest", line + " content-digest", created(0), func(r *http.Request) {}, "bad", "digest"},
+		{"a malformed digest", line + " content-digest", created(0), func(r *http.Request) {}, "bad", "digest"},
 		{"two signatures", line, created(0), func(r *http.Request) {
 			r.Header.Add("signature-input", r.Header.Get("signature-input")[0:0]+`t=();created=1;keyid="tom"`)
 		}, "", "ambiguous"},

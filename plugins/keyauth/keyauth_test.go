@@ -55,7 +55,7 @@ func TestKeys(t *testing.T) {
 		{"wrong", "/", []string{"x-api-key", "k"}, ".unknown", ""},
 		{"longer", "/", []string{"x-api-key", "k11"}, ".unknown", ""},
 		{"another case", "/", []string{"x-api-key", "K1"}, ".unknown", ""},
-		{"a name is no key", "/", []string{"x-api-key", "tom"}, ".unknown", ""},
+		{"a name is not a key", "/", []string{"x-api-key", "tom"}, ".unknown", ""},
 		{"empty", "/", []string{"x-api-key", ""}, ".empty", ""},
 		{"empty in the query", "/?key", nil, ".empty", ""},
 		{"doubled", "/", []string{"x-api-key", "k1", "x-api-key", "k1"}, ".ambiguous", ""},

@@ -52,7 +52,7 @@ func (s *envoyStream) settle(hook core.Direction, e *C.moe_event) {
 	}
 }
 
-// ready reports whether Envoy can be told to continue: not before the chain has passed the headers on, and not while
+// ready reports whether Envoy may continue: not before the chain has passed the headers on, and not while
 // Envoy would end the stream, because its input has ended, and the chain has not.
 func (s *envoyStream) ready(dir core.Direction) bool {
 	d := &s.Dirs[dir]

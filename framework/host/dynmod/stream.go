@@ -31,12 +31,12 @@ type envoyStream struct {
 	failed bool // there is no chain: the stream is refused
 	done   bool // OnComplete has run
 
-	replyEnded bool // Envoy has been told of the reply's end
+	replyEnded bool // Envoy knows of the reply's end
 }
 
 // way is what Envoy knows of one direction.
 type way struct {
-	headersSent bool // it has been told to go on with the headers
+	headersSent bool // Envoy has gone on with the headers
 	stopped     bool // it waits for us to continue
 }
 

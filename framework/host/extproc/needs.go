@@ -17,7 +17,7 @@ import (
 // ProcessingMode returns the mode that has Envoy send what the plugins of the loaded configuration implement, its
 // routes' and consumers' included, and nothing else. It is the zero mode, which sends headers, without a configuration.
 //
-// What a plugin may want besides cannot be told: one that reads the request's headers in a phase of the response needs
+// What a plugin may want besides cannot be known: one that reads the request's headers in a phase of the response needs
 // them sent, and one that returns Pipe from the phase of headers, without any phase for bodies, needs the body sent.
 func (s *Server) ProcessingMode() *modev3.ProcessingMode {
 	g := s.acquire()

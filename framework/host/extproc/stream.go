@@ -45,7 +45,7 @@ type grpcStream struct {
 	done       bool
 	attributes map[string]*structpb.Value
 	metadata   map[string]*structpb.Struct // as Envoy told, with our own changes
-	changed    map[string]*structpb.Struct // changes that Envoy has not been told
+	changed    map[string]*structpb.Struct // changes that Envoy does not know of yet
 	clearRoute bool
 }
 
@@ -59,7 +59,7 @@ type direction struct {
 	headersPending, trailersPending      bool // Envoy waits for the answer
 	bodyPending                          int  // chunks that Envoy waits for answers to, but for FULL_DUPLEX_STREAMED
 	headersHeld                          bool // answered, but their changes come with the body's answer
-	faked                                bool // the chain was told of trailers, so that it lets go of the body
+	faked                                bool // the chain was given trailers, so that it lets go of the body
 
 	mutation, trailerMutation *extprocv3.HeaderMutation
 	eosSent                   bool

@@ -187,7 +187,7 @@ func rawStream(tb testing.TB, conn *grpc.ClientConn) grpc.ClientStream {
 	return c
 }
 
-// Text that is not UTF-8, where protobuf has it UTF-8, and bytes that are no message: grpc-go itself answers these.
+// Text that is not UTF-8, where protobuf has it UTF-8, and bytes that are not a message: grpc-go itself answers these.
 func TestWireRubbish(t *testing.T) {
 	s := newServer(t, Options{}, "upper")
 	conn := listen(t, s)

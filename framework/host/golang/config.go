@@ -180,7 +180,7 @@ func recovered(err *error, who string) {
 }
 
 // envoyGoFilterMergeHttpPluginConfig puts a more special configuration over a more general one. Envoy asks for it on
-// the thread of the first request that needs it, and has no way to be told that it fails: such streams are refused.
+// the thread of the first request that needs it, and no way to report that it fails: such streams are refused.
 //
 //export envoyGoFilterMergeHttpPluginConfig
 func envoyGoFilterMergeHttpPluginConfig(name, nameLen, parent, child C.uint64_t) C.uint64_t {

@@ -20,7 +20,7 @@ type Host interface {
 	Secret(name string) (string, error)
 	// Fetch returns the fields of a block whose bit is set in Stream.Remote; nil when the stream is gone.
 	Fetch(block int) []Field
-	// BufferLimit is how many bytes of body this stream may hold back in one direction; 0 is no limit.
+	// BufferLimit is how many bytes of body this stream may hold back in one direction; 0 is unlimited.
 	BufferLimit() int
 	// Escaped is called once, before a goroutine other than the stream's may use the stream for the first time (its
 	// context was asked for, or a function of Go or Pipe runs), so that the host prepares for Post.

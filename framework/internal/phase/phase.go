@@ -68,7 +68,7 @@ type Row struct {
 	// to want the rest when the plugin holds the headers.
 	Wants Messages
 
-	// Sends is what Envoy must send where it has to be told ahead (external processing). With a body it includes the
+	// Sends is what Envoy must send where its configuration must say so ahead (external processing). With a body it includes the
 	// headers before it and the trailers that may end it. A plugin that reads the request in a phase of the response
 	// also needs the request's headers, which no method shows: `moe extproc` leaves that to the operator
 	// (--request-headers), and pkg/istio, which cannot ask, always adds them.
@@ -142,7 +142,7 @@ func (s Set) Wants() (m Messages) {
 	return m
 }
 
-// Sends returns what Envoy must send where it has to be told ahead.
+// Sends returns what Envoy must send where its configuration must say so ahead.
 func (s Set) Sends() (m Messages) {
 	for p := range Phase(Count) {
 		if s.Has(p) {

@@ -68,7 +68,7 @@ func NewCluster(rootNamespace string) (*Cluster, error) {
 	return c, nil
 }
 
-// DefaultRootNamespace is where Istio looks for what holds for the whole mesh, unless it is told another.
+// DefaultRootNamespace is where Istio looks for what holds for the whole mesh, unless another is configured.
 const DefaultRootNamespace = "istio-system"
 
 // definitions are the kinds that discovery waits for before it watches them.

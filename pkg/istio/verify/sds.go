@@ -108,7 +108,7 @@ func (a *Agent) Secret(namespace, name string) Object {
 	}
 }
 
-// StreamSecrets answers every request that is no acknowledgement with the secrets that it names.
+// StreamSecrets answers every request that is not an acknowledgement with the secrets that it names.
 func (a *Agent) StreamSecrets(s secretv3.SecretDiscoveryService_StreamSecretsServer) error {
 	sent := ""
 	for {

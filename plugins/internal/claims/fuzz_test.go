@@ -18,7 +18,7 @@ func FuzzObject(f *testing.F) {
 		ms, err := Object(nil, []byte(text))
 		var want map[string]json.RawMessage
 		if bad := json.Unmarshal([]byte(text), &want); bad != nil && err == nil {
-			t.Fatalf("%q is taken, and is no object: %v", text, bad)
+			t.Fatalf("%q is taken, and is not an object: %v", text, bad)
 		}
 		if err != nil {
 			return

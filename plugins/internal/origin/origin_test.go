@@ -114,7 +114,7 @@ func FuzzOrigins(f *testing.F) {
 	f.Fuzz(func(t *testing.T, o string) {
 		if s.Has(o) && o != "https://a.example" &&
 			(!strings.HasPrefix(o, "https://") || !strings.HasSuffix(o, ".b.example") || strings.ContainsAny(o[8:], "/@:?#")) {
-			t.Errorf("%q is no origin of the set", o)
+			t.Errorf("%q is not an origin of the set", o)
 		}
 		if from, ok := Of(o); ok && !SameHost(from, strings.SplitN(from, "://", 2)[1]) {
 			t.Errorf("%q has the origin %q, which is not its own host", o, from)

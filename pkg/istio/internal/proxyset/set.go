@@ -23,7 +23,7 @@ const (
 	Outbound Traffic = "outbound" // requests that a sidecar sends
 )
 
-// Set is the proxies of one namespace whose pods have all the labels. Its zero fields are no conditions: a set without a
+// Set is the proxies of one namespace whose pods have all the labels. Its zero fields are not conditions: a set without a
 // namespace spans all of them. Sets of different traffic have nothing in common.
 type Set struct {
 	Traffic   Traffic

@@ -40,7 +40,7 @@ func Forget(id uint64) { C.fake_forget(C.uint64_t(id)) }
 
 // Outcome is what has become of a stream.
 type Outcome struct {
-	Status int // what Envoy was told last for the request's headers: 2 is Continue
+	Status int // the last answer to Envoy about the request's headers: 2 is Continue
 	Reply  int // the status of a local reply, or 0
 	Set    int // how many headers were set
 }
