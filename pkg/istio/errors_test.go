@@ -159,7 +159,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"a secret that Envoy does not take": {
 			hello + "hosts: [{golang: {}}]\ndelivery: inline\ngenericSecrets: [{name: a, sds_config: {nonsense: 1}}]",
-			":8: spec.genericSecrets[0]: it is not an SdsSecretConfig of Envoy's",
+			":8: spec.genericSecrets[0]: not an SdsSecretConfig of Envoy's",
 		},
 		"behind the router": {hello + "insert: {after: envoy.filters.http.router}", ":6: spec.insert.after: nothing runs behind the router"},
 		"two places":        {hello + "insert: {after: x, before: y}", ":6: spec.insert: give one of position, before and after"},
