@@ -30,7 +30,8 @@ func TestAccessLogHidesCredentials(t *testing.T) {
 		{"basicauth", "basicauth", `{}`, []string{"authorization", "Basic " + secret}, "/"},
 		{
 			"jwtauth", "jwtauth", `{providers: [` + provider + `], from: {headers: [{name: x-jwt}], queries: [jwt], cookies: [jc]}}`,
-			[]string{"x-jwt", secret, "cookie", "jc=" + secret}, "/?jwt=" + secret,
+			[]string{"x-jwt", secret, "cookie", "jc=" + secret},
+			"/?jwt=" + secret,
 		},
 		{"csrf", "csrf", `{token: {secret: 0123456789abcdef}}`, []string{"x-csrf-token", secret}, "/"},
 	} {

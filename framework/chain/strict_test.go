@@ -220,7 +220,7 @@ func (h *strict) script(r *rand.Rand, di core.Direction) (events []func()) {
 		if want := h.st.Wants() & phase.Headers(di); want == 0 && skip {
 			h.headers[di], h.end[di], h.length[di] = true, bodiless, -1 // Envoy passes them on itself
 			h.st.Mu.Lock()
-			h.st.Remote |= 1 << (di.Headers())
+			h.st.Remote |= 1 << di.Headers()
 			h.st.Mu.Unlock()
 			if !bodiless {
 				h.st.Skip(di)

@@ -129,7 +129,8 @@ func TestSameOrigin(t *testing.T) {
 		{"two", "POST", "https", []string{"origin", "https://shop.example", "origin", "https://evil.example"}, 403},
 		{
 			"preflight, which no page sends to its own origin", "OPTIONS", "https",
-			[]string{"origin", "https://shop.example", "access-control-request-method", "PUT"}, 403,
+			[]string{"origin", "https://shop.example", "access-control-request-method", "PUT"},
+			403,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -44,7 +44,8 @@ func TestOrigin(t *testing.T) {
 		{"opaque, of another host", []string{"origin", "null", "sec-fetch-site", "same-site"}, "invalid origin"},
 		{"opaque, typed in", []string{"origin", "null", "sec-fetch-site", "none"}, "invalid origin"},
 		{
-			"opaque, twice told", []string{"origin", "null", "sec-fetch-site", "same-origin", "sec-fetch-site", "cross-site"},
+			"opaque, twice told",
+			[]string{"origin", "null", "sec-fetch-site", "same-origin", "sec-fetch-site", "cross-site"},
 			"invalid origin",
 		},
 		{"opaque, doubled", []string{"origin", "null", "origin", "null", "sec-fetch-site", "same-origin"}, "invalid origin"},

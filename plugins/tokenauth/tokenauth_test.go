@@ -34,11 +34,13 @@ func TestTokenAuth(t *testing.T) {
 		{"name in capitals", "/", []string{"Token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
 		{"value in capitals", "/", []string{"token", "C64319D06364528120A9F96AF62EA83D"}, 403, "invalid token"},
 		{
-			"right, then wrong", "/", []string{"token", "c64319d06364528120a9f96af62ea83d", "token", "bad"},
+			"right, then wrong", "/",
+			[]string{"token", "c64319d06364528120a9f96af62ea83d", "token", "bad"},
 			403, "invalid token",
 		},
 		{
-			"wrong, then right", "/", []string{"token", "bad", "token", "c64319d06364528120a9f96af62ea83d"},
+			"wrong, then right", "/",
+			[]string{"token", "bad", "token", "c64319d06364528120a9f96af62ea83d"},
 			403, "invalid token",
 		},
 		{
@@ -48,7 +50,8 @@ func TestTokenAuth(t *testing.T) {
 		},
 		{
 			"right twice in one field", "/",
-			[]string{"token", "c64319d06364528120a9f96af62ea83d,c64319d06364528120a9f96af62ea83d"}, 403, "invalid token",
+			[]string{"token", "c64319d06364528120a9f96af62ea83d,c64319d06364528120a9f96af62ea83d"},
+			403, "invalid token",
 		},
 		{"of another path", "/a", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 403, "invalid token"},
 		{"too long", "/", []string{"token", "c64319d06364528120a9f96af62ea83d0"}, 403, "invalid token"},

@@ -70,11 +70,13 @@ func TestRepeated(t *testing.T) {
 		"alike":            {[]Object{filter("", "{priority: 1}"), filter("", "{priority: 1}")}, true, ""},
 		"alike, generated": {[]Object{filter(generated, "{priority: 1}"), filter(generated, "{priority: 1}")}, true, ""},
 		"different": {
-			[]Object{filter("", "{priority: 1}"), filter("", "{priority: 2}")}, false,
+			[]Object{filter("", "{priority: 1}"), filter("", "{priority: 2}")},
+			false,
 			"another object of the same kind, namespace and name has a different spec; keep one",
 		},
 		"different, generated": {
-			[]Object{filter(generated, "{priority: 1}"), filter(generated, "{priority: 2}")}, false,
+			[]Object{filter(generated, "{priority: 1}"), filter(generated, "{priority: 2}")},
+			false,
 			"the policies come to a different spec; generate it again, or leave it out of the input",
 		},
 	} {

@@ -1,9 +1,6 @@
 package render
 
 import (
-	"mosn.io/moe/framework/config"
-	"mosn.io/moe/pkg/istio/internal/plan"
-
 	"bytes"
 	"cmp"
 	"crypto/sha256"
@@ -13,6 +10,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/pkg/istio/internal/plan"
 
 	"google.golang.org/protobuf/proto"
 	networking "istio.io/api/networking/v1alpha3"
