@@ -38,7 +38,7 @@ func (l *limit) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) fil
 
 func (l *limit) Validate() error {
 	if l.Fail == "validate" {
-		return errors.New("it is told to fail with " + l.Secret.Reveal())
+		return errors.New("it fails as asked with " + l.Secret.Reveal())
 	}
 	return nil
 }

@@ -83,6 +83,7 @@ func within(importPath string) (path string, ok bool) {
 func TestImports(t *testing.T) {
 	packages := load(t)
 	met := map[violation]bool{}
+	seen := map[string]bool{}
 	checked := 0
 	for _, p := range packages {
 		from, ok := within(p.ImportPath)
@@ -94,6 +95,7 @@ func TestImports(t *testing.T) {
 			t.Errorf("%s is not on the map: add its folder to areas in map.go", from)
 			continue
 		}
+		seen[a.folder] = true
 		for _, imported := range p.Imports {
 			to, ok := within(imported)
 			if !ok {
@@ -114,6 +116,11 @@ func TestImports(t *testing.T) {
 	}
 	if checked < 100 {
 		t.Errorf("checked %d imports, want at least 100: is the whole module loaded?", checked)
+	}
+	for _, a := range areas {
+		if !seen[a.folder] {
+			t.Errorf("%s is on the map and has no package: delete it from map.go", a.folder)
+		}
 	}
 	for _, v := range known {
 		if !met[v] {
