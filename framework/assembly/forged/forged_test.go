@@ -1,4 +1,6 @@
-package assembly_test
+// Package forged tries to forge identities past the shipped plugins. It is a package of its own, so that the tests of package
+// assembly have only the plugins that they register.
+package forged
 
 import (
 	"crypto/hmac"
