@@ -89,12 +89,6 @@ var areas = []area{
 		"internal/envoy internal/extprocd pkg/consumer plugins"},
 }
 
-// violation is an import that the map forbids and the code still has.
-type violation struct{ from, to, since, remedy string }
-
-// known lists the violations still to be mended. The list shrinks: an entry that the code no longer has fails the test.
-var known = []violation{}
-
 // areaOf returns the area of a package, by its path within the module, or nil.
 func areaOf(path string) *area {
 	var found *area

@@ -12,13 +12,13 @@ import (
 
 // Fault is how a function ended that did not return.
 type Fault struct {
-	Value any // of the panic; [Goexit] if there was none
+	Value any // of the panic; [ErrGoexit] if there was none
 	Stack []byte
 }
 
-// Goexit is the Fault's value for a function that neither returned nor panicked: it called runtime.Goexit, as
+// ErrGoexit is the Fault's value for a function that neither returned nor panicked: it called runtime.Goexit, as
 // testing.T.FailNow does.
-var Goexit = errors.New("runtime.Goexit was called")
+var ErrGoexit = errors.New("runtime.Goexit was called")
 
 // Recovered returns how a function ended. It is for deferred functions: v is what recover gave, and returned whether the
 // function came to its end, which gives nil. A Fault that was panicked with stays what it is, with its stack.
@@ -28,7 +28,7 @@ func Recovered(v any, returned bool) *Fault {
 	}
 	switch v := v.(type) {
 	case nil:
-		return &Fault{Goexit, debug.Stack()}
+		return &Fault{ErrGoexit, debug.Stack()}
 	case *Fault:
 		return v
 	}

@@ -85,7 +85,7 @@ func TestRecovered(t *testing.T) {
 		{name: "returns", f: func() {}},
 		{name: "panics", f: func() { panic("p") }, want: "p"},
 		{name: "panics with a fault", f: func() { panic(first) }, want: "first"},
-		{name: "calls Goexit", f: runtime.Goexit, want: Goexit},
+		{name: "calls Goexit", f: runtime.Goexit, want: ErrGoexit},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got any

@@ -131,13 +131,12 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 		if err != nil {
 			panic(err)
 		}
-		return later(func(ctx context.Context) filter.Action {
+		return later(func(context.Context) filter.Action {
+			ctx := s.Context()
 			if p.Do == "leave" {
 				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeout(s.Context(), time.Millisecond)
+				ctx, cancel = context.WithTimeout(ctx, time.Millisecond)
 				defer cancel()
-			} else {
-				ctx = s.Context()
 			}
 			fetch(ctx, rt, tag)
 			return filter.Continue
