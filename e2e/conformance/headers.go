@@ -107,7 +107,7 @@ func requestHeaderRows() []row {
 			req:     client.Request{Header: []string{"x-a", "1"}},
 			headers: []string{"x-got", "2"},
 			up:      []string{"x-late", "-"},
-			log:     "sent or not there yet",
+			log:     "sent or have not arrived",
 			access:  []string{"late", ""},
 		},
 		{
