@@ -67,8 +67,8 @@ func TestBadConfiguration(t *testing.T) {
 		for name, c := range map[string]wrong{
 			"missing":           {lib("missing.so"), `library_path .*missing\.so: No such file`},
 			"a folder":          {lib("."), `Is a directory`},
-			"text":              {lib("text.so"), `no shared library`},
-			"empty":             {lib("empty.so"), `no shared library|Exec format`},
+			"text":              {lib("text.so"), `not a shared library`},
+			"empty":             {lib("empty.so"), `not a shared library|Exec format`},
 			"half":              {lib("short.so"), `symbol table is damaged`},
 			"another processor": {lib("machine.so"), `another processor`},
 			"no Go library":     {lib("other.so"), `exports no envoyGoFilterNewHttpPluginConfig`},
@@ -103,7 +103,7 @@ func TestBadConfiguration(t *testing.T) {
 			},
 			"a bad TypedStruct": {
 				more(m{"plugin_config": typedStruct("x")}),
-				`no valid xds\.type\.v3\.TypedStruct: its value is a string`,
+				`not a valid xds\.type\.v3\.TypedStruct: its value is a string`,
 			},
 			"refused by the plugin": {
 				listen{plugin: "basic", config: m{"refuse": "this"}},
