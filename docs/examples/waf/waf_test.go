@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 )
 
@@ -78,9 +77,13 @@ func TestDetectionOnly(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	for _, limit := range []filter.Size{-1, 1 << 40} {
-		if new(filtertest.Host).Load(t, &WAF{BodyLimit: limit}) == nil {
-			t.Errorf("%d is accepted", limit)
-		}
+	for _, limit := range []string{`"-1"`, "0", `"1TiB"`} {
+		t.Run(limit, func(t *testing.T) {
+			config := filtertest.Config{Name: "waf", JSON: `{"bodyLimit": ` + limit + `}`}
+			err := new(filtertest.Host).Load(t, config)
+			if err == nil || !strings.Contains(err.Error(), "bodyLimit") {
+				t.Errorf("Load(bodyLimit: %s) = %v, want an error that names bodyLimit", limit, err)
+			}
+		})
 	}
 }
