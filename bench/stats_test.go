@@ -64,10 +64,11 @@ func TestJudge(t *testing.T) {
 		"keyauth-100k": 2, "keyauth-10": 1,
 	}, map[string]float64{"moe-one": 25, "sdk-one": 30, "keyauth-100k": 22, "keyauth-10": 21})
 	want := []goalRow{
-		{"moe-one", "sdk-one", 0.6, 0.5, true},
-		{"moe-ten", "native-ten", 0.9, 1, false},
-		{"moe-nop", "c-nop", 1.3, -1, false}, // nothing can be said: what it is compared with drowned in noise
-		{"keyauth-100k", "keyauth-10", 1.1, 22.0 / 21, true},
+		{Variant: "moe-one", Than: "sdk-one", Goal: 0.6, Ratio: 0.5, OK: true},
+		{Variant: "moe-ten", Than: "native-ten", Goal: 0.9, Ratio: 1, OK: false},
+		// Nothing can be said: what it is compared with drowned in noise.
+		{Variant: "moe-nop", Than: "c-nop", Goal: 1.3, Ratio: -1, OK: false},
+		{Variant: "keyauth-100k", Than: "keyauth-10", Goal: 1.1, Ratio: 22.0 / 21, OK: true},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
@@ -116,7 +117,10 @@ func TestPrint(t *testing.T) {
 			{Name: none, What: "no filter", Worker: 22, Busy: 0.99},
 			{Name: "moe-one", Worker: 27, Over: spread{4.5, 5, 5.25}, Others: spread{1, 1.5, 2}, Busy: 1},
 		},
-		Goals: []goalRow{{"moe-one", "sdk-one", 0.6, 0.5, true}, {"moe-nop", "c-nop", 1.3, math.Inf(1), false}},
+		Goals: []goalRow{
+			{Variant: "moe-one", Than: "sdk-one", Goal: 0.6, Ratio: 0.5, OK: true},
+			{Variant: "moe-nop", Than: "c-nop", Goal: 1.3, Ratio: math.Inf(1), OK: false},
+		},
 		Memory: []memoryRow{
 			{Name: "memory-none", Requests: 10, Start: 50 << 20, Half: 51 << 20, End: 51 << 20, Peak: 52 << 20},
 		},

@@ -20,20 +20,35 @@ func TestAccessLogHidesCredentials(t *testing.T) {
 		header               []string
 		path                 string
 	}{
-		{"keyauth by default", "keyauth", `{}`, []string{"x-api-key", secret}, "/"},
-		{"keyauth, another header", "keyauth", `{header: X-Tenant-Key}`, []string{"X-Tenant-Key", secret}, "/"},
-		{"keyauth, query", "keyauth", `{query: k}`, nil, "/?a=1&k=" + secret},
-		{"keyauth, query with escapes", "keyauth", `{query: k}`, []string{"referer", "https://a.example/?k=" + secret}, "/?%6b=" + secret},
-		{"keyauth, cookie", "keyauth", `{cookie: kc}`, []string{"cookie", "a=b; kc=" + secret}, "/"},
-		{"tokenauth", "tokenauth", `{secret: s}`, []string{"token", secret}, "/"},
-		{"hmacauth", "hmacauth", `{}`, []string{"signature", secret}, "/"},
-		{"basicauth", "basicauth", `{}`, []string{"authorization", "Basic " + secret}, "/"},
+		{name: "keyauth by default", plugin: "keyauth", config: `{}`, header: []string{"x-api-key", secret}, path: "/"},
 		{
-			"jwtauth", "jwtauth", `{providers: [` + provider + `], from: {headers: [{name: x-jwt}], queries: [jwt], cookies: [jc]}}`,
-			[]string{"x-jwt", secret, "cookie", "jc=" + secret},
-			"/?jwt=" + secret,
+			name: "keyauth, another header", plugin: "keyauth", config: `{header: X-Tenant-Key}`,
+			header: []string{"X-Tenant-Key", secret}, path: "/",
 		},
-		{"csrf", "csrf", `{token: {secret: 0123456789abcdef}}`, []string{"x-csrf-token", secret}, "/"},
+		{name: "keyauth, query", plugin: "keyauth", config: `{query: k}`, path: "/?a=1&k=" + secret},
+		{
+			name: "keyauth, query with escapes", plugin: "keyauth", config: `{query: k}`,
+			header: []string{"referer", "https://a.example/?k=" + secret}, path: "/?%6b=" + secret,
+		},
+		{
+			name: "keyauth, cookie", plugin: "keyauth", config: `{cookie: kc}`, header: []string{"cookie", "a=b; kc=" + secret},
+			path: "/",
+		},
+		{name: "tokenauth", plugin: "tokenauth", config: `{secret: s}`, header: []string{"token", secret}, path: "/"},
+		{name: "hmacauth", plugin: "hmacauth", config: `{}`, header: []string{"signature", secret}, path: "/"},
+		{
+			name: "basicauth", plugin: "basicauth", config: `{}`, header: []string{"authorization", "Basic " + secret},
+			path: "/",
+		},
+		{
+			name: "jwtauth", plugin: "jwtauth",
+			config: `{providers: [` + provider + `], from: {headers: [{name: x-jwt}], queries: [jwt], cookies: [jc]}}`,
+			header: []string{"x-jwt", secret, "cookie", "jc=" + secret}, path: "/?jwt=" + secret,
+		},
+		{
+			name: "csrf", plugin: "csrf", config: `{token: {secret: 0123456789abcdef}}`,
+			header: []string{"x-csrf-token", secret}, path: "/",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			output := filepath.Join(t.TempDir(), "access.log")

@@ -76,14 +76,17 @@ func TestNoBypass(t *testing.T) {
 			proxy                         *proxy
 			listener, destination, serves string
 		}{
-			{"gateway", "istio-system", toGateway, "www.example.com", gateway, "0.0.0.0_80", "", "0.0.0.0_80"},
 			{
-				"inbound", "default", toApp + "traffic: [inbound]\n", "app", app,
-				"virtualInbound", fmt.Sprintf("127.0.0.1:%d", m.port()), "virtualInbound",
+				name: "gateway", namespace: "istio-system", target: toGateway, host: "www.example.com", proxy: gateway,
+				listener: "0.0.0.0_80", serves: "0.0.0.0_80",
 			},
 			{
-				"outbound", "default", toApp + "traffic: [outbound]\n", "echo.test", app,
-				"virtualOutbound", "10.97.0.1:8080", "0.0.0.0_8080",
+				name: "inbound", namespace: "default", target: toApp + "traffic: [inbound]\n", host: "app", proxy: app,
+				listener: "virtualInbound", destination: fmt.Sprintf("127.0.0.1:%d", m.port()), serves: "virtualInbound",
+			},
+			{
+				name: "outbound", namespace: "default", target: toApp + "traffic: [outbound]\n", host: "echo.test", proxy: app,
+				listener: "virtualOutbound", destination: "10.97.0.1:8080", serves: "0.0.0.0_8080",
 			},
 		} {
 			t.Run(x.name, func(t *testing.T) {

@@ -115,67 +115,72 @@ plugins: [`+auth+"]"),
 		says   []string
 		never  []string
 	}{
-		{"good policies", good, 0, []string{
+		{name: "good policies", docs: good, status: 0, says: []string{
 			"of FilterPolicy istio-system/base: admitted", "HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			"HTTP_ROUTE MERGE: routes http.80, virtual host www.example.com:80, route api", "route api",
 			"gateway in istio-system (istio=ingressgateway), Envoy ", "serves 1 listener",
 			"sidecar in default (app=app), Envoy ",
 			"gateway in default (gateway.networking.k8s.io/gateway-name=front), Envoy ",
-		}, []string{"REFUSED", "NO EFFECT", "s3cret"}},
+		}, never: []string{"REFUSED", "NO EFFECT", "s3cret"}},
 		{
-			"a sidecar where there is no gateway",
-			[]string{policy("default", "app", toApp+"plugins: ["+auth+"]")},
-			0,
-			[]string{
+			name:   "a sidecar where there is no gateway",
+			docs:   []string{policy("default", "app", toApp+"plugins: ["+auth+"]")},
+			status: 0,
+			says: []string{
 				"SIDECAR_INBOUND HTTP_FILTER INSERT_BEFORE: listener virtualInbound",
 				"GATEWAY HTTP_FILTER INSERT_BEFORE: not tried: it is for gateways, and the EnvoyFilter selects none",
 			},
-			[]string{"REFUSED", "NO EFFECT"},
+			never: []string{"REFUSED", "NO EFFECT"},
 		},
 		{
-			"gateways with certificates",
-			[]string{certificates, withTLS},
-			0,
-			[]string{
+			name:   "gateways with certificates",
+			docs:   []string{certificates, withTLS},
+			status: 0,
+			says: []string{
 				"HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_443; listener 0.0.0.0_80", "ENVOY: serves 2 listeners",
 				"gateway in default (gateway.networking.k8s.io/gateway-name=front), ENVOY: serves 1 listener",
 			},
-			[]string{"REFUSED", "NO EFFECT"},
+			never: []string{"REFUSED", "NO EFFECT"},
 		},
 		{
-			"a secret that the proxy mounts",
-			[]string{policy("istio-system", "base", toGateway+"secretMounts: [{name: token}]\n"+
+			name: "a secret that the proxy mounts",
+			docs: []string{policy("istio-system", "base", toGateway+"secretMounts: [{name: token}]\n"+
 				"plugins: [{name: tokenauth, config: {secret: {secretKeyRef: {name: token, key: secret}}}}]")},
-			0,
-			[]string{
+			status: 0,
+			says: []string{
 				"/etc/moe/secrets/token/secret: made up, as no Secret of the input has it",
 				"HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			},
-			[]string{"REFUSED", "NO EFFECT"},
+			never: []string{"REFUSED", "NO EFFECT"},
 		},
-		{"a route that does not exist", []string{filterOf(lua, noRoute)}, 1, []string{
+		{name: "a route that does not exist", docs: []string{filterOf(lua, noRoute)}, status: 1, says: []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its " +
 				"match asks for: gateway in istio-system (istio=ingressgateway)",
-		}, []string{"REFUSED"}},
-		{"a selector that selects nothing", []string{strings.ReplaceAll(filterOf(lua, ""), "{istio: ingressgateway}",
-			"{istio: nosuch}")}, 1, []string{"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: NO EFFECT"}, nil},
-		{"a type that there is not", []string{filterOf(strings.ReplaceAll(lua, "v3.Lua", "v3.Luna"), "")}, 1, []string{
-			"EnvoyFilter istio-system/mine: REFUSED by Istio: ", "v3.Luna",
-		}, nil},
-		{"a plugin that there is not", []string{filterOf(noPlugin, "")}, 1, []string{
+		}, never: []string{"REFUSED"}},
+		{
+			name: "a selector that selects nothing",
+			docs: []string{strings.ReplaceAll(filterOf(lua, ""), "{istio: ingressgateway}", "{istio: nosuch}")}, status: 1,
+			says: []string{"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: NO EFFECT"},
+		},
+		{
+			name: "a type that there is not", docs: []string{filterOf(strings.ReplaceAll(lua, "v3.Lua", "v3.Luna"), "")},
+			status: 1, says: []string{"EnvoyFilter istio-system/mine: REFUSED by Istio: ", "v3.Luna"},
+		},
+		{name: "a plugin that there is not", docs: []string{filterOf(noPlugin, "")}, status: 1, says: []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80", "REFUSED listener 0.0.0.0_80: ",
 			"patched there: istio-system/mine/0", "unknown plugin", "nosuch",
-		}, []string{"NO EFFECT"}},
-		{"a module that there is not", []string{filterOf(noModule, "")}, 1, []string{
+		}, never: []string{"NO EFFECT"}},
+		{name: "a module that there is not", docs: []string{filterOf(noModule, "")}, status: 1, says: []string{
 			"REFUSED listener 0.0.0.0_80: ", "patched there: istio-system/mine/0", "libnosuch.so",
-		}, []string{"NO EFFECT"}},
-		{"an extension configuration that nobody adds", []string{filterOf(discovery, "")}, 1, []string{
-			"REFUSED extension configuration moe: ", "requests are answered with status 500",
-		}, nil},
-		{"the contrib Golang filter", []string{filterOf(golang, "")}, 0, []string{
+		}, never: []string{"NO EFFECT"}},
+		{
+			name: "an extension configuration that nobody adds", docs: []string{filterOf(discovery, "")}, status: 1,
+			says: []string{"REFUSED extension configuration moe: ", "requests are answered with status 500"},
+		},
+		{name: "the contrib Golang filter", docs: []string{filterOf(golang, "")}, status: 0, says: []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80", "not tried in Envoy: ",
-		}, []string{"REFUSED", "NO EFFECT"}},
+		}, never: []string{"REFUSED", "NO EFFECT"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bin := binaries(t)[0]

@@ -63,12 +63,15 @@ func TestEndings(t *testing.T) {
 		metric  string
 		bugs    bool
 	}{
-		"reply":       {reply, 403, "denied", "why", "moe.replies", false},
-		"later reply": {later(reply), 403, "denied", "why", "moe.replies", false},
-		"fail":        {fail, 500, "", "moe.probe2", "moe.replies", false},
-		"panic":       {boom, 500, "", "moe.probe2.panic", "moe.panics", true},
-		"later panic": {later(boom), 500, "", "moe.probe2.panic", "moe.panics", true},
-		"status 42":   {func() filter.Action { return filter.Reply(42, "x") }, 500, "", "moe.probe2", "moe.misuses", true},
+		"reply":       {action: reply, status: 403, body: "denied", details: "why", metric: "moe.replies"},
+		"later reply": {action: later(reply), status: 403, body: "denied", details: "why", metric: "moe.replies"},
+		"fail":        {action: fail, status: 500, details: "moe.probe2", metric: "moe.replies"},
+		"panic":       {action: boom, status: 500, details: "moe.probe2.panic", metric: "moe.panics", bugs: true},
+		"later panic": {action: later(boom), status: 500, details: "moe.probe2.panic", metric: "moe.panics", bugs: true},
+		"status 42": {
+			action: func() filter.Action { return filter.Reply(42, "x") }, status: 500, details: "moe.probe2",
+			metric: "moe.misuses", bugs: true,
+		},
 	} {
 		for phase, p := range everywhere(c.action) {
 			var first, last strings.Builder

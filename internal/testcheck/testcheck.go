@@ -1,6 +1,7 @@
-// Package testcheck finds calls in tests that fail without saying why: t.Fatal(err) where a reader of the output cannot
-// tell what was attempted, t.Error(got) where nothing says what was wanted. Its test holds the whole repository against
-// a list that only gets shorter.
+// Package testcheck finds what makes tests hard to read. One kind is a call that fails without saying why: t.Fatal(err)
+// where a reader of the output cannot tell what was attempted, t.Error(got) where nothing says what was wanted. Its test
+// holds the whole repository against a list of these that only gets shorter. The other kind is a struct literal with
+// five or more fields by position, where a reader has to count to know which is which; the repository may have none.
 package testcheck
 
 import (
@@ -25,7 +26,20 @@ type Wordless struct {
 // Find returns the wordless calls in all Go files below root, in the order of files and lines. It skips testdata and
 // folders that begin with a dot.
 func Find(root string) (found []Wordless, err error) {
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err = walk(root, func(path, folder string) error {
+		inFile, err := file(path, nil)
+		for i := range inFile {
+			inFile[i].Package = folder
+		}
+		found = append(found, inFile...)
+		return err
+	})
+	return found, err
+}
+
+// walk calls visit for each Go file below root, with its folder as in [Wordless.Package].
+func walk(root string, visit func(path, folder string) error) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
@@ -34,18 +48,12 @@ func Find(root string) (found []Wordless, err error) {
 		case d.IsDir() || filepath.Ext(path) != ".go":
 			return nil
 		}
-		inFile, err := file(path, nil)
+		rel, err := filepath.Rel(root, filepath.Dir(path))
 		if err != nil {
 			return err
 		}
-		rel, err := filepath.Rel(root, filepath.Dir(path))
-		for i := range inFile {
-			inFile[i].Package = filepath.ToSlash(rel)
-		}
-		found = append(found, inFile...)
-		return err
+		return visit(path, filepath.ToSlash(rel))
 	})
-	return found, err
 }
 
 // file returns the wordless calls of one file; src is as in [parser.ParseFile].
@@ -55,7 +63,7 @@ func file(path string, src any) (found []Wordless, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing"` }) {
+	if !importsTesting(f) {
 		return nil, nil
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
@@ -69,6 +77,10 @@ func file(path string, src any) (found []Wordless, err error) {
 		return true
 	})
 	return found, nil
+}
+
+func importsTesting(f *ast.File) bool {
+	return slices.ContainsFunc(f.Imports, func(i *ast.ImportSpec) bool { return i.Path.Value == `"testing"` })
 }
 
 // failing returns the name of a call that fails a test or gives up on it, as it is written.

@@ -116,21 +116,47 @@ func TestSameOrigin(t *testing.T) {
 		header               []string
 		status               int
 	}{
-		{"own page", "POST", "https", []string{"origin", "https://shop.example"}, 200},
-		{"own page, TLS ends before Envoy", "POST", "http", []string{"origin", "https://shop.example"}, 200},
-		{"own page by http", "POST", "http", []string{"origin", "http://shop.example"}, 200},
-		{"own page, any method", "DELETE", "https", []string{"origin", "https://shop.example"}, 200},
-		{"a page by http of a host with TLS", "POST", "https", []string{"origin", "http://shop.example"}, 403},
-		{"another port", "POST", "https", []string{"origin", "https://shop.example:8443"}, 403},
-		{"another host", "POST", "https", []string{"origin", "https://evil.example"}, 403},
-		{"longer host", "POST", "https", []string{"origin", "https://shop.example.evil"}, 403},
-		{"host below", "POST", "https", []string{"origin", "https://x.shop.example"}, 403},
-		{"opaque", "POST", "https", []string{"origin", "null"}, 403},
-		{"two", "POST", "https", []string{"origin", "https://shop.example", "origin", "https://evil.example"}, 403},
+		{name: "own page", method: "POST", scheme: "https", header: []string{"origin", "https://shop.example"}, status: 200},
 		{
-			"preflight, which no page sends to its own origin", "OPTIONS", "https",
-			[]string{"origin", "https://shop.example", "access-control-request-method", "PUT"},
-			403,
+			name: "own page, TLS ends before Envoy", method: "POST", scheme: "http",
+			header: []string{"origin", "https://shop.example"}, status: 200,
+		},
+		{
+			name: "own page by http", method: "POST", scheme: "http", header: []string{"origin", "http://shop.example"},
+			status: 200,
+		},
+		{
+			name: "own page, any method", method: "DELETE", scheme: "https", header: []string{"origin", "https://shop.example"},
+			status: 200,
+		},
+		{
+			name: "a page by http of a host with TLS", method: "POST", scheme: "https",
+			header: []string{"origin", "http://shop.example"}, status: 403,
+		},
+		{
+			name: "another port", method: "POST", scheme: "https", header: []string{"origin", "https://shop.example:8443"},
+			status: 403,
+		},
+		{
+			name: "another host", method: "POST", scheme: "https", header: []string{"origin", "https://evil.example"},
+			status: 403,
+		},
+		{
+			name: "longer host", method: "POST", scheme: "https", header: []string{"origin", "https://shop.example.evil"},
+			status: 403,
+		},
+		{
+			name: "host below", method: "POST", scheme: "https", header: []string{"origin", "https://x.shop.example"},
+			status: 403,
+		},
+		{name: "opaque", method: "POST", scheme: "https", header: []string{"origin", "null"}, status: 403},
+		{
+			name: "two", method: "POST", scheme: "https",
+			header: []string{"origin", "https://shop.example", "origin", "https://evil.example"}, status: 403,
+		},
+		{
+			name: "preflight, which no page sends to its own origin", method: "OPTIONS", scheme: "https",
+			header: []string{"origin", "https://shop.example", "access-control-request-method", "PUT"}, status: 403,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -35,7 +35,9 @@ func serve(t testing.TB, f http.HandlerFunc) *service {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		s.mu.Lock()
-		s.all = append(s.all, seen{r.Method, r.RequestURI, r.Host, string(b), r.Header.Clone()})
+		s.all = append(s.all, seen{
+			method: r.Method, uri: r.RequestURI, host: r.Host, body: string(b), header: r.Header.Clone(),
+		})
 		s.conns[r.RemoteAddr] = true
 		s.mu.Unlock()
 		if f != nil {
@@ -239,14 +241,14 @@ func TestBody(t *testing.T) {
 		more, body, asked, partial string
 		status                     int
 	}{
-		{"requestBody: {maxBytes: 100}", long, long, "false", 200},
-		{"requestBody: {maxBytes: 99}", long, "", "", 413},
-		{"requestBody: {maxBytes: 99, allowPartial: true}", long, long[:99], "true", 200},
-		{"requestBody: {maxBytes: 100, allowPartial: true}", long, long, "false", 200},
-		{"requestBody: {maxBytes: 10, allowPartial: true}", "", "", "false", 200},
-		{"requestBody: {maxBytes: 10}", "", "", "false", 200},
-		{"requestBody: {}", long, long, "false", 200},
-		{"requestBody: {maxBytes: 10}\nshadow: true", long, "", "", 200},
+		{more: "requestBody: {maxBytes: 100}", body: long, asked: long, partial: "false", status: 200},
+		{more: "requestBody: {maxBytes: 99}", body: long, status: 413},
+		{more: "requestBody: {maxBytes: 99, allowPartial: true}", body: long, asked: long[:99], partial: "true", status: 200},
+		{more: "requestBody: {maxBytes: 100, allowPartial: true}", body: long, asked: long, partial: "false", status: 200},
+		{more: "requestBody: {maxBytes: 10, allowPartial: true}", partial: "false", status: 200},
+		{more: "requestBody: {maxBytes: 10}", partial: "false", status: 200},
+		{more: "requestBody: {}", body: long, asked: long, partial: "false", status: 200},
+		{more: "requestBody: {maxBytes: 10}\nshadow: true", body: long, status: 200},
 	} {
 		for _, chunk := range []int{0, 1, 7} {
 			h := s.load(t, "", c.more)

@@ -80,11 +80,17 @@ func TestAWS4(t *testing.T) {
 		name, method, path, signature string
 		header                        []string
 	}{
-		{"get-vanilla", "GET", "/", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31", nil},
-		{"post-vanilla", "POST", "/", "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b", nil},
 		{
-			"get-vanilla-query-order-key-case", "GET", "/?Param2=value2&Param1=value1",
-			"b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500", nil,
+			name: "get-vanilla", method: "GET", path: "/",
+			signature: "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+		},
+		{
+			name: "post-vanilla", method: "POST", path: "/",
+			signature: "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+		},
+		{
+			name: "get-vanilla-query-order-key-case", method: "GET", path: "/?Param2=value2&Param1=value1",
+			signature: "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
 		},
 	} {
 		p := plugin(func() time.Time { return day.Add(20 * time.Second) })
@@ -159,61 +165,100 @@ func TestSignatures(t *testing.T) {
 		body                  string
 		want                  string // "" passes
 	}{
-		{"right", line, created(0), nil, "", ""},
-		{"a little late", line, created(-60), nil, "", ""},
-		{"a little early", line, created(60), nil, "", ""},
-		{"more parameters", line, created(0) + `;alg="hmac-sha256";nonce="x\"y";tag="app";expires=1700000001`, nil, "", ""},
-		{"target-uri", "@method @target-uri", created(0), nil, "", ""},
-		{"request-target", "@method @authority @request-target @scheme", created(0), nil, "", ""},
-		{"a header", line + " x-more", created(0), nil, "", ""},
-		{"a body", line + " content-digest", created(0), nil, "hello", ""},
+		{name: "right", covered: line, params: created(0)},
+		{name: "a little late", covered: line, params: created(-60)},
+		{name: "a little early", covered: line, params: created(60)},
+		{
+			name: "more parameters", covered: line,
+			params: created(0) + `;alg="hmac-sha256";nonce="x\"y";tag="app";expires=1700000001`,
+		},
+		{name: "target-uri", covered: "@method @target-uri", params: created(0)},
+		{name: "request-target", covered: "@method @authority @request-target @scheme", params: created(0)},
+		{name: "a header", covered: line + " x-more", params: created(0)},
+		{name: "a body", covered: line + " content-digest", params: created(0), body: "hello"},
 
-		{"late", line, created(-61), nil, "", "skewed"},
-		{"early", line, created(61), nil, "", "skewed"},
-		{"created in milliseconds", line, `;created=1700000000000;keyid="tom"`, nil, "", "skewed"},
-		{"created 292 years ahead", line, created(293 * 365 * 86400), nil, "", "skewed"},
-		{"created as late as can be written", line, `;created=999999999999999;keyid="tom"`, nil, "", "skewed"},
-		{"created in 1970", line, `;created=0;keyid="tom"`, nil, "", "skewed"},
-		{"expires as late as can be written", line, created(0) + ";expires=999999999999999", nil, "", ""},
-		{"expired", line, created(0) + ";expires=1700000000", nil, "", "expired"},
-		{"without a time", line, `;keyid="tom"`, nil, "", "malformed"},
-		{"without a key", line, ";created=1700000000", nil, "", "malformed"},
-		{"a time that is a text", line, `;created="1700000000";keyid="tom"`, nil, "", "malformed"},
-		{"nobody's", line, `;created=1700000000;keyid="zoe"`, nil, "", "unknown"},
-		{"another algorithm", line, created(0) + `;alg="rsa-pss-sha512"`, nil, "", "algorithm"},
-		{"another method", line, created(0), func(r *http.Request) { r.Method = "DELETE" }, "", "wrong"},
-		{"another host", line, created(0), func(r *http.Request) { r.Host = "evil.example" }, "", "wrong"},
-		{"another path", line, created(0), func(r *http.Request) { r.URL.Path = "/b" }, "", "wrong"},
-		{"another query", line, created(0), func(r *http.Request) { r.URL.RawQuery = "x=2" }, "", "wrong"},
-		{"another header", line + " x-more", created(0), func(r *http.Request) { r.Header.Set("x-more", "2") }, "", "wrong"},
-		{"no header", line + " x-more", created(0), func(r *http.Request) { r.Header.Del("x-more") }, "", "incomplete"},
-		{"without the method", "@authority @path @query", created(0), nil, "", "incomplete"},
-		{"without the query", "@method @authority @path", created(0), nil, "", "incomplete"},
-		{"twice", line + " @method", created(0), nil, "", "incomplete"},
-		{"what is not known", line + " @status", created(0), nil, "", "incomplete"},
-		{"a body that is not signed", line, created(0), nil, "hello", "incomplete"},
-		{"another body", line + " content-digest", created(0), func(r *http.Request) {
+		{name: "late", covered: line, params: created(-61), want: "skewed"},
+		{name: "early", covered: line, params: created(61), want: "skewed"},
+		{name: "created in milliseconds", covered: line, params: `;created=1700000000000;keyid="tom"`, want: "skewed"},
+		{name: "created 292 years ahead", covered: line, params: created(293 * 365 * 86400), want: "skewed"},
+		{
+			name: "created as late as can be written", covered: line, params: `;created=999999999999999;keyid="tom"`,
+			want: "skewed",
+		},
+		{name: "created in 1970", covered: line, params: `;created=0;keyid="tom"`, want: "skewed"},
+		{name: "expires as late as can be written", covered: line, params: created(0) + ";expires=999999999999999"},
+		{name: "expired", covered: line, params: created(0) + ";expires=1700000000", want: "expired"},
+		{name: "without a time", covered: line, params: `;keyid="tom"`, want: "malformed"},
+		{name: "without a key", covered: line, params: ";created=1700000000", want: "malformed"},
+		{name: "a time that is a text", covered: line, params: `;created="1700000000";keyid="tom"`, want: "malformed"},
+		{name: "nobody's", covered: line, params: `;created=1700000000;keyid="zoe"`, want: "unknown"},
+		{name: "another algorithm", covered: line, params: created(0) + `;alg="rsa-pss-sha512"`, want: "algorithm"},
+		{
+			name: "another method", covered: line, params: created(0), change: func(r *http.Request) { r.Method = "DELETE" },
+			want: "wrong",
+		},
+		{
+			name: "another host", covered: line, params: created(0), change: func(r *http.Request) { r.Host = "evil.example" },
+			want: "wrong",
+		},
+		{
+			name: "another path", covered: line, params: created(0), change: func(r *http.Request) { r.URL.Path = "/b" },
+			want: "wrong",
+		},
+		{
+			name: "another query", covered: line, params: created(0), change: func(r *http.Request) { r.URL.RawQuery = "x=2" },
+			want: "wrong",
+		},
+		{
+			name: "another header", covered: line + " x-more", params: created(0),
+			change: func(r *http.Request) { r.Header.Set("x-more", "2") }, want: "wrong",
+		},
+		{
+			name: "no header", covered: line + " x-more", params: created(0),
+			change: func(r *http.Request) { r.Header.Del("x-more") }, want: "incomplete",
+		},
+		{name: "without the method", covered: "@authority @path @query", params: created(0), want: "incomplete"},
+		{name: "without the query", covered: "@method @authority @path", params: created(0), want: "incomplete"},
+		{name: "twice", covered: line + " @method", params: created(0), want: "incomplete"},
+		{name: "what is not known", covered: line + " @status", params: created(0), want: "incomplete"},
+		{name: "a body that is not signed", covered: line, params: created(0), body: "hello", want: "incomplete"},
+		{name: "another body", covered: line + " content-digest", params: created(0), change: func(r *http.Request) {
 			r.Header.Set("x-digest", "keep")
 			r.Body = http.NoBody
 			r.Body = newReq("POST", "h", "/", "hellO").Body
-		}, "hello", "digest"},
-		{"a malformed digest", line + " content-digest", created(0), func(r *http.Request) {}, "bad", "digest"},
-		{"two signatures", line, created(0), func(r *http.Request) {
+		}, body: "hello", want: "digest"},
+		{
+			name: "a malformed digest", covered: line + " content-digest", params: created(0), change: func(r *http.Request) {},
+			body: "bad", want: "digest",
+		},
+		{name: "two signatures", covered: line, params: created(0), change: func(r *http.Request) {
 			r.Header.Add("signature-input", r.Header.Get("signature-input")[0:0]+`t=();created=1;keyid="tom"`)
-		}, "", "ambiguous"},
-		{"one label twice", line, created(0), func(r *http.Request) {
+		}, want: "ambiguous"},
+		{name: "one label twice", covered: line, params: created(0), change: func(r *http.Request) {
 			r.Header.Add("signature-input", r.Header.Get("signature-input"))
-		}, "", "malformed"},
-		{"input alone", line, created(0), func(r *http.Request) { r.Header.Del("signature") }, "", "malformed"},
-		{"signature alone", line, created(0), func(r *http.Request) { r.Header.Del("signature-input") }, "", "malformed"},
-		{"empty", line, created(0), func(r *http.Request) { r.Header.Set("signature-input", "") }, "", "malformed"},
-		{"long", line, created(0), func(r *http.Request) {
+		}, want: "malformed"},
+		{
+			name: "input alone", covered: line, params: created(0), change: func(r *http.Request) { r.Header.Del("signature") },
+			want: "malformed",
+		},
+		{
+			name: "signature alone", covered: line, params: created(0),
+			change: func(r *http.Request) { r.Header.Del("signature-input") }, want: "malformed",
+		},
+		{
+			name: "empty", covered: line, params: created(0),
+			change: func(r *http.Request) { r.Header.Set("signature-input", "") }, want: "malformed",
+		},
+		{name: "long", covered: line, params: created(0), change: func(r *http.Request) {
 			r.Header.Set("signature-input", "s=("+strings.Repeat(`"a" `, 1<<18)+")")
-		}, "", "malformed"},
-		{"no UTF-8", line, created(0), func(r *http.Request) { r.Header.Set("signature", "s=:\xff\xfe:") }, "", "malformed"},
-		{"with another scheme", line, created(0), func(r *http.Request) {
+		}, want: "malformed"},
+		{
+			name: "no UTF-8", covered: line, params: created(0),
+			change: func(r *http.Request) { r.Header.Set("signature", "s=:\xff\xfe:") }, want: "malformed",
+		},
+		{name: "with another scheme", covered: line, params: created(0), change: func(r *http.Request) {
 			r.Header.Set("authorization", awsScheme+" Credential=x")
-		}, "", "ambiguous"},
+		}, want: "ambiguous"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := load(t, plugin(at(now)))
@@ -292,17 +337,17 @@ func TestAWS4Bodies(t *testing.T) {
 		now                      time.Duration
 		want                     string
 	}{
-		{"no body", "", "", "", false, 0, ""},
-		{"body, hash in the header", "hello", "hello", hashOf([]byte("hello")), false, 0, ""},
-		{"body, no header", "hello", "hello", "", false, 0, ""},
-		{"another body", "hellO", "hello", hashOf([]byte("hello")), false, 0, "digest"},
-		{"another body, no header", "hellO", "hello", "", false, 0, "wrong"},
-		{"body that was not there", "hello", "", hashOf(nil), false, 0, "digest"},
-		{"unsigned", "hello", "", unsigned, false, 0, "incomplete"},
-		{"unsigned, allowed", "hello", "", unsigned, true, 0, ""},
-		{"streaming", "hello", "", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", true, 0, "malformed"},
-		{"late", "", "", "", false, 61 * time.Second, "skewed"},
-		{"early", "", "", "", false, -61 * time.Second, "skewed"},
+		{name: "no body"},
+		{name: "body, hash in the header", body: "hello", signed: "hello", hash: hashOf([]byte("hello"))},
+		{name: "body, no header", body: "hello", signed: "hello"},
+		{name: "another body", body: "hellO", signed: "hello", hash: hashOf([]byte("hello")), want: "digest"},
+		{name: "another body, no header", body: "hellO", signed: "hello", want: "wrong"},
+		{name: "body that was not there", body: "hello", hash: hashOf(nil), want: "digest"},
+		{name: "unsigned", body: "hello", hash: unsigned, want: "incomplete"},
+		{name: "unsigned, allowed", body: "hello", hash: unsigned, unsigned: true},
+		{name: "streaming", body: "hello", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", unsigned: true, want: "malformed"},
+		{name: "late", now: 61 * time.Second, want: "skewed"},
+		{name: "early", now: -61 * time.Second, want: "skewed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := plugin(func() time.Time { return day.Add(c.now) })

@@ -209,18 +209,25 @@ func TestMissing(t *testing.T) {
 		status                int
 		header                []string
 	}{
-		{"nothing", "missing", `Bearer realm="moe"`, 401, nil},
-		{"another scheme", "missing", `Bearer realm="moe"`, 401, []string{"authorization", "Basic " + token}},
-		{"no scheme", "missing", `Bearer realm="moe"`, 401, []string{"authorization", token}},
-		{"empty", "missing", `Bearer realm="moe"`, 401, []string{"authorization", ""}},
+		{name: "nothing", want: "missing", challenge: `Bearer realm="moe"`, status: 401},
 		{
-			"two", "several", `Bearer realm="moe", error="invalid_request", error_description="more than one token"`, 400,
-			append(bearer(token), bearer(token)...),
+			name: "another scheme", want: "missing", challenge: `Bearer realm="moe"`, status: 401,
+			header: []string{"authorization", "Basic " + token},
 		},
 		{
-			"two, as Envoy joins them", "several",
-			`Bearer realm="moe", error="invalid_request", error_description="more than one token"`, 400,
-			bearer(token + ",Bearer " + token),
+			name: "no scheme", want: "missing", challenge: `Bearer realm="moe"`, status: 401,
+			header: []string{"authorization", token},
+		},
+		{name: "empty", want: "missing", challenge: `Bearer realm="moe"`, status: 401, header: []string{"authorization", ""}},
+		{
+			name: "two", want: "several",
+			challenge: `Bearer realm="moe", error="invalid_request", error_description="more than one token"`, status: 400,
+			header: append(bearer(token), bearer(token)...),
+		},
+		{
+			name: "two, as Envoy joins them", want: "several",
+			challenge: `Bearer realm="moe", error="invalid_request", error_description="more than one token"`, status: 400,
+			header: bearer(token + ",Bearer " + token),
 		},
 	} {
 		r := h.Get("/", c.header...)

@@ -26,38 +26,51 @@ func TestTokenAuth(t *testing.T) {
 		status     int
 		body       string
 	}{
-		{"no token", "/", nil, 403, "missing token"},
-		{"another header", "/", []string{"x-token", "c64319d06364528120a9f96af62ea83d"}, 403, "missing token"},
-		{"wrong", "/", []string{"token", "bad"}, 403, "invalid token"},
-		{"empty", "/", []string{"token", ""}, 403, "invalid token"},
-		{"right", "/", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
-		{"name in capitals", "/", []string{"Token", "c64319d06364528120a9f96af62ea83d"}, 200, ""},
-		{"value in capitals", "/", []string{"token", "C64319D06364528120A9F96AF62EA83D"}, 403, "invalid token"},
+		{name: "no token", path: "/", status: 403, body: "missing token"},
 		{
-			"right, then wrong", "/",
-			[]string{"token", "c64319d06364528120a9f96af62ea83d", "token", "bad"},
-			403, "invalid token",
+			name: "another header", path: "/", header: []string{"x-token", "c64319d06364528120a9f96af62ea83d"}, status: 403,
+			body: "missing token",
+		},
+		{name: "wrong", path: "/", header: []string{"token", "bad"}, status: 403, body: "invalid token"},
+		{name: "empty", path: "/", header: []string{"token", ""}, status: 403, body: "invalid token"},
+		{name: "right", path: "/", header: []string{"token", "c64319d06364528120a9f96af62ea83d"}, status: 200},
+		{name: "name in capitals", path: "/", header: []string{"Token", "c64319d06364528120a9f96af62ea83d"}, status: 200},
+		{
+			name: "value in capitals", path: "/", header: []string{"token", "C64319D06364528120A9F96AF62EA83D"}, status: 403,
+			body: "invalid token",
 		},
 		{
-			"wrong, then right", "/",
-			[]string{"token", "bad", "token", "c64319d06364528120a9f96af62ea83d"},
-			403, "invalid token",
+			name: "right, then wrong", path: "/", header: []string{"token", "c64319d06364528120a9f96af62ea83d", "token", "bad"},
+			status: 403, body: "invalid token",
 		},
 		{
-			"right twice", "/",
-			[]string{"token", "c64319d06364528120a9f96af62ea83d", "token", "c64319d06364528120a9f96af62ea83d"},
-			403, "invalid token",
+			name: "wrong, then right", path: "/", header: []string{"token", "bad", "token", "c64319d06364528120a9f96af62ea83d"},
+			status: 403, body: "invalid token",
 		},
 		{
-			"right twice in one field", "/",
-			[]string{"token", "c64319d06364528120a9f96af62ea83d,c64319d06364528120a9f96af62ea83d"},
-			403, "invalid token",
+			name: "right twice", path: "/",
+			header: []string{"token", "c64319d06364528120a9f96af62ea83d", "token", "c64319d06364528120a9f96af62ea83d"},
+			status: 403, body: "invalid token",
 		},
-		{"of another path", "/a", []string{"token", "c64319d06364528120a9f96af62ea83d"}, 403, "invalid token"},
-		{"too long", "/", []string{"token", "c64319d06364528120a9f96af62ea83d0"}, 403, "invalid token"},
-		{"of the path without the query", "/a?b=c", []string{"token", hash("/asecret")}, 403, "invalid token"},
-		{"of the path with the query", "/a?b=c", []string{"token", hash("/a?b=csecret")}, 200, ""},
-		{"long path", long, []string{"token", hash(long + "secret")}, 200, ""},
+		{
+			name: "right twice in one field", path: "/",
+			header: []string{"token", "c64319d06364528120a9f96af62ea83d,c64319d06364528120a9f96af62ea83d"}, status: 403,
+			body: "invalid token",
+		},
+		{
+			name: "of another path", path: "/a", header: []string{"token", "c64319d06364528120a9f96af62ea83d"}, status: 403,
+			body: "invalid token",
+		},
+		{
+			name: "too long", path: "/", header: []string{"token", "c64319d06364528120a9f96af62ea83d0"}, status: 403,
+			body: "invalid token",
+		},
+		{
+			name: "of the path without the query", path: "/a?b=c", header: []string{"token", hash("/asecret")}, status: 403,
+			body: "invalid token",
+		},
+		{name: "of the path with the query", path: "/a?b=c", header: []string{"token", hash("/a?b=csecret")}, status: 200},
+		{name: "long path", path: long, header: []string{"token", hash(long + "secret")}, status: 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := filtertest.New(t, config()).Get(c.path, c.header...)

@@ -255,10 +255,10 @@ func TestVerify(t *testing.T) {
 		name, with, alg, id string
 		want                error
 	}{
-		{"by its key", "rsa", "RS256", "rsa", nil},
-		{"by a key that it does not name", "ed", "EdDSA", "", nil},
-		{"by another key", "rsa", "RS256", "p256", ErrAlgorithm},
-		{"by a key that is not there", "rsa", "RS256", "x", ErrUnknownKey},
+		{name: "by its key", with: "rsa", alg: "RS256", id: "rsa"},
+		{name: "by a key that it does not name", with: "ed", alg: "EdDSA"},
+		{name: "by another key", with: "rsa", alg: "RS256", id: "p256", want: ErrAlgorithm},
+		{name: "by a key that is not there", with: "rsa", alg: "RS256", id: "x", want: ErrUnknownKey},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := s.Verify(token(c.with, c.alg, c.id)); got != c.want {

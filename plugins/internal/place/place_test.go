@@ -25,38 +25,44 @@ func TestPlaces(t *testing.T) {
 		path   string
 		header []string
 		want   string
-		n      int
+		count  int
 		left   string // path, and the headers that are left
 	}{
-		{"/", nil, "", 0, "/"},
-		{"/", []string{"authorization", "Bearer abc"}, "abc", 1, "/"},
-		{"/", []string{"authorization", "bEARER   abc "}, "abc", 1, "/"},
-		{"/", []string{"authorization", "Bearer"}, "", 1, "/"},
-		{"/", []string{"authorization", "Basic abc"}, "", 0, "/ Basic abc"},
-		{"/", []string{"authorization", "Bearerabc"}, "", 0, "/ Bearerabc"},
-		{"/", []string{"authorization", "Basic x", "authorization", "Bearer y"}, "y", 1, "/ Basic x"},
-		{"/", []string{"authorization", "Bearer a", "authorization", "Bearer b"}, "a", 2, "/"},
-		{"/", []string{"x-token", "abc"}, "abc", 1, "/"},
-		{"/", []string{"x-token", ""}, "", 1, "/"},
-		{"/", []string{"x-token", "a", "authorization", "Bearer a"}, "a", 2, "/"},
-		{"/", []string{"x-token", long}, long, 1, "/"},
-		{"/?token=a%2Bb", nil, "a+b", 1, "/"},
-		{"/?x=1&token=abc&y=%zz", nil, "abc", 1, "/?x=1&y=%zz"},
-		{"/?x=1&&%74oken=abc", nil, "abc", 1, "/?x=1&"},
-		{"/?a+b=1", nil, "1", 1, "/"},
-		{"/?token=a&token=b", nil, "a", 2, "/"},
-		{"/?Token=a", nil, "", 0, "/?Token=a"},
-		{"/?token", nil, "", 1, "/"},
-		{"/?x=token=1", nil, "", 0, "/?x=token=1"},
-		{"/", []string{"cookie", "a=b; t=abc; c=d"}, "abc", 1, "/ a=b; c=d"},
-		{"/", []string{"cookie", `t="abc"`}, "abc", 1, "/"},
-		{"/", []string{"cookie", "a=b;c=d"}, "", 0, "/ a=b;c=d"},
-		{"/", []string{"cookie", "T=1; tt=2; t =3"}, "3", 1, "/ T=1; tt=2"},
-		{"/", []string{"cookie", "t=1", "cookie", "t=2; x=y"}, "1", 2, "/ x=y"},
+		{path: "/", left: "/"},
+		{path: "/", header: []string{"authorization", "Bearer abc"}, want: "abc", count: 1, left: "/"},
+		{path: "/", header: []string{"authorization", "bEARER   abc "}, want: "abc", count: 1, left: "/"},
+		{path: "/", header: []string{"authorization", "Bearer"}, count: 1, left: "/"},
+		{path: "/", header: []string{"authorization", "Basic abc"}, left: "/ Basic abc"},
+		{path: "/", header: []string{"authorization", "Bearerabc"}, left: "/ Bearerabc"},
+		{
+			path: "/", header: []string{"authorization", "Basic x", "authorization", "Bearer y"}, want: "y", count: 1,
+			left: "/ Basic x",
+		},
+		{
+			path: "/", header: []string{"authorization", "Bearer a", "authorization", "Bearer b"}, want: "a", count: 2,
+			left: "/",
+		},
+		{path: "/", header: []string{"x-token", "abc"}, want: "abc", count: 1, left: "/"},
+		{path: "/", header: []string{"x-token", ""}, count: 1, left: "/"},
+		{path: "/", header: []string{"x-token", "a", "authorization", "Bearer a"}, want: "a", count: 2, left: "/"},
+		{path: "/", header: []string{"x-token", long}, want: long, count: 1, left: "/"},
+		{path: "/?token=a%2Bb", want: "a+b", count: 1, left: "/"},
+		{path: "/?x=1&token=abc&y=%zz", want: "abc", count: 1, left: "/?x=1&y=%zz"},
+		{path: "/?x=1&&%74oken=abc", want: "abc", count: 1, left: "/?x=1&"},
+		{path: "/?a+b=1", want: "1", count: 1, left: "/"},
+		{path: "/?token=a&token=b", want: "a", count: 2, left: "/"},
+		{path: "/?Token=a", left: "/?Token=a"},
+		{path: "/?token", count: 1, left: "/"},
+		{path: "/?x=token=1", left: "/?x=token=1"},
+		{path: "/", header: []string{"cookie", "a=b; t=abc; c=d"}, want: "abc", count: 1, left: "/ a=b; c=d"},
+		{path: "/", header: []string{"cookie", `t="abc"`}, want: "abc", count: 1, left: "/"},
+		{path: "/", header: []string{"cookie", "a=b;c=d"}, left: "/ a=b;c=d"},
+		{path: "/", header: []string{"cookie", "T=1; tt=2; t =3"}, want: "3", count: 1, left: "/ T=1; tt=2"},
+		{path: "/", header: []string{"cookie", "t=1", "cookie", "t=2; x=y"}, want: "1", count: 2, left: "/ x=y"},
 	} {
 		h := filtertest.New(t, &plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) {
-			if got, n := p.Find(h); got != c.want || n != c.n {
-				t.Errorf("%s %.60q: %.40q %d, want %.40q %d", c.path, c.header, got, n, c.want, c.n)
+			if got, n := p.Find(h); got != c.want || n != c.count {
+				t.Errorf("%s %.60q: %.40q %d, want %.40q %d", c.path, c.header, got, n, c.want, c.count)
 			}
 			p.Take(h)
 		}})
