@@ -74,16 +74,18 @@ func TestOrder(t *testing.T) {
 		{`plugins: [{name: own, disabled: true}]`, `plugins: [{id: own, disabled: false}]`, "", "own"},
 		{`plugins: [{name: own}]`, `plugins: [{id: unknown, disabled: true}]`, "own", "own"},
 	} {
-		f := mustFilter(t, a, c.doc)
-		r := mustRoute(t, a, c.route)
-		if got := ids(t, f, nil); got != c.want {
-			t.Errorf("%s: ids(f, nil) = %q, want %q", c.doc, got, c.want)
-		}
-		if got := ids(t, f, r); got != c.merged {
-			t.Errorf("%s over %s: %s", c.route, c.doc, got)
-		}
-		r.Close()
-		f.Close()
+		t.Run(fmt.Sprintf("%q", c.route), func(t *testing.T) {
+			f := mustFilter(t, a, c.doc)
+			r := mustRoute(t, a, c.route)
+			if got := ids(t, f, nil); got != c.want {
+				t.Errorf("%s: ids(f, nil) = %q, want %q", c.doc, got, c.want)
+			}
+			if got := ids(t, f, r); got != c.merged {
+				t.Errorf("%s over %s: %s", c.route, c.doc, got)
+			}
+			r.Close()
+			f.Close()
+		})
 	}
 }
 
@@ -257,10 +259,12 @@ func TestConsumers(t *testing.T) {
 			`plugins[0]: consumers a and b have the same credential for key (key)`,
 		},
 	} {
-		_, err := a.Filter(ChainName, doc(t, "plugins: [{name: key}]\n"+c.doc))
-		if err == nil || err.Error() != c.want {
-			t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
-		}
+		t.Run(fmt.Sprintf("%.40q", c.doc), func(t *testing.T) {
+			_, err := a.Filter(ChainName, doc(t, "plugins: [{name: key}]\n"+c.doc))
+			if err == nil || err.Error() != c.want {
+				t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
+			}
+		})
 	}
 }
 
@@ -272,12 +276,14 @@ func TestProvisionFails(t *testing.T) {
 		"provision": "plugins[2]: cannot reach [secret] (limit)",
 		"panic":     "plugins[2]: its Provision panics: no luck with [secret]; the log has the stack (limit)",
 	} {
-		text := `plugins: [{name: limit, config: {rate: 1}}, {name: limit, id: b, config: {rate: 2, fail: close}},
+		t.Run(how, func(t *testing.T) {
+			text := `plugins: [{name: limit, config: {rate: 1}}, {name: limit, id: b, config: {rate: 2, fail: close}},
 			{name: limit, id: c, config: {rate: 3, secret: hush-hush, fail: ` + how + `}}]`
-		if _, err := a.Filter(ChainName, doc(t, text)); err == nil || err.Error() != want {
-			t.Errorf("%s: a.Filter(ChainName, doc(t, text)) succeeded, want an error; got %v, want err.Error() %q",
-				how, err, want)
-		}
+			if _, err := a.Filter(ChainName, doc(t, text)); err == nil || err.Error() != want {
+				t.Errorf("%s: a.Filter(ChainName, doc(t, text)) succeeded, want an error; got %v, want err.Error() %q",
+					how, err, want)
+			}
+		})
 	}
 	if p, c := provisioned.Load()-p, closed.Load()-c; p != 4 || c != 4 {
 		t.Errorf("%d provisioned, %d closed", p, c)
@@ -285,9 +291,11 @@ func TestProvisionFails(t *testing.T) {
 	mustFilter(t, a, `plugins: [{name: limit, config: {rate: 1, fail: closepanic, secret: hush-hush}}]`).Close()
 	log := h.text()
 	for _, want := range []string{"Provision panics", "plugins_test.go", "Close fails", "Close panics", "plugin=c"} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the log lacks %q: %s", want, log)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(log, want) {
+				t.Errorf("the log lacks %q: %s", want, log)
+			}
+		})
 	}
 	if strings.Contains(log, "hush") {
 		t.Error("a secret is in the log: " + log)

@@ -162,10 +162,12 @@ func TestSourceMustBeGood(t *testing.T) {
 		filepath.Join(dir, "bad.json"): "consumerSource: ",
 		"":                             "consumerSource.path",
 	} {
-		_, err := a.Filter(ChainName, doc(t, fmt.Sprintf(sourced, path)))
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: a.Filter(…): got error %v, want one with %q", path, err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			_, err := a.Filter(ChainName, doc(t, fmt.Sprintf(sourced, path)))
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: a.Filter(…): got error %v, want one with %q", path, err, want)
+			}
+		})
 	}
 	_, err := a.Filter(ChainName, doc(t, `{plugins: [{name: key}], consumerSource: {path: /x, poll: 1ms}}`))
 	if err == nil || !strings.Contains(err.Error(), "consumerSource.poll: expected 10ms at least") {
@@ -204,9 +206,11 @@ func TestSourcedPlugins(t *testing.T) {
 	}
 	alice := f.own.of("alice").instances[1].plugin.Config.(*limit)
 	for _, key := range []string{"a", "b", "c", "i", "nobody's"} {
-		if !request(f, key) {
-			t.Error(key, "does not pass")
-		}
+		t.Run(key, func(t *testing.T) {
+			if !request(f, key) {
+				t.Error(key, "does not pass")
+			}
+		})
 	}
 	if n := shared.Sum(alice.hits); n != 2 {
 		t.Errorf("%d requests on the limit of alice and carol", n)
@@ -323,9 +327,11 @@ func TestScale(t *testing.T) {
 	t.Logf("%d consumers, loaded in %v, hold %d MiB", n, took.Round(time.Millisecond), grown>>20)
 	k := pluginOf[key](t, f, nil, 0)
 	for _, i := range []int{0, 1, n / 2, n - 1} {
-		if c := k.find(fmt.Sprintf("6f1ed002ab5595859014ebf0951522d9-%d", i)); c == nil || c.Name != fmt.Sprintf("consumer-%d", i) {
-			t.Errorf("consumer %d: %+v", i, c)
-		}
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if c := k.find(fmt.Sprintf("6f1ed002ab5595859014ebf0951522d9-%d", i)); c == nil || c.Name != fmt.Sprintf("consumer-%d", i) {
+				t.Errorf("consumer %d: %+v", i, c)
+			}
+		})
 	}
 	if grown > 300<<20 {
 		t.Errorf("they hold %d MiB", grown>>20)

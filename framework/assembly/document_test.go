@@ -123,23 +123,25 @@ func TestFilterErrors(t *testing.T) {
 				`timeout: expected a duration such as "1s" or "250ms", got a number without a unit`,
 		},
 	} {
-		a, _ := fixture(t)
-		d := doc(t, c.doc)
-		f, err := a.Filter(ChainName, d)
-		if err == nil {
-			t.Errorf("%s: no error", c.doc)
-			f.Close()
-			continue
-		}
-		if err.Error() != c.want {
-			t.Errorf("%s:\n got %s\nwant %s", c.doc, err, c.want)
-		}
-		if v := Validate(ChainName, d, host1); v == nil || v.Error() != err.Error() {
-			t.Errorf("%s: Validate says %v", c.doc, v)
-		}
-		if es := config.Errors(nil); !errors.As(err, &es) {
-			t.Errorf("%s: the error is a %T", c.doc, err)
-		}
+		t.Run(fmt.Sprintf("%.40q", c.doc), func(t *testing.T) {
+			a, _ := fixture(t)
+			d := doc(t, c.doc)
+			f, err := a.Filter(ChainName, d)
+			if err == nil {
+				t.Errorf("%s: no error", c.doc)
+				f.Close()
+				return
+			}
+			if err.Error() != c.want {
+				t.Errorf("%s:\n got %s\nwant %s", c.doc, err, c.want)
+			}
+			if v := Validate(ChainName, d, host1); v == nil || v.Error() != err.Error() {
+				t.Errorf("%s: Validate says %v", c.doc, v)
+			}
+			if es := config.Errors(nil); !errors.As(err, &es) {
+				t.Errorf("%s: the error is a %T", c.doc, err)
+			}
+		})
 	}
 }
 
@@ -154,9 +156,11 @@ func TestNames(t *testing.T) {
 			`"words" (limit)`},
 		{"greedy", ``, `needs CanPipePromptly, which this host cannot; docs/hosts.md tells which can (greedy)`},
 	} {
-		if _, err := a.Filter(c.name, doc(t, c.doc)); err == nil || err.Error() != c.want {
-			t.Errorf("%s %s:\n got %v\nwant %s", c.name, c.doc, err, c.want)
-		}
+		t.Run(fmt.Sprintf("%.40q", c.want), func(t *testing.T) {
+			if _, err := a.Filter(c.name, doc(t, c.doc)); err == nil || err.Error() != c.want {
+				t.Errorf("%s %s:\n got %v\nwant %s", c.name, c.doc, err, c.want)
+			}
+		})
 	}
 	f, err := a.Filter("limit", doc(t, `rate: 5`))
 	if err != nil {
@@ -197,9 +201,11 @@ func TestRouteErrors(t *testing.T) {
 		{`plugins: [{name: limit}, {name: limit}]`, `plugins[1]: duplicate plugin "limit"; give each an id of its own`},
 		{`timeout: -1s`, `timeout: expected a duration above 0; leave it out for 30s`},
 	} {
-		if _, err := a.Route(ChainName, doc(t, c.doc)); err == nil || err.Error() != c.want {
-			t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
-		}
+		t.Run(c.doc, func(t *testing.T) {
+			if _, err := a.Route(ChainName, doc(t, c.doc)); err == nil || err.Error() != c.want {
+				t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
+			}
+		})
 	}
 	for _, ok := range []string{
 		``, `{}`, `plugins: []`, `plugins: [{id: x, config: {a: 1}}]`, `order: listed`,
@@ -227,16 +233,18 @@ func TestMergeErrors(t *testing.T) {
 		{`plugins: [{id: own, config: {first: [1]}}]`, `plugins[0].config.tags[0]: expected a string, got a number (own)`},
 		{`plugins: [{id: limit, config: {fail: provision, secret: hush-hush}}]`, `plugins[0]: cannot reach [secret] (limit)`},
 	} {
-		_, err := a.Route(ChainName, doc(t, c.doc))
-		if err == nil || err.Error() != merged+c.want {
-			t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
-		}
-		if strings.HasPrefix(c.want, "plugins[0]: cannot") {
-			continue
-		}
-		if err := ValidateRoute(ChainName, doc(t, filterDoc), doc(t, c.doc), host1); err == nil || err.Error() != c.want {
-			t.Errorf("%s: ValidateRoute says %v", c.doc, err)
-		}
+		t.Run(c.doc, func(t *testing.T) {
+			_, err := a.Route(ChainName, doc(t, c.doc))
+			if err == nil || err.Error() != merged+c.want {
+				t.Errorf("%s:\n got %v\nwant %s", c.doc, err, c.want)
+			}
+			if strings.HasPrefix(c.want, "plugins[0]: cannot") {
+				return
+			}
+			if err := ValidateRoute(ChainName, doc(t, filterDoc), doc(t, c.doc), host1); err == nil || err.Error() != c.want {
+				t.Errorf("%s: ValidateRoute says %v", c.doc, err)
+			}
+		})
 	}
 	if _, err := a.Route(ChainName, doc(t, `plugins: [{id: own, config: {panic: true}}]`)); err == nil ||
 		!strings.Contains(err.Error(), "plugins[0].config: Merge of the plugin panics at plugins_test.go:") {

@@ -252,9 +252,11 @@ func TestEveryFailureIsUndone(t *testing.T) {
 	}
 	inject.reset(0, false)
 	for _, where := range []string{"decode", "validate", "provision", "index", "provisioned", "merge", "prepare", "read the source"} {
-		if seen[where] == 0 {
-			t.Errorf("no step was %q; the steps are %v", where, seen)
-		}
+		t.Run(where, func(t *testing.T) {
+			if seen[where] == 0 {
+				t.Errorf("no step was %q; the steps are %v", where, seen)
+			}
+		})
 	}
 	if err := build(); err != nil {
 		t.Errorf("after all failures: got error %v", err)

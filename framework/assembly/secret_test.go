@@ -2,6 +2,7 @@ package assembly
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -22,14 +23,16 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for text, name := range map[string]string{`plugins: [{name: own}]`: ChainName, ``: "own"} {
-		f, err := a.Filter(name, doc(t, text))
-		if err != nil {
-			t.Fatalf("a.Filter: %v", err)
-		}
-		if got := f.Secrets(); got != nil {
-			t.Errorf("%s has %+v", name, got)
-		}
-		f.Close()
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			f, err := a.Filter(name, doc(t, text))
+			if err != nil {
+				t.Fatalf("a.Filter: %v", err)
+			}
+			if got := f.Secrets(); got != nil {
+				t.Errorf("%s has %+v", name, got)
+			}
+			f.Close()
+		})
 	}
 	const inRoute = "generic_secrets: belongs to the filter, whose streams may ask for all of them; list them there"
 	route := doc(t, `generic_secrets: [{name: c}]`)
@@ -59,13 +62,15 @@ func TestSecretsRefused(t *testing.T) {
 		`plugins: [{name: own}]`: false,
 		`{plugins: [{name: own}], generic_secrets: []}`: false,
 	} {
-		a := New(&lister{&host{name: t.Name()}, errors.New("not here")})
-		f, err := a.Filter(ChainName, doc(t, text))
-		if refused != (err != nil && err.Error() == "generic_secrets: not here") || !refused && err != nil {
-			t.Errorf("%s: got error %v, want refused = %t", text, err, refused)
-		}
-		if err == nil {
-			f.Close()
-		}
+		t.Run(text, func(t *testing.T) {
+			a := New(&lister{&host{name: t.Name()}, errors.New("not here")})
+			f, err := a.Filter(ChainName, doc(t, text))
+			if refused != (err != nil && err.Error() == "generic_secrets: not here") || !refused && err != nil {
+				t.Errorf("%s: got error %v, want refused = %t", text, err, refused)
+			}
+			if err == nil {
+				f.Close()
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package assembly
 
 import (
+	"fmt"
 	"testing"
 
 	"mosn.io/moe/framework/internal/core"
@@ -50,17 +51,19 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 		}
 	}
 	declared := f.ChainMetrics(nil)
-	for _, l := range []*live{own, own.of("alice")} {
-		m := shared.Metrics(l.instances[1].plugin.Env)[0]
-		n := 0
-		for _, d := range declared {
-			if d == m {
-				n++
+	for i, l := range []*live{own, own.of("alice")} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			m := shared.Metrics(l.instances[1].plugin.Env)[0]
+			n := 0
+			for _, d := range declared {
+				if d == m {
+					n++
+				}
 			}
-		}
-		if n != 1 {
-			t.Errorf("ChainMetrics has %s %d times", m.Name, n)
-		}
+			if n != 1 {
+				t.Errorf("ChainMetrics has %s %d times", m.Name, n)
+			}
+		})
 	}
 	if f.ChainMetrics(&Route{}) != nil {
 		t.Error("a stranger's route has metrics")

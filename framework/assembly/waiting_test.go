@@ -21,19 +21,21 @@ func TestRouteWaitsForItsFilter(t *testing.T) {
 			`plugins: [{name: limit, id: x, config: {rate: 1}}]`, "x own",
 		},
 	} {
-		r := mustRoute(t, a, c.route)
-		if !strings.Contains(h.text(), "fits no filter so far") {
-			t.Errorf("%s: the log says nothing: %s", c.route, h.text())
-		}
-		if _, err := other.Chain(r); err == nil || err.Error() != "merged with the filter's configuration: "+c.why {
-			t.Errorf("%s through another filter:\n got %v\nwant %s", c.route, err, c.why)
-		}
-		f := mustFilter(t, a, c.filter)
-		if got := ids(t, f, r); got != c.ids {
-			t.Errorf("%s: ids(f, r) = %q, want %q", c.route, got, c.ids)
-		}
-		f.Close()
-		r.Close()
+		t.Run(c.route, func(t *testing.T) {
+			r := mustRoute(t, a, c.route)
+			if !strings.Contains(h.text(), "fits no filter so far") {
+				t.Errorf("%s: the log says nothing: %s", c.route, h.text())
+			}
+			if _, err := other.Chain(r); err == nil || err.Error() != "merged with the filter's configuration: "+c.why {
+				t.Errorf("%s through another filter:\n got %v\nwant %s", c.route, err, c.why)
+			}
+			f := mustFilter(t, a, c.filter)
+			if got := ids(t, f, r); got != c.ids {
+				t.Errorf("%s: ids(f, r) = %q, want %q", c.route, got, c.ids)
+			}
+			f.Close()
+			r.Close()
+		})
 	}
 }
 
@@ -47,9 +49,11 @@ func TestRouteDoesNotWait(t *testing.T) {
 		{`plugins: [{name: limit}, {id: own, config: {refuse: true}}]`, `plugins[1].config: refuse is not possible here`},
 		{`plugins: [{name: limit, config: {rate: 1, fail: provision}}]`, `plugins[0]: cannot reach`},
 	} {
-		if _, err := a.Route(ChainName, doc(t, c.route)); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s:\n got %v\nwant %s", c.route, err, c.want)
-		}
+		t.Run(c.route, func(t *testing.T) {
+			if _, err := a.Route(ChainName, doc(t, c.route)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s:\n got %v\nwant %s", c.route, err, c.want)
+			}
+		})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -43,21 +44,26 @@ func init() { filter.Register[sipper]("sipper", filter.Observe) }
 
 func TestWaitAgain(t *testing.T) {
 	for _, trailer := range []bool{false, true} {
-		for chunk := range 8 {
-			for _, body := range []string{"", "a", "abcde", "abcdefghijk"} {
-				h := filtertest.New(t, &ident{2}, &sipper{}, &ident{0})
-				h.Chunk = chunk
-				r := httptest.NewRequest("POST", "/", strings.NewReader(body))
-				if trailer {
-					r.Trailer = http.Header{"X-T": {"1"}}
-				}
-				res := h.Do(r)
-				if seen := res.Upstream.Header.Get("x-seen"); res.Sent != strings.ToUpper(body) || !strings.HasPrefix(body, seen) ||
-					len(seen) < min(6, len(body)) {
-					t.Errorf("chunk %d, trailer %v: sent %q, seen %q", chunk, trailer, res.Sent, seen)
+		t.Run(fmt.Sprintf("trailer=%v", trailer), func(t *testing.T) {
+			for chunk := range 8 {
+				for _, body := range []string{"", "a", "abcde", "abcdefghijk"} {
+					t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
+						h := filtertest.New(t, &ident{2}, &sipper{}, &ident{0})
+						h.Chunk = chunk
+						r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+						if trailer {
+							r.Trailer = http.Header{"X-T": {"1"}}
+						}
+						res := h.Do(r)
+						if seen := res.Upstream.Header.Get("x-seen"); res.Sent != strings.ToUpper(body) ||
+							!strings.HasPrefix(body, seen) ||
+							len(seen) < min(6, len(body)) {
+							t.Errorf("chunk %d, trailer %v: sent %q, seen %q", chunk, trailer, res.Sent, seen)
+						}
+					})
 				}
 			}
-		}
+		})
 	}
 }
 
@@ -113,16 +119,18 @@ func init() {
 
 func TestTrailersAfterPipe(t *testing.T) {
 	for _, body := range []string{"", "abc"} {
-		h := filtertest.New(t, &trailing{}, &trailing{})
-		h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Trailer", "x-t")
-			io.WriteString(w, body)
-			w.Header().Set("x-t", "1")
+		t.Run(fmt.Sprintf("%q", body), func(t *testing.T) {
+			h := filtertest.New(t, &trailing{}, &trailing{})
+			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Trailer", "x-t")
+				io.WriteString(w, body)
+				w.Header().Set("x-t", "1")
+			})
+			if r := h.Get("/"); r.Body != body || r.Trailer.Get("x-t") != "1!!" {
+				t.Errorf(`r.Body = %q, want %q; r.Trailer.Get("x-t") = %q, want %q: %v`,
+					r.Body, body, r.Trailer.Get("x-t"), "1!!", r.Trailer)
+			}
 		})
-		if r := h.Get("/"); r.Body != body || r.Trailer.Get("x-t") != "1!!" {
-			t.Errorf(`r.Body = %q, want %q; r.Trailer.Get("x-t") = %q, want %q: %v`,
-				r.Body, body, r.Trailer.Get("x-t"), "1!!", r.Trailer)
-		}
 	}
 }
 

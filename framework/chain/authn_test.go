@@ -118,14 +118,16 @@ func TestSchemes(t *testing.T) {
 				t.Fatalf("h.Load: %v", err)
 			}
 			for _, method := range []string{"GET", "POST"} {
-				r := filtertest.NewRequest(method, "/", strings.Repeat("x", len(method)-3))
-				for f := range strings.FieldsSeq(c.header) {
-					k, v, _ := strings.Cut(f, "=")
-					r.Header.Set(k, v)
-				}
-				if got := outcome(h.Do(r)); got != c.want {
-					t.Errorf("%s: %s, want %s", method, got, c.want)
-				}
+				t.Run(method, func(t *testing.T) {
+					r := filtertest.NewRequest(method, "/", strings.Repeat("x", len(method)-3))
+					for f := range strings.FieldsSeq(c.header) {
+						k, v, _ := strings.Cut(f, "=")
+						r.Header.Set(k, v)
+					}
+					if got := outcome(h.Do(r)); got != c.want {
+						t.Errorf("%s: %s, want %s", method, got, c.want)
+					}
+				})
 			}
 		})
 	}
@@ -172,25 +174,29 @@ func TestIdentity(t *testing.T) {
 		{[]string{"x-a", "tom"}, "tom", nil},
 		{nil, "guest", "guests"},
 	} {
-		r := h.Get("/", append(c.header, forged...)...)
-		up := r.Upstream.Header
-		if got := up.Values("x-user-name"); len(got) != 1 || got[0] != c.who {
-			t.Errorf("the upstream sees %q", got)
-		}
-		for _, name := range []string{"X_user_name", "X-User_name", "X-Moe-Consumer", "X_moe_consumer"} {
-			if up[name] != nil {
-				t.Errorf("%s reached the upstream: %v", name, up)
+		t.Run(c.who, func(t *testing.T) {
+			r := h.Get("/", append(c.header, forged...)...)
+			up := r.Upstream.Header
+			if got := up.Values("x-user-name"); len(got) != 1 || got[0] != c.who {
+				t.Errorf("the upstream sees %q", got)
 			}
-		}
-		if up.Get("x-user-names") != "kept" {
-			t.Error("another header is gone")
-		}
-		if r.Metadata["moe/consumer"] != c.who {
-			t.Errorf(`r.Metadata["moe/consumer"] = %v, want %v: %v`, r.Metadata["moe/consumer"], c.who, r.Metadata)
-		}
-		if list, _ := r.Metadata["moe/consumer_groups"].([]any); c.groups != nil && (len(list) != 1 || list[0] != c.groups) {
-			t.Errorf("the metadata is %v, want the groups %v", r.Metadata, c.groups)
-		}
+			for _, name := range []string{"X_user_name", "X-User_name", "X-Moe-Consumer", "X_moe_consumer"} {
+				t.Run(name, func(t *testing.T) {
+					if up[name] != nil {
+						t.Errorf("%s reached the upstream: %v", name, up)
+					}
+				})
+			}
+			if up.Get("x-user-names") != "kept" {
+				t.Error("another header is gone")
+			}
+			if r.Metadata["moe/consumer"] != c.who {
+				t.Errorf(`r.Metadata["moe/consumer"] = %v, want %v: %v`, r.Metadata["moe/consumer"], c.who, r.Metadata)
+			}
+			if list, _ := r.Metadata["moe/consumer_groups"].([]any); c.groups != nil && (len(list) != 1 || list[0] != c.groups) {
+				t.Errorf("the metadata is %v, want the groups %v", r.Metadata, c.groups)
+			}
+		})
 	}
 	if n := h.Metric("moe.consumer.requests", "tom"); n != 1 {
 		t.Errorf("%d requests of tom are counted", n)

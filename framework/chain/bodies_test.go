@@ -26,13 +26,17 @@ func TestBufferLimit(t *testing.T) {
 		{&probe{respH: hold}, "123456789", 500, "response_payload_too_large"},
 		{&probe{reqH: prefix, respH: prefix}, "123456789", 200, ""},
 	} {
-		for _, chunk := range []int{0, 1, 3} {
-			h := filtertest.New(t, c.p)
-			h.BufferLimit, h.Chunk = 8, chunk
-			if r := h.Post("/", c.body); r.Status != c.status || r.Details != c.details {
-				t.Errorf("%d bytes in %d: %d %s", len(c.body), chunk, r.Status, r.Details)
+		t.Run(c.body, func(t *testing.T) {
+			for _, chunk := range []int{0, 1, 3} {
+				t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+					h := filtertest.New(t, c.p)
+					h.BufferLimit, h.Chunk = 8, chunk
+					if r := h.Post("/", c.body); r.Status != c.status || r.Details != c.details {
+						t.Errorf("%d bytes in %d: %d %s", len(c.body), chunk, r.Status, r.Details)
+					}
+				})
 			}
-		}
+		})
 	}
 }
 
@@ -79,20 +83,22 @@ func TestContentLength(t *testing.T) {
 		"shorter":         {[]any{&probe{reqB: shorter}}, "", "", true},
 		"lie":             {[]any{&probe{reqH: lie}}, "", "", true},
 	} {
-		h := &filtertest.Host{AllowsBugs: c.bug, Chunk: 1}
-		if err := h.Load(t, c.plugins...); err != nil {
-			t.Fatalf("h.Load: %v", err)
-		}
-		r := h.Post("/", "body")
-		if c.bug {
-			if r.Reset == "" || r.SentEnd || len(h.Bugs()) == 0 {
-				t.Errorf("%s: %q, bugs %q", name, r.Reset, h.Bugs())
+		t.Run(name, func(t *testing.T) {
+			h := &filtertest.Host{AllowsBugs: c.bug, Chunk: 1}
+			if err := h.Load(t, c.plugins...); err != nil {
+				t.Fatalf("h.Load: %v", err)
 			}
-			continue
-		}
-		if r.Sent != c.sent || r.Upstream.Header.Get("content-length") != c.length {
-			t.Errorf("%s: %q with content-length %q", name, r.Sent, r.Upstream.Header.Get("content-length"))
-		}
+			r := h.Post("/", "body")
+			if c.bug {
+				if r.Reset == "" || r.SentEnd || len(h.Bugs()) == 0 {
+					t.Errorf("%s: %q, bugs %q", name, r.Reset, h.Bugs())
+				}
+				return
+			}
+			if r.Sent != c.sent || r.Upstream.Header.Get("content-length") != c.length {
+				t.Errorf("%s: %q with content-length %q", name, r.Sent, r.Upstream.Header.Get("content-length"))
+			}
+		})
 	}
 	h := filtertest.New(t, &probe{reqH: hold, req: grow, respH: hold, resp: grow})
 	if r := h.Get("/"); r.Sent != "more" || r.Upstream.Header.Get("content-length") != "4" || r.Body != "moremore" {
@@ -139,27 +145,32 @@ func TestPipes(t *testing.T) {
 		return filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error { _, err := io.Copy(w, r); return err })
 	}
 	for _, lacks := range []filter.Capability{0, filter.CanPipePromptly} {
-		h := &filtertest.Host{Lacks: lacks}
-		if err := h.Load(t, &probe{reqH: copyAll}, &probe{reqH: amplify, respH: copyAll}, &probe{reqH: copyAll}); err != nil {
-			t.Fatalf("h.Load: %v", err)
-		}
-		if r := h.Post("/", "body"); len(r.Sent) != size || len(r.Body) != size {
-			t.Errorf("got %d of r.Sent, want %d: %q; got %d of r.Body, want %d: %q: %s",
-				len(r.Sent), size, r.Sent, len(r.Body), size, r.Body, r.Reset)
-		}
+		t.Run(fmt.Sprint(lacks), func(t *testing.T) {
+			h := &filtertest.Host{Lacks: lacks}
+			plugins := []any{&probe{reqH: copyAll}, &probe{reqH: amplify, respH: copyAll}, &probe{reqH: copyAll}}
+			if err := h.Load(t, plugins...); err != nil {
+				t.Fatalf("h.Load: %v", err)
+			}
+			if r := h.Post("/", "body"); len(r.Sent) != size || len(r.Body) != size {
+				t.Errorf("got %d of r.Sent, want %d: %q; got %d of r.Body, want %d: %q: %s",
+					len(r.Sent), size, r.Sent, len(r.Body), size, r.Body, r.Reset)
+			}
+		})
 	}
 	for name, f := range map[string]func(context.Context, io.Writer, io.Reader) error{
 		"error": func(context.Context, io.Writer, io.Reader) error { return errors.New("broken") },
 		"panic": func(context.Context, io.Writer, io.Reader) error { panic("broken") },
 	} {
-		h := &filtertest.Host{AllowsBugs: name == "panic"}
-		piped := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.Pipe(f) }
-		if err := h.Load(t, &probe{respH: piped}); err != nil {
-			t.Fatalf("h.Load: %v", err)
-		}
-		if r := h.Post("/", "body"); r.Reset == "" || !strings.Contains(h.Log(), "broken") {
-			t.Errorf("%s, %+v: r.Reset is empty; h.Log() = %q, want it to contain %q", name, r, h.Log(), "broken")
-		}
+		t.Run(name, func(t *testing.T) {
+			h := &filtertest.Host{AllowsBugs: name == "panic"}
+			piped := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.Pipe(f) }
+			if err := h.Load(t, &probe{respH: piped}); err != nil {
+				t.Fatalf("h.Load: %v", err)
+			}
+			if r := h.Post("/", "body"); r.Reset == "" || !strings.Contains(h.Log(), "broken") {
+				t.Errorf("%s, %+v: r.Reset is empty; h.Log() = %q, want it to contain %q", name, r, h.Log(), "broken")
+			}
+		})
 	}
 	ignore := &probe{respH: func(filter.Stream, filter.Headers, bool) filter.Action {
 		return filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error {

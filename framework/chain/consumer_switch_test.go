@@ -87,31 +87,35 @@ func init() {
 
 func TestJoin(t *testing.T) {
 	for _, how := range []string{"", "later", "whole"} {
-		h := &filtertest.Host{ConsumerPlugins: map[string][]any{
-			"bob":  {&mark{"bob's"}},                     // replaces the mark
-			"eve":  {&probe{reqH: replyHeaders("evil")}}, // comes last
-			"dave": {&mark{"dave's"}, &state{mark{"dave's state"}}},
-		}}
-		if err := h.Load(t, &state{mark{"state"}}, &who{how}, &mark{"everyone's"}); err != nil {
-			t.Fatalf("h.Load: %v", err)
-		}
-		for _, c := range []struct{ user, up, down string }{
-			{"carol", "state everyone's", "everyone's who state"},
-			{"bob", "state bob's", "bob's who state"},
-			{"eve", "", "everyone's who state"},
-		} {
-			r := h.Post("/", "x", "x-user", c.user)
-			up := ""
-			if r.Upstream != nil {
-				up = strings.Join(r.Upstream.Header["X-Trace"], " ")
+		t.Run(fmt.Sprintf("%q", how), func(t *testing.T) {
+			h := &filtertest.Host{ConsumerPlugins: map[string][]any{
+				"bob":  {&mark{"bob's"}},                     // replaces the mark
+				"eve":  {&probe{reqH: replyHeaders("evil")}}, // comes last
+				"dave": {&mark{"dave's"}, &state{mark{"dave's state"}}},
+			}}
+			if err := h.Load(t, &state{mark{"state"}}, &who{how}, &mark{"everyone's"}); err != nil {
+				t.Fatalf("h.Load: %v", err)
 			}
-			if down := strings.Join(r.Header["X-Trace"], " "); up != c.up || down != c.down {
-				t.Errorf("%s %q: up %q, down %q", c.user, how, up, down)
+			for _, c := range []struct{ user, up, down string }{
+				{"carol", "state everyone's", "everyone's who state"},
+				{"bob", "state bob's", "bob's who state"},
+				{"eve", "", "everyone's who state"},
+			} {
+				t.Run(c.user, func(t *testing.T) {
+					r := h.Post("/", "x", "x-user", c.user)
+					up := ""
+					if r.Upstream != nil {
+						up = strings.Join(r.Upstream.Header["X-Trace"], " ")
+					}
+					if down := strings.Join(r.Header["X-Trace"], " "); up != c.up || down != c.down {
+						t.Errorf("%s %q: up %q, down %q", c.user, how, up, down)
+					}
+				})
 			}
-		}
-		if r := h.Get("/", "x-user", "dave"); r.Status != 500 || r.Details != "moe.consumer" || r.Upstream != nil {
-			t.Errorf("a chain that does not fit: %d %s", r.Status, r.Details) // its first plugin is another instance
-		}
+			if r := h.Get("/", "x-user", "dave"); r.Status != 500 || r.Details != "moe.consumer" || r.Upstream != nil {
+				t.Errorf("a chain that does not fit: %d %s", r.Status, r.Details) // its first plugin is another instance
+			}
+		})
 	}
 }
 
@@ -132,19 +136,21 @@ func TestJoinListed(t *testing.T) {
 }
 
 func TestJoinFails(t *testing.T) {
-	for _, f := range []func(*filter.Consumer) (*chain.Chain, error){
+	for i, f := range []func(*filter.Consumer) (*chain.Chain, error){
 		func(*filter.Consumer) (*chain.Chain, error) { return nil, errors.New("no") },
 		func(*filter.Consumer) (*chain.Chain, error) { panic("no") },
 	} {
-		ps := []chain.Plugin{{Name: "who", Reg: filter.Lookup("who"), Config: &who{}}}
-		st := chain.New(ps, chain.Options{ForConsumer: f}).Start(dead{}, dead{})
-		fill(st)
-		st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "x-user", Value: "bob"})
-		st.Headers(chain.Request, true)
-		if !st.Replied || st.ReplyDetails != "moe.consumer" {
-			t.Errorf("st.Replied: got false, want true; st.ReplyDetails = %q, want %q", st.ReplyDetails, "moe.consumer")
-		}
-		st.Done()
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			ps := []chain.Plugin{{Name: "who", Reg: filter.Lookup("who"), Config: &who{}}}
+			st := chain.New(ps, chain.Options{ForConsumer: f}).Start(dead{}, dead{})
+			fill(st)
+			st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "x-user", Value: "bob"})
+			st.Headers(chain.Request, true)
+			if !st.Replied || st.ReplyDetails != "moe.consumer" {
+				t.Errorf("st.Replied: got false, want true; st.ReplyDetails = %q, want %q", st.ReplyDetails, "moe.consumer")
+			}
+			st.Done()
+		})
 	}
 }
 

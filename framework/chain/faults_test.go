@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"runtime"
@@ -90,15 +91,17 @@ func TestErrorMethods(t *testing.T) {
 // TestBadReader holds a reader to what Read may return.
 func TestBadReader(t *testing.T) {
 	for _, n := range []int{-1, 1 << 20} {
-		h := &filtertest.Host{AllowsBugs: true}
-		if err := h.Load(t, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
-			return filter.ReplyReader(200, countingReader(n))
-		}}); err != nil {
-			t.Fatalf("Load: %v", err)
-		}
-		if r := h.Get("/"); r.Reset == "" || h.Metric("moe.panics", "probe") != 1 {
-			t.Errorf("Read returns %d: reset %q, %d panics, want a reset and one panic", n, r.Reset, h.Metric("moe.panics", "probe"))
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			h := &filtertest.Host{AllowsBugs: true}
+			if err := h.Load(t, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
+				return filter.ReplyReader(200, countingReader(n))
+			}}); err != nil {
+				t.Fatalf("Load: %v", err)
+			}
+			if r := h.Get("/"); r.Reset == "" || h.Metric("moe.panics", "probe") != 1 {
+				t.Errorf("Read returns %d: reset %q, %d panics, want a reset and one panic", n, r.Reset, h.Metric("moe.panics", "probe"))
+			}
+		})
 	}
 }
 

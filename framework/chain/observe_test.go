@@ -132,9 +132,11 @@ func TestNoObserverCosts(t *testing.T) {
 		})
 	}
 	for what, o := range map[string]chain.Observer{"none": nil, "one": counts{}} {
-		if n := run(o); n > 0.5 && !raceEnabled { // the race detector allocates
-			t.Errorf("observer %s: %v allocations", what, n)
-		}
+		t.Run(what, func(t *testing.T) {
+			if n := run(o); n > 0.5 && !raceEnabled { // the race detector allocates
+				t.Errorf("observer %s: %v allocations", what, n)
+			}
+		})
 	}
 }
 

@@ -73,52 +73,54 @@ func TestEndings(t *testing.T) {
 			metric: "moe.misuses", bugs: true,
 		},
 	} {
-		for phase, p := range everywhere(c.action) {
-			var first, last strings.Builder
-			watch := func(b *strings.Builder) *probe {
-				return &probe{
-					reqH:  func(filter.Stream, filter.Headers, bool) filter.Action { b.WriteString("q"); return filter.Continue },
-					respH: func(filter.Stream, filter.Headers, bool) filter.Action { b.WriteString("r"); return filter.Continue },
-					done:  func(filter.Stream) { b.WriteString("c") },
+		t.Run(name, func(t *testing.T) {
+			for phase, p := range everywhere(c.action) {
+				var first, last strings.Builder
+				watch := func(b *strings.Builder) *probe {
+					return &probe{
+						reqH:  func(filter.Stream, filter.Headers, bool) filter.Action { b.WriteString("q"); return filter.Continue },
+						respH: func(filter.Stream, filter.Headers, bool) filter.Action { b.WriteString("r"); return filter.Continue },
+						done:  func(filter.Stream) { b.WriteString("c") },
+					}
+				}
+				h := &filtertest.Host{AllowsBugs: c.bugs}
+				if err := h.Load(t, watch(&first), p, watch(&last)); err != nil {
+					t.Fatalf("h.Load: %v", err)
+				}
+				r := post(h)
+				if begun[phase] {
+					if r.Reset == "" {
+						t.Errorf("%s in %s: no reset: %+v", name, phase, r)
+					}
+				} else if r.Status != c.status || r.Body != c.body || r.Details != c.details || !r.Replied {
+					t.Errorf("%s in %s: %d %q %q", name, phase, r.Status, r.Body, r.Details)
+				}
+				if got := h.Metric(c.metric, "probe2"); got != 1 {
+					t.Errorf("%s in %s: %s is %d", name, phase, c.metric, got)
+				}
+				if strings.Contains(r.Body, "hidden") || name == "fail" && !strings.Contains(h.Log(), "hidden reason") {
+					t.Errorf("%s in %s: %q, log %s", name, phase, r.Body, h.Log())
+				}
+				if strings.Contains(name, "panic") &&
+					(strings.Count(h.Log(), "boom") != 1 || !strings.Contains(h.Log(), "semantics_test.go")) {
+					t.Errorf("%s in %s: %s", name, phase, h.Log())
+				}
+				// The onion: who passed the request on sees one response; who came after the replier sees the upstream's only.
+				if want := "qrc"; first.String() != want && !begun[phase] {
+					t.Errorf("%s in %s: the plugin before sees %s", name, phase, &first)
+				}
+				want := "qrc"
+				switch phase {
+				case "OnRequestHeaders", "OnRequest":
+					want = "c"
+				case "OnRequestBody", "OnRequestTrailers":
+					want = "qc"
+				}
+				if last.String() != want {
+					t.Errorf("%s in %s: the plugin after sees %s, want %s", name, phase, &last, want)
 				}
 			}
-			h := &filtertest.Host{AllowsBugs: c.bugs}
-			if err := h.Load(t, watch(&first), p, watch(&last)); err != nil {
-				t.Fatalf("h.Load: %v", err)
-			}
-			r := post(h)
-			if begun[phase] {
-				if r.Reset == "" {
-					t.Errorf("%s in %s: no reset: %+v", name, phase, r)
-				}
-			} else if r.Status != c.status || r.Body != c.body || r.Details != c.details || !r.Replied {
-				t.Errorf("%s in %s: %d %q %q", name, phase, r.Status, r.Body, r.Details)
-			}
-			if got := h.Metric(c.metric, "probe2"); got != 1 {
-				t.Errorf("%s in %s: %s is %d", name, phase, c.metric, got)
-			}
-			if strings.Contains(r.Body, "hidden") || name == "fail" && !strings.Contains(h.Log(), "hidden reason") {
-				t.Errorf("%s in %s: %q, log %s", name, phase, r.Body, h.Log())
-			}
-			if strings.Contains(name, "panic") &&
-				(strings.Count(h.Log(), "boom") != 1 || !strings.Contains(h.Log(), "semantics_test.go")) {
-				t.Errorf("%s in %s: %s", name, phase, h.Log())
-			}
-			// The onion: who passed the request on sees one response; who came after the replier sees the upstream's only.
-			if want := "qrc"; first.String() != want && !begun[phase] {
-				t.Errorf("%s in %s: the plugin before sees %s", name, phase, &first)
-			}
-			want := "qrc"
-			switch phase {
-			case "OnRequestHeaders", "OnRequest":
-				want = "c"
-			case "OnRequestBody", "OnRequestTrailers":
-				want = "qc"
-			}
-			if last.String() != want {
-				t.Errorf("%s in %s: the plugin after sees %s, want %s", name, phase, &last, want)
-			}
-		}
+		})
 	}
 }
 
@@ -192,20 +194,22 @@ func (r *reader) Close() error { close(r.closed); return nil }
 func TestReplyReader(t *testing.T) {
 	body := strings.Repeat("0123456789", 20000)
 	for name, leave := range map[string]bool{"": false, "leaves": true} {
-		rd := &reader{strings.NewReader(body), make(chan struct{})}
-		h := filtertest.New(t, &probe{}, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
-			return filter.ReplyReader(200, rd, filter.WithHeader("content-length", fmt.Sprint(len(body))))
-		}})
-		h.Leave = func(after string) bool { return leave && after == "waiting" }
-		r := h.Get("/")
-		if !leave && (r.Body != body || r.Header.Get("content-length") != fmt.Sprint(len(body))) {
-			t.Errorf("%q: %d bytes %s", name, len(r.Body), r.Reset)
-		}
-		select {
-		case <-rd.closed:
-		case <-time.After(30 * time.Second):
-			t.Error("the reader is not closed")
-		}
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			rd := &reader{strings.NewReader(body), make(chan struct{})}
+			h := filtertest.New(t, &probe{}, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
+				return filter.ReplyReader(200, rd, filter.WithHeader("content-length", fmt.Sprint(len(body))))
+			}})
+			h.Leave = func(after string) bool { return leave && after == "waiting" }
+			r := h.Get("/")
+			if !leave && (r.Body != body || r.Header.Get("content-length") != fmt.Sprint(len(body))) {
+				t.Errorf("%q: %d bytes %s", name, len(r.Body), r.Reset)
+			}
+			select {
+			case <-rd.closed:
+			case <-time.After(30 * time.Second):
+				t.Error("the reader is not closed")
+			}
+		})
 	}
 	h := filtertest.New(t, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
 		return filter.ReplyReader(200, io.MultiReader(strings.NewReader("x"), errReader{}))

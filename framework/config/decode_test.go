@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"reflect"
@@ -274,12 +275,14 @@ func TestDecodeErrors(t *testing.T) {
 				`nope: unknown field; rate: expected a number, got a string`,
 		},
 	} {
-		err := Decode(parse(t, c.doc), &everything{})
-		if err == nil {
-			t.Errorf("%s: no error", c.doc)
-		} else if err.Error() != c.want {
-			t.Errorf("%s:\n got %s\nwant %s", c.doc, err, c.want)
-		}
+		t.Run(c.doc, func(t *testing.T) {
+			err := Decode(parse(t, c.doc), &everything{})
+			if err == nil {
+				t.Errorf("%s: no error", c.doc)
+			} else if err.Error() != c.want {
+				t.Errorf("%s:\n got %s\nwant %s", c.doc, err, c.want)
+			}
+		})
 	}
 }
 
@@ -339,10 +342,12 @@ func TestDecodeOthers(t *testing.T) {
 				`rate: is required and not 0; secret: is required; url: expected a URL with a scheme`,
 		},
 	} {
-		err := Decode(parse(t, c.doc), c.into)
-		if err == nil || err.Error() != c.want {
-			t.Errorf("%T %s:\n got %v\nwant %s", c.into, c.doc, err, c.want)
-		}
+		t.Run(fmt.Sprintf("%.40q", c.want), func(t *testing.T) {
+			err := Decode(parse(t, c.doc), c.into)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("%T %s:\n got %v\nwant %s", c.into, c.doc, err, c.want)
+			}
+		})
 	}
 	err := Decode(parse(t, "n: 13"), &choosy{})
 	want := regexp.MustCompile(`^Validate of the plugin panics at decode_test.go:\d+: unlucky$`)

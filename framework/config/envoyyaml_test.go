@@ -24,14 +24,16 @@ func TestNumbersOfEnvoyYAML(t *testing.T) {
 		{`count: "0.5"`, plugin{}, "count: expected a whole number, got a number with a fraction"},
 		{`small: "5000000000"`, plugin{}, "small: expected a whole number from 0 to 255, got one out of this range"},
 	} {
-		doc, err := Parse([]byte(tt.doc))
-		if err != nil {
-			t.Fatalf("Parse: %v", err)
-		}
-		var got plugin
-		err = Decode(doc, &got)
-		if err == nil && (tt.err != "" || got != tt.want) || err != nil && err.Error() != tt.err {
-			t.Errorf("%s: got %+v %v, want %+v %s", tt.doc, got, err, tt.want, tt.err)
-		}
+		t.Run(tt.doc, func(t *testing.T) {
+			doc, err := Parse([]byte(tt.doc))
+			if err != nil {
+				t.Fatalf("Parse: %v", err)
+			}
+			var got plugin
+			err = Decode(doc, &got)
+			if err == nil && (tt.err != "" || got != tt.want) || err != nil && err.Error() != tt.err {
+				t.Errorf("%s: got %+v %v, want %+v %s", tt.doc, got, err, tt.want, tt.err)
+			}
+		})
 	}
 }

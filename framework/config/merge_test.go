@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
@@ -53,16 +54,18 @@ func TestMerge(t *testing.T) {
 		{`next: {words: [a], modes: [a]}`, `next: {words: [b], modes: [b]}`, `next: {words: [a, b], modes: [b]}`},
 		{`any: {a: {b: 1}}`, `any: {a: {c: [2]}}`, `any: {a: {b: 1, c: [2]}}`},
 	} {
-		p, _ := parse(t, c.parent).(map[string]any)
-		k, _ := parse(t, c.child).(map[string]any)
-		before, after := Clone(p), Clone(k)
-		got, err := Merge(reflect.TypeFor[merging](), p, k)
-		if err != nil || !reflect.DeepEqual(any(got), parse(t, c.want)) {
-			t.Errorf("%s over %s: %v, %v", c.child, c.parent, got, err)
-		}
-		if !reflect.DeepEqual(before, any(p)) || !reflect.DeepEqual(after, any(k)) {
-			t.Errorf("%s over %s: changes what it was given", c.child, c.parent)
-		}
+		t.Run(fmt.Sprintf("%q", c.parent), func(t *testing.T) {
+			p, _ := parse(t, c.parent).(map[string]any)
+			k, _ := parse(t, c.child).(map[string]any)
+			before, after := Clone(p), Clone(k)
+			got, err := Merge(reflect.TypeFor[merging](), p, k)
+			if err != nil || !reflect.DeepEqual(any(got), parse(t, c.want)) {
+				t.Errorf("%s over %s: %v, %v", c.child, c.parent, got, err)
+			}
+			if !reflect.DeepEqual(before, any(p)) || !reflect.DeepEqual(after, any(k)) {
+				t.Errorf("%s over %s: changes what it was given", c.child, c.parent)
+			}
+		})
 	}
 }
 
@@ -96,10 +99,12 @@ func TestSuggest(t *testing.T) {
 		"rtae": "rate", "RATE": "rate", "secrets": "secret",
 		"request_headers": "requestHeaders", "requestheader": "requestHeaders", "x": "", "": "", "at": "", "inn": "in", "burts": "burst", "somethingelse": "",
 	} {
-		if got := Suggest(name, names); got != map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""] {
-			t.Errorf("%s: Suggest(name, names) = %q, want %q",
-				name, got, map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""])
-		}
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			if got := Suggest(name, names); got != map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""] {
+				t.Errorf("%s: Suggest(name, names) = %q, want %q",
+					name, got, map[bool]string{true: `; did you mean "` + want + `"?`}[want != ""])
+			}
+		})
 	}
 }
 

@@ -40,10 +40,12 @@ func TestParse(t *testing.T) {
 		"---\na: b\n...\n": map[string]any{"a": "b"},
 		"secret":           "secret",
 	} {
-		got, err := Parse([]byte(text))
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: got %#v, %v; want %#v", text, got, err, want)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			got, err := Parse([]byte(text))
+			if err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%q: got %#v, %v; want %#v", text, got, err, want)
+			}
+		})
 	}
 }
 
@@ -95,20 +97,22 @@ func TestParseErrors(t *testing.T) {
 		bomb:                                 "line 1: aliases repeat more than 100000 values; write it without them",
 		strings.Repeat("x", MaxSize+1):       "the configuration has 4194305 bytes, the limit is 4194304; split or shorten it",
 	} {
-		start := time.Now()
-		v, err := Parse([]byte(text))
-		name := text[:min(40, len(text))]
-		switch {
-		case err == nil:
-			t.Errorf("%q: no error but %T", name, v)
-		case want != "" && err.Error() != want:
-			t.Errorf("%q:\n got %s\nwant %s", name, err, want)
-		case strings.Contains(err.Error(), "hush"):
-			t.Errorf("%q: the value is in %s", name, err)
-		}
-		if d := time.Since(start); d > 5*time.Second {
-			t.Errorf("%q took %v", name, d)
-		}
+		t.Run(fmt.Sprintf("%.40q", text), func(t *testing.T) {
+			start := time.Now()
+			v, err := Parse([]byte(text))
+			name := text[:min(40, len(text))]
+			switch {
+			case err == nil:
+				t.Errorf("%q: no error but %T", name, v)
+			case want != "" && err.Error() != want:
+				t.Errorf("%q:\n got %s\nwant %s", name, err, want)
+			case strings.Contains(err.Error(), "hush"):
+				t.Errorf("%q: the value is in %s", name, err)
+			}
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("%q took %v", name, d)
+			}
+		})
 	}
 }
 
@@ -125,10 +129,12 @@ func TestParseMegabyte(t *testing.T) {
 	j.WriteString("]}")
 	y.WriteString("- x\n")
 	for _, text := range []string{j.String(), y.String()} {
-		into := &everything{}
-		if err := Decode(parse(t, text), into); err != nil || len(into.Words) != n {
-			t.Errorf("%d words, %v", len(into.Words), err)
-		}
+		t.Run(fmt.Sprintf("%.40q", text), func(t *testing.T) {
+			into := &everything{}
+			if err := Decode(parse(t, text), into); err != nil || len(into.Words) != n {
+				t.Errorf("%d words, %v", len(into.Words), err)
+			}
+		})
 	}
 	long := strings.Repeat("x", 1<<20)
 	if err := Decode(parse(t, `{"any": "`+long+`"}`), &everything{}); err != nil {

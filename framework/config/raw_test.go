@@ -54,9 +54,11 @@ func TestRawIsPartOfTheSchema(t *testing.T) {
 	text, err := Reflect("outer", reflect.TypeFor[outer](), nil)
 	s := compile(t, text, err)
 	for text, valid := range map[string]bool{`{name: a, size: 10}`: true, `{size: 5}`: false, `{raw: {}}`: false} {
-		if err := s.Validate(asJSON(t, parse(t, text))); (err == nil) != valid {
-			t.Errorf("%s: got %v by the schema, want valid = %t", text, err, valid)
-		}
+		t.Run(text, func(t *testing.T) {
+			if err := s.Validate(asJSON(t, parse(t, text))); (err == nil) != valid {
+				t.Errorf("%s: got %v by the schema, want valid = %t", text, err, valid)
+			}
+		})
 	}
 }
 

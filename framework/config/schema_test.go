@@ -107,19 +107,21 @@ func TestSchema(t *testing.T) {
 			},
 		},
 	} {
-		name := docs.t.Name()
-		text, err := Reflect(name, docs.t, nil)
-		s := compile(t, text, err)
-		for i, doc := range append(docs.good, docs.bad...) {
-			good := i < len(docs.good)
-			raw := parse(t, doc)
-			if err := s.Validate(asJSON(t, raw)); (err == nil) != good {
-				t.Errorf("%s: %s: the schema says %v", name, doc, err)
+		t.Run(docs.t.String(), func(t *testing.T) {
+			name := docs.t.Name()
+			text, err := Reflect(name, docs.t, nil)
+			s := compile(t, text, err)
+			for i, doc := range append(docs.good, docs.bad...) {
+				good := i < len(docs.good)
+				raw := parse(t, doc)
+				if err := s.Validate(asJSON(t, raw)); (err == nil) != good {
+					t.Errorf("%s: %s: the schema says %v", name, doc, err)
+				}
+				if err := Decode(raw, reflect.New(docs.t).Interface()); (err == nil) != good && i > 0 {
+					t.Errorf("%s: %s: the decoder says %v", name, doc, err)
+				}
 			}
-			if err := Decode(raw, reflect.New(docs.t).Interface()); (err == nil) != good && i > 0 {
-				t.Errorf("%s: %s: the decoder says %v", name, doc, err)
-			}
-		}
+		})
 	}
 }
 

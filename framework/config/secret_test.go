@@ -100,16 +100,18 @@ func TestSecretsNeverShow(t *testing.T) {
 func TestValuesNeverShow(t *testing.T) {
 	const s = "hush-hush://[ (\xffhush"
 	for _, f := range fieldsOf(reflect.TypeFor[everything]()) {
-		for _, v := range []any{
+		for i, v := range []any{
 			s,
 			[]any{s},
 			map[string]any{"x": s},
 			[]any{map[string]any{"id": []any{s}}},
 			"hush:hush@hush",
 		} {
-			if err := Decode(map[string]any{f.name: v}, &everything{}); err != nil && strings.Contains(err.Error(), "hush") {
-				t.Errorf("%s: got error %v, which has the secret", f.name, err)
-			}
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				if err := Decode(map[string]any{f.name: v}, &everything{}); err != nil && strings.Contains(err.Error(), "hush") {
+					t.Errorf("%s: got error %v, which has the secret", f.name, err)
+				}
+			})
 		}
 	}
 }
@@ -151,10 +153,12 @@ func TestSecretFiles(t *testing.T) {
 		},
 		{map[string]any{"env": "CONFIG_TEST_SECRET"}, "environment variable CONFIG_TEST_SECRET is empty"},
 	} {
-		err := Decode(map[string]any{"secret": c.form}, &guarded{})
-		if err == nil || err.Error() != "secret: "+c.want {
-			t.Errorf("got %v, want %s", err, c.want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			err := Decode(map[string]any{"secret": c.form}, &guarded{})
+			if err == nil || err.Error() != "secret: "+c.want {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+		})
 	}
 	err := Decode(map[string]any{"secret": map[string]any{"env": "not_usual"}}, &guarded{})
 	if err == nil || err.Error() != "secret: the environment variable in env is not set; set it where Envoy is started" {

@@ -170,9 +170,11 @@ func TestTagsAreBounded(t *testing.T) {
 	got := map[string]int64{}
 	door.Metrics(e)[0].Flush(func(s core.Sample) { got[s.Values[0]] += s.N })
 	for _, v := range []int{0, maxRemembered - 1, maxRemembered, maxRemembered + 9} {
-		if n := got[strconv.Itoa(v)]; n != 2 {
-			t.Errorf("value %d was counted %d times, want 2", v, n)
-		}
+		t.Run(fmt.Sprint(v), func(t *testing.T) {
+			if n := got[strconv.Itoa(v)]; n != 2 {
+				t.Errorf("value %d was counted %d times, want 2", v, n)
+			}
+		})
 	}
 }
 

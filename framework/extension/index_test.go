@@ -1,6 +1,7 @@
 package extension
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -40,9 +41,11 @@ func TestIndexFollowsConsumers(t *testing.T) {
 		t.Fatalf("Replace: %v", err)
 	}
 	for key, want := range map[string]*Consumer{"k1": nil, "k2": bob, "": nil, strings.Repeat("k", maxKey+1): nil} {
-		if c, _ := index.Find(key); c != want {
-			t.Errorf("the key %.4q belongs to %v, want %v", key, c, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", key), func(t *testing.T) {
+			if c, _ := index.Find(key); c != want {
+				t.Errorf("the key %.4q belongs to %v, want %v", key, c, want)
+			}
+		})
 	}
 	if got := env.Consumer("bob"); got != bob {
 		t.Errorf("the consumer bob is %v", got)

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -14,9 +15,11 @@ func TestTraceparent(t *testing.T) {
 		"00-00000000000000000000000000000000-00f067aa0ba902b7-01": false,
 		"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01": false,
 	} {
-		if _, got := parseTraceparent(v); got != ok {
-			t.Errorf("parseTraceparent(%q) says %t, want %t", v, got, ok)
-		}
+		t.Run(fmt.Sprintf("%.40q", v), func(t *testing.T) {
+			if _, got := parseTraceparent(v); got != ok {
+				t.Errorf("parseTraceparent(%q) says %t, want %t", v, got, ok)
+			}
+		})
 	}
 }
 

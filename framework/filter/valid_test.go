@@ -1,6 +1,7 @@
 package filter_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -61,27 +62,31 @@ func TestSetRefuses(t *testing.T) {
 		{"content-length", "1,1", false, false},
 		{"transfer-encoding", "chunked", false, true},
 	} {
-		for i, ok := range []bool{c.request, c.response} {
-			_, s, bugs := stream()
-			h := s.RequestHeaders().Headers
-			if i == 1 {
-				h = s.ResponseHeaders().Headers
+		t.Run(fmt.Sprintf("%q", c.key), func(t *testing.T) {
+			for i, ok := range []bool{c.request, c.response} {
+				t.Run(fmt.Sprint(i), func(t *testing.T) {
+					_, s, bugs := stream()
+					h := s.RequestHeaders().Headers
+					if i == 1 {
+						h = s.ResponseHeaders().Headers
+					}
+					h.Set(c.key, c.value)
+					if got := h.Len() == 1 && len(*bugs) == 0; got != ok {
+						t.Errorf("%q: %q, block %d: set %v, %q", c.key, c.value, i, got, *bugs)
+					}
+					if ok && h.Get(c.key) != strings.Trim(c.value, " \t") {
+						t.Errorf("%q: %q reads %q", c.key, c.value, h.Get(c.key))
+					}
+					if len(*bugs) > 0 && len(c.value) > 3 && strings.Contains((*bugs)[0], c.value) {
+						t.Errorf("%q tells the value", *bugs)
+					}
+					s.RequestTrailers().Set(c.key, c.value)
+					if n := s.RequestTrailers().Len(); strings.HasPrefix(c.key, ":") && n > 0 {
+						t.Errorf("%q in trailers", c.key)
+					}
+				})
 			}
-			h.Set(c.key, c.value)
-			if got := h.Len() == 1 && len(*bugs) == 0; got != ok {
-				t.Errorf("%q: %q, block %d: set %v, %q", c.key, c.value, i, got, *bugs)
-			}
-			if ok && h.Get(c.key) != strings.Trim(c.value, " \t") {
-				t.Errorf("%q: %q reads %q", c.key, c.value, h.Get(c.key))
-			}
-			if len(*bugs) > 0 && len(c.value) > 3 && strings.Contains((*bugs)[0], c.value) {
-				t.Errorf("%q tells the value", *bugs)
-			}
-			s.RequestTrailers().Set(c.key, c.value)
-			if n := s.RequestTrailers().Len(); strings.HasPrefix(c.key, ":") && n > 0 {
-				t.Errorf("%q in trailers", c.key)
-			}
-		}
+		})
 	}
 }
 

@@ -135,10 +135,12 @@ func TestConfig(t *testing.T) {
 		`{"lim": 1}`:                 "lim",
 		`{`:                          "plugin",
 	} {
-		err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "plugin", JSON: json})
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got error %v, want one with %q", json, err, want)
-		}
+		t.Run(fmt.Sprintf("%q", json), func(t *testing.T) {
+			err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "plugin", JSON: json})
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got error %v, want one with %q", json, err, want)
+			}
+		})
 	}
 	if err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "none"}); err == nil {
 		t.Error("an unknown plugin")
@@ -147,10 +149,12 @@ func TestConfig(t *testing.T) {
 	if err := lacking.Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
 		t.Errorf("lacking.Load(&plugin{}): got error %v, want one with %q", err, "Metadata")
 	}
-	for _, p := range []any{struct{}{}, &struct{}{}, nil} {
-		if err := (&filtertest.Host{}).Load(t, p); err == nil {
-			t.Errorf("%T is taken", p)
-		}
+	for i, p := range []any{struct{}{}, &struct{}{}, nil} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if err := (&filtertest.Host{}).Load(t, p); err == nil {
+				t.Errorf("%T is taken", p)
+			}
+		})
 	}
 }
 

@@ -157,14 +157,16 @@ func TestBodilessResponses(t *testing.T) {
 		io.WriteString(w, "")
 	})
 	for _, status := range []int{204, 304} {
-		w := newWire(t, text)
-		w.request("GET", "/", true)
-		w.untilEnd(request)
-		w.respond(fmt.Sprint(status), true, "etag", "e")
-		w.untilEnd(response)
-		if w.get(response, ":status") != fmt.Sprint(status) || w.get(response, "etag") != "e" || w.body[response].Len() > 0 {
-			t.Errorf("status %d: the response is %v with %q, want no body", status, w.headers[response], w.body[response].String())
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			w := newWire(t, text)
+			w.request("GET", "/", true)
+			w.untilEnd(request)
+			w.respond(fmt.Sprint(status), true, "etag", "e")
+			w.untilEnd(response)
+			if w.get(response, ":status") != fmt.Sprint(status) || w.get(response, "etag") != "e" || w.body[response].Len() > 0 {
+				t.Errorf("status %d: the response is %v with %q, want no body", status, w.headers[response], w.body[response].String())
+			}
+		})
 	}
 	w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		next.ServeHTTP(w, r)
@@ -182,22 +184,24 @@ func TestBodilessResponses(t *testing.T) {
 // A Content-Length that a handler does not keep to never reaches the client.
 func TestContentLength(t *testing.T) {
 	for name, write := range map[string]string{"short": "abc", "long": "abcdefgh"} {
-		w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			next.ServeHTTP(discard{http.Header{}}, r)
-			w.Header().Set("Content-Length", "5")
-			_, err := io.WriteString(w, write)
-			if (err == http.ErrContentLength) != (name == "long") {
-				t.Errorf("err == http.ErrContentLength = %v, want %v: %v",
-					(err == http.ErrContentLength), (name == "long"), err)
+		t.Run(name, func(t *testing.T) {
+			w := newWire(t, handler(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				next.ServeHTTP(discard{http.Header{}}, r)
+				w.Header().Set("Content-Length", "5")
+				_, err := io.WriteString(w, write)
+				if (err == http.ErrContentLength) != (name == "long") {
+					t.Errorf("err == http.ErrContentLength = %v, want %v: %v",
+						(err == http.ErrContentLength), (name == "long"), err)
+				}
+			}))
+			w.request("GET", "/", true)
+			w.untilEnd(request)
+			w.respond("200", true)
+			w.untilEnd(response)
+			if name == "short" && !strings.Contains(w.reset, "abort") || name == "long" && w.body[response].String() != "abcde" {
+				t.Errorf("%s: reset %q, body %q; want an abort of the short one, and abcde of the long", name, w.reset, w.body[response].String())
 			}
-		}))
-		w.request("GET", "/", true)
-		w.untilEnd(request)
-		w.respond("200", true)
-		w.untilEnd(response)
-		if name == "short" && !strings.Contains(w.reset, "abort") || name == "long" && w.body[response].String() != "abcde" {
-			t.Errorf("%s: reset %q, body %q; want an abort of the short one, and abcde of the long", name, w.reset, w.body[response].String())
-		}
+		})
 	}
 	w := newWire(t, handler(pass))
 	w.request("GET", "/", true)
@@ -215,12 +219,16 @@ func TestContentLength(t *testing.T) {
 func TestMaxBytes(t *testing.T) {
 	h := filtertest.New(t, &hook{func(next http.Handler) http.Handler { return http.MaxBytesHandler(next, 10) }})
 	for n, status := range map[int]int{0: 200, 10: 200, 11: 413, 5000: 413} {
-		for _, chunk := range []int{0, 3} {
-			h.Chunk = chunk
-			if r := h.Post("/", strings.Repeat("x", n)); r.Status != status {
-				t.Errorf("%d bytes in %d: %d", n, chunk, r.Status)
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			for _, chunk := range []int{0, 3} {
+				t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+					h.Chunk = chunk
+					if r := h.Post("/", strings.Repeat("x", n)); r.Status != status {
+						t.Errorf("%d bytes in %d: %d", n, chunk, r.Status)
+					}
+				})
 			}
-		}
+		})
 	}
 }
 

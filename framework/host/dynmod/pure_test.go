@@ -25,16 +25,20 @@ func TestDocument(t *testing.T) {
 		"YAML after a line": "\n\nplugins:\n- name: hello\n",
 		"wire format":       string(wire),
 	} {
-		if got, err := document([]byte(raw)); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: document([]byte(raw)) = %v and error %v, want %v", name, got, err, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, err := document([]byte(raw)); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: document([]byte(raw)) = %v and error %v, want %v", name, got, err, want)
+			}
+		})
 	}
 	for name, raw := range map[string]string{
 		"truncated wire": string(wire[:len(wire)-1]), "not UTF-8": "{\"a\":\"\xff\"}", "broken": `{"plugins":`,
 	} {
-		if doc, err := document([]byte(raw)); err == nil {
-			t.Errorf("%s: accepted as %v", name, doc)
-		}
+		t.Run(name, func(t *testing.T) {
+			if doc, err := document([]byte(raw)); err == nil {
+				t.Errorf("%s: accepted as %v", name, doc)
+			}
+		})
 	}
 }
 

@@ -32,14 +32,16 @@ func TestMisuse(t *testing.T) {
 		"a message without a request":              {{}},
 		"headers; at most":                         {requestHeaders(true, make([]string, 30_000)...)},
 	} {
-		e := open(t, newServer(t, Options{}, "upper"), duplex)
-		for _, m := range ms {
-			e.send(m)
-		}
-		err := e.ended()
-		if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), what) {
-			t.Errorf("%s: got %v", what, err)
-		}
+		t.Run(what, func(t *testing.T) {
+			e := open(t, newServer(t, Options{}, "upper"), duplex)
+			for _, m := range ms {
+				e.send(m)
+			}
+			err := e.ended()
+			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), what) {
+				t.Errorf("%s: got %v", what, err)
+			}
+		})
 	}
 }
 
@@ -70,10 +72,12 @@ func TestConfig(t *testing.T) {
 	broken := open(t, s, none, ConfigKey, `{"plugins": [{"name": "nonesuch"}]}`)
 	equal(t, "broken", int(broken.ask(requestHeaders(true)).GetImmediateResponse().GetStatus().GetCode()), 500)
 
-	for _, bad := range []Config{{Doc: mark("b"), Routes: map[string]any{"r": map[string]any{"plugins": 1}}}, {Doc: 1}} {
-		if err := s.Load(bad); err == nil {
-			t.Error("a bad configuration is loaded")
-		}
+	for i, bad := range []Config{{Doc: mark("b"), Routes: map[string]any{"r": map[string]any{"plugins": 1}}}, {Doc: 1}} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if err := s.Load(bad); err == nil {
+				t.Error("a bad configuration is loaded")
+			}
+		})
 	}
 	if err := s.Load(Config{Doc: map[string]any{"plugins": []any{map[string]any{"name": "needscallouts"}}}}); err == nil ||
 		!strings.Contains(err.Error(), "CanCallout") {
@@ -100,13 +104,15 @@ func TestProcessingMode(t *testing.T) {
 		"whole": "request_body_mode:FULL_DUPLEX_STREAMED",
 		"marks": "response_trailer_mode:SEND",
 	} {
-		m := newServer(t, Options{}, name).ProcessingMode().String()
-		m = strings.Join(strings.Fields(m), " ")
-		for _, w := range strings.Fields(want) {
-			if !strings.Contains(m, w) {
-				t.Errorf("%s: %s lacks %s", name, m, w)
+		t.Run(name, func(t *testing.T) {
+			m := newServer(t, Options{}, name).ProcessingMode().String()
+			m = strings.Join(strings.Fields(m), " ")
+			for _, w := range strings.Fields(want) {
+				if !strings.Contains(m, w) {
+					t.Errorf("%s: %s lacks %s", name, m, w)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -137,19 +143,23 @@ func TestFits(t *testing.T) {
 		{"whole", Options{Modes: mode(duplex, none), ModeOverride: true}, "response_body_mode NONE"},
 		{"upper", Options{Modes: mode(none, stream1)}, ""},
 	} {
-		c.o.Log, c.o.Registry = slog.DiscardHandler, &Registry{}
-		s := New(c.o)
-		for where, doc := range map[string]Config{
-			"":                {Doc: plugin(c.plugin)},
-			"routes[\"a/b\"]": {Doc: plugin("looks"), Routes: map[string]any{"a/b": plugin(c.plugin)}},
-		} {
-			err := s.Load(doc)
-			if c.want == "" && err != nil ||
-				c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), where)) {
-				t.Errorf("%s %v in %q: %v", c.plugin, c.o.Modes, where, err)
+		t.Run(c.plugin, func(t *testing.T) {
+			c.o.Log, c.o.Registry = slog.DiscardHandler, &Registry{}
+			s := New(c.o)
+			for where, doc := range map[string]Config{
+				"":                {Doc: plugin(c.plugin)},
+				"routes[\"a/b\"]": {Doc: plugin("looks"), Routes: map[string]any{"a/b": plugin(c.plugin)}},
+			} {
+				t.Run(fmt.Sprintf("%q", where), func(t *testing.T) {
+					err := s.Load(doc)
+					if c.want == "" && err != nil ||
+						c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), where)) {
+						t.Errorf("%s %v in %q: %v", c.plugin, c.o.Modes, where, err)
+					}
+				})
 			}
-		}
-		s.Close()
+			s.Close()
+		})
 	}
 	s := newServer(t, Options{Modes: mode(none, none)}, "looks")
 	e := open(t, s, none, ConfigKey, `{"plugins": [{"name": "whole"}]}`)
@@ -174,9 +184,11 @@ func TestMetrics(t *testing.T) {
 		`moe_extproc_plugin_seconds_bucket{plugin="my-up",phase="OnRequestBody",le="+Inf"} 2`,
 		`moe_extproc_plugin_seconds_count{plugin="my-up",phase="OnComplete"} 1`,
 	} {
-		if !strings.Contains(page.String(), want) {
-			t.Errorf("no %s in\n%s", want, page.String())
-		}
+		t.Run(fmt.Sprintf("%.40q", want), func(t *testing.T) {
+			if !strings.Contains(page.String(), want) {
+				t.Errorf("no %s in\n%s", want, page.String())
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -141,16 +142,18 @@ func TestStreamed(t *testing.T) {
 
 func TestBuffered(t *testing.T) {
 	for _, mode := range []modev3.ProcessingMode_BodySendMode{buffers, partial} {
-		e := open(t, newServer(t, Options{}, "whole"), mode)
-		r := e.ask(requestHeaders(false, "content-length", "4"))
-		if m := r.GetRequestHeaders().GetResponse().GetHeaderMutation(); m != nil {
-			t.Errorf("headers are changed before the body is there: %v", m)
-		}
-		c := e.ask(requestBody("abcd", true)).GetRequestBody().GetResponse()
-		equal(t, "header", values(c.GetHeaderMutation(), "x-whole"), []string{"abcd"})
-		equal(t, "length", values(c.GetHeaderMutation(), "content-length"), []string{"5"})
-		equal(t, "body", string(c.GetBodyMutation().GetBody()), "abcd!")
-		equal(t, "error", e.end(), nil)
+		t.Run(fmt.Sprint(mode), func(t *testing.T) {
+			e := open(t, newServer(t, Options{}, "whole"), mode)
+			r := e.ask(requestHeaders(false, "content-length", "4"))
+			if m := r.GetRequestHeaders().GetResponse().GetHeaderMutation(); m != nil {
+				t.Errorf("headers are changed before the body is there: %v", m)
+			}
+			c := e.ask(requestBody("abcd", true)).GetRequestBody().GetResponse()
+			equal(t, "header", values(c.GetHeaderMutation(), "x-whole"), []string{"abcd"})
+			equal(t, "length", values(c.GetHeaderMutation(), "content-length"), []string{"5"})
+			equal(t, "body", string(c.GetBodyMutation().GetBody()), "abcd!")
+			equal(t, "error", e.end(), nil)
+		})
 	}
 	e := open(t, newServer(t, Options{}, "whole"), buffers) // trailers follow
 	e.ask(requestHeaders(false))
@@ -182,15 +185,17 @@ func TestPipe(t *testing.T) {
 
 func TestWrongMode(t *testing.T) {
 	for name, modes := range map[string][]modev3.ProcessingMode_BodySendMode{"whole": {none, stream1}, "pipes": {none}} {
-		for _, mode := range modes {
-			var log strings.Builder
-			e := open(t, newServer(t, Options{Log: textLog(&log)}, name), mode)
-			equal(t, "status", int(e.ask(requestHeaders(false)).GetImmediateResponse().GetStatus().GetCode()), 500)
-			equal(t, "error", e.ended(), nil)
-			if !strings.Contains(log.String(), "set request_body_mode to FULL_DUPLEX_STREAMED") {
-				t.Errorf("the log does not help: %s", log.String())
+		t.Run(name, func(t *testing.T) {
+			for _, mode := range modes {
+				var log strings.Builder
+				e := open(t, newServer(t, Options{Log: textLog(&log)}, name), mode)
+				equal(t, "status", int(e.ask(requestHeaders(false)).GetImmediateResponse().GetStatus().GetCode()), 500)
+				equal(t, "error", e.ended(), nil)
+				if !strings.Contains(log.String(), "set request_body_mode to FULL_DUPLEX_STREAMED") {
+					t.Errorf("the log does not help: %s", log.String())
+				}
 			}
-		}
+		})
 	}
 	// Envoy ignores overrides where the other direction has this mode: the request would go on without the plugin.
 	e := open(t, newServer(t, Options{ModeOverride: true}, "whole"), none)

@@ -21,13 +21,16 @@ func TestSilence(t *testing.T) {
 				return next(srv, plain{g})
 			})),
 	} {
-		failed := s.o.Registry.server.failed.Load()
-		if st := dial(t, conn, duplex).ended(); st.Code() != codes.DeadlineExceeded || !strings.Contains(st.Message(), want) {
-			t.Errorf("st.Code() = %v, want %v; st.Message() = %q, want it to contain %q: %s, %v",
-				st.Code(), codes.DeadlineExceeded, st.Message(), want, what, st)
-		}
-		s.empty(t)
-		equal(t, what+": failures", s.o.Registry.server.failed.Load()-failed, int64(1))
+		t.Run(what, func(t *testing.T) {
+			failed := s.o.Registry.server.failed.Load()
+			if st := dial(t, conn, duplex).ended(); st.Code() != codes.DeadlineExceeded ||
+				!strings.Contains(st.Message(), want) {
+				t.Errorf("st.Code() = %v, want %v; st.Message() = %q, want it to contain %q: %s, %v",
+					st.Code(), codes.DeadlineExceeded, st.Message(), want, what, st)
+			}
+			s.empty(t)
+			equal(t, what+": failures", s.o.Registry.server.failed.Load()-failed, int64(1))
+		})
 	}
 }
 

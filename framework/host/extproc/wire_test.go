@@ -137,14 +137,16 @@ func TestWireMisuse(t *testing.T) {
 		"unknown fields beside": {messages{unknown}, 0, ""},
 		"nothing":               {nil, 0, ""},
 	} {
-		w := dial(t, conn, duplex)
-		w.send(c.ms...)
-		w.CloseSend()
-		if st := w.ended(); st.Code() != c.code || !strings.Contains(st.Message(), c.text) {
-			t.Errorf("st.Code() = %v, want %v; st.Message() = %q, want it to contain %q: %s, %v",
-				st.Code(), c.code, st.Message(), c.text, what, st)
-		}
-		serves(t, conn)
+		t.Run(what, func(t *testing.T) {
+			w := dial(t, conn, duplex)
+			w.send(c.ms...)
+			w.CloseSend()
+			if st := w.ended(); st.Code() != c.code || !strings.Contains(st.Message(), c.text) {
+				t.Errorf("st.Code() = %v, want %v; st.Message() = %q, want it to contain %q: %s, %v",
+					st.Code(), c.code, st.Message(), c.text, what, st)
+			}
+			serves(t, conn)
+		})
 	}
 	s.empty(t)
 }
@@ -200,16 +202,18 @@ func TestWireRubbish(t *testing.T) {
 		"rubbish":                {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", ""},
 		"cut off":                {"\x12\x64\x01", ""},
 	} {
-		c1 := rawStream(t, conn)
-		c1.SendMsg([]byte(c.p))
-		var answer []byte
-		err := c1.RecvMsg(&answer)
-		if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "unmarshal") ||
-			!strings.Contains(err.Error(), c.text) {
-			t.Errorf("status.Code(err) = %v, want %v; err.Error() = %q, want it to contain %q, and it to contain %q: %s, %v",
-				status.Code(err), codes.Internal, err.Error(), "unmarshal", c.text, what, err)
-		}
-		serves(t, conn)
+		t.Run(what, func(t *testing.T) {
+			c1 := rawStream(t, conn)
+			c1.SendMsg([]byte(c.p))
+			var answer []byte
+			err := c1.RecvMsg(&answer)
+			if status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "unmarshal") ||
+				!strings.Contains(err.Error(), c.text) {
+				t.Errorf("status.Code(err) = %v, want %v; err.Error() = %q, want it to contain %q, and it to contain %q: %s, %v",
+					status.Code(err), codes.Internal, err.Error(), "unmarshal", c.text, what, err)
+			}
+			serves(t, conn)
+		})
 	}
 	s.empty(t)
 }

@@ -42,14 +42,16 @@ func TestDocument(t *testing.T) {
 		"JSON":         wire(t, wrapperspb.String(want)),
 		"YAML":         wire(t, wrapperspb.Bytes([]byte("plugins:\n- name: hello\n"))),
 	} {
-		doc, err := document(raw)
-		if err != nil {
-			t.Errorf("%s: document: %v", name, err)
-			continue
-		}
-		if got, _ := json.Marshal(doc); string(got) != want {
-			t.Errorf("%s: got %s", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			doc, err := document(raw)
+			if err != nil {
+				t.Errorf("%s: document: %v", name, err)
+				return
+			}
+			if got, _ := json.Marshal(doc); string(got) != want {
+				t.Errorf("%s: got %s", name, got)
+			}
+		})
 	}
 	if doc, err := document(nil); doc != nil || err != nil {
 		t.Errorf("nothing is %v, %v", doc, err)
@@ -73,9 +75,11 @@ func TestDocumentRefuses(t *testing.T) {
 		"plugin_config: ":                               wire(t, wrapperspb.String("{")),
 		"a example.Unknown cannot be read; give an xds": text("example.Unknown", ""),
 	} {
-		if doc, err := document(raw); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, %v; want %s", doc, err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if doc, err := document(raw); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, %v; want %s", doc, err, want)
+			}
+		})
 	}
 }
 

@@ -48,15 +48,17 @@ func TestLevels(t *testing.T) {
 		{"one that fits another filter", `{ones: 9}`, 500},
 		{"one over it", `{ones: 1}`, 500},
 	} {
-		child, err := fakeenvoy.ConfigureRoute(name, wire(t, level.doc))
-		if err != nil {
-			t.Fatalf("%s: fakeenvoy.ConfigureRoute: %v", level.name, err)
-		}
-		merged := fakeenvoy.Merge(name, all[len(all)-1], child)
-		all = append(all, child, merged)
-		if got := status(); got != level.want {
-			t.Errorf("with %s: %d, want %d", level.name, got, level.want)
-		}
+		t.Run(level.name, func(t *testing.T) {
+			child, err := fakeenvoy.ConfigureRoute(name, wire(t, level.doc))
+			if err != nil {
+				t.Fatalf("%s: fakeenvoy.ConfigureRoute: %v", level.name, err)
+			}
+			merged := fakeenvoy.Merge(name, all[len(all)-1], child)
+			all = append(all, child, merged)
+			if got := status(); got != level.want {
+				t.Errorf("with %s: %d, want %d", level.name, got, level.want)
+			}
+		})
 	}
 	for _, id := range all { // the filter's first, while streams may still have those that were made of it
 		fakeenvoy.Forget(id)

@@ -34,8 +34,10 @@ func TestChanges(t *testing.T) {
 		{"gone", false, "remove gone="},
 		{"gone", true, ""}, // set, and removed again
 	} {
-		if got := decoded(appendChange(nil, b, c.name, c.fresh)); got != c.want {
-			t.Errorf("%s, fresh %t: got %s, want %s", c.name, c.fresh, got, c.want)
-		}
+		t.Run(fmt.Sprintf("%q", c.want), func(t *testing.T) {
+			if got := decoded(appendChange(nil, b, c.name, c.fresh)); got != c.want {
+				t.Errorf("%s, fresh %t: got %s, want %s", c.name, c.fresh, got, c.want)
+			}
+		})
 	}
 }

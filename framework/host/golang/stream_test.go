@@ -95,24 +95,26 @@ func TestStreams(t *testing.T) {
 		"{reply: true}": {Status: 1, Reply: 403},
 		"{wait: true}":  {},
 	} {
-		id := configure(t, "fakelater", doc)
-		patience := 30 * time.Second
-		if want.Status == 0 {
-			patience = time.Millisecond // and the stream ends in the midst of it
-		}
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for range 50 {
-					if got := fakeenvoy.Stream(id, patience); got != want {
-						t.Errorf("%s: got %+v, want %+v", doc, got, want)
-						return
+		t.Run(doc, func(t *testing.T) {
+			id := configure(t, "fakelater", doc)
+			patience := 30 * time.Second
+			if want.Status == 0 {
+				patience = time.Millisecond // and the stream ends in the midst of it
+			}
+			var wg sync.WaitGroup
+			for range 4 {
+				wg.Go(func() {
+					for range 50 {
+						if got := fakeenvoy.Stream(id, patience); got != want {
+							t.Errorf("%s: got %+v, want %+v", doc, got, want)
+							return
+						}
 					}
-				}
-			})
-		}
-		wg.Wait()
-		fakeenvoy.Forget(id)
+				})
+			}
+			wg.Wait()
+			fakeenvoy.Forget(id)
+		})
 	}
 	released(t)
 }

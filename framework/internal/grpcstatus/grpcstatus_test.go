@@ -1,12 +1,17 @@
 package grpcstatus
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestOfHTTP(t *testing.T) {
 	for http, want := range map[int]int{200: 0, 400: 13, 401: 16, 403: 7, 404: 12, 418: 2, 429: 14, 500: 2, 503: 14} {
-		if got := OfHTTP(http); got != want {
-			t.Errorf("%d: got %d, want %d", http, got, want)
-		}
+		t.Run(fmt.Sprint(http), func(t *testing.T) {
+			if got := OfHTTP(http); got != want {
+				t.Errorf("%d: got %d, want %d", http, got, want)
+			}
+		})
 	}
 }
 
@@ -15,8 +20,10 @@ func TestIsRequest(t *testing.T) {
 		"application/grpc": true, "application/grpc+proto": true, "application/grpc; x=y": true,
 		"": false, "application/grpc-web": false, "text/plain": false,
 	} {
-		if IsRequest(kind) != want {
-			t.Errorf("%q: got %t", kind, !want)
-		}
+		t.Run(fmt.Sprintf("%q", kind), func(t *testing.T) {
+			if IsRequest(kind) != want {
+				t.Errorf("%q: got %t", kind, !want)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package structvalue
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"testing"
 
 	"mosn.io/moe/framework/internal/core"
@@ -25,18 +26,22 @@ func TestOf(t *testing.T) {
 		{[]string{"a", "b"}, `["a","b"]`},
 		{map[string]any{"k": []int{1}}, `{"k":[1]}`},
 	} {
-		v, err := Of(c.value)
-		if err != nil {
-			t.Errorf("%v: Of: %v", c.value, err)
-			continue
-		}
-		if got, _ := json.Marshal(v.AsInterface()); string(got) != c.want {
-			t.Errorf("%v: got %s, want %s", c.value, got, c.want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			v, err := Of(c.value)
+			if err != nil {
+				t.Errorf("%v: Of: %v", c.value, err)
+				return
+			}
+			if got, _ := json.Marshal(v.AsInterface()); string(got) != c.want {
+				t.Errorf("%v: got %s, want %s", c.value, got, c.want)
+			}
+		})
 	}
-	for _, v := range []any{make(chan int), map[int]string{1: "a"}, []any{struct{}{}}, map[string]any{"f": func() {}}} {
-		if _, err := Of(v); !errors.Is(err, core.ErrUnsupported) {
-			t.Errorf("%T: Of(v): got error %v, want %v", v, err, core.ErrUnsupported)
-		}
+	for i, v := range []any{make(chan int), map[int]string{1: "a"}, []any{struct{}{}}, map[string]any{"f": func() {}}} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if _, err := Of(v); !errors.Is(err, core.ErrUnsupported) {
+				t.Errorf("%T: Of(v): got error %v, want %v", v, err, core.ErrUnsupported)
+			}
+		})
 	}
 }

@@ -193,9 +193,11 @@ func TestStaleHandlesDoNothing(t *testing.T) {
 	for name, err := range map[string]error{
 		"Ask": old.Ask(fail), "Later": old.Later(fail, nil), "Soon": old.Soon(fail, nil), "Err": old.Err(nil),
 	} {
-		if !errors.Is(err, core.ErrStreamDone) {
-			t.Errorf("%s: got %v, want %v", name, err, core.ErrStreamDone)
-		}
+		t.Run(name, func(t *testing.T) {
+			if !errors.Is(err, core.ErrStreamDone) {
+				t.Errorf("%s: got %v, want %v", name, err, core.ErrStreamDone)
+			}
+		})
 	}
 	if old.Do(fail) || o.escape.Load() || o.wakes.Load() != 0 {
 		t.Error("a stale handle has done something")

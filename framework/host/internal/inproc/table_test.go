@@ -1,6 +1,7 @@
 package inproc
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 )
@@ -14,9 +15,11 @@ func TestTableNumbersObjects(t *testing.T) {
 		t.Fatalf("numbers %d (told %d) and %d, want two that are not 0", a, told, b)
 	}
 	for id, want := range map[uint32]string{a: "a", b: "b", 99: ""} {
-		if got := table.Get(id); got != want {
-			t.Errorf("Get(%d) gives %q, want %q", id, got, want)
-		}
+		t.Run(fmt.Sprint(id), func(t *testing.T) {
+			if got := table.Get(id); got != want {
+				t.Errorf("Get(%d) gives %q, want %q", id, got, want)
+			}
+		})
 	}
 	if got := table.Remove(a); got != "a" {
 		t.Errorf("Remove gives %q, want a", got)

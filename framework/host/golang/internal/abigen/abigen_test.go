@@ -31,9 +31,11 @@ func TestParse(t *testing.T) {
 		"return f != NULL ? f(s, name, n, value) : CAPIInternalFailure;", "if (f != NULL)\n    f(s);",
 		"return f != NULL ? f() : MOE_NO_LOG_LEVEL;",
 	} {
-		if !strings.Contains(c, part) {
-			t.Errorf("no %q in\n%s", part, c)
-		}
+		t.Run(part, func(t *testing.T) {
+			if !strings.Contains(c, part) {
+				t.Errorf("no %q in\n%s", part, c)
+			}
+		})
 	}
 }
 
@@ -46,8 +48,10 @@ func TestParseRefuses(t *testing.T) {
 		"CAPIStatus envoyGoFilterHttpCall(int);":                   "has no name",
 		"int unrelated(void);":                                     "no function begins",
 	} {
-		if _, err := parse(header); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %q", header, err, want)
-		}
+		t.Run(header, func(t *testing.T) {
+			if _, err := parse(header); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %q", header, err, want)
+			}
+		})
 	}
 }
