@@ -109,10 +109,12 @@ func TestLine(t *testing.T) {
 			t.Error("time", e.Time)
 		}
 		for name, ms := range map[string]*float64{"all": e.Duration, "request": e.Request_ms, "first": e.First} {
-			if ms == nil || *ms < 0 || *ms > *e.Duration {
-				t.Errorf("%s: ms = nil, want a value; *ms = %v, want at least 0, and at most %v",
-					name, *ms, *e.Duration)
-			}
+			t.Run(name, func(t *testing.T) {
+				if ms == nil || *ms < 0 || *ms > *e.Duration {
+					t.Errorf("%s: ms = nil, want a value; *ms = %v, want at least 0, and at most %v",
+						name, *ms, *e.Duration)
+				}
+			})
 		}
 		if e.Request.Headers["content-length"] != nil {
 			delete(e.Request.Headers, "content-length")
@@ -202,16 +204,18 @@ func TestReset(t *testing.T) {
 	for after, status := range map[string]int{
 		"request headers": 0, "request body": 0, "response headers": 200, "response body": 200,
 	} {
-		e := one(t, config(t), func(h *filtertest.Host) {
-			h.Leave = func(now string) bool { return now == after }
-			h.Chunk = 1
-		}, httptest.NewRequest("POST", "/", strings.NewReader("body")))
-		if e.Complete || e.Status != status || e.Duration == nil || (e.First != nil) != (status == 200) {
-			t.Errorf("after %s: %+v", after, e)
-		}
-		if after == "response body" && e.Response.Bytes != 1 {
-			t.Errorf("after the first byte: %d bytes", e.Response.Bytes)
-		}
+		t.Run(after, func(t *testing.T) {
+			e := one(t, config(t), func(h *filtertest.Host) {
+				h.Leave = func(now string) bool { return now == after }
+				h.Chunk = 1
+			}, httptest.NewRequest("POST", "/", strings.NewReader("body")))
+			if e.Complete || e.Status != status || e.Duration == nil || (e.First != nil) != (status == 200) {
+				t.Errorf("after %s: %+v", after, e)
+			}
+			if after == "response body" && e.Response.Bytes != 1 {
+				t.Errorf("after the first byte: %d bytes", e.Response.Bytes)
+			}
+		})
 	}
 }
 
@@ -230,10 +234,12 @@ func TestConfiguration(t *testing.T) {
 		}
 	}
 	for conf, want := range map[string]string{`buffer: 1KiB`: "buffer", `buffer: some`: "buffer", `output: ""`: "output"} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "accesslog", JSON: conf})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
-		}
+		t.Run(conf, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "accesslog", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
+			}
+		})
 	}
 }
 
@@ -272,9 +278,11 @@ func TestRefused(t *testing.T) {
 		"is a directory":        &AccessLog{Output: dir, Buffer: 1 << 20},
 		"no such file":          &AccessLog{Output: filepath.Join(dir, "none", "a.log"), Buffer: 1 << 20},
 	} {
-		err := new(filtertest.Host).Load(t, p)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, p)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -55,10 +56,12 @@ func checkText(t *testing.T, s string) {
 
 func TestTimestamp(t *testing.T) {
 	for _, ns := range []int{0, 999_999, 1_000_000, 45_600_000, 999_999_999} {
-		at := time.Date(2026, 2, 3, 4, 5, 6, ns, time.FixedZone("", 3600))
-		if got, want := string(timestamp(nil, at)), at.UTC().Format("2006-01-02T15:04:05.000Z"); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
+		t.Run(fmt.Sprint(ns), func(t *testing.T) {
+			at := time.Date(2026, 2, 3, 4, 5, 6, ns, time.FixedZone("", 3600))
+			if got, want := string(timestamp(nil, at)), at.UTC().Format("2006-01-02T15:04:05.000Z"); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
 	}
 }
 

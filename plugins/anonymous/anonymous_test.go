@@ -1,6 +1,7 @@
 package anonymous
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -11,41 +12,45 @@ import (
 
 func TestAnonymous(t *testing.T) {
 	for _, one := range []bool{false, true} {
-		listed := &filter.Consumer{Name: "guest", Groups: []string{"guests"}}
-		h := &filtertest.Host{AnyScheme: one, ConsumerHeader: "x-who", Consumers: []*filter.Consumer{
-			{Name: "tom", Credentials: map[string]map[string]any{"keyauth": {"key": "k1"}}}, listed,
-		}}
-		if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &Anonymous{Consumer: "guest"}); err != nil {
-			t.Fatalf("h.Load: %v", err)
-		}
-		for key, want := range map[string]string{"k1": "tom", "": "guest", "wrong": ""} {
-			var header []string
-			if key != "" {
-				header = []string{"x-api-key", key}
+		t.Run(fmt.Sprintf("one=%v", one), func(t *testing.T) {
+			listed := &filter.Consumer{Name: "guest", Groups: []string{"guests"}}
+			h := &filtertest.Host{AnyScheme: one, ConsumerHeader: "x-who", Consumers: []*filter.Consumer{
+				{Name: "tom", Credentials: map[string]map[string]any{"keyauth": {"key": "k1"}}}, listed,
+			}}
+			if err := h.Load(t, filtertest.Config{Name: "keyauth", JSON: `{}`}, &Anonymous{Consumer: "guest"}); err != nil {
+				t.Fatalf("h.Load: %v", err)
 			}
-			r := h.Get("/", header...)
-			switch {
-			case want == "":
-				if r.Status != 401 || r.Upstream != nil {
-					t.Errorf("%s: a wrong key passes: %d", key, r.Status)
-				}
-			case r.Status != 200 || r.Upstream.Header.Get("x-who") != want:
-				t.Errorf("key %q: got %d and %v, want 200 and x-who: %s", key, r.Status, r.Upstream, want)
+			for key, want := range map[string]string{"k1": "tom", "": "guest", "wrong": ""} {
+				t.Run(fmt.Sprintf("%q", key), func(t *testing.T) {
+					var header []string
+					if key != "" {
+						header = []string{"x-api-key", key}
+					}
+					r := h.Get("/", header...)
+					switch {
+					case want == "":
+						if r.Status != 401 || r.Upstream != nil {
+							t.Errorf("%s: a wrong key passes: %d", key, r.Status)
+						}
+					case r.Status != 200 || r.Upstream.Header.Get("x-who") != want:
+						t.Errorf("key %q: got %d and %v, want 200 and x-who: %s", key, r.Status, r.Upstream, want)
+					}
+				})
 			}
-		}
-		if r := h.Get("/"); r.Metadata["moe/consumer_groups"] == nil {
-			t.Error("the listed consumer's groups do not count:", r.Metadata)
-		}
-		// Without the listing, the consumer is only a name; and the change holds for the next request.
-		if err := h.SetConsumers(nil); err != nil {
-			t.Fatalf("h.SetConsumers: %v", err)
-		}
-		if r := h.Get("/"); r.Status != 200 || r.Metadata["moe/consumer"] != "guest" || r.Metadata["moe/consumer_groups"] != nil {
-			t.Errorf("got %d and %v, want 200 for guest in no group", r.Status, r.Metadata)
-		}
-		if n := h.Metric("moe.anonymous.requests"); n != 3 {
-			t.Errorf("%d requests are counted", n)
-		}
+			if r := h.Get("/"); r.Metadata["moe/consumer_groups"] == nil {
+				t.Error("the listed consumer's groups do not count:", r.Metadata)
+			}
+			// Without the listing, the consumer is only a name; and the change holds for the next request.
+			if err := h.SetConsumers(nil); err != nil {
+				t.Fatalf("h.SetConsumers: %v", err)
+			}
+			if r := h.Get("/"); r.Status != 200 || r.Metadata["moe/consumer"] != "guest" || r.Metadata["moe/consumer_groups"] != nil {
+				t.Errorf("got %d and %v, want 200 for guest in no group", r.Status, r.Metadata)
+			}
+			if n := h.Metric("moe.anonymous.requests"); n != 3 {
+				t.Errorf("%d requests are counted", n)
+			}
+		})
 	}
 }
 

@@ -224,23 +224,25 @@ func TestRefused(t *testing.T) {
 		{`{}`, "", `username:a password:geheim hash:geheim`, "a password or a hash"},
 		{`{}`, "", `username:a hash:geheim`, "expected a hash"},
 	} {
-		file := filepath.Join(dir, fmt.Sprint(i))
-		if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
-			t.Fatalf("os.WriteFile: %v", err)
-		}
-		h := &filtertest.Host{}
-		if c.cred != "" {
-			cred := map[string]any{}
-			for f := range strings.FieldsSeq(c.cred) {
-				k, v, _ := strings.Cut(f, ":")
-				cred[k] = v
+		t.Run(c.conf, func(t *testing.T) {
+			file := filepath.Join(dir, fmt.Sprint(i))
+			if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
+				t.Fatalf("os.WriteFile: %v", err)
 			}
-			h.Consumers = []*filter.Consumer{consumer("tom", cred)}
-		}
-		err := h.Load(t, filtertest.Config{Name: "basicauth", JSON: strings.ReplaceAll(c.conf, "FILE", file)})
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s %q %s: got %v, want an error with %q and no secret", c.conf, c.file, c.cred, err, c.want)
-		}
+			h := &filtertest.Host{}
+			if c.cred != "" {
+				cred := map[string]any{}
+				for f := range strings.FieldsSeq(c.cred) {
+					k, v, _ := strings.Cut(f, ":")
+					cred[k] = v
+				}
+				h.Consumers = []*filter.Consumer{consumer("tom", cred)}
+			}
+			err := h.Load(t, filtertest.Config{Name: "basicauth", JSON: strings.ReplaceAll(c.conf, "FILE", file)})
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
+				t.Errorf("%s %q %s: got %v, want an error with %q and no secret", c.conf, c.file, c.cred, err, c.want)
+			}
+		})
 	}
 }
 

@@ -80,13 +80,15 @@ func TestRules(t *testing.T) {
 		{`{"sub":"alice"}`, "/articles/1", 403},
 		{"alice\x00", "/", 403},
 	} {
-		h := authztest.Load(t, consumer(c.who), "casbin", yaml(roles, few, ""))
-		if r := h.Get(c.path); r.Status != c.status {
-			t.Errorf("%q, %s: r.Status = %d, want %d\n%s", c.who, c.path, r.Status, c.status, h.Log())
-		}
-		if r := h.Post("/articles/1", "x"); (r.Status == 200) != (c.who == "alice") {
-			t.Errorf("%q posts: %d", c.who, r.Status)
-		}
+		t.Run(fmt.Sprintf("%v %v", c.who, c.path), func(t *testing.T) {
+			h := authztest.Load(t, consumer(c.who), "casbin", yaml(roles, few, ""))
+			if r := h.Get(c.path); r.Status != c.status {
+				t.Errorf("%q, %s: r.Status = %d, want %d\n%s", c.who, c.path, r.Status, c.status, h.Log())
+			}
+			if r := h.Post("/articles/1", "x"); (r.Status == 200) != (c.who == "alice") {
+				t.Errorf("%q posts: %d", c.who, r.Status)
+			}
+		})
 	}
 }
 
@@ -111,14 +113,16 @@ func TestSubjects(t *testing.T) {
 		{"subject: {from: principal}", nil, 403},
 		{"subject: {from: source}", nil, 403},
 	} {
-		h := authztest.Load(t, nil, "casbin", yaml(roles, few, c.more))
-		h.Metadata = map[string]any{"jwt/sub": "alice", "jwt/list": []any{"alice"}}
-		if r := h.Get("/", c.header...); r.Status != c.status {
-			t.Errorf("%s, %.40q: r.Status = %d, want %d\n%.500s", c.more, c.header, r.Status, c.status, h.Log())
-		}
-		if strings.Contains(h.Log(), "geheim") {
-			t.Errorf("h.Log() = %q, want it without %q", h.Log(), "geheim")
-		}
+		t.Run(c.more, func(t *testing.T) {
+			h := authztest.Load(t, nil, "casbin", yaml(roles, few, c.more))
+			h.Metadata = map[string]any{"jwt/sub": "alice", "jwt/list": []any{"alice"}}
+			if r := h.Get("/", c.header...); r.Status != c.status {
+				t.Errorf("%s, %.40q: r.Status = %d, want %d\n%.500s", c.more, c.header, r.Status, c.status, h.Log())
+			}
+			if strings.Contains(h.Log(), "geheim") {
+				t.Errorf("h.Log() = %q, want it without %q", h.Log(), "geheim")
+			}
+		})
 	}
 	more := `request: [source, host, "header:x-tenant", scheme]`
 	model := strings.NewReplacer("r = sub, obj, act", "r = ip, host, tenant, scheme", "p = sub, obj, act, eft",
@@ -127,9 +131,11 @@ func TestSubjects(t *testing.T) {
 		" && !some(where (p.eft == deny))", "").Replace(withDeny)
 	h := authztest.Load(t, consumer("x"), "casbin", yaml(model, "p, 10.0.0.0/8, example.com, t1", more))
 	for tenant, want := range map[string]int{"t1": 200, "t2": 403, "": 403} {
-		if r := h.Get("/", "x-tenant", tenant); r.Status != want {
-			t.Errorf("%q: r.Status = %d, want %d: %q", tenant, r.Status, want, h.Log())
-		}
+		t.Run(fmt.Sprintf("%q", tenant), func(t *testing.T) {
+			if r := h.Get("/", "x-tenant", tenant); r.Status != want {
+				t.Errorf("%q: r.Status = %d, want %d: %q", tenant, r.Status, want, h.Log())
+			}
+		})
 	}
 }
 
@@ -140,9 +146,11 @@ func TestPaths(t *testing.T) {
 		authztest.Load(t, consumer("bob"), "casbin", yaml(withDeny, allowed, "")))
 	h := authztest.Load(t, consumer("bob"), "casbin", yaml(withDeny, denied, "path: {ignoreCase: true}"))
 	for _, path := range []string{"/ADMIN", "/Admin/x", "/%41dmin"} {
-		if r := h.Get(path); r.Upstream != nil {
-			t.Errorf("%s passes", path)
-		}
+		t.Run(path, func(t *testing.T) {
+			if r := h.Get(path); r.Upstream != nil {
+				t.Errorf("%s passes", path)
+			}
+		})
 	}
 }
 
@@ -194,9 +202,11 @@ func TestRefused(t *testing.T) {
 		yaml(strings.Replace(roles, "m = g", "m = (((g", 1), few, ""):            "matchers",
 		"modelFile: /not/there\npolicy: x":                                       "/not/there",
 	} {
-		if got := authztest.Refused(t, "casbin", config); !strings.Contains(got, want) {
-			t.Errorf(`%s: authztest.Refused("casbin", config) = %q, want it to contain %q`, config, got, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", config), func(t *testing.T) {
+			if got := authztest.Refused(t, "casbin", config); !strings.Contains(got, want) {
+				t.Errorf(`%s: authztest.Refused("casbin", config) = %q, want it to contain %q`, config, got, want)
+			}
+		})
 	}
 }
 
@@ -238,9 +248,11 @@ func big(n int) string {
 func TestMany(t *testing.T) {
 	h := authztest.Load(t, consumer("user500"), "casbin", yaml(roles, big(1000), ""))
 	for path, want := range map[string]int{"/path500": 200, "/path501": 403} {
-		if r := h.Get(path); r.Status != want {
-			t.Errorf("%s: r.Status = %d, want %d: %q", path, r.Status, want, h.Log())
-		}
+		t.Run(path, func(t *testing.T) {
+			if r := h.Get(path); r.Status != want {
+				t.Errorf("%s: r.Status = %d, want %d: %q", path, r.Status, want, h.Log())
+			}
+		})
 	}
 	if r := h.Get("/a/../path500"); r.Status != 400 {
 		t.Errorf("r.Status = %d, want 400", r.Status)

@@ -59,18 +59,20 @@ metadata: [{namespace: jwt, key: sub}, {namespace: jwt, key: level}, {namespace:
 		{`context.metadata.jwt.sub == "anna" && context.metadata.jwt.level == 3`, 200},
 		{`context.metadata.jwt has none`, 403},
 	} {
-		entities := `
+		t.Run(fmt.Sprintf("%.40q", c.when), func(t *testing.T) {
+			entities := `
 entities:
 - {uid: {type: Group, id: editors}, parents: [{type: Group, id: all}], attrs: {}}
 - {uid: {type: Group, id: all}, parents: [], attrs: {}}
 - {uid: {type: Action, id: POST}, parents: [{type: Action, id: write}], attrs: {}}
 - {uid: {type: Path, id: /listed}, parents: [], attrs: {public: true}}
 `
-		h := authztest.Load(t, alice, "cedar", yaml("permit (principal, action, resource) when { "+c.when+" };", entities+meta))
-		h.Metadata = map[string]any{"jwt/sub": "anna", "jwt/level": 3.0}
-		if r := h.Do(filtertest.NewRequest("POST", "/a/b?id=1&id=2", "x", "x-tenant", "t1")); r.Status != c.status {
-			t.Errorf("%s: r.Status = %d, want %d\n%s", c.when, r.Status, c.status, h.Log())
-		}
+			h := authztest.Load(t, alice, "cedar", yaml("permit (principal, action, resource) when { "+c.when+" };", entities+meta))
+			h.Metadata = map[string]any{"jwt/sub": "anna", "jwt/level": 3.0}
+			if r := h.Do(filtertest.NewRequest("POST", "/a/b?id=1&id=2", "x", "x-tenant", "t1")); r.Status != c.status {
+				t.Errorf("%s: r.Status = %d, want %d\n%s", c.when, r.Status, c.status, h.Log())
+			}
+		})
 	}
 }
 
@@ -126,10 +128,12 @@ func TestSubjects(t *testing.T) {
 		{"subject: {from: header, header: x-user}", []string{"x-user", "\xff"}, 403},
 		{"subject: {from: header, header: x-user, default: alice}", nil, 200},
 	} {
-		h := authztest.Load(t, nil, "cedar", yaml(policies, "principalType: App::User\n"+c.more))
-		if r := h.Get("/", c.header...); r.Status != c.status {
-			t.Errorf("%s, %q: r.Status = %d, want %d", c.more, c.header, r.Status, c.status)
-		}
+		t.Run(fmt.Sprintf("%v %v", c.more, c.header), func(t *testing.T) {
+			h := authztest.Load(t, nil, "cedar", yaml(policies, "principalType: App::User\n"+c.more))
+			if r := h.Get("/", c.header...); r.Status != c.status {
+				t.Errorf("%s, %q: r.Status = %d, want %d", c.more, c.header, r.Status, c.status)
+			}
+		})
 	}
 	// The groups of a consumer are not those of another subject.
 	h := authztest.Load(t, alice, "cedar", yaml(`permit (principal in Group::"editors", action, resource);`,
@@ -147,9 +151,11 @@ func TestPaths(t *testing.T) {
 	for path, want := range map[string]int{
 		"/" + strings.Repeat("a/", maxSegments-1): 200, strings.Repeat("/a", 30_000): 403,
 	} {
-		if r := h.Get(path); r.Status != want {
-			t.Errorf("%.20s: r.Status = %d, want %d", path, r.Status, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", path), func(t *testing.T) {
+			if r := h.Get(path); r.Status != want {
+				t.Errorf("%.20s: r.Status = %d, want %d", path, r.Status, want)
+			}
+		})
 	}
 	h = authztest.Load(t, alice, "cedar", yaml(`permit (principal, action, resource) unless { context.query has x };`, ""))
 	if r := h.Get("/?" + strings.Repeat("a=b&", 30_000)); r.Status != 403 {
@@ -176,9 +182,11 @@ func TestRefused(t *testing.T) {
 		"policyFiles: [" + broken + "]":             "broken.cedar: parser error: parse error at <input>:2",
 		yaml(ok, "entities: [{uid: {type: A, id: b}, parents: [], attrs: {}}, {uid: {type: A, id: b}, parents: [], attrs: {}}]"): "duplicate",
 	} {
-		if got := authztest.Refused(t, "cedar", config); !strings.Contains(got, want) {
-			t.Errorf(`%s: authztest.Refused("cedar", config) = %q, want it to contain %q`, config, got, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", config), func(t *testing.T) {
+			if got := authztest.Refused(t, "cedar", config); !strings.Contains(got, want) {
+				t.Errorf(`%s: authztest.Refused("cedar", config) = %q, want it to contain %q`, config, got, want)
+			}
+		})
 	}
 }
 
@@ -218,9 +226,11 @@ func TestMany(t *testing.T) {
 	}
 	h := authztest.Load(t, alice, "cedar", yaml(b.String(), ""))
 	for path, want := range map[string]int{"/p299": 200, "/p300": 403} {
-		if r := h.Get(path); r.Status != want {
-			t.Errorf("%s: r.Status = %d, want %d: %q", path, r.Status, want, h.Log())
-		}
+		t.Run(path, func(t *testing.T) {
+			if r := h.Get(path); r.Status != want {
+				t.Errorf("%s: r.Status = %d, want %d: %q", path, r.Status, want, h.Log())
+			}
+		})
 	}
 }
 

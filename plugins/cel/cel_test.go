@@ -1,6 +1,7 @@
 package cel
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -89,18 +90,20 @@ func TestExpressions(t *testing.T) {
 		{`false && request.headers["x-none"] == ""`, "deny"},
 		{`request.path.matches("^/[a-z]/b$") && sets.intersects(consumer.groups, ["staff"])`, "allow"},
 	} {
-		h := load(t, alice, quote(c.expression))
-		r := h.Do(filtertest.NewRequest("POST", "/a//b;c?x=1&x=2&y=%41&%zz", "body", "x-one", "1", "x-two", "1", "x-two", "2",
-			"x-secret", "geheim"))
-		if r.Metadata["moe.cel/decision"] != c.want || (r.Upstream != nil) != (c.want == "allow") {
-			t.Errorf("%s: got %v and %d, want %s\n%s", c.expression, r.Metadata, r.Status, c.want, h.Log())
-		}
-		if c.want != "allow" && r.Status != 403 || strings.Contains(h.Log(), "geheim") {
-			t.Errorf("%s: got %d, want 403 and no header in the log:\n%s", c.expression, r.Status, h.Log())
-		}
-		if c.want == "error" && !strings.Contains(h.Log(), "line 1, column ") {
-			t.Errorf("%s: the log does not say where: %s", c.expression, h.Log())
-		}
+		t.Run(fmt.Sprintf("%.40q", c.expression), func(t *testing.T) {
+			h := load(t, alice, quote(c.expression))
+			r := h.Do(filtertest.NewRequest("POST", "/a//b;c?x=1&x=2&y=%41&%zz", "body", "x-one", "1", "x-two", "1",
+				"x-two", "2", "x-secret", "geheim"))
+			if r.Metadata["moe.cel/decision"] != c.want || (r.Upstream != nil) != (c.want == "allow") {
+				t.Errorf("%s: got %v and %d, want %s\n%s", c.expression, r.Metadata, r.Status, c.want, h.Log())
+			}
+			if c.want != "allow" && r.Status != 403 || strings.Contains(h.Log(), "geheim") {
+				t.Errorf("%s: got %d, want 403 and no header in the log:\n%s", c.expression, r.Status, h.Log())
+			}
+			if c.want == "error" && !strings.Contains(h.Log(), "line 1, column ") {
+				t.Errorf("%s: the log does not say where: %s", c.expression, h.Log())
+			}
+		})
 	}
 }
 
@@ -110,9 +113,11 @@ func TestNobody(t *testing.T) {
 		`consumer.name == ""`: 200, `consumer.groups == [] && consumer.labels == {} && consumer.attributes == {}`: 200,
 		`"admins" in consumer.groups`: 403, `consumer.labels["plan"] == "gold"`: 403, `consumer.name != "mallory"`: 200,
 	} {
-		if r := load(t, nil, quote(expression)).Get("/"); r.Status != want {
-			t.Errorf("%s: r.Status = %d, want %d", expression, r.Status, want)
-		}
+		t.Run(expression, func(t *testing.T) {
+			if r := load(t, nil, quote(expression)).Get("/"); r.Status != want {
+				t.Errorf("%s: r.Status = %d, want %d", expression, r.Status, want)
+			}
+		})
 	}
 }
 
@@ -131,10 +136,12 @@ func TestRefused(t *testing.T) {
 		`{allowIf: "true", path: {mode: lenient}}`:                            "path.mode",
 		`{allowIf: "true", metadata: [{namespace: x}]}`:                       "metadata[0].key",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "cel", JSON: config})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%.80s: new(filtertest.Host).Load(…): got error %v, want one with %q", config, err, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", config), func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "cel", JSON: config})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%.80s: new(filtertest.Host).Load(…): got error %v, want one with %q", config, err, want)
+			}
+		})
 	}
 }
 
@@ -168,30 +175,38 @@ func TestPaths(t *testing.T) {
 		"/public/.%2e/admin?x=/public/", "/admin?/public/", "//public/../admin",
 	}
 	for _, mode := range []string{"strict", "normalize"} {
-		denied := load(t, nil, `{"allowIf": '`+deny+`', "path": {"mode": "`+mode+`"}}`)
-		allowed := load(t, nil, `{"allowIf": '`+allow+`', "path": {"mode": "`+mode+`"}}`)
-		for _, path := range tricks {
-			if mode == "normalize" && (strings.Contains(path, "%25") || strings.Contains(path, "%c0") ||
-				strings.Contains(path, "%00")) {
-				continue // only strict refuses these: it does not know what becomes of them
-			}
-			for name, h := range map[string]*filtertest.Host{"deny": denied, "allow": allowed} {
-				if r := h.Get(path); r.Upstream != nil {
-					t.Errorf("%s, rule %s: %s passes", mode, name, path)
+		t.Run(mode, func(t *testing.T) {
+			denied := load(t, nil, `{"allowIf": '`+deny+`', "path": {"mode": "`+mode+`"}}`)
+			allowed := load(t, nil, `{"allowIf": '`+allow+`', "path": {"mode": "`+mode+`"}}`)
+			for _, path := range tricks {
+				if mode == "normalize" && (strings.Contains(path, "%25") || strings.Contains(path, "%c0") ||
+					strings.Contains(path, "%00")) {
+					continue // only strict refuses these: it does not know what becomes of them
+				}
+				for name, h := range map[string]*filtertest.Host{"deny": denied, "allow": allowed} {
+					t.Run(name, func(t *testing.T) {
+						if r := h.Get(path); r.Upstream != nil {
+							t.Errorf("%s, rule %s: %s passes", mode, name, path)
+						}
+					})
 				}
 			}
-		}
-		for _, path := range []string{"/public/a", "/public//a", "/public/a;b", "/public/%61%20"} {
-			if r := allowed.Get(path); r.Status != 200 {
-				t.Errorf("%s, %s: r.Status = %d, want 200", mode, path, r.Status)
+			for _, path := range []string{"/public/a", "/public//a", "/public/a;b", "/public/%61%20"} {
+				t.Run(path, func(t *testing.T) {
+					if r := allowed.Get(path); r.Status != 200 {
+						t.Errorf("%s, %s: r.Status = %d, want 200", mode, path, r.Status)
+					}
+				})
 			}
-		}
+		})
 	}
 	h := load(t, nil, `{"allowIf": '`+deny+`', "path": {"ignoreCase": true}}`)
 	for _, path := range []string{"/ADMIN", "/Admin/x", "/%41dmin"} {
-		if r := h.Get(path); r.Upstream != nil {
-			t.Errorf("%s passes", path)
-		}
+		t.Run(path, func(t *testing.T) {
+			if r := h.Get(path); r.Upstream != nil {
+				t.Errorf("%s passes", path)
+			}
+		})
 	}
 	h = load(t, nil, quote(deny))
 	if r := h.Get("/a/../b"); r.Status != 400 || r.Details != "moe.cel.path" || !strings.Contains(h.Log(), "dot segments") {
@@ -203,9 +218,11 @@ func TestPaths(t *testing.T) {
 func TestShadowAndOpen(t *testing.T) {
 	h := load(t, nil, `{"allowIf": 'request.headers["x"] == "1"', "shadow": true}`)
 	for _, header := range []string{"1", "2"} {
-		if r := h.Get("/", "x", header); r.Status != 200 {
-			t.Errorf("r.Status = %d, want 200", r.Status)
-		}
+		t.Run(header, func(t *testing.T) {
+			if r := h.Get("/", "x", header); r.Status != 200 {
+				t.Errorf("r.Status = %d, want 200", r.Status)
+			}
+		})
 	}
 	if r := h.Get("/"); r.Status != 200 || r.Metadata["moe.cel/decision"] != "error" {
 		t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.cel/decision"] = %v, want %v: %v`,
@@ -232,9 +249,11 @@ func TestShadowAndOpen(t *testing.T) {
 func TestBytes(t *testing.T) {
 	h := load(t, nil, quote(`request.headers["x"] == "1" && request.headers.all(k, size(k) > 0)`))
 	for _, v := range []string{"\xff\xfe", strings.Repeat("x", 1<<20), ""} {
-		if r := h.Get("/", "x", v); r.Status != 403 {
-			t.Errorf("%.10q: r.Status = %d, want 403", v, r.Status)
-		}
+		t.Run(fmt.Sprintf("%.40q", v), func(t *testing.T) {
+			if r := h.Get("/", "x", v); r.Status != 403 {
+				t.Errorf("%.10q: r.Status = %d, want 403", v, r.Status)
+			}
+		})
 	}
 	q := filtertest.NewRequest("GET", "/", "", "x", "1")
 	q.Host = "EXAMPLE.com.:8080"

@@ -1,6 +1,7 @@
 package consumerrestriction
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -78,18 +79,20 @@ func TestRules(t *testing.T) {
 		{"", "GET", "/public/..;/x", 400},
 		{"", "GET", "/public%00", 400},
 	} {
-		r := filtertest.NewRequest(c.method, "/", "")
-		r.URL.Opaque = c.path
-		if strings.HasPrefix(c.path, "//") { // net/url takes it for a host
-			r.URL.Opaque, r.URL.Scheme = "", ""
-			r.URL.Host, r.URL.Path, r.URL.RawPath = "", c.path, ""
-		}
-		if c.who != "" {
-			r.Header.Set("x-api-key", c.who)
-		}
-		if got := h.Do(r); got.Status != c.status || (got.Upstream != nil) != (c.status == 200) {
-			t.Errorf("%s %s %s: %d %s, want %d", c.who, c.method, c.path, got.Status, got.Details, c.status)
-		}
+		t.Run(fmt.Sprintf("%q", c.who), func(t *testing.T) {
+			r := filtertest.NewRequest(c.method, "/", "")
+			r.URL.Opaque = c.path
+			if strings.HasPrefix(c.path, "//") { // net/url takes it for a host
+				r.URL.Opaque, r.URL.Scheme = "", ""
+				r.URL.Host, r.URL.Path, r.URL.RawPath = "", c.path, ""
+			}
+			if c.who != "" {
+				r.Header.Set("x-api-key", c.who)
+			}
+			if got := h.Do(r); got.Status != c.status || (got.Upstream != nil) != (c.status == 200) {
+				t.Errorf("%s %s %s: %d %s, want %d", c.who, c.method, c.path, got.Status, got.Details, c.status)
+			}
+		})
 	}
 	if h.Metric("allowed") == 0 || h.Metric("denied") == 0 {
 		t.Error("counters")
@@ -99,9 +102,11 @@ func TestRules(t *testing.T) {
 func TestIgnoreCase(t *testing.T) {
 	h := host(t, `{deny: [{paths: [/Secret/*]}], ignoreCase: true}`)
 	for path, want := range map[string]int{"/secret/x": 403, "/SECRET": 403, "/sEcret/Y": 403, "/public": 200} {
-		if r := h.Get(path, "x-api-key", "bob"); r.Status != want {
-			t.Errorf("%s: r.Status = %d, want %d", path, r.Status, want)
-		}
+		t.Run(path, func(t *testing.T) {
+			if r := h.Get(path, "x-api-key", "bob"); r.Status != want {
+				t.Errorf("%s: r.Status = %d, want %d", path, r.Status, want)
+			}
+		})
 	}
 	h = host(t, `{deny: [{paths: [/Secret/*]}]}`)
 	if r := h.Get("/secret/x"); r.Status != 200 {
@@ -146,10 +151,12 @@ func TestRefused(t *testing.T) {
 		`{deny: [{methods: ["GET,POST"]}]}`:      "deny[0].methods",
 		`{allow: [{consumers: [a], paths: []}]}`: "allow[0].paths",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "consumerrestriction", JSON: conf})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
-		}
+		t.Run(conf, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "consumerrestriction", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
+			}
+		})
 	}
 }
 

@@ -247,10 +247,12 @@ func TestConfiguration(t *testing.T) {
 		`{allowOrigins: ["https://a"], maxAge: -1s}`:                                  "maxAge",
 		`{allowOrigins: ["https://a"], maxAge: 1s, typo: 1}`:                          "typo",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "cors", JSON: conf})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", conf, err, want)
-		}
+		t.Run(conf, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "cors", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", conf, err, want)
+			}
+		})
 	}
 	h := filtertest.New(t, filtertest.Config{
 		Name: "cors", JSON: `{allowOriginRegexp: ['https://[a-z]+\.example'], allowCredentials: true}`,

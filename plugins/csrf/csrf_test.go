@@ -1,6 +1,7 @@
 package csrf
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -82,14 +83,18 @@ func TestOrigin(t *testing.T) {
 				t.Errorf("got %d %q, want %q", r.Status, r.Body, c.want)
 			}
 			for _, m := range []string{"GET", "HEAD"} {
-				if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); r.Status != 200 {
-					t.Errorf("%s: r.Status = %d, want 200", m, r.Status)
-				}
+				t.Run(m, func(t *testing.T) {
+					if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); r.Status != 200 {
+						t.Errorf("%s: r.Status = %d, want 200", m, r.Status)
+					}
+				})
 			}
 			for _, m := range []string{"get", "DELETE", "PUT", "PATCH", "X"} {
-				if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); (r.Status == 200) != (c.want == "") {
-					t.Errorf("r.Status == 200 = %v, want %v: %s, %d", (r.Status == 200), (c.want == ""), m, r.Status)
-				}
+				t.Run(m, func(t *testing.T) {
+					if r := h.Do(filtertest.NewRequest(m, "/", "", c.header...)); (r.Status == 200) != (c.want == "") {
+						t.Errorf("r.Status == 200 = %v, want %v: %s, %d", (r.Status == 200), (c.want == ""), m, r.Status)
+					}
+				})
 			}
 		})
 	}
@@ -105,9 +110,11 @@ func TestAllowMissing(t *testing.T) {
 	for _, header := range [][]string{
 		{"origin", "https://evil"}, {"origin", ""}, {"sec-fetch-site", "cross-site"}, {"referer", ""},
 	} {
-		if r := h.Post("/", "x", header...); r.Status != 403 {
-			t.Errorf("%q: r.Status = %d, want 403", header, r.Status)
-		}
+		t.Run(fmt.Sprint(header), func(t *testing.T) {
+			if r := h.Post("/", "x", header...); r.Status != 403 {
+				t.Errorf("%q: r.Status = %d, want 403", header, r.Status)
+			}
+		})
 	}
 }
 
@@ -172,17 +179,19 @@ func TestToken(t *testing.T) {
 		"long header":         {[]string{token}, []string{strings.Repeat(token, 20000)}, false},
 		"first cookie counts": {[]string{"x", token}, []string{token}, false},
 	} {
-		header := []string{"origin", self}
-		for _, v := range c.cookie {
-			header = append(header, "cookie", "a=b; __Host-csrf="+v)
-		}
-		for _, v := range c.header {
-			header = append(header, "x-csrf-token", v)
-		}
-		r := h.Post("/", "x", header...)
-		if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || r.Body != "invalid CSRF token") {
-			t.Errorf("%s: got %d %s, want it to pass: %v", name, r.Status, r.Body, c.ok)
-		}
+		t.Run(name, func(t *testing.T) {
+			header := []string{"origin", self}
+			for _, v := range c.cookie {
+				header = append(header, "cookie", "a=b; __Host-csrf="+v)
+			}
+			for _, v := range c.header {
+				header = append(header, "x-csrf-token", v)
+			}
+			r := h.Post("/", "x", header...)
+			if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || r.Body != "invalid CSRF token") {
+				t.Errorf("%s: got %d %s, want it to pass: %v", name, r.Status, r.Body, c.ok)
+			}
+		})
 	}
 	// A token does not excuse another origin.
 	r := h.Post("/", "x", "origin", "https://evil", "cookie", "__Host-csrf="+token, "x-csrf-token", token)
@@ -225,11 +234,13 @@ func TestConfiguration(t *testing.T) {
 		token(`insecure: true`): "token.insecure", token(`insecure: true, cookie: c, sameSite: none`): "token.sameSite",
 		token(`sameSite: Strict`): "sameSite",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "csrf", JSON: conf})
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") ||
-			strings.Contains(err.Error(), "0123456789abcdef") {
-			t.Errorf("%s: %v, want %q", conf, err, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", conf), func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "csrf", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") ||
+				strings.Contains(err.Error(), "0123456789abcdef") {
+				t.Errorf("%s: %v, want %q", conf, err, want)
+			}
+		})
 	}
 	h := filtertest.New(t, filtertest.Config{Name: "csrf", JSON: token(`insecure: true, cookie: c, sameSite: lax`)})
 	r := h.Get("/")
@@ -239,9 +250,11 @@ func TestConfiguration(t *testing.T) {
 			c, "c=", "Secure", "SameSite=Lax")
 	}
 	for _, m := range []string{"OPTIONS", "TRACE"} {
-		if r := h.Do(filtertest.NewRequest(m, "/", "")); r.Status != 200 {
-			t.Errorf("%q: r.Status = %d, want 200", m, r.Status)
-		}
+		t.Run(m, func(t *testing.T) {
+			if r := h.Do(filtertest.NewRequest(m, "/", "")); r.Status != 200 {
+				t.Errorf("%q: r.Status = %d, want 200", m, r.Status)
+			}
+		})
 	}
 	if r := h.GRPC("/a.B/C", "", "origin", "https://evil"); r.GRPCStatus != 7 {
 		t.Errorf("r.GRPCStatus = %d, want 7", r.GRPCStatus)

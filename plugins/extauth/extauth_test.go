@@ -136,10 +136,12 @@ func TestPaths(t *testing.T) {
 		}
 		want := strings.ReplaceAll(q.URL.RequestURI(), "ä", "%C3%A4")
 		for prefix, h := range map[string]*filtertest.Host{"": bare, "/check": prefixed} {
-			r := h.Do(q)
-			if got := s.last(t); r.Status != 200 || got.uri != prefix+want || got.host != "example.com" {
-				t.Errorf("%q: %d, asked about %q at %s, want %q\n%s", path, r.Status, got.uri, got.host, prefix+want, h.Log())
-			}
+			t.Run(fmt.Sprintf("%q", prefix), func(t *testing.T) {
+				r := h.Do(q)
+				if got := s.last(t); r.Status != 200 || got.uri != prefix+want || got.host != "example.com" {
+					t.Errorf("%q: %d, asked about %q at %s, want %q\n%s", path, r.Status, got.uri, got.host, prefix+want, h.Log())
+				}
+			})
 		}
 	}
 }
@@ -207,26 +209,28 @@ func TestDenied(t *testing.T) {
 		}
 	}
 	for _, status := range []int{302, 307, 400, 401, 403, 404, 407, 418, 429} {
-		s := serve(t, deny(status))
-		h := s.load(t, "", "clientOnSuccess: [x-other]")
-		r := h.Get("/")
-		if r.Status != status || r.Body != "<p>no</p>" || r.Upstream != nil || r.Details != "moe.extauth.denied" ||
-			r.Header.Get("content-type") != "text/html" || r.Header.Get("x-why") != "because" || r.Header.Get("connection") != "" {
-			t.Errorf("got %d %q %v, want the service's answer with %d:\n%s", r.Status, r.Body, r.Header, status, h.Log())
-		}
-		r = s.load(t, "", "client: [x-why]").Get("/")
-		if r.Header.Get("location") != "/login" || r.Header.Get("x-why") == "" || r.Header.Get("x-other") != "" {
-			t.Errorf("got %v, want location and x-why, and no x-other", r.Header)
-		}
-		r = s.load(t, "", "shadow: true").Get("/")
-		if r.Status != 200 || r.Metadata["moe.extauth/decision"] != "deny" {
-			t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.extauth/decision"] = %v, want %v`,
-				r.Status, r.Metadata["moe.extauth/decision"], "deny")
-		}
-		r = s.load(t, "", "failOpen: true").Get("/")
-		if r.Status != status {
-			t.Errorf("r.Status = %d, want %d", r.Status, status)
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			s := serve(t, deny(status))
+			h := s.load(t, "", "clientOnSuccess: [x-other]")
+			r := h.Get("/")
+			if r.Status != status || r.Body != "<p>no</p>" || r.Upstream != nil || r.Details != "moe.extauth.denied" ||
+				r.Header.Get("content-type") != "text/html" || r.Header.Get("x-why") != "because" || r.Header.Get("connection") != "" {
+				t.Errorf("got %d %q %v, want the service's answer with %d:\n%s", r.Status, r.Body, r.Header, status, h.Log())
+			}
+			r = s.load(t, "", "client: [x-why]").Get("/")
+			if r.Header.Get("location") != "/login" || r.Header.Get("x-why") == "" || r.Header.Get("x-other") != "" {
+				t.Errorf("got %v, want location and x-why, and no x-other", r.Header)
+			}
+			r = s.load(t, "", "shadow: true").Get("/")
+			if r.Status != 200 || r.Metadata["moe.extauth/decision"] != "deny" {
+				t.Errorf(`r.Status = %d, want 200; r.Metadata["moe.extauth/decision"] = %v, want %v`,
+					r.Status, r.Metadata["moe.extauth/decision"], "deny")
+			}
+			r = s.load(t, "", "failOpen: true").Get("/")
+			if r.Status != status {
+				t.Errorf("r.Status = %d, want %d", r.Status, status)
+			}
+		})
 	}
 	s := serve(t, deny(403))
 	if r := s.load(t, "", "").GRPC("/a.B/C", "x"); r.GRPCStatus != 7 {
@@ -250,39 +254,45 @@ func TestBody(t *testing.T) {
 		{more: "requestBody: {}", body: long, asked: long, partial: "false", status: 200},
 		{more: "requestBody: {maxBytes: 10}\nshadow: true", body: long, status: 200},
 	} {
-		for _, chunk := range []int{0, 1, 7} {
-			h := s.load(t, "", c.more)
-			h.Chunk = chunk
-			s.mu.Lock()
-			s.all = nil
-			s.mu.Unlock()
-			for _, trailers := range []http.Header{nil, {"X-T": {"1"}}} {
-				if c.body == "" && trailers != nil {
-					continue
-				}
-				q := filtertest.NewRequest("POST", "/", c.body)
-				q.Trailer = trailers // then there is no content-length
-				r := h.Do(q)
-				if r.Status != c.status || r.Status == 200 && r.Sent != c.body {
-					t.Errorf("%s, chunks of %d: %d, %d bytes\n%s", c.more, chunk, r.Status, len(r.Sent), h.Log())
-				}
-				if c.partial == "" {
-					continue
-				}
-				got := s.last(t)
-				partial := got.header.Get("x-envoy-auth-partial-body")
-				if got.body != c.asked || partial != c.partial && !(trailers != nil && len(c.asked) == len(c.body)) {
-					t.Errorf("%s, chunks of %d: asked about %d bytes, partial %s", c.more, chunk, len(got.body), partial)
-				}
+		t.Run(c.more, func(t *testing.T) {
+			for _, chunk := range []int{0, 1, 7} {
+				t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+					h := s.load(t, "", c.more)
+					h.Chunk = chunk
+					s.mu.Lock()
+					s.all = nil
+					s.mu.Unlock()
+					for i, trailers := range []http.Header{nil, {"X-T": {"1"}}} {
+						t.Run(fmt.Sprint(i), func(t *testing.T) {
+							if c.body == "" && trailers != nil {
+								return
+							}
+							q := filtertest.NewRequest("POST", "/", c.body)
+							q.Trailer = trailers // then there is no content-length
+							r := h.Do(q)
+							if r.Status != c.status || r.Status == 200 && r.Sent != c.body {
+								t.Errorf("%s, chunks of %d: %d, %d bytes\n%s", c.more, chunk, r.Status, len(r.Sent), h.Log())
+							}
+							if c.partial == "" {
+								return
+							}
+							got := s.last(t)
+							partial := got.header.Get("x-envoy-auth-partial-body")
+							if got.body != c.asked || partial != c.partial && !(trailers != nil && len(c.asked) == len(c.body)) {
+								t.Errorf("%s, chunks of %d: asked about %d bytes, partial %s", c.more, chunk, len(got.body), partial)
+							}
+						})
+					}
+					if c.status == 413 {
+						s.mu.Lock()
+						if len(s.all) != 0 {
+							t.Error("the service is asked about a body that is too long")
+						}
+						s.mu.Unlock()
+					}
+				})
 			}
-			if c.status == 413 {
-				s.mu.Lock()
-				if len(s.all) != 0 {
-					t.Error("the service is asked about a body that is too long")
-				}
-				s.mu.Unlock()
-			}
-		}
+		})
 	}
 }
 
@@ -304,10 +314,12 @@ func TestRefused(t *testing.T) {
 		`{url: "https://a/", caFile: /not/there}`:            "/not/there",
 		`{url: "https://a/", errorStatus: 200}`:              "errorStatus",
 	} {
-		if got := authztest.Refused(t, "extauth", config); !strings.Contains(got, want) || strings.Contains(got, "geheim") {
-			t.Errorf(`%s: authztest.Refused("extauth", config) = %q, want it to contain %q, and it without %q`,
-				config, got, want, "geheim")
-		}
+		t.Run(config, func(t *testing.T) {
+			if got := authztest.Refused(t, "extauth", config); !strings.Contains(got, want) || strings.Contains(got, "geheim") {
+				t.Errorf(`%s: authztest.Refused("extauth", config) = %q, want it to contain %q, and it without %q`,
+					config, got, want, "geheim")
+			}
+		})
 	}
 }
 
@@ -424,14 +436,16 @@ func BenchmarkExtAuth(b *testing.B) {
 // TestUpgrade: a request for a WebSocket has no body to wait for, and the service decides about it.
 func TestUpgrade(t *testing.T) {
 	for _, status := range []int{200, 403} {
-		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
-		h := s.load(t, "", "requestBody: {maxBytes: 10}")
-		r := h.Do(filtertest.NewRequest("GET", "/ws", "data of the tunnel, longer than maxBytes", "connection", "Upgrade", "upgrade", "websocket"))
-		if r.Status != status || (r.Upstream != nil) != (status == 200) {
-			t.Errorf("the service answers %d: got %d %s, reached the upstream: %v", status, r.Status, r.Details, r.Upstream != nil)
-		}
-		if got := s.last(t); got.body != "" || got.header.Get("x-envoy-auth-partial-body") != "false" {
-			t.Errorf("the service was sent %q %v, want no body", got.body, got.header)
-		}
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+			h := s.load(t, "", "requestBody: {maxBytes: 10}")
+			r := h.Do(filtertest.NewRequest("GET", "/ws", "data of the tunnel, longer than maxBytes", "connection", "Upgrade", "upgrade", "websocket"))
+			if r.Status != status || (r.Upstream != nil) != (status == 200) {
+				t.Errorf("the service answers %d: got %d %s, reached the upstream: %v", status, r.Status, r.Details, r.Upstream != nil)
+			}
+			if got := s.last(t); got.body != "" || got.header.Get("x-envoy-auth-partial-body") != "false" {
+				t.Errorf("the service was sent %q %v, want no body", got.body, got.header)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package extauth
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -41,27 +42,29 @@ func TestErrors(t *testing.T) {
 			for more, want := range map[string]int{
 				"": 403, "errorStatus: 503": 503, "failOpen: true\nfailureHeader: true": 200, "failOpen: true": 200, "shadow: true\nfailureHeader: true": 200,
 			} {
-				h := s.load(t, "", "upstream: [x-user]\n"+more)
-				r := h.Get("/?token=geheim", "x-user", "mallory", "authorization", "geheim", "x-envoy-auth-failure-mode-allowed", "no")
-				if r.Status != want || h.Metric("failed") != 1 || !strings.Contains(h.Log(), name) || strings.Contains(h.Log(), "geheim") {
-					t.Errorf("%s: got %d, want %d, one failure and no secret in the log:\n%s", more, r.Status, want, h.Log())
-				}
-				if want != 200 {
-					if r.Details != "moe.extauth.error" || r.Upstream != nil {
-						t.Errorf("r.Details = %q, want %q; r.Upstream = %+v, want nil",
-							r.Details, "moe.extauth.error", r.Upstream)
+				t.Run(fmt.Sprintf("%q", more), func(t *testing.T) {
+					h := s.load(t, "", "upstream: [x-user]\n"+more)
+					r := h.Get("/?token=geheim", "x-user", "mallory", "authorization", "geheim", "x-envoy-auth-failure-mode-allowed", "no")
+					if r.Status != want || h.Metric("failed") != 1 || !strings.Contains(h.Log(), name) || strings.Contains(h.Log(), "geheim") {
+						t.Errorf("%s: got %d, want %d, one failure and no secret in the log:\n%s", more, r.Status, want, h.Log())
 					}
-					continue
-				}
-				up, shadow := r.Upstream.Header, strings.Contains(more, "shadow")
-				if (up.Get("x-user") != "") != shadow {
-					t.Error("the client forges what the service says:", up)
-				}
-				told := !shadow && strings.Contains(more, "failureHeader")
-				if (up.Get("x-envoy-auth-failure-mode-allowed") == "true") != told {
-					t.Errorf(`up.Get("x-envoy-auth-failure-mode-allowed") == "true" = %v, want %v: %v`,
-						(up.Get("x-envoy-auth-failure-mode-allowed") == "true"), told, up)
-				}
+					if want != 200 {
+						if r.Details != "moe.extauth.error" || r.Upstream != nil {
+							t.Errorf("r.Details = %q, want %q; r.Upstream = %+v, want nil",
+								r.Details, "moe.extauth.error", r.Upstream)
+						}
+						return
+					}
+					up, shadow := r.Upstream.Header, strings.Contains(more, "shadow")
+					if (up.Get("x-user") != "") != shadow {
+						t.Error("the client forges what the service says:", up)
+					}
+					told := !shadow && strings.Contains(more, "failureHeader")
+					if (up.Get("x-envoy-auth-failure-mode-allowed") == "true") != told {
+						t.Errorf(`up.Get("x-envoy-auth-failure-mode-allowed") == "true" = %v, want %v: %v`,
+							(up.Get("x-envoy-auth-failure-mode-allowed") == "true"), told, up)
+					}
+				})
 			}
 		})
 	}

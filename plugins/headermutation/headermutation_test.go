@@ -201,10 +201,12 @@ func TestRefused(t *testing.T) {
 			Apply: []Mutation{{Name: "a", Value: "b", Action: "ADD"}},
 		}},
 	} {
-		err := new(filtertest.Host).Load(t, &p)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, &p)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
 	}
 }
 
@@ -230,10 +232,12 @@ response:
 		`{"request":{"set":{"a":1}}}`:                                         "request.set.a",
 		`{"requests":{}}`:                                                     "requests",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "headermutation", JSON: conf})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
-		}
+		t.Run(conf, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "headermutation", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", conf, err, want)
+			}
+		})
 	}
 }
 
@@ -248,9 +252,11 @@ func TestEveryError(t *testing.T) {
 		"request.remove[0]: ", "request.remove[2]: ", "request.set.a: ", "request.set.a b: ",
 		"response.removeRegexp[0]: ", "response.apply[0]: ",
 	} {
-		if !strings.Contains("\n"+err.Error(), "\n"+path) {
-			t.Errorf("%s is missing in\n%v", path, err)
-		}
+		t.Run(path, func(t *testing.T) {
+			if !strings.Contains("\n"+err.Error(), "\n"+path) {
+				t.Errorf("%s is missing in\n%v", path, err)
+			}
+		})
 	}
 }
 

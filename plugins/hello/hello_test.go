@@ -37,9 +37,11 @@ func TestRefused(t *testing.T) {
 	for want, json := range map[string]string{
 		"header:": `{header: ""}`, ":status": `{header: ":status"}`, "empty": `{value: ""}`, "line break": `{value: "a\nb"}`,
 	} {
-		if err := new(filtertest.Host).Load(t, filtertest.Config{Name: "hello", JSON: json}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("new(filtertest.Host).Load(…): got error %v, want one with %q", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if err := new(filtertest.Host).Load(t, filtertest.Config{Name: "hello", JSON: json}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("new(filtertest.Host).Load(…): got error %v, want one with %q", err, want)
+			}
+		})
 	}
 }
 

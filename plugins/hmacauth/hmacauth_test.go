@@ -93,23 +93,25 @@ func TestAWS4(t *testing.T) {
 			signature: "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
 		},
 	} {
-		p := plugin(func() time.Time { return day.Add(20 * time.Second) })
-		p.Region, p.Service = "us-east-1", "service"
-		h := load(t, p)
-		send := func(signature string) *filtertest.Response {
-			return h.Do(newReq(c.method, "example.amazonaws.com", c.path, "", "x-amz-date", "20150830T123600Z",
-				"authorization", credential+"SignedHeaders=host;x-amz-date, Signature="+signature))
-		}
-		if r := send(c.signature); r.Status != 200 || r.Upstream.Header.Get("x-who") != "aws" {
-			t.Errorf(`%s: r.Status = %d, want 200; r.Upstream.Header.Get("x-who") = %q, want %q: %s`,
-				c.name, r.Status, r.Upstream.Header.Get("x-who"), "aws", r.Details)
-		}
-		if r := send(c.signature); r.Status != 401 || r.Details != "moe.hmacauth.replayed" {
-			t.Errorf("%s: again: %d %s", c.name, r.Status, r.Details)
-		}
-		if r := send(strings.Repeat("0", 64)); r.Status != 401 || r.Details != "moe.hmacauth.wrong" {
-			t.Errorf("%s: wrong: %d %s", c.name, r.Status, r.Details)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			p := plugin(func() time.Time { return day.Add(20 * time.Second) })
+			p.Region, p.Service = "us-east-1", "service"
+			h := load(t, p)
+			send := func(signature string) *filtertest.Response {
+				return h.Do(newReq(c.method, "example.amazonaws.com", c.path, "", "x-amz-date", "20150830T123600Z",
+					"authorization", credential+"SignedHeaders=host;x-amz-date, Signature="+signature))
+			}
+			if r := send(c.signature); r.Status != 200 || r.Upstream.Header.Get("x-who") != "aws" {
+				t.Errorf(`%s: r.Status = %d, want 200; r.Upstream.Header.Get("x-who") = %q, want %q: %s`,
+					c.name, r.Status, r.Upstream.Header.Get("x-who"), "aws", r.Details)
+			}
+			if r := send(c.signature); r.Status != 401 || r.Details != "moe.hmacauth.replayed" {
+				t.Errorf("%s: again: %d %s", c.name, r.Status, r.Details)
+			}
+			if r := send(strings.Repeat("0", 64)); r.Status != 401 || r.Details != "moe.hmacauth.wrong" {
+				t.Errorf("%s: wrong: %d %s", c.name, r.Status, r.Details)
+			}
+		})
 	}
 }
 
@@ -299,10 +301,12 @@ func TestSignatures(t *testing.T) {
 func TestMissing(t *testing.T) {
 	h := load(t, plugin(time.Now))
 	for _, header := range [][]string{nil, {"authorization", "Bearer x"}, {"authorization", "Basic x"}, {"authorization", ""}} {
-		if r := h.Get("/", header...); r.Status != 401 || r.Details != "moe.hmacauth.missing" ||
-			r.Header.Get("www-authenticate") != `Signature realm="moe"` {
-			t.Errorf("%v: got %d %s, want 401 moe.hmacauth.missing with a challenge", header, r.Status, r.Details)
-		}
+		t.Run(fmt.Sprint(header), func(t *testing.T) {
+			if r := h.Get("/", header...); r.Status != 401 || r.Details != "moe.hmacauth.missing" ||
+				r.Header.Get("www-authenticate") != `Signature realm="moe"` {
+				t.Errorf("%v: got %d %s, want 401 moe.hmacauth.missing with a challenge", header, r.Status, r.Details)
+			}
+		})
 	}
 }
 
@@ -372,10 +376,12 @@ func TestAWS4Bodies(t *testing.T) {
 		"Credential=a, Credential=a, SignedHeaders=host, Signature=" + strings.Repeat("0", 64):                 "malformed",
 		"Credential=" + strings.Repeat("a", 1<<20) + ", SignedHeaders=h, Signature=" + strings.Repeat("0", 64): "malformed",
 	} {
-		if r := h.Get("/", "authorization", awsScheme+" "+auth); r.Status != 401 || r.Details != "moe.hmacauth."+want {
-			t.Errorf("%.60s: r.Status = %d, want 401; r.Details = %q, want %q",
-				auth, r.Status, r.Details, "moe.hmacauth."+want)
-		}
+		t.Run(fmt.Sprintf("%.40q", auth), func(t *testing.T) {
+			if r := h.Get("/", "authorization", awsScheme+" "+auth); r.Status != 401 || r.Details != "moe.hmacauth."+want {
+				t.Errorf("%.60s: r.Status = %d, want 401; r.Details = %q, want %q",
+					auth, r.Status, r.Details, "moe.hmacauth."+want)
+			}
+		})
 	}
 	r := newReq("GET", "example.com", "/", "")
 	signAWS(t, r, nil, time.Now().UTC(), "", "")
@@ -437,19 +443,21 @@ func TestRefused(t *testing.T) {
 		{`{}`, "secret=geheim", "accessKey"},
 		{`{}`, "accessKey=a secret=ge!heim encoding=base64", "invalid base64"},
 	} {
-		h := &filtertest.Host{}
-		if c.cred != "" {
-			cred := map[string]any{}
-			for f := range strings.FieldsSeq(c.cred) {
-				k, v, _ := strings.Cut(f, "=")
-				cred[k] = v
+		t.Run(fmt.Sprintf("%v %v", c.conf, c.want), func(t *testing.T) {
+			h := &filtertest.Host{}
+			if c.cred != "" {
+				cred := map[string]any{}
+				for f := range strings.FieldsSeq(c.cred) {
+					k, v, _ := strings.Cut(f, "=")
+					cred[k] = v
+				}
+				h.Consumers = []*filter.Consumer{consumer("x", cred)}
 			}
-			h.Consumers = []*filter.Consumer{consumer("x", cred)}
-		}
-		err := h.Load(t, filtertest.Config{Name: "hmacauth", JSON: c.conf})
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim") {
-			t.Errorf("%s %s: got %v, want an error with %q and no secret", c.conf, c.cred, err, c.want)
-		}
+			err := h.Load(t, filtertest.Config{Name: "hmacauth", JSON: c.conf})
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "heim") {
+				t.Errorf("%s %s: got %v, want an error with %q and no secret", c.conf, c.cred, err, c.want)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package iprestriction
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -53,15 +54,17 @@ func TestSource(t *testing.T) {
 		{`{allow: [192.0.2.1], failOpen: true}`, "", 200},
 		{`{allow: [192.0.2.1], errorStatus: 503}`, "", 503},
 	} {
-		// What the client says of itself makes no difference.
-		h := host(t, c.config, c.source)
-		r := h.Get("/?secret=1", "x-forwarded-for", "10.0.0.1", "x-real-ip", "10.0.0.1", "forwarded", "for=10.0.0.1")
-		if r.Status != c.status || (r.Upstream != nil) != (c.status == 200) {
-			t.Errorf("%s from %q: %d %q", c.config, c.source, r.Status, r.Body)
-		}
-		if strings.Contains(h.Log(), "secret") {
-			t.Errorf("h.Log() = %q, want it without %q", h.Log(), "secret")
-		}
+		t.Run(fmt.Sprintf("%v %v", c.config, c.source), func(t *testing.T) {
+			// What the client says of itself makes no difference.
+			h := host(t, c.config, c.source)
+			r := h.Get("/?secret=1", "x-forwarded-for", "10.0.0.1", "x-real-ip", "10.0.0.1", "forwarded", "for=10.0.0.1")
+			if r.Status != c.status || (r.Upstream != nil) != (c.status == 200) {
+				t.Errorf("%s from %q: %d %q", c.config, c.source, r.Status, r.Body)
+			}
+			if strings.Contains(h.Log(), "secret") {
+				t.Errorf("h.Log() = %q, want it without %q", h.Log(), "secret")
+			}
+		})
 	}
 }
 
@@ -101,14 +104,16 @@ func TestForwarded(t *testing.T) {
 		{"2", []string{"192.0.2.9, 10.0.0.1, 192.0.2.1, 192.0.2.2"}, 200},
 		{"2", []string{"10.0.0.1, 192.0.2.1"}, 403},
 	} {
-		h := host(t, `{allow: [10.0.0.0/8], address: xForwardedFor, failOpen: true, trustedHops: `+c.hops+`}`, "10.0.0.1:1")
-		var header []string
-		for _, v := range c.headers {
-			header = append(header, "x-forwarded-for", v)
-		}
-		if r := h.Get("/", header...); r.Status != c.status {
-			t.Errorf("%s hops, %.40q: %d %q", c.hops, c.headers, r.Status, r.Body)
-		}
+		t.Run(fmt.Sprintf("%v %v", c.hops, c.headers), func(t *testing.T) {
+			h := host(t, `{allow: [10.0.0.0/8], address: xForwardedFor, failOpen: true, trustedHops: `+c.hops+`}`, "10.0.0.1:1")
+			var header []string
+			for _, v := range c.headers {
+				header = append(header, "x-forwarded-for", v)
+			}
+			if r := h.Get("/", header...); r.Status != c.status {
+				t.Errorf("%s hops, %.40q: %d %q", c.hops, c.headers, r.Status, r.Body)
+			}
+		})
 	}
 }
 
@@ -125,9 +130,11 @@ func TestWhatIsNoted(t *testing.T) {
 			log, "source=192.0.2.7", "path=/x ", "geheim")
 	}
 	for name, want := range map[string]int64{"denied": 1, "shadow_denied": 1, "allowed": 0, "failed": 0} {
-		if got := h.Metric(name); int64(got) != want {
-			t.Errorf("%s, %v: got %d, want %d", name, got, int64(got), want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := h.Metric(name); int64(got) != want {
+				t.Errorf("%s, %v: got %d, want %d", name, got, int64(got), want)
+			}
+		})
 	}
 	r = host(t, `{deny: [192.0.2.0/24]}`, "192.0.2.7:1").Get("/")
 	if r.Details != "moe.iprestriction.denied" || r.Body != "access denied" {
@@ -213,10 +220,12 @@ func TestRefused(t *testing.T) {
 		`{allow: [10.0.0.1], poll: 1ms}`:                               "poll",
 		`{denyFile: a, allowFile: a}`:                                  "denyFile",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "iprestriction", JSON: config})
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", config, err, want)
-		}
+		t.Run(config, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "iprestriction", JSON: config})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: new(filtertest.Host).Load(…): got error %v, want one with %q", config, err, want)
+			}
+		})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -31,11 +32,13 @@ func TestAlgorithms(t *testing.T) {
 	for name, algs := range algOf {
 		for _, alg := range algs {
 			for _, kid := range []string{name, ""} {
-				r := h.Get("/", bearer(sign(t, name, alg, kid, good(nil)))...)
-				if r.Status != 200 || r.Upstream.Header.Get("authorization") != "" {
-					t.Errorf(`%s, %s: r.Status = %d, want 200; r.Upstream.Header.Get("authorization") = %q, want %q: %s`,
-						alg, kid, r.Status, r.Upstream.Header.Get("authorization"), "", r.Details)
-				}
+				t.Run(fmt.Sprintf("%q", kid), func(t *testing.T) {
+					r := h.Get("/", bearer(sign(t, name, alg, kid, good(nil)))...)
+					if r.Status != 200 || r.Upstream.Header.Get("authorization") != "" {
+						t.Errorf(`%s, %s: r.Status = %d, want 200; r.Upstream.Header.Get("authorization") = %q, want %q: %s`,
+							alg, kid, r.Status, r.Upstream.Header.Get("authorization"), "", r.Details)
+					}
+				})
 			}
 			for other := range algOf {
 				if other != name {
@@ -81,10 +84,12 @@ func TestTimes(t *testing.T) {
 		{"subject is a number", map[string]any{"sub": 1}, "malformed"},
 		{"EXP in capitals does not count", map[string]any{"exp": nil, "EXP": now.Unix() + 100}, "no_expiry"},
 	} {
-		r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.change)))...)
-		if got := details(r); got != c.want {
-			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.change)))...)
+			if got := details(r); got != c.want {
+				t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+			}
+		})
 	}
 }
 
@@ -176,14 +181,16 @@ func TestForgeries(t *testing.T) {
 	refused("a megabyte with dots", parts[0]+"."+strings.Repeat("a", 1<<20)+"."+parts[2], "malformed")
 	refused("another scheme in the value", "Basic "+real, "malformed")
 	for name, c := range cases {
-		r := h.Get("/", bearer(c[0])...)
-		if r.Status != 401 || details(r) != c[1] {
-			t.Errorf("%s: %d %q, want %q", name, r.Status, r.Details, c[1])
-		}
-		want := `Bearer realm="moe", error="invalid_token"`
-		if got := r.Header.Get("www-authenticate"); !strings.HasPrefix(got, want) {
-			t.Errorf("%s: www-authenticate is %q", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := h.Get("/", bearer(c[0])...)
+			if r.Status != 401 || details(r) != c[1] {
+				t.Errorf("%s: %d %q, want %q", name, r.Status, r.Details, c[1])
+			}
+			want := `Bearer realm="moe", error="invalid_token"`
+			if got := r.Header.Get("www-authenticate"); !strings.HasPrefix(got, want) {
+				t.Errorf("%s: www-authenticate is %q", name, got)
+			}
+		})
 	}
 	if r := h.Get("/", bearer(real)...); r.Status != 200 {
 		t.Error("the real one", r.Status)
@@ -191,10 +198,12 @@ func TestForgeries(t *testing.T) {
 	if fetched.Load() != 0 {
 		t.Error("an address in a token was asked")
 	}
-	for _, secret := range []string{"very-secret-claim", parts[1], parts[2], "alice"} {
-		if strings.Contains(h.Log(), secret) {
-			t.Errorf("the log has %q", secret)
-		}
+	for i, secret := range []string{"very-secret-claim", parts[1], parts[2], "alice"} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if strings.Contains(h.Log(), secret) {
+				t.Errorf("the log has %q", secret)
+			}
+		})
 	}
 	if !strings.Contains(h.Log(), "reason=signature") {
 		t.Error("the log does not say why")
@@ -230,10 +239,12 @@ func TestMissing(t *testing.T) {
 			header: bearer(token + ",Bearer " + token),
 		},
 	} {
-		r := h.Get("/", c.header...)
-		if r.Status != c.status || details(r) != c.want || r.Header.Get("www-authenticate") != c.challenge {
-			t.Errorf("%s: %d %q %q", c.name, r.Status, r.Details, r.Header.Get("www-authenticate"))
-		}
+		t.Run(c.name, func(t *testing.T) {
+			r := h.Get("/", c.header...)
+			if r.Status != c.status || details(r) != c.want || r.Header.Get("www-authenticate") != c.challenge {
+				t.Errorf("%s: %d %q %q", c.name, r.Status, r.Details, r.Header.Get("www-authenticate"))
+			}
+		})
 	}
 	if r := h.GRPC("/a.B/C", ""); r.GRPCStatus != 16 {
 		t.Errorf("r.GRPCStatus = %d, want 16", r.GRPCStatus)

@@ -48,19 +48,23 @@ func TestClaimsToHeaders(t *testing.T) {
 		"x-sub": "alice", "x-n": "12.5", "x-ok": "true", "x-roles": "a,b,3", "x-realm-roles": "x",
 		"x-https---a-b-c": "d é", "x-obj": `{"a":[1]}`, "x-none": "", "x-null": "", "x-other": "",
 	} {
-		if got := r.Upstream.Header.Get(name); got != want || len(r.Upstream.Header.Values(name)) > 1 {
-			t.Errorf("%s is %q, want %q", name, r.Upstream.Header.Values(name), want)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got := r.Upstream.Header.Get(name); got != want || len(r.Upstream.Header.Values(name)) > 1 {
+				t.Errorf("%s is %q, want %q", name, r.Upstream.Header.Values(name), want)
+			}
+		})
 	}
 	for name, v := range map[string]any{
 		"a line break": "a\r\nx-admin: 1", "a NUL": "\x00", "a space before": " alice", "long": strings.Repeat("x", 9<<10),
 		"a comma in a list": []string{"a,b", "c"},
 	} {
-		r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"sub": "x", "roles": v})))...)
-		if r.Status != 401 || details(r) != "unfit_claim" {
-			t.Errorf("%s: r.Status = %d, want 401; details(r) = %q, want %q: %s",
-				name, r.Status, details(r), "unfit_claim", r.Details)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"sub": "x", "roles": v})))...)
+			if r.Status != 401 || details(r) != "unfit_claim" {
+				t.Errorf("%s: r.Status = %d, want 401; details(r) = %q, want %q: %s",
+					name, r.Status, details(r), "unfit_claim", r.Details)
+			}
+		})
 	}
 }
 
@@ -90,7 +94,7 @@ func TestRequiredClaims(t *testing.T) {
 		{Claim: "scope", AllOf: []string{"read", "write"}}, {Claim: "roles", AnyOf: []string{"a", "b"}}, {Claim: "email"},
 	}
 	h := filtertest.New(t, p)
-	for _, c := range []struct {
+	for i, c := range []struct {
 		scope, roles, email any
 		ok                  bool
 	}{
@@ -105,12 +109,14 @@ func TestRequiredClaims(t *testing.T) {
 		{nil, "a", "e", false},
 		{map[string]any{"read": 1}, "a", "e", false},
 	} {
-		r := h.Get("/", bearer(sign(t, "rsa", "RS256", "",
-			good(map[string]any{"scope": c.scope, "roles": c.roles, "email": c.email})))...)
-		if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || details(r) != "claims" ||
-			!strings.Contains(r.Header.Get("www-authenticate"), `error="insufficient_scope"`)) {
-			t.Errorf("%+v: got %d %s, want 200: %v", c, r.Status, r.Details, c.ok)
-		}
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "",
+				good(map[string]any{"scope": c.scope, "roles": c.roles, "email": c.email})))...)
+			if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || details(r) != "claims" ||
+				!strings.Contains(r.Header.Get("www-authenticate"), `error="insufficient_scope"`)) {
+				t.Errorf("%+v: got %d %s, want 200: %v", c, r.Status, r.Details, c.ok)
+			}
+		})
 	}
 }
 
@@ -133,12 +139,14 @@ func TestProviderOptions(t *testing.T) {
 		{"type", func(p *Provider) { p.Type = "at+jwt" }, nil, "type"},
 		{"type with application", func(p *Provider) { p.Type = "application/jwt" }, nil, ""},
 	} {
-		p := inline(keys)
-		c.set(&p.Providers[0])
-		r := filtertest.New(t, p).Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.claims)))...)
-		if details(r) != c.want {
-			t.Errorf("%s: %q, want %q", c.name, details(r), c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			p := inline(keys)
+			c.set(&p.Providers[0])
+			r := filtertest.New(t, p).Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.claims)))...)
+			if details(r) != c.want {
+				t.Errorf("%s: %q, want %q", c.name, details(r), c.want)
+			}
+		})
 	}
 }
 
@@ -158,10 +166,12 @@ func TestProviders(t *testing.T) {
 		{"p256", "ES256", issuer, "algorithm"},
 		{"rsa2", "RS256", "third", "algorithm"},
 	} {
-		r := h.Get("/", bearer(sign(t, c.key, c.alg, "", good(map[string]any{"iss": c.iss})))...)
-		if details(r) != c.want {
-			t.Errorf("%+v: details(r) = %q, want %q", c, details(r), c.want)
-		}
+		t.Run(fmt.Sprintf("%v %v", c.alg, c.iss), func(t *testing.T) {
+			r := h.Get("/", bearer(sign(t, c.key, c.alg, "", good(map[string]any{"iss": c.iss})))...)
+			if details(r) != c.want {
+				t.Errorf("%+v: details(r) = %q, want %q", c, details(r), c.want)
+			}
+		})
 	}
 }
 
@@ -215,19 +225,21 @@ func TestConsumers(t *testing.T) {
 		t.Fatalf("h.Load: %v", err)
 	}
 	for subject, want := range map[string]string{"alice": "tom", "bob": "tim", "carl": "", "ann": "", "": "", "tom": ""} {
-		for range 2 { // the second time from the cache
-			r := h.Get("/", bearer(sign(t, "p256", "ES256", "", good(map[string]any{"sub": subject})))...)
-			got := ""
-			if r.Upstream != nil {
-				got = r.Upstream.Header.Get("x-consumer")
-			} else if r.Status != 401 || details(r) != "consumer" {
-				t.Errorf("%q: r.Status = %d, want 401; details(r) = %q, want %q: %q",
-					subject, r.Status, details(r), "consumer", r.Details)
+		t.Run(fmt.Sprintf("%q", subject), func(t *testing.T) {
+			for range 2 { // the second time from the cache
+				r := h.Get("/", bearer(sign(t, "p256", "ES256", "", good(map[string]any{"sub": subject})))...)
+				got := ""
+				if r.Upstream != nil {
+					got = r.Upstream.Header.Get("x-consumer")
+				} else if r.Status != 401 || details(r) != "consumer" {
+					t.Errorf("%q: r.Status = %d, want 401; details(r) = %q, want %q: %q",
+						subject, r.Status, details(r), "consumer", r.Details)
+				}
+				if got != want {
+					t.Errorf("%q is %q, want %q", subject, got, want)
+				}
 			}
-			if got != want {
-				t.Errorf("%q is %q, want %q", subject, got, want)
-			}
-		}
+		})
 	}
 }
 

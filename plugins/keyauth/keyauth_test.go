@@ -99,16 +99,18 @@ func TestScheme(t *testing.T) {
 	for value, want := range map[string]int{
 		"Bearer k1": 200, "bearer k1": 200, "Basic k1": 401, "k1": 401, "Bearer": 401, "Bearer  k1 ": 200, "BearerX k1": 401,
 	} {
-		r := h.Get("/", "authorization", value)
-		if r.Status != want {
-			t.Errorf("%s: r.Status = %d, want %d", value, r.Status, want)
-		}
-		if want == 200 && r.Upstream.Header.Get("authorization") == "" {
-			t.Error("the key is not forwarded")
-		}
-		if want == 401 && r.Header.Get("www-authenticate") != `Bearer realm="orders"` {
-			t.Errorf("got %v, want a challenge for Bearer", r.Header)
-		}
+		t.Run(value, func(t *testing.T) {
+			r := h.Get("/", "authorization", value)
+			if r.Status != want {
+				t.Errorf("%s: r.Status = %d, want %d", value, r.Status, want)
+			}
+			if want == 200 && r.Upstream.Header.Get("authorization") == "" {
+				t.Error("the key is not forwarded")
+			}
+			if want == 401 && r.Header.Get("www-authenticate") != `Bearer realm="orders"` {
+				t.Errorf("got %v, want a challenge for Bearer", r.Header)
+			}
+		})
 	}
 }
 
@@ -156,14 +158,16 @@ func TestRefused(t *testing.T) {
 		{`{}`, []map[string]any{{"key": "geheim"}, {"key": "geheim"}}, "consumers c0 and c1 have the same credential"},
 		{`{}`, []map[string]any{{"key": strings.Repeat("geheim", 1000)}}, "more than 4096 bytes"},
 	} {
-		var list []*filter.Consumer
-		for i, cred := range c.creds {
-			list = append(list, consumer(fmt.Sprintf("c%d", i), cred))
-		}
-		_, err := load(t, c.conf, list)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s %v: got %v, want an error with %q and no key", c.conf, c.creds, err, c.want)
-		}
+		t.Run(c.conf, func(t *testing.T) {
+			var list []*filter.Consumer
+			for i, cred := range c.creds {
+				list = append(list, consumer(fmt.Sprintf("c%d", i), cred))
+			}
+			_, err := load(t, c.conf, list)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") {
+				t.Errorf("%s %v: got %v, want an error with %q and no key", c.conf, c.creds, err, c.want)
+			}
+		})
 	}
 }
 

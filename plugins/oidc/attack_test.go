@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -212,12 +213,14 @@ func TestTamperedSessions(t *testing.T) {
 		"text": "tom", "bytes": "\xff\xfe", "a megabyte": strings.Repeat("A", 1<<20), "JSON": `{"s":"root"}`,
 		"twice": good + good, "base64 padded": good + "==", "empty": "",
 	} {
-		b.jar = map[string]string{"__Host-oidc": v}
-		r := b.ask("/")
-		if r.Status != 302 || r.Upstream != nil || r.Details != "moe.oidc.sign_in" {
-			t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil; r.Details = %q, want %q",
-				name, r.Status, r.Upstream, r.Details, "moe.oidc.sign_in")
-		}
+		t.Run(name, func(t *testing.T) {
+			b.jar = map[string]string{"__Host-oidc": v}
+			r := b.ask("/")
+			if r.Status != 302 || r.Upstream != nil || r.Details != "moe.oidc.sign_in" {
+				t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil; r.Details = %q, want %q",
+					name, r.Status, r.Upstream, r.Details, "moe.oidc.sign_in")
+			}
+		})
 	}
 	b.jar = map[string]string{"__Host-oidc": good}
 	for i := range good {
@@ -258,24 +261,28 @@ func TestOpenRedirect(t *testing.T) {
 		"/cb?code=x": "/", "/.//evil.example": "/.//evil.example", "evil.example": "/", "?x": "/",
 		"/" + strings.Repeat("x", 3000): "/",
 	} {
-		b := newBrowser(t, h)
-		q := b.begin(p, "/login?return="+url.QueryEscape(given))
-		r := b.ask("/cb?code=abc&state=" + q.Get("state"))
-		got := r.Header.Get("location")
-		if r.Status != 302 || got != want {
-			t.Errorf("%.60q leads to %q, want %q", given, got, want)
-		}
-		u, err := url.Parse(got)
-		if err != nil || u.Host != "" || u.Scheme != "" || len(r.Header.Values("set-cookie")) != 2 {
-			t.Errorf("%.60q leads to %q", given, got)
-		}
+		t.Run(fmt.Sprintf("%.40q", given), func(t *testing.T) {
+			b := newBrowser(t, h)
+			q := b.begin(p, "/login?return="+url.QueryEscape(given))
+			r := b.ask("/cb?code=abc&state=" + q.Get("state"))
+			got := r.Header.Get("location")
+			if r.Status != 302 || got != want {
+				t.Errorf("%.60q leads to %q, want %q", given, got, want)
+			}
+			u, err := url.Parse(got)
+			if err != nil || u.Host != "" || u.Scheme != "" || len(r.Header.Values("set-cookie")) != 2 {
+				t.Errorf("%.60q leads to %q", given, got)
+			}
+		})
 	}
 	for _, query := range []string{"return=/a&return=//evil", "return=%zz", ""} {
-		b := newBrowser(t, h)
-		q := b.begin(p, "/login?"+query)
-		if got := b.ask("/cb?code=abc&state=" + q.Get("state")).Header.Get("location"); got != "/" {
-			t.Errorf("%q leads to %q", query, got)
-		}
+		t.Run(fmt.Sprintf("%q", query), func(t *testing.T) {
+			b := newBrowser(t, h)
+			q := b.begin(p, "/login?"+query)
+			if got := b.ask("/cb?code=abc&state=" + q.Get("state")).Header.Get("location"); got != "/" {
+				t.Errorf("%q leads to %q", query, got)
+			}
+		})
 	}
 }
 
@@ -308,11 +315,13 @@ func TestProviderLies(t *testing.T) {
 		"another issuer": {"issuer": "https://evil"}, "no token endpoint": {"token_endpoint": ""},
 		"plain http": {"token_endpoint": "http://evil.example/token"}, "a file": {"authorization_endpoint": "file:///x"},
 	} {
-		p := newIDP(t)
-		p.set(func() { p.meta = meta })
-		if r := newBrowser(t, filtertest.New(t, config(p))).ask("/"); r.Status != 503 {
-			t.Errorf("%s: r.Status = %d, want 503", name, r.Status)
-		}
+		t.Run(name, func(t *testing.T) {
+			p := newIDP(t)
+			p.set(func() { p.meta = meta })
+			if r := newBrowser(t, filtertest.New(t, config(p))).ask("/"); r.Status != 503 {
+				t.Errorf("%s: r.Status = %d, want 503", name, r.Status)
+			}
+		})
 	}
 }
 

@@ -65,21 +65,23 @@ func TestSignature(t *testing.T) {
 		"key":      {"0123456789abcdef0123456789abcdef", "verifyWith: 0123456789abcdef0123456789abcdef, algorithm: RS256", "the bundle"},
 		"ignored":  {"0123456789abcdef0123456789abcdef", "scope: x", ""},
 	} {
-		file := filepath.Join(dir, name)
-		authztest.Replace(t, file, string(pack(t, rule("true"), c.secret)))
-		config := "bundle: {file: " + file + ", " + c.with
-		if !strings.Contains(c.with, "algorithm") {
-			config += ", algorithm: HS256"
-		}
-		config += "}"
-		if c.want == "" {
-			if r := authztest.Load(t, nil, "opa", config+"\ntimeout: 20s").Get("/"); r.Status != 200 {
-				t.Errorf("%s: r.Status = %d, want 200", name, r.Status)
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(dir, name)
+			authztest.Replace(t, file, string(pack(t, rule("true"), c.secret)))
+			config := "bundle: {file: " + file + ", " + c.with
+			if !strings.Contains(c.with, "algorithm") {
+				config += ", algorithm: HS256"
 			}
-		} else if got := authztest.Refused(t, "opa", config); !strings.Contains(got, c.want) || strings.Contains(got, "0123456789abcdef") {
-			t.Errorf(`%s: authztest.Refused("opa", config) = %q, want it to contain %q, and it without %q`,
-				name, got, c.want, "0123456789abcdef")
-		}
+			config += "}"
+			if c.want == "" {
+				if r := authztest.Load(t, nil, "opa", config+"\ntimeout: 20s").Get("/"); r.Status != 200 {
+					t.Errorf("%s: r.Status = %d, want 200", name, r.Status)
+				}
+			} else if got := authztest.Refused(t, "opa", config); !strings.Contains(got, c.want) || strings.Contains(got, "0123456789abcdef") {
+				t.Errorf(`%s: authztest.Refused("opa", config) = %q, want it to contain %q, and it without %q`,
+					name, got, c.want, "0123456789abcdef")
+			}
+		})
 	}
 }
 
@@ -133,12 +135,14 @@ func TestBundleURL(t *testing.T) {
 	s.put(s.data, `"1"`, 0)
 	authztest.Until(t, "the bundle holds", status(200))
 	for what, fail := range map[string]int{"gone": 404, "moved": 302, "broken": 0} {
-		before := h.Metric("reload_failed")
-		s.put([]byte("no bundle"), what, fail)
-		authztest.Until(t, what, func() bool { return h.Metric("reload_failed") > before })
-		if !status(200)() {
-			t.Errorf("%s: what was loaded before does not hold", what)
-		}
+		t.Run(what, func(t *testing.T) {
+			before := h.Metric("reload_failed")
+			s.put([]byte("no bundle"), what, fail)
+			authztest.Until(t, what, func() bool { return h.Metric("reload_failed") > before })
+			if !status(200)() {
+				t.Errorf("%s: what was loaded before does not hold", what)
+			}
+		})
 	}
 	s.put(pack(t, rule("false"), ""), `"2"`, 0)
 	authztest.Until(t, "the new bundle holds", status(403))

@@ -52,14 +52,16 @@ func TestRules(t *testing.T) {
 		{`input.request.headers.missing == "x"`, 403},
 		{`data.users[input.consumer.name].role == "writer"`, 200},
 	} {
-		more := "metadata: [{namespace: jwt, key: sub}, {namespace: jwt, key: none}]\ndata: {users: {alice: {role: writer}}}"
-		h := authztest.Load(t, alice, "opa", doc(rule(c.body), more))
-		h.Metadata = map[string]any{"jwt/sub": "anna"}
-		r := h.Do(filtertest.NewRequest("POST", "/a//b?x=1&x=2", "body", "x-two", "1", "x-two", "2"))
-		if r.Status != c.status || (r.Upstream != nil) != (c.status == 200) {
-			t.Errorf("%s: r.Status = %d, want %d; r.Upstream != nil = %v, want %v\n%s",
-				c.body, r.Status, c.status, (r.Upstream != nil), (c.status == 200), h.Log())
-		}
+		t.Run(fmt.Sprintf("%.40q", c.body), func(t *testing.T) {
+			more := "metadata: [{namespace: jwt, key: sub}, {namespace: jwt, key: none}]\ndata: {users: {alice: {role: writer}}}"
+			h := authztest.Load(t, alice, "opa", doc(rule(c.body), more))
+			h.Metadata = map[string]any{"jwt/sub": "anna"}
+			r := h.Do(filtertest.NewRequest("POST", "/a//b?x=1&x=2", "body", "x-two", "1", "x-two", "2"))
+			if r.Status != c.status || (r.Upstream != nil) != (c.status == 200) {
+				t.Errorf("%s: r.Status = %d, want %d; r.Upstream != nil = %v, want %v\n%s",
+					c.body, r.Status, c.status, (r.Upstream != nil), (c.status == 200), h.Log())
+			}
+		})
 	}
 	h := authztest.Load(t, nil, "opa", doc(rule(`input.consumer == {"name": "", "groups": [], "labels": {}, "attributes": {}}`), ""))
 	if r := h.Get("/"); r.Status != 200 {
@@ -103,11 +105,13 @@ func TestDecisions(t *testing.T) {
 		{`{"allow": true, "request_headers": {"a": 1}}`, 403, "moe.opa.error"},
 		{`{"allow": true, "request_headers": {":path": "/admin"}}`, 403, "moe.opa.error"},
 	} {
-		h := authztest.Load(t, alice, "opa", doc("package moe\nallow := "+c.decision, ""))
-		if r := h.Get("/"); r.Status != c.status || r.Details != c.details {
-			t.Errorf("%s: r.Status = %d, want %d; r.Details = %q, want %q\n%s",
-				c.decision, r.Status, c.status, r.Details, c.details, h.Log())
-		}
+		t.Run(fmt.Sprintf("%.40q", c.decision), func(t *testing.T) {
+			h := authztest.Load(t, alice, "opa", doc("package moe\nallow := "+c.decision, ""))
+			if r := h.Get("/"); r.Status != c.status || r.Details != c.details {
+				t.Errorf("%s: r.Status = %d, want %d; r.Details = %q, want %q\n%s",
+					c.decision, r.Status, c.status, r.Details, c.details, h.Log())
+			}
+		})
 	}
 	h := authztest.Load(t, alice, "opa", doc("package moe\nallow := "+
 		`{"allow": true, "reason": "vip", "request_headers": {"x-user": "alice", "x-list": ["1", "2"], "x-gone": ""}}`, ""))
@@ -134,13 +138,15 @@ func TestDecisionPath(t *testing.T) {
 	for path, want := range map[string]int{
 		"app/authz/allow": 200, "/app/authz/allow/": 200, "app/authz": 200, "app/authz/none": 403, "app/authz/helper": 403, "none": 403,
 	} {
-		h := authztest.Load(t, nil, "opa", doc(module, "decision: "+path))
-		if r := h.Get("/"); r.Status != want {
-			t.Errorf("%s: r.Status = %d, want %d: %s", path, r.Status, want, h.Log())
-		}
-		if r := h.Post("/", "x"); r.Status != 403 {
-			t.Errorf("%s: r.Status = %d, want 403", path, r.Status)
-		}
+		t.Run(path, func(t *testing.T) {
+			h := authztest.Load(t, nil, "opa", doc(module, "decision: "+path))
+			if r := h.Get("/"); r.Status != want {
+				t.Errorf("%s: r.Status = %d, want %d: %s", path, r.Status, want, h.Log())
+			}
+			if r := h.Post("/", "x"); r.Status != 403 {
+				t.Errorf("%s: r.Status = %d, want 403", path, r.Status)
+			}
+		})
 	}
 }
 
@@ -186,9 +192,11 @@ func TestPaths(t *testing.T) {
 func TestBytes(t *testing.T) {
 	h := authztest.Load(t, nil, "opa", doc(rule(`input.request.headers["x"] == "1"`), ""))
 	for _, v := range []string{"", "\xff", strings.Repeat("1", 1<<20), `"`, "1\t1"} {
-		if r := h.Get("/?"+strings.Repeat("a=%ff&", 1000), "x", v); r.Status != 403 {
-			t.Errorf("%.10q: r.Status = %d, want 403", v, r.Status)
-		}
+		t.Run(fmt.Sprintf("%.40q", v), func(t *testing.T) {
+			if r := h.Get("/?"+strings.Repeat("a=%ff&", 1000), "x", v); r.Status != 403 {
+				t.Errorf("%.10q: r.Status = %d, want 403", v, r.Status)
+			}
+		})
 	}
 }
 
@@ -223,9 +231,11 @@ func TestRefused(t *testing.T) {
 		"bundle: {file: " + file("x.tar.gz", "no bundle") + "}":                                   "the bundle",
 		"data: {a: 1}\nremote: {url: 'http://127.0.0.1/'}":                                        "data: is for modules",
 	} {
-		if got := authztest.Refused(t, "opa", config); !strings.Contains(got, want) {
-			t.Errorf(`%s: authztest.Refused("opa", config) = %q, want it to contain %q`, config, got, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", config), func(t *testing.T) {
+			if got := authztest.Refused(t, "opa", config); !strings.Contains(got, want) {
+				t.Errorf(`%s: authztest.Refused("opa", config) = %q, want it to contain %q`, config, got, want)
+			}
+		})
 	}
 }
 

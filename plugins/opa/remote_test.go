@@ -121,12 +121,14 @@ func TestServerThatIsSlow(t *testing.T) {
 	defer server.Close()
 	defer close(release)
 	for more, want := range map[string]int{"": 403, "errorStatus: 503": 503, "failOpen: true": 200, "shadow: true": 200} {
-		config := strings.Replace(remoteConfig(server.URL, more), "timeout: 20s", "timeout: 20ms", 1)
-		h := authztest.Load(t, nil, "opa", config)
-		if r := h.Get("/"); r.Status != want || h.Metric("failed") != 1 || !strings.Contains(h.Log(), "in time") {
-			t.Errorf(`%q: r.Status = %d, want %d; h.Metric("failed") = %d, want 1; h.Log() = %q, want it to contain %q`,
-				more, r.Status, want, h.Metric("failed"), h.Log(), "in time")
-		}
+		t.Run(fmt.Sprintf("%q", more), func(t *testing.T) {
+			config := strings.Replace(remoteConfig(server.URL, more), "timeout: 20s", "timeout: 20ms", 1)
+			h := authztest.Load(t, nil, "opa", config)
+			if r := h.Get("/"); r.Status != want || h.Metric("failed") != 1 || !strings.Contains(h.Log(), "in time") {
+				t.Errorf(`%q: r.Status = %d, want %d; h.Metric("failed") = %d, want 1; h.Log() = %q, want it to contain %q`,
+					more, r.Status, want, h.Metric("failed"), h.Log(), "in time")
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package passthrough
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -43,8 +44,10 @@ func TestEveryPhase(t *testing.T) {
 		reflect.TypeFor[filter.ResponseTrailersHandler](), reflect.TypeFor[filter.ResponseHandler](),
 		reflect.TypeFor[filter.CompleteHandler](),
 	} {
-		if !p.Implements(phase) {
-			t.Errorf("%v is missing", phase)
-		}
+		t.Run(fmt.Sprint(phase), func(t *testing.T) {
+			if !p.Implements(phase) {
+				t.Errorf("%v is missing", phase)
+			}
+		})
 	}
 }

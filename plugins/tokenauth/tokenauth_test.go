@@ -107,10 +107,12 @@ func TestConfiguration(t *testing.T) {
 		`{}`: "secret", `{"secret":""}`: "secret", `{"secret":"geheim","header":1}`: "header", `{"secret":{"env":"NOT_SET"}}`: "NOT_SET",
 		`{"secret":"geheim","x":1}`: "x",
 	} {
-		err := new(filtertest.Host).Load(t, filtertest.Config{Name: "tokenauth", JSON: conf})
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
-			t.Errorf("%s: got %v, want an error with %q and no secret", conf, err, want)
-		}
+		t.Run(conf, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "tokenauth", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "geheim") {
+				t.Errorf("%s: got %v, want an error with %q and no secret", conf, err, want)
+			}
+		})
 	}
 }
 
@@ -131,10 +133,12 @@ func TestRefused(t *testing.T) {
 		"secret": {Header: "token"},
 		"header": {Secret: filter.NewSecret("s"), Header: "a b"},
 	} {
-		err := new(filtertest.Host).Load(t, p)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("new(filtertest.Host).Load(p): got error %v, want one with %q", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, p)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("new(filtertest.Host).Load(p): got error %v, want one with %q", err, want)
+			}
+		})
 	}
 }
 

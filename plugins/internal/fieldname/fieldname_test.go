@@ -1,15 +1,20 @@
 package fieldname
 
-import "testing"
+import (
+	"fmt"
+	"testing"
+)
 
 func TestCheck(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"token": true, "X-Api-Key": true, "x_1.~": true, "": false, ":path": false, "a b": false, "a:": false,
 		"a\n": false, "é": false, "a@b": false, "[": false, "{": false, "a\x7f": false, "@": false,
 	} {
-		if err := Check(name); (err == nil) != ok {
-			t.Errorf("%s, %v: err == nil = %v, want %v", name, err, (err == nil), ok)
-		}
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			if err := Check(name); (err == nil) != ok {
+				t.Errorf("%s, %v: err == nil = %v, want %v", name, err, (err == nil), ok)
+			}
+		})
 	}
 }
 
@@ -38,8 +43,10 @@ func TestCheckMethod(t *testing.T) {
 
 func TestValidValue(t *testing.T) {
 	for v, ok := range map[string]bool{"": true, "a b\t\xff": true, "a\r": false, "a\nb": false, "\x00": false} {
-		if ValidValue(v) != ok {
-			t.Errorf("ValidValue(v) = %v, want %v: %q, %v", ValidValue(v), ok, v, !ok)
-		}
+		t.Run(fmt.Sprintf("%q", v), func(t *testing.T) {
+			if ValidValue(v) != ok {
+				t.Errorf("ValidValue(v) = %v, want %v: %q, %v", ValidValue(v), ok, v, !ok)
+			}
+		})
 	}
 }

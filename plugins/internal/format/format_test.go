@@ -1,6 +1,7 @@
 package format
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -98,9 +99,11 @@ func TestFormat(t *testing.T) {
 		"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%": "192.0.2.1",
 		"%UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%":   "/run/socket",
 	} {
-		if got := of(t, text); got != want {
-			t.Errorf("%s: got %q, want %q", text, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			if got := of(t, text); got != want {
+				t.Errorf("%s: got %q, want %q", text, got, want)
+			}
+		})
 	}
 }
 
@@ -113,30 +116,34 @@ func TestTime(t *testing.T) {
 		"%START_TIME_LOCAL%":                         "2006-01-02T15:04:05.000-0700",
 		"%EMIT_TIME_LOCAL(%a %d %b %y %I:%M:%S %p)%": "Mon 02 Jan 06 03:04:05 PM",
 	} {
-		got := of(t, text)
-		at, err := time.Parse(layout, got)
-		if err != nil {
-			t.Errorf("%s: time.Parse: %v", text, err)
-		} else if strings.Contains(layout, "000") && (at.Before(before) || at.After(time.Now())) {
-			t.Errorf("%s: %s, and it is %s", text, got, time.Now())
-		}
+		t.Run(text, func(t *testing.T) {
+			got := of(t, text)
+			at, err := time.Parse(layout, got)
+			if err != nil {
+				t.Errorf("%s: time.Parse: %v", text, err)
+			} else if strings.Contains(layout, "000") && (at.Before(before) || at.After(time.Now())) {
+				t.Errorf("%s: %s, and it is %s", text, got, time.Now())
+			}
+		})
 	}
 	at := time.Date(2026, 2, 3, 4, 5, 6, 7008, time.UTC)
 	for pattern, want := range map[string]string{
 		"%s.%6f": "1770091506.000007", "%f": "000007008", "%1f": "0", "%9f": "000007008", "%j %e %%": "034  3 %",
 		"(%R)": "(04:05)", "%D": "02/03/26",
 	} {
-		verbs, err := parseTime(pattern)
-		if err != nil {
-			t.Fatalf("parseTime: %v", err)
-		}
-		var got []byte
-		for _, v := range verbs {
-			got = v(got, at)
-		}
-		if string(got) != want {
-			t.Errorf("%s: got %q, want %q", pattern, got, want)
-		}
+		t.Run(pattern, func(t *testing.T) {
+			verbs, err := parseTime(pattern)
+			if err != nil {
+				t.Fatalf("parseTime: %v", err)
+			}
+			var got []byte
+			for _, v := range verbs {
+				got = v(got, at)
+			}
+			if string(got) != want {
+				t.Errorf("%s: got %q, want %q", pattern, got, want)
+			}
+		})
 	}
 }
 
@@ -166,10 +173,12 @@ func TestErrors(t *testing.T) {
 		"%START_TIME(a\nb)%":            "line break",
 		"%START_TIME(%Y%)%":             "single %",
 	} {
-		_, err := Parse(text)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want %s", text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			_, err := Parse(text)
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: got %v, want %s", text, err, want)
+			}
+		})
 	}
 }
 
@@ -178,9 +187,11 @@ func TestFlags(t *testing.T) {
 		"": "", "-": "-", "UF,URX": "UF,URX", "0": "-", "16384": "DC", "32800": "UF,URX", "1": "LH", "536870912": "UDO",
 		"1073741825": "LH,bit30", "9223372036854775808": "bit63",
 	} {
-		if got := Flags(attribute); got != want {
-			t.Errorf("%s: got %s, want %s", attribute, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", attribute), func(t *testing.T) {
+			if got := Flags(attribute); got != want {
+				t.Errorf("%s: got %s, want %s", attribute, got, want)
+			}
+		})
 	}
 }
 

@@ -31,9 +31,11 @@ func TestHas(t *testing.T) {
 		"2001:db8::1": true, "2001:db8::2": false, "2001:db8:1::ffff:0:0:1": true, "2001:db8:1:1::": false, "::1": true,
 		"fd00::1%eth0": true, "172.31.255.255": true, "172.32.0.0": false, "172.15.255.255": false,
 	} {
-		if got := s.Has(netip.MustParseAddr(a)); got != want {
-			t.Errorf("%s: s.Has(netip.MustParseAddr(a)) = %v, want %v", a, got, want)
-		}
+		t.Run(a, func(t *testing.T) {
+			if got := s.Has(netip.MustParseAddr(a)); got != want {
+				t.Errorf("%s: s.Has(netip.MustParseAddr(a)) = %v, want %v", a, got, want)
+			}
+		})
 	}
 	if s.Has(netip.Addr{}) || (&Set{}).Has(netip.MustParseAddr("10.0.0.1")) {
 		t.Error("what is not there is found")
@@ -87,9 +89,11 @@ func TestParseFile(t *testing.T) {
 	for text, want := range map[string]string{
 		"10.0.0.0/33": "f:1", "\n\n10.0.0": "f:3", "10.0.0.1 10.0.0.2": "f:1", "fe80::1%eth0": "f:1", "10.0.0.0/08": "f:1",
 	} {
-		if _, err := ParseFile("f", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf(`%q: ParseFile("f", []byte(text)): got error %v, want one with %q`, text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			if _, err := ParseFile("f", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf(`%q: ParseFile("f", []byte(text)): got error %v, want one with %q`, text, err, want)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package jws
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ func TestFreshness(t *testing.T) {
 		"max-age=0": 10 * time.Second, "max-age=-1": time.Hour, "max-age=99999999999999999999": time.Hour,
 		"max-age=7200": time.Hour, "s-maxage=600": time.Hour, "max-age": time.Hour,
 	} {
-		if got := freshness(http.Header{"Cache-Control": {control}}, time.Hour); got != want {
-			t.Errorf("%q: %v, want %v", control, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", control), func(t *testing.T) {
+			if got := freshness(http.Header{"Cache-Control": {control}}, time.Hour); got != want {
+				t.Errorf("%q: %v, want %v", control, got, want)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -16,10 +17,12 @@ func TestCheck(t *testing.T) {
 		"https://A.example": "lower case", "https://a:443": "leave out the port", "http://a:80": "leave out the port",
 		"https://a:x": "not an origin", "https://*.a:443": "leave out the port",
 	} {
-		err := Check(text)
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			err := Check(text)
+			if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v, want %q", text, err, want)
+			}
+		})
 	}
 }
 
@@ -50,9 +53,11 @@ func TestHas(t *testing.T) {
 		"https://d1.example.evil": false, "xhttps://d1.example": false, "https://d1.example\n": false, "x": true,
 		"https://" + strings.Repeat("x", 1<<20) + ".b.example": false,
 	} {
-		if got := s.Has(o); got != want {
-			t.Errorf("%.60q: s.Has(o) = %v, want %v", o, got, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", o), func(t *testing.T) {
+			if got := s.Has(o); got != want {
+				t.Errorf("%.60q: s.Has(o) = %v, want %v", o, got, want)
+			}
+		})
 	}
 	none := set(t, nil)
 	if none.Has("https://a.example") || !none.Empty() || s.Empty() {
@@ -73,9 +78,11 @@ func TestOf(t *testing.T) {
 		"": "", "a.example": "", "//a.example": "", "data:text/html,x": "", "https://": "", "https:///x": "",
 		"https://\x00": "", "javascript://a": "", "https://a.example:" + strings.Repeat("1", 9000): "",
 	} {
-		if got, ok := Of(address); got != want || ok != (want != "") {
-			t.Errorf("%.40q: Of(address): got = %q, want %q; ok = %v, want %v", address, got, want, ok, (want != ""))
-		}
+		t.Run(fmt.Sprintf("%.40q", address), func(t *testing.T) {
+			if got, ok := Of(address); got != want || ok != (want != "") {
+				t.Errorf("%.40q: Of(address): got = %q, want %q; ok = %v, want %v", address, got, want, ok, (want != ""))
+			}
+		})
 	}
 }
 
@@ -97,9 +104,11 @@ func TestSameHost(t *testing.T) {
 		{"", "", false},
 		{"a.example", "a.example", false},
 	} {
-		if got := SameHost(c.o, c.authority); got != c.want {
-			t.Errorf("%q, %q: SameHost(c.o, c.authority) = %v, want %v", c.o, c.authority, got, c.want)
-		}
+		t.Run(fmt.Sprintf("%v %v", c.o, c.authority), func(t *testing.T) {
+			if got := SameHost(c.o, c.authority); got != c.want {
+				t.Errorf("%q, %q: SameHost(c.o, c.authority) = %v, want %v", c.o, c.authority, got, c.want)
+			}
+		})
 	}
 }
 

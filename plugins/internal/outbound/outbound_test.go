@@ -60,14 +60,16 @@ func TestCheck(t *testing.T) {
 		{"https:///x", Connection{}, "https URL"},
 		{"/x", Connection{}, "https URL"},
 	} {
-		u, err := url.Parse(c.address)
-		if err != nil {
-			t.Fatalf("url.Parse: %v", err)
-		}
-		err = c.with.Check(u)
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", c.address, err, c.want)
-		}
+		t.Run(c.address, func(t *testing.T) {
+			u, err := url.Parse(c.address)
+			if err != nil {
+				t.Fatalf("url.Parse: %v", err)
+			}
+			err = c.with.Check(u)
+			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v, want %q", c.address, err, c.want)
+			}
+		})
 	}
 	if new(Connection).Check(nil) == nil {
 		t.Error("no address at all is taken")
@@ -75,9 +77,11 @@ func TestCheck(t *testing.T) {
 	for want, c := range map[string]Connection{
 		"timeout": {Timeout: -1}, "caFile": {Cluster: "c", CAFile: "f", Timeout: 1},
 	} {
-		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("c.Validate(): got error %v, want one with %q", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("c.Validate(): got error %v, want one with %q", err, want)
+			}
+		})
 	}
 }
 
@@ -97,22 +101,26 @@ func TestClient(t *testing.T) {
 		with Connection
 		ok   bool
 	}{"trusted": {Connection{CAFile: file}, true}, "not trusted": {Connection{}, false}} {
-		a := &asker{Connection: c.with}
-		filtertest.New(t, a)
-		w, err := a.client.Get(s.URL + "/moved")
-		if (err == nil) != c.ok || err == nil && w.StatusCode != http.StatusFound {
-			t.Errorf("%s: got %v, %v; want 302: %v", name, w, err, c.ok)
-		}
-		if err == nil {
-			w.Body.Close()
-		}
+		t.Run(name, func(t *testing.T) {
+			a := &asker{Connection: c.with}
+			filtertest.New(t, a)
+			w, err := a.client.Get(s.URL + "/moved")
+			if (err == nil) != c.ok || err == nil && w.StatusCode != http.StatusFound {
+				t.Errorf("%s: got %v, %v; want 302: %v", name, w, err, c.ok)
+			}
+			if err == nil {
+				w.Body.Close()
+			}
+		})
 	}
 	for want, c := range map[string]Connection{
 		"no such file": {CAFile: file + "x"}, "cluster": {Cluster: "nowhere"},
 	} {
-		if err := new(filtertest.Host).Load(t, &asker{Connection: c}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("new(filtertest.Host).Load(&asker{Connection: c}): got error %v, want one with %q", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if err := new(filtertest.Host).Load(t, &asker{Connection: c}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("new(filtertest.Host).Load(&asker{Connection: c}): got error %v, want one with %q", err, want)
+			}
+		})
 	}
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatalf("os.WriteFile: %v", err)

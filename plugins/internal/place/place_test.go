@@ -60,22 +60,24 @@ func TestPlaces(t *testing.T) {
 		{path: "/", header: []string{"cookie", "T=1; tt=2; t =3"}, want: "3", count: 1, left: "/ T=1; tt=2"},
 		{path: "/", header: []string{"cookie", "t=1", "cookie", "t=2; x=y"}, want: "1", count: 2, left: "/ x=y"},
 	} {
-		h := filtertest.New(t, &plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) {
-			if got, n := p.Find(h); got != c.want || n != c.count {
-				t.Errorf("%s %.60q: %.40q %d, want %.40q %d", c.path, c.header, got, n, c.want, c.count)
+		t.Run(c.path, func(t *testing.T) {
+			h := filtertest.New(t, &plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) {
+				if got, n := p.Find(h); got != c.want || n != c.count {
+					t.Errorf("%s %.60q: %.40q %d, want %.40q %d", c.path, c.header, got, n, c.want, c.count)
+				}
+				p.Take(h)
+			}})
+			r := h.Get(c.path, c.header...)
+			left := r.Upstream.RequestURI
+			for _, name := range []string{"Authorization", "X-Token", "Cookie"} {
+				for _, v := range r.Upstream.Header[name] {
+					left += " " + v
+				}
 			}
-			p.Take(h)
-		}})
-		r := h.Get(c.path, c.header...)
-		left := r.Upstream.RequestURI
-		for _, name := range []string{"Authorization", "X-Token", "Cookie"} {
-			for _, v := range r.Upstream.Header[name] {
-				left += " " + v
+			if left != c.left {
+				t.Errorf("%s %.60q: %.60q is left, want %q", c.path, c.header, left, c.left)
 			}
-		}
-		if left != c.left {
-			t.Errorf("%s %.60q: %.60q is left, want %q", c.path, c.header, left, c.left)
-		}
+		})
 	}
 }
 
@@ -86,9 +88,11 @@ func TestValidate(t *testing.T) {
 		"queries[0]":        {Queries: []string{""}},
 		"cookies[0]":        {Cookies: []string{"a=b"}},
 	} {
-		if err := p.Validate(); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("p.Validate(): got error %v, want one with %q", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if err := p.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("p.Validate(): got error %v, want one with %q", err, want)
+			}
+		})
 	}
 	if p := places(); p.Validate() != nil || p.Empty() || !new(Places).Empty() {
 		t.Error("good places are refused")
