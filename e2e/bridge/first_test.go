@@ -37,18 +37,20 @@ func TestHeaders(t *testing.T) {
 			{"/route", "route"},
 			{"/route?async", "route"},
 		} {
-			for range 10 {
-				r := s.do(t, client.Request{Path: c.path, Header: []string{"x-was", "there"}})
-				equal(t, "x-response", c.set, r.Header.Get("x-response"))
-				equal(t, "x-remove", "", r.Header.Get("x-remove"))
-				h := s.last(t).Header
-				equal(t, "x-got", "there", h.Get("x-got"))
-				equal(t, "x-set", c.set, h.Get("x-set"))
-				equal(t, "x-was", "", h.Get("x-was"))
-				if len(h["X-Added"]) != 2 {
-					t.Errorf("x-added is %q", h["X-Added"])
+			t.Run(c.path, func(t *testing.T) {
+				for range 10 {
+					r := s.do(t, client.Request{Path: c.path, Header: []string{"x-was", "there"}})
+					equal(t, "x-response", c.set, r.Header.Get("x-response"))
+					equal(t, "x-remove", "", r.Header.Get("x-remove"))
+					h := s.last(t).Header
+					equal(t, "x-got", "there", h.Get("x-got"))
+					equal(t, "x-set", c.set, h.Get("x-set"))
+					equal(t, "x-was", "", h.Get("x-was"))
+					if len(h["X-Added"]) != 2 {
+						t.Errorf("x-added is %q", h["X-Added"])
+					}
 				}
-			}
+			})
 		}
 	})
 }

@@ -180,17 +180,21 @@ func TestDamagedLibraries(t *testing.T) {
 		"a name just behind the strings":   {put(at.entries+24, 0, 0, 1, 0), damaged},
 		"a symbol table of another number": {put(at.symbols+4, 2), damaged},
 	} {
-		if got, good := read(t, c.lib); good || got != c.says {
-			t.Errorf("%s: %.200q, and should be %q", name, got, c.says)
-		}
+		t.Run(name, func(t *testing.T) {
+			if got, good := read(t, c.lib); good || got != c.says {
+				t.Errorf("%s: %.200q, and should be %q", name, got, c.says)
+			}
+		})
 	}
 	for path, says := range map[string]string{
 		filepath.Join(t.TempDir(), "x"): "No such file or directory", t.TempDir(): "Is a directory",
 		"/dev/null": "Exec format error",
 	} {
-		if got, good := run(t, 'e', []byte(path)); good || got != says {
-			t.Errorf("%s: %q, and should be %q", path, got, says)
-		}
+		t.Run(says, func(t *testing.T) {
+			if got, good := run(t, 'e', []byte(path)); good || got != says {
+				t.Errorf("%s: %q, and should be %q", path, got, says)
+			}
+		})
 	}
 }
 

@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -105,9 +106,11 @@ func TestJSONErrors(t *testing.T) {
 		`1.`:               `JSON, byte 2: no digit behind a point`,
 		nested(200):        `JSON, byte 101: too deeply nested`,
 	} {
-		if got, good := run(t, 'j', []byte(text)); good || got != want {
-			t.Errorf("%.20q: %q, and should be %q", text, got, want)
-		}
+		t.Run(fmt.Sprintf("%.40q", text), func(t *testing.T) {
+			if got, good := run(t, 'j', []byte(text)); good || got != want {
+				t.Errorf("%.20q: %q, and should be %q", text, got, want)
+			}
+		})
 	}
 }
 

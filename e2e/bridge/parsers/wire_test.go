@@ -249,12 +249,14 @@ func TestAnyErrors(t *testing.T) {
 // TestAnyBase64 encodes a message that the bridge does not know.
 func TestAnyBase64(t *testing.T) {
 	want := &anypb.Any{TypeUrl: "a/b.C", Value: []byte("\x0a\xff\x00")}
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
-		wire, good := run(t, 'a', []byte(anyOf(want.TypeUrl, `,"value":"`+encoding.EncodeToString(want.Value)+`"`)))
-		var got anypb.Any
-		if err := proto.Unmarshal([]byte(wire), &got); !good || err != nil || !proto.Equal(want, &got) {
-			t.Errorf("got wire %q (good %v, error %v), want %v", wire, good, err, want)
-		}
+	for i, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			wire, good := run(t, 'a', []byte(anyOf(want.TypeUrl, `,"value":"`+encoding.EncodeToString(want.Value)+`"`)))
+			var got anypb.Any
+			if err := proto.Unmarshal([]byte(wire), &got); !good || err != nil || !proto.Equal(want, &got) {
+				t.Errorf("got wire %q (good %v, error %v), want %v", wire, good, err, want)
+			}
+		})
 	}
 	if wire, good := run(t, 'a', []byte(`null`)); !good || wire != "" {
 		t.Errorf("null is %q, and should be nothing", wire)
