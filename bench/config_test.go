@@ -28,19 +28,21 @@ func TestEnvoyAcceptsConfigurations(t *testing.T) {
 		t.Fatalf("buildBare: %v", err)
 	}
 	for _, distinct := range []bool{true, false} {
-		h := &host{envoy: path, modules: dir, names: setHeaders{distinct}}
-		for _, v := range variants(h.names) {
-			if v.module != "" && v.module != "bare" {
-				continue
+		t.Run(fmt.Sprintf("distinct=%v", distinct), func(t *testing.T) {
+			h := &host{envoy: path, modules: dir, names: setHeaders{distinct}}
+			for _, v := range variants(h.names) {
+				if v.module != "" && v.module != "bare" {
+					continue
+				}
+				o, err := h.options(v, 1, distinct)
+				if err != nil {
+					t.Fatalf("h.options: %v", err)
+				}
+				if err := envoy.Validate(t.Context(), o); err != nil {
+					t.Errorf("%s: envoy.Validate: %v", v.name, err)
+				}
 			}
-			o, err := h.options(v, 1, distinct)
-			if err != nil {
-				t.Fatalf("h.options: %v", err)
-			}
-			if err := envoy.Validate(t.Context(), o); err != nil {
-				t.Errorf("%s: envoy.Validate: %v", v.name, err)
-			}
-		}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -68,17 +69,21 @@ func TestClientCounts(t *testing.T) {
 	body := bytes.Repeat([]byte("0123456789"), 1000)
 	port := serve(t, echo)
 	for _, depth := range []int{1, 3} {
-		c, err := dial(port, 8, depth, 16<<10, post("/", body), body)
-		if err != nil {
-			t.Fatalf("dial: %v", err)
-		}
-		for _, want := range []int{1, 100, 1000} {
-			n, err := c.run(func(done int) bool { return done < want })
-			if err != nil || n < want || n > want+2*8*depth || n%depth != 0 {
-				t.Errorf("%d responses, %v; want %d and those in flight", n, err, want)
+		t.Run(fmt.Sprint(depth), func(t *testing.T) {
+			c, err := dial(port, 8, depth, 16<<10, post("/", body), body)
+			if err != nil {
+				t.Fatalf("dial: %v", err)
 			}
-		}
-		c.close()
+			for _, want := range []int{1, 100, 1000} {
+				t.Run(fmt.Sprint(want), func(t *testing.T) {
+					n, err := c.run(func(done int) bool { return done < want })
+					if err != nil || n < want || n > want+2*8*depth || n%depth != 0 {
+						t.Errorf("%d responses, %v; want %d and those in flight", n, err, want)
+					}
+				})
+			}
+			c.close()
+		})
 	}
 }
 

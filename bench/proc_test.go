@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -13,9 +14,11 @@ func TestParseSchedstat(t *testing.T) {
 		t.Errorf("parseSchedstat(\"123942 96068 2\\n\") = %v and error %v, want 123942", d, err)
 	}
 	for _, bad := range []string{"", "x 1 2", "1.5 2 3"} {
-		if _, err := parseSchedstat(bad); err == nil {
-			t.Errorf("%q is accepted", bad)
-		}
+		t.Run(fmt.Sprintf("%q", bad), func(t *testing.T) {
+			if _, err := parseSchedstat(bad); err == nil {
+				t.Errorf("%q is accepted", bad)
+			}
+		})
 	}
 }
 
@@ -25,9 +28,11 @@ func TestParseRSS(t *testing.T) {
 		t.Errorf("parseRSS(status) = %+v and error %v, want %+v", r, err, (rss{60000 << 10, 61000 << 10}))
 	}
 	for _, bad := range []string{"", "VmRSS:\t1 kB\n", "VmRSS:\t1\nVmHWM:\t2 kB\n", "VmRSS:\tx kB\nVmHWM:\t2 kB\n"} {
-		if _, err := parseRSS(bad); err == nil {
-			t.Errorf("%q is accepted", bad)
-		}
+		t.Run(fmt.Sprintf("%q", bad), func(t *testing.T) {
+			if _, err := parseRSS(bad); err == nil {
+				t.Errorf("%q is accepted", bad)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -11,9 +12,11 @@ import (
 func TestQuantile(t *testing.T) {
 	xs := []float64{4, 1, 3, 2}
 	for _, c := range []struct{ q, want float64 }{{0, 1}, {0.25, 1.75}, {0.5, 2.5}, {0.75, 3.25}, {1, 4}} {
-		if got := quantile(xs, c.q); got != c.want {
-			t.Errorf("quantile %v: %v, want %v", c.q, got, c.want)
-		}
+		t.Run(fmt.Sprint(c.q), func(t *testing.T) {
+			if got := quantile(xs, c.q); got != c.want {
+				t.Errorf("quantile %v: %v, want %v", c.q, got, c.want)
+			}
+		})
 	}
 	if xs[0] != 4 {
 		t.Error("quantile sorts its argument")
@@ -133,8 +136,10 @@ func TestPrint(t *testing.T) {
 		"| miss |", "| +4000 ", "| +100 ",
 		"| - ", "| 50.0 MiB ", "| +1.0 MiB |",
 	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, b.String())
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("no %q in\n%s", want, b.String())
+			}
+		})
 	}
 }

@@ -142,9 +142,11 @@ func TestParseUpstream(t *testing.T) {
 		"http://u:secret@x": "password are not supported", "http://x/path": "must end after the host",
 		"http://x?q": "must end after", "http://x:0": "port 0", "http://x:66000": "port 66000", "http://a b": "no URL",
 	} {
-		_, err := ParseUpstream(text)
-		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v; want %s", text, err, want)
-		}
+		t.Run(text, func(t *testing.T) {
+			_, err := ParseUpstream(text)
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("%s: %v; want %s", text, err, want)
+			}
+		})
 	}
 }

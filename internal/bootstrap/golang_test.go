@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -100,36 +101,38 @@ func TestGolangSecrets(t *testing.T) {
 		}
 	}
 	for _, bridge := range []bool{false, true} {
-		o := cases(t)["routes"]
-		o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}, doc()
-		text := printed(t, o)
-		c := &golangv3.Config{}
-		typed := strictly(t, text).HttpFilters[0].GetTypedConfig()
-		if bridge {
-			asJSON, err := protojson.Marshal(unpack[*structpb.Struct](t, unpack[*filterv3.DynamicModuleFilter](t, typed).FilterConfig))
-			if err != nil {
-				t.Fatalf("protojson.Marshal: %v", err)
+		t.Run(fmt.Sprintf("bridge=%v", bridge), func(t *testing.T) {
+			o := cases(t)["routes"]
+			o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}, doc()
+			text := printed(t, o)
+			c := &golangv3.Config{}
+			typed := strictly(t, text).HttpFilters[0].GetTypedConfig()
+			if bridge {
+				asJSON, err := protojson.Marshal(unpack[*structpb.Struct](t, unpack[*filterv3.DynamicModuleFilter](t, typed).FilterConfig))
+				if err != nil {
+					t.Fatalf("protojson.Marshal: %v", err)
+				}
+				if err := protojson.Unmarshal(asJSON, c); err != nil {
+					t.Fatalf("protojson.Unmarshal: %v: %s", err, asJSON)
+				}
+			} else {
+				c = unpack[*golangv3.Config](t, typed)
 			}
-			if err := protojson.Unmarshal(asJSON, c); err != nil {
-				t.Fatalf("protojson.Unmarshal: %v: %s", err, asJSON)
+			if err := c.ValidateAll(); err != nil {
+				t.Errorf("c.ValidateAll: %v", err)
 			}
-		} else {
-			c = unpack[*golangv3.Config](t, typed)
-		}
-		if err := c.ValidateAll(); err != nil {
-			t.Errorf("c.ValidateAll: %v", err)
-		}
-		if len(c.GenericSecrets) != 2 || c.GenericSecrets[0].Name != "static" || c.GenericSecrets[0].SdsConfig != nil ||
-			c.GenericSecrets[1].SdsConfig.GetPathConfigSource().GetPath() != "/etc/envoy/sds.json" {
-			t.Errorf("got the secrets %v, want a static one and one from the file", c.GenericSecrets)
-		}
-		if unpack[*typev3.TypedStruct](t, c.PluginConfig).GetValue().Fields["generic_secrets"] != nil ||
-			chainOf(t, c.PluginConfig) != "a" {
-			t.Errorf("the plugins have %v", c.PluginConfig)
-		}
-		if len(o.Filter) != 2 {
-			t.Error("the document is changed")
-		}
+			if len(c.GenericSecrets) != 2 || c.GenericSecrets[0].Name != "static" || c.GenericSecrets[0].SdsConfig != nil ||
+				c.GenericSecrets[1].SdsConfig.GetPathConfigSource().GetPath() != "/etc/envoy/sds.json" {
+				t.Errorf("got the secrets %v, want a static one and one from the file", c.GenericSecrets)
+			}
+			if unpack[*typev3.TypedStruct](t, c.PluginConfig).GetValue().Fields["generic_secrets"] != nil ||
+				chainOf(t, c.PluginConfig) != "a" {
+				t.Errorf("the plugins have %v", c.PluginConfig)
+			}
+			if len(o.Filter) != 2 {
+				t.Error("the document is changed")
+			}
+		})
 	}
 	for want, bad := range map[string]any{
 		"generic_secrets: expected a list": map[string]any{},
@@ -139,12 +142,14 @@ func TestGolangSecrets(t *testing.T) {
 		"generic_secrets[1]: invalid SdsSecretConfig.Name": []any{map[string]any{"name": "a"}, map[string]any{}},
 		"generic_secrets[0].name: ":                        []any{map[string]any{"name": make(chan int)}},
 	} {
-		o := cases(t)["routes"]
-		o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so"}, doc()
-		o.Filter["generic_secrets"] = bad
-		if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("got %v, want %s", err, want)
-		}
+		t.Run(want, func(t *testing.T) {
+			o := cases(t)["routes"]
+			o.Golang, o.Filter = &Golang{Library: "/lib/libmoe.so"}, doc()
+			o.Filter["generic_secrets"] = bad
+			if _, err := New(o); err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		})
 	}
 }
 
@@ -182,17 +187,19 @@ func TestBridge(t *testing.T) {
 
 func TestGolangRefuses(t *testing.T) {
 	for _, bridge := range []bool{false, true} {
-		o := cases(t)["routes"]
-		o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}
-		o.Filter = map[string]any{"x": make(chan int)}
-		if _, err := New(o); err == nil {
-			t.Error("a filter's document that cannot be written is accepted")
-		}
-		o = cases(t)["routes"]
-		o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}
-		o.Routes = []Route{{Doc: map[string]any{"x": make(chan int)}}}
-		if _, err := New(o); err == nil {
-			t.Error("a route's is accepted")
-		}
+		t.Run(fmt.Sprintf("bridge=%v", bridge), func(t *testing.T) {
+			o := cases(t)["routes"]
+			o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}
+			o.Filter = map[string]any{"x": make(chan int)}
+			if _, err := New(o); err == nil {
+				t.Error("a filter's document that cannot be written is accepted")
+			}
+			o = cases(t)["routes"]
+			o.Golang = &Golang{Library: "/lib/libmoe.so", Bridge: bridge}
+			o.Routes = []Route{{Doc: map[string]any{"x": make(chan int)}}}
+			if _, err := New(o); err == nil {
+				t.Error("a route's is accepted")
+			}
+		})
 	}
 }

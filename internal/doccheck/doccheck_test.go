@@ -163,11 +163,13 @@ func TestYAML(t *testing.T) {
 func TestPluginsListed(t *testing.T) {
 	docs := documents(t)
 	for list, prefix := range map[string]string{"README.md": "plugins/", "docs/README.md": "../plugins/"} {
-		for _, reg := range filter.Registrations() {
-			if link := "](" + prefix + reg.Name + "/README.md)"; !strings.Contains(docs[list], link) {
-				t.Errorf("%s does not list the plugin %s: want a link %s", list, reg.Name, link)
+		t.Run(list, func(t *testing.T) {
+			for _, reg := range filter.Registrations() {
+				if link := "](" + prefix + reg.Name + "/README.md)"; !strings.Contains(docs[list], link) {
+					t.Errorf("%s does not list the plugin %s: want a link %s", list, reg.Name, link)
+				}
 			}
-		}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package echo
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -90,10 +91,12 @@ func TestGRPC(t *testing.T) {
 func TestBadWishes(t *testing.T) {
 	clients, url := start(t)
 	for _, h := range [][2]string{{"X-Echo-Status", "100"}, {"X-Echo-Header", "a"}, {"X-Echo-Delay", "soon"}} {
-		resp, body := do(t, clients["HTTP/1.1"], url, "", h[0], h[1])
-		if resp.StatusCode != 400 || !strings.Contains(body, strings.ToLower(h[0])) {
-			t.Errorf("%v: got status %d and body %q, want 400 and the header's name", h, resp.StatusCode, body)
-		}
+		t.Run(fmt.Sprint(h), func(t *testing.T) {
+			resp, body := do(t, clients["HTTP/1.1"], url, "", h[0], h[1])
+			if resp.StatusCode != 400 || !strings.Contains(body, strings.ToLower(h[0])) {
+				t.Errorf("%v: got status %d and body %q, want 400 and the header's name", h, resp.StatusCode, body)
+			}
+		})
 	}
 }
 

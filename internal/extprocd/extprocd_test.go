@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -215,10 +216,12 @@ func TestDrain(t *testing.T) {
 	}
 	h := healthv1.NewHealthClient(conn)
 	for _, service := range []string{"", serviceName} {
-		r, err := h.Check(t.Context(), &healthv1.HealthCheckRequest{Service: service})
-		if err != nil || r.Status != healthv1.HealthCheckResponse_SERVING {
-			t.Errorf("health of %q: %v %v", service, r, err)
-		}
+		t.Run(fmt.Sprintf("%q", service), func(t *testing.T) {
+			r, err := h.Check(t.Context(), &healthv1.HealthCheckRequest{Service: service})
+			if err != nil || r.Status != healthv1.HealthCheckResponse_SERVING {
+				t.Errorf("health of %q: %v %v", service, r, err)
+			}
+		})
 	}
 	watch, err := h.Watch(t.Context(), &healthv1.HealthCheckRequest{})
 	if err != nil {
@@ -288,10 +291,12 @@ func TestRefused(t *testing.T) {
 	}
 	write(t, file, strings.ReplaceAll(hello, "VALUE", "one"))
 	for _, bad := range []TLS{{Key: "x"}, {Cert: "none", Key: "none"}} {
-		o.TLS = bad
-		if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "TLS") {
-			t.Errorf("%+v: Run(t.Context(), o): got error %v, want one with %q", bad, err, "TLS")
-		}
+		t.Run(bad.Key, func(t *testing.T) {
+			o.TLS = bad
+			if err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "TLS") {
+				t.Errorf("%+v: Run(t.Context(), o): got error %v, want one with %q", bad, err, "TLS")
+			}
+		})
 	}
 }
 

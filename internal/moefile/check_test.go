@@ -2,6 +2,7 @@ package moefile
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -61,9 +62,11 @@ func TestHosts(t *testing.T) {
 		t.Errorf(`(checking{Golang}).Transport("a"): got error %v, want %v`, err, filter.ErrUnsupported)
 	}
 	for name, want := range map[string]bool{"dynmod": true, "golang": true, "extproc": false, "": false} {
-		if h, ok := HostOf(name); ok != want || ok && h.name != name {
-			t.Errorf("%q is %v, %v", name, h, ok)
-		}
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			if h, ok := HostOf(name); ok != want || ok && h.name != name {
+				t.Errorf("%q is %v, %v", name, h, ok)
+			}
+		})
 	}
 }
 

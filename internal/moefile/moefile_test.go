@@ -75,13 +75,15 @@ func TestShortForms(t *testing.T) {
 	for _, text := range []string{
 		"- {name: probe, config: {n: 1}}", `{"plugins": [{"name": "probe", "config": {"n": 1}}]}`,
 	} {
-		f, err := Parse([]byte(text), CheckPlugins, Dynmod)
-		if err != nil {
-			t.Fatalf("Parse: %v", err)
-		}
-		if o := f.Bootstrap("a", "b:1"); o.Upstream.Host != "b:1" || !o.KeepProtocol || len(o.Filter) != 1 {
-			t.Errorf("%s: got %+v, want the echo server as upstream and one field of the document", text, o)
-		}
+		t.Run(text, func(t *testing.T) {
+			f, err := Parse([]byte(text), CheckPlugins, Dynmod)
+			if err != nil {
+				t.Fatalf("Parse: %v", err)
+			}
+			if o := f.Bootstrap("a", "b:1"); o.Upstream.Host != "b:1" || !o.KeepProtocol || len(o.Filter) != 1 {
+				t.Errorf("%s: got %+v, want the echo server as upstream and one field of the document", text, o)
+			}
+		})
 	}
 }
 

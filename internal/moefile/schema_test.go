@@ -3,6 +3,7 @@ package moefile
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -46,26 +47,28 @@ func TestSchema(t *testing.T) {
 		"routes: [{match: {paht: /}}]":                                                         false,
 		"routes: [{match: {path: /, methods: [GET]}, plugins: [{id: probe, disabled: true}]}]": true,
 	} {
-		if !strings.HasPrefix(text, "plugins") {
-			text = "plugins: [{name: probe, config: {n: 1}}]\n" + text
-		}
-		raw, err := config.Parse([]byte(text))
-		if err != nil {
-			t.Fatalf("config.Parse: %v", err)
-		}
-		b, err := json.Marshal(raw)
-		if err != nil {
-			t.Fatalf("json.Marshal: %v", err)
-		}
-		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-		if err != nil {
-			t.Fatalf("jsonschema.UnmarshalJSON: %v", err)
-		}
-		if err := s.Validate(v); (err == nil) != ok {
-			t.Errorf("%s: by the schema: %v", text, err)
-		}
-		if _, err := Parse([]byte(text), CheckPlugins, Dynmod); (err == nil) != ok {
-			t.Errorf("%s: by Parse: %v", text, err)
-		}
+		t.Run(fmt.Sprintf("%.40q", text), func(t *testing.T) {
+			if !strings.HasPrefix(text, "plugins") {
+				text = "plugins: [{name: probe, config: {n: 1}}]\n" + text
+			}
+			raw, err := config.Parse([]byte(text))
+			if err != nil {
+				t.Fatalf("config.Parse: %v", err)
+			}
+			b, err := json.Marshal(raw)
+			if err != nil {
+				t.Fatalf("json.Marshal: %v", err)
+			}
+			v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+			if err != nil {
+				t.Fatalf("jsonschema.UnmarshalJSON: %v", err)
+			}
+			if err := s.Validate(v); (err == nil) != ok {
+				t.Errorf("%s: by the schema: %v", text, err)
+			}
+			if _, err := Parse([]byte(text), CheckPlugins, Dynmod); (err == nil) != ok {
+				t.Errorf("%s: by Parse: %v", text, err)
+			}
+		})
 	}
 }

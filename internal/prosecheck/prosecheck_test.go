@@ -62,8 +62,10 @@ func TestGoProse(t *testing.T) {
 		t.Fatalf("goProse: %v", err)
 	}
 	for n, want := range map[int]string{3: "A is no B.", 4: "and his is told", 6: "block"} {
-		if got := strings.TrimSpace(lines[n]); got != want {
-			t.Errorf("line %d: got %q, want %q", n, got, want)
-		}
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			if got := strings.TrimSpace(lines[n]); got != want {
+				t.Errorf("line %d: got %q, want %q", n, got, want)
+			}
+		})
 	}
 }

@@ -86,9 +86,11 @@ func TestSweep(t *testing.T) {
 	if exists(other) {
 		t.Error("New left the folder of a process that was killed")
 	}
-	for _, dir := range []string{first, second, unlocked} {
-		if !exists(dir) {
-			t.Errorf("New removed %s, which is in use or has no lock", dir)
-		}
+	for i, dir := range []string{first, second, unlocked} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if !exists(dir) {
+				t.Errorf("New removed %s, which is in use or has no lock", dir)
+			}
+		})
 	}
 }

@@ -30,39 +30,45 @@ func TestForms(t *testing.T) {
 		{"f.yaml", "- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
 		{"f.yml", "consumers:\n- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
 	} {
-		got, err := Parse(one(c.file, c.text))
-		if err != nil || len(got) != 2 {
-			t.Errorf("%s: Parse: got %d of Parse(one(c.file, c.text)) and error %v, want 2: %v",
-				c.text, len(got), err, got)
-			continue
-		}
-		for i := range got {
-			if !strings.HasPrefix(got[i].Path, c.file) {
-				t.Errorf("got[i].Path = %q, want the prefix %q", got[i].Path, c.file)
+		t.Run(c.file, func(t *testing.T) {
+			got, err := Parse(one(c.file, c.text))
+			if err != nil || len(got) != 2 {
+				t.Errorf("%s: Parse: got %d of Parse(one(c.file, c.text)) and error %v, want 2: %v",
+					c.text, len(got), err, got)
+				return
 			}
-			got[i].Path = ""
-		}
-		if want == nil {
-			want = got
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s:\n%#v, want\n%#v", c.text, got, want)
-		}
+			for i := range got {
+				if !strings.HasPrefix(got[i].Path, c.file) {
+					t.Errorf("got[i].Path = %q, want the prefix %q", got[i].Path, c.file)
+				}
+				got[i].Path = ""
+			}
+			if want == nil {
+				want = got
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s:\n%#v, want\n%#v", c.text, got, want)
+			}
+		})
 	}
 	if want[0].Attributes["n"] != int64(1) || want[0].Attributes["f"] != 1.5 ||
 		want[0].Credentials["keyauth"]["n"] != uint64(1<<64-1) {
 		t.Errorf("got %#v, want numbers of the types that config.Parse gives them", want[0])
 	}
 	for _, text := range []string{"", " \n", "\ufeff", "[]", "# nobody", `{"consumers": []}`, "consumers:\n"} {
-		for _, name := range []string{"f.yaml", "f.json"} {
-			if name == "f.json" && strings.ContainsAny(text, "#") || name == "f.json" && strings.HasSuffix(text, ":\n") {
-				continue
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			for _, name := range []string{"f.yaml", "f.json"} {
+				t.Run(name, func(t *testing.T) {
+					if name == "f.json" && strings.ContainsAny(text, "#") || name == "f.json" && strings.HasSuffix(text, ":\n") {
+						return
+					}
+					if got, err := Parse(one(name, text)); err != nil || len(got) != 0 {
+						t.Errorf("%s, %q: Parse: got %d of Parse(one(name, text)) and error %v, want 0: %v",
+							name, text, len(got), err, got)
+					}
+				})
 			}
-			if got, err := Parse(one(name, text)); err != nil || len(got) != 0 {
-				t.Errorf("%s, %q: Parse: got %d of Parse(one(name, text)) and error %v, want 0: %v",
-					name, text, len(got), err, got)
-			}
-		}
+		})
 	}
 }
 
@@ -88,11 +94,13 @@ func TestErrors(t *testing.T) {
 		{"f.yaml", "- name: \xff", "UTF-8"},
 		{"f.yaml", "# " + strings.Repeat("x", 4<<20), "4194304 bytes at most"},
 	} {
-		_, err := Parse(one(c.file, c.text))
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
-			!strings.Contains(err.Error(), c.file) {
-			t.Errorf("%.60s: got error %v, want one with %q, the file and no value", c.text, err, c.want)
-		}
+		t.Run(fmt.Sprintf("%s %.40q", c.file, c.text), func(t *testing.T) {
+			_, err := Parse(one(c.file, c.text))
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
+				!strings.Contains(err.Error(), c.file) {
+				t.Errorf("%.60s: got error %v, want one with %q, the file and no value", c.text, err, c.want)
+			}
+		})
 	}
 }
 

@@ -128,7 +128,7 @@ func TestSubjects(t *testing.T) {
 		{"subject: {from: header, header: x-user}", []string{"x-user", "\xff"}, 403},
 		{"subject: {from: header, header: x-user, default: alice}", nil, 200},
 	} {
-		t.Run(fmt.Sprintf("%v %v", c.more, c.header), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %.40q", c.more, c.header), func(t *testing.T) {
 			h := authztest.Load(t, nil, "cedar", yaml(policies, "principalType: App::User\n"+c.more))
 			if r := h.Get("/", c.header...); r.Status != c.status {
 				t.Errorf("%s, %q: r.Status = %d, want %d", c.more, c.header, r.Status, c.status)

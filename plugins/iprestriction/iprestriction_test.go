@@ -104,7 +104,7 @@ func TestForwarded(t *testing.T) {
 		{"2", []string{"192.0.2.9, 10.0.0.1, 192.0.2.1, 192.0.2.2"}, 200},
 		{"2", []string{"10.0.0.1, 192.0.2.1"}, 403},
 	} {
-		t.Run(fmt.Sprintf("%v %v", c.hops, c.headers), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %.40q", c.hops, c.headers), func(t *testing.T) {
 			h := host(t, `{allow: [10.0.0.0/8], address: xForwardedFor, failOpen: true, trustedHops: `+c.hops+`}`, "10.0.0.1:1")
 			var header []string
 			for _, v := range c.headers {

@@ -110,13 +110,15 @@ plugins:
 	for _, want := range []string{
 		"listen: ", "plugins[0].config.secret: ", "plugins[1].config.valeu: ", "plugins[2].name: ",
 	} {
-		found := false
-		for _, line := range lines {
-			found = found || strings.HasPrefix(line, "moe: "+file+": "+want)
-		}
-		if !found {
-			t.Errorf("no line about %s", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			found := false
+			for _, line := range lines {
+				found = found || strings.HasPrefix(line, "moe: "+file+": "+want)
+			}
+			if !found {
+				t.Errorf("no line about %s", want)
+			}
+		})
 	}
 	if t.Failed() {
 		t.Log(stderr)
@@ -148,9 +150,11 @@ func TestPrintConfig(t *testing.T) {
 	for _, want := range []string{
 		"# upstream: echo", "port_value: 9901", "name: tokenauth", "filter_name: moe", "port_value: 10001",
 	} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q", want)
+			}
+		})
 	}
 	// What this moe does not know is Envoy's to check.
 	file := write(t, "{upstream: 'http://example.com', plugins: [{name: theirs}]}")
@@ -170,9 +174,11 @@ func TestPrintConfigForGolang(t *testing.T) {
 		"envoy.extensions.filters.http.golang.v3alpha.Config", "library_path: /usr/local/lib/libmoe.so", "plugin_name: moe",
 		"xds.type.v3.TypedStruct", "name: tokenauth",
 	} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q", want)
+			}
+		})
 	}
 	if strings.Contains(stdout, "dynamic_module") {
 		t.Error("a dynamic module is there")
@@ -204,10 +210,12 @@ func TestChecksForTheHost(t *testing.T) {
 	} {
 		t.Run(c.file, func(t *testing.T) {
 			for _, args := range [][]string{{"run", "--print-config"}, {"validate"}} {
-				status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
-				if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
-					t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)
-				}
+				t.Run(fmt.Sprint(args), func(t *testing.T) {
+					status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
+					if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
+						t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)
+					}
+				})
 			}
 		})
 	}
@@ -258,10 +266,12 @@ func TestRunNeedsItsParts(t *testing.T) {
 		"admin: \"x\": expected HOST": "--admin x --envoy /bin/true --module " + module,
 		"starting Envoy: it exited":   "--envoy /bin/true --module " + module,
 	} {
-		args := append([]string{"run", "-c", demo}, strings.Fields(args)...)
-		if status, _, stderr := moe(t, args...); status != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%v: status %d, %s", args, status, stderr)
-		}
+		t.Run(want, func(t *testing.T) {
+			args := append([]string{"run", "-c", demo}, strings.Fields(args)...)
+			if status, _, stderr := moe(t, args...); status != 1 || !strings.Contains(stderr, want) {
+				t.Errorf("%v: status %d, %s", args, status, stderr)
+			}
+		})
 	}
 }
 

@@ -106,9 +106,11 @@ func TestIstioDiff(t *testing.T) {
 		" is changed\n", " is added\n", " is removed\n",
 		"-                  value: changed\n+                  value: gateway\n",
 	} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q", want)
+			}
+		})
 	}
 	if status != 1 || stderr != "moe: EnvoyFilters that differ: 3\n" || strings.Contains(stdout, "uid") {
 		t.Errorf("status %d, %s\n%s", status, stderr, stdout)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -123,9 +124,11 @@ func TestPluginWithManual(t *testing.T) {
 	for _, want := range []string{
 		"# tokenauth\n", "\n## Metrics\n", "\n## Example", "\nplugins:\n", "\n## JSON Schema", `"writeOnly": true`,
 	} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q", want)
-		}
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q", want)
+			}
+		})
 	}
 }
 
@@ -137,9 +140,11 @@ func TestPluginWithoutManual(t *testing.T) {
 		"\nplugins:\n- name: noted\n  config:\n    secret: {env: NOTED_SECRET}\n    name: TEXT\n" +
 			"    mode: \"fast\"\n    limit: 3\n    share: 1\n    hosts: []\n",
 	} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q in\n%s", want, stdout)
-		}
+		t.Run(fmt.Sprintf("%.40q", want), func(t *testing.T) {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("no %q in\n%s", want, stdout)
+			}
+		})
 	}
 }
 
@@ -176,18 +181,22 @@ func TestSchema(t *testing.T) {
 		t.Fatalf("json.Unmarshal: %v", err)
 	}
 	for _, name := range []string{"listen", "upstream", "plugins", "consumers", "order", "timeout", "routes"} {
-		if s.Properties[name] == nil {
-			t.Errorf("nothing about %s", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if s.Properties[name] == nil {
+				t.Errorf("nothing about %s", name)
+			}
+		})
 	}
 }
 
 func TestUnknownPlugin(t *testing.T) {
 	for _, command := range []string{"plugins", "schema"} {
-		status, _, stderr := moe(t, command, "helo")
-		if status != 1 || !strings.Contains(stderr, `did you mean "hello"?`) {
-			t.Errorf("%s: status %d, %s", command, status, stderr)
-		}
+		t.Run(command, func(t *testing.T) {
+			status, _, stderr := moe(t, command, "helo")
+			if status != 1 || !strings.Contains(stderr, `did you mean "hello"?`) {
+				t.Errorf("%s: status %d, %s", command, status, stderr)
+			}
+		})
 	}
 	if _, stdout, _ := moe(t, "__complete", "plugins", "to"); !strings.Contains(stdout, "tokenauth") {
 		t.Errorf("completion: %s", stdout)

@@ -174,10 +174,12 @@ func TestBuildRefuses(t *testing.T) {
 		"--moe /tmp: no checkout of mosn.io/moe":               {"--moe", "/tmp"},
 		"--with example.com/none: go get: exit status 1":       {"--with", "example.com/none"},
 	} {
-		status, _, stderr := moe(t, append([]string{"build", "-o", so}, args...)...)
-		if status != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%v: status %d, %s", args, status, stderr)
-		}
+		t.Run(want, func(t *testing.T) {
+			status, _, stderr := moe(t, append([]string{"build", "-o", so}, args...)...)
+			if status != 1 || !strings.Contains(stderr, want) {
+				t.Errorf("%v: status %d, %s", args, status, stderr)
+			}
+		})
 	}
 	if _, err := os.Stat(so); err == nil {
 		t.Error("a file was written")
@@ -194,9 +196,11 @@ func TestNewRefuses(t *testing.T) {
 		"is not the path of a Go module":        {"mine", "--module", "a b"},
 		"--moe /tmp: no checkout of mosn.io/mo": {"mine", "--moe", "/tmp"},
 	} {
-		if status, _, stderr := moe(t, append([]string{"new"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%v: status %d, %s", args, status, stderr)
-		}
+		t.Run(want, func(t *testing.T) {
+			if status, _, stderr := moe(t, append([]string{"new"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
+				t.Errorf("%v: status %d, %s", args, status, stderr)
+			}
+		})
 	}
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)

@@ -1,6 +1,7 @@
 package bodyscan
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -15,9 +16,11 @@ func TestBodyScan(t *testing.T) {
 			"an evil word": 403, "evil": 403, "ev-il": 200, "a devi'l word": 200, "lastevil": 403, "eevil": 403,
 			strings.Repeat("evi", 100) + "l": 403, strings.Repeat("evi", 100): 200, "one x": 403, "": 200,
 		} {
-			if got := h.Post("/", body).Status; got != want {
-				t.Errorf("chunks of %d, %q: got %d, want %d", chunk, body, got, want)
-			}
+			t.Run(fmt.Sprintf("%.40q", body), func(t *testing.T) {
+				if got := h.Post("/", body).Status; got != want {
+					t.Errorf("chunks of %d, %q: got %d, want %d", chunk, body, got, want)
+				}
+			})
 		}
 	}
 }

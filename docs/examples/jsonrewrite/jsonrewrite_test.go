@@ -35,11 +35,13 @@ func TestJSONRewrite(t *testing.T) {
 		for sent, want := range map[string]string{
 			`{`: "unexpected end of JSON", `{"user":1,"userName":2}`: `two members`,
 		} {
-			r := h.Post("/", sent, "content-type", "application/json")
-			if r.Status != 400 || r.Upstream != nil || !strings.Contains(r.Body, want) {
-				t.Errorf("%s: r.Status = %d, want 400; r.Upstream = %+v, want nil; r.Body = %q, want it to contain %q",
-					sent, r.Status, r.Upstream, r.Body, want)
-			}
+			t.Run(sent, func(t *testing.T) {
+				r := h.Post("/", sent, "content-type", "application/json")
+				if r.Status != 400 || r.Upstream != nil || !strings.Contains(r.Body, want) {
+					t.Errorf("%s: r.Status = %d, want 400; r.Upstream = %+v, want nil; r.Body = %q, want it to contain %q",
+						sent, r.Status, r.Upstream, r.Body, want)
+				}
+			})
 		}
 		if r := h.Post("/", "{"); r.Sent != "{" || r.Body != "{" {
 			t.Error("what is not JSON has changed")

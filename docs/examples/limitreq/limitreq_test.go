@@ -1,6 +1,7 @@
 package limitreq
 
 import (
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -68,9 +69,11 @@ func TestManyThreads(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	for _, p := range []*LimitReq{{Burst: 1}, {Rate: -1, Burst: 1}, {Rate: math.NaN(), Burst: 1}, {Rate: 1, Burst: 0.5}} {
-		if new(filtertest.Host).Load(t, p) == nil {
-			t.Errorf("rate %v, burst %v is accepted", p.Rate, p.Burst)
-		}
+	for i, p := range []*LimitReq{{Burst: 1}, {Rate: -1, Burst: 1}, {Rate: math.NaN(), Burst: 1}, {Rate: 1, Burst: 0.5}} {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			if new(filtertest.Host).Load(t, p) == nil {
+				t.Errorf("rate %v, burst %v is accepted", p.Rate, p.Burst)
+			}
+		})
 	}
 }

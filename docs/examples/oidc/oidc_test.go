@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -115,9 +116,11 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("got status %d and upstream request %v, want one x-user, tom", r.Status, r.Upstream)
 	}
 	for name, c := range map[string]string{"changed": session[:len(session)-1] + "A", "a state": state, "none": ""} {
-		if r := h.Get("/page", "cookie", sessionCookie+"="+c); r.Status != 302 || r.Upstream != nil {
-			t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil", name, r.Status, r.Upstream)
-		}
+		t.Run(name, func(t *testing.T) {
+			if r := h.Get("/page", "cookie", sessionCookie+"="+c); r.Status != 302 || r.Upstream != nil {
+				t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil", name, r.Status, r.Upstream)
+			}
+		})
 	}
 	if r := h.Post("/page", "form"); r.Status != 401 {
 		t.Error("POST", r.Status)
@@ -170,9 +173,11 @@ func TestCallbackRefused(t *testing.T) {
 // Nobody can be sent to another site through the page to come back to.
 func TestBack(t *testing.T) {
 	for path, want := range map[string]string{"/a?b": "/a?b", "//evil": "/", `/\evil`: "/", "https://evil": "/", "": "/"} {
-		if got := back(path); got != want {
-			t.Errorf("%s: back(path) = %q, want %q", path, got, want)
-		}
+		t.Run(fmt.Sprintf("%q", path), func(t *testing.T) {
+			if got := back(path); got != want {
+				t.Errorf("%s: back(path) = %q, want %q", path, got, want)
+			}
+		})
 	}
 }
 
@@ -186,9 +191,11 @@ func TestSeal(t *testing.T) {
 		"another key":     !a.open("p", b.seal("p", "v", time.Hour), &got),
 		"garbage":         !a.open("p", "x", &got),
 	} {
-		if !ok {
-			t.Errorf("%s: ok: got false, want true", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			if !ok {
+				t.Errorf("%s: ok: got false, want true", name)
+			}
+		})
 	}
 	if got != "v" {
 		t.Errorf("got %q, want %q", got, "v")
@@ -203,10 +210,12 @@ func TestRefused(t *testing.T) {
 		"cluster":   func(o *OIDC) { o.Cluster = "none" },
 		"session":   func(o *OIDC) { o.Session = -1 },
 	} {
-		o := config(t)
-		change(o)
-		if err := new(filtertest.Host).Load(t, o); err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("new(filtertest.Host).Load(o): got error %v, want one with %q", err, name)
-		}
+		t.Run(name, func(t *testing.T) {
+			o := config(t)
+			change(o)
+			if err := new(filtertest.Host).Load(t, o); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("new(filtertest.Host).Load(o): got error %v, want one with %q", err, name)
+			}
+		})
 	}
 }

@@ -22,12 +22,14 @@ func TestQuota(t *testing.T) {
 		t.Fatalf("h.Load: %v", err)
 	}
 	for name, want := range map[string]int{"alice": 3, "bob": 1, "carol": 1} {
-		for i := range 5 {
-			r := h.Get("/", "x-api-key", name)
-			if passes := r.Status == 200; passes != (i < want) || !passes && (r.Status != 429 || r.Header.Get("retry-after") == "") {
-				t.Errorf("%s: request %d: %d", name, i, r.Status)
+		t.Run(name, func(t *testing.T) {
+			for i := range 5 {
+				r := h.Get("/", "x-api-key", name)
+				if passes := r.Status == 200; passes != (i < want) || !passes && (r.Status != 429 || r.Header.Get("retry-after") == "") {
+					t.Errorf("%s: request %d: %d", name, i, r.Status)
+				}
 			}
-		}
+		})
 	}
 	if n := h.Metric("refused"); n != 10 {
 		t.Errorf("%d requests were refused", n)

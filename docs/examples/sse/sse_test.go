@@ -1,6 +1,7 @@
 package sse
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -17,15 +18,17 @@ func TestSSE(t *testing.T) {
 			"\n\n\ndata: a\nid: 1\n\n":          "\n\n\ndata: a\nid: 1\n\n",
 			"":                                  "",
 		} {
-			h := filtertest.New(t, &SSE{Every: 2})
-			h.Chunk = chunk
-			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("content-type", "text/event-stream; charset=utf-8")
-				io.WriteString(w, sent)
+			t.Run(fmt.Sprintf("%q", sent), func(t *testing.T) {
+				h := filtertest.New(t, &SSE{Every: 2})
+				h.Chunk = chunk
+				h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("content-type", "text/event-stream; charset=utf-8")
+					io.WriteString(w, sent)
+				})
+				if r := h.Get("/"); r.Body != want || r.Header.Get("content-length") != "" && sent != "" {
+					t.Errorf("chunks of %d: got %q, want %q", chunk, r.Body, want)
+				}
 			})
-			if r := h.Get("/"); r.Body != want || r.Header.Get("content-length") != "" && sent != "" {
-				t.Errorf("chunks of %d: got %q, want %q", chunk, r.Body, want)
-			}
 		}
 	}
 }

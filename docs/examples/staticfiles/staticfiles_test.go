@@ -50,23 +50,25 @@ func TestStaticFiles(t *testing.T) {
 		"/s/%2e%2e/a.html":      {0, "", ""},
 		"/":                     {0, "", ""},
 	} {
-		r := h.Get(path)
-		if want.status == 0 {
-			if r.Upstream == nil {
-				t.Errorf("%s: did not reach the upstream but %d", path, r.Status)
+		t.Run(path, func(t *testing.T) {
+			r := h.Get(path)
+			if want.status == 0 {
+				if r.Upstream == nil {
+					t.Errorf("%s: did not reach the upstream but %d", path, r.Status)
+				}
+				return
 			}
-			continue
-		}
-		if r.Status != want.status || r.Upstream != nil || strings.Contains(r.Body, "geheim") {
-			t.Errorf("%s: r.Status = %d, want %d; r.Upstream = %+v, want nil; r.Body = %q, want it without %q",
-				path, r.Status, want.status, r.Upstream, r.Body, "geheim")
-		}
-		if want.status == 200 && (r.Body != want.body || r.Header.Get("content-type") != want.kind) {
-			t.Errorf("%s: %d bytes of %s", path, len(r.Body), r.Header.Get("content-type"))
-		}
-		if len(want.body) > 1000 && len(r.Chunks) < 2 {
-			t.Errorf("%s: came in one piece", path)
-		}
+			if r.Status != want.status || r.Upstream != nil || strings.Contains(r.Body, "geheim") {
+				t.Errorf("%s: r.Status = %d, want %d; r.Upstream = %+v, want nil; r.Body = %q, want it without %q",
+					path, r.Status, want.status, r.Upstream, r.Body, "geheim")
+			}
+			if want.status == 200 && (r.Body != want.body || r.Header.Get("content-type") != want.kind) {
+				t.Errorf("%s: %d bytes of %s", path, len(r.Body), r.Header.Get("content-type"))
+			}
+			if len(want.body) > 1000 && len(r.Chunks) < 2 {
+				t.Errorf("%s: came in one piece", path)
+			}
+		})
 	}
 	if r := h.Post("/s/a.html", "x"); r.Upstream == nil {
 		t.Error("POST did not reach the upstream")

@@ -26,9 +26,11 @@ func TestHeaders(t *testing.T) {
 	}
 	h = filtertest.New(t, rules("requestHeaders"))
 	for path, want := range map[string]int{"/good": 200, "/evil": 403, "/%65vil": 403, "/?a=%65vil": 403} {
-		if got := h.Get(path).Status; got != want {
-			t.Errorf("%s: h.Get(path).Status = %d, want %d", path, got, want)
-		}
+		t.Run(path, func(t *testing.T) {
+			if got := h.Get(path).Status; got != want {
+				t.Errorf("%s: h.Get(path).Status = %d, want %d", path, got, want)
+			}
+		})
 	}
 	if r := h.Get("/", "x-evil", "1"); r.Status != 403 || r.Upstream != nil {
 		t.Error("a header's name", r.Status)

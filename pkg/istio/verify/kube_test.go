@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,10 +68,12 @@ func TestCluster(t *testing.T) {
 			"application/json;as=PartialObjectMetadataList;g=meta.k8s.io", len(definitions),
 		},
 	} {
-		status, doc := c.call(t, "GET", x.path, x.accept)
-		if got := len(list(doc["items"])); status != 200 || got != x.items {
-			t.Errorf("%s: status %d, %d items, not %d", x.path, status, got, x.items)
-		}
+		t.Run(x.path, func(t *testing.T) {
+			status, doc := c.call(t, "GET", x.path, x.accept)
+			if got := len(list(doc["items"])); status != 200 || got != x.items {
+				t.Errorf("%s: status %d, %d items, not %d", x.path, status, got, x.items)
+			}
+		})
 	}
 	status, doc := c.call(t, "GET", "/apis/networking.istio.io/v1beta1/namespaces/shop/gateways/gw", "")
 	if status != 200 || doc["apiVersion"] != "networking.istio.io/v1beta1" || dig(doc, "metadata", "uid") == nil {
@@ -81,10 +84,12 @@ func TestCluster(t *testing.T) {
 		"GET /api/v1/services?sendInitialEvents=true": 422, "POST /apis/authentication.k8s.io/v1/tokenreviews": 201,
 		"POST /apis/authorization.k8s.io/v1/subjectaccessreviews": 201,
 	} {
-		method, path, _ := strings.Cut(path, " ")
-		if status, _ := c.call(t, method, path, ""); status != want {
-			t.Errorf("%s %s: %d, not %d", method, path, status, want)
-		}
+		t.Run(path, func(t *testing.T) {
+			method, path, _ := strings.Cut(path, " ")
+			if status, _ := c.call(t, method, path, ""); status != want {
+				t.Errorf("%s %s: %d, not %d", method, path, status, want)
+			}
+		})
 	}
 }
 
@@ -127,9 +132,11 @@ func TestWatch(t *testing.T) {
 		t.Error("the object is still there")
 	}
 	for _, path := range [][]string{{"metadata", "uid"}, {"metadata", "creationTimestamp"}, {"spec", "clusterIP"}} {
-		if a, b := dig(added, path...), dig(changed, path...); a == nil || a != b {
-			t.Errorf("%s changed from %v to %v", path, a, b)
-		}
+		t.Run(fmt.Sprint(path), func(t *testing.T) {
+			if a, b := dig(added, path...), dig(changed, path...); a == nil || a != b {
+				t.Errorf("%s changed from %v to %v", path, a, b)
+			}
+		})
 	}
 	if dig(o, "metadata", "uid") != nil {
 		t.Error("the caller's object was changed")

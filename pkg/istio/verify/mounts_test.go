@@ -48,11 +48,13 @@ func TestMounts(t *testing.T) {
 		})
 	}
 	for _, field := range []string{"beside", "outside", "text"} {
-		if got, want := patch[field], map[string]string{
-			"beside": "/etc/moe/secrets/tokens2/a", "outside": "/keys/../etc/passwd", "text": "see /keys/a",
-		}[field]; got != want {
-			t.Errorf("%s: got %v, want %s as it was", field, got, want)
-		}
+		t.Run(field, func(t *testing.T) {
+			if got, want := patch[field], map[string]string{
+				"beside": "/etc/moe/secrets/tokens2/a", "outside": "/keys/../etc/passwd", "text": "see /keys/a",
+			}[field]; got != want {
+				t.Errorf("%s: got %v, want %s as it was", field, got, want)
+			}
+		})
 	}
 }
 

@@ -67,21 +67,23 @@ func TestProxies(t *testing.T) {
 			"gateway in web (gateway.networking.k8s.io/gateway-name=front)",
 		}},
 	} {
-		var objects []Object
-		for _, text := range c.objects {
-			objects = append(objects, object(t, text))
-		}
-		var got, ids []string
-		for _, p := range Proxies(objects, "istio-system") {
-			got, ids = append(got, p.String()), append(ids, p.IP)
-		}
-		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, not %q", c.name, got, c.want)
-		}
-		slices.Sort(ids)
-		if len(slices.Compact(ids)) != len(got) {
-			t.Errorf("%s: two proxies have one address: %s", c.name, ids)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			var objects []Object
+			for _, text := range c.objects {
+				objects = append(objects, object(t, text))
+			}
+			var got, ids []string
+			for _, p := range Proxies(objects, "istio-system") {
+				got, ids = append(got, p.String()), append(ids, p.IP)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s: %q, not %q", c.name, got, c.want)
+			}
+			slices.Sort(ids)
+			if len(slices.Compact(ids)) != len(got) {
+				t.Errorf("%s: two proxies have one address: %s", c.name, ids)
+			}
+		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -93,9 +94,11 @@ func TestReport(t *testing.T) {
 		"sidecar in shop (app=app), Envoy 1.2.3: serves 1 listener\n",
 		"  REFUSED listener a: no (patched there: shop/x/0)\n", "  REFUSED Cluster: c is wrong\n", "  envoy: [config] oh\n",
 	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the report lacks %q", want)
-		}
+		t.Run(fmt.Sprintf("%.40q", want), func(t *testing.T) {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("the report lacks %q", want)
+			}
+		})
 	}
 	if t.Failed() {
 		t.Log(out.String())
@@ -123,9 +126,11 @@ func TestModules(t *testing.T) {
 func TestContains(t *testing.T) {
 	text := strings.Repeat("x", 1<<20-5) + "needle" + strings.Repeat("y", 1<<20)
 	for needle, want := range map[string]bool{"needle": true, "noodle": false, "xneedley": true} {
-		if got, err := contains(strings.NewReader(text), needle); got != want || err != nil {
-			t.Errorf("%s: contains(strings.NewReader(text), needle) = %v, want %v; contains: %v",
-				needle, got, want, err)
-		}
+		t.Run(needle, func(t *testing.T) {
+			if got, err := contains(strings.NewReader(text), needle); got != want || err != nil {
+				t.Errorf("%s: contains(strings.NewReader(text), needle) = %v, want %v; contains: %v",
+					needle, got, want, err)
+			}
+		})
 	}
 }

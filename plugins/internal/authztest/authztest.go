@@ -83,16 +83,22 @@ func Paths(t *testing.T, deny, allow *filtertest.Host) {
 	t.Helper()
 	for _, path := range Tricks {
 		for name, h := range map[string]*filtertest.Host{"deny /admin": deny, "allow /public/": allow} {
-			if r := h.Get(path); r.Upstream != nil || r.Status != 403 && r.Status != 400 {
-				t.Errorf("%s: %s passes: %d", name, path, r.Status)
-			}
+			t.Run(name, func(t *testing.T) {
+				if r := h.Get(path); r.Upstream != nil || r.Status != 403 && r.Status != 400 {
+					t.Errorf("%s: %s passes: %d", name, path, r.Status)
+				}
+			})
 		}
 	}
 	for _, path := range []string{"/public/a", "/public//a", "/public/a;b=/admin", "/public/%61", "/public/a?b=/admin"} {
-		for name, h := range map[string]*filtertest.Host{"deny /admin": deny, "allow /public/": allow} {
-			if r := h.Get(path); r.Status != 200 {
-				t.Errorf("%s, %s: r.Status = %d, want 200: %s", name, path, r.Status, h.Log())
+		t.Run(path, func(t *testing.T) {
+			for name, h := range map[string]*filtertest.Host{"deny /admin": deny, "allow /public/": allow} {
+				t.Run(name, func(t *testing.T) {
+					if r := h.Get(path); r.Status != 200 {
+						t.Errorf("%s, %s: r.Status = %d, want 200: %s", name, path, r.Status, h.Log())
+					}
+				})
 			}
-		}
+		})
 	}
 }
