@@ -1,6 +1,7 @@
 // Package testcheck finds what makes tests hard to read. One kind is a call that fails without saying why: t.Fatal(err)
-// where a reader of the output cannot tell what was attempted, t.Error(got) where nothing says what was wanted. Its test
-// holds the whole repository against a list of these that only gets shorter. The other kind is a struct literal with
+// where a reader of the output cannot tell what was attempted, t.Error(got) where nothing says what was wanted. Another
+// is a loop over the cases of a table that fails the test itself, so that no case has a name or can be run alone. Its
+// tests hold the whole repository against lists of these that only get shorter. The third kind is a struct literal with
 // five or more fields by position, where a reader has to count to know which is which; the repository may have none.
 package testcheck
 
@@ -85,17 +86,10 @@ func importsTesting(f *ast.File) bool {
 
 // failing returns the name of a call that fails a test or gives up on it, as it is written.
 func failing(call *ast.CallExpr) (name string, ok bool) {
-	sel, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok {
-		return "", false
-	}
-	on, ok := sel.X.(*ast.Ident)
-	if !ok || !slices.Contains([]string{"t", "b", "f", "tb"}, on.Name) {
-		return "", false
-	}
-	switch sel.Sel.Name {
+	on, method := onTest(call)
+	switch method {
 	case "Fatal", "Fatalf", "Error", "Errorf", "Fail", "FailNow":
-		return on.Name + "." + sel.Sel.Name, true
+		return on + "." + method, true
 	}
 	return "", false
 }
