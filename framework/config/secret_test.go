@@ -118,7 +118,8 @@ func TestValuesNeverShow(t *testing.T) {
 
 func TestSecretFiles(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
+	write := func(t *testing.T, name, text string) string {
+		t.Helper()
 		p := filepath.Join(dir, name)
 		if err := os.WriteFile(p, []byte(text), 0o600); err != nil {
 			t.Fatalf("os.WriteFile: %v", err)
@@ -126,23 +127,25 @@ func TestSecretFiles(t *testing.T) {
 		return p
 	}
 	for text, want := range map[string]string{"x\n": "x", "x\r\n": "x", "x\n\n": "x\n", " x ": " x ", "x": "x", "\n": ""} {
-		into := &guarded{}
-		d := Decoder{Partial: true}
-		if err := d.Decode(map[string]any{"secret": map[string]any{"file": write("f", text)}}, into); err != nil {
-			t.Errorf("d.Decode: %v", err)
-		}
-		if got := into.Secret.Reveal(); got != want {
-			t.Errorf("%q is read as %q", text, got)
-		}
+		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
+			into := &guarded{}
+			d := Decoder{Partial: true}
+			if err := d.Decode(map[string]any{"secret": map[string]any{"file": write(t, "f", text)}}, into); err != nil {
+				t.Errorf("d.Decode: %v", err)
+			}
+			if got := into.Secret.Reveal(); got != want {
+				t.Errorf("%q is read as %q", text, got)
+			}
+		})
 	}
 	t.Setenv("CONFIG_TEST_SECRET", "")
 	for _, c := range []struct {
 		form map[string]any
 		want string
 	}{
-		{map[string]any{"file": write("empty", "")}, "secret file " + dir + "/empty: is empty"},
+		{map[string]any{"file": write(t, "empty", "")}, "secret file " + dir + "/empty: is empty"},
 		{
-			map[string]any{"file": write("big", strings.Repeat("x", maxSecret+1))},
+			map[string]any{"file": write(t, "big", strings.Repeat("x", maxSecret+1))},
 			"secret file " + dir + "/big: is larger than 1048576 bytes",
 		},
 		{map[string]any{"file": dir}, "secret file " + dir + ": is not a file with content"},
@@ -165,7 +168,7 @@ func TestSecretFiles(t *testing.T) {
 		t.Errorf("an unusual variable: got error %v, want one that does not name it", err)
 	}
 	if os.Geteuid() != 0 { // root reads everything
-		p := write("locked", "x")
+		p := write(t, "locked", "x")
 		if err := os.Chmod(p, 0); err != nil {
 			t.Fatalf("os.Chmod: %v", err)
 		}

@@ -16,7 +16,7 @@ func TestConfiguration(t *testing.T) {
 		"issuer": "https://idp.example", "clientID": "me", "clientSecret": "geheim", "redirect": "https://app.example/cb",
 		"cookieSecrets": []string{cookieSecret},
 	}
-	load := func(changes map[string]any) error {
+	load := func(t *testing.T, changes map[string]any) error {
 		t.Helper()
 		conf := maps.Clone(good)
 		for k, v := range changes {
@@ -30,7 +30,7 @@ func TestConfiguration(t *testing.T) {
 		}
 		return new(filtertest.Host).Load(t, filtertest.Config{Name: "oidc", JSON: string(text)})
 	}
-	if err := load(nil); err != nil {
+	if err := load(t, nil); err != nil {
 		t.Errorf("load: %v", err)
 	}
 	in := func(name string, more map[string]any) map[string]any { return map[string]any{name: more} }
@@ -67,11 +67,13 @@ func TestConfiguration(t *testing.T) {
 		{"claimsToHeaders", map[string]any{"claimsToHeaders": []any{map[string]any{"claim": "sub", "header": ":path"}}}},
 		{"typo", map[string]any{"typo": 1}},
 	} {
-		err := load(c.change)
-		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
-			strings.Contains(err.Error(), cookieSecret) {
-			t.Errorf("%v: %v, want %q", c.change, err, c.want)
-		}
+		t.Run(c.want, func(t *testing.T) {
+			err := load(t, c.change)
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "geheim") ||
+				strings.Contains(err.Error(), cookieSecret) {
+				t.Errorf("%v: %v, want %q", c.change, err, c.want)
+			}
+		})
 	}
 }
 

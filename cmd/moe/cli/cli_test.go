@@ -228,7 +228,7 @@ func TestChecksForTheHost(t *testing.T) {
 // A file's secrets stay in its document for dynamic modules, and are the Golang filter's own.
 func TestPrintConfigWithSecrets(t *testing.T) {
 	file := write(t, "plugins: [{name: hello}]\ngeneric_secrets: [{name: key, sds_config: {path_config_source: {path: /x}}}]")
-	within := func(text, name string) string { // what is below a line, as far as it is indented more
+	within := func(t *testing.T, text, name string) string { // what is below a line, as far as it is indented more
 		t.Helper()
 		_, below, ok := strings.Cut(text, name+":\n")
 		if !ok {
@@ -245,14 +245,16 @@ func TestPrintConfigWithSecrets(t *testing.T) {
 		return b.String()
 	}
 	for host, documentHasThem := range map[string]bool{"dynmod": true, "golang": false} {
-		status, stdout, stderr := moe(t, "run", "--print-config", "--host", host, "-c", file)
-		if status != 0 || strings.Count(stdout, "generic_secrets:") != 1 || !strings.Contains(stdout, "path: /x") {
-			t.Fatalf("%s: status %d, %s%s", host, status, stdout, stderr)
-		}
-		document := map[string]string{"dynmod": "filter_config", "golang": "plugin_config"}[host]
-		if got := strings.Contains(within(stdout, document), "generic_secrets:"); got != documentHasThem {
-			t.Errorf("%s: the document has them: %v\n%s", host, got, stdout)
-		}
+		t.Run(host, func(t *testing.T) {
+			status, stdout, stderr := moe(t, "run", "--print-config", "--host", host, "-c", file)
+			if status != 0 || strings.Count(stdout, "generic_secrets:") != 1 || !strings.Contains(stdout, "path: /x") {
+				t.Fatalf("%s: status %d, %s%s", host, status, stdout, stderr)
+			}
+			document := map[string]string{"dynmod": "filter_config", "golang": "plugin_config"}[host]
+			if got := strings.Contains(within(t, stdout, document), "generic_secrets:"); got != documentHasThem {
+				t.Errorf("%s: the document has them: %v\n%s", host, got, stdout)
+			}
+		})
 	}
 }
 
