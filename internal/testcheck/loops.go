@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Loop is a loop over the cases of a table that fails the test itself: the cases are no subtests with names.
+// Loop is a loop over the cases of a table that fails the test itself, where each case could be a subtest with a name.
 type Loop struct {
 	Package string // the folder, with slashes, relative to the root
 	Pos     token.Position
