@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/net/websocket"
@@ -34,15 +35,18 @@ func (e *countError) Error() string {
 //	/abort                                    a connection that ends after the headers and 5 of 10 bytes
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
+	recorded := func(f func(http.ResponseWriter, *http.Request, *record)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			rec := s.record(r)
+			f(w, r, rec)
+			rec.done(r, nil)
+		}
+	}
 	for path, f := range map[string]func(http.ResponseWriter, *http.Request, *record){
 		"/": s.echo, "/body/": s.body, "/mirror": s.mirror, "/bytes": s.bytes, "/flaky": s.flaky, "/early": s.early,
 		"/hang": s.hang, "/abort": s.abort,
 	} {
-		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
-			rec := s.record(r)
-			f(w, r, rec)
-			rec.done(r, nil)
-		})
+		mux.HandleFunc(path, recorded(f))
 	}
 	mux.Handle("/ws", websocket.Handler(func(ws *websocket.Conn) {
 		for {
@@ -52,7 +56,15 @@ func (s *Server) handler() http.Handler {
 			}
 		}
 	}))
-	return mux
+	echo := recorded(s.echo)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// The mux would redirect these to a clean path, and nobody would see what Envoy has sent.
+		if strings.Contains(r.URL.Path, "//") || strings.Contains(r.URL.Path, "/.") {
+			echo(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // drain reads the body to its end.
