@@ -264,7 +264,7 @@ func leftovers(b *conformance.Bed, before map[string]int64) {
 var (
 	errorLine = regexp.MustCompile(`(?m)^.*(\]\[(error|critical)\]\[|level=ERROR).*$`)
 	caused    = regexp.MustCompile(`soak panic|pipe-panic|nonsense|onfiguration rejected|update (rejected|failed)|lds\.json|moe\.json|` +
-		`Failed to initialize|adding listener|misuse|does not answer within|context canceled`)
+		`Failed to initialize|refused plugin_config|adding listener|misuse|does not answer within|context canceled`)
 )
 
 // unexpectedErrors fails the soak for errors in the log that no plugin, client or bad configuration has caused.
