@@ -32,23 +32,7 @@ type Identity struct {
 
 // strip removes from the request what a client could forge, before any plugin sees it.
 func (st *Stream) strip(id *Identity) {
-	st.Mu.Lock()
-	defer st.Mu.Unlock()
-	if st.Remote&(1<<core.RequestHeaders) != 0 && !st.Fetch(st.Gen, core.RequestHeaders) {
-		return
-	}
-	b := &st.H[core.RequestHeaders]
-	for i := 0; i < len(b.Fields); {
-		name := b.Fields[i].Name
-		if !forged(name, ConsumerHeader) && !forged(name, id.Header) {
-			i++
-			continue
-		}
-		b.MarkChanged(name, i)
-		copy(b.Fields[i:], b.Fields[i+1:])
-		b.Fields[len(b.Fields)-1] = core.Field{}
-		b.Fields = b.Fields[:len(b.Fields)-1]
-	}
+	st.removeRequestHeaders(func(name string) bool { return forged(name, ConsumerHeader) || forged(name, id.Header) })
 }
 
 // forged reports whether name is header to an upstream that does not tell _ from -, as CGI does not.

@@ -16,8 +16,8 @@ type ownership struct {
 
 // ownedLate is an owned header in which plugins look for credentials.
 type ownedLate struct {
-	name  []string // one
-	spare []bool   // by plugin: it reads or owns the header
+	name  string
+	spare []bool // by plugin: it reads or owns the header
 }
 
 // ownershipOf divides the names and what the plugins own themselves.
@@ -32,7 +32,7 @@ func ownershipOf(plugins []Plugin, s schemes, names []string) (w ownership) {
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
-		l := ownedLate{name: []string{name}, spare: make([]bool, len(plugins))}
+		l := ownedLate{name: name, spare: make([]bool, len(plugins))}
 		read := false
 		for i, p := range plugins {
 			r, ok := p.Config.(filter.CredentialReader)
@@ -59,7 +59,9 @@ func mentions(names []string, name string) bool {
 // stripOwned removes the owned headers that nobody looks for credentials in, before any plugin sees the request.
 func (st *Stream) stripOwned() {
 	if names := st.chain.owned.first; len(names) > 0 {
-		st.removeRequestHeaders(names)
+		st.removeRequestHeaders(func(name string) bool {
+			return slices.ContainsFunc(names, func(owned string) bool { return forged(name, owned) })
+		})
 	}
 }
 
@@ -73,7 +75,7 @@ func (st *Stream) stripUnread() {
 	passer := st.passer()
 	for i := range late {
 		if passer < 0 || !late[i].spare[passer] {
-			st.removeRequestHeaders(late[i].name)
+			st.removeRequestHeaders(func(name string) bool { return forged(name, late[i].name) })
 		}
 	}
 }
@@ -90,7 +92,8 @@ func (st *Stream) passer() int {
 	return slices.Index(st.chain.schemes.kinds, lastScheme)
 }
 
-func (st *Stream) removeRequestHeaders(names []string) {
+// removeRequestHeaders removes the fields whose names remove reports.
+func (st *Stream) removeRequestHeaders(remove func(name string) bool) {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()
 	if st.Remote&(1<<core.RequestHeaders) != 0 && !st.Fetch(st.Gen, core.RequestHeaders) {
@@ -99,7 +102,7 @@ func (st *Stream) removeRequestHeaders(names []string) {
 	b := &st.H[core.RequestHeaders]
 	for i := 0; i < len(b.Fields); {
 		name := b.Fields[i].Name
-		if !slices.ContainsFunc(names, func(header string) bool { return forged(name, header) }) {
+		if !remove(name) {
 			i++
 			continue
 		}
