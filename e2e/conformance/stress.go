@@ -54,7 +54,7 @@ func stress(b *Bed) {
 	ctx, cancel := context.WithTimeout(context.Background(), stressTime)
 	defer cancel()
 	var done, good, cut, unexpected atomic.Int64
-	var reloads reloads
+	var reloads Reloads
 	var first atomic.Value
 	var wg sync.WaitGroup
 	for i := range stressClients {
@@ -68,7 +68,7 @@ func stress(b *Bed) {
 				if status == 200 {
 					good.Add(1)
 				}
-				if !leave && err != nil && reloads.closed(time.Now()) {
+				if !leave && err != nil && reloads.Closed(time.Now(), 2*drainTime) {
 					cut.Add(1)
 				} else if !leave && !expected(deed, status, err) {
 					unexpected.Add(1)
@@ -84,7 +84,7 @@ func stress(b *Bed) {
 		}
 		if generation%3 == 0 {
 			spec.Chain = stressChain(generation)
-			reloads.add(time.Now())
+			reloads.Add(time.Now())
 			err = ln.Update(spec)
 		} else {
 			err = ln.SetRoutes(To("up2", fmt.Sprintf("/generation-%d", generation)), To("up", "/"))
@@ -118,31 +118,6 @@ func stress(b *Bed) {
 	if rss > warm+200<<20 {
 		b.Errorf("RSS has grown from %d to %d MiB", warm>>20, rss>>20)
 	}
-}
-
-// reloads are when listeners were replaced. Envoy closes what is open on an old one when its time to drain is over, be a
-// request on it old or new.
-type reloads struct {
-	mu sync.Mutex
-	at []time.Time
-}
-
-func (r *reloads) add(t time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.at = append(r.at, t)
-}
-
-// closed reports whether Envoy may have closed a listener just before t.
-func (r *reloads) closed(t time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, at := range r.at {
-		if d := t.Sub(at); d > drainTime*9/10 && d < 2*drainTime {
-			return true
-		}
-	}
-	return false
 }
 
 func expected(deed string, status int, err error) bool {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"mosn.io/moe/e2e/conformance"
@@ -15,7 +14,7 @@ import (
 )
 
 // reload pushes a configuration a second, good ones and bad ones, and routes more often, until ctx ends.
-func reload(ctx context.Context, b *conformance.Bed, spec *conformance.Listen, ln *conformance.Listener, found *discovered, at *reloads) {
+func reload(ctx context.Context, b *conformance.Bed, spec *conformance.Listen, ln *conformance.Listener, found *discovered, at *conformance.Reloads) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for n := 1; ; n++ {
@@ -35,7 +34,7 @@ func reload(ctx context.Context, b *conformance.Bed, spec *conformance.Listen, l
 		case n%12 == 4:
 			next := *spec
 			next.Chain = chain(b.Host, n)
-			at.add(time.Now())
+			at.Add(time.Now())
 			if err = ln.Update(next); err == nil {
 				*spec = next
 			}
@@ -91,31 +90,6 @@ func (d *discovered) next(b *conformance.Bed, n int) error {
 		return fmt.Errorf("a discovered configuration: %w", err)
 	}
 	return d.replace(f.HTTP[0])
-}
-
-// reloads are when listeners were replaced. Envoy closes what is open on an old one when its time to drain is over, be a
-// request on it old or new.
-type reloads struct {
-	mu sync.Mutex
-	at []time.Time
-}
-
-func (r *reloads) add(t time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.at = append(r.at, t)
-}
-
-// closed reports whether Envoy may have closed a listener just before t.
-func (r *reloads) closed(t time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, at := range r.at {
-		if d := t.Sub(at); d > drainTime*9/10 && d < 3*drainTime {
-			return true
-		}
-	}
-	return false
 }
 
 // memory watches how much the processes of a host have.

@@ -119,7 +119,7 @@ func soak(b *conformance.Bed) {
 	defer cancel()
 	var wg sync.WaitGroup
 	var controls, requests, cut tally
-	var reloads reloads
+	var reloads conformance.Reloads
 	for i := range controlClients {
 		wg.Go(func() { controlGroup(ctx, control.Addr, i, &controls) })
 	}
@@ -131,7 +131,7 @@ func soak(b *conformance.Bed) {
 				at := r.IntN(len(addrs))
 				d := all[r.IntN(len(all))]
 				err, left := once(addrs[at], &d, r)
-				if err != nil && !left && at == 0 && reloads.closed(time.Now()) {
+				if err != nil && !left && at == 0 && reloads.Closed(time.Now(), 3*drainTime) {
 					cut.add(err)
 				} else if !left {
 					requests.add(err)
