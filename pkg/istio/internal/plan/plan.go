@@ -62,6 +62,8 @@ type ProxyChain struct {
 	Wider         []string // the filters of the sets around
 	Inherited     bool     // the chain is that of the next wider set
 
+	ofRoutes []*Contribution // to parts of its proxies' route configuration
+
 	raw     map[string]any // Sent, as Envoy is given it
 	checked map[string]any // raw, with stand-ins for secrets that cannot be read here
 }
@@ -107,6 +109,7 @@ func (g *planner) plan() {
 		g.planRoutes(s)
 	}
 	g.checkSharedHosts()
+	g.checkUnmet()
 }
 
 // reportTooMany reports one policy of each combination of labels that selectors ask for.
@@ -136,6 +139,7 @@ func (g *planner) planProxies(s proxyset.Set) {
 		b.Contributions = append(b.Contributions, g.contributionsTo[w.Key()]...)
 		others = append(others, g.routeContributionsTo[w.Key()]...)
 	}
+	b.ofRoutes = others
 	slices.SortStableFunc(b.Contributions, compareContributions)
 	b.Settings = g.settle(s, append(slices.Clone(b.Contributions), others...))
 	b.Doc = Merge(b.Contributions, true, g.p)

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -100,11 +101,23 @@ func (g *planner) check(hosts []v1alpha1.Host, d *Document, raw map[string]any, 
 // report reports an error about a document to the policy that has said what is wrong.
 func (g *planner) report(d *Document, e config.Error) {
 	if at, path := d.Find(e.Path); at.From != nil {
+		e.Msg = cmp.Or(disablesNothing(d, e.Path), e.Msg)
 		e.Path = ""
 		g.p.AddConfig(at.From.Policy.Object, path, config.Errors{e})
 	} else if c := d.overruling(); c != nil {
 		g.p.At(c.Policy.Object, c.Path, "%v", e)
 	}
+}
+
+// disablesNothing explains that an entry without a name disables an id which no policy gives to a plugin; "" if path is
+// not the name of such an entry.
+func disablesNothing(d *Document, path string) string {
+	for i := range d.Plugins {
+		if e := &d.Plugins[i]; path == pluginPath(i)+".name" && e.Name == "" && e.Off() {
+			return fmt.Sprintf("disables nothing: no policy for these requests has a plugin with id %q", e.ID)
+		}
+	}
+	return ""
 }
 
 // checkFailOpen refuses plugins that guard something where requests would bypass them whenever the server is away.
