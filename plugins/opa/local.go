@@ -24,11 +24,17 @@ var suffixes = []string{".rego", ".json", ".yaml", ".yml"}
 // local is a policy that is evaluated here.
 type local struct {
 	strict   bool
-	prepared atomic.Pointer[rego.PreparedEvalQuery]
+	prepared atomic.Pointer[policy]
 	once     sync.Once
 	loaded   chan struct{} // closed when there is a policy
 	values   cache.InterQueryValueCache
 	answers  cache.InterQueryCache
+}
+
+// policy is one that is loaded.
+type policy struct {
+	query   *rego.PreparedEvalQuery
+	address bool // it may look at the client's address
 }
 
 func newLocal(strict bool) *local {
@@ -47,8 +53,34 @@ func newLocal(strict bool) *local {
 
 // use takes a policy into use.
 func (l *local) use(q *rego.PreparedEvalQuery) {
-	l.prepared.Store(q)
+	l.prepared.Store(&policy{query: q, address: usesAddress(q.Modules())})
 	l.once.Do(func() { close(l.loaded) })
+}
+
+// usesAddress reports whether the policy that is loaded may look at the client's address.
+func (l *local) usesAddress() bool {
+	p := l.prepared.Load()
+	return p != nil && p.address
+}
+
+// usesAddress reports whether modules may look at input.source: they name it, or take what they look at from a variable
+// or from all of input.
+func usesAddress(modules map[string]*ast.Module) (uses bool) {
+	for _, m := range modules {
+		ast.WalkRefs(m, func(r ast.Ref) bool {
+			if len(r) == 0 || !r[0].Equal(ast.InputRootDocument) {
+				return false
+			}
+			if len(r) == 1 {
+				uses = true
+				return false
+			}
+			name, constant := r[1].Value.(ast.String)
+			uses = uses || !constant || name == "source"
+			return false
+		})
+	}
+	return uses
 }
 
 var (
@@ -71,7 +103,7 @@ func (l *local) decide(ctx context.Context, input map[string]any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	result, err := l.prepared.Load().Eval(ctx, rego.EvalParsedInput(value), rego.EvalInterQueryBuiltinCache(l.answers),
+	result, err := l.prepared.Load().query.Eval(ctx, rego.EvalParsedInput(value), rego.EvalInterQueryBuiltinCache(l.answers),
 		rego.EvalInterQueryBuiltinValueCache(l.values))
 	switch {
 	case err != nil:

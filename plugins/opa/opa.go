@@ -80,6 +80,8 @@ type Remote struct {
 type source interface {
 	// decide returns the decision about input, or undefined if no rule defines it.
 	decide(ctx context.Context, input map[string]any) (any, error)
+	// usesAddress reports whether the decision may depend on the client's address.
+	usesAddress() bool
 }
 
 // undefined is the decision where no rule defines one.
@@ -170,7 +172,11 @@ func (p *OPA) Close() error {
 func (p *OPA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	r, err := p.Path.Request(s, h)
 	return p.AskLater(&r, err, func(ctx context.Context) authz.Verdict {
-		input, err := r.Tree(&p.Mode, p.Metadata)
+		address := r.Source()
+		if p.source.usesAddress() {
+			address = p.Source(&r)
+		}
+		input, err := r.Tree(address, p.Metadata)
 		if err != nil {
 			return authz.Fail(err)
 		}

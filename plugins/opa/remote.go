@@ -30,6 +30,9 @@ func newRemote(env *filter.Env, r *Remote) (*remote, error) {
 	return &remote{r, client, done}, nil
 }
 
+// usesAddress is true, because nothing here knows the server's policy.
+func (*remote) usesAddress() bool { return true }
+
 var errAnswer = errors.New("the server's answer is not a JSON object with a result")
 
 // decide asks the server.

@@ -11,6 +11,7 @@ import (
 	_ "mosn.io/moe/plugins/cedar"
 	_ "mosn.io/moe/plugins/cel"
 	_ "mosn.io/moe/plugins/iprestriction"
+	_ "mosn.io/moe/plugins/opa"
 )
 
 const model = `[request_definition]
@@ -35,6 +36,11 @@ func TestForgeableAddress(t *testing.T) {
 		{"cel without it", "cel", `{allowIf: "request.method == 'GET'"}`, false},
 		{"cedar", "cedar", `{policies: "permit(principal, action, resource) when { context.source.isIpv4() };", subject: {default: x}}`, true},
 		{"cedar without it", "cedar", `{policies: "permit(principal, action, resource);", subject: {default: x}}`, false},
+		{"opa", "opa", `{modules: {a: "package moe\nallow if input.source.address != \"\""}}`, true},
+		{"opa with all of input", "opa", `{modules: {a: "package moe\nallow if { x := input; x.source.port > 0 }"}}`, true},
+		{"opa by a variable", "opa", `{modules: {a: "package moe\nallow if { some k; input[k].port > 0 }"}}`, true},
+		{"opa by an import", "opa", `{modules: {a: "package moe\nimport input.source as s\nallow if s.port > 0"}}`, true},
+		{"opa without it", "opa", `{modules: {a: "package moe\nallow if input.request.method == \"GET\""}}`, false},
 		{"casbin by subject", "casbin", `{model: MODEL, policy: "p, 192.0.2.1, x", subject: {from: source}, request: [subject, path]}`, true},
 		{"casbin by value", "casbin", `{model: MODEL, policy: "p, 192.0.2.1, x", subject: {default: x}, request: [source, path]}`, true},
 		{"casbin without it", "casbin", `{model: MODEL, policy: "p, x, x", subject: {default: x}, request: [subject, path]}`, false},

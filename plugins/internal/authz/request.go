@@ -157,8 +157,9 @@ func (r *Request) Metadata(names []Metadata) (map[string]map[string]any, error) 
 	return m, nil
 }
 
-// Tree returns all of the request as JSON has it: what Rego calls input.
-func (r *Request) Tree(m *Mode, names []Metadata) (map[string]any, error) {
+// Tree returns all of the request as JSON has it: what Rego calls input. The client's address is source: that of
+// [Mode.Source] for rules that may decide by it.
+func (r *Request) Tree(source netip.AddrPort, names []Metadata) (map[string]any, error) {
 	meta, err := r.Metadata(names)
 	if err != nil {
 		return nil, err
@@ -168,7 +169,7 @@ func (r *Request) Tree(m *Mode, names []Metadata) (map[string]any, error) {
 		namespaces[ns] = values
 	}
 	headers := r.HeaderMap()
-	source, c := m.Source(r), r.Consumer()
+	c := r.Consumer()
 	address := ""
 	if source.IsValid() {
 		address = source.Addr().String()
