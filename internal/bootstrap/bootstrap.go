@@ -9,11 +9,9 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
-	overloadv3 "github.com/envoyproxy/go-control-plane/envoy/config/overload/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
-	connectionsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/resource_monitors/downstream_connections/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -21,9 +19,6 @@ import (
 
 // Name is how the configuration calls its listener, its filter, its cluster and the dynamic module.
 const Name = "moe"
-
-// maxConnections is there because Envoy warns where nothing limits them.
-const maxConnections = 50_000
 
 // Options are what the configuration depends on.
 type Options struct {
@@ -33,6 +28,7 @@ type Options struct {
 	// KeepProtocol speaks to the upstream what the client spoke, HTTP/1.1 or HTTP/2 without TLS: for an upstream that
 	// understands both. It is only for the scheme http.
 	KeepProtocol bool
+	Edge         Edge           // what stands in front, and limits; see DefaultEdge
 	Filter       map[string]any // the document of the filter (plugins, consumers, order, …); nil leaves the filter out
 	Routes       []Route        // tried in order; what matches none gets the filter's own plugins
 	ExtProc      *ExtProc       // the plugins run in that server, which has their configuration
@@ -72,14 +68,11 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
-	limit := &connectionsv3.DownstreamConnectionsConfig{MaxActiveDownstreamConnections: maxConnections}
 	return &bootstrapv3.Bootstrap{
-		Node:  &corev3.Node{Id: Name, Cluster: Name},
-		Admin: &bootstrapv3.Admin{Address: admin},
-		OverloadManager: &overloadv3.OverloadManager{ResourceMonitors: []*overloadv3.ResourceMonitor{{
-			Name:       "envoy.resource_monitors.global_downstream_max_connections",
-			ConfigType: &overloadv3.ResourceMonitor_TypedConfig{TypedConfig: pack(limit)},
-		}}},
+		Node: &corev3.Node{Id: Name, Cluster: Name},
+		// Whoever looks why Envoy is full must get in.
+		Admin:           &bootstrapv3.Admin{Address: admin, IgnoreGlobalConnLimit: true},
+		OverloadManager: o.Edge.Limits.overloadManager(),
 		StaticResources: &bootstrapv3.Bootstrap_StaticResources{
 			Listeners: []*listenerv3.Listener{{
 				Name:    Name,
@@ -88,6 +81,7 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 					Name:       "envoy.filters.network.http_connection_manager",
 					ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(manager)},
 				}}}},
+				PerConnectionBufferLimitBytes: o.Edge.Limits.buffer(),
 			}},
 			Clusters: clusters,
 		},
@@ -108,10 +102,8 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 	filters = append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{}))
 
 	upgrades := []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
-	var h2 *corev3.Http2ProtocolOptions
 	if o.ExtProc != nil {
 		upgrades = o.ExtProc.upgrades(filters[len(filters)-1])
-		h2 = &corev3.Http2ProtocolOptions{AllowConnect: true}
 	}
 
 	routes := make([]*routev3.Route, 0, len(o.Routes)+1)
@@ -127,7 +119,7 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 		Match:  &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
 		Action: action(o),
 	}
-	return &hcmv3.HttpConnectionManager{
+	m := &hcmv3.HttpConnectionManager{
 		StatPrefix: Name,
 		RouteSpecifier: &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: &routev3.RouteConfiguration{
 			Name: Name,
@@ -135,13 +127,16 @@ func connectionManager(o Options) (*hcmv3.HttpConnectionManager, error) {
 				Name: Name, Domains: []string{"*"}, Routes: append(routes, rest),
 			}},
 		}},
-		HttpFilters:          filters,
-		UpgradeConfigs:       upgrades,
-		Http2ProtocolOptions: h2,
-	}, nil
+		HttpFilters:    filters,
+		UpgradeConfigs: upgrades,
+	}
+	o.Edge.protect(m)
+	m.Http2ProtocolOptions.AllowConnect = o.ExtProc != nil
+	return m, nil
 }
 
-// action sends a request upstream, for as long as it takes: streams and debuggers have no fifteen seconds.
+// action sends a request upstream, for as long as something moves, which the stream's idle timeout sees to: streams and
+// debuggers have no fifteen seconds.
 func action(o Options) *routev3.Route_Route {
 	a := &routev3.RouteAction{
 		ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: Name},

@@ -3,10 +3,12 @@ package bootstrap
 import (
 	"flag"
 	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"mosn.io/moe/internal/envoy"
 )
@@ -18,7 +20,7 @@ func options(t *testing.T, upstream string) Options {
 	if err != nil {
 		t.Fatalf("ParseUpstream: %v", err)
 	}
-	return Options{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Upstream: u}
+	return Options{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0", Upstream: u, Edge: DefaultEdge()}
 }
 
 // cases are the configurations of the golden files in testdata.
@@ -42,7 +44,15 @@ func cases(t *testing.T) map[string]Options {
 		{Match: Match{Regex: "/v[0-9]+/.*", Headers: map[string]string{"x-b": "1", "x-a": ""}}},
 		{Match: Match{Host: "example.com"}},
 	}
+	routes.Edge.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8"), netip.MustParsePrefix("fd00::/8")}
+	routes.Edge.HTTP = HTTP{
+		PathWithEscapedSlashesAction: "keepUnchanged", HeadersWithUnderscoresAction: "dropHeader", RequestTimeout: time.Minute,
+		MaxConnectionDuration: time.Hour, MaxRequestHeaders: 8 << 20, MaxHeadersCount: 1000, MaxConcurrentStreams: 1,
+		InitialStreamWindowSize: 65535, InitialConnectionWindowSize: 1 << 30,
+	}
+	routes.Edge.Limits = Limits{MaxConnections: 1, BufferSize: 16 << 10}
 	address := options(t, "https://[::1]:8443/")
+	address.Edge.TrustedHops = 2
 	return map[string]Options{
 		"echo": echo, "routes": routes, "https": options(t, "https://example.com"), "https-address": address,
 		"http": options(t, "http://example.com"),

@@ -22,6 +22,9 @@ import (
 // serverCluster is the cluster of the processing server.
 const serverCluster = "moe-extproc"
 
+// maxServerStreams is how many streams go to the processing server at a time: one for each request.
+const maxServerStreams = 50_000
+
 // ExtProc is how Envoy reaches a processing server, and what it sends there.
 type ExtProc struct {
 	Server     string // host:port
@@ -127,8 +130,8 @@ func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
 			BaseEjectionTime: durationpb.New(5 * time.Second), MaxEjectionPercent: wrapperspb.UInt32(50),
 		},
 		CircuitBreakers: &clusterv3.CircuitBreakers{Thresholds: []*clusterv3.CircuitBreakers_Thresholds{{
-			MaxRequests: wrapperspb.UInt32(maxConnections), MaxPendingRequests: wrapperspb.UInt32(maxConnections),
-			MaxRetries: wrapperspb.UInt32(maxConnections), // each of these is a stream, and each request has one
+			MaxRequests: wrapperspb.UInt32(maxServerStreams), MaxPendingRequests: wrapperspb.UInt32(maxServerStreams),
+			MaxRetries: wrapperspb.UInt32(maxServerStreams),
 		}}},
 		HealthChecks: []*corev3.HealthCheck{{
 			Timeout: durationpb.New(time.Second), Interval: durationpb.New(5 * time.Second),

@@ -130,9 +130,9 @@ func checkMethod(method string) error {
 	return nil
 }
 
-// hostMatcher matches host with or without a port.
+// hostMatcher matches host with or without the dot that ends an absolute name, and a port.
 func hostMatcher(host string) *matcherv3.StringMatcher {
-	const port = `(:[0-9]+)?`
+	const port = `\.?(:[0-9]+)?`
 	if rest, ok := strings.CutPrefix(host, "*."); ok {
 		return matchRegex(`(?i).+\.` + regexp.QuoteMeta(rest) + port)
 	}

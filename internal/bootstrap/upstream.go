@@ -18,6 +18,7 @@ import (
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
 // ParseUpstream checks the URL of an upstream: http://host[:port], h2c://… for HTTP/2 without TLS, or https://….
@@ -69,6 +70,8 @@ func upstream(o Options) (*clusterv3.Cluster, error) {
 	c := &clusterv3.Cluster{
 		Name:           Name,
 		ConnectTimeout: durationpb.New(5 * time.Second),
+
+		PerConnectionBufferLimitBytes: o.Edge.Limits.buffer(),
 		LoadAssignment: &endpointv3.ClusterLoadAssignment{
 			ClusterName: Name,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
@@ -86,7 +89,7 @@ func upstream(o Options) (*clusterv3.Cluster, error) {
 	}
 	options := &httpv3.HttpProtocolOptions{}
 	explicit := &httpv3.HttpProtocolOptions_ExplicitHttpConfig{}
-	h1, h2 := &corev3.Http1ProtocolOptions{}, &corev3.Http2ProtocolOptions{}
+	h1, h2 := &corev3.Http1ProtocolOptions{}, upstreamHTTP2()
 	switch {
 	case o.KeepProtocol:
 		options.UpstreamProtocolOptions = &httpv3.HttpProtocolOptions_UseDownstreamProtocolConfig{
@@ -114,6 +117,13 @@ func upstream(o Options) (*clusterv3.Cluster, error) {
 		"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": pack(options),
 	}
 	return c, nil
+}
+
+// upstreamHTTP2 has windows of the sizes that Envoy recommends at an edge.
+func upstreamHTTP2() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{
+		InitialStreamWindowSize: wrapperspb.UInt32(64 << 10), InitialConnectionWindowSize: wrapperspb.UInt32(1 << 20),
+	}
 }
 
 // tls verifies the server by its name against the system's certificate authorities.

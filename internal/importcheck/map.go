@@ -69,7 +69,7 @@ var areas = []area{
 	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
-	{folder: "internal/bootstrap", uses: "framework/config framework/document"},
+	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension"},
 	{folder: "internal/moefile", uses: "framework/host internal/bootstrap pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc internal/filewatch internal/moefile " + toDocuments},
 

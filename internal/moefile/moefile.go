@@ -25,6 +25,7 @@ type File struct {
 	Upstream *url.URL       // nil for the echo server
 	Filter   map[string]any // the filter's document: plugins, consumers, order, timeout
 	Routes   []bootstrap.Route
+	Edge     bootstrap.Edge
 }
 
 // file is a moe.yaml as it is written.
@@ -33,6 +34,7 @@ type file struct {
 	Listen string `json:"listen" default:"127.0.0.1:10000"`
 	// Upstream is where requests go: http://HOST[:PORT], h2c://… for HTTP/2 without TLS, https://…, or echo.
 	Upstream string `json:"upstream" default:"echo"`
+	bootstrap.Edge
 	config.Raw[document.Document]
 	// Routes are tried in order; what matches none gets the plugins above.
 	Routes []route `json:"routes"`
@@ -86,7 +88,8 @@ func Parse(text []byte, c Check, h Host) (*File, error) {
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil, errs // there is nothing to go on with
 	}
-	f := &File{Listen: d.Listen, Filter: object(d.Raw)}
+	f := &File{Listen: d.Listen, Filter: object(d.Raw), Edge: d.Edge}
+	add("", d.Edge.Check())
 	_, err = bootstrap.ParseAddress(d.Listen)
 	add("listen", err)
 	if d.Upstream != Echo {
@@ -130,7 +133,7 @@ func object(raw map[string]any) map[string]any {
 // for it.
 func (f *File) Bootstrap(admin, echo string) bootstrap.Options {
 	o := bootstrap.Options{
-		Listen: f.Listen, Admin: admin, Upstream: f.Upstream, Filter: f.Filter, Routes: f.Routes,
+		Listen: f.Listen, Admin: admin, Upstream: f.Upstream, Filter: f.Filter, Routes: f.Routes, Edge: f.Edge,
 	}
 	if f.Upstream == nil {
 		o.Upstream, o.KeepProtocol = &url.URL{Scheme: "http", Host: echo}, true

@@ -47,6 +47,9 @@ func runCommand() *cobra.Command {
 			  - match: {prefix: /public}  # path, prefix or regex; host; methods; headers
 			    plugins:
 			    - {name: tokenauth, disabled: true}
+			  trustedProxies: []          # networks of proxies in front, whose x-forwarded-for is believed
+			  http: {}                    # paths, headers and time-outs; docs/edge.md lists them
+			  limits: {}                  # connections, memory, buffers; likewise
 
 			The upstream echo replies with the request it saw as JSON. Request headers ask it for more: x-echo-status,
 			x-echo-header and x-echo-trailer (NAME: VALUE), x-echo-delay, and x-echo-body: stream for the body as it comes;

@@ -1,0 +1,207 @@
+// Package edge runs real Envoys with the configurations that `moe run --print-config` prints for a moe.yaml, and attacks
+// them as clients at an edge do.
+package edge
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mosn.io/moe/e2e/envoytest"
+	"mosn.io/moe/internal/bootstrap"
+	"mosn.io/moe/internal/echo"
+	"mosn.io/moe/internal/envoy"
+	"mosn.io/moe/internal/moefile"
+)
+
+// onEnvoys runs f on each Envoy of the matrix, with the test module.
+func onEnvoys(t *testing.T, f func(t *testing.T, s *site)) {
+	bins, err := envoytest.Find()
+	if err != nil {
+		t.Fatalf("envoytest.Find: %v", err)
+	}
+	module := module(t)
+	for _, bin := range bins {
+		t.Run(bin.Version, func(t *testing.T) { f(t, &site{bin: bin, module: module}) })
+	}
+}
+
+var built struct {
+	once sync.Once
+	path string
+}
+
+// module returns the path of the test module, which is built once for the package.
+func module(t *testing.T) string {
+	t.Helper()
+	built.once.Do(func() {
+		envoytest.Module(t, moduleDir)
+		built.path = filepath.Join(moduleDir, "libmoe.so")
+	})
+	if built.path == "" {
+		t.Fatal("the test module is not built")
+	}
+	return built.path
+}
+
+// site is where moe.yaml files are tried.
+type site struct {
+	bin    envoytest.Binary
+	module string
+}
+
+// log collects what Envoy writes.
+type log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// running is an Envoy with the configuration of a moe.yaml.
+type running struct {
+	t    *testing.T
+	p    *envoy.Process
+	addr string // of the listener moe, if there is one
+	log  *log
+}
+
+// run starts an Envoy with what moe run prints for text. The upstream echo is the echo server of moe run.
+func (s *site) run(t *testing.T, text string) *running {
+	t.Helper()
+	file, err := moefile.Parse([]byte(text), moefile.CheckFile, moefile.Dynmod)
+	if err != nil {
+		t.Fatalf("moefile.Parse: %v\n%s", err, text)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("net.Listen: %v", err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go echo.Serve(ln)
+	b, err := bootstrap.New(file.Bootstrap("127.0.0.1:0", ln.Addr().String()))
+	if err != nil {
+		t.Fatalf("bootstrap.New: %v", err)
+	}
+	config, err := bootstrap.YAML(b)
+	if err != nil {
+		t.Fatalf("bootstrap.YAML: %v", err)
+	}
+	r := &running{t: t, log: &log{}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r.p, err = envoy.Start(ctx, envoy.Options{
+		Path: s.bin.Path, Config: config, Module: s.module, Concurrency: 1, Log: r.log, Stdout: io.Discard,
+		LogLevel: "warning", Args: []string{"--component-log-level", "dynamic_modules:info"},
+	})
+	if err != nil {
+		t.Fatalf("envoy.Start: %v\n%s", err, config)
+	}
+	t.Cleanup(func() {
+		if err := r.p.Stop(); err != nil {
+			t.Errorf("stopping Envoy: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("Envoy's log:\n%s", envoytest.Tail(r.log.String(), 40))
+		}
+	})
+	r.addr = r.listener(bootstrap.Name)
+	return r
+}
+
+// listener returns the address of a listener, or "" if there is none of that name.
+func (r *running) listener(name string) string {
+	addr, _ := r.p.Listener(r.t.Context(), name)
+	return addr
+}
+
+// answer is a response as it came, with the request that the echo server saw, if it answered.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	seen   *echo.Seen
+}
+
+// dial connects to the listener, from an address of this machine's or from any.
+func (r *running) dial(from string) net.Conn {
+	r.t.Helper()
+	d := net.Dialer{Timeout: 10 * time.Second}
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
+	c, err := d.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatalf("dialing Envoy: %v", err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	return c
+}
+
+// get sends a GET with the path byte for byte, from an address or from any, and with headers name, value, name, value.
+func (r *running) get(from, path string, header ...string) answer {
+	r.t.Helper()
+	c := r.dial(from)
+	text := "GET " + path + " HTTP/1.1\r\nhost: edge.test\r\nconnection: close\r\n"
+	for i := 0; i+1 < len(header); i += 2 {
+		text += header[i] + ": " + header[i+1] + "\r\n"
+	}
+	if _, err := io.WriteString(c, text+"\r\n"); err != nil {
+		r.t.Fatalf("sending a request: %v", err)
+	}
+	return r.read(c)
+}
+
+// read reads a response.
+func (r *running) read(c net.Conn) answer {
+	r.t.Helper()
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		r.t.Fatalf("no response: %v", err)
+	}
+	return r.answer(resp)
+}
+
+func (r *running) answer(resp *http.Response) answer {
+	r.t.Helper()
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatalf("reading a response: %v", err)
+	}
+	a := answer{status: resp.StatusCode, header: resp.Header, body: string(body)}
+	if seen := new(echo.Seen); json.Unmarshal(body, seen) == nil && seen.Path != "" {
+		a.seen = seen
+	}
+	return a
+}
+
+// wants fails the test where a status is not the one wanted.
+func (a answer) wants(t *testing.T, what string, status int) {
+	t.Helper()
+	if a.status != status {
+		t.Errorf("%s: got status %d and %.200q, want %d", what, a.status, a.body, status)
+	}
+}
+
+func (a answer) String() string { return fmt.Sprintf("%d %.200q", a.status, a.body) }
