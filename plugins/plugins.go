@@ -21,5 +21,6 @@ import (
 	_ "mosn.io/moe/plugins/oidc"
 	_ "mosn.io/moe/plugins/opa"
 	_ "mosn.io/moe/plugins/passthrough"
+	_ "mosn.io/moe/plugins/requestid"
 	_ "mosn.io/moe/plugins/tokenauth"
 )
