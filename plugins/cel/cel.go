@@ -3,16 +3,12 @@ package cel
 
 import (
 	"embed"
-	"errors"
 	"fmt"
-	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
-	"cel.dev/cel-go/interpreter"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
@@ -31,8 +27,7 @@ type CEL struct {
 	CostLimit uint64 `json:"costLimit" default:"20000" validate:"min=1,max=1000000"`
 	authz.Common
 
-	program cel.Program
-	source  *ast.SourceInfo
+	program *program
 }
 
 //go:embed README.md schema.json
@@ -63,33 +58,11 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 })
 
 // Validate compiles the expression and checks its types.
-func (p *CEL) Validate() error {
-	if err := p.compile(); err != nil {
+func (p *CEL) Validate() (err error) {
+	if p.program, err = compile(p.AllowIf, types.BoolType, p.CostLimit); err != nil {
 		return fmt.Errorf("allowIf: %w", err)
 	}
 	return nil
-}
-
-func (p *CEL) compile() error {
-	env, err := environment()
-	if err != nil {
-		return err
-	}
-	checked, issues := env.Compile(p.AllowIf)
-	if issues.Err() != nil {
-		var all []string
-		for _, e := range issues.Errors() {
-			all = append(all, fmt.Sprintf("line %d, column %d: %s", e.Location.Line(), e.Location.Column()+1, e.Message))
-		}
-		return errors.New(strings.Join(all, "; "))
-	}
-	if t := checked.OutputType(); !t.IsExactType(types.BoolType) {
-		return fmt.Errorf("the expression must be a bool, and is of type %v", t)
-	}
-	p.source = checked.NativeRep().SourceInfo()
-	p.program, err = env.Program(checked, cel.CostLimit(p.CostLimit), cel.EvalOptions(cel.OptOptimize),
-		cel.OptimizeRegex(interpreter.MatchesRegexOptimization))
-	return err
 }
 
 // Provision declares the counters.
@@ -105,32 +78,12 @@ func (p *CEL) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool)
 }
 
 func (p *CEL) evaluate(r *authz.Request) authz.Verdict {
-	out, _, err := p.program.Eval(&variables{r: r, mode: &p.Mode, names: p.Metadata})
+	out, err := p.program.eval(&variables{r: r, mode: &p.Mode, names: p.Metadata})
 	if err != nil {
-		return authz.Fail(p.explain(err))
+		return authz.Fail(err)
 	}
 	if out == types.True {
 		return authz.Allow
 	}
 	return authz.Verdict{}
-}
-
-// explain says where an evaluation has failed, and why if that can be said without a value in it.
-func (p *CEL) explain(err error) error {
-	var cancelled interpreter.EvalCancelledError
-	if errors.As(err, &cancelled) {
-		return fmt.Errorf("the expression costs more than costLimit, %d", p.CostLimit)
-	}
-	why := "a value does not fit"
-	for _, plain := range []string{"no such key", "no such overload", "divide by zero", "index out of bounds", "metadata"} {
-		if strings.HasPrefix(err.Error(), plain) {
-			why = plain
-		}
-	}
-	if e := (*types.Err)(nil); errors.As(err, &e) {
-		if at := p.source.GetStartLocation(e.NodeID()); at.Line() > 0 {
-			return fmt.Errorf("line %d, column %d of the expression: %s", at.Line(), at.Column()+1, why)
-		}
-	}
-	return fmt.Errorf("the expression: %s", why)
 }
