@@ -153,7 +153,7 @@ func TestNames(t *testing.T) {
 		{"limit", ``, `rate: is required and not 0 (limit)`},
 		{"limit", `[]`, `expected an object, got a list (limit)`},
 		{"limit", `plugins: []`, `plugins: unknown field; expected "burst", "fail", "mode", "rate", "secret", "sub" or ` +
-			`"words" (limit)`},
+			`"words" (limit); rate: is required and not 0 (limit)`},
 		{"greedy", ``, `needs CanPipePromptly, which this host cannot; docs/hosts.md tells which can (greedy)`},
 	} {
 		t.Run(fmt.Sprintf("%.40q", c.want), func(t *testing.T) {

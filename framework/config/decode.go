@@ -28,8 +28,8 @@ func Decode(raw, into any) error { return (&Decoder{}).Decode(raw, into) }
 // Secrets returns the plain secrets that were decoded, for [Redact].
 func (d *Decoder) Secrets() []string { return d.secrets }
 
-// Decode sets defaults, decodes raw strictly into what into points to, checks `validate` tags and calls Validate if
-// into has it. A null is as if it were not written. It collects all errors that it can and returns nil or [Errors].
+// Decode sets defaults, decodes raw strictly into what into points to, checks `validate` tags and, if nothing is wrong
+// so far, calls Validate if into has it. The tags of a field whose value has the wrong type are not checked. A null is as if it were not written. It collects all errors that it can and returns nil or [Errors].
 // What raw holds is not changed and not kept.
 func (d *Decoder) Decode(raw, into any) error {
 	r := &run{Decoder: d}
@@ -37,7 +37,7 @@ func (d *Decoder) Decode(raw, into any) error {
 		raw = map[string]any{}
 	}
 	r.decode(node{v: raw, path: d.Path}, reflect.ValueOf(into))
-	if len(r.errs) == 0 && !d.Partial {
+	if !d.Partial {
 		r.validate(into)
 	}
 	return r.errs.Of(d.Plugin).Redact(d.secrets).Err()
@@ -47,7 +47,8 @@ func (d *Decoder) Decode(raw, into any) error {
 // because each value of the data is wrapped in a node, and does what mapstructure would do too leniently.
 type run struct {
 	*Decoder
-	errs Errors
+	errs   Errors
+	unruly []string // paths of fields whose rules are not checked, as their values are wrong already, or misspelt
 }
 
 // node is a value of the data that has not been decoded yet.
@@ -228,7 +229,11 @@ func (r *run) unknown(path, name string, t reflect.Type) {
 	if len(r.errs) >= maxErrors {
 		return
 	}
-	r.fail(path, "%s", Unknown("field", name, Names(t)))
+	names := Names(t)
+	r.fail(path, "%s", Unknown("field", name, names))
+	if near := nearest(name, names); near != "" {
+		r.unruly = append(r.unruly, Key(strings.TrimSuffix(path, Key("", name)), near))
+	}
 }
 
 // Unknown is the message for a name that is not one of names; what says what it should name.

@@ -42,8 +42,8 @@ func defaultOf(text string, t reflect.Type) any {
 	if readerOf(t) != nil || t.Kind() == reflect.String {
 		return text
 	}
-	v, err := parseJSON([]byte(text))
-	if err == nil && (t.Kind() != reflect.Slice || strings.HasPrefix(text, "[")) {
+	v, ok := jsonData(text)
+	if ok && (t.Kind() != reflect.Slice || strings.HasPrefix(text, "[")) {
 		return v
 	}
 	if t.Kind() != reflect.Slice {
@@ -54,4 +54,13 @@ func defaultOf(text string, t reflect.Type) any {
 		l = append(l, defaultOf(part, t.Elem()))
 	}
 	return l
+}
+
+func jsonData(text string) (any, bool) {
+	n, jsonErr := parseJSON([]byte(text))
+	if jsonErr != nil {
+		return nil, false
+	}
+	v, err := Data(n)
+	return v, err == nil
 }

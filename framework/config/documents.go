@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // Document is one of the documents of a text: its data, as [Parse] returns it, and the nodes that it was made of, which
-// know their lines.
+// know their positions ([Locate]).
 type Document struct {
 	Data any
 	Node *yaml.Node
@@ -21,11 +20,11 @@ type Document struct {
 func ParseDocuments(text []byte) (docs []Document, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			docs, err = nil, parseError(0, "this text makes the YAML parser panic; write it as JSON")
+			docs, err = nil, parseError(Position{}, "this text makes the YAML parser panic; write it as JSON")
 		}
 	}()
-	if !utf8.Valid(text) {
-		return nil, parseError(badLine(text), "text is not UTF-8; save the file as UTF-8 without a binary part")
+	if err := checkUTF8(text); err != nil {
+		return nil, err
 	}
 	d := yaml.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\ufeff"))))
 	for {
@@ -33,15 +32,14 @@ func ParseDocuments(text []byte) (docs []Document, err error) {
 		if err := d.Decode(&n); errors.Is(err, io.EOF) {
 			return docs, nil
 		} else if err != nil {
-			return nil, yamlError(err)
+			return nil, yamlError(text, err)
 		}
-		r := &yamlReader{}
-		data, err := r.value(&n)
+		doc, err := newDocument(&n)
 		if err != nil {
 			return nil, err
 		}
-		if data != nil {
-			docs = append(docs, Document{Data: data, Node: &n})
+		if doc.Data != nil {
+			docs = append(docs, doc)
 		}
 	}
 }

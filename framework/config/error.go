@@ -12,13 +12,14 @@ import (
 // Error is one thing that is wrong with a configuration.
 type Error struct {
 	File   string // the file, "-" for the standard input; "" where there is none, or only one
-	Line   int    // in the file, from 1; 0 where it is not known
+	Line   int    // in the file or text, from 1; 0 where it is not known
+	Column int    // in the line, in characters from 1; 0 where it is not known
 	Path   string // as in `plugins[1].config.rate`; "" is the whole document
 	Plugin string // the plugin concerned, if one is
 	Msg    string // what is wrong and what to do
 }
 
-// Error returns "file:line: path: message (plugin)", without what is not known.
+// Error returns "file:line:column: path: message (plugin)", without what is not known.
 func (e Error) Error() string {
 	s := e.Msg
 	if e.Path != "" {
@@ -28,8 +29,12 @@ func (e Error) Error() string {
 		s += " (" + e.Plugin + ")"
 	}
 	switch {
+	case e.File == "" && e.Line > 0:
+		return fmt.Sprintf("line %d: %s", e.Line, s)
 	case e.File == "":
 		return s
+	case e.Line > 0 && e.Column > 0:
+		return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, s)
 	case e.Line > 0:
 		return fmt.Sprintf("%s:%d: %s", e.File, e.Line, s)
 	}
@@ -61,7 +66,8 @@ func (es Errors) Err() error {
 		return nil
 	}
 	slices.SortStableFunc(es, func(a, b Error) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), comparePaths(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			comparePaths(a.Path, b.Path))
 	})
 	return es
 }
@@ -194,6 +200,14 @@ func kind(v any) string {
 
 // Suggest returns "; did you mean "x"?" with the name of names that is near to name, or "".
 func Suggest(name string, names []string) string {
+	if near := nearest(name, names); near != "" {
+		return "; did you mean " + strconv.Quote(near) + "?"
+	}
+	return ""
+}
+
+// nearest returns the name of names that is near to name, or "".
+func nearest(name string, names []string) string {
 	best, least := "", max(1, min(3, len(name)/3))+1
 	for _, n := range names {
 		d := 0
@@ -204,10 +218,7 @@ func Suggest(name string, names []string) string {
 			best, least = n, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + strconv.Quote(best) + "?"
+	return best
 }
 
 // distance is the number of letters to insert, delete, replace or swap with the next to get from a to b; most if it is

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Limits of [Parse].
@@ -20,38 +22,55 @@ const (
 // one object, nesting deeper than [MaxDepth], YAML aliases that multiply, tags of YAML's applications and more than
 // one YAML document. Errors name the line where it is known, and never quote a value.
 func Parse(text []byte) (data any, err error) {
+	d, err := ParseDocument(text)
+	return d.Data, err
+}
+
+// ParseDocument is [Parse], with the nodes that the data was made of. The node of empty text is nil.
+func ParseDocument(text []byte) (doc Document, err error) {
 	defer func() { // the YAML parser is not ours
 		if p := recover(); p != nil {
-			data, err = nil, parseError(0, "this text makes the YAML parser panic; write it as JSON")
+			doc, err = Document{}, parseError(Position{}, "this text makes the YAML parser panic; write it as JSON")
 		}
 	}()
 	if len(text) > MaxSize {
-		return nil, parseError(0, "the configuration has %d bytes, the limit is %d; split or shorten it",
+		return Document{}, parseError(Position{}, "the configuration has %d bytes, the limit is %d; split or shorten it",
 			len(text), MaxSize)
 	}
-	if !utf8.Valid(text) {
-		return nil, parseError(badLine(text), "text is not UTF-8; save the file as UTF-8 without a binary part")
+	if err := checkUTF8(text); err != nil {
+		return Document{}, err
 	}
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	trimmed := bytes.TrimLeft(text, " \t\r\n")
 	if len(trimmed) == 0 {
-		return nil, nil
+		return Document{}, nil
 	}
 	if trimmed[0] != '{' && trimmed[0] != '[' {
 		return parseYAML(text)
 	}
-	data, jsonErr := parseJSON(text)
+	n, jsonErr := parseJSON(text)
 	if jsonErr == nil {
-		return data, nil
+		return newDocument(n)
 	}
 	// YAML has objects in braces too. If it is neither, the quoted first key tells what was meant.
-	if data, err = parseYAML(text); err == nil && !jsonErr.final {
-		return data, nil
+	if doc, err = parseYAML(text); err == nil && !jsonErr.final {
+		return doc, nil
 	}
 	if jsonErr.final || looksJSON(trimmed) {
-		return nil, jsonErr.err
+		return Document{}, jsonErr.err
 	}
-	return nil, err
+	return Document{}, err
+}
+
+// Data returns what a node of [ParseDocument] holds, as [Parse] would.
+func Data(n *yaml.Node) (any, error) { return (&yamlReader{}).value(n) }
+
+func newDocument(n *yaml.Node) (Document, error) {
+	data, err := Data(n)
+	if err != nil {
+		return Document{}, err
+	}
+	return Document{Data: data, Node: n}, nil
 }
 
 func looksJSON(text []byte) bool {
@@ -59,34 +78,32 @@ func looksJSON(text []byte) bool {
 	return len(rest) == 0 || strings.IndexByte(`"{[]}`, rest[0]) >= 0
 }
 
-func parseError(line int, format string, args ...any) error {
-	msg := fmt.Sprintf(format, args...)
-	if line > 0 {
-		msg = fmt.Sprintf("line %d: %s", line, msg)
-	}
-	return Errors{{Msg: msg}}
+func parseError(at Position, format string, args ...any) error {
+	return Errors{{Line: at.Line, Column: at.Column, Msg: fmt.Sprintf(format, args...)}}
 }
 
-// badLine returns the line of the first byte that is not UTF-8.
-func badLine(text []byte) int {
-	for i := 0; i < len(text); {
+// checkUTF8 fails at the first byte that is not UTF-8.
+func checkUTF8(text []byte) error {
+	if utf8.Valid(text) {
+		return nil
+	}
+	i := 0
+	for {
 		r, n := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && n == 1 {
-			return lineAt(text, i)
+			break
 		}
 		i += n
 	}
-	return 0
+	last := bytes.LastIndexByte(text[:i], '\n')
+	at := Position{1 + bytes.Count(text[:i], []byte("\n")), 1 + utf8.RuneCount(text[last+1:i])}
+	return parseError(at, "text is not UTF-8; save the file as UTF-8 without a binary part")
 }
 
-func lineAt(text []byte, offset int) int {
-	return 1 + bytes.Count(text[:min(offset, len(text))], []byte("\n"))
+func tooDeep(at Position) error {
+	return parseError(at, "more than %d objects and lists inside each other", MaxDepth)
 }
 
-func tooDeep(line int) error {
-	return parseError(line, "more than %d objects and lists inside each other", MaxDepth)
-}
-
-func duplicate(line int, key string) error {
-	return parseError(line, "duplicate key %s", Key("", key))
+func duplicate(at Position, key string) error {
+	return parseError(at, "duplicate key %s", Key("", key))
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,6 +69,9 @@ func (r *run) validate(into any) {
 	if v.Kind() != reflect.Struct {
 		return
 	}
+	for _, e := range r.errs {
+		r.unruly = append(r.unruly, e.Path)
+	}
 	r.checkTags(r.Path, v)
 	r.checkElements(r.Path, v)
 	own, ok := into.(interface{ Validate() error })
@@ -123,8 +127,25 @@ func (r *run) checkTags(path string, v reflect.Value) {
 		if path != "" {
 			at = path + "." + at
 		}
+		if r.hasErrorAt(at) || len(r.unruly) > 0 && ofOthers.MatchString(e.Tag()) {
+			continue
+		}
 		r.fail(at, "%s", complaint(e))
 	}
+}
+
+// ofOthers matches tags that are about another field, too, whose value may be the one of the wrong type.
+var ofOthers = regexp.MustCompile(`^(required|excluded)_|field$`)
+
+// hasErrorAt reports whether the value at path, or one around it or in it, is wrong already.
+func (r *run) hasErrorAt(path string) bool {
+	return slices.ContainsFunc(r.unruly, func(p string) bool { return within(p, path) || within(path, p) })
+}
+
+// within reports whether path is outer or a place in it.
+func within(path, outer string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || outer == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // checkElements finds the structs in lists and maps, which validator leaves out unless a tag says dive.

@@ -1,10 +1,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -17,48 +17,32 @@ type yamlReader struct {
 	aliased int
 }
 
-func parseYAML(text []byte) (any, error) {
-	d := yaml.NewDecoder(strings.NewReader(string(text)))
+func parseYAML(text []byte) (Document, error) {
+	d := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, next yaml.Node
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
-		return nil, nil
+		return Document{}, nil
 	} else if err != nil {
-		return nil, yamlError(err)
+		return Document{}, yamlError(text, err)
 	}
 	switch err := d.Decode(&next); {
 	case errors.Is(err, io.EOF):
 	case err != nil:
-		return nil, yamlError(err)
+		return Document{}, yamlError(text, err)
 	default:
-		return nil, parseError(next.Line, "a second YAML document begins; put one in a file")
+		return Document{}, parseError(place(&next), "a second YAML document begins; put one in a file")
 	}
-	r := &yamlReader{}
-	return r.value(&doc)
+	return newDocument(&doc)
 }
 
-// yamlError keeps what the parser says, which quotes nothing but an anchor's name. That may be a secret that happens to
-// begin with an asterisk.
-func yamlError(err error) error {
-	msg := strings.TrimPrefix(err.Error(), "yaml: ")
-	if strings.HasPrefix(msg, "unknown anchor") {
-		return parseError(0, "YAML: an alias has no anchor; put quotes around a text that begins with *")
-	}
-	if m := yamlLine.FindStringSubmatch(msg); m != nil {
-		line, _ := strconv.Atoi(m[1])
-		return parseError(line, "YAML: %s", m[2])
-	}
-	return parseError(0, "YAML: %s", msg)
-}
+func place(n *yaml.Node) Position { return Position{n.Line, n.Column} }
 
-var (
-	yamlLine = regexp.MustCompile(`(?s)^line (\d+): (.*)$`)
-	octal    = regexp.MustCompile(`^[-+]?0[0-9_]+$`) // 010 is 8 in YAML 1.1 and 10 in YAML 1.2
-)
+var octal = regexp.MustCompile(`^[-+]?0[0-9_]+$`) // 010 is 8 in YAML 1.1 and 10 in YAML 1.2
 
 func (r *yamlReader) value(n *yaml.Node) (any, error) {
 	if r.inAlias > 0 {
 		if r.aliased++; r.aliased > maxAliased {
-			return nil, parseError(n.Line, "aliases repeat more than %d values; write it without them", maxAliased)
+			return nil, parseError(place(n), "aliases repeat more than %d values; write it without them", maxAliased)
 		}
 	}
 	switch n.Kind {
@@ -68,7 +52,7 @@ func (r *yamlReader) value(n *yaml.Node) (any, error) {
 		r.inAlias++
 		defer func() { r.inAlias-- }()
 		if r.depth++; r.depth > MaxDepth { // an alias inside its own anchor
-			return nil, tooDeep(n.Line)
+			return nil, tooDeep(place(n))
 		}
 		defer func() { r.depth-- }()
 		return r.value(n.Alias)
@@ -76,7 +60,7 @@ func (r *yamlReader) value(n *yaml.Node) (any, error) {
 		return r.scalar(n)
 	}
 	if r.depth++; r.depth > MaxDepth {
-		return nil, tooDeep(n.Line)
+		return nil, tooDeep(place(n))
 	}
 	defer func() { r.depth-- }()
 	if n.Kind == yaml.MappingNode {
@@ -108,20 +92,20 @@ func (r *yamlReader) object(n *yaml.Node) (any, error) {
 			k = k.Alias
 		}
 		if k.Kind != yaml.ScalarNode || k.ShortTag() == "!!null" {
-			return nil, parseError(k.Line, "expected a plain text as key")
+			return nil, parseError(place(k), "expected a plain text as key")
 		}
 		val, err := r.value(v)
 		if err != nil {
 			return nil, err
 		}
 		if k.ShortTag() == "!!merge" {
-			if err := mergeKey(merged, val, k.Line); err != nil {
+			if err := mergeKey(merged, val, place(k)); err != nil {
 				return nil, err
 			}
 			continue
 		}
 		if _, ok := m[k.Value]; ok {
-			return nil, duplicate(k.Line, k.Value)
+			return nil, duplicate(place(k), k.Value)
 		}
 		m[k.Value] = val
 	}
@@ -134,7 +118,7 @@ func (r *yamlReader) object(n *yaml.Node) (any, error) {
 }
 
 // mergeKey adds what "<<" names, an object or a list of them; of a list, the first that has a key wins.
-func mergeKey(into map[string]any, v any, line int) error {
+func mergeKey(into map[string]any, v any, at Position) error {
 	objects, ok := v.([]any)
 	if !ok {
 		objects = []any{v}
@@ -142,7 +126,7 @@ func mergeKey(into map[string]any, v any, line int) error {
 	for _, o := range objects {
 		m, ok := o.(map[string]any)
 		if !ok {
-			return parseError(line, "expected an object to merge by <<, got %s", kind(o))
+			return parseError(at, "expected an object to merge by <<, got %s", kind(o))
 		}
 		for k, e := range m {
 			if _, ok := into[k]; !ok {
@@ -167,7 +151,7 @@ func (r *yamlReader) scalar(n *yaml.Node) (any, error) {
 		return b, nil
 	case "!!int":
 		if octal.MatchString(n.Value) {
-			return nil, parseError(n.Line, "a number begins with 0; write 0o for octal, or put quotes around it")
+			return nil, parseError(place(n), "a number begins with 0; write 0o for octal, or put quotes around it")
 		}
 		var v any
 		if err := n.Decode(&v); err != nil {
@@ -183,7 +167,7 @@ func (r *yamlReader) scalar(n *yaml.Node) (any, error) {
 	case "!!float":
 		f, err := number(strings.ReplaceAll(n.Value, "_", ""))
 		if err != nil {
-			return nil, parseError(n.Line, "expected a finite number; put quotes around it if it is text")
+			return nil, parseError(place(n), "expected a finite number; put quotes around it if it is text")
 		}
 		return f, nil
 	}
@@ -191,5 +175,5 @@ func (r *yamlReader) scalar(n *yaml.Node) (any, error) {
 }
 
 func badTag(n *yaml.Node) error {
-	return parseError(n.Line, "YAML tags are not supported, or this value does not fit its tag; remove the tag")
+	return parseError(place(n), "YAML tags are not supported, or this value does not fit its tag; remove the tag")
 }

@@ -30,39 +30,39 @@ func TestNoHTTP(t *testing.T) {
 	for name, c := range map[string]struct{ spec, world, want string }{
 		"waypoint": {
 			toAPI, apiGateway("istio-waypoint", "{name: mesh, port: 15008, protocol: HBONE}"),
-			":6: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) is a waypoint",
+			":6:66: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) is a waypoint",
 		},
 		"waypoint by its labels": {
 			"selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: edge}}\ntraffic: [gateway]",
 			apiGateway("istio-waypoint", "{name: mesh, port: 15008, protocol: HBONE}"),
-			":6: spec.selector.matchLabels: no plugin can run there: Gateway shop/edge (in.yaml:9) is a waypoint",
+			":6:14: spec.selector.matchLabels: no plugin can run there: Gateway shop/edge (in.yaml:9) is a waypoint",
 		},
 		"listeners for TCP and TLS": {
 			toAPI, apiGateway("istio", "{name: a, port: 9000, protocol: TCP}, {name: b, port: 443, protocol: TLS, tls: {mode: Passthrough}}"),
-			":6: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) has no server that terminates HTTP",
+			":6:66: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) has no server that terminates HTTP",
 		},
 		"servers for TCP": {
 			toIstio, istioGateway("{port: {number: 9000, name: tcp, protocol: TCP}, hosts: ['*']}"),
-			":6: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) has no server that terminates HTTP",
+			":6:60: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) has no server that terminates HTTP",
 		},
 		"servers that pass TLS through": {
 			toIstio, istioGateway("{port: {number: 443, name: https, protocol: HTTPS}, tls: {mode: PASSTHROUGH}, hosts: ['*']}"),
-			":6: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) has no server that terminates HTTP",
+			":6:60: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) has no server that terminates HTTP",
 		},
 		"a VirtualService for TCP": {
 			"targetRefs: [{kind: VirtualService, name: v}]",
 			istioGateway("{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}") +
 				"---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: shop}\n" +
 				"spec: {hosts: [a.example], gateways: [edge], tcp: [{route: [{destination: {host: web}}]}]}\n",
-			":6: spec.targetRefs[0].name: no plugin can run there: the VirtualService (in.yaml:13) has no HTTP routes",
+			":6:39: spec.targetRefs[0].name: no plugin can run there: the VirtualService (in.yaml:13) has no HTTP routes",
 		},
 		"a port that is TCP by its name": {
 			toPort, service("{name: tcp-admin, port: 9000}"),
-			":6: spec.targetRefs[0].sectionName: no plugin can run there: the Service (in.yaml:8) says that the port is TCP",
+			":6:43: spec.targetRefs[0].sectionName: no plugin can run there: the Service (in.yaml:8) says that the port is TCP",
 		},
 		"a port that is TCP by its appProtocol": {
 			toPort, service("{name: http-admin, port: 9000, appProtocol: tcp}"),
-			":6: spec.targetRefs[0].sectionName: no plugin can run there: the Service (in.yaml:8) says that the port is TCP",
+			":6:43: spec.targetRefs[0].sectionName: no plugin can run there: the Service (in.yaml:8) says that the port is TCP",
 		},
 		"a port for UDP": {
 			toPort, service("{name: dns, port: 9000, protocol: UDP}"), "says that the port is UDP",

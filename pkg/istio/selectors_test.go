@@ -33,8 +33,8 @@ func TestManySelectors(t *testing.T) {
 	}
 	_, err = Generate(in, Options{})
 	var es Errors
-	if !errors.As(err, &es) || len(es) != 14 || !strings.Contains(es[0].Error(), "in.yaml:6: spec.selector.matchLabels: ") {
+	if !errors.As(err, &es) || len(es) != 14 || !strings.Contains(es[0].Error(), "in.yaml:6:14: spec.selector.matchLabels: ") {
 		t.Errorf("Generate(in, Options{}): got error %v, want a %T; got %d of es, want 14: %v; got %v, want one with %q",
-			err, es, len(es), es, es, "in.yaml:6: spec.selector.matchLabels: ")
+			err, es, len(es), es, es, "in.yaml:6:14: spec.selector.matchLabels: ")
 	}
 }

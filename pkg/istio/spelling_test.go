@@ -35,7 +35,7 @@ func TestSpellings(t *testing.T) {
 			if !c.warns && len(got) != 0 {
 				t.Errorf("Warnings: got %v, want none", got)
 			}
-			const want = "in.yaml:7: spec.routes[0].plugins[0].disabled: route public of a.example takes /public/"
+			const want = "in.yaml:7:53: spec.routes[0].plugins[0].disabled: route public of a.example takes /public/"
 			if c.warns && (len(got) != 1 || !strings.HasPrefix(got[0].Error(), want)) {
 				t.Errorf("Warnings: got %v, want one that begins with %q", got, want)
 			}

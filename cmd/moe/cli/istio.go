@@ -72,7 +72,7 @@ func istioGenerateCommand() *cobra.Command {
 			generate prints the EnvoyFilters that the policies come to, as YAML for kubectl. The same objects give the same
 			text, whatever their order, with the same names, so that applying it again changes nothing; all have the label
 			app.kubernetes.io/managed-by=moe, by which kubectl apply --prune removes what is not printed any more. If anything
-			is wrong, every mistake is printed with file, line and field, nothing else is, and the status is 1.`),
+			is wrong, every mistake is printed with file, line, column and field, nothing else is, and the status is 1.`),
 		Example: examples(`
 			moe istio generate -f mesh/ -o envoyfilters.yaml
 			moe istio generate -f mesh/ | kubectl apply --prune -l app.kubernetes.io/managed-by=moe \
@@ -123,7 +123,7 @@ func istioValidateCommand() *cobra.Command {
 			validate checks policies (their form, their plugins' configurations by the plugins' own code, what they refer to,
 			and whether they contradict each other), the EnvoyFilters that come of them, and every EnvoyFilter among the input,
 			whoever wrote it. EnvoyFilters are decoded strictly, down to the last field: Istio passes over fields that it does
-			not know. Every error is printed with file, line and field, and the status is 1.`),
+			not know. Every error is printed with file, line, column and field, and the status is 1.`),
 		Example: examples(`
 			moe istio validate -f mesh/
 			kubectl get envoyfilters -A -o yaml | moe istio validate -f -`),

@@ -34,7 +34,7 @@ func TestIstioGenerate(t *testing.T) {
 	// What is wrong writes nothing, and leaves what is there alone.
 	bad := write(t, strings.Replace(read(t, istioIn), "name: tokenauth", "name: tokenaut", 1))
 	status, stdout, stderr = moe(t, "istio", "generate", "-f", bad, "-o", file)
-	if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "moe: "+bad+":70: spec.plugins[0].name: unknown plugin") {
+	if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "moe: "+bad+":70:5: spec.plugins[0].name: unknown plugin") {
 		t.Errorf("status %d, %s%s", status, stdout, stderr)
 	}
 	if read(t, file) != want {
@@ -66,7 +66,7 @@ spec:
           default_source_cod: {inline_string: x}
 `)
 	status, stdout, stderr := moe(t, "istio", "validate", "-f", theirs)
-	if status != 1 || stdout != "" || !strings.Contains(stderr, theirs+":14: spec.configPatches[0].patch.value.typed_config."+
+	if status != 1 || stdout != "" || !strings.Contains(stderr, theirs+":14:11: spec.configPatches[0].patch.value.typed_config."+
 		`default_source_cod: unknown field; did you mean "default_source_code"?`) {
 		t.Errorf("status %d, %s%s", status, stdout, stderr)
 	}

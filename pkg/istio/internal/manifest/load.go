@@ -119,20 +119,16 @@ func (in *Input) read(file string, text []byte, p *Problems) {
 	// Some editors and kubectl on Windows write CR LF, which a block of text would keep.
 	docs, err := config.ParseDocuments(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")))
 	if err != nil {
-		var es config.Errors
-		msg := err.Error()
-		if errors.As(err, &es) {
-			msg = es[0].Msg
+		es, ok := err.(config.Errors)
+		if !ok {
+			es = config.Errors{{Msg: err.Error()}}
 		}
-		line := 0
-		if n, _ := fmt.Sscanf(msg, "line %d:", &line); n == 1 {
-			_, msg, _ = strings.Cut(msg, ": ")
-		}
-		p.Add(Error{File: file, Line: line, Msg: msg})
+		es[0].File = file
+		p.Add(es[0])
 		return
 	}
 	for _, d := range docs {
-		in.add(file, d.Data, follow(d.Node), p)
+		in.add(file, d.Data, d.Node.Content[0], p)
 	}
 }
 
@@ -140,7 +136,7 @@ func (in *Input) add(file string, data any, n *yaml.Node, p *Problems) {
 	o := &Object{File: file, Line: n.Line, node: n}
 	var ok bool
 	if o.Data, ok = data.(map[string]any); !ok || o.Kind() == "" || o.APIVersion() == "" {
-		p.Add(Error{File: file, Line: n.Line, Msg: "not a Kubernetes object: expected apiVersion, kind and metadata"})
+		p.Add(Error{File: file, Line: n.Line, Column: n.Column, Msg: "not a Kubernetes object: expected apiVersion, kind and metadata"})
 		return
 	}
 	if items, ok := o.Data["items"].([]any); ok && strings.HasSuffix(o.Kind(), "List") {
@@ -148,7 +144,7 @@ func (in *Input) add(file string, data any, n *yaml.Node, p *Problems) {
 		for i, item := range items {
 			at := n
 			if list != nil && i < len(list.Content) {
-				at = follow(list.Content[i])
+				at = list.Content[i]
 			}
 			in.add(file, item, at, p)
 		}
@@ -164,7 +160,10 @@ func (in *Input) add(file string, data any, n *yaml.Node, p *Problems) {
 func child(n *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
-			return follow(n.Content[i+1])
+			if v := n.Content[i+1]; v.Kind != yaml.AliasNode {
+				return v
+			}
+			return n.Content[i+1].Alias
 		}
 	}
 	return nil

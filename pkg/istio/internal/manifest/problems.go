@@ -38,7 +38,8 @@ func (p *Problems) Add(e Error) {
 
 // At adds an error about the field of an object at a path.
 func (p *Problems) At(o *Object, path, format string, args ...any) {
-	p.Add(Error{File: o.File, Line: o.LineOf(path), Path: path, Msg: fmt.Sprintf(format, args...)})
+	at := o.position(path)
+	p.Add(Error{File: o.File, Line: at.Line, Column: at.Column, Path: path, Msg: fmt.Sprintf(format, args...)})
 }
 
 // AddConfig adds the errors of package config about the part of an object at a path.
@@ -51,7 +52,8 @@ func (p *Problems) AddConfig(o *Object, path string, err error) {
 		return
 	}
 	for _, e := range es.In(path) {
-		e.File, e.Line = o.File, o.LineOf(e.Path)
+		at := o.position(e.Path)
+		e.File, e.Line, e.Column = o.File, at.Line, at.Column
 		p.Add(e)
 	}
 }

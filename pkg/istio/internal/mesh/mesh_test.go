@@ -54,19 +54,19 @@ func TestWrongTypes(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"Istio Gateway": {
 			"apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  servers:\n  - hosts: shop.example.com\n",
-			"in.yaml:6: spec.servers[0].hosts: expected a list",
+			"in.yaml:6:5: spec.servers[0].hosts: expected a list",
 		},
 		"VirtualService": {
 			"apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n  http:\n  - name: 7\n",
-			"in.yaml:6: spec.http[0].name: expected string",
+			"in.yaml:6:5: spec.http[0].name: expected string",
 		},
 		"Gateway": {
 			"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec:\n  listeners: {}\n",
-			"in.yaml:5: spec.listeners: expected a list, got object",
+			"in.yaml:5:3: spec.listeners: expected a list, got object",
 		},
 		"Service": {
 			"apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec:\n  selector: web\n",
-			"in.yaml:5: spec.selector: expected an object, got string",
+			"in.yaml:5:3: spec.selector: expected an object, got string",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,7 @@ func replace(doc map[string]any, es config.Errors) (complete map[string]any, mis
 		}
 		missing[e.Path] = true
 		parent := manifest.Parent(e.Path)
-		key, index, _ := manifest.CutPath(e.Path[len(parent):])
+		key, index, _ := config.CutPath(e.Path[len(parent):])
 		switch c := manifest.At(complete, parent).(type) {
 		case map[string]any:
 			c[key] = secret
