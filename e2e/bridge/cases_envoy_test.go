@@ -165,7 +165,7 @@ func TestLogEverything(t *testing.T) {
 			}
 			return err
 		}
-		check := func(s *site, note string) {
+		check := func(t *testing.T, s *site, note string) {
 			t.Helper()
 			want := []string{
 				"request trailers: x-trailer: foo", "response: :status: 200", "response trailers: x-trailer: bar",
@@ -194,12 +194,14 @@ func TestLogEverything(t *testing.T) {
 			}
 		}
 		for _, note := range []string{"a", "b", "c"} {
-			if err := send(sites[0], note); err != nil {
-				t.Fatalf("send: %v", err)
-			}
-			check(sites[0], note)
+			t.Run("stream "+note, func(t *testing.T) {
+				if err := send(sites[0], note); err != nil {
+					t.Fatalf("send: %v", err)
+				}
+				check(t, sites[0], note)
+			})
 		}
-		check(sites[0], "a")
+		check(t, sites[0], "a")
 
 		var all sync.WaitGroup
 		for i := range 16 {
@@ -211,14 +213,14 @@ func TestLogEverything(t *testing.T) {
 		}
 		all.Wait()
 		for i := range 16 {
-			check(sites[1], fmt.Sprint(i))
+			check(t, sites[1], fmt.Sprint(i))
 		}
 	})
 }
 
 func TestMetric(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, b *bed) {
-		for name, query := range map[string]string{"Metric": "", "AsyncMetric": "?async=1"} {
+		counts := func(name, query string) {
 			cases{name: func(t testing.TB, s *site) {
 				s.do(t, ask(query))
 				up := s.last(t)
@@ -233,6 +235,8 @@ func TestMetric(t *testing.T) {
 				contains(t, "Envoy's page", page, name+".gauge: 1")
 			}}.on(t, b, listen{plugin: "metric", config: m{"prefix": name + "."}})
 		}
+		counts("Metric", "")
+		counts("AsyncMetric", "?async=1")
 	})
 }
 

@@ -106,12 +106,14 @@ func TestSecrets(t *testing.T) {
 func TestSecretFiles(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, b *bed) {
 		dir := t.TempDir()
-		json, yaml := filepath.Join(dir, "json", "s.json"), filepath.Join(dir, "yaml", "s.yaml")
-		for _, path := range []string{json, yaml} { // Envoy looks up whenever something changes in the folder
-			if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+		apart := func(name string) string { // Envoy looks up whenever something changes in the folder
+			folder := filepath.Join(dir, name)
+			if err := os.Mkdir(folder, 0o700); err != nil {
 				t.Fatalf("os.Mkdir: %v", err)
 			}
+			return filepath.Join(folder, "s."+name)
 		}
+		json, yaml := apart("json"), apart("yaml")
 		secretFile(t, json, "of_json", "first")
 		replace(t, yaml, `resources:
 - "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret

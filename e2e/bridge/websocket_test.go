@@ -39,7 +39,7 @@ func TestWebsocketGolangFilterChain(t *testing.T) {
 		if resp.StatusCode != http.StatusSwitchingProtocols {
 			t.Fatalf("status %d", resp.StatusCode)
 		}
-		for _, said := range []string{"Hello", "again"} {
+		echoes := func(said string) {
 			io.WriteString(c, said)
 			heard := make([]byte, len(said))
 			if _, err := io.ReadFull(r, heard); err != nil {
@@ -47,5 +47,7 @@ func TestWebsocketGolangFilterChain(t *testing.T) {
 			}
 			equal(t, "the echo", said, string(heard))
 		}
+		echoes("Hello")
+		echoes("again")
 	})
 }

@@ -23,6 +23,18 @@ type Bed struct {
 	mark int // of the host's log, when the scenario began
 }
 
+// Run runs f as a part of the scenario, with a name. Until f returns, b fails that part.
+func (b *Bed) Run(name string, f func()) {
+	b.Helper()
+	outer, ok := b.TB.(*testing.T)
+	if !ok { // the control's, which knows one answer for all
+		f()
+		return
+	}
+	defer func() { b.TB = outer }()
+	outer.Run(name, func(t *testing.T) { b.TB = t; f() })
+}
+
 // HostLog is where the plugins log.
 func (b *Bed) HostLog() *envoytest.Log { return b.Host.Log(b.Envoy) }
 

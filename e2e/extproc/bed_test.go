@@ -111,6 +111,13 @@ func (b *bed) listen(config m, servers ...string) (addr, stats string) {
 	return addr, "http." + name + ".ext_proc.moe."
 }
 
+// Run runs f as a subtest. Until f returns, the bed's T is the subtest's.
+func (b *bed) Run(name string, f func(t *testing.T)) bool {
+	outer := b.T
+	defer func() { b.T = outer }()
+	return outer.Run(name, func(t *testing.T) { b.T = t; f(t) })
+}
+
 func (b *bed) poll(f func() error) {
 	b.Helper()
 	if err := envoytest.Poll(10*time.Second, f); err != nil {

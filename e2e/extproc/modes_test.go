@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,66 +32,66 @@ func TestModes(t *testing.T) {
 			name, server string
 			config       m
 			status       int
-			up, body     string
+			up, body     string // what the upstream and the client get
 		}{
 			{
-				name: "whole", server: whole, config: modes("FULL_DUPLEX_STREAMED"),
+				name: "whole, in full duplex", server: whole, config: modes("FULL_DUPLEX_STREAMED"),
 				status: 200, up: "body!", body: "body!!",
 			},
-			{name: "whole", server: whole, config: modes("BUFFERED"), status: 200, up: "body!", body: "body!!"},
+			{name: "whole, buffered", server: whole, config: modes("BUFFERED"), status: 200, up: "body!", body: "body!!"},
 			{
-				name: "whole", server: whole, config: modes("BUFFERED_PARTIAL"),
+				name: "whole, partly buffered", server: whole, config: modes("BUFFERED_PARTIAL"),
 				status: 200, up: "body!", body: "body!!",
 			},
 			{
-				name: "whole, early", server: whole, config: modes("STREAMED", "send_body_without_waiting_for_header_response", true),
+				name: "whole, streamed early", server: whole, config: modes("STREAMED", "send_body_without_waiting_for_header_response", true),
 				status: 200, up: "body!", body: "body!!",
 			},
-			{name: "whole", server: whole, config: modes("STREAMED"), status: 500},
-			{name: "whole", server: whole, config: modes("NONE"), status: 500},
+			{name: "whole, streamed", server: whole, config: modes("STREAMED"), status: 500},
+			{name: "whole, without a body", server: whole, config: modes("NONE"), status: 500},
 			{
-				name: "chunks", server: chunks, config: modes("FULL_DUPLEX_STREAMED"),
+				name: "chunks, in full duplex", server: chunks, config: modes("FULL_DUPLEX_STREAMED"),
 				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
 			},
 			{
-				name: "chunks", server: chunks, config: modes("STREAMED"),
+				name: "chunks, streamed", server: chunks, config: modes("STREAMED"),
 				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
 			},
 			{
-				name: "chunks", server: chunks, config: modes("BUFFERED"),
+				name: "chunks, buffered", server: chunks, config: modes("BUFFERED"),
 				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
 			},
 			{
-				name: "chunks", server: chunks, config: modes("BUFFERED_PARTIAL"),
+				name: "chunks, partly buffered", server: chunks, config: modes("BUFFERED_PARTIAL"),
 				status: 200, up: "bodybody", body: strings.Repeat("body", 4),
 			},
 			{
-				name: "late", server: late, config: modes("STREAMED", "message_timeout", "1s"),
+				name: "late, streamed", server: late, config: modes("STREAMED", "message_timeout", "1s"),
 				status: 200, up: "BODY", body: "BODY",
 			},
 			{
-				name: "late", server: late, config: modes("BUFFERED", "message_timeout", "1s"),
+				name: "late, buffered", server: late, config: modes("BUFFERED", "message_timeout", "1s"),
 				status: 200, up: "BODY", body: "BODY",
 			},
 		} {
-			mode := c.config["processing_mode"].(m)["request_body_mode"].(string)
-			addr, stats := b.listen(c.config, c.server)
-			r, err := client.Do(addr, client.Request{Path: "/mirror", Body: "body"})
-			if err != nil {
-				b.Errorf("%s in %s: %v", c.name, mode, err)
-				continue
-			}
-			if r.Status != c.status || c.body != "" && (r.Body != c.body || r.Err != nil) {
-				b.Errorf("%s in %s: got %d %q (error %v), want %d %q", c.name, mode, r.Status, r.Body, r.Err, c.status, c.body)
-			}
-			if c.up != "" {
-				if seen, err := b.up.Wait(r.ID, 1, 5*time.Second); err != nil || seen[0].Body != c.up {
-					b.Errorf("%s in %s: upstream saw %v (error %v), want body %q", c.name, mode, seen, err, c.up)
+			b.Run(c.name, func(t *testing.T) {
+				addr, stats := b.listen(c.config, c.server)
+				r, err := client.Do(addr, client.Request{Path: "/mirror", Body: "body"})
+				if err != nil {
+					b.Fatalf("client.Do: %v", err)
 				}
-			}
-			if all, _ := b.envoy.Stats("^" + stats); all[stats+"spurious_msgs_received"] != 0 {
-				b.Errorf("%s in %s: spurious messages", c.name, mode)
-			}
+				if r.Status != c.status || c.body != "" && (r.Body != c.body || r.Err != nil) {
+					b.Errorf("got %d %q (error %v), want %d %q", r.Status, r.Body, r.Err, c.status, c.body)
+				}
+				if c.up != "" {
+					if seen, err := b.up.Wait(r.ID, 1, 5*time.Second); err != nil || seen[0].Body != c.up {
+						b.Errorf("upstream saw %v (error %v), want body %q", seen, err, c.up)
+					}
+				}
+				if all, _ := b.envoy.Stats("^" + stats); all[stats+"spurious_msgs_received"] != 0 {
+					b.Errorf("spurious messages: %v", all)
+				}
+			})
 		}
 	})
 }
@@ -101,16 +102,18 @@ func TestOverride(t *testing.T) {
 		_, serve := b.probes()
 		addr := serve(probe("proberequest", "request_headers", "set x-got 1"))
 		for allow, messages := range map[bool]int64{true: 1, false: 4} {
-			front, stats := b.listen(modes("STREAMED", "allow_mode_override", allow), addr)
-			r, err := client.Do(front, client.Request{Path: "/body/x", Body: "body"})
-			if err != nil || r.Status != 200 {
-				b.Fatalf("client.Do: got %+v and error %v, want r.Status 200", r, err)
-			}
-			b.moved(stats, "streams_closed")
-			all, err := b.envoy.Stats("^" + stats)
-			if got := all[stats+"stream_msgs_sent"]; err != nil || allow && got != messages || !allow && got < messages {
-				b.Errorf("allow_mode_override %v: %d messages", allow, got)
-			}
+			b.Run(fmt.Sprintf("allow_mode_override %t", allow), func(t *testing.T) {
+				front, stats := b.listen(modes("STREAMED", "allow_mode_override", allow), addr)
+				r, err := client.Do(front, client.Request{Path: "/body/x", Body: "body"})
+				if err != nil || r.Status != 200 {
+					b.Fatalf("client.Do: got %+v and error %v, want r.Status 200", r, err)
+				}
+				b.moved(stats, "streams_closed")
+				all, err := b.envoy.Stats("^" + stats)
+				if got := all[stats+"stream_msgs_sent"]; err != nil || allow && got != messages || !allow && got < messages {
+					b.Errorf("got %d messages (error %v), want %d, or more where it is not allowed", got, err, messages)
+				}
+			})
 		}
 	})
 }

@@ -49,21 +49,20 @@ func soakBed(t *testing.T) (b *bed, p *process, fronts []string) {
 		probe["id"] = name
 		return probe
 	}
-	for _, plugins := range []a{
-		{m{"name": "hello"}},
-		{probe("probe", "request_headers", "set x-a b; go; sleep 2ms", "response_headers", "go; sleep 1ms")},
-		{probe("probewhole", "request", "body append !", "response", "go; sleep 1ms; body append !")},
-		{probe("probebody", "request_body", "go; body upper", "response_body", "body upper")},
-		{probe("proberequest", "request_headers", "del content-length; pipe upper")},
-		{probe("proberequest", "request_headers", "go; reply 403 no")},
-	} {
-		addr, err := p.post("/filter?name=moe&quiet=1", wrap(m{"plugins": plugins}))
+	front := func(plugin any) {
+		addr, err := p.post("/filter?name=moe&quiet=1", wrap(m{"plugins": a{plugin}}))
 		if err != nil {
 			t.Fatalf("p.post: %v", err)
 		}
 		front, _ := b.listen(modes("FULL_DUPLEX_STREAMED"), addr)
 		fronts = append(fronts, front)
 	}
+	front(m{"name": "hello"})
+	front(probe("probe", "request_headers", "set x-a b; go; sleep 2ms", "response_headers", "go; sleep 1ms"))
+	front(probe("probewhole", "request", "body append !", "response", "go; sleep 1ms; body append !"))
+	front(probe("probebody", "request_body", "go; body upper", "response_body", "body upper"))
+	front(probe("proberequest", "request_headers", "del content-length; pipe upper"))
+	front(probe("proberequest", "request_headers", "go; reply 403 no"))
 	return b, p, fronts
 }
 

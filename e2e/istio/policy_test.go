@@ -6,9 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 	"strings"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/pkg/istio"
 	"mosn.io/moe/pkg/istio/verify"
@@ -163,7 +164,7 @@ func (m *mesh) policies(policies ...string) time.Time {
 	var changed, gone []verify.Object
 	for _, o := range m.generate(policies...) {
 		applied[o.String()] = o
-		if !reflect.DeepEqual(m.applied[o.String()], o) {
+		if !cmp.Equal(m.applied[o.String()], o) {
 			changed = append(changed, o)
 		}
 	}

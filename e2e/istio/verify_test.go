@@ -185,11 +185,13 @@ plugins: [`+auth+"]"),
 		t.Run(c.name, func(t *testing.T) {
 			bin := binaries(t)[0]
 			dir := t.TempDir()
-			for name, docs := range map[string][]string{"mesh.yaml": {some}, "more.yaml": c.docs} {
+			write := func(name string, docs ...string) {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.Join(docs, "\n---\n")), 0o600); err != nil {
 					t.Fatalf("os.WriteFile: %v", err)
 				}
 			}
+			write("mesh.yaml", some)
+			write("more.yaml", c.docs...)
 			cmd := exec.Command(command, "istio", "verify", "-f", dir, "--module", lib, "--envoy", bin.Path,
 				"--log", filepath.Join(folder(t), "verify.log"))
 			out, err := cmd.CombinedOutput()

@@ -52,14 +52,16 @@ func init() {
 			}
 			return err
 		})
-		for _, header := range [][]string{
-			nil, {"x-api-key", "wonderlan"}, {"x-api-key", ""}, {"x-api-key", "wonderland", "x-api-key", "x"},
+		for name, header := range map[string][]string{
+			"no key": nil, "a prefix of a key": {"x-api-key", "wonderlan"}, "an empty key": {"x-api-key", ""},
+			"two keys": {"x-api-key", "wonderland", "x-api-key", "x"},
 		} {
-			r := ln.get("/echo", header...)
-			if r.Status != 401 || b.reached(r) || r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
-				b.Errorf("%v: got status %d and header %v, want 401 with a challenge, before the upstream",
-					header, r.Status, r.Header)
-			}
+			b.Run(name, func() {
+				r := ln.get("/echo", header...)
+				if r.Status != 401 || b.reached(r) || r.Header.Get("www-authenticate") != `ApiKey realm="moe"` {
+					b.Errorf("got status %d and header %v, want 401 with a challenge, before the upstream", r.Status, r.Header)
+				}
+			})
 		}
 		if why := b.refused(`{plugins: [{name: keyauth}], consumers: [{name: a, credentials: {keyauth: {key: geheim}}},
 			{name: b, credentials: {keyauth: {key: geheim}}}]}`); strings.Contains(why, "geheim") ||
@@ -98,17 +100,19 @@ func init() {
 		ln := b.listen(`{plugins: [{name: keyauth}, {name: hello, config: {header: x-plan, value: standard}}],
 			consumerSource: {path: `+file+`, poll: 20ms}}`,
 			route{"/body/", `plugins: [{name: hello, config: {value: of the route}}]`})
-		for _, c := range []struct{ key, path, want string }{
-			{"p", "/echo", "standard"},
-			{"g", "/echo", "gold"},
-			{"q", "/echo", ""},
-			{"p", "/body/x", "of the route"},
-			{"g", "/body/x", "gold"},
-			{"q", "/body/x", ""},
+		for _, c := range []struct{ name, key, path, want string }{
+			{name: "plain", key: "p", path: "/echo", want: "standard"},
+			{name: "gold", key: "g", path: "/echo", want: "gold"},
+			{name: "quiet", key: "q", path: "/echo", want: ""},
+			{name: "plain, on the route", key: "p", path: "/body/x", want: "of the route"},
+			{name: "gold, on the route", key: "g", path: "/body/x", want: "gold"},
+			{name: "quiet, on the route", key: "q", path: "/body/x", want: ""},
 		} {
-			if r := ln.get(c.path, "x-api-key", c.key); r.Status != 200 || r.Header.Get("x-plan") != c.want {
-				b.Errorf("%s %s: %d %q, want %q", c.key, c.path, r.Status, r.Header.Get("x-plan"), c.want)
-			}
+			b.Run(c.name, func() {
+				if r := ln.get(c.path, "x-api-key", c.key); r.Status != 200 || r.Header.Get("x-plan") != c.want {
+					b.Errorf("got %d and x-plan %q, want 200 and %q", r.Status, r.Header.Get("x-plan"), c.want)
+				}
+			})
 		}
 		replace(b, file, `- {name: plain, credentials: {keyauth: {key: p}}, plugins: [{id: hello, config: {value: promoted}}]}`)
 		b.Poll(func() error {
@@ -124,26 +128,28 @@ func init() {
 			allow: [{consumers: [alice]}, {consumers: [anonymous], methods: [GET], paths: [/body/*]}]}}],
 			consumers: [{name: alice, credentials: {keyauth: {key: a}}}, {name: bob, credentials: {keyauth: {key: b}}}]}`)
 		for _, c := range []struct {
-			key, path string
-			want      int
+			name, key, path string
+			want            int
 		}{
-			{"a", "/echo", 200},
-			{"b", "/echo", 403},
-			{"b", "/body/x", 403},
-			{"", "/body/x", 200},
-			{"", "/echo", 403},
-			{"wrong", "/body/x", 401},
-			{"", "/body/../echo", 400},
-			{"", "/body/%2e%2e/echo", 400},
-			{"", "/body%2f..%2fecho", 400},
+			{name: "allowed everywhere", key: "a", path: "/echo", want: 200},
+			{name: "allowed nowhere", key: "b", path: "/echo", want: 403},
+			{name: "allowed nowhere, where anonymous is", key: "b", path: "/body/x", want: 403},
+			{name: "anonymous, where allowed", path: "/body/x", want: 200},
+			{name: "anonymous, elsewhere", path: "/echo", want: 403},
+			{name: "a wrong key is not anonymous", key: "wrong", path: "/body/x", want: 401},
+			{name: "dots", path: "/body/../echo", want: 400},
+			{name: "encoded dots", path: "/body/%2e%2e/echo", want: 400},
+			{name: "encoded slashes", path: "/body%2f..%2fecho", want: 400},
 		} {
-			var header []string
-			if c.key != "" {
-				header = []string{"x-api-key", c.key}
-			}
-			if r := ln.get(c.path, header...); r.Status != c.want || b.reached(r) != (c.want == 200) {
-				b.Errorf("%s %s: %d, want %d", c.key, c.path, r.Status, c.want)
-			}
+			b.Run(c.name, func() {
+				var header []string
+				if c.key != "" {
+					header = []string{"x-api-key", c.key}
+				}
+				if r := ln.get(c.path, header...); r.Status != c.want || b.reached(r) != (c.want == 200) {
+					b.Errorf("got status %d, at the upstream %t; want %d, which is there only with 200", r.Status, b.reached(r), c.want)
+				}
+			})
 		}
 		if r := ln.post("/body/x", "x"); r.Status != 403 {
 			b.Errorf("a stranger may post: %d", r.Status)

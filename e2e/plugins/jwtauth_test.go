@@ -148,16 +148,18 @@ consumers: [{name: tom, credentials: {jwtauth: {subject: alice}}}]`, jwks(b, "on
 			"algorithm": "Bearer eyJhbGciOiJub25lIn0." + parts[1] + "." + parts[2],
 			"consumer":  "Bearer " + token(b, "one", m{"sub": "nobody"}),
 		} {
-			var header []string
-			if value != "" {
-				header = []string{"authorization", value}
-			}
-			r := ln.get("/echo", header...)
-			if r.Status != 401 || b.reached(r) || b.Access(r.ID)["details"] != "moe.jwtauth."+details ||
-				!strings.HasPrefix(r.Header.Get("www-authenticate"), `Bearer realm="moe"`) {
-				b.Errorf("%s: got status %d, details %v and header %v, want 401 with these details and a challenge",
-					details, r.Status, b.Access(r.ID)["details"], r.Header)
-			}
+			b.Run(details, func() {
+				var header []string
+				if value != "" {
+					header = []string{"authorization", value}
+				}
+				r := ln.get("/echo", header...)
+				if r.Status != 401 || b.reached(r) || b.Access(r.ID)["details"] != "moe.jwtauth."+details ||
+					!strings.HasPrefix(r.Header.Get("www-authenticate"), `Bearer realm="moe"`) {
+					b.Errorf("got status %d, details %v and header %v, want 401 with these details and a challenge",
+						r.Status, b.Access(r.ID)["details"], r.Header)
+				}
+			})
 		}
 		if r := ln.get("/echo", "authorization", "Bearer "+good, "authorization", "Bearer "+good); r.Status != 400 {
 			b.Errorf("two tokens: %d", r.Status)

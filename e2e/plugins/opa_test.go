@@ -104,12 +104,17 @@ func init() {
 	})
 
 	add("opa: a server that lies", func(b *bed) {
-		for i, answer := range []string{`{"result": "true"}`, `true`, `<html>`, ``, `{"result": ` + strings.Repeat("[", 1<<20)} {
-			url := serve(b, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
-			ln := b.listen(`plugins: [{name: opa, id: authz, config: {timeout: 20s, remote: {timeout: 20s, url: "` + url + `"}}}]`)
-			if r := ln.get("/echo"); r.Status != 403 || b.reached(r) || b.Access(r.ID)["decision"] != "error" {
-				b.Errorf("answer %d: %d %s", i, r.Status, r.Body)
-			}
+		for name, answer := range map[string]string{
+			"true as a string": `{"result": "true"}`, "no object": `true`, "a page": `<html>`, "nothing": ``,
+			"nested too deep": `{"result": ` + strings.Repeat("[", 1<<20),
+		} {
+			b.Run(name, func() {
+				url := serve(b, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, answer) })
+				ln := b.listen(`plugins: [{name: opa, id: authz, config: {timeout: 20s, remote: {timeout: 20s, url: "` + url + `"}}}]`)
+				if r := ln.get("/echo"); r.Status != 403 || b.reached(r) || b.Access(r.ID)["decision"] != "error" {
+					b.Errorf("got status %d, decision %v and body %s, want 403 and error", r.Status, b.Access(r.ID)["decision"], r.Body)
+				}
+			})
 		}
 	})
 }

@@ -186,17 +186,29 @@ func TestSecretContent(t *testing.T) {
 	f3 := mustFilter(t, a, text)
 	t.Setenv("ASSEMBLY_TEST", "sesame")
 	f4 := mustFilter(t, a, text)
-	for i, f := range []*Filter{f1, f2, f3, f4} {
+	for _, f := range []*Filter{f1, f2, f3, f4} {
 		defer f.Close()
-		l, k := pluginOf[limit](t, f, nil, 1), pluginOf[key](t, f, nil, 0)
-		secret := [...]string{"one", "one", "two", "two"}[i]
-		if same := l == pluginOf[limit](t, f1, nil, 1); same != (i < 2) || l.Secret.Reveal() != secret {
-			t.Errorf("filter %d: secret %s, same %t", i+1, l.Secret.Reveal(), same)
-		}
-		word := [...]string{"open", "open", "open", "sesame"}[i]
-		if same := k == pluginOf[key](t, f1, nil, 0); same != (i < 3) || k.find(word) == nil {
-			t.Errorf("filter %d: consumers %v, same %t", i+1, k.count(), same)
-		}
+	}
+	for _, c := range []struct {
+		name               string
+		filter             *Filter
+		secret, word       string
+		sameLimit, sameKey bool // as the first filter's
+	}{
+		{name: "the first filter", filter: f1, secret: "one", word: "open", sameLimit: true, sameKey: true},
+		{name: "nothing has changed", filter: f2, secret: "one", word: "open", sameLimit: true, sameKey: true},
+		{name: "the file has changed", filter: f3, secret: "two", word: "open", sameKey: true},
+		{name: "the environment has changed", filter: f4, secret: "two", word: "sesame"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, k := pluginOf[limit](t, c.filter, nil, 1), pluginOf[key](t, c.filter, nil, 0)
+			if same := l == pluginOf[limit](t, f1, nil, 1); same != c.sameLimit || l.Secret.Reveal() != c.secret {
+				t.Errorf("limit: got secret %s, the first's %t; want %s, %t", l.Secret.Reveal(), same, c.secret, c.sameLimit)
+			}
+			if same := k == pluginOf[key](t, f1, nil, 0); same != c.sameKey || k.find(c.word) == nil {
+				t.Errorf("key: got %v consumers, the first's %t; want one with the key %s, %t", k.count(), same, c.word, c.sameKey)
+			}
+		})
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatalf("os.Remove: %v", err)

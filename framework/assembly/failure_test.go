@@ -227,27 +227,28 @@ func TestEveryFailureIsUndone(t *testing.T) {
 		t.Fatalf("without a failure: got error %v", err)
 	}
 	n := inject.reset(0, false)
-	goroutines := runtime.NumGoroutine()
-	nothingLeft(t, "without a failure", a, goroutines)
+	nothingLeft(t, "without a failure", a, runtime.NumGoroutine())
 	seen := map[string]int{}
 	for i := 1; i <= n; i++ {
-		for _, panics := range []bool{false, true} {
-			inject.reset(i, panics)
-			err := build()
-			where := inject.where()
-			seen[where]++
-			what := fmt.Sprintf("step %d of %d, %s, panics %t", i, n, where, panics)
-			want := "injected at " + where
-			switch {
-			case panics || where == "prepare": // a panic's value may be a secret's, so not all are quoted
-				want = "panic"
-			case where == "index":
-				want = "empty credential"
-			}
-			if err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: got error %v, want one with %q", what, err, want)
-			}
-			nothingLeft(t, what, a, goroutines)
+		for how, panics := range map[string]bool{"an error": false, "a panic": true} {
+			t.Run(fmt.Sprintf("step %d, %s", i, how), func(t *testing.T) {
+				goroutines := runtime.NumGoroutine()
+				inject.reset(i, panics)
+				err := build()
+				where := inject.where()
+				seen[where]++
+				want := "injected at " + where
+				switch {
+				case panics || where == "prepare": // a panic's value may be a secret's, so not all are quoted
+					want = "panic"
+				case where == "index":
+					want = "empty credential"
+				}
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: got error %v, want one with %q", where, err, want)
+				}
+				nothingLeft(t, where, a, goroutines)
+			})
 		}
 	}
 	inject.reset(0, false)
@@ -276,7 +277,8 @@ func TestEveryFailedReloadIsUndone(t *testing.T) {
 	// Its chain follows the same consumer set: what one has prepared goes when the other fails.
 	r := mustRoute(t, a, `plugins: [{id: steps, config: {word: W-r}}]`)
 	defer r.Close()
-	reload := func(list []consumers.Spec, failAt int, panics bool) (failed string, ok bool) {
+	var n int // the steps of the last reload
+	reload := func(t *testing.T, list []consumers.Spec, failAt int, panics bool) (failed string, ok bool) {
 		mark := len(h.text())
 		inject.reset(failAt, panics)
 		steps.put(list)
@@ -286,44 +288,35 @@ func TestEveryFailedReloadIsUndone(t *testing.T) {
 			return ok || strings.Contains(log, "those from before stay")
 		})
 		failed = inject.where()
-		inject.reset(0, false)
+		n = inject.reset(0, false)
 		return failed, ok
 	}
 	live := alive()
-	_, ok := reload(after, 0, false)
-	if _, back := reload(before, 0, false); !ok || !back {
+	_, ok := reload(t, after, 0, false)
+	total := n
+	if _, back := reload(t, before, 0, false); !ok || !back {
 		t.Fatal("without a failure: the consumers are not loaded")
 	}
 	eventually(t, "the chains of the second list are closed", func() bool { return alive() == live })
-	failures := 0
-	for step := 1; ; step++ {
-		failed := ""
-		for _, panics := range []bool{false, true} {
-			var ok bool
-			failed, ok = reload(after, step, panics)
-			if failed == "" { // there are not that many steps
-				reload(before, 0, false)
-				break
-			}
-			failures++
-			what := fmt.Sprintf("step %d, %s, panics %t", step, failed, panics)
-			if ok {
-				t.Errorf("%s: the consumers are loaded, want a failure", what)
-				reload(before, 0, false)
-			}
-			eventually(t, what+": nothing is left of the second list", func() bool { return alive() == live })
-			if f.own.of("carl") == nil || f.own.of("carl").chain == nil {
-				t.Errorf("%s: carl has lost the chain", what)
-			}
-		}
-		if failed == "" {
-			break
+	if total < 10 {
+		t.Errorf("got %d steps, want at least 10", total)
+	}
+	for step := 1; step <= total; step++ {
+		for how, panics := range map[string]bool{"an error": false, "a panic": true} {
+			t.Run(fmt.Sprintf("step %d, %s", step, how), func(t *testing.T) {
+				failed, ok := reload(t, after, step, panics)
+				if failed == "" || ok {
+					t.Errorf("got a failure of %q and the consumers loaded %t, want a failure and not loaded", failed, ok)
+					reload(t, before, 0, false)
+				}
+				eventually(t, failed+": nothing is left of the second list", func() bool { return alive() == live })
+				if f.own.of("carl") == nil || f.own.of("carl").chain == nil {
+					t.Errorf("%s: carl has lost the chain", failed)
+				}
+			})
 		}
 	}
-	if failures < 20 {
-		t.Errorf("got %d failed reloads, want at least 20", failures)
-	}
-	if _, ok := reload(after, 0, false); !ok {
+	if _, ok := reload(t, after, 0, false); !ok {
 		t.Error("after all failures: the consumers are not loaded")
 	}
 }

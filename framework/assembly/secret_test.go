@@ -3,8 +3,9 @@ package assembly
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/filter"
 )
@@ -19,8 +20,8 @@ func TestSecrets(t *testing.T) {
 		{Path: "generic_secrets[0]", Name: "a"},
 		{Path: "generic_secrets[1]", Name: "b", Source: map[string]any{"ads": map[string]any{}}},
 	}
-	if got := f.Secrets(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v", got)
+	if diff := cmp.Diff(want, f.Secrets()); diff != "" {
+		t.Errorf("Secrets (-want +got):\n%s", diff)
 	}
 	for text, name := range map[string]string{`plugins: [{name: own}]`: ChainName, ``: "own"} {
 		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {

@@ -1,7 +1,6 @@
 package assembly
 
 import (
-	"fmt"
 	"testing"
 
 	"mosn.io/moe/framework/internal/core"
@@ -33,26 +32,34 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 	defer f.Close()
 	own := liveOf(t, f, nil)
 	hits := func(b *live) int64 { return shared.Sum(b.instances[1].plugin.Config.(*limit).hits) }
-	for _, c := range []struct {
-		key        string
-		own, alice int64
-	}{{"a", 0, 1}, {"b", 0, 1}, {"c", 1, 1}, {"nobody's", 2, 1}, {"a", 2, 2}} {
-		sink := &countingSink{}
-		st := own.chain.Start(quietHost{}, sink)
-		st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "x-key", Value: c.key})
-		st.H[core.RequestHeaders].Present = true
-		st.Headers(core.Request, true)
-		st.Done()
-		if sink.headers != 1 {
-			t.Errorf("key %s: the request went on %d times", c.key, sink.headers)
-		}
-		if o, al := hits(own), hits(own.of("alice")); o != c.own || al != c.alice {
-			t.Errorf("key %s: %d requests on the filter's limit and %d on alice's, want %d and %d", c.key, o, al, c.own, c.alice)
-		}
+	for _, step := range []struct {
+		name, key  string
+		own, alice int64 // the hits of the filter's limit, and of alice's, afterwards
+	}{
+		{name: "alice, with a limit of her own", key: "a", own: 0, alice: 1},
+		{name: "bob, with none", key: "b", own: 0, alice: 1},
+		{name: "carol, with the filter's", key: "c", own: 1, alice: 1},
+		{name: "an unknown key", key: "nobody's", own: 2, alice: 1},
+		{name: "alice again", key: "a", own: 2, alice: 2},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			sink := &countingSink{}
+			st := own.chain.Start(quietHost{}, sink)
+			st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "x-key", Value: step.key})
+			st.H[core.RequestHeaders].Present = true
+			st.Headers(core.Request, true)
+			st.Done()
+			if sink.headers != 1 {
+				t.Errorf("the request went on %d times, want once", sink.headers)
+			}
+			if o, al := hits(own), hits(own.of("alice")); o != step.own || al != step.alice {
+				t.Errorf("got %d requests on the filter's limit and %d on alice's, want %d and %d", o, al, step.own, step.alice)
+			}
+		})
 	}
 	declared := f.ChainMetrics(nil)
-	for i, l := range []*live{own, own.of("alice")} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, l := range map[string]*live{"the filter's": own, "alice's": own.of("alice")} {
+		t.Run(name, func(t *testing.T) {
 			m := shared.Metrics(l.instances[1].plugin.Env)[0]
 			n := 0
 			for _, d := range declared {

@@ -16,19 +16,26 @@ func TestBufferLimit(t *testing.T) {
 	hold := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.WaitBody }
 	prefix := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.WaitPrefix(1000) }
 	for _, c := range []struct {
+		name    string
 		p       *probe
 		body    string
 		status  int
 		details string
 	}{
-		{&probe{reqH: hold}, "12345678", 200, ""},
-		{&probe{reqH: hold}, "123456789", 413, "request_payload_too_large"},
-		{&probe{respH: hold}, "123456789", 500, "response_payload_too_large"},
-		{&probe{reqH: prefix, respH: prefix}, "123456789", 200, ""},
+		{name: "as large as the limit", p: &probe{reqH: hold}, body: "12345678", status: 200},
+		{
+			name: "larger than the limit", p: &probe{reqH: hold}, body: "123456789", status: 413,
+			details: "request_payload_too_large",
+		},
+		{
+			name: "larger response", p: &probe{respH: hold}, body: "123456789", status: 500,
+			details: "response_payload_too_large",
+		},
+		{name: "not held whole", p: &probe{reqH: prefix, respH: prefix}, body: "123456789", status: 200},
 	} {
-		t.Run(c.body, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			for _, chunk := range []int{0, 1, 3} {
-				t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+				t.Run(fmt.Sprintf("chunks of %d", chunk), func(t *testing.T) {
 					h := filtertest.New(t, c.p)
 					h.BufferLimit, h.Chunk = 8, chunk
 					if r := h.Post("/", c.body); r.Status != c.status || r.Details != c.details {
@@ -192,18 +199,26 @@ func TestPromptPipe(t *testing.T) {
 		moved <- string(b.Bytes())
 		return filter.Continue
 	}}
+	// write returns when what it has written has moved on.
+	write := func(ctx context.Context, w io.Writer, s string) error {
+		io.WriteString(w, s)
+		select {
+		case got := <-moved:
+			if got != s {
+				t.Errorf("moved %q, want %q", got, s)
+			}
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	h := filtertest.New(t, watch, &probe{respH: func(filter.Stream, filter.Headers, bool) filter.Action {
 		return filter.Pipe(func(ctx context.Context, w io.Writer, r io.Reader) error {
-			for _, s := range []string{"a", "b"} {
-				io.WriteString(w, s)
-				select {
-				case got := <-moved:
-					if got != s {
-						t.Errorf("moved %q, want %q", got, s)
-					}
-				case <-ctx.Done():
-					return ctx.Err()
-				}
+			if err := write(ctx, w, "a"); err != nil {
+				return err
+			}
+			if err := write(ctx, w, "b"); err != nil {
+				return err
 			}
 			_, err := io.Copy(w, r)
 			return err

@@ -136,11 +136,11 @@ func TestJoinListed(t *testing.T) {
 }
 
 func TestJoinFails(t *testing.T) {
-	for i, f := range []func(*filter.Consumer) (*chain.Chain, error){
-		func(*filter.Consumer) (*chain.Chain, error) { return nil, errors.New("no") },
-		func(*filter.Consumer) (*chain.Chain, error) { panic("no") },
+	for name, f := range map[string]func(*filter.Consumer) (*chain.Chain, error){
+		"an error": func(*filter.Consumer) (*chain.Chain, error) { return nil, errors.New("no") },
+		"a panic":  func(*filter.Consumer) (*chain.Chain, error) { panic("no") },
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			ps := []chain.Plugin{{Name: "who", Reg: filter.Lookup("who"), Config: &who{}}}
 			st := chain.New(ps, chain.Options{ForConsumer: f}).Start(dead{}, dead{})
 			fill(st)

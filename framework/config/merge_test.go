@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 type merging struct {
@@ -29,41 +31,68 @@ func (*mergesOwn) Merge(parent, child map[string]any) (map[string]any, error) {
 }
 
 func TestMerge(t *testing.T) {
-	for _, c := range []struct{ parent, child, want string }{
-		{``, ``, `{}`},
-		{`a: 1`, ``, `a: 1`},
-		{``, `a: 1`, `a: 1`},
-		{`{a: 1, b: 2}`, `{b: 3, c: 4}`, `{a: 1, b: 3, c: 4}`},
-		{`limits: {size: 1, delay: 2s}`, `limits: {delay: 3s}`, `limits: {size: 1, delay: 3s}`},
-		{`limits: {size: 1}`, `limits: null`, `{}`},
-		{`limits: {size: 1, delay: 1s}`, `limits: {size: null}`, `limits: {delay: 1s}`},
-		{`limits: 5`, `limits: {size: 1}`, `limits: {size: 1}`},
-		{`limits: {size: 1}`, `limits: 5`, `limits: 5`},
-		{`words: [a]`, `words: [b]`, `words: [a, b]`},
-		{`words: [a]`, `words: []`, `words: [a]`},
-		{`words: [a]`, `words: null`, `{}`},
-		{``, `words: [b]`, `words: [b]`},
-		{`rules: [{id: a}]`, `rules: [{id: a}]`, `rules: [{id: a}, {id: a}]`},
-		{`modes: [a]`, `modes: [b]`, `modes: [b]`},
-		{`rate: 0`, `rate: 5`, `rate: 5`},
-		{`rate: 5`, `rate: 0`, `rate: 0`},
-		{`secret: {env: A}`, `secret: {file: B}`, `secret: {file: B}`},
-		{`secrets: {a: {env: A}, b: x}`, `secrets: {a: {file: B}}`, `secrets: {a: {file: B}, b: x}`},
-		{`deep: {a: {size: 1}}`, `deep: {a: {delay: 1s}, b: {}}`, `deep: {a: {size: 1, delay: 1s}, b: {}}`},
-		{`only: {size: 1}`, `only: {delay: 1s}`, `only: {size: 1, delay: 1s}`},
-		{`next: {words: [a], modes: [a]}`, `next: {words: [b], modes: [b]}`, `next: {words: [a, b], modes: [b]}`},
-		{`any: {a: {b: 1}}`, `any: {a: {c: [2]}}`, `any: {a: {b: 1, c: [2]}}`},
+	for _, c := range []struct{ name, parent, child, want string }{
+		{name: "nothing over nothing", parent: ``, child: ``, want: `{}`},
+		{name: "nothing over something", parent: `a: 1`, child: ``, want: `a: 1`},
+		{name: "something over nothing", parent: ``, child: `a: 1`, want: `a: 1`},
+		{name: "fields", parent: `{a: 1, b: 2}`, child: `{b: 3, c: 4}`, want: `{a: 1, b: 3, c: 4}`},
+		{
+			name: "fields of a struct", parent: `limits: {size: 1, delay: 2s}`, child: `limits: {delay: 3s}`,
+			want: `limits: {size: 1, delay: 3s}`,
+		},
+		{name: "null removes a struct", parent: `limits: {size: 1}`, child: `limits: null`, want: `{}`},
+		{
+			name: "null removes a field", parent: `limits: {size: 1, delay: 1s}`, child: `limits: {size: null}`,
+			want: `limits: {delay: 1s}`,
+		},
+		{name: "a struct over a wrong type", parent: `limits: 5`, child: `limits: {size: 1}`, want: `limits: {size: 1}`},
+		{name: "a wrong type over a struct", parent: `limits: {size: 1}`, child: `limits: 5`, want: `limits: 5`},
+		{name: "lists are appended", parent: `words: [a]`, child: `words: [b]`, want: `words: [a, b]`},
+		{name: "an empty list adds nothing", parent: `words: [a]`, child: `words: []`, want: `words: [a]`},
+		{name: "null removes a list", parent: `words: [a]`, child: `words: null`, want: `{}`},
+		{name: "a list over nothing", parent: ``, child: `words: [b]`, want: `words: [b]`},
+		{
+			name: "structs of a list are appended", parent: `rules: [{id: a}]`, child: `rules: [{id: a}]`,
+			want: `rules: [{id: a}, {id: a}]`,
+		},
+		{name: "a list that replaces", parent: `modes: [a]`, child: `modes: [b]`, want: `modes: [b]`},
+		{name: "a number over zero", parent: `rate: 0`, child: `rate: 5`, want: `rate: 5`},
+		{name: "zero over a number", parent: `rate: 5`, child: `rate: 0`, want: `rate: 0`},
+		{name: "secrets replace", parent: `secret: {env: A}`, child: `secret: {file: B}`, want: `secret: {file: B}`},
+		{
+			name: "secrets of a map replace", parent: `secrets: {a: {env: A}, b: x}`, child: `secrets: {a: {file: B}}`,
+			want: `secrets: {a: {file: B}, b: x}`,
+		},
+		{
+			name: "structs of a map", parent: `deep: {a: {size: 1}}`, child: `deep: {a: {delay: 1s}, b: {}}`,
+			want: `deep: {a: {size: 1, delay: 1s}, b: {}}`,
+		},
+		{
+			name: "a struct behind a pointer", parent: `only: {size: 1}`, child: `only: {delay: 1s}`,
+			want: `only: {size: 1, delay: 1s}`,
+		},
+		{
+			name: "a type within itself", parent: `next: {words: [a], modes: [a]}`,
+			child: `next: {words: [b], modes: [b]}`, want: `next: {words: [a, b], modes: [b]}`,
+		},
+		{name: "any value", parent: `any: {a: {b: 1}}`, child: `any: {a: {c: [2]}}`, want: `any: {a: {b: 1, c: [2]}}`},
 	} {
-		t.Run(fmt.Sprintf("%q", c.parent), func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			p, _ := parse(t, c.parent).(map[string]any)
 			k, _ := parse(t, c.child).(map[string]any)
 			before, after := Clone(p), Clone(k)
 			got, err := Merge(reflect.TypeFor[merging](), p, k)
-			if err != nil || !reflect.DeepEqual(any(got), parse(t, c.want)) {
-				t.Errorf("%s over %s: %v, %v", c.child, c.parent, got, err)
+			if err != nil {
+				t.Fatalf("Merge: %v", err)
 			}
-			if !reflect.DeepEqual(before, any(p)) || !reflect.DeepEqual(after, any(k)) {
-				t.Errorf("%s over %s: changes what it was given", c.child, c.parent)
+			if diff := cmp.Diff(parse(t, c.want), any(got)); diff != "" {
+				t.Errorf("%s over %s (-want +got):\n%s", c.child, c.parent, diff)
+			}
+			if diff := cmp.Diff(before, any(p)); diff != "" {
+				t.Errorf("the parent has changed (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(after, any(k)); diff != "" {
+				t.Errorf("the child has changed (-before +after):\n%s", diff)
 			}
 		})
 	}

@@ -2,10 +2,11 @@ package config
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestParse(t *testing.T) {
@@ -42,8 +43,11 @@ func TestParse(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%q", text), func(t *testing.T) {
 			got, err := Parse([]byte(text))
-			if err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("%q: got %#v, %v; want %#v", text, got, err, want)
+			if err != nil {
+				t.Fatalf("Parse: %v", err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Parse (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -62,17 +62,17 @@ func TestSetRefuses(t *testing.T) {
 		{"content-length", "1,1", false, false},
 		{"transfer-encoding", "chunked", false, true},
 	} {
-		t.Run(fmt.Sprintf("%q", c.key), func(t *testing.T) {
-			for i, ok := range []bool{c.request, c.response} {
-				t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%q: %q", c.key, c.value), func(t *testing.T) {
+			for block, ok := range map[string]bool{"request": c.request, "response": c.response} {
+				t.Run(block, func(t *testing.T) {
 					_, s, bugs := stream()
 					h := s.RequestHeaders().Headers
-					if i == 1 {
+					if block == "response" {
 						h = s.ResponseHeaders().Headers
 					}
 					h.Set(c.key, c.value)
 					if got := h.Len() == 1 && len(*bugs) == 0; got != ok {
-						t.Errorf("%q: %q, block %d: set %v, %q", c.key, c.value, i, got, *bugs)
+						t.Errorf("%q: %q: set %v, want %v; misuse %q", c.key, c.value, got, ok, *bugs)
 					}
 					if ok && h.Get(c.key) != strings.Trim(c.value, " \t") {
 						t.Errorf("%q: %q reads %q", c.key, c.value, h.Get(c.key))

@@ -149,8 +149,10 @@ func TestConfig(t *testing.T) {
 	if err := lacking.Load(t, &plugin{}); err == nil || !strings.Contains(err.Error(), "Metadata") {
 		t.Errorf("lacking.Load(&plugin{}): got error %v, want one with %q", err, "Metadata")
 	}
-	for i, p := range []any{struct{}{}, &struct{}{}, nil} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, p := range map[string]any{
+		"a struct": struct{}{}, "a pointer to a struct without phases": &struct{}{}, "nil": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
 			if err := (&filtertest.Host{}).Load(t, p); err == nil {
 				t.Errorf("%T is taken", p)
 			}

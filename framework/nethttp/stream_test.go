@@ -346,17 +346,17 @@ func TestPanicsAndAborts(t *testing.T) {
 		})
 	}
 	for _, c := range []struct {
-		when, status, reset string
-		v                   any
+		name, when, status, reset string
+		v                         any
 	}{
-		{"before next", "500", "", "bang"},
-		{"upstream", "500", "", "bang"},
-		{"late", "500", "", "bang"},
-		{"before next", "", "abort", http.ErrAbortHandler},
-		{"late", "", "abort", http.ErrAbortHandler},
-		{"after", "", "abort", http.ErrAbortHandler},
+		{name: "panic before next", when: "before next", status: "500", v: "bang"},
+		{name: "panic in a read by the upstream", when: "upstream", status: "500", v: "bang"},
+		{name: "panic late", when: "late", status: "500", v: "bang"},
+		{name: "abort before next", when: "before next", reset: "abort", v: http.ErrAbortHandler},
+		{name: "abort late", when: "late", reset: "abort", v: http.ErrAbortHandler},
+		{name: "abort after next", when: "after", reset: "abort", v: http.ErrAbortHandler},
 	} {
-		t.Run(c.when, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			w := newWire(t, bang(c.v, c.when))
 			w.request("POST", "/", false)
 			w.data(request, "x", true)

@@ -286,11 +286,15 @@ func TestFind(t *testing.T) {
 func TestLines(t *testing.T) {
 	var got []string
 	w := newLines(func(line []byte) { got = append(got, string(line)) })
-	for _, part := range []string{"a", "b\nc", "\n\nd", strings.Repeat("e", maxLine)} {
+	write := func(part string) {
 		if n, err := io.WriteString(w, part); n != len(part) || err != nil {
 			t.Fatalf("io.WriteString(w, part) = %d, want %d; io.WriteString: %v", n, len(part), err)
 		}
 	}
+	write("a")
+	write("b\nc")
+	write("\n\nd")
+	write(strings.Repeat("e", maxLine))
 	want := []string{"ab\n", "c\n", "\n", "d" + strings.Repeat("e", maxLine)}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

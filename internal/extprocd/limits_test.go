@@ -20,12 +20,15 @@ import (
 func TestMaxStreams(t *testing.T) {
 	d := start(t, func(o *Options) { o.Server.MaxStreams = 2 })
 	conn := dial(t, d.addr, insecure.NewCredentials())
-	first, second := open(t, conn), open(t, conn)
-	for _, s := range []extprocv3.ExternalProcessor_ProcessClient{first, second} {
+	greeted := func() extprocv3.ExternalProcessor_ProcessClient {
+		s := open(t, conn)
 		if _, err := greeting(s); err != nil {
 			t.Fatalf("greeting: %v", err)
 		}
+		return s
 	}
+	first := greeted()
+	greeted()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := extprocv3.NewExternalProcessorClient(conn).Process(ctx); status.Code(err) != codes.DeadlineExceeded {

@@ -17,25 +17,27 @@ func TestSettled(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "f")
 	write(t, file, "one")
 	f := New(file, "", "-")
-	for i, step := range []struct {
-		text string
-		want bool
+	for _, step := range []struct {
+		name, text string
+		want       bool
 	}{
-		{"one", false},
-		{"", false}, // cut, to be written anew
-		{"two", false},
-		{"two", true},
-		{"two", false},
-		{"three", false},
-		{"two", false}, // back again before it settled: nothing to take
-		{"two", false},
-		{"three", false},
-		{"three", true},
+		{name: "nothing has changed", text: "one"},
+		{name: "cut, to be written anew", text: ""},
+		{name: "written", text: "two"},
+		{name: "settled", text: "two", want: true},
+		{name: "settled before", text: "two"},
+		{name: "written a second time", text: "three"},
+		{name: "back again before it settled", text: "two"},
+		{name: "back again, settled", text: "two"}, // nothing to take
+		{name: "written a third time", text: "three"},
+		{name: "settled a second time", text: "three", want: true},
 	} {
-		write(t, file, step.text)
-		if got := f.Settled(); got != step.want {
-			t.Errorf("look %d at %q: %v, want %v", i, step.text, got, step.want)
-		}
+		t.Run(step.name, func(t *testing.T) {
+			write(t, file, step.text)
+			if got := f.Settled(); got != step.want {
+				t.Errorf("Settled with %q: got %v, want %v", step.text, got, step.want)
+			}
+		})
 	}
 }
 

@@ -29,11 +29,13 @@ func TestTree(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	one := filepath.Join(other, "one")
 	write(t, one, "1")
-	for _, d := range []string{"sub", "..data"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o700); err != nil {
+	mkdir := func(name string) {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			t.Fatalf("os.Mkdir: %v", err)
 		}
 	}
+	mkdir("sub")
+	mkdir("..data")
 	write(t, filepath.Join(dir, "sub", "b.x"), "b")
 	write(t, filepath.Join(dir, "..data", "hidden.x"), "h")
 	write(t, filepath.Join(dir, ".hidden.x"), "h")

@@ -61,7 +61,6 @@ var areas = []area{
 	// The rooms of the command: other people's code cannot import them.
 	{folder: "internal/importcheck"},
 	{folder: "internal/doccheck"},
-	{folder: "internal/shrinking"},
 	{folder: "internal/testcheck"},
 	{folder: "internal/prosecheck"},
 	{folder: "internal/tempdir"},

@@ -36,22 +36,41 @@ func init() {
 // A file is checked for the host that is to run it.
 func TestHosts(t *testing.T) {
 	for _, c := range []struct {
-		text string
-		host Host
-		want string // "": nothing is wrong
+		name, text string
+		host       Host
+		want       string // "": nothing is wrong
 	}{
-		{"plugins: [{name: caller}]", Dynmod, ""},
-		{"plugins: [{name: caller}]", Golang, "plugins[0]: needs CanCallout"},
-		{"plugins: [{name: prompt}]", Dynmod, "plugins[0]: needs CanPipePromptly"},
-		{"plugins: [{name: prompt}]", Golang, ""},
-		{"plugins: [{name: asks}]", Dynmod, ""},
-		{"plugins: [{name: asks}]", Golang, "not supported"},
-		{"plugins: [{name: prompt}]\nroutes: [{plugins: [{name: caller}]}]", Golang, "routes[0].plugins[0]: needs CanCallout"},
-		{"plugins: [{name: asks, disabled: true}]\ngeneric_secrets: [{name: a}]", Golang, ""},
-		{"plugins: [{name: asks}]\ngeneric_secrets: [{name: a}]", Dynmod, ""},
-		{"plugins: [{name: asks}]\ngeneric_secrets: [{}]", Dynmod, "generic_secrets[0].name: is required"},
+		{name: "callouts in dynmod", text: "plugins: [{name: caller}]", host: Dynmod},
+		{
+			name: "callouts in golang", text: "plugins: [{name: caller}]", host: Golang,
+			want: "plugins[0]: needs CanCallout",
+		},
+		{
+			name: "prompt pipes in dynmod", text: "plugins: [{name: prompt}]", host: Dynmod,
+			want: "plugins[0]: needs CanPipePromptly",
+		},
+		{name: "prompt pipes in golang", text: "plugins: [{name: prompt}]", host: Golang},
+		{name: "a secret in dynmod", text: "plugins: [{name: asks}]", host: Dynmod},
+		{name: "a secret in golang", text: "plugins: [{name: asks}]", host: Golang, want: "not supported"},
+		{
+			name: "a route's callouts in golang",
+			text: "plugins: [{name: prompt}]\nroutes: [{plugins: [{name: caller}]}]", host: Golang,
+			want: "routes[0].plugins[0]: needs CanCallout",
+		},
+		{
+			name: "a file's secrets in golang",
+			text: "plugins: [{name: asks, disabled: true}]\ngeneric_secrets: [{name: a}]", host: Golang,
+		},
+		{
+			name: "a file's secrets in dynmod", text: "plugins: [{name: asks}]\ngeneric_secrets: [{name: a}]",
+			host: Dynmod,
+		},
+		{
+			name: "a file's secret without a name", text: "plugins: [{name: asks}]\ngeneric_secrets: [{}]",
+			host: Dynmod, want: "generic_secrets[0].name: is required",
+		},
 	} {
-		t.Run(c.text, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse([]byte(c.text), ProvisionPlugins, c.host)
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%s for %s: %v, want %q", c.text, c.host.name, err, c.want)

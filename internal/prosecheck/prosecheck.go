@@ -1,5 +1,5 @@
 // Package prosecheck finds turns of phrase that this project's comments, errors and documents once had too many of and
-// that make a native reader stop. Its test holds the repository against a list that only gets shorter.
+// that make a native reader stop. Its test refuses them.
 package prosecheck
 
 import (

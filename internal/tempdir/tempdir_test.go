@@ -86,8 +86,8 @@ func TestSweep(t *testing.T) {
 	if exists(other) {
 		t.Error("New left the folder of a process that was killed")
 	}
-	for i, dir := range []string{first, second, unlocked} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, dir := range map[string]string{"the first": first, "the second": second, "one without a lock": unlocked} {
+		t.Run(name, func(t *testing.T) {
 			if !exists(dir) {
 				t.Errorf("New removed %s, which is in use or has no lock", dir)
 			}

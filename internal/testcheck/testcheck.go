@@ -1,8 +1,13 @@
-// Package testcheck finds what makes tests hard to read. One kind is a call that fails without saying why: t.Fatal(err)
-// where a reader of the output cannot tell what was attempted, t.Error(got) where nothing says what was wanted. Another
-// is a loop over the cases of a table that fails the test itself, so that no case has a name or can be run alone. Its
-// tests hold the whole repository against lists of these that only get shorter. The third kind is a struct literal with
-// five or more fields by position, where a reader has to count to know which is which; the repository may have none.
+// Package testcheck finds what makes tests hard to read. Its own tests refuse all of it in this repository:
+//
+//   - calls that fail without saying why: t.Fatal(err), where a reader of the output cannot tell what was attempted, and
+//     t.Error(got), where nothing says what was wanted ([Find]);
+//   - loops over the cases of a table that fail the test itself, so that no case has a name or can be run alone
+//     ([FindLoops]);
+//   - subtests that share a name, or have a number for one ([FindUnclear]);
+//   - struct literals with five or more fields by position, where a reader has to count to know which is which
+//     ([FindUnnamed]);
+//   - reflect.DeepEqual, which does not say what differs ([FindDeepEqual]).
 package testcheck
 
 import (

@@ -13,46 +13,63 @@ const most = 4
 // FindUnnamed returns where the tests below root give more than four fields of a struct by position, if its type is
 // declared in the tests of the same folder. Like [Find], it skips testdata and folders that begin with a dot.
 func FindUnnamed(root string) (found []token.Position, err error) {
-	set := token.NewFileSet()
-	var folders []string
-	files := map[string][]*ast.File{}
-	err = walk(root, func(path, folder string) error {
-		f, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
-		if err != nil || !strings.HasSuffix(path, "_test.go") && !importsTesting(f) {
-			return err
-		}
-		if files[folder] == nil {
-			folders = append(folders, folder)
-		}
-		files[folder] = append(files[folder], f)
-		return nil
-	})
-	for _, folder := range folders {
-		shared := types{}
-		for _, f := range files[folder] {
-			shared.add(f)
-		}
-		for _, f := range files[folder] {
-			own := types{}
-			own.add(f)
+	set, folders, err := parseTests(root)
+	for _, d := range folders {
+		d.each(func(f *ast.File, own declared) {
 			ast.Inspect(f, func(n ast.Node) bool {
 				if lit, ok := n.(*ast.CompositeLit); ok && lit.Type != nil {
-					for _, l := range unnamed(lit, lit.Type, own, shared) {
+					for _, l := range unnamed(lit, lit.Type, own, d.types) {
 						found = append(found, set.Position(l.Pos()))
 					}
 				}
 				return true
 			})
-		}
+		})
 	}
 	return found, err
 }
 
-// types has what stands behind the names of types, wherever they are declared. With one name for several types in
-// functions of a file, one of them stands for all.
-type types map[string]ast.Expr
+// folder is the tests of one folder.
+type folder struct {
+	files []*ast.File
+	types declared // in any of the files
+}
 
-func (t types) add(f *ast.File) {
+// parseTests parses the files below root that are tests or import testing.
+func parseTests(root string) (set *token.FileSet, folders []*folder, err error) {
+	set = token.NewFileSet()
+	byName := map[string]*folder{}
+	err = walk(root, func(path, name string) error {
+		f, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+		if err != nil || !strings.HasSuffix(path, "_test.go") && !importsTesting(f) {
+			return err
+		}
+		d := byName[name]
+		if d == nil {
+			d = &folder{types: declared{}}
+			byName[name], folders = d, append(folders, d)
+		}
+		d.files = append(d.files, f)
+		d.types.add(f)
+		return nil
+	})
+	return set, folders, err
+}
+
+// each calls visit for each file, with the types that the file itself declares.
+func (d *folder) each(visit func(f *ast.File, own declared)) {
+	for _, f := range d.files {
+		own := declared{}
+		own.add(f)
+		visit(f, own)
+	}
+}
+
+// declared has what stands behind the names of types, wherever they are declared. With one name for several types in
+// functions of a file, one of them stands for all.
+type declared map[string]ast.Expr
+
+func (t declared) add(f *ast.File) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		if spec, ok := n.(*ast.TypeSpec); ok {
 			t[spec.Name.Name] = spec.Type
@@ -63,7 +80,7 @@ func (t types) add(f *ast.File) {
 
 // unnamed returns those of a literal and the literals without a type in it that have too many fields by position. The
 // types of the literal's own file go before those of the others.
-func unnamed(lit *ast.CompositeLit, typ ast.Expr, own, shared types) (found []*ast.CompositeLit) {
+func unnamed(lit *ast.CompositeLit, typ ast.Expr, own, shared declared) (found []*ast.CompositeLit) {
 	inner := func(e, typ ast.Expr) {
 		if l, ok := e.(*ast.CompositeLit); ok && l.Type == nil {
 			found = append(found, unnamed(l, typ, own, shared)...)
@@ -95,7 +112,7 @@ func unnamed(lit *ast.CompositeLit, typ ast.Expr, own, shared types) (found []*a
 }
 
 // behind follows names and pointers to a type that is written out, if the tests have it.
-func behind(typ ast.Expr, own, shared types) ast.Expr {
+func behind(typ ast.Expr, own, shared declared) ast.Expr {
 	for range 10 { // a type may be declared as itself, in another function
 		switch t := typ.(type) {
 		case *ast.StarExpr:

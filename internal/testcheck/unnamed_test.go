@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // TestUnnamed fails for each literal in the tests of the repository that gives more than four fields by position.
@@ -14,9 +16,8 @@ func TestUnnamed(t *testing.T) {
 	if err != nil {
 		t.Fatalf("read the repository: %v", err)
 	}
-	for _, at := range found {
-		file, _ := filepath.Rel("../..", at.Filename)
-		t.Errorf("%s:%d: more than %d fields without names, want {name: …, want: …}", file, at.Line, most)
+	for _, pos := range found {
+		t.Errorf("%s: more than %d fields without names, want {name: …, want: …}", at(pos), most)
 	}
 }
 
@@ -33,20 +34,25 @@ func TestFindUnnamed(t *testing.T) {
 	}
 	for _, name := range []string{"tables_test.go", "types_test.go", "helper.go", "shipped.go"} {
 		t.Run(name, func(t *testing.T) {
-			text, err := os.ReadFile(filepath.Join("testdata/tests", name))
-			if err != nil {
-				t.Fatalf("read the case: %v", err)
-			}
-			var want []int
-			for i, line := range strings.Split(string(text), "\n") {
-				if strings.HasSuffix(line, "// found") {
-					want = append(want, i+1)
-				}
-			}
 			slices.Sort(got[name])
-			if !slices.Equal(got[name], want) {
-				t.Errorf("found lines %v, want %v", got[name], want)
+			if diff := cmp.Diff(marked(t, filepath.Join("testdata/tests", name)), got[name]); diff != "" {
+				t.Errorf("lines (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// marked returns the lines of a file that say that they are found.
+func marked(t *testing.T, file string) (lines []int) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("read the case: %v", err)
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		if strings.HasSuffix(line, "// found") {
+			lines = append(lines, i+1)
+		}
+	}
+	return lines
 }

@@ -2,9 +2,10 @@ package consumer
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/internal/filewatch"
 )
@@ -19,18 +20,21 @@ func TestForms(t *testing.T) {
 		"credentials": {"keyauth": {"key": "k", "n": 18446744073709551615}}, "plugins": [{"id": "p", "config": {"rate": 3}}]}`
 	const b = `{"name": "b"}`
 	var want []Spec
-	for _, c := range []struct{ file, text string }{
-		{"f.json", "[" + a + "," + b + "]"},
-		{"f.json", `{"consumers": [` + a + "," + b + "]}"},
-		{"f.json", a + "\n" + b},
-		{"f.json", "[" + a + "]\n[" + b + "]"},
-		{"f.json", a + `{"consumers": [` + b + `]}`},
-		{"f.JSON", "\ufeff \n[" + a + "," + b + "]"},
-		{"f.yaml", "[" + a + "," + b + "]"},
-		{"f.yaml", "- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
-		{"f.yml", "consumers:\n- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
+	for _, c := range []struct{ name, file, text string }{
+		{name: "JSON, a list", file: "f.json", text: "[" + a + "," + b + "]"},
+		{name: "JSON, a document", file: "f.json", text: `{"consumers": [` + a + "," + b + "]}"},
+		{name: "JSON, one after the other", file: "f.json", text: a + "\n" + b},
+		{name: "JSON, two lists", file: "f.json", text: "[" + a + "]\n[" + b + "]"},
+		{name: "JSON, one and a document", file: "f.json", text: a + `{"consumers": [` + b + `]}`},
+		{name: "JSON, with a byte order mark", file: "f.JSON", text: "\ufeff \n[" + a + "," + b + "]"},
+		{name: "YAML, a list in JSON's form", file: "f.yaml", text: "[" + a + "," + b + "]"},
+		{name: "YAML, a list", file: "f.yaml", text: "- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n"},
+		{
+			name: "YAML, a document", file: "f.yml",
+			text: "consumers:\n- " + strings.ReplaceAll(a, "\n", " ") + "\n- name: b\n",
+		},
 	} {
-		t.Run(c.file, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			got, err := Parse(one(c.file, c.text))
 			if err != nil || len(got) != 2 {
 				t.Errorf("%s: Parse: got %d of Parse(one(c.file, c.text)) and error %v, want 2: %v",
@@ -46,8 +50,8 @@ func TestForms(t *testing.T) {
 			if want == nil {
 				want = got
 			}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%s:\n%#v, want\n%#v", c.text, got, want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("Parse (-want as the first form's, +got):\n%s", diff)
 			}
 		})
 	}

@@ -219,11 +219,13 @@ func TestBadInput(t *testing.T) {
 				text = policyText("p", text)
 			}
 			dir := t.TempDir()
-			for name, text := range map[string]string{"in.yaml": text, "world.yaml": worldText} {
+			write := func(name, text string) {
 				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 					t.Fatalf("writing the input: %v", err)
 				}
 			}
+			write("in.yaml", text)
+			write("world.yaml", worldText)
 			in, err := Load(nil, dir)
 			if err == nil {
 				_, err = Generate(in, Options{})

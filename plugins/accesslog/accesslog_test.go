@@ -7,11 +7,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
@@ -137,8 +138,8 @@ func TestLine(t *testing.T) {
 				map[string][]string{"x-end": {"1"}},
 			},
 		}
-		if !reflect.DeepEqual(e, want) {
-			t.Errorf("chunks of %d:\ngot  %+v\nwant %+v", chunk, e, want)
+		if diff := cmp.Diff(want, e); diff != "" {
+			t.Errorf("chunks of %d: the entry (-want +got):\n%s", chunk, diff)
 		}
 	}
 }

@@ -202,29 +202,50 @@ func TestFileIsFollowed(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	dir := t.TempDir()
-	for i, c := range []struct{ conf, file, cred, want string }{
-		{`{realm: 'a"'}`, "", "", "realm"},
-		{`{cacheTTL: 0s}`, "", "", "cacheTTL"},
-		{`{cacheSize: -1}`, "", "", "cacheSize"},
-		{`{users: /nowhere/x}`, "", "", "/nowhere/x"},
-		{`{users: FILE}`, "geheim\n", "", "line 1: expected NAME:HASH"},
-		{`{users: FILE}`, "\na:geheim", "", "line 2: expected a hash"},
-		{`{users: FILE}`, "a:{SHA}geheim", "", "expected a hash"},
-		{`{users: FILE}`, "a:$apr1$geheim", "", "expected a hash"},
-		{`{users: FILE}`, "a:$2y$05$geheim", "", "malformed"},
-		{`{users: FILE}`, "a:$2y$31$9ZlFd/8dcIpSXM6bCUyqzOw2BN.IbbRSp4CQpRNDwO6OFxh0tCsBq", "", "the most"},
-		{`{users: FILE}`, "a:$argon2id$v=19$m=999999999,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "at most"},
-		{`{users: FILE}`, "a:$argon2id$v=19$m=64,t=0,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "at most"},
-		{`{users: FILE}`, "a:$argon2id$v=19$m=64,t=1,p=1,x$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "malformed"},
-		{`{users: FILE}`, "a:$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", "", "malformed"},
-		{`{users: FILE}`, "a:" + byArgon2("x") + "\na:" + byArgon2("y"), "", "line 2: duplicate user"},
-		{`{}`, "", `password`, "username"},
-		{`{}`, "", `username:a:b password:geheim`, "colon"},
-		{`{}`, "", `username:a`, "a password or a hash"},
-		{`{}`, "", `username:a password:geheim hash:geheim`, "a password or a hash"},
-		{`{}`, "", `username:a hash:geheim`, "expected a hash"},
+	for i, c := range []struct{ name, conf, file, cred, want string }{
+		{name: "quote in the realm", conf: `{realm: 'a"'}`, want: "realm"},
+		{name: "cacheTTL of zero", conf: `{cacheTTL: 0s}`, want: "cacheTTL"},
+		{name: "negative cacheSize", conf: `{cacheSize: -1}`, want: "cacheSize"},
+		{name: "missing file", conf: `{users: /nowhere/x}`, want: "/nowhere/x"},
+		{name: "no colon", conf: `{users: FILE}`, file: "geheim\n", want: "line 1: expected NAME:HASH"},
+		{name: "no hash", conf: `{users: FILE}`, file: "\na:geheim", want: "line 2: expected a hash"},
+		{name: "SHA-1", conf: `{users: FILE}`, file: "a:{SHA}geheim", want: "expected a hash"},
+		{name: "MD5", conf: `{users: FILE}`, file: "a:$apr1$geheim", want: "expected a hash"},
+		{name: "malformed bcrypt", conf: `{users: FILE}`, file: "a:$2y$05$geheim", want: "malformed"},
+		{
+			name: "costly bcrypt", conf: `{users: FILE}`,
+			file: "a:$2y$31$9ZlFd/8dcIpSXM6bCUyqzOw2BN.IbbRSp4CQpRNDwO6OFxh0tCsBq", want: "the most",
+		},
+		{
+			name: "costly argon2", conf: `{users: FILE}`,
+			file: "a:$argon2id$v=19$m=999999999,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", want: "at most",
+		},
+		{
+			name: "argon2 without a pass", conf: `{users: FILE}`,
+			file: "a:$argon2id$v=19$m=64,t=0,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", want: "at most",
+		},
+		{
+			name: "argon2 with an unknown parameter", conf: `{users: FILE}`,
+			file: "a:$argon2id$v=19$m=64,t=1,p=1,x$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", want: "malformed",
+		},
+		{
+			name: "argon2 of an old version", conf: `{users: FILE}`,
+			file: "a:$argon2id$v=16$m=64,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA", want: "malformed",
+		},
+		{
+			name: "duplicate user", conf: `{users: FILE}`, file: "a:" + byArgon2("x") + "\na:" + byArgon2("y"),
+			want: "line 2: duplicate user",
+		},
+		{name: "no username", conf: `{}`, cred: `password`, want: "username"},
+		{name: "colon in a username", conf: `{}`, cred: `username:a:b password:geheim`, want: "colon"},
+		{name: "neither password nor hash", conf: `{}`, cred: `username:a`, want: "a password or a hash"},
+		{
+			name: "both password and hash", conf: `{}`, cred: `username:a password:geheim hash:geheim`,
+			want: "a password or a hash",
+		},
+		{name: "malformed hash of a consumer", conf: `{}`, cred: `username:a hash:geheim`, want: "expected a hash"},
 	} {
-		t.Run(c.conf, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(dir, fmt.Sprint(i))
 			if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
 				t.Fatalf("os.WriteFile: %v", err)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/authz"
@@ -94,26 +96,47 @@ func TestRules(t *testing.T) {
 
 func TestSubjects(t *testing.T) {
 	for _, c := range []struct {
-		more   string
-		header []string
-		status int
+		name, more string
+		header     []string
+		status     int
 	}{
-		{"subject: {from: header, header: x-user}", []string{"x-user", "alice"}, 200},
-		{"subject: {from: header, header: x-user}", []string{"x-user", "geheim"}, 403},
-		{"subject: {from: header, header: x-user}", nil, 403},
-		{"subject: {from: header, header: x-user}", []string{"x-user", ""}, 403},
-		{"subject: {from: header, header: x-user}", []string{"x-user", "geheim", "x-user", "alice"}, 403},
-		{"subject: {from: header, header: x-user}", []string{"x-user", "\xff\xfe"}, 403},
-		{"subject: {from: header, header: x-user}", []string{"x-user", strings.Repeat("x", 1<<20)}, 403},
-		{"subject: {from: header, header: x-user, default: alice}", nil, 200},
-		{"subject: {from: metadata, namespace: jwt, key: sub}", nil, 200},
-		{"subject: {from: metadata, namespace: jwt, key: none}", nil, 403},
-		{"subject: {from: metadata, namespace: jwt, key: list}", nil, 403},
-		{"subject: {from: metadata, namespace: jwt, key: list}\nerrorStatus: 500", nil, 500},
-		{"subject: {from: principal}", nil, 403},
-		{"subject: {from: source}", nil, 403},
+		{
+			name: "header", more: "subject: {from: header, header: x-user}", header: []string{"x-user", "alice"},
+			status: 200,
+		},
+		{
+			name: "unknown user", more: "subject: {from: header, header: x-user}",
+			header: []string{"x-user", "geheim"}, status: 403,
+		},
+		{name: "no header", more: "subject: {from: header, header: x-user}", status: 403},
+		{
+			name: "empty header", more: "subject: {from: header, header: x-user}", header: []string{"x-user", ""},
+			status: 403,
+		},
+		{
+			name: "two headers", more: "subject: {from: header, header: x-user}",
+			header: []string{"x-user", "geheim", "x-user", "alice"}, status: 403,
+		},
+		{
+			name: "not UTF-8", more: "subject: {from: header, header: x-user}", header: []string{"x-user", "\xff\xfe"},
+			status: 403,
+		},
+		{
+			name: "long header", more: "subject: {from: header, header: x-user}",
+			header: []string{"x-user", strings.Repeat("x", 1<<20)}, status: 403,
+		},
+		{name: "default", more: "subject: {from: header, header: x-user, default: alice}", status: 200},
+		{name: "metadata", more: "subject: {from: metadata, namespace: jwt, key: sub}", status: 200},
+		{name: "missing metadata", more: "subject: {from: metadata, namespace: jwt, key: none}", status: 403},
+		{name: "list in metadata", more: "subject: {from: metadata, namespace: jwt, key: list}", status: 403},
+		{
+			name: "list in metadata, errorStatus",
+			more: "subject: {from: metadata, namespace: jwt, key: list}\nerrorStatus: 500", status: 500,
+		},
+		{name: "no principal", more: "subject: {from: principal}", status: 403},
+		{name: "no source", more: "subject: {from: source}", status: 403},
 	} {
-		t.Run(c.more, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			h := authztest.Load(t, nil, "casbin", yaml(roles, few, c.more))
 			h.Metadata = map[string]any{"jwt/sub": "alice", "jwt/list": []any{"alice"}}
 			if r := h.Get("/", c.header...); r.Status != c.status {
@@ -285,21 +308,25 @@ func TestMemory(t *testing.T) {
 func TestParallel(t *testing.T) {
 	h := authztest.Load(t, nil, "casbin", yaml(roles, few, "subject: {from: header, header: x-user}"))
 	var wg sync.WaitGroup
-	for _, c := range []struct {
-		who    string
-		status int
-	}{{"alice", 200}, {"bob", 403}, {"carol", 403}, {"mallory", 403}} {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+	want := map[string]int{"alice": 200, "bob": 403, "carol": 403, "mallory": 403}
+	got := map[string]map[int]int{} // who, status, how often
+	for who := range want {
+		statuses := map[int]int{}
+		got[who] = statuses
+		wg.Go(func() {
 			for range 100 {
-				if r := h.Get("/x", "x-user", c.who); r.Status != c.status {
-					t.Errorf("%q: r.Status = %d, want %d", c.who, r.Status, c.status)
-				}
+				statuses[h.Get("/x", "x-user", who).Status]++
 			}
-		}()
+		})
 	}
 	wg.Wait()
+	for who, status := range want {
+		t.Run(who, func(t *testing.T) {
+			if diff := cmp.Diff(map[int]int{status: 100}, got[who]); diff != "" {
+				t.Errorf("statuses (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 func FuzzPolicy(f *testing.F) {

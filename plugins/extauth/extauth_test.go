@@ -256,14 +256,14 @@ func TestBody(t *testing.T) {
 	} {
 		t.Run(c.more, func(t *testing.T) {
 			for _, chunk := range []int{0, 1, 7} {
-				t.Run(fmt.Sprint(chunk), func(t *testing.T) {
+				t.Run(fmt.Sprintf("chunks of %d", chunk), func(t *testing.T) {
 					h := s.load(t, "", c.more)
 					h.Chunk = chunk
 					s.mu.Lock()
 					s.all = nil
 					s.mu.Unlock()
-					for i, trailers := range []http.Header{nil, {"X-T": {"1"}}} {
-						t.Run(fmt.Sprint(i), func(t *testing.T) {
+					for name, trailers := range map[string]http.Header{"no trailers": nil, "trailers": {"X-T": {"1"}}} {
+						t.Run(name, func(t *testing.T) {
 							if c.body == "" && trailers != nil {
 								return
 							}
@@ -401,7 +401,7 @@ func FuzzTarget(f *testing.F) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		for _, address := range []string{"http://auth.example", "http://auth.example/check"} {
+		stays := func(address string) {
 			p := &ExtAuth{URL: mustURL(t, address)}
 			p.prefix = strings.TrimSuffix(p.URL.EscapedPath(), "/")
 			u := p.target("/" + path)
@@ -410,6 +410,8 @@ func FuzzTarget(f *testing.F) {
 				t.Fatalf("target(%q): got host %q and %q, want auth.example and the prefix %q", path, u.Host, line, p.prefix)
 			}
 		}
+		stays("http://auth.example")
+		stays("http://auth.example/check")
 	})
 }
 

@@ -3,10 +3,11 @@ package headermutation
 import (
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
@@ -110,8 +111,8 @@ func TestRequest(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := request(t, c.m, c.sent...); !reflect.DeepEqual(got, c.want) {
-				t.Errorf("got %v, want %v", got, c.want)
+			if diff := cmp.Diff(c.want, request(t, c.m, c.sent...)); diff != "" {
+				t.Errorf("headers (-want +got):\n%s", diff)
 			}
 		})
 	}

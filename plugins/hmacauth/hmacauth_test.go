@@ -393,24 +393,26 @@ func TestAWS4Bodies(t *testing.T) {
 func TestReplays(t *testing.T) {
 	r := newReplays(3, 10*time.Second)
 	start := time.Unix(1_700_000_000, 0)
-	for i, step := range []struct {
-		signature string
-		after     time.Duration
-		want      int
+	for _, step := range []struct {
+		name, signature string
+		after           time.Duration
+		want            int
 	}{
-		{"a", 0, fresh},
-		{"a", 0, replayed},
-		{"b", 9 * time.Second, fresh},
-		{"a", 11 * time.Second, replayed}, // of the window before
-		{"c", 12 * time.Second, fresh},
-		{"d", 13 * time.Second, full},
-		{"b", 18 * time.Second, replayed}, // not ten seconds old
-		{"d", 22 * time.Second, fresh},    // a and b have gone
-		{"a", 60 * time.Second, fresh},
+		{name: "the first", signature: "a", after: 0, want: fresh},
+		{name: "the first again", signature: "a", after: 0, want: replayed},
+		{name: "another", signature: "b", after: 9 * time.Second, want: fresh},
+		{name: "of the window before", signature: "a", after: 11 * time.Second, want: replayed},
+		{name: "a third", signature: "c", after: 12 * time.Second, want: fresh},
+		{name: "one too many", signature: "d", after: 13 * time.Second, want: full},
+		{name: "not ten seconds old", signature: "b", after: 18 * time.Second, want: replayed},
+		{name: "room where two have gone", signature: "d", after: 22 * time.Second, want: fresh},
+		{name: "forgotten", signature: "a", after: 60 * time.Second, want: fresh},
 	} {
-		if got := r.add([]byte(step.signature), start.Add(step.after)); got != step.want {
-			t.Errorf("step %d: %d, want %d", i, got, step.want)
-		}
+		t.Run(step.name, func(t *testing.T) {
+			if got := r.add([]byte(step.signature), start.Add(step.after)); got != step.want {
+				t.Errorf("add(%q) after %v: got %d, want %d", step.signature, step.after, got, step.want)
+			}
+		})
 	}
 	if n := len(r.now) + len(r.before); n > 3 {
 		t.Errorf("%d are remembered", n)
@@ -422,11 +424,13 @@ func TestFullCacheRefuses(t *testing.T) {
 	p.ReplayCache = 2
 	h := load(t, p)
 	for i, want := range []int{200, 200, 503} {
-		r := newReq("GET", "example.com", "/", "")
-		sign(r, "s3cret", line, fmt.Sprintf(`;created=1700000000;keyid="tom";nonce="%d"`, i))
-		if got := h.Do(r); got.Status != want {
-			t.Errorf("%d: %d, want %d", i, got.Status, want)
-		}
+		t.Run(fmt.Sprintf("request %d", i+1), func(t *testing.T) {
+			r := newReq("GET", "example.com", "/", "")
+			sign(r, "s3cret", line, fmt.Sprintf(`;created=1700000000;keyid="tom";nonce="%d"`, i))
+			if got := h.Do(r); got.Status != want {
+				t.Errorf("got status %d, want %d", got.Status, want)
+			}
+		})
 	}
 }
 

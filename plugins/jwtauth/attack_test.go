@@ -198,8 +198,10 @@ func TestForgeries(t *testing.T) {
 	if fetched.Load() != 0 {
 		t.Error("an address in a token was asked")
 	}
-	for i, secret := range []string{"very-secret-claim", parts[1], parts[2], "alice"} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for what, secret := range map[string]string{
+		"a claim": "very-secret-claim", "the claims": parts[1], "the signature": parts[2], "the subject": "alice",
+	} {
+		t.Run(what, func(t *testing.T) {
 			if strings.Contains(h.Log(), secret) {
 				t.Errorf("the log has %q", secret)
 			}

@@ -9,10 +9,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
@@ -74,9 +75,11 @@ func TestClaimsToMetadata(t *testing.T) {
 	h := filtertest.New(t, p)
 	said := good(map[string]any{"realm": map[string]any{"roles": []any{"x", nil}}, "null": json.RawMessage("null")})
 	r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", said))...)
-	if r.Status != 200 || r.Metadata["moe.jwtauth/sub"] != "alice" ||
-		!reflect.DeepEqual(r.Metadata["moe.jwtauth/realm.roles"], []any{"x"}) {
-		t.Errorf("got %d and %v, want 200, sub and realm.roles", r.Status, r.Metadata)
+	if r.Status != 200 || r.Metadata["moe.jwtauth/sub"] != "alice" {
+		t.Errorf("got %d and %v, want 200 and sub", r.Status, r.Metadata)
+	}
+	if diff := cmp.Diff(any([]any{"x"}), r.Metadata["moe.jwtauth/realm.roles"]); diff != "" {
+		t.Errorf("realm.roles (-want +got):\n%s", diff)
 	}
 	all, _ := r.Metadata["moe.jwtauth/claims"].(map[string]any)
 	if all["sub"] != "alice" || all["null"] != nil || all["exp"] == nil || len(all) != 6 {
@@ -94,22 +97,23 @@ func TestRequiredClaims(t *testing.T) {
 		{Claim: "scope", AllOf: []string{"read", "write"}}, {Claim: "roles", AnyOf: []string{"a", "b"}}, {Claim: "email"},
 	}
 	h := filtertest.New(t, p)
-	for i, c := range []struct {
+	for _, c := range []struct {
+		name                string
 		scope, roles, email any
 		ok                  bool
 	}{
-		{"read write", []string{"b", "x"}, "e", true},
-		{[]string{"write", "read"}, "a", "e", true},
-		{"read", "a", "e", false},
-		{"readwrite", "a", "e", false},
-		{"read write", "a b", "e", false}, // only scopes have words
-		{"read write", []string{"c"}, "e", false},
-		{"read write", "a", nil, false},
-		{"read write", "a", json.RawMessage("null"), false},
-		{nil, "a", "e", false},
-		{map[string]any{"read": 1}, "a", "e", false},
+		{name: "all, in one text", scope: "read write", roles: []string{"b", "x"}, email: "e", ok: true},
+		{name: "all, in a list", scope: []string{"write", "read"}, roles: "a", email: "e", ok: true},
+		{name: "not all scopes", scope: "read", roles: "a", email: "e"},
+		{name: "scopes run together", scope: "readwrite", roles: "a", email: "e"},
+		{name: "a role with a space", scope: "read write", roles: "a b", email: "e"}, // only scopes have words
+		{name: "another role", scope: "read write", roles: []string{"c"}, email: "e"},
+		{name: "no email", scope: "read write", roles: "a"},
+		{name: "null for an email", scope: "read write", roles: "a", email: json.RawMessage("null")},
+		{name: "no scope", roles: "a", email: "e"},
+		{name: "a map for a scope", scope: map[string]any{"read": 1}, roles: "a", email: "e"},
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "",
 				good(map[string]any{"scope": c.scope, "roles": c.roles, "email": c.email})))...)
 			if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || details(r) != "claims" ||

@@ -140,25 +140,34 @@ func TestLive(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for _, c := range []struct {
-		conf  string
-		creds []map[string]any
-		want  string
+		name, conf string
+		creds      []map[string]any
+		want       string
 	}{
-		{`{header: ""}`, nil, "header"},
-		{`{header: "a b"}`, nil, "not the name of a header"},
-		{`{cookie: "a;b"}`, nil, "cookies[0]"},
-		{`{header: "", query: q, scheme: Bearer}`, nil, "scheme"},
-		{`{scheme: "a b"}`, nil, "scheme"},
-		{`{realm: 'a"b'}`, nil, "realm"},
-		{`{heder: x}`, nil, "heder"},
-		{`{}`, []map[string]any{{}}, "empty credential"},
-		{`{}`, []map[string]any{{"key": ""}}, "empty"},
-		{`{}`, []map[string]any{{"keys": []any{"geheim", ""}}}, "empty"},
-		{`{}`, []map[string]any{{"kee": "geheim"}}, "kee"},
-		{`{}`, []map[string]any{{"key": "geheim"}, {"key": "geheim"}}, "consumers c0 and c1 have the same credential"},
-		{`{}`, []map[string]any{{"key": strings.Repeat("geheim", 1000)}}, "more than 4096 bytes"},
+		{name: "empty header", conf: `{header: ""}`, want: "header"},
+		{name: "space in a header", conf: `{header: "a b"}`, want: "not the name of a header"},
+		{name: "semicolon in a cookie", conf: `{cookie: "a;b"}`, want: "cookies[0]"},
+		{name: "scheme without a header", conf: `{header: "", query: q, scheme: Bearer}`, want: "scheme"},
+		{name: "space in a scheme", conf: `{scheme: "a b"}`, want: "scheme"},
+		{name: "quote in the realm", conf: `{realm: 'a"b'}`, want: "realm"},
+		{name: "misspelt field", conf: `{heder: x}`, want: "heder"},
+		{name: "no key", conf: `{}`, creds: []map[string]any{{}}, want: "empty credential"},
+		{name: "empty key", conf: `{}`, creds: []map[string]any{{"key": ""}}, want: "empty"},
+		{
+			name: "empty key among others", conf: `{}`, creds: []map[string]any{{"keys": []any{"geheim", ""}}},
+			want: "empty",
+		},
+		{name: "misspelt credential", conf: `{}`, creds: []map[string]any{{"kee": "geheim"}}, want: "kee"},
+		{
+			name: "duplicate key", conf: `{}`, creds: []map[string]any{{"key": "geheim"}, {"key": "geheim"}},
+			want: "consumers c0 and c1 have the same credential",
+		},
+		{
+			name: "long key", conf: `{}`, creds: []map[string]any{{"key": strings.Repeat("geheim", 1000)}},
+			want: "more than 4096 bytes",
+		},
 	} {
-		t.Run(c.conf, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			var list []*filter.Consumer
 			for i, cred := range c.creds {
 				list = append(list, consumer(fmt.Sprintf("c%d", i), cred))

@@ -79,22 +79,28 @@ func TestWhoIsRedirected(t *testing.T) {
 	p := newIDP(t)
 	h := filtertest.New(t, config(p))
 	for _, c := range []struct {
-		method string
-		header []string
-		status int
+		name, method string
+		header       []string
+		status       int
 	}{
-		{"GET", []string{"accept", "text/html"}, 302},
-		{"HEAD", []string{"accept", "text/html,*/*"}, 302},
-		{"GET", []string{"sec-fetch-mode", "navigate"}, 302},
-		{"GET", nil, 401},
-		{"GET", []string{"accept", "application/json"}, 401},
-		{"GET", []string{"accept", "*/*"}, 401},
-		{"GET", []string{"accept", "text/html", "x-requested-with", "xmlhttprequest"}, 401},
-		{"GET", []string{"accept", "text/html", "sec-fetch-mode", "cors"}, 401},
-		{"POST", []string{"accept", "text/html"}, 401},
-		{"OPTIONS", []string{"accept", "text/html"}, 401},
+		{name: "browser", method: "GET", header: []string{"accept", "text/html"}, status: 302},
+		{name: "browser's HEAD", method: "HEAD", header: []string{"accept", "text/html,*/*"}, status: 302},
+		{name: "navigation", method: "GET", header: []string{"sec-fetch-mode", "navigate"}, status: 302},
+		{name: "no headers", method: "GET", status: 401},
+		{name: "JSON", method: "GET", header: []string{"accept", "application/json"}, status: 401},
+		{name: "anything", method: "GET", header: []string{"accept", "*/*"}, status: 401},
+		{
+			name: "script", method: "GET",
+			header: []string{"accept", "text/html", "x-requested-with", "xmlhttprequest"}, status: 401,
+		},
+		{
+			name: "script of another origin", method: "GET",
+			header: []string{"accept", "text/html", "sec-fetch-mode", "cors"}, status: 401,
+		},
+		{name: "POST", method: "POST", header: []string{"accept", "text/html"}, status: 401},
+		{name: "OPTIONS", method: "OPTIONS", header: []string{"accept", "text/html"}, status: 401},
 	} {
-		t.Run(c.method, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			r := newBrowser(t, h).do(filtertest.NewRequest(c.method, "/", "", c.header...))
 			if r.Status != c.status || r.Upstream != nil || c.status == 401 && r.Header.Get("www-authenticate") == "" {
 				t.Errorf("%+v: got %d %v", c, r.Status, r.Header)

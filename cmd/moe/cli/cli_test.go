@@ -202,15 +202,15 @@ func TestChecksForTheHost(t *testing.T) {
 	calls := write(t, "plugins: [{name: needscallouts}]")
 	pipes := write(t, "plugins: [{name: needspipes}]")
 	const lacks = "plugins[0]: needs %s, which this host cannot"
-	for _, c := range []struct{ file, host, want string }{
-		{calls, "dynmod", ""},
-		{calls, "golang", fmt.Sprintf(lacks, "CanCallout")},
-		{pipes, "dynmod", fmt.Sprintf(lacks, "CanPipePromptly")},
-		{pipes, "golang", ""},
+	for _, c := range []struct{ name, file, host, want string }{
+		{name: "callouts in dynmod", file: calls, host: "dynmod"},
+		{name: "callouts in golang", file: calls, host: "golang", want: fmt.Sprintf(lacks, "CanCallout")},
+		{name: "prompt pipes in dynmod", file: pipes, host: "dynmod", want: fmt.Sprintf(lacks, "CanPipePromptly")},
+		{name: "prompt pipes in golang", file: pipes, host: "golang"},
 	} {
-		t.Run(c.file, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			for _, args := range [][]string{{"run", "--print-config"}, {"validate"}} {
-				t.Run(fmt.Sprint(args), func(t *testing.T) {
+				t.Run(strings.Join(args, " "), func(t *testing.T) {
 					status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
 					if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
 						t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)

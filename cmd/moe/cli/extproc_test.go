@@ -9,27 +9,34 @@ import (
 
 func TestExtprocConfig(t *testing.T) {
 	for _, c := range []struct {
-		file, flags string
-		want, not   []string
+		name, file, flags string
+		want, not         []string
 	}{
 		{
-			"plugins: [{name: hello}]", "",
-			[]string{"request_header_mode: SKIP", "response_header_mode: SEND", "port_value: 9000", "allow_mode_override: true"},
-			[]string{"FULL_DUPLEX_STREAMED", "failure_mode_allow"},
+			name: "as it is", file: "plugins: [{name: hello}]",
+			want: []string{"request_header_mode: SKIP", "response_header_mode: SEND", "port_value: 9000", "allow_mode_override: true"},
+			not:  []string{"FULL_DUPLEX_STREAMED", "failure_mode_allow"},
 		},
 		{
-			"plugins: [{name: passthrough}]\nroutes: [{name: r, match: {prefix: /x}}]",
-			"--failure-mode-allow --metadata my.space --attribute request.time --address 10.0.0.1:9 --max-message-timeout 5s",
-			[]string{
+			name:  "with every option",
+			file:  "plugins: [{name: passthrough}]\nroutes: [{name: r, match: {prefix: /x}}]",
+			flags: "--failure-mode-allow --metadata my.space --attribute request.time --address 10.0.0.1:9 --max-message-timeout 5s",
+			want: []string{
 				"request_body_mode: FULL_DUPLEX_STREAMED", "response_trailer_mode: SEND", "failure_mode_allow: true",
 				"- my.space", "- request.time", "address: 10.0.0.1", "max_message_timeout: 5s", "name: r", "- xds.route_name",
 			},
-			[]string{"allow_mode_override"},
+			not: []string{"allow_mode_override"},
 		},
-		{"plugins: [{name: hello}]", "--body full", []string{"response_body_mode: FULL_DUPLEX_STREAMED"}, nil},
-		{"plugins: [{name: hello}]", "--request-headers", []string{"request_header_mode: SEND"}, nil},
+		{
+			name: "bodies whole", file: "plugins: [{name: hello}]", flags: "--body full",
+			want: []string{"response_body_mode: FULL_DUPLEX_STREAMED"},
+		},
+		{
+			name: "request headers", file: "plugins: [{name: hello}]", flags: "--request-headers",
+			want: []string{"request_header_mode: SEND"},
+		},
 	} {
-		t.Run(c.file, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			args := append([]string{"extproc", "-c", write(t, c.file), "--print-config"}, strings.Fields(c.flags)...)
 			status, out, err := moe(t, args...)
 			if status != 0 {
@@ -54,18 +61,37 @@ func TestExtprocConfig(t *testing.T) {
 }
 
 func TestExtprocRefused(t *testing.T) {
-	for _, c := range []struct{ file, flags, want string }{
-		{"plugins: [{name: nonesuch}]", "", "plugins[0]"},
-		{"plugins: [{name: hello, config: {valu: 1}}]", "--print-config", "plugins[0].config"},
-		{"plugins: [{name: hello}]\nroutes: [{match: {prefix: /x}, plugins: [{name: hello, config: {valu: 1}}]}]", "", "route-0"},
-		{"plugins: [{name: hello}]", "--print-config --body some", "--body"},
-		{"plugins: [{name: hello}]", "--request-body-mode SOME", "--request-body-mode SOME: give NONE, STREAMED"},
-		{"plugins: [{name: passthrough}]", "--request-body-mode NONE", "request_body_mode NONE does not give: set FULL_DUPLEX"},
-		{"plugins: [{name: passthrough}]", "--print-config --body none", "response_body_mode NONE does not give: set FULL_DUPLEX"},
-		{"plugins: [{name: hello}]", "--log-level loud", "--log-level"},
-		{"plugins: [{name: hello}]", "--tls-key k", "TLS"},
+	for _, c := range []struct{ name, file, flags, want string }{
+		{name: "unknown plugin", file: "plugins: [{name: nonesuch}]", want: "plugins[0]"},
+		{
+			name: "misspelt field", file: "plugins: [{name: hello, config: {valu: 1}}]", flags: "--print-config",
+			want: "plugins[0].config",
+		},
+		{
+			name: "misspelt field on a route",
+			file: "plugins: [{name: hello}]\nroutes: [{match: {prefix: /x}, plugins: [{name: hello, config: {valu: 1}}]}]",
+			want: "route-0",
+		},
+		{
+			name: "unknown body mode", file: "plugins: [{name: hello}]", flags: "--print-config --body some",
+			want: "--body",
+		},
+		{
+			name: "unknown request body mode", file: "plugins: [{name: hello}]", flags: "--request-body-mode SOME",
+			want: "--request-body-mode SOME: give NONE, STREAMED",
+		},
+		{
+			name: "a request body that the mode does not give", file: "plugins: [{name: passthrough}]",
+			flags: "--request-body-mode NONE", want: "request_body_mode NONE does not give: set FULL_DUPLEX",
+		},
+		{
+			name: "a response body that the mode does not give", file: "plugins: [{name: passthrough}]",
+			flags: "--print-config --body none", want: "response_body_mode NONE does not give: set FULL_DUPLEX",
+		},
+		{name: "unknown log level", file: "plugins: [{name: hello}]", flags: "--log-level loud", want: "--log-level"},
+		{name: "a key without a certificate", file: "plugins: [{name: hello}]", flags: "--tls-key k", want: "TLS"},
 	} {
-		t.Run(c.file, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			args := append([]string{"extproc", "-c", write(t, c.file), "--listen", "127.0.0.1:0"}, strings.Fields(c.flags)...)
 			status, _, err := moe(t, args...)
 			if status != 1 || !strings.Contains(err, c.want) {

@@ -129,16 +129,18 @@ func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	defer c.Process.Kill()
 	url := stderr.wait(t, regexp.MustCompile(`serving (http://\S+) `))
 	for path, want := range map[string]int{"/": 200, "/internal/x": 404} {
-		resp, err := http.Get(url + path)
-		if err != nil {
-			t.Fatalf("http.Get: %v", err)
-		}
-		body, _ := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if resp.StatusCode != want || want == 200 && resp.Header.Get("X-Greet") != "shop" {
-			t.Errorf("GET %s: got %s and header %v, want %d (and x-greet: shop with 200); body:\n%s",
-				path, resp.Status, resp.Header, want, body)
-		}
+		t.Run("GET "+path, func(t *testing.T) {
+			resp, err := http.Get(url + path)
+			if err != nil {
+				t.Fatalf("http.Get: %v", err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != want || want == 200 && resp.Header.Get("X-Greet") != "shop" {
+				t.Errorf("got %s and header %v, want %d (and x-greet: shop with 200); body:\n%s",
+					resp.Status, resp.Header, want, body)
+			}
+		})
 	}
 	stdout.wait(t, regexp.MustCompile(`(?m)^\{.*("status":404).*\}$`)) // a plugin's print, without a prefix
 	stderr.wait(t, regexp.MustCompile(`(?m)^envoy: .*(hidden).*$`))    // a plugin's log, with one

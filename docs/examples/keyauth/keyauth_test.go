@@ -28,22 +28,22 @@ func TestKeyAuth(t *testing.T) {
 		t.Fatalf("h.Load: %v", err)
 	}
 	for _, c := range []struct {
-		path   string
-		header []string
-		who    string // "" is denied
-		sent   string
+		name, path string
+		header     []string
+		who        string // "" is denied
+		sent       string
 	}{
-		{"/", nil, "", ""},
-		{"/", []string{"x-api-key", "wrong"}, "", ""},
-		{"/", []string{"x-api-key", ""}, "", ""},
-		{"/?a=1", []string{"x-api-key", "k1"}, "tom", "/?a=1"},
-		{"/", []string{"X-API-Key", "k2"}, "ann", "/"},
-		{"/?key=k2", nil, "ann", "/"},
-		{"/?a=%20&key=k2&b", nil, "ann", "/?a=%20&b"},
-		{"/?key=wrong", nil, "", ""},
-		{"/?key=", nil, "", ""},
+		{name: "no key", path: "/"},
+		{name: "wrong key", path: "/", header: []string{"x-api-key", "wrong"}},
+		{name: "empty key", path: "/", header: []string{"x-api-key", ""}},
+		{name: "header", path: "/?a=1", header: []string{"x-api-key", "k1"}, who: "tom", sent: "/?a=1"},
+		{name: "header of another case", path: "/", header: []string{"X-API-Key", "k2"}, who: "ann", sent: "/"},
+		{name: "query", path: "/?key=k2", who: "ann", sent: "/"},
+		{name: "query among others", path: "/?a=%20&key=k2&b", who: "ann", sent: "/?a=%20&b"},
+		{name: "wrong key in the query", path: "/?key=wrong"},
+		{name: "empty key in the query", path: "/?key="},
 	} {
-		t.Run(c.path, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			r := h.Get(c.path, c.header...)
 			if c.who == "" {
 				if r.Status != 401 || r.Upstream != nil || r.Header.Get("www-authenticate") == "" {

@@ -1,7 +1,6 @@
 package limitreq
 
 import (
-	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -28,23 +27,26 @@ func TestLimitReq(t *testing.T) {
 func TestRefill(t *testing.T) {
 	start := time.Now()
 	p := &LimitReq{Rate: 10, Burst: 2, tokens: 2, last: start}
-	for _, c := range []struct {
+	for _, step := range []struct {
+		name  string
 		after time.Duration
-		wait  float64
+		want  float64
 	}{
-		{0, 0},
-		{0, 0},
-		{0, 0.1},
-		{50 * time.Millisecond, 0.05},
-		{100 * time.Millisecond, 0},
-		{time.Hour, 0},
-		{time.Hour, 0},
-		{time.Hour, 0.1},
-		{time.Second, 0.1},
+		{name: "the first token", after: 0, want: 0},
+		{name: "the second token", after: 0, want: 0},
+		{name: "no token", after: 0, want: 0.1},
+		{name: "half a token later", after: 50 * time.Millisecond, want: 0.05},
+		{name: "a token later", after: 100 * time.Millisecond, want: 0},
+		{name: "an hour later", after: time.Hour, want: 0},
+		{name: "an hour later, the second token", after: time.Hour, want: 0},
+		{name: "an hour later, no token", after: time.Hour, want: 0.1},
+		{name: "the clock set back", after: time.Second, want: 0.1},
 	} {
-		if wait := p.take(start.Add(c.after)); math.Abs(wait-c.wait) > 1e-6 {
-			t.Errorf("after %v: %v, want %v", c.after, wait, c.wait)
-		}
+		t.Run(step.name, func(t *testing.T) {
+			if wait := p.take(start.Add(step.after)); math.Abs(wait-step.want) > 1e-6 {
+				t.Errorf("take after %v: got %v s to wait, want %v", step.after, wait, step.want)
+			}
+		})
 	}
 }
 
@@ -69,8 +71,11 @@ func TestManyThreads(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	for i, p := range []*LimitReq{{Burst: 1}, {Rate: -1, Burst: 1}, {Rate: math.NaN(), Burst: 1}, {Rate: 1, Burst: 0.5}} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, p := range map[string]*LimitReq{
+		"no rate": {Burst: 1}, "a negative rate": {Rate: -1, Burst: 1}, "a rate that is not a number": {Rate: math.NaN(), Burst: 1},
+		"a burst of less than one": {Rate: 1, Burst: 0.5},
+	} {
+		t.Run(name, func(t *testing.T) {
 			if new(filtertest.Host).Load(t, p) == nil {
 				t.Errorf("rate %v, burst %v is accepted", p.Rate, p.Burst)
 			}

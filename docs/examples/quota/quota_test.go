@@ -39,13 +39,21 @@ func TestQuota(t *testing.T) {
 func TestWindow(t *testing.T) {
 	q := &Quota{Requests: 1, Window: time.Minute}
 	now := time.Now()
-	for i, step := range []struct {
+	for _, step := range []struct {
+		name       string
 		after      time.Duration
 		left, wait int
-	}{{0, 0, 60}, {30 * time.Second, -1, 30}, {59500 * time.Millisecond, -1, 1}, {time.Minute, 0, 60}} {
-		if left, wait := q.take("a", now.Add(step.after)); left != step.left || wait != step.wait {
-			t.Errorf("step %d: %d left, %d s", i, left, wait)
-		}
+	}{
+		{name: "the first request", after: 0, left: 0, wait: 60},
+		{name: "half a window later", after: 30 * time.Second, left: -1, wait: 30},
+		{name: "at the end of the window", after: 59500 * time.Millisecond, left: -1, wait: 1},
+		{name: "in the next window", after: time.Minute, left: 0, wait: 60},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			if left, wait := q.take("a", now.Add(step.after)); left != step.left || wait != step.wait {
+				t.Errorf("take: got %d left and %d s to wait, want %d and %d", left, wait, step.left, step.wait)
+			}
+		})
 	}
 	if err := (&Quota{Requests: 1}).Validate(); err == nil {
 		t.Error("no window is taken")

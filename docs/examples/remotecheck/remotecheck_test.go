@@ -84,13 +84,13 @@ func TestLimit(t *testing.T) {
 		status    int
 		remaining string
 	}{{200, "1"}, {200, "0"}, {429, ""}, {429, ""}} {
-		t.Run(want.remaining, func(t *testing.T) {
+		t.Run(fmt.Sprintf("request %d", i+1), func(t *testing.T) {
 			r := h.Get("/")
 			if r.Status != want.status {
-				t.Errorf("request %d: %d", i, r.Status)
+				t.Errorf("got status %d, want %d", r.Status, want.status)
 			}
 			if r.Upstream != nil && r.Upstream.Header.Get("x-ratelimit-remaining") != want.remaining {
-				t.Errorf("request %d: %v", i, r.Upstream.Header)
+				t.Errorf("got %v, want %s remaining", r.Upstream.Header, want.remaining)
 			}
 		})
 	}

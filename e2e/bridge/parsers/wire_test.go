@@ -249,8 +249,10 @@ func TestAnyErrors(t *testing.T) {
 // TestAnyBase64 encodes a message that the bridge does not know.
 func TestAnyBase64(t *testing.T) {
 	want := &anypb.Any{TypeUrl: "a/b.C", Value: []byte("\x0a\xff\x00")}
-	for i, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, encoding := range map[string]*base64.Encoding{
+		"standard": base64.StdEncoding, "for URLs, without padding": base64.RawURLEncoding,
+	} {
+		t.Run(name, func(t *testing.T) {
 			wire, good := run(t, 'a', []byte(anyOf(want.TypeUrl, `,"value":"`+encoding.EncodeToString(want.Value)+`"`)))
 			var got anypb.Any
 			if err := proto.Unmarshal([]byte(wire), &got); !good || err != nil || !proto.Equal(want, &got) {

@@ -1,10 +1,10 @@
 package dynmod
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 )
@@ -26,8 +26,12 @@ func TestDocument(t *testing.T) {
 		"wire format":       string(wire),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := document([]byte(raw)); err != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("%s: document([]byte(raw)) = %v and error %v, want %v", name, got, err, want)
+			got, err := document([]byte(raw))
+			if err != nil {
+				t.Fatalf("document: %v", err)
+			}
+			if diff := cmp.Diff(any(want), got); diff != "" {
+				t.Errorf("document (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -72,8 +72,10 @@ func TestConfig(t *testing.T) {
 	broken := open(t, s, none, ConfigKey, `{"plugins": [{"name": "nonesuch"}]}`)
 	equal(t, "broken", int(broken.ask(requestHeaders(true)).GetImmediateResponse().GetStatus().GetCode()), 500)
 
-	for i, bad := range []Config{{Doc: mark("b"), Routes: map[string]any{"r": map[string]any{"plugins": 1}}}, {Doc: 1}} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, bad := range map[string]Config{
+		"a bad route": {Doc: mark("b"), Routes: map[string]any{"r": map[string]any{"plugins": 1}}}, "a number": {Doc: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
 			if err := s.Load(bad); err == nil {
 				t.Error("a bad configuration is loaded")
 			}
@@ -125,25 +127,33 @@ func TestFits(t *testing.T) {
 		return &modev3.ProcessingMode{RequestBodyMode: request, ResponseBodyMode: response}
 	}
 	for _, c := range []struct {
-		plugin string
-		o      Options
-		want   string // "" is taken
+		name, plugin string
+		o            Options
+		want         string // "" is taken
 	}{
-		{"whole", Options{}, ""},
-		{"whole", Options{Modes: mode(duplex, duplex)}, ""},
-		{"whole", Options{Modes: mode(buffers, partial)}, ""},
+		{name: "whole, modes unknown", plugin: "whole"},
+		{name: "whole, full duplex", plugin: "whole", o: Options{Modes: mode(duplex, duplex)}},
+		{name: "whole, buffered", plugin: "whole", o: Options{Modes: mode(buffers, partial)}},
 		{
-			"whole",
-			Options{Modes: mode(none, buffers)},
-			"request_body_mode NONE does not give: set FULL_DUPLEX_STREAMED or BUFFERED (my-whole)",
+			name: "whole, no request body", plugin: "whole", o: Options{Modes: mode(none, buffers)},
+			want: "request_body_mode NONE does not give: set FULL_DUPLEX_STREAMED or BUFFERED (my-whole)",
 		},
-		{"whole", Options{Modes: mode(duplex, stream1)}, "response_body_mode STREAMED"},
-		{"whole", Options{Modes: mode(stream1, stream1), EarlyBodies: true}, ""},
-		{"whole", Options{Modes: mode(stream1, none), ModeOverride: true}, ""},
-		{"whole", Options{Modes: mode(duplex, none), ModeOverride: true}, "response_body_mode NONE"},
-		{"upper", Options{Modes: mode(none, stream1)}, ""},
+		{
+			name: "whole, response streamed", plugin: "whole", o: Options{Modes: mode(duplex, stream1)},
+			want: "response_body_mode STREAMED",
+		},
+		{name: "whole, streamed early", plugin: "whole", o: Options{Modes: mode(stream1, stream1), EarlyBodies: true}},
+		{
+			name: "whole, no response body, with overrides", plugin: "whole",
+			o: Options{Modes: mode(stream1, none), ModeOverride: true},
+		},
+		{
+			name: "whole, full duplex without a response body, with overrides", plugin: "whole",
+			o: Options{Modes: mode(duplex, none), ModeOverride: true}, want: "response_body_mode NONE",
+		},
+		{name: "upper, streamed", plugin: "upper", o: Options{Modes: mode(none, stream1)}},
 	} {
-		t.Run(c.plugin, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			c.o.Log, c.o.Registry = slog.DiscardHandler, &Registry{}
 			s := New(c.o)
 			for where, doc := range map[string]Config{

@@ -3,7 +3,6 @@ package structvalue
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"testing"
 
 	"mosn.io/moe/framework/internal/core"
@@ -37,8 +36,11 @@ func TestOf(t *testing.T) {
 			}
 		})
 	}
-	for i, v := range []any{make(chan int), map[int]string{1: "a"}, []any{struct{}{}}, map[string]any{"f": func() {}}} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for name, v := range map[string]any{
+		"a channel": make(chan int), "a map by numbers": map[int]string{1: "a"}, "a struct in a list": []any{struct{}{}},
+		"a function in a map": map[string]any{"f": func() {}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			if _, err := Of(v); !errors.Is(err, core.ErrUnsupported) {
 				t.Errorf("%T: Of(v): got error %v, want %v", v, err, core.ErrUnsupported)
 			}

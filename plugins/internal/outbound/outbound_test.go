@@ -43,24 +43,24 @@ func (a *asker) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) fil
 
 func TestCheck(t *testing.T) {
 	for _, c := range []struct {
-		address string
-		with    Connection
-		want    string
+		name, address string
+		with          Connection
+		want          string
 	}{
-		{"https://a.example/x", Connection{}, ""},
-		{"http://a.example/x", Connection{}, "must be https"},
-		{"http://a.example/x", Connection{AllowHTTP: true}, ""},
-		{"http://a.example/x", Connection{Cluster: "c"}, ""},
-		{"http://127.0.0.1:1/x", Connection{}, ""},
-		{"http://[::1]:1/x", Connection{}, ""},
-		{"http://localhost/x", Connection{}, ""},
-		{"http://127.0.0.1.evil.example/x", Connection{}, "must be https"},
-		{"https://u:p@a.example", Connection{}, "user or password"},
-		{"file:///etc/passwd", Connection{AllowHTTP: true}, "https URL"},
-		{"https:///x", Connection{}, "https URL"},
-		{"/x", Connection{}, "https URL"},
+		{name: "https", address: "https://a.example/x"},
+		{name: "http", address: "http://a.example/x", want: "must be https"},
+		{name: "http, allowed", address: "http://a.example/x", with: Connection{AllowHTTP: true}},
+		{name: "http, in a cluster", address: "http://a.example/x", with: Connection{Cluster: "c"}},
+		{name: "http, to 127.0.0.1", address: "http://127.0.0.1:1/x"},
+		{name: "http, to ::1", address: "http://[::1]:1/x"},
+		{name: "http, to localhost", address: "http://localhost/x"},
+		{name: "a host that begins like an address", address: "http://127.0.0.1.evil.example/x", want: "must be https"},
+		{name: "with a password", address: "https://u:p@a.example", want: "user or password"},
+		{name: "a file", address: "file:///etc/passwd", with: Connection{AllowHTTP: true}, want: "https URL"},
+		{name: "no host", address: "https:///x", want: "https URL"},
+		{name: "no scheme", address: "/x", want: "https URL"},
 	} {
-		t.Run(c.address, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			u, err := url.Parse(c.address)
 			if err != nil {
 				t.Fatalf("url.Parse: %v", err)

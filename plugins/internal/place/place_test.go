@@ -22,45 +22,67 @@ func TestPlaces(t *testing.T) {
 	p := places()
 	long := strings.Repeat("x", 1<<20)
 	for _, c := range []struct {
-		path   string
-		header []string
-		want   string
-		count  int
-		left   string // path, and the headers that are left
+		name, path string
+		header     []string
+		want       string
+		count      int
+		left       string // path, and the headers that are left
 	}{
-		{path: "/", left: "/"},
-		{path: "/", header: []string{"authorization", "Bearer abc"}, want: "abc", count: 1, left: "/"},
-		{path: "/", header: []string{"authorization", "bEARER   abc "}, want: "abc", count: 1, left: "/"},
-		{path: "/", header: []string{"authorization", "Bearer"}, count: 1, left: "/"},
-		{path: "/", header: []string{"authorization", "Basic abc"}, left: "/ Basic abc"},
-		{path: "/", header: []string{"authorization", "Bearerabc"}, left: "/ Bearerabc"},
+		{name: "nothing", path: "/", left: "/"},
 		{
-			path: "/", header: []string{"authorization", "Basic x", "authorization", "Bearer y"}, want: "y", count: 1,
+			name: "header with a scheme", path: "/", header: []string{"authorization", "Bearer abc"}, want: "abc",
+			count: 1, left: "/",
+		},
+		{
+			name: "scheme of another case and spaces", path: "/", header: []string{"authorization", "bEARER   abc "},
+			want: "abc", count: 1, left: "/",
+		},
+		{name: "scheme alone", path: "/", header: []string{"authorization", "Bearer"}, count: 1, left: "/"},
+		{name: "another scheme", path: "/", header: []string{"authorization", "Basic abc"}, left: "/ Basic abc"},
+		{name: "scheme without a space", path: "/", header: []string{"authorization", "Bearerabc"}, left: "/ Bearerabc"},
+		{
+			name: "another scheme's field before", path: "/",
+			header: []string{"authorization", "Basic x", "authorization", "Bearer y"}, want: "y", count: 1,
 			left: "/ Basic x",
 		},
 		{
-			path: "/", header: []string{"authorization", "Bearer a", "authorization", "Bearer b"}, want: "a", count: 2,
+			name: "two of a header", path: "/",
+			header: []string{"authorization", "Bearer a", "authorization", "Bearer b"}, want: "a", count: 2, left: "/",
+		},
+		{
+			name: "header without a scheme", path: "/", header: []string{"x-token", "abc"}, want: "abc", count: 1,
 			left: "/",
 		},
-		{path: "/", header: []string{"x-token", "abc"}, want: "abc", count: 1, left: "/"},
-		{path: "/", header: []string{"x-token", ""}, count: 1, left: "/"},
-		{path: "/", header: []string{"x-token", "a", "authorization", "Bearer a"}, want: "a", count: 2, left: "/"},
-		{path: "/", header: []string{"x-token", long}, want: long, count: 1, left: "/"},
-		{path: "/?token=a%2Bb", want: "a+b", count: 1, left: "/"},
-		{path: "/?x=1&token=abc&y=%zz", want: "abc", count: 1, left: "/?x=1&y=%zz"},
-		{path: "/?x=1&&%74oken=abc", want: "abc", count: 1, left: "/?x=1&"},
-		{path: "/?a+b=1", want: "1", count: 1, left: "/"},
-		{path: "/?token=a&token=b", want: "a", count: 2, left: "/"},
-		{path: "/?Token=a", left: "/?Token=a"},
-		{path: "/?token", count: 1, left: "/"},
-		{path: "/?x=token=1", left: "/?x=token=1"},
-		{path: "/", header: []string{"cookie", "a=b; t=abc; c=d"}, want: "abc", count: 1, left: "/ a=b; c=d"},
-		{path: "/", header: []string{"cookie", `t="abc"`}, want: "abc", count: 1, left: "/"},
-		{path: "/", header: []string{"cookie", "a=b;c=d"}, left: "/ a=b;c=d"},
-		{path: "/", header: []string{"cookie", "T=1; tt=2; t =3"}, want: "3", count: 1, left: "/ T=1; tt=2"},
-		{path: "/", header: []string{"cookie", "t=1", "cookie", "t=2; x=y"}, want: "1", count: 2, left: "/ x=y"},
+		{name: "empty header", path: "/", header: []string{"x-token", ""}, count: 1, left: "/"},
+		{
+			name: "two headers", path: "/", header: []string{"x-token", "a", "authorization", "Bearer a"}, want: "a",
+			count: 2, left: "/",
+		},
+		{name: "long header", path: "/", header: []string{"x-token", long}, want: long, count: 1, left: "/"},
+		{name: "query", path: "/?token=a%2Bb", want: "a+b", count: 1, left: "/"},
+		{name: "query among others", path: "/?x=1&token=abc&y=%zz", want: "abc", count: 1, left: "/?x=1&y=%zz"},
+		{name: "encoded name in the query", path: "/?x=1&&%74oken=abc", want: "abc", count: 1, left: "/?x=1&"},
+		{name: "space in a query's name", path: "/?a+b=1", want: "1", count: 1, left: "/"},
+		{name: "twice in the query", path: "/?token=a&token=b", want: "a", count: 2, left: "/"},
+		{name: "another case in the query", path: "/?Token=a", left: "/?Token=a"},
+		{name: "query without a value", path: "/?token", count: 1, left: "/"},
+		{name: "name within a value", path: "/?x=token=1", left: "/?x=token=1"},
+		{
+			name: "cookie", path: "/", header: []string{"cookie", "a=b; t=abc; c=d"}, want: "abc", count: 1,
+			left: "/ a=b; c=d",
+		},
+		{name: "quoted cookie", path: "/", header: []string{"cookie", `t="abc"`}, want: "abc", count: 1, left: "/"},
+		{name: "other cookies", path: "/", header: []string{"cookie", "a=b;c=d"}, left: "/ a=b;c=d"},
+		{
+			name: "cookies of similar names", path: "/", header: []string{"cookie", "T=1; tt=2; t =3"}, want: "3",
+			count: 1, left: "/ T=1; tt=2",
+		},
+		{
+			name: "two cookies", path: "/", header: []string{"cookie", "t=1", "cookie", "t=2; x=y"}, want: "1",
+			count: 2, left: "/ x=y",
+		},
 	} {
-		t.Run(c.path, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			h := filtertest.New(t, &plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) {
 				if got, n := p.Find(h); got != c.want || n != c.count {
 					t.Errorf("%s %.60q: %.40q %d, want %.40q %d", c.path, c.header, got, n, c.want, c.count)
