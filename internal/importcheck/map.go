@@ -48,6 +48,9 @@ var areas = []area{
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
 		"framework/config"},
 	{folder: "framework/vet"},
+
+	// MOSN's filters as a plugin.
+	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/config"},
 	{folder: "framework"}, // the glossary
 
 	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.

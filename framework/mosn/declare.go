@@ -1,0 +1,54 @@
+package mosn
+
+import (
+	"reflect"
+	"sync"
+)
+
+// Body says which bodies filters read. Filters get a nil buffer in place of a body that they do not read, and Envoy
+// streams it.
+type Body string
+
+// The bodies.
+const (
+	BodyNone     Body = "none"
+	BodyRequest  Body = "request"
+	BodyResponse Body = "response"
+	BodyBoth     Body = "both"
+)
+
+func (b Body) request() bool  { return b == BodyRequest || b == BodyBoth }
+func (b Body) response() bool { return b == BodyResponse || b == BodyBoth }
+
+// Declaration is what a type of filter says about itself.
+type Declaration struct {
+	// Body says which bodies the filters of the type read. "" stands for those that their phases can see.
+	Body Body
+	// Config is a zero value of the struct as which the filter reads its configuration, or nil. Fields that it does not
+	// have are then errors; MOSN ignores them.
+	Config any
+}
+
+var declarations = struct {
+	sync.Mutex
+	m map[string]declared
+}{m: map[string]declared{}}
+
+type declared struct {
+	body   Body
+	config reflect.Type
+}
+
+// Declare says what is known about a type of filter. It is called in an init function, by the filter's package or by the
+// one that imports it; a second declaration of a type replaces the first.
+func Declare(typ string, d Declaration) {
+	declarations.Lock()
+	defer declarations.Unlock()
+	declarations.m[typ] = declared{d.Body, reflect.TypeOf(d.Config)}
+}
+
+func declarationOf(typ string) declared {
+	declarations.Lock()
+	defer declarations.Unlock()
+	return declarations.m[typ]
+}

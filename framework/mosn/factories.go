@@ -1,0 +1,243 @@
+package mosn
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+
+	"mosn.io/api"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/internal/refs"
+)
+
+// factories are made of one list of filters and shared by all configurations that have the same list.
+type factories struct {
+	key    string
+	refs   refs.Count
+	list   []api.StreamFilterChainFactory
+	body   Body // what the filters read
+	shape  shape
+	health hostHealth
+}
+
+// shape is what filters a stream gets, as far as the factories show it before there is a stream.
+type shape struct{ receives, sends, logs bool }
+
+var made = struct {
+	sync.Mutex
+	m map[string]*factories
+}{m: map[string]*factories{}}
+
+// acquireFactories returns the factories of a list, which the caller releases.
+func acquireFactories(list []StreamFilter) (*factories, error) {
+	text, err := json.Marshal(list)
+	if err != nil {
+		return nil, fmt.Errorf("stream_filters: cannot be written as JSON, as MOSN's filters need it: %w", err)
+	}
+	made.Lock()
+	defer made.Unlock()
+	if f := made.m[string(text)]; f != nil && f.refs.Acquire() {
+		return f, nil
+	}
+	f := &factories{key: string(text)}
+	var errs []error
+	var bodies [2]bool
+	for i, entry := range list {
+		factory, err := entry.create()
+		if err != nil {
+			errs = append(errs, fmt.Errorf("stream_filters[%d]%w", i, err))
+			continue
+		}
+		f.list = append(f.list, factory)
+		s := probe(factory)
+		body := declarationOf(entry.Type).body
+		bodies[0] = bodies[0] || (body == "" && s.receives) || body.request()
+		bodies[1] = bodies[1] || (body == "" && s.sends) || body.response()
+		f.shape = shape{f.shape.receives || s.receives, f.shape.sends || s.sends, f.shape.logs || s.logs}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	f.body = map[[2]bool]Body{
+		{}: BodyNone, {true, false}: BodyRequest, {false, true}: BodyResponse, {true, true}: BodyBoth,
+	}[bodies]
+	made.m[f.key] = f
+	return f, nil
+}
+
+// release drops a reference. MOSN's factories have no end of their own, so the last one forgets them.
+func (f *factories) release() {
+	if f == nil || !f.refs.Release() {
+		return
+	}
+	made.Lock()
+	defer made.Unlock()
+	if made.m[f.key] == f {
+		delete(made.m, f.key)
+	}
+}
+
+// create has MOSN's registry make the entry's factory. Its error begins with the rest of the path.
+func (e StreamFilter) create() (f api.StreamFilterChainFactory, err error) {
+	if _, known := creators[e.Type]; !known {
+		hint := config.Suggest(e.Type, Types())
+		if hint == "" {
+			hint = "; compiled in are: " + strings.Join(Types(), ", ")
+		}
+		return nil, fmt.Errorf(".type: no stream filter is registered under %q%s", e.Type, hint)
+	}
+	given, err := generic(e.Config)
+	if err != nil {
+		return nil, fmt.Errorf(".config: %w", err)
+	}
+	if t := declarationOf(e.Type).config; t != nil {
+		if err := checkFields(t, given); err != nil {
+			return nil, fmt.Errorf(".config: %s: %w", e.Type, err)
+		}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			f, err = nil, fmt.Errorf(": the factory of %q panicked: %v", e.Type, v)
+		}
+	}()
+	f, err = api.CreateStreamFilterChainFactory(e.Type, given)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf(".config: %s: %w", e.Type, err)
+	case isNil(f):
+		return nil, fmt.Errorf(": the creator of %q returned neither a factory nor an error", e.Type)
+	}
+	return f, nil
+}
+
+// generic returns m as encoding/json would have read it from mosn_config.json: with numbers as float64, and with memory
+// of its own.
+func generic(m map[string]any) (map[string]any, error) {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]any{}
+	if err := json.Unmarshal(text, &out); err != nil {
+		return nil, err
+	}
+	if out == nil { // of null
+		out = map[string]any{}
+	}
+	return out, nil
+}
+
+// checkFields reports a field of given that t does not have.
+func checkFields(t reflect.Type, given map[string]any) error {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	text, err := json.Marshal(given)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err = d.Decode(reflect.New(t).Interface())
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%s: expected %s, found %s", wrong.Field, wrong.Type, wrong.Value)
+	}
+	if err == nil {
+		return nil
+	}
+	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
+	if !unknown {
+		return nil // an error of the type's own UnmarshalJSON: the factory has the better words
+	}
+	return fmt.Errorf("unknown field %s%s", name, config.Suggest(strings.Trim(name, `"`), fieldNames(t)))
+}
+
+// fieldNames returns the names that the fields of a struct have in JSON.
+func fieldNames(t reflect.Type) (names []string) {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for sf := range t.Fields() {
+		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
+		if sf.Anonymous && name == "" {
+			ft := sf.Type
+			if ft.Kind() == reflect.Pointer {
+				ft = ft.Elem()
+			}
+			names = append(names, fieldNames(ft)...)
+		} else if name != "" && name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// probe makes the filters of a stream that does not exist, to see which phases they take part in. A factory that cannot
+// do without a stream, or adds nothing, may add anything later.
+func probe(f api.StreamFilterChainFactory) (s shape) {
+	anything := shape{receives: true, sends: true, logs: true}
+	var c collected
+	defer func() {
+		if recover() != nil {
+			s = anything
+		}
+	}()
+	f.CreateFilterChain(newContext(context.Background(), nil), &c)
+	for _, r := range c.receivers {
+		r.filter.OnDestroy()
+	}
+	for _, s := range c.senders {
+		s.filter.OnDestroy()
+	}
+	s = shape{len(c.receivers) > 0, len(c.senders) > 0, len(c.logs) > 0}
+	if s == (shape{}) {
+		return anything
+	}
+	return s
+}
+
+// collected is what factories add for one stream.
+type collected struct {
+	receivers []receiver
+	senders   []sender
+	logs      []api.AccessLog
+}
+
+type receiver struct {
+	filter api.StreamReceiverFilter
+	phase  api.ReceiverFilterPhase
+}
+
+type sender struct {
+	filter api.StreamSenderFilter
+	phase  api.SenderFilterPhase
+}
+
+func (c *collected) AddStreamReceiverFilter(f api.StreamReceiverFilter, p api.ReceiverFilterPhase) {
+	c.receivers = append(c.receivers, receiver{f, p})
+}
+
+func (c *collected) AddStreamSenderFilter(f api.StreamSenderFilter, p api.SenderFilterPhase) {
+	c.senders = append(c.senders, sender{f, p})
+}
+
+func (c *collected) AddStreamAccessLog(l api.AccessLog) { c.logs = append(c.logs, l) }
+
+// isNil reports whether v is nil or holds a nil pointer.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	r := reflect.ValueOf(v)
+	switch r.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Interface, reflect.Slice, reflect.Chan:
+		return r.IsNil()
+	}
+	return false
+}

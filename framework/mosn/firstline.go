@@ -1,0 +1,137 @@
+package mosn
+
+import (
+	"context"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"mosn.io/api"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/pkg/variable"
+)
+
+// firstLine is what MOSN keeps of a request in variables, and Envoy in headers whose names begin with a colon.
+type firstLine struct {
+	method, scheme, host, path, query string // path as the client has written it
+
+	set atomic.Bool // a filter has set one of the variables
+}
+
+// decoded returns the path with its escapes resolved, as MOSN has it.
+func (f *firstLine) decoded() string {
+	if p, err := url.PathUnescape(f.path); err == nil {
+		return p
+	}
+	return f.path
+}
+
+// uri returns path and query.
+func (f *firstLine) uri() string {
+	if f.query == "" {
+		return f.path
+	}
+	return f.path + "?" + f.query
+}
+
+// setFirstLine is the setter of these variables.
+func setFirstLine(ctx context.Context, value *variable.IndexedValue, text string) error {
+	if st := streamOf(ctx); st != nil {
+		st.first.set.Store(true)
+	}
+	return variable.DefaultStringSetter(ctx, value, text)
+}
+
+var protocols = map[string]api.ProtocolName{
+	"HTTP/1.0": protocolHTTP1, "HTTP/1.1": protocolHTTP1, "HTTP/2": protocolHTTP2, "HTTP/3": protocolHTTP3,
+}
+
+// prefetch asks Envoy, on its own thread, for what most filters need.
+func (st *stream) prefetch(h filter.RequestHeaders) {
+	st.first.method, st.first.scheme, st.first.host = h.Method(), h.Scheme(), h.Host()
+	st.first.path, st.first.query, _ = strings.Cut(h.Path(), "?")
+	st.conn.remote = st.s.RemoteAddr()
+	protocol, err := st.s.Attr(filter.AttrProtocol)
+	if err != nil {
+		protocol = "HTTP/1.1"
+	}
+	st.info.protocol = protocols[protocol]
+}
+
+// applyFirstLine changes the request as filters have set its variables.
+func (st *stream) applyFirstLine() {
+	if !st.first.set.Swap(false) {
+		return
+	}
+	h := filter.RequestHeaders{Headers: st.request.block.h}
+	text := func(name, otherwise string) string {
+		if v, err := variable.GetString(st.ctx, name); err == nil {
+			return v
+		}
+		return otherwise
+	}
+	f := &st.first
+	changed := false
+	if m := text(varMethod, f.method); m != f.method {
+		f.method, changed = m, true
+		h.SetMethod(m)
+	}
+	host := text(varHost, f.host)
+	if a := text(varAuthority, f.host); a != f.host { // the later one in MOSN, and so the one that holds
+		host = a
+	}
+	if host != f.host {
+		f.host, changed = host, true
+		h.SetHost(host)
+	}
+	path, query := text(varPath, f.decoded()), text(varQuery, f.query)
+	if path != f.decoded() || query != f.query {
+		if path != f.decoded() {
+			f.path = (&url.URL{Path: path}).EscapedPath()
+		}
+		f.query, changed = query, true
+		h.SetPath(f.uri())
+	}
+	if changed {
+		st.request.block.note("")
+	}
+}
+
+// routed counts the changes of the request that may lead to another route.
+func (st *stream) routed() int {
+	b := st.request.block
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changes
+}
+
+// Request headers by which a filter of Envoy's tells the router.
+const (
+	timeoutHeader    = "x-envoy-upstream-rq-timeout-ms"
+	tryTimeoutHeader = "x-envoy-upstream-rq-per-try-timeout-ms"
+	retriesHeader    = "x-envoy-max-retries"
+	subsetMetadata   = "envoy.lb" // the namespace that Envoy's subset load balancer looks at
+)
+
+// forwardMetadata tells Envoy's router what filters have set for MOSN's in variables.
+func (st *stream) forwardMetadata() {
+	if v, err := variable.Get(st.ctx, varRouterMeta); err == nil {
+		if m, isMeta := v.(map[string]string); isMeta {
+			for key, value := range m {
+				if err := st.s.SetMetadata(subsetMetadata, key, value); err != nil {
+					st.s.Log().Warn("cannot set metadata for the subset load balancer", "key", key, "error", err)
+				}
+			}
+		}
+	}
+	for name, header := range map[string]string{varGlobalTimeout: timeoutHeader, varTryTimeout: tryTimeoutHeader} {
+		if v, err := variable.GetString(st.ctx, name); err == nil && v != "" {
+			st.request.block.h.Set(header, v)
+		}
+	}
+	if v, err := variable.Get(st.ctx, varDisableRetry); err == nil {
+		if off, isBool := v.(bool); isBool && off {
+			st.request.block.h.Set(retriesHeader, "0")
+		}
+	}
+}

@@ -1,0 +1,19 @@
+package mosn
+
+import (
+	"maps"
+	"slices"
+	_ "unsafe" // for linkname
+
+	"mosn.io/api"
+)
+
+// creators is where api.RegisterStream keeps what it is given. The API can look up a type and does not list them, which
+// the hint in an error about an unknown type needs.
+//
+//go:linkname creators mosn.io/api.creatorStreamFactory
+var creators map[string]api.StreamFilterFactoryCreator
+
+// Types returns the types of the stream filters that are compiled in, sorted. Filters register in init functions, so it
+// is called after those.
+func Types() []string { return slices.Sorted(maps.Keys(creators)) }

@@ -1,0 +1,440 @@
+package mosn
+
+import (
+	"context"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"mosn.io/api"
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/core"
+	"mosn.io/pkg/buffer"
+	"mosn.io/pkg/variable"
+)
+
+// internals is the door for the framework's own packages.
+var internals = filter.Internals(core.Internal{})
+
+// destroyAfter is how long the end of a stream waits for a filter that still runs before it calls OnDestroy beside it.
+// MOSN calls OnDestroy when the filter has returned, and a filter may rely on that; one that waits for its own OnDestroy,
+// as MOSN's fault does, would never return.
+const destroyAfter = time.Second
+
+// stage is where a stream stands.
+type stage uint8
+
+const (
+	idle      stage = iota // no filter runs
+	receiving              // the request's filters run
+	sending                // the response's filters run
+	over                   // the stream has ended
+)
+
+// stream is one stream's filters and what MOSN's API shows them of it.
+type stream struct {
+	plugin *Filters
+	s      filter.Stream
+	ctx    context.Context // what filters are given
+	later  func(func() filter.Action)
+	begun  time.Time
+
+	next  int // index of the receiver that runs next: MOSN keeps it from one phase to the next
+	phase api.ReceiverFilterPhase
+	first firstLine
+
+	info info
+	conn connection
+	ways route
+
+	mu        sync.Mutex
+	made      bool      // the filters are there
+	filters   collected // changed once, by the first run
+	stage     stage
+	running   bool // a run of filters is on its goroutine
+	destroyed bool
+	reply     *reply // what a filter has answered
+	request   message
+	response  message
+}
+
+// message is one direction of the stream.
+type message struct {
+	block    *block        // the headers, where they are Envoy's
+	headers  api.HeaderMap // block, or those of a reply
+	data     api.IoBuffer  // nil where there is no body, or one that the filters do not read
+	given    []byte        // the body as it came
+	trailers api.HeaderMap // a copy, which filters may change
+
+	trailersGiven api.HeaderMap // as they came
+}
+
+func newStream(f *Filters, s filter.Stream) *stream {
+	st := &stream{plugin: f, s: s, begun: time.Now(), later: internals.Later(s)}
+	st.info.st, st.conn.st, st.ways.st = st, st, st
+	return st
+}
+
+// OnRequestHeaders runs the filters, or waits for the body that they read.
+func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
+	st.prefetch(h)
+	switch {
+	case !st.plugin.shared.shape.receives:
+		return filter.Continue
+	case st.plugin.wants().request() && !end && h.Upgrade() == "":
+		return filter.WaitBody
+	}
+	return filter.Go(func(context.Context) filter.Action { return st.receive(filter.Body{}, false) })
+}
+
+// OnRequest runs the filters.
+func (st *stream) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
+	return filter.Go(func(context.Context) filter.Action { return st.receive(b, true) })
+}
+
+// OnRequestTrailers sends on what filters have made of the trailers.
+func (st *stream) OnRequestTrailers(s filter.Stream, t filter.Headers) filter.Action {
+	st.request.applyTrailers(t)
+	return filter.Continue
+}
+
+// OnResponseHeaders is OnRequestHeaders for the response.
+func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
+	switch {
+	case !st.plugin.shared.shape.sends:
+		return filter.Continue
+	case st.plugin.wants().response() && !end && s.RequestHeaders().Upgrade() == "":
+		return filter.WaitBody
+	}
+	return filter.Go(func(context.Context) filter.Action { return st.send(h, filter.Body{}, false) })
+}
+
+// OnResponse runs the filters of the response.
+func (st *stream) OnResponse(s filter.Stream, h filter.ResponseHeaders, b filter.Body) filter.Action {
+	return filter.Go(func(context.Context) filter.Action { return st.send(h, b, true) })
+}
+
+// OnResponseTrailers sends on what filters have made of the trailers.
+func (st *stream) OnResponseTrailers(s filter.Stream, t filter.Headers) filter.Action {
+	st.response.applyTrailers(t)
+	return filter.Continue
+}
+
+// OnComplete writes the filters' access logs and destroys them, off Envoy's thread.
+func (st *stream) OnComplete(s filter.Stream) {
+	st.mu.Lock()
+	st.stage = over
+	running, made := st.running, st.made
+	st.mu.Unlock()
+	if running {
+		time.AfterFunc(destroyAfter, st.destroy)
+	}
+	if !made && !st.plugin.shared.shape.logs {
+		return
+	}
+	finish := func(context.Context) {
+		if !running {
+			st.destroy()
+		}
+	}
+	if st.plugin.shared.shape.logs {
+		reqHeaders, respHeaders := (&block{h: s.RequestHeaders().Headers}).Clone(), (&block{h: s.ResponseHeaders().Headers}).Clone()
+		st.info.freeze(st)
+		finish = func(context.Context) {
+			st.create()
+			for _, l := range st.filters.logs {
+				l.Log(st.ctx, reqHeaders, respHeaders, &st.info)
+			}
+			if !running {
+				st.destroy()
+			}
+		}
+	}
+	if !st.plugin.env.Go(finish) {
+		finish(context.Background())
+	}
+}
+
+// create makes the stream's filters, once.
+func (st *stream) create() {
+	if st.made {
+		return
+	}
+	st.ctx = newContext(st.s.Context(), st)
+	var made collected
+	for _, f := range st.plugin.shared.list {
+		f.CreateFilterChain(st.ctx, &made)
+	}
+	for _, r := range made.receivers {
+		r.filter.SetReceiveFilterHandler(&receiveHandler{handler{st}})
+	}
+	for _, s := range made.senders {
+		s.filter.SetSenderFilterHandler(&sendHandler{handler{st}})
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.filters, st.made = made, true
+}
+
+// enter begins a run of filters, and leave ends it.
+func (st *stream) enter(s stage) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.running = true
+	if st.stage != over {
+		st.stage = s
+	}
+}
+
+func (st *stream) leave() {
+	st.mu.Lock()
+	ended := st.stage == over
+	st.running = false
+	if !ended {
+		st.stage = idle
+	}
+	st.mu.Unlock()
+	if ended {
+		st.destroy()
+	}
+}
+
+// destroy tells the filters that the stream is over.
+func (st *stream) destroy() {
+	st.mu.Lock()
+	again, filters := st.destroyed, st.filters
+	st.destroyed = true
+	st.mu.Unlock()
+	if again {
+		return
+	}
+	for _, r := range filters.receivers {
+		st.guarded(r.filter.OnDestroy)
+	}
+	for _, s := range filters.senders {
+		st.guarded(s.filter.OnDestroy)
+	}
+}
+
+// guarded calls what has no phase to fail any more.
+func (st *stream) guarded(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			st.plugin.env.Log().Error("a MOSN filter panicked in OnDestroy", "panic", v)
+		}
+	}()
+	f()
+}
+
+// receive runs the filters of the request.
+func (st *stream) receive(b filter.Body, whole bool) filter.Action {
+	st.enter(receiving)
+	defer st.leave()
+	h := st.s.RequestHeaders().Headers
+	st.request.block = &block{h: h}
+	st.request.headers = st.request.block
+	if whole {
+		st.request.take(b)
+		st.request.takeTrailers(st.s.RequestTrailers())
+	}
+	st.create()
+
+	for _, phase := range []api.ReceiverFilterPhase{api.BeforeRoute, api.AfterRoute, api.AfterChooseHost} {
+		st.phase = phase
+		before := st.routed()
+		if action, done := st.receivePhase(phase); done {
+			return action
+		}
+		if phase == api.BeforeRoute && before != st.routed() { // MOSN chooses the route after this phase
+			_ = st.s.ClearRouteCache()
+		}
+	}
+	st.forwardMetadata()
+	if r := st.settle(); r != nil {
+		return st.answer(r)
+	}
+	if whole {
+		return st.request.give(b)
+	}
+	return filter.Continue
+}
+
+// mostRounds is how often a filter may have a phase begin again, as in MOSN.
+const mostRounds = 10
+
+// receivePhase runs the filters of one phase. done is true where the request does not go on.
+func (st *stream) receivePhase(phase api.ReceiverFilterPhase) (action filter.Action, done bool) {
+	for range mostRounds {
+		status := st.runReceivers(phase)
+		if status == api.StreamFiltertermination {
+			return filter.Reset("a MOSN filter has terminated the stream"), true
+		}
+		st.applyFirstLine()
+		if r := st.takeReply(); r != nil {
+			return st.answer(r), true
+		}
+		switch {
+		case status == api.StreamFilterReMatchRoute && phase == api.AfterRoute:
+			_ = st.s.ClearRouteCache()
+		case status == api.StreamFilterReChooseHost && phase == api.AfterChooseHost:
+		default:
+			return filter.Continue, false
+		}
+	}
+	return filter.Fail(errTooManyRounds), true
+}
+
+// runReceivers calls the filters of a phase until one stops it. MOSN does not take a filter that wants a phase again for
+// done, and begins with it then.
+func (st *stream) runReceivers(phase api.ReceiverFilterPhase) api.StreamFilterStatus {
+	for ; st.next < len(st.filters.receivers); st.next++ {
+		r := st.filters.receivers[st.next]
+		if r.phase != phase {
+			continue
+		}
+		st.request.block.begin()
+		switch status := r.filter.OnReceive(st.ctx, st.request.headers, st.request.buffer(), st.request.trailers); status {
+		case api.StreamFilterStop, api.StreamFiltertermination:
+			st.next = 0
+			return status
+		case api.StreamFilterReMatchRoute, api.StreamFilterReChooseHost:
+			return status
+		}
+	}
+	st.next = 0
+	return api.StreamFilterContinue
+}
+
+// send runs the filters of the response.
+func (st *stream) send(h filter.ResponseHeaders, b filter.Body, whole bool) filter.Action {
+	st.enter(sending)
+	defer st.leave()
+	st.response.block = &block{h: h.Headers}
+	st.response.headers = st.response.block
+	if whole {
+		st.response.take(b)
+		st.response.takeTrailers(st.s.ResponseTrailers())
+	}
+	st.create()
+	status := h.Status()
+	st.info.respond(status)
+	_ = variable.SetString(st.ctx, varStatus, strconv.Itoa(status))
+	if st.runSenders() == api.StreamFiltertermination {
+		return filter.Reset("a MOSN filter has terminated the stream")
+	}
+	if r := st.settle(); r != nil {
+		return r.action(st)
+	}
+	if now := st.status(); now != status && now != 0 {
+		h.SetStatus(now)
+	}
+	if whole {
+		return st.response.give(b)
+	}
+	return filter.Continue
+}
+
+// runSenders calls the filters of the response until one stops it.
+func (st *stream) runSenders() api.StreamFilterStatus {
+	for _, s := range st.filters.senders {
+		if s.phase != api.BeforeSend {
+			continue
+		}
+		status := s.filter.Append(st.ctx, st.response.headers, st.response.buffer(), st.response.trailers)
+		switch status {
+		case api.StreamFilterStop, api.StreamFiltertermination:
+			return status
+		case api.StreamFilterReMatchRoute, api.StreamFilterReChooseHost:
+			st.s.Log().Error("a MOSN filter asks for another route or host when the response has come; the phase ends",
+				"status", string(status))
+			return status
+		}
+	}
+	return api.StreamFilterContinue
+}
+
+// takeReply returns what a filter has answered, once.
+func (st *stream) takeReply() *reply {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.reply
+	st.reply = nil
+	return r
+}
+
+// settle is takeReply at the end of a run: when it returns nil, a reply is too late.
+func (st *stream) settle() *reply {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	r := st.reply
+	st.reply = nil
+	if r == nil && st.stage != over {
+		st.stage = idle
+	}
+	return r
+}
+
+// buffer returns the body as filters get it: without a body it is nil, and not a nil pointer.
+func (m *message) buffer() api.IoBuffer {
+	if isNil(m.data) {
+		return nil
+	}
+	return m.data
+}
+
+// take has filters find a body. They may write to what they are given, so it is a copy, and no pool has it afterwards:
+// one that keeps it finds nobody else's bytes.
+func (m *message) take(b filter.Body) {
+	m.given = b.Bytes()
+	if len(m.given) > 0 {
+		m.data = buffer.NewIoBufferBytes(append([]byte(nil), m.given...))
+	}
+}
+
+// give sends on what filters have made of the message. The trailers have their phase after the body only where the plugin
+// pipes it.
+func (m *message) give(b filter.Body) filter.Action {
+	var now []byte
+	if d := m.buffer(); d != nil {
+		now = d.Bytes()
+	}
+	if string(now) != string(m.given) {
+		b.Set(append([]byte(nil), now...))
+	}
+	if m.trailers == nil || sameFields(m.trailers, m.trailersGiven) {
+		return filter.Continue
+	}
+	return internals.KeepLength(filter.Pipe(func(_ context.Context, w io.Writer, r io.Reader) error {
+		_, err := io.Copy(w, r)
+		return err
+	}))
+}
+
+// setData puts what is in data in the place of the body. It reads data at once: a filter may give its buffer back to a
+// pool right afterwards.
+func (m *message) setData(data api.IoBuffer) {
+	switch {
+	case isNil(data):
+		m.data = nil
+	case m.data == data:
+	default:
+		m.data = buffer.NewIoBufferBytes(append([]byte(nil), data.Bytes()...))
+		data.Drain(data.Len())
+	}
+}
+
+// takeTrailers has filters find trailers, which Envoy lets go in a phase of their own.
+func (m *message) takeTrailers(t filter.Headers) {
+	if t.Len() > 0 {
+		m.trailers = (&block{h: t}).Clone()
+		m.trailersGiven = m.trailers.Clone()
+	}
+}
+
+// applyTrailers makes t what filters have left in the trailers, or have set.
+func (m *message) applyTrailers(t filter.Headers) {
+	if m.trailers != nil {
+		(&block{h: t}).replace(m.trailers)
+	}
+}
