@@ -23,6 +23,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/refs"
 )
 
 // Assembler makes the filters and routes of one host. Its methods, and those of what it returns, may be called from
@@ -48,10 +49,10 @@ type Filter struct {
 	doc  *checked
 	own  *live
 
-	meter  *chain.Meter   // of all its chains
-	pairs  sync.Map       // of *pair by *Route
-	chains *shares[*live] // what pairs share, by their plans
-	closed bool           // guarded by a.mu
+	meter  *chain.Meter              // of all its chains
+	pairs  sync.Map                  // of *pair by *Route
+	chains refs.Table[digest, *live] // what pairs share, by their plans
+	closed bool                      // guarded by a.mu
 }
 
 // Route is the configuration of one route, virtual host or weighted cluster.
@@ -66,13 +67,13 @@ type Route struct {
 // Filter checks doc, which is generic data as config.Parse returns it, and provisions its plugins, also merged with
 // each open route of the same name. The error names every mistake (config.Errors); nothing stays provisioned then.
 func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
-	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instances.lives, mayListSecrets(a.host))
+	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instances.Lives, mayListSecrets(a.host))
 	if err != nil {
 		return nil, err
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	f := &Filter{a: a, name: name, doc: d, chains: newShares[*live](), meter: chain.NewMeter()}
+	f := &Filter{a: a, name: name, doc: d, meter: chain.NewMeter()}
 	if f.own, err = f.acquire(p); err != nil {
 		return nil, err
 	}
@@ -194,7 +195,4 @@ func without[T comparable](list []T, v T) []T {
 	return slices.DeleteFunc(slices.Clone(list), func(e T) bool { return e == v })
 }
 
-var (
-	errClosed     = errors.New("assembly: the configuration is closed")
-	errNotStarted = errors.New("assembly: what is shared was not made")
-)
+var errClosed = errors.New("assembly: the configuration is closed")

@@ -372,7 +372,7 @@ func TestManyRoutes(t *testing.T) {
 		t.Errorf("%d instances", n)
 	}
 	for _, f := range filters {
-		if got := len(f.chains.all()); got != 10 {
+		if got := len(f.chains.All()); got != 10 {
 			t.Errorf("got %d chains, want 10", got)
 		}
 		shared := 0
@@ -393,8 +393,8 @@ func TestManyRoutes(t *testing.T) {
 		r.Close()
 	}
 	for _, f := range filters {
-		if len(f.chains.all()) != 1 {
-			t.Errorf("%d chains after the routes", len(f.chains.all()))
+		if len(f.chains.All()) != 1 {
+			t.Errorf("%d chains after the routes", len(f.chains.All()))
 		}
 		f.Close()
 	}

@@ -107,7 +107,7 @@ func (cs *consumerChains) prepare(
 			}
 			c = chainOf(these, before, p)
 			if c.plan == p { // else it was checked before
-				if err := p.check(capabilities(cs.host), instances.lives); err != nil {
+				if err := p.check(capabilities(cs.host), instances.Lives); err != nil {
 					return nil, err
 				}
 			}

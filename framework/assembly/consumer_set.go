@@ -11,12 +11,13 @@ import (
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/refs"
 )
 
 // consumerSet is the consumers of a document as they are at present: those that it lists, and those of its source, which
 // changes. All plugins and chains of the process with the same list and source share it.
 type consumerSet struct {
-	share
+	refs.Share[digest]
 	inline []*filter.Consumer
 	set    *extension.ConsumerSet
 	stop   func()
@@ -24,12 +25,12 @@ type consumerSet struct {
 	count, reloads core.Metric
 }
 
-var consumerSets = newShares[*consumerSet]()
+var consumerSets refs.Table[digest, *consumerSet]
 
 // acquire returns the consumer set of cs. The first that asks reads its source. Every successful acquire needs a release.
 func (cs *consumerList) acquire(log *slog.Logger) (*consumerSet, error) {
 	s := &consumerSet{inline: cs.public, stop: func() {}}
-	return consumerSets.acquire(cs.all, s, func() error {
+	return consumerSets.Acquire(cs.all, s, func() error {
 		s.count.Kind, s.count.Name = core.Gauge, "moe.consumers"
 		s.reloads.Name, s.reloads.Tags = "moe.consumer.reloads", []string{"result"}
 		return s.start(cs.source, log)
@@ -38,7 +39,7 @@ func (cs *consumerList) acquire(log *slog.Logger) (*consumerSet, error) {
 
 // release drops a reference; the last one stops following the source.
 func (s *consumerSet) release() {
-	if consumerSets.release(s) {
+	if consumerSets.Release(s) {
 		s.stop()
 	}
 }

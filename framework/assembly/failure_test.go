@@ -188,7 +188,7 @@ func nothingLeft(t *testing.T, what string, a *Assembler, goroutines int) {
 		a.mu.Lock()
 		filters, routes := len(a.filters[ChainName]), len(a.routes[ChainName])
 		a.mu.Unlock()
-		now := fmt.Sprintf("%d instances, %d consumer sets, %d filters, %d routes", alive(), len(consumerSets.all()), filters, routes)
+		now := fmt.Sprintf("%d instances, %d consumer sets, %d filters, %d routes", alive(), len(consumerSets.All()), filters, routes)
 		if n := runtime.NumGoroutine(); n > goroutines {
 			now += fmt.Sprintf(", %d goroutines more", n-goroutines)
 		}

@@ -12,27 +12,28 @@ import (
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/refs"
 )
 
 // instance is a provisioned plugin. All chains of the process with the same configuration for it share it.
 type instance struct {
-	share
+	refs.Share[digest]
 	plugin chain.Plugin
 	close  func()
 }
 
-var instances = newShares[*instance]()
+var instances refs.Table[digest, *instance]
 
 // acquire returns the instance for s, provisioned by the first that asks for it. Every successful acquire needs a
 // release.
 func (p *plan) acquire(host core.ConfigHost, s *spec) (*instance, error) {
 	fresh := &instance{}
-	return instances.acquire(s.key, fresh, func() error { return fresh.provision(host, p, s) })
+	return instances.Acquire(s.key, fresh, func() error { return fresh.provision(host, p, s) })
 }
 
 // release drops a reference; the last one closes the instance, and returns when it is closed.
 func (in *instance) release() {
-	if instances.release(in) {
+	if instances.Release(in) {
 		in.close()
 	}
 }

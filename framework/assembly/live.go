@@ -9,12 +9,13 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/refs"
 )
 
 // live is a chain that streams run through, with what it holds. A filter's pairs of one plan share theirs; that of a
 // consumer is counted by the chain, as streams hold it too.
 type live struct {
-	share
+	refs.Share[digest]
 	chain     *chain.Chain
 	consumers *consumerChains // nil where no consumer has one
 	set       *consumerSet    // nil where consumers come from the document alone

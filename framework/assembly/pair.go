@@ -42,23 +42,23 @@ func (f *Filter) merged(r *Route) (*plan, error) {
 		}
 	}
 	plan := read.newPlan(f.a.host.Name(), d)
-	if err := read.errs.Err(); err != nil || f.chains.lives(plan.key) {
+	if err := read.errs.Err(); err != nil || f.chains.Lives(plan.key) {
 		return plan, err
 	}
-	return plan, plan.check(capabilities(f.a.host), instances.lives)
+	return plan, plan.check(capabilities(f.a.host), instances.Lives)
 }
 
 // acquire returns the chain of a plan. Every successful acquire needs a release.
 func (f *Filter) acquire(p *plan) (*live, error) {
 	defer p.decoded.forget()
 	fresh := &live{}
-	return f.chains.acquire(p.key, fresh, func() error { return p.build(fresh, f.a.host, f.meter) })
+	return f.chains.Acquire(p.key, fresh, func() error { return p.build(fresh, f.a.host, f.meter) })
 }
 
 // release drops a reference to a chain of f's, and returns it if that was the last: then it is to be closed, without
 // f.a.mu.
 func (f *Filter) release(l *live) []*live {
-	if !f.chains.release(l) {
+	if !f.chains.Release(l) {
 		return nil
 	}
 	return []*live{l}
@@ -120,7 +120,7 @@ func (f *Filter) Metrics() []*core.Metric {
 	f.a.mu.Lock()
 	defer f.a.mu.Unlock()
 	all := f.own.metrics(nil)
-	for _, l := range f.chains.all() {
+	for _, l := range f.chains.All() {
 		all = l.metrics(all)
 	}
 	return unique(all)

@@ -173,11 +173,7 @@ func fixture(t *testing.T) (*Assembler, *host) {
 	return New(h), h
 }
 
-func alive() int {
-	instances.mu.Lock()
-	defer instances.mu.Unlock()
-	return len(instances.m)
-}
+func alive() int { return len(instances.All()) }
 
 func doc(t testing.TB, text string) any {
 	t.Helper()

@@ -1,6 +1,10 @@
 package filter
 
-import "mosn.io/moe/framework/extension"
+import (
+	"io"
+
+	"mosn.io/moe/framework/extension"
+)
 
 // What this package shares with other kinds of extension is framework/extension's; these are other names for it.
 type (
@@ -23,6 +27,10 @@ type (
 	Tagged[M any] = extension.Tagged[M]
 	// Tagged2 is a metric with two tags.
 	Tagged2[M any] = extension.Tagged2[M]
+
+	// Shared has values that several configurations use at once, such as a file that all of them append to: made for the
+	// first user, closed after the last.
+	Shared[K comparable, V io.Closer] = extension.Shared[K, V]
 
 	// Consumer is who sent a request, as an authentication plugin found out. It is shared: read it only.
 	Consumer = extension.Consumer

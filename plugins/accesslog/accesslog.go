@@ -35,16 +35,16 @@ type AccessLog struct {
 	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
 	Buffer filter.Size `json:"buffer" default:"4MiB"`
 
-	redact   map[string]bool
-	query    map[string]bool
-	hidden   atomic.Pointer[hiding]
-	extra    []extra
-	sink     *sink
-	counts   counters
-	unknown  [len(attributes)]atomic.Bool // attributes that the host does not have
-	streams  sync.Pool
-	timed    bool
-	released sync.Once
+	redact  map[string]bool
+	query   map[string]bool
+	hidden  atomic.Pointer[hiding]
+	extra   []extra
+	sink    *sink
+	release func() error // of the sink
+	counts  counters
+	unknown [len(attributes)]atomic.Bool // attributes that the host does not have
+	streams sync.Pool
+	timed   bool
 }
 
 // extra is one of Fields.
@@ -117,17 +117,14 @@ func (p *AccessLog) Validate() error {
 func (p *AccessLog) Provision(env *filter.Env) (err error) {
 	p.counts = counters{env.Counter("dropped"), env.Counter("failed")}
 	p.streams.New = func() any { return new(stream) }
-	p.sink, err = acquire(p.Output, env.Log())
+	p.sink, p.release, err = acquire(p.Output, env.Log())
 	return err
 }
 
 // Close waits, a few seconds at most, until all lines are written.
 func (p *AccessLog) Close() error {
-	var err error
-	p.released.Do(func() {
-		if p.sink != nil {
-			err = p.sink.release()
-		}
-	})
-	return err
+	if p.release == nil {
+		return nil
+	}
+	return errors.Join(p.release(), p.sink.drained())
 }

@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"mosn.io/moe/framework/filter"
 )
 
 // sink writes lines to one output. Instances with one output share it, so that their lines never mix. Writers append
@@ -16,7 +18,6 @@ import (
 // few system calls, and a worker seldom has to wake the goroutine, which would cost it more than the line.
 type sink struct {
 	output string
-	users  int           // guarded by sinks.mu
 	wake   chan struct{} // the first line since the goroutine found none
 	hurry  chan struct{} // do not wait for more
 	done   chan struct{} // closed when the goroutine has ended
@@ -44,7 +45,7 @@ type destination interface {
 	Close() error
 }
 
-// closeTimeout bounds how long the last user waits for a slow output.
+// closeTimeout bounds how long a plugin that closes waits for a slow output.
 const closeTimeout = 5 * time.Second
 
 // gather is how long a line waits for others.
@@ -53,33 +54,28 @@ const gather = 10 * time.Millisecond
 // maxIdleBatch bounds the memory that a burst leaves behind.
 const maxIdleBatch = 1 << 20
 
-var sinks = struct {
-	mu   sync.Mutex
-	open map[string]*sink
-	last map[string]<-chan struct{} // closed when the latest closed sink of an output has written all
-}{open: map[string]*sink{}, last: map[string]<-chan struct{}{}}
+// sinks are those in use, by their outputs.
+var sinks filter.Shared[string, *sink]
 
-// acquire returns the sink of output, which it opens for its first user.
-func acquire(output string, log *slog.Logger) (*sink, error) {
+// written has, by output, a channel that is closed when the latest closed sink of the output has written all.
+var written sync.Map
+
+// acquire returns the sink of output, which it opens for its first user, and a function that releases it.
+func acquire(output string, log *slog.Logger) (s *sink, release func() error, err error) {
 	if output != stdout && output != stderr {
-		var err error
 		if output, err = resolve(output); err != nil {
-			return nil, fmt.Errorf("output: %w", err)
+			return nil, nil, fmt.Errorf("output: %w", err)
 		}
 	}
-	sinks.mu.Lock()
-	defer sinks.mu.Unlock()
-	s := sinks.open[output]
-	if s == nil {
+	return sinks.Acquire(output, func() (*sink, error) {
 		to, err := open(output)
 		if err != nil {
 			return nil, fmt.Errorf("output: %w", err)
 		}
-		s = start(output, to, log, sinks.last[output])
-		sinks.open[output] = s
-	}
-	s.users++
-	return s, nil
+		after, _ := written.Load(output)
+		last, _ := after.(<-chan struct{})
+		return start(output, to, log, last), nil
+	})
 }
 
 // resolve gives one file one name, also where a folder on the way is a symbolic link.
@@ -110,24 +106,27 @@ func start(output string, to destination, log *slog.Logger, after <-chan struct{
 	return s
 }
 
-// release ends the use of s; the last one closes it.
-func (s *sink) release() error {
-	sinks.mu.Lock()
-	s.users--
-	last := s.users == 0
-	if last {
-		delete(sinks.open, s.output)
-		sinks.last[s.output] = s.done
-	}
-	sinks.mu.Unlock()
-	if !last {
-		return nil
-	}
+// Close has the goroutine write what waits, and end. It does not wait for that, as the output may be slow and the next
+// sink need not: it writes after this one.
+func (s *sink) Close() error {
+	var done <-chan struct{} = s.done
+	written.Store(s.output, done)
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()
 	signal(s.wake)
 	signal(s.hurry)
+	return nil
+}
+
+// drained waits until all lines are written, if s is closed.
+func (s *sink) drained() error {
+	s.mu.Lock()
+	closing := s.closing
+	s.mu.Unlock()
+	if !closing {
+		return nil
+	}
 	select {
 	case <-s.done:
 		return nil

@@ -60,6 +60,11 @@ func TestShared(t *testing.T) {
 			t.Error("closed twice:", err)
 		}
 	}
+	if s, release, err := acquire(path, discard); err != nil || s == ps[0].sink {
+		t.Errorf("after all have closed: got the same sink (error %v), want another", err)
+	} else if err := release(); err != nil {
+		t.Errorf("release: %v", err)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("os.ReadFile: %v", err)
@@ -77,9 +82,6 @@ func TestShared(t *testing.T) {
 	}
 	if fmt.Sprint(next) != "[500 500 500 500]" {
 		t.Errorf("fmt.Sprint(next) = %q, want %q: %v", fmt.Sprint(next), "[500 500 500 500]", next)
-	}
-	if len(sinks.open) != 0 {
-		t.Error("open:", sinks.open)
 	}
 }
 
@@ -111,7 +113,6 @@ func (*slow) Close() error   { return nil }
 func TestDropped(t *testing.T) {
 	out := &slow{gate: make(chan struct{})}
 	s, c := start("test", out, discard, nil), counted(t)
-	s.users = 1
 	began := time.Now()
 	line := []byte(strings.Repeat("x", 99) + "\n")
 	for range 100 {
@@ -124,8 +125,11 @@ func TestDropped(t *testing.T) {
 		t.Error("dropped", n)
 	}
 	close(out.gate)
-	if err := s.release(); err != nil {
-		t.Errorf("s.release: %v", err)
+	if err := s.Close(); err != nil {
+		t.Errorf("s.Close: %v", err)
+	}
+	if err := s.drained(); err != nil {
+		t.Errorf("s.drained: %v", err)
 	}
 	if out.text.Len() != 1000 {
 		t.Error("written", out.text.Len())

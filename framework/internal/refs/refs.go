@@ -1,4 +1,5 @@
-// Package refs counts references: to a chain, to a configuration, to what many share and the last one closes.
+// Package refs counts references: to a chain, to a configuration, to what many share and the last one closes. A [Table]
+// has what is made once for a key and shared.
 package refs
 
 import "sync/atomic"
