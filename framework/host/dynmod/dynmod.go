@@ -26,6 +26,7 @@ import "C"
 import (
 	"unsafe"
 
+	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -37,30 +38,17 @@ func goString(p *C.char, n C.size_t) string {
 // goBuffer copies a buffer of Envoy's.
 func goBuffer(b C.ebuf) string { return goString(b.ptr, b.length) }
 
-// goFields appends headers of Envoy's to fields. All strings of a block share one allocation.
+// goFields appends headers of Envoy's to fields.
 func goFields(fields []core.Field, headers *C.eheader, n C.size_t) []core.Field {
-	all := unsafe.Slice(headers, int(n))
-	size := 0
-	for i := range all {
-		size += int(all[i].key_length + all[i].value_length)
-	}
-	text := make([]byte, size)
-	at := 0
-	take := func(p *C.char, n C.size_t) string {
-		if n == 0 {
-			return ""
-		}
-		s := text[at : at+int(n)]
-		copy(s, unsafe.Slice((*byte)(unsafe.Pointer(p)), int(n)))
-		at += int(n)
-		return unsafe.String(&s[0], len(s))
-	}
-	for i := range all {
-		h := &all[i]
-		fields = append(fields, core.Field{Name: take(h.key_ptr, h.key_length), Value: take(h.value_ptr, h.value_length)})
-	}
-	return fields
+	return exchange.AppendLent(fields, unsafe.Slice((*core.Field)(unsafe.Pointer(headers)), int(n)))
 }
+
+// An eheader lies in memory as a Field does: a pointer and a length for the name, and likewise for the value. One that
+// differs makes a length that is not 0, which does not compile.
+var (
+	_ [0]struct{} = [C.sizeof_eheader - unsafe.Sizeof(core.Field{})]struct{}{}
+	_ [0]struct{} = [unsafe.Offsetof(C.eheader{}.value_ptr) - unsafe.Offsetof(core.Field{}.Value)]struct{}{}
+)
 
 // goBytes joins chunks of Envoy's, leaving out the first skip bytes.
 func goBytes(chunks *C.ebuf, n C.size_t, skip int) []byte {

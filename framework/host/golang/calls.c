@@ -25,7 +25,7 @@ size_t golang_copy(golang_instance *s, int block, golang_string **fields) {
   if (2 * n > scratch.fields_n) {
     free(scratch.fields);
     scratch.fields_n = 4 * n;
-    scratch.fields = malloc(scratch.fields_n * sizeof *scratch.fields);
+    scratch.fields = calloc(scratch.fields_n, sizeof *scratch.fields); // Envoy leaves the pointers of empty strings as they are
   }
   if (bytes > scratch.bytes_n) {
     free(scratch.bytes);

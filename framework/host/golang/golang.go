@@ -33,9 +33,9 @@ package golang
 import "C"
 
 import (
-	"strings"
 	"unsafe"
 
+	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -44,28 +44,13 @@ import (
 // Name is how plugins and docs call this host.
 const Name = "golang"
 
-// goFields appends n strings of C's, names and values in turn, to fields. All strings share one allocation.
+// goFields appends n strings of C's, names and values in turn, to fields.
 func goFields(fields []core.Field, p *C.golang_string, n C.size_t) []core.Field {
-	all := unsafe.Slice(p, int(n))
-	size := 0
-	for i := range all {
-		size += int(all[i].n)
-	}
-	var text strings.Builder
-	text.Grow(size)
-	take := func(s *C.golang_string) string {
-		if s.n == 0 {
-			return "" // Envoy leaves the pointer as it was
-		}
-		from := text.Len()
-		text.Write(unsafe.Slice((*byte)(unsafe.Pointer(s.p)), int(s.n)))
-		return text.String()[from:]
-	}
-	for i := 0; i+1 < len(all); i += 2 {
-		fields = append(fields, core.Field{Name: take(&all[i]), Value: take(&all[i+1])})
-	}
-	return fields
+	return exchange.AppendLent(fields, unsafe.Slice((*core.Field)(unsafe.Pointer(p)), int(n)/2))
 }
+
+// Two strings of C's lie in memory as a Field does. One that differs makes a length that is not 0, which does not compile.
+var _ [0]struct{} = [2*C.sizeof_golang_string - unsafe.Sizeof(core.Field{})]struct{}{}
 
 // text returns a string's bytes for C to read during a call.
 func text(s string) (unsafe.Pointer, C.int) {
