@@ -18,12 +18,19 @@ func (st *Stream) Wants() phase.Messages {
 		return w & phase.Complete
 	}
 	for dir := range core.Directions {
-		d := &st.d[dir]
-		if d.held.holds || d.suspended || d.stage != idle || d.length.check || len(d.pipes.all) > 0 || !d.queue.empty() {
+		if st.d[dir].wantsRest() {
 			w |= phase.Body(dir) | phase.Trailers(dir)
 		}
 	}
 	return w
+}
+
+// wantsRest reports whether the chain must see what follows in the direction, whether or not a plugin has a phase for it.
+func (d *direction) wantsRest() bool {
+	if !d.used {
+		return d.stage != idle
+	}
+	return d.held.holds || d.suspended || d.stage != idle || d.length.check || len(d.pipes.all) > 0 || !d.queue.empty()
 }
 
 // Busy reports whether dir is suspended: the host should queue its events. Those it feeds all the same queue here.

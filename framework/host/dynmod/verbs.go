@@ -136,7 +136,7 @@ func (w writer) resetCallout(id uint64) {
 // changes writes what differs in a block from what Envoy has. Setting a header has Envoy remove its old values
 // first, and index all headers by name to find them: what it cannot have is added instead.
 func (w writer) changes(block int, b *core.Block) {
-	next := 0 // fresh fields are at the end, in the order in which they were set
+	next := max(0, len(b.Fields)-len(b.Changed)) // fresh fields are at the end, in the order in which they were set
 	for n, name := range b.Changed {
 		fresh := b.Fresh&(1<<n) != 0
 		if fresh && !b.Multi {
