@@ -48,7 +48,7 @@ var (
 //export moeConfigNew
 func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (ok C.bool) {
 	filterName := goString(name, nameLen)
-	defer inproc.Fence(logger, "framework panic in the filter "+filterName, nil)
+	defer inproc.Fence(logger, "framework panic in the filter "+filterName)
 	doc, err := document([]byte(goString(value, valueLen)))
 	if err != nil {
 		return reject("filter", filterName, err)
@@ -75,7 +75,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 
 //export moeConfigDestroy
 func moeConfigDestroy(id C.uint32_t) {
-	defer inproc.Fence(logger, "framework panic while a filter was destroyed", nil)
+	defer inproc.Fence(logger, "framework panic while a filter was destroyed")
 	conf := configs.Get(uint32(id))
 	if conf == nil {
 		return
@@ -89,7 +89,7 @@ func moeConfigDestroy(id C.uint32_t) {
 //export moeRouteNew
 func moeRouteNew(name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (id C.uint32_t) {
 	filterName := goString(name, nameLen)
-	defer inproc.Fence(logger, "framework panic in the route of "+filterName, nil)
+	defer inproc.Fence(logger, "framework panic in the route of "+filterName)
 	doc, err := document([]byte(goString(value, valueLen)))
 	if err == nil {
 		var r *assembly.Route

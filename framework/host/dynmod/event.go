@@ -9,7 +9,6 @@ import "C"
 import (
 	"unsafe"
 
-	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -18,13 +17,18 @@ import (
 //export moeEvent
 func moeEvent(e *C.moe_event) {
 	t := threadOf(e.thread)
-	defer t.Enter().Leave()
-	defer inproc.Fence(logger, "framework panic", func() {
-		e.status = C.STATUS_STOP
-		if e.stream != nil {
-			writer{e}.reset("moe.panic")
-		}
-	})
+	t.Cross(logger, func() { t.event(e) }, func() { giveUp(e) })
+}
+
+// giveUp resets a stream whose event has panicked.
+func giveUp(e *C.moe_event) {
+	e.status = C.STATUS_STOP
+	if e.stream != nil {
+		writer{e}.reset("moe.panic")
+	}
+}
+
+func (t *thread) event(e *C.moe_event) {
 	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
 		t.finish(c)
 	}
@@ -45,6 +49,7 @@ func (s *envoyStream) event(e *C.moe_event) {
 	s.e = e
 	s.Enter(e.kind == C.EVENT_SCHEDULED)
 	defer s.leave(outer)
+	defer s.report()
 	if s.Chain == nil && !s.failed {
 		s.start()
 	}

@@ -87,7 +87,7 @@ typedef struct {
   uint32_t kind;
   uint32_t dir;
   uint32_t end;
-  uint32_t thread;      // index of this thread, counted from 0
+  uint32_t thread;      // number of this thread, from 1 on
   uint32_t route;       // id of the most specific route configuration, 0 without one
   uint32_t callout;     // Go's token, in EVENT_CALLOUT_STARTED
   uint64_t callout_id;  // Envoy's, in EVENT_CALLOUT_…
@@ -157,7 +157,7 @@ uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
 moe_value moe_attribute(moe_instance *s, int id, int kind); // VALUE_NONE: of any kind
 bool moe_has_secrets(void);
 bool moe_on_envoy_thread(void);
-bool moe_on_thread(uint32_t index);
+bool moe_on_thread(uint32_t number);
 void *moe_scheduler(moe_instance *s);
 void moe_commit(moe_instance *s);
 void moe_config_commit(moe_config *c);

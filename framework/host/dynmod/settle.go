@@ -109,7 +109,7 @@ func (s *envoyStream) settleData(dir core.Direction) C.uint32_t {
 	d.Unshare()
 	s.write().replaceChunk(dir, nil)
 	if goOn {
-		s.callBack()
+		s.CallBack()
 	}
 	return s.stop(dir, C.STATUS_NO_BUFFER)
 }
@@ -121,7 +121,7 @@ func (s *envoyStream) settleTrailers(dir core.Direction) C.uint32_t {
 		return s.stop(dir, C.STATUS_STOP)
 	case len(s.Dirs[dir].Out) == 0 && !stopped:
 	case stopped && bool(C.moe_foreign(s.c, C.int(dir))), !stopped && !bool(C.moe_no_buffer(s.c, C.int(dir))):
-		s.callBack()
+		s.CallBack()
 		return s.stop(dir, C.STATUS_STOP)
 	default:
 		s.appendOut(dir)

@@ -10,7 +10,7 @@ _Atomic uint32_t moe_route_configs;
 enum { MAX_FINISHED = 64, STACK_HEADERS = 64, STACK_CHUNKS = 16, STACK_OUT = 2048 };
 
 static _Atomic uint32_t threads;
-static _Thread_local uint32_t thread_no; // 1 + index
+static _Thread_local uint32_t thread_no; // from 1 on; 0: it has not entered Go
 static _Thread_local moe_instance *finished[MAX_FINISHED];
 static _Thread_local size_t finished_n;
 
@@ -18,13 +18,13 @@ static _Thread_local size_t finished_n;
 // goroutine is bound to the thread until it returns, so that no other can run there.
 bool moe_on_envoy_thread(void) { return thread_no != 0 || moe_on_main_thread(); }
 
-// moe_on_thread reports whether that thread is the one of an index.
-bool moe_on_thread(uint32_t index) { return thread_no == index + 1; }
+// moe_on_thread reports whether the caller runs on the thread of a number.
+bool moe_on_thread(uint32_t number) { return thread_no == number; }
 
 static uint32_t thread(void) {
   if (thread_no == 0)
     thread_no = atomic_fetch_add(&threads, 1) + 1;
-  return thread_no - 1;
+  return thread_no;
 }
 
 static void free_stream(moe_instance *s) {

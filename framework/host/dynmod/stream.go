@@ -57,7 +57,7 @@ func (s *envoyStream) start() {
 	}
 	s.conf, s.bound = conf, b
 	s.Start(b.chain, s.handle, s.handle, s)
-	s.c.wants = C.uint32_t(s.Chain.Wants())
+	s.c.wants = C.uint32_t(b.chain.Wants())
 	if s.e.kind != C.EVENT_HEADERS || s.e.dir != 0 {
 		s.Remote(core.RequestHeaders)
 	}
@@ -78,10 +78,12 @@ func (s *envoyStream) write() writer { return writer{s.e} }
 
 // leave ends a crossing; outer is the event of the one around it, if there is one.
 func (s *envoyStream) leave(outer *C.moe_event) {
-	defer func() {
-		s.Leave(s.prepare)
-		s.e = outer
-	}()
+	s.Leave()
+	s.e = outer
+}
+
+// report tells C what the chain has come to, and Envoy what was counted.
+func (s *envoyStream) report() {
 	if s.Chain != nil && !s.done {
 		s.c.wants = C.uint32_t(s.Chain.Wants())
 		for dir := range core.Directions {
@@ -92,16 +94,6 @@ func (s *envoyStream) leave(outer *C.moe_event) {
 		s.bound.flush(s.write())
 	}
 }
-
-// prepare makes the stream's scheduler where goroutines may need it. The Life is locked.
-func (s *envoyStream) prepare(waiting bool) {
-	if s.c.scheduler == nil && s.c.envoy != nil && !s.done && (waiting || s.c.escaped != 0) {
-		s.c.scheduler = C.moe_scheduler(s.c)
-	}
-}
-
-// callBack has Envoy call again outside of the hook that is under way.
-func (s *envoyStream) callBack() { s.CallBack(func() { s.prepare(true) }) }
 
 // finish ends this life: the chain's stream, if it has not completed, and whoever waits.
 func (s *envoyStream) finish() {
@@ -128,7 +120,7 @@ func cbool(b bool) C.uint8_t {
 // The stream is the inproc.Door to itself.
 
 // OnThread reports whether the caller runs on the stream's thread: there nobody else uses Envoy's side.
-func (s *envoyStream) OnThread() bool { return bool(C.moe_on_thread(C.uint32_t(s.thread.index))) }
+func (s *envoyStream) OnThread() bool { return bool(C.moe_on_thread(C.uint32_t(s.thread.number))) }
 
 // OnAny reports whether the caller runs on one of Envoy's threads.
 func (s *envoyStream) OnAny() bool { return bool(C.moe_on_envoy_thread()) }
@@ -141,6 +133,13 @@ func (s *envoyStream) Wake() bool {
 	}
 	atomic.StoreUint32((*uint32)(unsafe.Pointer(&s.c.attention)), 1)
 	return false
+}
+
+// Prepare makes the stream's scheduler.
+func (s *envoyStream) Prepare() {
+	if s.c.scheduler == nil && s.c.envoy != nil && !s.done {
+		s.c.scheduler = C.moe_scheduler(s.c)
+	}
 }
 
 // Gone reports whether Envoy has destroyed the filter.

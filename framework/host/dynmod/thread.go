@@ -10,19 +10,19 @@ import "mosn.io/moe/framework/host/internal/inproc"
 // thread is one of Envoy's threads: its streams, which no other thread reaches by their slots.
 type thread struct {
 	inproc.Thread
-	index   uint32
+	number  uint32 // that C has given it
 	streams inproc.Slots[envoyStream]
 	handles []handle
 }
 
 var threads inproc.Table[*thread]
 
-// threadOf returns the thread of an index that C has given it.
-func threadOf(index C.uint32_t) *thread {
-	return threads.Of(uint32(index), newThread)
+// threadOf returns the thread that C has given a number.
+func threadOf(number C.uint32_t) *thread {
+	return threads.Of(uint32(number), newThread)
 }
 
-func newThread(index uint32) *thread { return &thread{index: index} }
+func newThread(number uint32) *thread { return &thread{number: number} }
 
 // stream returns the Go side of c, which it makes at the first event of c that reaches Go.
 func (t *thread) stream(c *C.moe_instance) *envoyStream {

@@ -8,7 +8,6 @@ import "C"
 import (
 	"unsafe"
 
-	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 )
 
@@ -17,12 +16,10 @@ import (
 //export moeGolangEvent
 func moeGolangEvent(e *C.golang_event) {
 	t := threadOf(e.thread)
-	defer t.Enter().Leave()
-	defer inproc.Fence(logger, "framework panic", func() {
-		if e.stream != nil {
-			t.giveUp(e)
-		}
-	})
+	t.Cross(logger, func() { t.event(e) }, func() { t.giveUp(e) })
+}
+
+func (t *thread) event(e *C.golang_event) {
 	for _, c := range unsafe.Slice(e.finished, int(e.finished_n)) {
 		t.finish(c)
 	}
@@ -38,12 +35,15 @@ func moeGolangEvent(e *C.golang_event) {
 			b.flush()
 		}
 	default:
-		t.event(t.stream(e.stream), e)
+		t.streamEvent(t.stream(e.stream), e)
 	}
 }
 
 // giveUp answers a stream whose event has panicked.
 func (t *thread) giveUp(e *C.golang_event) {
+	if e.stream == nil {
+		return
+	}
 	s := t.streams.Find(uint32(e.stream.slot), uint32(e.stream.life))
 	if s == nil {
 		return
@@ -54,8 +54,8 @@ func (t *thread) giveUp(e *C.golang_event) {
 	s.settleReply()
 }
 
-// event runs one crossing.
-func (t *thread) event(s *envoyStream, e *C.golang_event) {
+// streamEvent runs one crossing of a stream.
+func (t *thread) streamEvent(s *envoyStream, e *C.golang_event) {
 	outer := s.e
 	s.e = e
 	s.Enter(e.kind == C.EVENT_CALLED_BACK)

@@ -13,12 +13,12 @@ static _Thread_local struct {
   size_t n;
 } finished;
 
-static uint32_t thread_index(void) {
+static uint32_t thread_number(void) {
   static _Atomic uint32_t count;
-  static _Thread_local uint32_t index; // + 1
-  if (index == 0)
-    index = atomic_fetch_add(&count, 1) + 1;
-  return index - 1;
+  static _Thread_local uint32_t number;
+  if (number == 0)
+    number = atomic_fetch_add(&count, 1) + 1;
+  return number;
 }
 
 // The event under way on this thread.
@@ -35,7 +35,7 @@ static void cross(golang_event *e) {
   for (size_t i = 0; i < n; i++)
     done[i] = finished.streams[i];
   finished.n = 0;
-  e->thread = thread_index();
+  e->thread = thread_number();
   golang_instance *s = e->stream;
   if (s != NULL) {
     s->depth++;

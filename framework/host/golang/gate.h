@@ -70,7 +70,7 @@ typedef struct {
   uint32_t kind;
   uint32_t dir;
   uint32_t end;
-  uint32_t thread;    // index of this thread, counted from 0
+  uint32_t thread;    // number of this thread, from 1 on
   uint32_t status;    // Go's answer
   uint64_t buffer;    // Envoy's name of the chunk
   uint64_t length;    // and how long it is

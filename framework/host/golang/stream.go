@@ -67,7 +67,7 @@ func (s *envoyStream) start() {
 	}
 	s.bound = b
 	s.Start(b.chain, s.handle, s.handle, s)
-	s.c.wants = C.uint32_t(s.Chain.Wants())
+	s.c.wants = C.uint32_t(b.chain.Wants())
 	if s.e.kind != C.EVENT_HEADERS || s.e.dir != 0 {
 		s.Remote(core.RequestHeaders)
 	}
@@ -76,7 +76,7 @@ func (s *envoyStream) start() {
 // leave ends a crossing; outer is the event of the one around it, if there is one.
 func (s *envoyStream) leave(outer *C.golang_event) {
 	defer func() {
-		s.Leave(nil)
+		s.Leave()
 		s.e = outer
 	}()
 	if s.Chain != nil && !s.done {
@@ -129,6 +129,9 @@ func (s *envoyStream) Wake() (coming bool) {
 	}
 	return false
 }
+
+// Prepare does nothing: what Wake does takes no more than the stream.
+func (*envoyStream) Prepare() {}
 
 // Gone reports whether Envoy has destroyed the stream.
 func (s *envoyStream) Gone() bool {

@@ -15,9 +15,9 @@ type thread struct {
 
 var threads inproc.Table[*thread]
 
-// threadOf returns the thread of an index that C has given it.
-func threadOf(index C.uint32_t) *thread {
-	return threads.Of(uint32(index), newThread)
+// threadOf returns the thread that C has given a number.
+func threadOf(number C.uint32_t) *thread {
+	return threads.Of(uint32(number), newThread)
 }
 
 func newThread(uint32) *thread { return &thread{} }

@@ -65,7 +65,7 @@ func (h Handle) Ask(f func()) error {
 // push queues a call and has it served soon. mu is held.
 func (l *Life) push(c call) {
 	l.calls = append(l.calls, c)
-	l.door.Escape()
+	l.escape()
 	if l.depth == 0 {
 		l.wake()
 	}

@@ -6,15 +6,19 @@ import (
 	"runtime/debug"
 )
 
-// Fence keeps a panic of the framework's own from taking Envoy down: it is to be deferred by what C calls. Plugins' panics
-// are caught where plugins are called. It logs the panic under what and then runs after, unless that is nil.
-func Fence(to slog.Handler, what string, after func()) {
-	if p := recover(); p != nil {
-		LogPanic(to, what, p)
-		if after != nil {
-			defer Fence(to, what, nil)
-			after()
-		}
+// Fence keeps a panic of the framework's own from taking Envoy down: it is to be deferred by what C calls for anything but
+// an object's events, for which there is [Thread.Cross]. It logs the panic under what.
+func Fence(to slog.Handler, what string) { fence(to, what, recover(), nil) }
+
+// fence logs what was recovered from, if anything was, and then runs after, unless that is nil.
+func fence(to slog.Handler, what string, p any, after func()) {
+	if p == nil {
+		return
+	}
+	LogPanic(to, what, p)
+	if after != nil {
+		defer Fence(to, what)
+		after()
 	}
 }
 
@@ -26,7 +30,7 @@ func LogPanic(to slog.Handler, what string, p any) {
 // Background runs f on a goroutine of its own: to close plugins waits for theirs, which Envoy's threads must not.
 func Background(to slog.Handler, what string, f func()) {
 	go func() {
-		defer Fence(to, "framework panic: "+what, nil)
+		defer Fence(to, "framework panic: "+what)
 		f()
 	}()
 }

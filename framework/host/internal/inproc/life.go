@@ -17,6 +17,9 @@ type Door interface {
 	// whether Envoy is coming, with an event that [Life.Enter] has as woken. It is called while no crossing of the object is
 	// under way.
 	Wake() (coming bool)
+	// Prepare does what only the object's thread can do so that Wake has Envoy come soon. It is called on that thread before
+	// a crossing ends, where somebody may want to wake it.
+	Prepare()
 	// Gone reports whether Envoy has destroyed the object.
 	Gone() bool
 	// Escape has the end of the object told at once from now on, because somebody waits for it.
@@ -26,21 +29,22 @@ type Door interface {
 // Life is one use of an object's memory on Go's side, from its first event to its end. The memory is used again for later
 // objects; [Handle] tells the lives apart. The zero Life is over.
 type Life struct {
-	mu     sync.Mutex // guards all, and every use of Envoy's side by other goroutines
-	gen    uint32
-	door   Door
-	thread *Thread
-	depth  int    // crossings of this object on the stack
-	calls  []call // for Envoy's side, waiting for its thread
-	posts  []func()
-	coming bool // Envoy will call, because of Wake
+	mu      sync.Mutex // guards all, and every use of Envoy's side by other goroutines
+	gen     uint32
+	door    Door
+	thread  *Thread
+	depth   int    // crossings of this object on the stack
+	calls   []call // for Envoy's side, waiting for its thread
+	posts   []func()
+	coming  bool // Envoy will call, because of Wake
+	escaped bool // somebody may wait for news of the object
 }
 
 // Begin begins a life, on its thread, and returns the handle to it.
 func (l *Life) Begin(door Door, t *Thread) Handle {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.door, l.thread = door, t
+	l.mu.Unlock()
 	return Handle{l, l.gen}
 }
 
@@ -49,7 +53,7 @@ func (l *Life) End() {
 	l.mu.Lock()
 	l.gen++
 	calls := l.calls
-	l.calls, l.posts, l.coming, l.depth, l.door = nil, nil, false, 0, nil
+	l.calls, l.posts, l.coming, l.escaped, l.depth, l.door = nil, nil, false, false, 0, nil
 	l.mu.Unlock()
 	for _, c := range calls {
 		c.drop()
@@ -67,22 +71,25 @@ func (l *Life) Enter(woken bool) {
 	if woken {
 		l.coming = false
 	}
-	l.serve()
+	if len(l.calls) > 0 {
+		l.serve()
+	}
 	l.mu.Unlock()
 }
 
 // Leave ends a crossing, after it has served the calls that have come meanwhile. What comes later has Envoy come back.
-// before, if not nil, runs first, with the lock held; waiting tells whether there is such work.
-func (l *Life) Leave(before func(waiting bool)) {
+func (l *Life) Leave() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.depth == 0 { // a crossing within this one has ended the life
 		return
 	}
-	l.serve()
+	if len(l.calls) > 0 {
+		l.serve()
+	}
 	waiting := len(l.posts) > 0 || len(l.calls) > 0
-	if before != nil {
-		before(waiting)
+	if waiting || l.escaped {
+		l.door.Prepare()
 	}
 	if l.depth--; l.depth == 0 && waiting {
 		l.wake()
@@ -91,11 +98,8 @@ func (l *Life) Leave(before func(waiting bool)) {
 
 // serve runs the calls that wait, without the lock that it is called with.
 func (l *Life) serve() {
-	for range maxRounds {
+	for n := 0; len(l.calls) > 0 && n < maxRounds; n++ {
 		calls := l.calls
-		if len(calls) == 0 {
-			return
-		}
 		l.calls = nil
 		gone := l.door.Gone()
 		l.mu.Unlock()
@@ -137,10 +141,10 @@ func (l *Life) Work() {
 	}
 }
 
-// CallBack has Envoy call again, with an event of its own; before runs first, with the lock held.
-func (l *Life) CallBack(before func()) {
+// CallBack has Envoy call again, with an event of its own. It is called on the object's thread.
+func (l *Life) CallBack() {
 	l.mu.Lock()
-	before()
+	l.door.Prepare()
 	l.wake()
 	l.mu.Unlock()
 }
@@ -150,6 +154,12 @@ func (l *Life) wake() {
 	if !l.coming {
 		l.coming = l.door.Wake()
 	}
+}
+
+// escape is called with mu held.
+func (l *Life) escape() {
+	l.escaped = true
+	l.door.Escape()
 }
 
 // Handle is an object in one of its lives. It may be used by any goroutine at any time.
@@ -193,7 +203,7 @@ func (h Handle) Wake() {
 }
 
 // Escaped notes that goroutines may wait for news of the object, so that they hear of its end at once.
-func (h Handle) Escaped() { h.Do(func() { h.life.door.Escape() }) }
+func (h Handle) Escaped() { h.Do(h.life.escape) }
 
 // Err returns err, or ErrStreamDone where the life is over.
 func (h Handle) Err(err error) error {

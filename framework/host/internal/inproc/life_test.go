@@ -16,14 +16,15 @@ import (
 // object is an object of a fake Envoy's, whose thread is the goroutine that runs step.
 type object struct {
 	Life
-	thread Thread
-	handle Handle
-	on     atomic.Bool // the caller is the object's thread
-	other  atomic.Bool // the caller is another thread of Envoy's
-	gone   atomic.Bool
-	wakes  atomic.Int32
-	escape atomic.Bool
-	doors  bool // there is a way to tell the thread
+	thread   Thread
+	handle   Handle
+	on       atomic.Bool // the caller is the object's thread
+	other    atomic.Bool // the caller is another thread of Envoy's
+	gone     atomic.Bool
+	wakes    atomic.Int32
+	escape   atomic.Bool
+	prepared atomic.Int32
+	doors    bool // there is a way to tell the thread
 }
 
 func newObject() *object {
@@ -36,6 +37,7 @@ func (o *object) OnThread() bool { return o.on.Load() }
 func (o *object) OnAny() bool    { return o.on.Load() || o.other.Load() }
 func (o *object) Gone() bool     { return o.gone.Load() }
 func (o *object) Escape()        { o.escape.Store(true) }
+func (o *object) Prepare()       { o.prepared.Add(1) }
 
 func (o *object) Wake() bool {
 	o.wakes.Add(1)
@@ -44,10 +46,10 @@ func (o *object) Wake() bool {
 
 // cross runs f in a crossing.
 func (o *object) cross(f func()) {
-	o.thread.Enter()
-	defer o.thread.Leave()
+	o.thread.enter()
+	defer o.thread.leave()
 	o.Enter(true)
-	defer o.Leave(nil)
+	defer o.Leave()
 	f()
 }
 
@@ -159,8 +161,8 @@ func TestAskWaitsForABusyThread(t *testing.T) {
 	done := o.ask(func() {})
 	eventually(t, "the call is queued", func() bool { return o.waiting() == 1 })
 	for until := time.Now().Add(2 * patience); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		o.thread.Enter() // for other objects
-		o.thread.Leave()
+		o.thread.enter() // for other objects
+		o.thread.leave()
 	}
 	o.cross(func() {})
 	if err := <-done; err != nil {
@@ -250,14 +252,40 @@ func TestPostsAreNotForgotten(t *testing.T) {
 	}
 }
 
+// What takes the object's thread to be woken is done while it is there, and only if somebody may want it.
+func TestPrepareIsForThoseWhoMayWait(t *testing.T) {
+	o := newObject()
+	for _, step := range []struct {
+		name string
+		do   func()
+		want int32
+	}{
+		{name: "nobody waits", do: func() {}, want: 0},
+		{name: "a post is left", do: func() { o.handle.Post(func() {}) }, want: 1},
+		{name: "the post has run", do: o.Work, want: 1},
+		{name: "a goroutine may wait", do: o.handle.Escaped, want: 2},
+		{name: "it still may", do: func() {}, want: 3},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			if o.cross(step.do); o.prepared.Load() != step.want {
+				t.Errorf("Prepare was called %d times by now, want %d", o.prepared.Load(), step.want)
+			}
+		})
+	}
+	o.End()
+	o.handle = o.Begin(o, &o.thread)
+	if o.cross(func() {}); o.prepared.Load() != 3 {
+		t.Error("who may wait in one life is waited for in the next")
+	}
+}
+
 // After a panic the crossing is over for other goroutines as well.
 func TestAPanicLeavesTheCrossing(t *testing.T) {
 	o := newObject()
 	told := false
-	func() {
-		defer Fence(slog.NewTextHandler(io.Discard, nil), "panic", func() { told = true; panic("again") })
+	o.thread.Cross(slog.NewTextHandler(io.Discard, nil), func() {
 		o.cross(func() { panic("first") })
-	}()
+	}, func() { told = true; panic("again") })
 	if !told {
 		t.Error("the fence has not told its host")
 	}

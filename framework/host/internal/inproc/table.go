@@ -30,15 +30,23 @@ func (t *Table[T]) rows() []row[T] {
 }
 
 func find[T any](rows []row[T], id uint32) (at int, ok bool) {
-	if int(id) < len(rows) && rows[id].id == id { // as where C numbers from 0 and nothing is removed
-		return int(id), true
+	if inPlace(rows, id) {
+		return int(id) - 1, true
 	}
 	return slices.BinarySearchFunc(rows, id, func(r row[T], id uint32) int { return cmp.Compare(r.id, id) })
+}
+
+// inPlace reports whether the object of a number stands where it does unless one before it was removed.
+func inPlace[T any](rows []row[T], id uint32) bool {
+	return id != 0 && int(id) <= len(rows) && rows[id-1].id == id
 }
 
 // Get returns the object of a number, or a zero one.
 func (t *Table[T]) Get(id uint32) (object T) {
 	rows := t.rows()
+	if inPlace(rows, id) {
+		return rows[id-1].object
+	}
 	if at, ok := find(rows, id); ok {
 		return rows[at].object
 	}
@@ -82,10 +90,10 @@ func (t *Table[T]) Remove(id uint32) (object T) {
 	return rows[at].object
 }
 
-// Of returns the object of a number that C has chosen. Where there is none yet it makes one, by make.
+// Of returns the object of a number, from 1 on, that C has chosen. Where there is none yet it makes one, by make.
 func (t *Table[T]) Of(id uint32, make func(id uint32) T) T {
-	if all := t.all.Load(); all != nil && int(id) < len(*all) && (*all)[id].id == id {
-		return (*all)[id].object
+	if rows := t.rows(); inPlace(rows, id) {
+		return rows[id-1].object
 	}
 	return t.made(id, make)
 }

@@ -38,13 +38,13 @@ func TestTableMakesEachObjectOnce(t *testing.T) {
 	for i := range uint32(8) {
 		wg.Go(func() {
 			for range 1000 {
-				*table.Of(i, newInt)++
+				*table.Of(i+1, newInt)++
 			}
 		})
 	}
 	wg.Wait()
 	for i := range uint32(8) {
-		if got := *table.Get(i); got != 1000 {
+		if got := *table.Get(i + 1); got != 1000 {
 			t.Errorf("object %d was used %d times, want 1000", i, got)
 		}
 	}
@@ -52,10 +52,10 @@ func TestTableMakesEachObjectOnce(t *testing.T) {
 
 func BenchmarkOf(b *testing.B) {
 	var table Table[*int]
-	table.Of(0, newInt)
+	table.Of(1, newInt)
 	b.ReportAllocs()
 	for b.Loop() {
-		*table.Of(1, newInt)++
+		*table.Of(2, newInt)++
 	}
 }
 

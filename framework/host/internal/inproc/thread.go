@@ -1,6 +1,9 @@
 package inproc
 
-import "sync/atomic"
+import (
+	"log/slog"
+	"sync/atomic"
+)
 
 // Thread is what other goroutines may know of one of Envoy's threads.
 type Thread struct {
@@ -8,16 +11,30 @@ type Thread struct {
 	at    atomic.Uint64 // odd: in Go
 }
 
-// Enter begins a crossing from C into Go on this thread, which Leave ends: it returns t, to be deferred in one line.
-func (t *Thread) Enter() *Thread {
+// Cross runs f: all that Go does in one crossing from C on this thread. Where f panics, that is a fault of the framework,
+// as plugins' panics are caught where plugins are called: it is logged and goes no further, and after runs.
+func (t *Thread) Cross(to slog.Handler, f, after func()) {
+	t.enter()
+	returned := false
+	defer func() {
+		if returned {
+			t.leave()
+			return
+		}
+		defer t.leave()
+		fence(to, "framework panic", recover(), after)
+	}()
+	f()
+	returned = true
+}
+
+func (t *Thread) enter() {
 	if t.depth++; t.depth == 1 {
 		t.at.Add(1)
 	}
-	return t
 }
 
-// Leave ends a crossing.
-func (t *Thread) Leave() {
+func (t *Thread) leave() {
 	if t.depth--; t.depth == 0 {
 		t.at.Add(1)
 	}
