@@ -61,7 +61,10 @@ func deeds() []deed {
 		{name: "async", probe: []string{
 			"request_headers", "go; sleep 1ms", "request_body", "go; sleep 1ms", "response_headers", "go", "response_body", "go; sleep 1ms",
 		}},
-		{name: "whole", probe: []string{
+		{name: "whole", request: func(r *rand.Rand) client.Request {
+			// No more than every host's buffer takes: that of the ext_proc server has 64 KiB.
+			return client.Request{Path: fmt.Sprintf("/bytes?n=%d", r.IntN(60_000)), Body: strings.Repeat("b", 1+r.IntN(20_000))}
+		}, probe: []string{
 			"request_headers", "waitbody", "request", "go; sleep 1ms; body upper", "response_headers", "waitbody", "response", "go; body lower",
 		}},
 		{name: "pipe", probe: []string{"request_headers", "pipe upper", "response_headers", "pipe upper"}},

@@ -68,7 +68,9 @@ func TestMethods(t *testing.T) {
 	if err != nil {
 		t.Fatalf("finding Envoys: %v", err)
 	}
-	for _, h := range []conformance.Host{&dynmod.Host{}, &golang.Host{}} {
+	external := &extproc.Host{}
+	t.Cleanup(external.Close)
+	for _, h := range []conformance.Host{&dynmod.Host{}, &golang.Host{}, external} {
 		t.Run(h.Name(), func(t *testing.T) {
 			conformance.RunGroups(t, h, bins, func() []conformance.Group {
 				return []conformance.Group{{Name: "methods", Scenarios: conformance.MethodScenarios()}}
