@@ -161,11 +161,7 @@ bool own(const Request &r, View name, std::string *value) {
   } else if (name == "response.code_details") {
     return code_details(r, value);
   } else if (name == "xds.cluster_name") {
-    ebuf cluster;
-    if (!CB(http_get_cluster_name)(r.envoy, &cluster))
-      return false;
-    *value = in(cluster);
-    return true;
+    return r.cluster(value);
   } else if (name == "xds.virtual_cluster_name") {
     return virtual_cluster(r, value);
   } else {

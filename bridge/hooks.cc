@@ -15,8 +15,11 @@ template <typename Status> Status status(uint32_t s) { return static_cast<Status
 
 uint32_t headers(Request *r, Lane &lane, bool end) {
   Request::Held held(r);
-  if (r->ready())
+  if (r->ready()) {
+    if (lane.encoding)
+      r->answered();
     return lane.on_headers(end);
+  }
   if (!r->bad_route || lane.encoding)
     return CONTINUE;
   Reply reply;

@@ -41,6 +41,7 @@ std::string plugin(const Request &r) { return "plugin " + r.config->settings.plu
 } // namespace
 
 void Request::send(const Reply &reply) {
+  answered();
   replied = sent = true;
   decode.state = encode.state = Lane::Done;
   std::vector<mheader> headers;

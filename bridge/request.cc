@@ -1,6 +1,7 @@
 #include "request.h"
 
 #include "accesslog.h"
+#include "attributes.h"
 #include "headers.h"
 #include "log.h"
 
@@ -29,7 +30,7 @@ bool Request::ready() {
     return !passing;
   resolved_ = true;
   uint64_t id = config->id;
-  if (RouteConfig::any()) {
+  if (RouteConfig::any() && route_open()) {
     auto *route = static_cast<RouteConfig *>(const_cast<void *>(CB(get_most_specific_route_config)(envoy)));
     auto found = route == nullptr ? RouteConfig::Found::Nothing : route->find(*config, &id);
     passing = found == RouteConfig::Found::Disabled || found == RouteConfig::Found::Failed;
@@ -41,6 +42,33 @@ bool Request::ready() {
     return false;
   config_id = id;
   refs_.fetch_add(1, std::memory_order_relaxed); // Go's
+  return true;
+}
+
+bool Request::route_open() const {
+  uint64_t code; // Envoy has one before the response's headers reach a filter, and keeps it
+  return !answered_ && !number_attribute(*this, ResponseCode, &code);
+}
+
+void Request::answered() {
+  if (answered_)
+    return;
+  answered_ = true;
+  ebuf name;
+  has_cluster_ = CB(http_get_cluster_name)(envoy, &name);
+  if (has_cluster_)
+    cluster_ = in(name);
+}
+
+bool Request::cluster(std::string *name) const {
+  ebuf now;
+  if (!route_open()) {
+    *name = cluster_;
+    return has_cluster_;
+  }
+  if (!CB(http_get_cluster_name)(envoy, &now))
+    return false;
+  *name = in(now);
   return true;
 }
 

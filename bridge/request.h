@@ -63,6 +63,13 @@ public:
   // wake has the lanes looked at when the hook under way has returned; on the worker.
   void wake();
 
+  // The route, on the worker. Envoy aborts when it is asked for the cluster of a stream that has no route and gets none any
+  // more: it was cleared, by any filter, or never looked for, and the response's headers have gone. answered must be
+  // called before they go; it takes the cluster's name.
+  void answered();
+  bool route_open() const; // Envoy still chooses a route where it has none
+  bool cluster(std::string *name) const;
+
   // reply answers with a response of the plugin's, given in a phase of lane; panic does after a panic. From jobs.
   void reply(Lane &lane, Reply reply);
   void panic(Lane &lane);
@@ -98,6 +105,9 @@ private:
   const std::thread::id worker_;
   std::atomic<int> refs_{1};
   bool resolved_ = false; // ready has been asked
+  bool answered_ = false;
+  bool has_cluster_ = false;
+  std::string cluster_; // when the response came
   bool committed_ = false; // scheduled() will be called
   bool working_ = false;   // and is at it
   void *scheduler_ = nullptr;

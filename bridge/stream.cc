@@ -64,6 +64,8 @@ GOAPI int envoyGoFilterHttpClearRouteCache(void *r, bool refresh) {
     return call.code();
   Request *request = call.request;
   return call.write([request, refresh] {
+    if (!request->route_open())
+      return;
     CB(http_clear_route_cache)(request->envoy);
     if (refresh)
       CB(get_most_specific_route_config)(request->envoy); // which looks for the route now

@@ -36,15 +36,11 @@ enum {
 };
 
 bool text_value(Request *r, int id, std::string *value) {
-  ebuf cluster;
   switch (id) {
   case CodeDetails:
     return code_details(*r, value);
   case Cluster:
-    if (!CB(http_get_cluster_name)(r->envoy, &cluster))
-      return false;
-    *value = in(cluster);
-    return true;
+    return r->cluster(value);
   case VirtualCluster:
     if (virtual_cluster(*r, value))
       return true;

@@ -99,6 +99,12 @@ func Open(addr string, r Request) (string, *http.Response, error) {
 		return "", nil, err
 	}
 	req.ContentLength = length
+	if body != nil && r.Reader == nil { // to be sent again, where net/http has taken a connection that was just closed
+		req.GetBody = func() (io.ReadCloser, error) {
+			again, _ := r.body()
+			return io.NopCloser(again), nil
+		}
+	}
 	if r.Host != "" {
 		req.Host = r.Host
 	}

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +16,46 @@ import (
 func lifeScenarios() []Scenario {
 	return []Scenario{
 		{Name: "callout: given up as its stream ends", Needs: filter.CanCallout, Run: giveUpAtTheEnd},
+		{Name: "route: asked for where Envoy looks for none any more", Run: routeAtTheEnd},
+	}
+}
+
+// routeAtTheEnd asks for the cluster when Envoy has no route for a stream and takes none any more. Envoy dies if it is asked
+// to tell one then.
+func routeAtTheEnd(b *Bed) {
+	const told = "log info 'told ${req.x-id} ${attr.xds.cluster_name}'"
+	for _, c := range []struct {
+		name, on, script string
+		request          string // raw, with x-id: ID; by default a good one
+	}{
+		{name: "cleared with the response's headers", on: "response_headers", script: "clearroute"},
+		{name: "cleared with the response's body", on: "response_body", script: "clearroute"},
+		{name: "cleared with the request's body", on: "request_body", script: "clearroute"},
+		{name: "cleared after the response", on: "response_headers", script: "go; sleep 2ms; clearroute"},
+		{name: "cleared at the end", on: "complete", script: "clearroute"},
+		{name: "cleared before a reply", on: "request_headers", script: "clearroute; reply 403 no"},
+		{name: "cleared before a later reply", on: "request_headers", script: "clearroute; go; sleep 2ms; reply 403 no"},
+		{name: "never looked for: no host", on: "response_headers", request: "GET / HTTP/1.1\nx-id: ID\n\n"},
+		{name: "never looked for: no path", on: "response_headers", request: "OPTIONS * HTTP/1.1\nhost: x\nx-id: ID\n\n"},
+	} {
+		ln := b.Listen(Listen{Chain: Chain(
+			Probe("p", c.on, c.script, "complete", told),
+			Probe("q", "response_body", "note ${attr.xds.cluster_name}", "response_trailers", "note ${attr.xds.cluster_name}"),
+		)})
+		id := client.NewID()
+		if c.request != "" {
+			client.Raw(ln.Addr, strings.ReplaceAll(c.request, "ID", id), time.Second)
+		} else {
+			client.Do(ln.Addr, client.Request{
+				Path: "/echo?t=x-t:1", Header: []string{"x-id", id}, Body: "body", Trailer: []string{"x-t", "1"}, H2: true,
+			})
+		}
+		if err := b.Envoy.Alive(); err != nil {
+			b.Fatalf("%s: %v", c.name, err)
+		}
+		if c.request == "" || b.Host.Capabilities()&filter.CanUseFilterState != 0 { // ext_proc is not asked about the others
+			b.WaitLog("told " + id)
+		}
 	}
 }
 

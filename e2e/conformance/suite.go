@@ -115,16 +115,17 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 
 func (s *station) hostMark() int { return s.Host.Log(s.Envoy).Mark() }
 
-// frameworkPanic is the line of a panic outside the plugins.
-var frameworkPanic = regexp.MustCompile(`(?m)^.*framework panic.*$`)
+// wrongs are lines about what must not happen whatever plugins do: a panic outside of them, and a call that Envoy takes for
+// a bug of its own.
+var wrongs = regexp.MustCompile(`(?m)^.*(framework panic|envoy bug failure).*$`)
 
-// finish fails a scenario that has killed Envoy or in which the framework panicked, and shows the log of one that failed.
+// finish fails a scenario that has killed Envoy or in which the framework went wrong, and shows the log of one that failed.
 func (b *Bed) finish() {
 	if err := b.Envoy.Alive(); err != nil {
 		b.Errorf("b.Envoy.Alive: %v", err)
 	}
-	if line := frameworkPanic.FindString(b.HostLog().Since(b.mark)); line != "" {
-		b.Errorf("the framework panicked: %s", line)
+	if line := wrongs.FindString(b.HostLog().Since(b.mark)); line != "" {
+		b.Errorf("the framework went wrong: %s", line)
 	}
 	if b.Failed() {
 		b.Logf("the log of the host during this scenario:\n%s", envoytest.Tail(b.HostLog().Since(b.mark), 60))

@@ -7,10 +7,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
 	"regexp"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -156,6 +159,9 @@ func soak(b *conformance.Bed) {
 		b.Errorf("got %d requests of the control group and %d others, want some of each", controls.sent.Load(), requests.sent.Load())
 	}
 	memory.check(b)
+	if b.Failed() {
+		connections(b)
+	}
 	client.CloseIdle()
 	conformance.CompletedAll(b, before)
 	for _, ln := range listeners {
@@ -171,6 +177,20 @@ func report(b *conformance.Bed, what string, c *tally, allowed int64) {
 	if n := c.wrong.Load(); n > allowed {
 		b.Errorf("%s: %d of %d ended as neither a client nor a plugin asked, at most %d may; the first: %v",
 			what, n, c.sent.Load(), allowed, errors.Join(c.first...))
+	}
+}
+
+// connections shows what Envoy counts of connections that ended before their time.
+func connections(b *conformance.Bed) {
+	all, err := b.Envoy.Stats(`^http\.|^http[12]\.|^listener\..*(overflow|destroy|drain)`)
+	if err != nil {
+		b.Logf("Envoy's counters: %v", err)
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if n := all[name]; n > 0 && !strings.HasPrefix(name, "http.admin") {
+			b.Logf("%s: %d", name, n)
+		}
 	}
 }
 

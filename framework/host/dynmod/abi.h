@@ -86,6 +86,8 @@ typedef enum {
 
 typedef enum {
   envoy_dynamic_module_type_attribute_id_RequestPath = 0,
+  envoy_dynamic_module_type_attribute_id_ResponseCode = 15,
+  envoy_dynamic_module_type_attribute_id_XdsClusterName = 57,
   envoy_dynamic_module_type_attribute_id_HealthCheck = 67,
 } envoy_dynamic_module_type_attribute_id;
 

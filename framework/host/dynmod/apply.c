@@ -169,6 +169,7 @@ static void apply_one(moe_event *e, const moe_verb *v, const uint8_t *p, mbuf *d
     break;
   case VERB_RESPONSE: {
     mheader *headers = moe_read_headers(p, v->a);
+    moe_answered(s);
     s->replied = true;
     CB(http_send_response)(s->envoy, v->b, headers, v->a, buf(p2, v->n2), *details);
     free(headers);
@@ -176,6 +177,7 @@ static void apply_one(moe_event *e, const moe_verb *v, const uint8_t *p, mbuf *d
   }
   case VERB_RESPONSE_HEADERS: {
     mheader *headers = moe_read_headers(p, v->a);
+    moe_answered(s);
     s->replied = true;
     s->sending++;
     CB(http_send_response_headers)(s->envoy, headers, v->a, v->b);

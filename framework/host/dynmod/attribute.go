@@ -108,7 +108,7 @@ func (s *envoyStream) ownAttribute(name string) (string, bool) {
 		return strconv.FormatUint(uint64(s.c.bytes[core.Response]), 10), true
 	case "xds.cluster_name":
 		var v C.ebuf
-		if C.envoy_dynamic_module_callback_http_get_cluster_name(s.c.envoy, &v) {
+		if C.moe_cluster(s.c, &v) {
 			return goBuffer(v), true
 		}
 	case "response.code_details":

@@ -1,5 +1,6 @@
 // What Go calls while it is entered, beside Envoy's own callbacks.
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "moe.h"
@@ -28,6 +29,37 @@ moe_value moe_attribute(moe_instance *s, int id, int kind) {
     v.number = truth;
   }
   return v;
+}
+
+// Envoy aborts when it is asked for the cluster of a stream of which it has no route and takes none any more: the route was
+// cleared, by any filter, or never looked for, and the response's headers have gone. So its name is taken before that.
+
+bool moe_route_open(moe_instance *s) {
+  uint64_t code; // Envoy has one before the response's headers reach a filter, and keeps it
+  return !s->answered && !CB(http_filter_get_attribute_int)(s->envoy, T(attribute_id_ResponseCode), &code);
+}
+
+void moe_answered(moe_instance *s) {
+  const uint32_t later = WANT_RESPONSE_HEADERS | WANT_RESPONSE_BODY | WANT_RESPONSE_TRAILERS | WANT_COMPLETE;
+  ebuf name;
+  if (s->answered)
+    return;
+  s->answered = true;
+  if (((s->wants & later) == 0 && !s->escaped) || !CB(http_get_cluster_name)(s->envoy, &name))
+    return;
+  s->cluster = malloc(name.length + 1);
+  if (s->cluster == NULL)
+    return;
+  memcpy(s->cluster, name.ptr, name.length);
+  s->cluster_len = name.length;
+}
+
+// moe_cluster reports whether the stream's cluster is known, and its name.
+bool moe_cluster(moe_instance *s, ebuf *name) {
+  if (moe_route_open(s))
+    return CB(http_get_cluster_name)(s->envoy, name);
+  *name = (ebuf){s->cluster, s->cluster_len};
+  return s->cluster != NULL;
 }
 
 bool moe_has_secrets(void) {

@@ -45,9 +45,12 @@ func (h *handle) SetFilterState(key, value string) error {
 	})
 }
 
-// ClearRouteCache has Envoy choose the route again.
+// ClearRouteCache has Envoy choose the route again, until the response has come.
 func (h *handle) ClearRouteCache() error {
 	return h.Later(func() {
+		if !C.moe_route_open(h.c) {
+			return
+		}
 		// Envoy chooses by the headers that it has, and the chain's changes are still with us.
 		if s := h.envoyStream; s.e != nil && s.Chain != nil {
 			s.Chain.Mu.Lock()

@@ -50,8 +50,11 @@ typedef struct moe_instance {
   uint8_t completed;  // Go has let go of the stream, and must not be entered for it again; C too where Go never met it
   uint8_t depth;      // C: crossings under way on the stack
   uint8_t called;     // C: it has started callouts, of which Envoy may tell when it has destroyed the filter
+  uint8_t answered;   // C: the response's headers have come: Envoy looks for no other route, see moe_cluster
   char *details;      // C: of a local reply of another filter's or of Envoy's, malloc'd
   size_t details_len; // C
+  char *cluster;      // C: its name as the response came, malloc'd; NULL without one, and where nobody may ask for it
+  size_t cluster_len; // C
   struct moe_instance *next; // C: in the list of streams to be freed later
 } moe_instance;
 
@@ -140,6 +143,7 @@ typedef struct {
 void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
 void moe_apply(moe_event *e);
 mheader *moe_read_headers(const uint8_t *p, size_t n);
+void moe_answered(moe_instance *s); // to be called before Envoy takes the response's headers
 void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p);
 
 extern _Atomic uint32_t moe_route_configs; // per-route configurations alive in this process
@@ -155,6 +159,8 @@ typedef struct {
 
 uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
 moe_value moe_attribute(moe_instance *s, int id, int kind); // VALUE_NONE: of any kind
+bool moe_cluster(moe_instance *s, ebuf *name);
+bool moe_route_open(moe_instance *s); // Envoy still chooses a route where it has none
 bool moe_has_secrets(void);
 bool moe_on_envoy_thread(void);
 bool moe_on_thread(uint32_t number);

@@ -31,6 +31,7 @@ static void free_stream(moe_instance *s) {
   if (s->scheduler != NULL)
     CB(http_filter_scheduler_delete)(s->scheduler);
   free(s->details);
+  free(s->cluster);
   free(s);
 }
 
@@ -193,6 +194,7 @@ HOOK T(on_http_filter_response_headers_status)
   s->ended[1] = end;
   if (!moe_alive(s))
     return STATUS_STOP;
+  moe_answered(s);
   if (!wanted(s, WANT_RESPONSE_HEADERS))
     return STATUS_CONTINUE;
   return headers(s, 1, end, 0);

@@ -31,6 +31,7 @@ fake_stream *fake_stream_new(fake_config *c, fake_thread *t, int tag);
 enum { FAKE_HEADERS, FAKE_DATA, FAKE_TRAILERS };
 int fake_event(fake_stream *s, int kind, int dir, bool end, char *data, size_t n); // the hook's status
 void fake_local_reply(fake_stream *s);
+void fake_clear_route(fake_stream *s); // by another filter
 void fake_watermark(fake_stream *s, bool high);
 void fake_complete(fake_stream *s);
 void fake_destroy(fake_stream *s);

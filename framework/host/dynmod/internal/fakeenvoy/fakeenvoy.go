@@ -114,6 +114,9 @@ func (s *Stream) Trailers(dir int) int {
 // LocalReply tells of a reply of another filter's.
 func (s *Stream) LocalReply() { C.fake_local_reply(s.c) }
 
+// ClearRoute has another filter clear the route.
+func (s *Stream) ClearRoute() { C.fake_clear_route(s.c) }
+
 // Watermark tells that the client's connection is above its high watermark, or below the low one.
 func (s *Stream) Watermark(high bool) { C.fake_watermark(s.c, C.bool(high)) }
 

@@ -50,6 +50,9 @@ struct fake_stream {
   text received[2], buffered[2];
   callout *callouts;
   uint64_t next_callout;
+  bool routed;      // its route, and with it its cluster, has been looked for
+  bool route_fixed; // and is not looked for any more: the response's headers have gone
+  bool has_code;    // of a response
   bool ends_in_reply, answers_in_continue, answered;
   bool dead; // its destruction has returned
   fake_outcome outcome;

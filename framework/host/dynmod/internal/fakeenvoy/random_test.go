@@ -130,6 +130,8 @@ func (s *live) step(random *rand.Rand) {
 		s.Watermark(random.IntN(2) == 0)
 	case n == 2:
 		s.LocalReply()
+	case n == 3:
+		s.ClearRoute()
 	case n < 7:
 		if all := s.Callouts(); len(all) > 0 {
 			step(all[random.IntN(len(all))], random)

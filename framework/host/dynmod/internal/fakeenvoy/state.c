@@ -14,19 +14,34 @@ static bool name_of(fake_stream *s, const char *callback, ebuf *to) {
   return true;
 }
 
-bool CB(http_filter_get_attribute_string)(void *s, T(attribute_id) id, ebuf *to) {
-  return name_of(s, "http_filter_get_attribute_string", to);
+// The cluster's name is no attribute to modules.
+static bool offered(fake_stream *s, T(attribute_id) id) {
+  return id == T(attribute_id_ResponseCode) ? s->has_code : id != T(attribute_id_XdsClusterName);
 }
-bool CB(http_filter_get_attribute_int)(void *s, T(attribute_id) id, uint64_t *to) {
-  if (!alive(s, "http_filter_get_attribute_int"))
+
+bool CB(http_filter_get_attribute_string)(void *s, T(attribute_id) id, ebuf *to) {
+  return name_of(s, "http_filter_get_attribute_string", to) && offered(s, id);
+}
+bool CB(http_filter_get_attribute_int)(void *of, T(attribute_id) id, uint64_t *to) {
+  fake_stream *s = of;
+  if (!alive(s, "http_filter_get_attribute_int") || !offered(s, id))
     return false;
-  *to = (uint64_t)((fake_stream *)s)->tag;
+  *to = (uint64_t)s->tag;
   return true;
 }
 bool CB(http_filter_get_attribute_bool)(void *s, T(attribute_id) id, bool *to) {
   return alive(s, "http_filter_get_attribute_bool") && false;
 }
-bool CB(http_get_cluster_name)(void *s, ebuf *to) { return name_of(s, "http_get_cluster_name", to); }
+// Envoy's looks for the route where there is none, and aborts if it must not.
+bool CB(http_get_cluster_name)(void *of, ebuf *to) {
+  fake_stream *s = of;
+  if (!name_of(s, "http_get_cluster_name", to))
+    return false;
+  if (!s->routed && s->route_fixed)
+    fault("http_get_cluster_name of a stream that has no route and looks for none");
+  s->routed = true;
+  return true;
+}
 bool CB(http_filter_get_generic_secret)(void *s, size_t id, ebuf *to) {
   return name_of(s, "http_filter_get_generic_secret", to);
 }

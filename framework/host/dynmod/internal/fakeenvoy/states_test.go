@@ -96,6 +96,7 @@ func hooks() []hook {
 		{"response's end", func(s *fakeenvoy.Stream) { s.Data(response, "end", true) }},
 		{"response trailers", func(s *fakeenvoy.Stream) { s.Trailers(response) }},
 		{"local reply", (*fakeenvoy.Stream).LocalReply},
+		{"another filter clears the route", (*fakeenvoy.Stream).ClearRoute},
 		{"high watermark", func(s *fakeenvoy.Stream) { s.Watermark(true) }},
 		{"low watermark", func(s *fakeenvoy.Stream) { s.Watermark(false) }},
 		{"scheduled", (*fakeenvoy.Stream).Scheduled},

@@ -59,6 +59,7 @@ fake_stream *fake_stream_new(fake_config *c, fake_thread *t, int tag) {
   s->config = c;
   s->thread = t;
   s->tag = tag;
+  s->routed = tag % 3 != 0; // as for all requests that Envoy doesn't refuse before
   snprintf(s->name, sizeof s->name, "%d", tag);
   s->module = ON(http_filter_new)(c->module, s);
   return s;
@@ -83,8 +84,12 @@ static int headers(fake_stream *s, int dir, bool end) {
     }
     put(s, 2 * dir, "x-tag", s->name);
   }
-  return dir == 0 ? (int)ON(http_filter_request_headers)(s, s->module, end)
-                  : (int)ON(http_filter_response_headers)(s, s->module, end);
+  if (dir == 0)
+    return (int)ON(http_filter_request_headers)(s, s->module, end);
+  s->has_code = true;
+  int status = (int)ON(http_filter_response_headers)(s, s->module, end);
+  s->route_fixed |= status == 0;
+  return status;
 }
 
 static int data(fake_stream *s, int dir, bool end, const char *p, size_t n) {
@@ -116,6 +121,11 @@ int fake_event(fake_stream *s, int kind, int dir, bool end, char *p, size_t n) {
 
 void fake_local_reply(fake_stream *s) {
   ON(http_filter_local_reply)(s, s->module, 503, (ebuf){"fake", 4}, false);
+}
+
+void fake_clear_route(fake_stream *s) {
+  if (!s->route_fixed)
+    s->routed = false;
 }
 
 void fake_watermark(fake_stream *s, bool high) {
@@ -246,6 +256,7 @@ static void end(fake_stream *s) {
 }
 
 static void proceed(fake_stream *s, int dir) {
+  s->route_fixed |= dir == 1;
   s->outcome.continued[dir]++;
   s->outcome.out[dir] += s->buffered[dir].n;
   s->buffered[dir].n = 0;
@@ -270,6 +281,7 @@ void CB(http_send_response)(void *of, uint32_t status, mheader *headers, size_t 
   if (!alive(s, "http_send_response"))
     return;
   s->outcome.reply = (int)status;
+  s->route_fixed = s->has_code = true;
   fake_local_reply(s);
   end(s);
 }
@@ -279,6 +291,7 @@ void CB(http_send_response_headers)(void *of, mheader *headers, size_t n, bool l
   if (!alive(s, "http_send_response_headers"))
     return;
   s->outcome.reply = 200;
+  s->route_fixed = s->has_code = true;
   if (last)
     end(s);
 }
@@ -300,7 +313,14 @@ void CB(http_filter_reset_stream)(void *of, T(http_filter_stream_reset_reason) r
   end(s);
 }
 
-void CB(http_clear_route_cache)(void *s) { alive(s, "http_clear_route_cache"); }
+void CB(http_clear_route_cache)(void *of) {
+  fake_stream *s = of;
+  if (!alive(s, "http_clear_route_cache"))
+    return;
+  if (s->route_fixed)
+    fault("http_clear_route_cache after the response's headers");
+  s->routed = false;
+}
 const void *CB(get_most_specific_route_config)(void *s) {
   alive(s, "get_most_specific_route_config");
   return NULL;
