@@ -14,7 +14,7 @@ static bool name_of(fake_stream *s, const char *callback, ebuf *to) {
   return true;
 }
 
-// The cluster's name is no attribute to modules.
+// Modules cannot read the cluster's name as an attribute.
 static bool offered(fake_stream *s, T(attribute_id) id) {
   return id == T(attribute_id_ResponseCode) ? s->has_code : id != T(attribute_id_XdsClusterName);
 }
