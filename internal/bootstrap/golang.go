@@ -55,19 +55,11 @@ func GenericSecrets(doc map[string]any) (map[string]any, []*tlsv3.SdsSecretConfi
 	var secrets []*tlsv3.SdsSecretConfig
 	for i, e := range list {
 		at := config.Index(key, i)
-		v, err := toValue(at, e)
-		if err != nil {
+		if _, err := toValue(at, e); err != nil { // it knows the place
 			return nil, nil, err
 		}
-		text, err := protojson.Marshal(v)
+		s, err := sdsSecret(e)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", at, err)
-		}
-		s := &tlsv3.SdsSecretConfig{}
-		if err := protojson.Unmarshal(text, s); err != nil {
-			return nil, nil, fmt.Errorf("%s: not an SdsSecretConfig of Envoy's: %w", at, err)
-		}
-		if err := s.ValidateAll(); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", at, err)
 		}
 		secrets = append(secrets, s)

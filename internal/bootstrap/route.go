@@ -36,14 +36,20 @@ func (m Match) Check() error {
 	return err
 }
 
-func (r Route) build(o Options) (*routev3.Route, error) {
+// at reports whether a listener has r.
+func (r *Route) at(listener string) bool {
+	return len(r.Listeners) == 0 || slices.Contains(r.Listeners, listener)
+}
+
+func (b *builder) route(r *Route) (*routev3.Route, error) {
 	m, err := r.Match.build()
 	if err != nil {
 		return nil, fmt.Errorf("match: %w", err)
 	}
-	route := &routev3.Route{Name: r.Name, Match: m, Action: action(o)}
-	if r.Doc != nil && o.ExtProc == nil {
-		config, err := o.perRoute(r.Doc)
+	route := &routev3.Route{Name: r.Name, Match: m}
+	b.action(route, r.Action)
+	if r.Doc != nil && b.o.ExtProc == nil {
+		config, err := b.o.perRoute(r.Doc)
 		if err != nil {
 			return nil, err
 		}

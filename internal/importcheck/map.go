@@ -67,6 +67,7 @@ var areas = []area{
 	{folder: "internal/testcheck"},
 	{folder: "internal/prosecheck"},
 	{folder: "internal/tempdir"},
+	{folder: "internal/testcert"},
 	{folder: "internal/doccomments"},
 	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},

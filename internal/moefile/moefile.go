@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"strconv"
 
@@ -21,20 +20,19 @@ const Echo = "echo"
 
 // File is what a moe.yaml says.
 type File struct {
-	Listen   string         // host:port
-	Upstream *url.URL       // nil for the echo server
-	Filter   map[string]any // the filter's document: plugins, consumers, order, timeout
-	Routes   []bootstrap.Route
-	Edge     bootstrap.Edge
+	Listeners []bootstrap.Listener
+	Upstreams []bootstrap.Upstream // but for the echo server
+	Default   string               // the upstream for what matches no route, or ""
+	Upstream  string               // that one for people: an address or a name, or ""
+	Echo      bool                 // it is the echo server
+	Filter    map[string]any       // the filter's document: plugins, consumers, order, timeout
+	Routes    []bootstrap.Route
+	Edge      bootstrap.Edge
 }
 
 // file is a moe.yaml as it is written.
 type file struct {
-	// Listen is the IP address and port to listen on; :PORT is all addresses, port 0 any free one.
-	Listen string `json:"listen" default:"127.0.0.1:10000"`
-	// Upstream is where requests go: http://HOST[:PORT], h2c://… for HTTP/2 without TLS, https://…, or echo.
-	Upstream string `json:"upstream" default:"echo"`
-	bootstrap.Edge
+	edge
 	config.Raw[document.Document]
 	// Routes are tried in order; what matches none gets the plugins above.
 	Routes []route `json:"routes"`
@@ -46,6 +44,9 @@ type route struct {
 	Name string `json:"name"`
 	// Match says which requests; all that is given must hold. At most one of path, prefix and regex.
 	Match bootstrap.Match `json:"match"`
+	// Listeners are the names of those that have the route; all by default.
+	Listeners []string `json:"listeners" validate:"omitempty,min=1"`
+	bootstrap.Action
 	config.Raw[document.Route]
 }
 
@@ -88,14 +89,8 @@ func Parse(text []byte, c Check, h Host) (*File, error) {
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil, errs // there is nothing to go on with
 	}
-	f := &File{Listen: d.Listen, Filter: object(d.Raw), Edge: d.Edge}
-	add("", d.Edge.Check())
-	_, err = bootstrap.ParseAddress(d.Listen)
-	add("listen", err)
-	if d.Upstream != Echo {
-		f.Upstream, err = bootstrap.ParseUpstream(d.Upstream)
-		add("upstream", err)
-	}
+	f := &File{Filter: object(d.Raw)}
+	f.connect(&d, add)
 	taken := map[string]bool{"default": true}
 	for i, r := range d.Routes {
 		if name := routeName(r.Name, i); taken[name] {
@@ -104,7 +99,13 @@ func Parse(text []byte, c Check, h Host) (*File, error) {
 			taken[name] = true
 		}
 		add(config.Index("routes", i)+".match", r.Match.Check())
-		f.Routes = append(f.Routes, bootstrap.Route{Name: routeName(r.Name, i), Match: r.Match, Doc: object(r.Raw)})
+		f.Routes = append(f.Routes, bootstrap.Route{
+			Name: routeName(r.Name, i), Match: r.Match, Listeners: r.Listeners, Action: r.Action, Doc: object(r.Raw),
+		})
+	}
+	if len(errs) == 0 { // names that are wrong would be reported again
+		o := f.Bootstrap("", "127.0.0.1:1")
+		add("", o.Check())
 	}
 	f.check(c, h, add)
 	if err := errs.Err(); err != nil {
@@ -127,16 +128,4 @@ func object(raw map[string]any) map[string]any {
 		return map[string]any{}
 	}
 	return raw
-}
-
-// Bootstrap returns the options of the Envoy configuration. echo is the address of the echo server, if the file asks
-// for it.
-func (f *File) Bootstrap(admin, echo string) bootstrap.Options {
-	o := bootstrap.Options{
-		Listen: f.Listen, Admin: admin, Upstream: f.Upstream, Filter: f.Filter, Routes: f.Routes, Edge: f.Edge,
-	}
-	if f.Upstream == nil {
-		o.Upstream, o.KeepProtocol = &url.URL{Scheme: "http", Host: echo}, true
-	}
-	return o
 }

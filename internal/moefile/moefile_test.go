@@ -62,12 +62,12 @@ routes:
 	if err != nil {
 		t.Fatalf("Parse: %v", err)
 	}
-	if f.Listen != "127.0.0.1:10000" || f.Upstream.Host != "example.com" || f.Filter["timeout"] != "5s" ||
+	if f.Listeners[0].Address != "127.0.0.1:10000" || f.Upstreams[0].Endpoints[0] != "example.com:443" || f.Filter["timeout"] != "5s" ||
 		len(f.Routes) != 2 || f.Routes[1].Match.Path != "/b" {
 		t.Errorf("got %+v, want what the file says", f)
 	}
-	if o := f.Bootstrap("a", "b"); o.Upstream != f.Upstream || o.KeepProtocol {
-		t.Errorf("o.Upstream = %v, want %v; o.KeepProtocol: got true, want false: %+v", o.Upstream, f.Upstream, o)
+	if o := f.Bootstrap("a", "b"); len(o.Upstreams) != 1 || o.Default != "moe" || o.Upstreams[0].Protocol != "" {
+		t.Errorf("got %+v, want the upstream alone", o)
 	}
 }
 
@@ -80,7 +80,8 @@ func TestShortForms(t *testing.T) {
 			if err != nil {
 				t.Fatalf("Parse: %v", err)
 			}
-			if o := f.Bootstrap("a", "b:1"); o.Upstream.Host != "b:1" || !o.KeepProtocol || len(o.Filter) != 1 {
+			if o := f.Bootstrap("a", "b:1"); o.Upstreams[0].Endpoints[0] != "b:1" ||
+				o.Upstreams[0].Protocol != "downstream" || len(o.Filter) != 1 {
 				t.Errorf("%s: got %+v, want the echo server as upstream and one field of the document", text, o)
 			}
 		})

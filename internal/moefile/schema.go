@@ -13,8 +13,8 @@ import (
 //go:embed schema.json
 var reflected []byte
 
-// upstreams is what Parse takes for an upstream.
-const upstreams = "^(echo|(http|https|h2c)://[^/?#]+/?)$"
+// upstreams is what Parse takes for an upstream, as far as a pattern can tell: echo or a name, or an address.
+const upstreams = "^([A-Za-z0-9_][A-Za-z0-9_.-]*|(http|https|h2c)://[^/?#]+/?|[^/?#]*:[0-9]+)$"
 
 // Reflect returns the JSON Schema of a moe.yaml whatever the plugins, with descriptions from docs. It is what schema.json
 // is written of.

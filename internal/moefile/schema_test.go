@@ -35,6 +35,8 @@ func TestSchema(t *testing.T) {
 		"listen: ':80'":           true,
 		"upstream: 'https://a.b'": true,
 		"upstream: 'ftp://x'":     false,
+		"upstream: 127.0.0.1:80":  true,
+		"upstream: '[::1]:80'":    true,
 		"timeout: 3s":             true,
 		"lisen: ':80'":            false,
 

@@ -144,14 +144,16 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		if err != nil {
 			return err
 		}
-		if file.Upstream == nil {
+		if file.Echo {
 			cmd.Printf("# upstream: echo runs inside `moe run` only; %s stands for a server of yours\n", printedEcho)
 		}
 		cmd.Print(string(b))
 		return nil
 	}
-	if err := free(file.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	for _, l := range file.Listeners {
+		if err := free(l.Address); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
 	}
 	if err := free(f.admin); err != nil {
 		return fmt.Errorf("--admin: %w", err)
@@ -165,7 +167,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	upstream := ""
-	if file.Upstream == nil {
+	if file.Echo {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
@@ -270,16 +272,12 @@ func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options
 	if err != nil {
 		return err
 	}
-	addr, err := p.Listener(ctx, bootstrap.Name)
+	addresses, err := serving(ctx, p, file.Listeners)
 	if err != nil && ctx.Err() == nil {
 		return errors.Join(err, p.Stop())
 	}
-	upstream := "the echo server"
-	if file.Upstream != nil {
-		upstream = file.Upstream.String()
-	}
-	cmd.PrintErrf("moe: serving http://%s for %s; Envoy's admin page is http://%s; stop with Ctrl-C\n",
-		addr, upstream, p.Admin())
+	cmd.PrintErrf("moe: serving %s for %s; Envoy's admin page is http://%s; stop with Ctrl-C\n",
+		addresses, served(file), p.Admin())
 	select {
 	case <-ctx.Done():
 		cmd.PrintErrln("moe: stopping")

@@ -1,0 +1,188 @@
+package bootstrap
+
+import (
+	"fmt"
+	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	inspectorv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/tls_inspector/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// Listener is where clients connect.
+type Listener struct {
+	// Name of the listener in Envoy's configuration, and of its statistics.
+	Name string `json:"name" validate:"required"`
+	// Address is the IP address and port to listen on; :PORT is all addresses, port 0 any free one.
+	Address string `json:"address" validate:"required"`
+	// TLS has clients speak TLS; without it they speak HTTP/1.1 or HTTP/2 in plain text.
+	TLS *ListenerTLS `json:"tls"`
+	// HTTP3 takes HTTP/3 on the same port of UDP, too, and tells clients so (alt-svc). It needs tls.
+	HTTP3 bool `json:"http3"`
+}
+
+// quicSuffix is what the name of the listener for HTTP/3 has more than that of its listener for TCP.
+const quicSuffix = "-http3"
+
+// connectTimeout is how long a client may take for the TLS handshake.
+const handshakeTimeout = 10 * time.Second
+
+// listeners adds l: one for TCP and, if it takes HTTP/3, one for UDP.
+func (b *builder) listener(l *Listener) error {
+	address, err := ParseAddress(l.Address)
+	if err != nil {
+		return fmt.Errorf("address: %w", err)
+	}
+	routes, err := b.routes(l)
+	if err != nil {
+		return err
+	}
+	manager, err := b.connectionManager(l, routes)
+	if err != nil {
+		return err
+	}
+	tcp := &listenerv3.Listener{
+		Name: l.Name, Address: address, PerConnectionBufferLimitBytes: b.o.Edge.Limits.buffer(),
+		FilterChains: []*listenerv3.FilterChain{filterChain(manager)},
+	}
+	b.r.Listeners = append(b.r.Listeners, tcp)
+	if l.TLS == nil {
+		return nil
+	}
+	context := b.listenerTLS(l)
+	chain := tcp.FilterChains[0]
+	chain.TransportSocket = transportSocket("envoy.transport_sockets.tls", context)
+	chain.TransportSocketConnectTimeout = durationpb.New(handshakeTimeout)
+	if len(l.TLS.ServerNames) > 0 {
+		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.TLS.ServerNames}
+		tcp.ListenerFilters = []*listenerv3.ListenerFilter{{
+			Name:       "envoy.filters.listener.tls_inspector",
+			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&inspectorv3.TlsInspector{})},
+		}}
+	}
+	if l.HTTP3 {
+		b.r.Listeners = append(b.r.Listeners, b.quic(l, address, manager, chain.FilterChainMatch))
+	}
+	return nil
+}
+
+// quic is the listener for HTTP/3 beside l's for TCP, with the same connection manager.
+func (b *builder) quic(
+	l *Listener, address *corev3.Address, manager *hcmv3.HttpConnectionManager, match *listenerv3.FilterChainMatch,
+) *listenerv3.Listener {
+	manager = proto.Clone(manager).(*hcmv3.HttpConnectionManager)
+	h := &b.o.Edge.HTTP
+	manager.CodecType = hcmv3.HttpConnectionManager_HTTP3
+	manager.Http2ProtocolOptions = nil
+	manager.Http3ProtocolOptions = &corev3.Http3ProtocolOptions{QuicProtocolOptions: &corev3.QuicProtocolOptions{
+		MaxConcurrentStreams:        wrapperspb.UInt32(h.MaxConcurrentStreams),
+		InitialStreamWindowSize:     wrapperspb.UInt32(min(uint32(h.InitialStreamWindowSize), 16<<20)),
+		InitialConnectionWindowSize: wrapperspb.UInt32(min(uint32(h.InitialConnectionWindowSize), 24<<20)),
+	}}
+	context := b.listenerTLS(l)
+	context.CommonTlsContext.AlpnProtocols = nil // QUIC has h3, and nothing to choose
+	chain := filterChain(manager)
+	chain.FilterChainMatch = match
+	chain.TransportSocket = transportSocket("envoy.transport_sockets.quic",
+		&quicv3.QuicDownstreamTransport{DownstreamTlsContext: context})
+	address = proto.Clone(address).(*corev3.Address)
+	address.GetSocketAddress().Protocol = corev3.SocketAddress_UDP
+	return &listenerv3.Listener{
+		Name: l.Name + quicSuffix, Address: address, FilterChains: []*listenerv3.FilterChain{chain},
+		UdpListenerConfig: &listenerv3.UdpListenerConfig{QuicOptions: &listenerv3.QuicProtocolOptions{}},
+	}
+}
+
+func filterChain(manager *hcmv3.HttpConnectionManager) *listenerv3.FilterChain {
+	return &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{
+		Name:       "envoy.filters.network.http_connection_manager",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: pack(manager)},
+	}}}
+}
+
+func transportSocket(name string, config proto.Message) *corev3.TransportSocket {
+	return &corev3.TransportSocket{
+		Name: name, ConfigType: &corev3.TransportSocket_TypedConfig{TypedConfig: pack(config)},
+	}
+}
+
+// connectionManager handles what comes in at l, whose routes are given.
+func (b *builder) connectionManager(
+	l *Listener, routes *routev3.RouteConfiguration,
+) (*hcmv3.HttpConnectionManager, error) {
+	filters, err := b.httpFilters()
+	if err != nil {
+		return nil, err
+	}
+	upgrades := []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
+	if b.o.ExtProc != nil {
+		upgrades = b.o.ExtProc.upgrades(filters[len(filters)-1])
+	}
+	m := &hcmv3.HttpConnectionManager{StatPrefix: l.Name, HttpFilters: filters, UpgradeConfigs: upgrades}
+	b.refer(m, routes)
+	b.o.Edge.protect(m)
+	m.Http2ProtocolOptions.AllowConnect = b.o.ExtProc != nil
+	l.TLS.forward(m)
+	return m, nil
+}
+
+// httpFilters are those of every listener: the plugins', if there are plugins, and the router.
+func (b *builder) httpFilters() ([]*hcmv3.HttpFilter, error) {
+	router := httpFilter("envoy.filters.http.router", &routerv3.Router{})
+	switch {
+	case b.o.ExtProc != nil:
+		return []*hcmv3.HttpFilter{httpFilter(Name, b.o.ExtProc.filter()), router}, nil
+	case b.o.Filter == nil:
+		return []*hcmv3.HttpFilter{router}, nil
+	}
+	config, err := b.o.filter()
+	if err != nil {
+		return nil, err
+	}
+	return []*hcmv3.HttpFilter{b.plugins(config), router}, nil
+}
+
+// routes returns those of a listener.
+func (b *builder) routes(l *Listener) (*routev3.RouteConfiguration, error) {
+	var routes []*routev3.Route
+	for i := range b.o.Routes {
+		r := &b.o.Routes[i]
+		if !r.at(l.Name) {
+			continue
+		}
+		route, err := b.route(r)
+		if err != nil {
+			return nil, fmt.Errorf("routes[%d]: %w", i, err)
+		}
+		routes = append(routes, route)
+	}
+	if b.o.Default != "" {
+		rest := &routev3.Route{
+			Name:  "default",
+			Match: &routev3.RouteMatch{PathSpecifier: &routev3.RouteMatch_Prefix{Prefix: "/"}},
+		}
+		b.action(rest, Action{Upstream: b.o.Default})
+		routes = append(routes, rest)
+	}
+	c := &routev3.RouteConfiguration{
+		Name:         l.Name,
+		VirtualHosts: []*routev3.VirtualHost{{Name: l.Name, Domains: []string{"*"}, Routes: routes}},
+	}
+	if l.HTTP3 {
+		c.ResponseHeadersToAdd = []*corev3.HeaderValueOption{{Header: &corev3.HeaderValue{
+			Key: "alt-svc", Value: fmt.Sprintf(`h3=":%d"; ma=86400`, portOf(l.Address)),
+		}}}
+	}
+	return c, nil
+}
+
+func httpFilter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: pack(config)}}
+}
