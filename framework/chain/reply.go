@@ -42,6 +42,10 @@ func (st *Stream) replied(d *direction, i index, at position, r *core.Payload) {
 		st.misuse(i, "replies with status "+strconv.Itoa(r.Status))
 		r = failed
 	}
+	if r.Reader != nil && !r.Taken.CompareAndSwap(false, true) {
+		st.misuse(i, "returns a ReplyReader again, and its reader can be read once: make one for each reply")
+		r = failed
+	}
 	for f := range r.Header {
 		if r.Header[f].Value != "" && !internals.ValidReplyField(r.Header[f]) {
 			st.misuse(i, "replies with an invalid header "+strconv.Quote(r.Header[f].Name))

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Registration describes a plugin that is compiled in, as far as all kinds of extension are alike. It is for the
@@ -40,12 +41,14 @@ type Registry[R interface {
 	comparable
 	Base() *Registration
 }] struct {
-	mu sync.RWMutex
-	m  map[string]R
+	mu   sync.RWMutex
+	m    map[string]R
+	read atomic.Bool // somebody has seen the plugins: from then on there are no others
 }
 
 // Add adds a plugin. An error says what is wrong with its name, which is made of a-z, 0-9, "_" and "-", with a method
-// of its configuration that the framework would never call, or that the name is taken, and by whom.
+// of its configuration that the framework would never call, that the name is taken, and by whom, or that plugins were
+// looked up before: what was seen then would have lacked this one.
 func (g *Registry[R]) Add(r R) error {
 	b := r.Base()
 	if err := checkName(b.Name); err != nil {
@@ -60,6 +63,10 @@ func (g *Registry[R]) Add(r R) error {
 		return fmt.Errorf("duplicate plugin name %q: registered for %s and for %s", b.Name,
 			fullName(other.Base().Config), fullName(b.Config))
 	}
+	if g.read.Load() {
+		return fmt.Errorf("%s: registered after plugins were looked up: register it in an init function of %s, and import that "+
+			"package in the program", b.Name, b.Config.PkgPath())
+	}
 	if g.m == nil {
 		g.m = map[string]R{}
 	}
@@ -71,6 +78,7 @@ func (g *Registry[R]) Add(r R) error {
 func (g *Registry[R]) Lookup(name string) R {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
+	g.read.Store(true)
 	return g.m[name]
 }
 
@@ -78,6 +86,7 @@ func (g *Registry[R]) Lookup(name string) R {
 func (g *Registry[R]) LookupType(t reflect.Type) (none R) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
+	g.read.Store(true)
 	for _, r := range g.m {
 		if r.Base().Config == t {
 			return r
@@ -90,6 +99,7 @@ func (g *Registry[R]) LookupType(t reflect.Type) (none R) {
 func (g *Registry[R]) All() []R {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
+	g.read.Store(true)
 	return slices.SortedFunc(maps.Values(g.m), func(a, b R) int { return cmp.Compare(a.Base().Name, b.Base().Name) })
 }
 

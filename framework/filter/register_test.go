@@ -16,9 +16,13 @@ func (*fine) OnComplete(Stream) {}
 func (*fine) Once()             {} // not a phase: no upper case after On
 func (*fine) On()               {}
 
-func TestRegister(t *testing.T) {
+func init() {
 	docs := fstest.MapFS{"README.md": {Data: []byte("# x")}}
 	Register[fine]("fine-1_x", Observe, Docs(docs), Needs(CanCallout|CanSetMetadata), ChangesBody())
+	Register[good]("taken", Observe)
+}
+
+func TestRegister(t *testing.T) {
 	r := Lookup("fine-1_x")
 	if r == nil {
 		t.Fatal("the plugin is not found by its name")
@@ -70,7 +74,7 @@ func (*responses) OnResponseBody(Stream, Body, bool) Action             { return
 func (*responses) OnRequestHeaders(Stream, RequestHeaders, bool) Action { return Continue }
 
 func TestRegisterPanics(t *testing.T) {
-	Register[good]("taken", Observe)
+	Lookup("") // whoever looks has seen all
 	for name, c := range map[string]struct {
 		register func()
 		want     string
@@ -78,6 +82,10 @@ func TestRegisterPanics(t *testing.T) {
 		"a name that is taken": {
 			func() { Register[fine]("taken", Observe) },
 			`duplicate plugin name "taken": registered for mosn.io/moe/framework/filter.good and for mosn.io/moe/framework/filter.fine`,
+		},
+		"after init": {
+			func() { Register[good]("x", Observe) },
+			"filter: x: registered after plugins were looked up: register it in an init function of mosn.io/moe/framework/filter",
 		},
 		"upper case":       {func() { Register[good]("Fine", Observe) }, "Fine"},
 		"no name":          {func() { Register[good]("", Observe) }, "needs a name"},

@@ -12,7 +12,7 @@ import (
 	"mosn.io/moe/pkg/istio/internal/policy"
 )
 
-// limit stands for the example plugin that the guide builds in, whose name the plugins in the box may have some day.
+// limit stands for the example plugin that the guide builds in.
 type limit struct {
 	Rate  float64 `json:"rate"`
 	Burst float64 `json:"burst"`
@@ -22,12 +22,7 @@ func (*limit) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) filte
 	return filter.Continue
 }
 
-func TestMain(m *testing.M) {
-	if filter.Lookup("limitreq") == nil {
-		filter.Register[limit]("limitreq", filter.Traffic)
-	}
-	os.Exit(m.Run())
-}
+func init() { filter.Register[limit]("limitreq", filter.Traffic) }
 
 // TestGuide holds the EnvoyFilters of the guide against what its policies come to.
 func TestGuide(t *testing.T) {

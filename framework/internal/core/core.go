@@ -113,11 +113,12 @@ type Action struct {
 }
 
 // Payload is the part of an action that needs memory. It is shared by every stream the action is returned to, so the
-// chain never writes to it.
+// chain never writes to it. A Reader can be read once, so whoever takes it sets Taken.
 type Payload struct {
 	Status  int
 	Body    []byte
 	Reader  io.Reader
+	Taken   *atomic.Bool // of Reader: a reply has taken it
 	Header  []Field
 	GRPC    int // -1: by Envoy's mapping
 	Details string
