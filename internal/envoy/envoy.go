@@ -24,6 +24,7 @@ import (
 // Options say how to start an Envoy. Only Config is required.
 type Options struct {
 	Path         string        // of the binary; "" means what Find("") returns
+	Dir          string        // its working directory; "" is this process's
 	Config       []byte        // bootstrap configuration as YAML or JSON, with an admin address
 	Module       string        // path of a shared library that is to be a dynamic module, whatever its file name
 	ModuleName   string        // how the configuration calls that module; "" means moe
@@ -173,6 +174,7 @@ func (p *Process) arguments() []string {
 
 func (p *Process) command(ctx context.Context, args []string) {
 	p.cmd = exec.CommandContext(ctx, p.options.Path, args...)
+	p.cmd.Dir = p.options.Dir
 	p.cmd.Env = append(os.Environ(), p.options.Env...)
 	if p.options.Module != "" {
 		p.cmd.Env = append(p.cmd.Env, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH="+p.dir)

@@ -3,6 +3,7 @@
 package extprocd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ const serviceName = "envoy.service.ext_proc.v3.ExternalProcessor"
 // Options configure a process.
 type Options struct {
 	File   string // moe.yaml; a file is read again when it changes, "-" is not
+	Name   string // what errors and the log call it; default File
 	Listen string // host:port of the gRPC server
 	Admin  string // host:port of metrics and readiness; "" is none
 	TLS    TLS
@@ -47,9 +49,9 @@ type Options struct {
 	Ready func(listen, admin string)
 }
 
-// Load reads a moe.yaml into what a server runs.
-func Load(path string) (*moefile.File, extproc.Config, error) {
-	f, err := moefile.Load(path, moefile.CheckFile, moefile.Host{})
+// Load reads a moe.yaml, which errors call name, into what a server runs, and checks it.
+func Load(path, name string) (*moefile.File, extproc.Config, error) {
+	f, err := moefile.Loader{Check: moefile.CheckPlugins, Host: moefile.ExtProc, Name: name}.Load(path)
 	if err != nil {
 		return nil, extproc.Config{}, err
 	}
@@ -58,6 +60,15 @@ func Load(path string) (*moefile.File, extproc.Config, error) {
 		c.Routes[r.Name] = r.Doc
 	}
 	return f, c, nil
+}
+
+// load reads the file into s.
+func (o *Options) load(s *extproc.Server) error {
+	f, c, err := Load(o.File, o.Name)
+	if err != nil {
+		return err
+	}
+	return f.Place(s.Load(c))
 }
 
 // Run serves until ctx ends, and then until the streams have ended or the time for that is over.
@@ -71,16 +82,13 @@ func Run(ctx context.Context, o Options) error {
 	if o.Keepalive <= 0 {
 		o.Keepalive = 30 * time.Second
 	}
+	o.Name = cmp.Or(o.Name, o.File)
 	defer relaxCollector()()
 	log := slog.New(o.Server.Log)
 	w := filewatch.New(o.File)
 	s := extproc.New(o.Server)
 	defer s.Close()
-	_, c, err := Load(o.File)
-	if err == nil {
-		err = s.Load(c)
-	}
-	if err != nil {
+	if err := o.load(s); err != nil {
 		return err
 	}
 	creds, err := o.TLS.credentials(log, o.Poll)
@@ -115,7 +123,7 @@ func Run(ctx context.Context, o Options) error {
 	defer signal.Stop(hup)
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(ln) }()
-	log.Info("serving", "listen", ln.Addr().String(), "admin", a.addr(), "file", o.File, "tls", o.TLS.Cert != "")
+	log.Info("serving", "listen", ln.Addr().String(), "admin", a.addr(), "file", o.Name, "tls", o.TLS.Cert != "")
 	if o.Ready != nil {
 		o.Ready(ln.Addr().String(), a.addr())
 	}
@@ -153,17 +161,14 @@ func relaxCollector() (restore func()) {
 
 // reload loads the file again. After an error the server goes on with what it has.
 func reload(s *extproc.Server, o Options, log *slog.Logger) {
-	_, c, err := Load(o.File)
-	if err == nil {
-		err = s.Load(c)
-	}
+	err := o.load(s)
 	registry := o.Server.Registry
 	if registry == nil {
 		registry = extproc.DefaultRegistry
 	}
 	registry.Reloaded(err == nil)
 	if err == nil {
-		log.Info("configuration loaded", "file", o.File)
+		log.Info("configuration loaded", "file", o.Name)
 		return
 	}
 	var all config.Errors
@@ -171,7 +176,7 @@ func reload(s *extproc.Server, o Options, log *slog.Logger) {
 		all = config.Errors{{Msg: err.Error()}}
 	}
 	for _, e := range all {
-		log.Error("configuration refused, the one before goes on: "+e.Error(), "file", o.File)
+		log.Error("configuration refused, the one before goes on: "+e.Error(), "file", o.Name)
 	}
 }
 

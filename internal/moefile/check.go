@@ -27,13 +27,14 @@ type Host struct {
 	caps filter.Capability
 }
 
-// Hosts of `moe run`.
+// Hosts of `moe run`, and that of `moe extproc`.
 var (
-	Dynmod = Host{"dynmod", host.Dynmod}
-	Golang = Host{"golang", host.Golang}
+	Dynmod  = Host{"dynmod", host.Dynmod}
+	Golang  = Host{"golang", host.Golang}
+	ExtProc = Host{"extproc", host.ExtProc}
 )
 
-// HostOf returns the host of a name.
+// HostOf returns the host of `moe run` of a name.
 func HostOf(name string) (Host, bool) {
 	for _, h := range []Host{Dynmod, Golang} {
 		if h.name == name {
@@ -43,22 +44,27 @@ func HostOf(name string) (Host, bool) {
 	return Host{}, false
 }
 
-func (f *File) check(c Check, h Host, add func(path string, err error)) {
-	if c == CheckFile {
+func (f *File) check(l Loader, add func(path string, err error)) {
+	if l.Check == CheckFile {
 		return
+	}
+	checked, lent := f, (*lentSecrets)(nil)
+	if l.WithoutSecrets {
+		checked, lent = f.lendSecrets()
 	}
 	failed := false
 	report := func(path string, err error) {
+		err = lent.drop(path, err)
 		failed = failed || err != nil
 		add(path, err)
 	}
-	f.checkUnmet(report)
-	report("", assembly.Validate(assembly.ChainName, f.Filter, h.caps))
-	for i, r := range f.Routes {
-		report(config.Index("routes", i), assembly.ValidateRoute(assembly.ChainName, f.Filter, r.Doc, h.caps))
+	checked.checkUnmet(report)
+	report("", assembly.Validate(assembly.ChainName, checked.Filter, l.Host.caps))
+	for i, r := range checked.Routes {
+		report(config.Index("routes", i), assembly.ValidateRoute(assembly.ChainName, checked.Filter, r.Doc, l.Host.caps))
 	}
-	if c == ProvisionPlugins && !failed {
-		f.provision(h, add)
+	if l.Check == ProvisionPlugins && !failed {
+		checked.without(lent).provision(l.Host, func(path string, err error) { add(path, lent.dropProvision(err)) })
 	}
 }
 

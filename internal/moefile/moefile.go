@@ -3,10 +3,7 @@
 package moefile
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 
 	"mosn.io/moe/framework/config"
@@ -28,6 +25,8 @@ type File struct {
 	Filter    map[string]any       // the filter's document: plugins, consumers, order, timeout
 	Routes    []bootstrap.Route
 	Edge      bootstrap.Edge
+
+	source source
 }
 
 // file is a moe.yaml as it is written.
@@ -50,44 +49,20 @@ type route struct {
 	config.Raw[document.Route]
 }
 
-// Load reads the file at path; "-" is the standard input. See Parse.
-func Load(path string, c Check, h Host) (*File, error) {
-	var text []byte
-	var err error
-	if path == "-" {
-		text, err = io.ReadAll(io.LimitReader(os.Stdin, config.MaxSize+1))
-	} else {
-		text, err = os.ReadFile(path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return Parse(text, c, h)
-}
-
-// Parse reads a file's text and checks it, as c says, for the host h. The error is a config.Errors with all that is
-// wrong.
-func Parse(text []byte, c Check, h Host) (*File, error) {
-	raw, err := config.Parse(text)
-	if err != nil {
-		return nil, err
-	}
+// read makes a File of the data of a moe.yaml, and checks it. It returns nil where nothing can be made of it.
+func (l Loader) read(raw any, add func(path string, err error)) *File {
 	if list, ok := raw.([]any); ok {
 		raw = map[string]any{"plugins": list}
 	}
-	var errs config.Errors
-	add := func(path string, err error) {
-		var all config.Errors
-		if errors.As(err, &all) {
-			errs = append(errs, all.In(path)...)
-		} else if err != nil {
-			errs = append(errs, config.Error{Path: path, Msg: err.Error()})
-		}
+	wrong, report := false, add
+	add = func(path string, err error) {
+		wrong = wrong || err != nil
+		report(path, err)
 	}
 	var d file
 	add("", config.Decode(raw, &d))
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
-		return nil, errs // there is nothing to go on with
+		return nil
 	}
 	f := &File{Filter: object(d.Raw)}
 	f.connect(&d, add)
@@ -103,15 +78,12 @@ func Parse(text []byte, c Check, h Host) (*File, error) {
 			Name: routeName(r.Name, i), Match: r.Match, Listeners: r.Listeners, Action: r.Action, Doc: object(r.Raw),
 		})
 	}
-	if len(errs) == 0 { // names that are wrong would be reported again
+	if !wrong { // names that are wrong would be reported again
 		o := f.Bootstrap("", "127.0.0.1:1")
 		add("", o.Check())
 	}
-	f.check(c, h, add)
-	if err := errs.Err(); err != nil {
-		return nil, err
-	}
-	return f, nil
+	f.check(l, add)
+	return f
 }
 
 // routeName is a route's name in Envoy's configuration, by which `moe extproc` knows it.

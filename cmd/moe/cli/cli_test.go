@@ -108,12 +108,12 @@ plugins:
 	}
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	for _, want := range []string{
-		"listen: ", "plugins[0].config.secret: ", "plugins[1].config.valeu: ", "plugins[2].name: ",
+		"2:1: listen: ", "4:3: plugins[0].config.secret: ", "5:37: plugins[1].config.valeu: ", "6:4: plugins[2].name: ",
 	} {
 		t.Run(want, func(t *testing.T) {
 			found := false
 			for _, line := range lines {
-				found = found || strings.HasPrefix(line, "moe: "+file+": "+want)
+				found = found || strings.HasPrefix(line, "moe: "+file+":"+want)
 			}
 			if !found {
 				t.Errorf("no line about %s", want)
@@ -326,5 +326,35 @@ func TestRunRefuses(t *testing.T) {
 				t.Errorf("status %d, %q and %q, want status 1 and %q", status, stdout, stderr, c.want)
 			}
 		})
+	}
+}
+
+// Relative paths in a file start from its folder, wherever moe runs.
+func TestRelativePaths(t *testing.T) {
+	file := write(t, "plugins: [{name: tokenauth, config: {secret: {file: secrets/token}}}]")
+	secret := filepath.Join(filepath.Dir(file), "secrets", "token")
+	if err := os.Mkdir(filepath.Dir(secret), 0o755); err != nil {
+		t.Fatalf("os.Mkdir: %v", err)
+	}
+	dir := t.TempDir()
+	t.Chdir(dir)
+	status, _, stderr := moe(t, "validate", "-c", file)
+	if status != 1 || !strings.HasPrefix(stderr, "moe: "+file+":1:38: plugins[0].config.secret: secret file ") {
+		t.Errorf("without the file: got status %d, %q", status, stderr)
+	}
+	if status, _, stderr := moe(t, "validate", "--without-secrets", "-c", file); status != 0 {
+		t.Errorf("without secrets: got status %d, %q", status, stderr)
+	}
+	if err := os.WriteFile(secret, []byte("open sesame"), 0o600); err != nil {
+		t.Fatalf("os.WriteFile: %v", err)
+	}
+	if status, _, stderr := moe(t, "validate", "-c", file); status != 0 {
+		t.Errorf("with the file: got status %d, %q", status, stderr)
+	}
+	if status, _, stderr := moe(t, "extproc", "--print-config", "-c", file); status != 0 {
+		t.Errorf("extproc: got status %d, %q", status, stderr)
+	}
+	if now, err := os.Getwd(); err != nil || now != dir {
+		t.Errorf("the working directory is %s, %v; want %s", now, err, dir)
 	}
 }

@@ -1,15 +1,14 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"time"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	"github.com/spf13/cobra"
 
-	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host/extproc"
 	"mosn.io/moe/internal/bootstrap"
@@ -114,7 +113,6 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 	if f.json {
 		f.o.Server.Log = slog.NewJSONHandler(cmd.ErrOrStderr(), opts)
 	}
-	f.o.File = f.file
 	var err error
 	if f.o.Server.Modes, err = f.modes(); err != nil {
 		return err
@@ -122,7 +120,21 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 	if f.print {
 		return f.printConfig(cmd)
 	}
-	return f.inFile(extprocd.Run(cmd.Context(), f.o))
+	for _, path := range []*string{&f.o.TLS.Cert, &f.o.TLS.Key, &f.o.TLS.ClientCA} { // those of flags start from here
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return err
+		}
+	}
+	path, leave, err := enter(f.file)
+	if err != nil {
+		return missingFile(err)
+	}
+	defer leave()
+	f.o.File, f.o.Name = path, f.file
+	return extprocd.Run(cmd.Context(), f.o)
 }
 
 // modes returns the body modes that the flags say Envoy uses, or nil if no flag says so. A mode without a flag is taken to
@@ -151,32 +163,28 @@ func (f *extprocFlags) modes() (*modev3.ProcessingMode, error) {
 	return m, nil
 }
 
-// inFile names the file in an error of its contents.
-func (f *extprocFlags) inFile(err error) error {
-	var all config.Errors
-	if errors.As(err, &all) {
-		return fileError{f.file, err}
-	}
-	return err
-}
-
 // printConfig prints an Envoy configuration that fits the plugins. They are provisioned for that and closed again.
 func (f *extprocFlags) printConfig(cmd *cobra.Command) error {
-	file, c, err := extprocd.Load(f.file)
+	path, leave, err := enter(f.file)
 	if err != nil {
-		return f.inFile(err)
+		return missingFile(err)
+	}
+	defer leave()
+	file, c, err := extprocd.Load(path, f.file)
+	if err != nil {
+		return err
 	}
 	s := extproc.New(f.o.Server)
 	defer s.Close()
 	if err := s.Load(c); err != nil {
-		return f.inFile(err)
+		return file.Place(err)
 	}
 	mode := s.ProcessingMode()
 	if err := f.adjust(mode); err != nil {
 		return err
 	}
 	if err := s.Fits(mode); err != nil {
-		return f.inFile(err)
+		return file.Place(err)
 	}
 	x := &bootstrap.ExtProc{
 		Server: f.address, Mode: mode, Namespaces: f.namespaces, FailOpen: f.failOpen,

@@ -70,7 +70,7 @@ func TestExtprocRefused(t *testing.T) {
 		{
 			name: "misspelt field on a route",
 			file: "plugins: [{name: hello}]\nroutes: [{match: {prefix: /x}, plugins: [{name: hello, config: {valu: 1}}]}]",
-			want: "route-0",
+			want: "moe.yaml:2:65: routes[0].plugins[0].config.valu",
 		},
 		{
 			name: "unknown body mode", file: "plugins: [{name: hello}]", flags: "--print-config --body some",

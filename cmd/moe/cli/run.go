@@ -51,6 +51,9 @@ func runCommand() *cobra.Command {
 			  http: {}                    # paths, headers and time-outs; docs/edge.md lists them
 			  limits: {}                  # connections, memory, buffers; likewise
 
+			Relative paths in the file start from its folder. ${NAME} in a value is an environment variable, and
+			${NAME:-default} one that may be missing; $${ stands for ${ itself.
+
 			The upstream echo replies with the request it saw as JSON. Request headers ask it for more: x-echo-status,
 			x-echo-header and x-echo-trailer (NAME: VALUE), x-echo-delay, and x-echo-body: stream for the body as it comes;
 			a gRPC request is streamed back. An https upstream is verified by the system's certificate authorities and gets
@@ -131,7 +134,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if f.unchecked {
 		check = moefile.CheckFile
 	}
-	file, err := load(f.file, check, host)
+	file, err := load(f.file, moefile.Loader{Check: check, Host: host})
 	if err != nil {
 		if strings.Contains(err.Error(), "unknown plugin") {
 			cmd.PrintErrln("moe: plugins of others are known to a moe that has them: `moe build --with … --cli FILE` makes " +
@@ -176,8 +179,12 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
+	dir, err := folder(f.file)
+	if err != nil {
+		return err
+	}
 	o := envoy.Options{
-		Path: binary, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
+		Path: binary, Dir: dir, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
 		Args:   []string{"--component-log-level", "dynamic_modules:" + f.pluginLevel},
 		Stdout: cmd.OutOrStdout(), Log: envoy.Prefix(cmd.ErrOrStderr(), "envoy: "),
 	}
@@ -233,18 +240,6 @@ func findBridge(module string) (string, error) {
 			"filter, and the bridge takes its place", err)
 	}
 	return path, nil
-}
-
-// load is moefile.Load with the name in the error.
-func load(name string, c moefile.Check, h moefile.Host) (*moefile.File, error) {
-	file, err := moefile.Load(name, c, h)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w; name another with -c FILE", err)
-	}
-	if err != nil {
-		return nil, fileError{name, err}
-	}
-	return file, nil
 }
 
 func (f *runFlags) config(
