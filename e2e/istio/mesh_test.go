@@ -72,7 +72,7 @@ func newMesh(t testing.TB, objects ...string) *mesh {
 	m.ok(err)
 	t.Cleanup(m.cluster.Close)
 	m.base = m.fill(strings.Join(objects, "\n---\n"))
-	m.ok(m.cluster.Apply(append(m.objects(m.base), verify.Loopback(verify.DefaultRootNamespace))...))
+	m.ok(m.cluster.Apply(append(m.objects(m.base), verify.Loopback(verify.DefaultRootNamespace)...)...))
 	log, err := os.Create(filepath.Join(m.dir, "pilot.log"))
 	m.ok(err)
 	m.pilot, err = verify.StartPilot(context.Background(), path, m.cluster, log)

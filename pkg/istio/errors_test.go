@@ -111,7 +111,7 @@ func TestBadInput(t *testing.T) {
 		},
 		"no such host": {
 			"targetRefs: [{kind: VirtualService, name: shop}]\nvirtualHosts: [{host: shop.example.org, plugins: []}]",
-			":6:19: spec.virtualHosts[0].host: no gateway or sidecar that the policy is for serves this host; there are shop.example.com",
+			":6:19: spec.virtualHosts[0].host: no gateway, sidecar or waypoint that the policy is for serves this host; there are shop.example.com",
 		},
 		"target without a gateway": {
 			hello + "targetRefs: [{kind: VirtualService, name: lost}]",

@@ -28,14 +28,14 @@ func TestNoHTTP(t *testing.T) {
 		toPort    = "targetRefs: [{kind: Service, name: web, sectionName: '9000'}]"
 	)
 	for name, c := range map[string]struct{ spec, world, want string }{
-		"waypoint": {
-			toAPI, apiGateway("istio-waypoint", "{name: mesh, port: 15008, protocol: HBONE}"),
-			":6:66: spec.targetRefs[0].name: no plugin can run there: the Gateway (in.yaml:8) is a waypoint",
+		"waypoint without a listener for ztunnels": {
+			toAPI, apiGateway("istio-waypoint", "{name: http, port: 80, protocol: HTTP}"),
+			":6:66: spec.targetRefs[0].name: no plugin can run there: the waypoint (in.yaml:8) has no listener of protocol HBONE",
 		},
 		"waypoint by its labels": {
 			"selector: {matchLabels: {gateway.networking.k8s.io/gateway-name: edge}}\ntraffic: [gateway]",
 			apiGateway("istio-waypoint", "{name: mesh, port: 15008, protocol: HBONE}"),
-			":6:14: spec.selector.matchLabels: no plugin can run there: Gateway shop/edge (in.yaml:9) is a waypoint",
+			":6:14: spec.selector.matchLabels: Gateway shop/edge (in.yaml:9) is a waypoint, and Istio selects none by labels; use targetRefs",
 		},
 		"listeners for TCP and TLS": {
 			toAPI, apiGateway("istio", "{name: a, port: 9000, protocol: TCP}, {name: b, port: 443, protocol: TLS, tls: {mode: Passthrough}}"),

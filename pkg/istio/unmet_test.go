@@ -26,27 +26,27 @@ func TestUnmet(t *testing.T) {
 		{name: "an id of the chain's", policies: []string{guard + "routes: [{name: public, plugins: [{id: token, disabled: true}]}]"}},
 		{
 			name: "a misspelt id", policies: []string{guard + "routes: [{name: public, plugins: [{id: tokn, disabled: true}]}]"},
-			want: `in.yaml:7: spec.routes[0].plugins[0].id: disables nothing: the filter has no plugin with id "tokn"; did you mean "token"?`,
+			want: `in.yaml:7:38: spec.routes[0].plugins[0].id: disables nothing: the filter has no plugin with id "tokn"; did you mean "token"?`,
 		},
 		{
 			name: "a name where the entry has an id", policies: []string{guard, toPublic + "plugins: [{name: tokenauth, disabled: true}]"},
-			want: `in.yaml:13: spec.plugins[0]: disables nothing: the filter has no plugin with id "tokenauth"; ` +
+			want: `in.yaml:13:13: spec.plugins[0]: disables nothing: the filter has no plugin with id "tokenauth"; ` +
 				`did you mean "token", the id of its tokenauth?`,
 		},
 		{
 			name: "a route without a chain around it", policies: []string{toPublic + "plugins: [{name: tokenauth, disabled: true}]"},
-			want: `in.yaml:6: spec.plugins[0]: disables nothing: the filter has no plugin with id "tokenauth"`,
+			want: `in.yaml:6:13: spec.plugins[0]: disables nothing: the filter has no plugin with id "tokenauth"`,
 		},
 		{
 			name: "an id that a selector's policy disables", policies: []string{
 				"plugins: [{name: tokenauth, config: {secret: s3cret}}]", "selector: {matchLabels: {app: a}}\nplugins: [{id: tokn, disabled: true}]",
 			},
-			want: `in.yaml:12: spec.plugins[0].name: disables nothing: no policy for these requests has a plugin with id "tokn"`,
+			want: `in.yaml:12:13: spec.plugins[0].name: disables nothing: no policy for these requests has a plugin with id "tokn"`,
 		},
 		{name: "a credential for the chain's plugin", policies: []string{consumer + "{keyauth: {key: x}}}]"}},
 		{
 			name: "a credential for another plugin", policies: []string{consumer + "{jwtauth: {subject: bob}}}]"},
-			want: `in.yaml:7: spec.consumers[0].credentials.jwtauth: the chain has no plugin "jwtauth"`,
+			want: `in.yaml:7:41: spec.consumers[0].credentials.jwtauth: the chain has no plugin "jwtauth"`,
 		},
 		{name: "a credential for a route's plugin", policies: []string{
 			consumer + "{hmacauth: {accessKey: a, secret: s3cret}}}]", toPublic + "plugins: [{name: hmacauth}]",

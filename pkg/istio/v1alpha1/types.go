@@ -38,12 +38,14 @@ type Metadata struct {
 type FilterPolicySpec struct {
 	// Selector picks workloads, gateways as well as sidecars, by the labels of their pods.
 	Selector *Selector `json:"selector"`
-	// TargetRefs picks Gateways, HTTPRoutes, VirtualServices and Services of the policy's own namespace.
+	// TargetRefs picks Gateways, waypoints among them, HTTPRoutes, VirtualServices, Services and ServiceEntries of the
+	// policy's own namespace.
 	TargetRefs []TargetRef `json:"targetRefs" validate:"max=64"`
 	// Traffic says which requests of a workload are meant: those that a gateway receives (gateway), those that a sidecar
-	// receives (inbound), those that it sends (outbound). It is [gateway, inbound] for a policy without targetRefs and
-	// [inbound] for Services; Gateways and routes know by themselves.
-	Traffic []string `json:"traffic" enum:"gateway,inbound,outbound" validate:"unique"`
+	// receives (inbound), those that it sends (outbound), those that a waypoint of an ambient mesh takes (waypoint). It is
+	// [gateway, inbound] for a policy without targetRefs, and waypoint too where there are waypoints and no selector; for
+	// Services it is [waypoint] if one serves them and [inbound] if none does. Gateways and routes know by themselves.
+	Traffic []string `json:"traffic" enum:"gateway,inbound,outbound,waypoint" validate:"unique"`
 
 	document.Route
 	// GenericSecrets lists the generic secrets of Envoy's that plugins may ask for, as generic_secrets in moe.yaml. They
@@ -82,11 +84,11 @@ type TargetRef struct {
 	// Group of the kind: gateway.networking.k8s.io, networking.istio.io, or empty for a Service. Only a Gateway needs it.
 	Group string `json:"group" enum:",gateway.networking.k8s.io,networking.istio.io"`
 	// Kind of the object.
-	Kind string `json:"kind" enum:"Gateway,HTTPRoute,VirtualService,Service" validate:"required"`
+	Kind string `json:"kind" enum:"Gateway,HTTPRoute,VirtualService,Service,ServiceEntry" validate:"required"`
 	// Name of the object.
 	Name string `json:"name" validate:"required"`
 	// SectionName is a part of it: a listener's name, that of a server's port in an Istio Gateway, a rule's name in an
-	// HTTPRoute, that of an HTTP route in a VirtualService, or that of a port in a Service.
+	// HTTPRoute, that of an HTTP route in a VirtualService, or that of a port in a Service or ServiceEntry.
 	SectionName string `json:"sectionName"`
 }
 

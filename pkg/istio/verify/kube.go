@@ -50,11 +50,12 @@ func NewCluster(rootNamespace string) (*Cluster, error) {
 			}},
 		})
 	}
-	c.put(Object{
-		"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
-		"metadata": map[string]any{"name": "istio"},
-		"spec":     map[string]any{"controllerName": "istio.io/gateway-controller"},
-	})
+	for class, controller := range map[string]string{"istio": "istio.io/gateway-controller", waypointClass: "istio.io/mesh-controller"} {
+		c.put(Object{
+			"apiVersion": "gateway.networking.k8s.io/v1", "kind": "GatewayClass",
+			"metadata": map[string]any{"name": class}, "spec": map[string]any{"controllerName": controller},
+		})
+	}
 	for _, name := range []string{"default", rootNamespace} {
 		c.put(namespaceObject(name))
 	}
@@ -163,6 +164,12 @@ func (c *Cluster) put(o Object) {
 		event = "MODIFIED"
 	}
 	meta["resourceVersion"] = strconv.Itoa(c.revision)
+	if isWaypoint(o) && o["status"] == nil {
+		// Istio takes no notice of a waypoint before it has an address.
+		o["status"] = map[string]any{"addresses": []any{map[string]any{
+			"type": "Hostname", "value": fmt.Sprintf("%s.%s.svc.cluster.local", o.Name(), o.Namespace()),
+		}}}
+	}
 	if spec, ok := o["spec"].(map[string]any); ok && o.is("", "Service") {
 		c.service(spec, dig(old, "spec", "clusterIP"))
 	}

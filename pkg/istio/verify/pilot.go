@@ -100,6 +100,9 @@ func StartPilot(ctx context.Context, path string, c *Cluster, log io.Writer) (*P
 		// Wait no longer for further changes than it takes them to arrive.
 		"PILOT_DEBOUNCE_AFTER=10ms", "PILOT_ENABLE_EDS_DEBOUNCE=true",
 	)
+	if c.ambient() {
+		p.cmd.Env = append(p.cmd.Env, "PILOT_ENABLE_AMBIENT=true", "AMBIENT_ENABLE_STATUS=false")
+	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.WaitDelay = time.Second
 	if err := envoy.Run(p.cmd, p.ended); err != nil {

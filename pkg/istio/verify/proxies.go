@@ -11,7 +11,7 @@ import (
 // Proxies returns the proxies that the objects are about in a mesh with that root namespace. Each has an address of its
 // own, of 192.0.2.0/24 and 198.51.100.0/24, which no workload has:
 //
-//   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API,
+//   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API, or a waypoint if it is one,
 //   - a sidecar for each Service, WorkloadEntry and selecting ServiceEntry that an EnvoyFilter for sidecars selects,
 //   - for each EnvoyFilter whose selector none of those has, one of each role that it patches, with the labels that it
 //     asks for.
@@ -22,6 +22,10 @@ func Proxies(objects []Object, rootNamespace string) []Proxy {
 		case o.is("networking.istio.io", "Gateway"):
 			labels := stringMap(dig(o, "spec", "selector"))
 			d.add(Gateway, d.gatewayNamespace(o, labels), labels)
+		case isWaypoint(o):
+			if p := d.add(Waypoint, o.Namespace(), waypointLabels(o.Name())); p != nil {
+				p.ServiceAccount = o.Name()
+			}
 		case o.is("gateway.networking.k8s.io", "Gateway"):
 			if p := d.add(Gateway, o.Namespace(), gatewayLabels(o.Name())); p != nil {
 				p.ServiceAccount = madeFor(o)
@@ -93,18 +97,23 @@ func (d *derivation) gatewayNamespace(gw Object, labels map[string]string) strin
 
 func (d *derivation) envoyFilter(o Object) {
 	in, want := contexts(o), selector(o)
-	if len(list(dig(o, "spec", "targetRefs"))) > 0 {
-		for _, r := range list(dig(o, "spec", "targetRefs")) {
-			if text(dig(r, "kind")) == "Gateway" {
-				d.add(Gateway, o.Namespace(), gatewayLabels(text(dig(r, "name"))))
+	reaches := func(role Role) bool {
+		return slices.ContainsFunc(d.proxies, func(p Proxy) bool { return p.Role == role && selects(o, p, d.root) })
+	}
+	if refs := targetRefs(o); len(refs) > 0 {
+		for _, r := range refs {
+			name := text(dig(r, "name"))
+			switch kind := text(dig(r, "kind")); {
+			case reaches(Waypoint) || reaches(Gateway):
+			case kind == "GatewayClass":
+				d.add(Waypoint, o.Namespace(), waypointLabels("waypoint"))
+			case kind == "Gateway" && in["SIDECAR_INBOUND"]:
+				d.add(Waypoint, o.Namespace(), waypointLabels(name))
+			case kind == "Gateway":
+				d.add(Gateway, o.Namespace(), gatewayLabels(name))
 			}
 		}
 		return
-	}
-	reaches := func(role Role) bool {
-		return slices.ContainsFunc(d.proxies, func(p Proxy) bool {
-			return p.Role == role && (o.Namespace() == d.root || p.Namespace == o.Namespace()) && covers(p.Labels, want)
-		})
 	}
 	sidecars, gateways := in["SIDECAR_INBOUND"] || in["SIDECAR_OUTBOUND"], in["GATEWAY"]
 	if sidecars || in["ANY"] {
@@ -194,6 +203,12 @@ func gatewayServices(objects []Object) []Object {
 	var made []Object
 	for _, o := range objects {
 		if !o.is("gateway.networking.k8s.io", "Gateway") || dig(o, "spec", "addresses") != nil {
+			continue
+		}
+		if isWaypoint(o) {
+			if s := waypointService(o); !slices.ContainsFunc(objects, func(o Object) bool { return o.key() == s.key() }) {
+				made = append(made, s)
+			}
 			continue
 		}
 		var ports []any

@@ -20,6 +20,8 @@ type Role string
 const (
 	Gateway Role = "router"
 	Sidecar Role = "sidecar"
+	// Waypoint is that of a proxy which takes the requests for services of an ambient mesh from ztunnels.
+	Waypoint Role = "waypoint"
 )
 
 // Proxy is a proxy that asks the discovery server for its configuration.
@@ -44,9 +46,9 @@ func (p Proxy) token() string { return p.Namespace + ":" + cmp.Or(p.ServiceAccou
 
 // String tells the role, the namespace and the labels.
 func (p Proxy) String() string {
-	role := "gateway"
-	if p.Role == Sidecar {
-		role = "sidecar"
+	role := string(p.Role)
+	if p.Role == Gateway {
+		role = "gateway"
 	}
 	labels := labelText(p.Labels)
 	if labels == "" {
@@ -94,7 +96,7 @@ func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 		})
 	}
 	ads := m{"ads": m{}, "resource_api_version": "V3"}
-	return json.MarshalIndent(m{
+	bootstrap := m{
 		"node":                 p.node(),
 		"admin":                m{"address": socket("127.0.0.1", 0)},
 		"stats_flush_interval": "0.1s",
@@ -109,19 +111,27 @@ func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 			},
 		},
 		"static_resources": m{"clusters": clusters},
-	}, "", " ")
+	}
+	if p.Role == Waypoint {
+		bootstrap["bootstrap_extensions"] = []any{m{
+			"name": "envoy.bootstrap.internal_listener", "typed_config": m{
+				"@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+			},
+		}}
+	}
+	return json.MarshalIndent(bootstrap, "", " ")
 }
 
 func socket(host string, port int) map[string]any {
 	return map[string]any{"socket_address": map[string]any{"address": host, "port_value": port}}
 }
 
-// Loopback returns an EnvoyFilter for the whole mesh, which belongs in its root namespace. It moves the listeners that
+// Loopback returns EnvoyFilters for the whole mesh, which belong in its root namespace. They move the listeners that
 // a proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
-// proxy. Listeners of sidecars take the PROXY protocol
+// proxy. From waypoints they take filters that only Istio's own proxy has. Listeners of sidecars take the PROXY protocol
 // (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination stands for the original destination
 // that a redirection in the kernel leaves behind.
-func Loopback(rootNamespace string) Object {
+func Loopback(rootNamespace string) []Object {
 	type m = map[string]any
 	move := func(context, name string) m {
 		match := m{"context": context}
@@ -145,13 +155,56 @@ func Loopback(rootNamespace string) Object {
 			}},
 		}
 	}
-	return Object{
-		"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
-		"metadata": m{"name": "moe-verify-loopback", "namespace": rootNamespace},
-		"spec": m{"priority": -1000.0, "configPatches": []any{
+	remove := func(name string) m {
+		return m{
+			"applyTo": "HTTP_FILTER", "match": m{"context": "SIDECAR_INBOUND", "listener": m{"filterChain": m{"filter": m{
+				"name": "envoy.filters.network.http_connection_manager", "subFilter": m{"name": name},
+			}}}}, "patch": m{"operation": "REMOVE"},
+		}
+	}
+	drop := func(listener string) m {
+		return m{
+			"applyTo": "LISTENER", "match": m{"context": "SIDECAR_INBOUND", "listener": m{"name": listener}},
+			"patch": m{"operation": "REMOVE"},
+		}
+	}
+	// The place that a tunnel leads to is known by these two; what else Istio keeps has types of its proxy.
+	state := func(key, value string) m {
+		return m{
+			"object_key": key, "shared_with_upstream": "ONCE",
+			"format_string": m{"text_format_source": m{"inline_string": value}},
+		}
+	}
+	tunnel := remove("connect_authority")
+	tunnel["patch"] = m{"operation": "REPLACE", "value": m{
+		"name": "connect_authority", "typed_config": m{
+			"@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+			"on_request_headers": []any{
+				state("envoy.filters.listener.original_dst.local_ip", "%REQ(:AUTHORITY)%"),
+				state("envoy.filters.listener.original_dst.remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%"),
+			},
+		},
+	}}
+	filter := func(name string, spec m) Object {
+		spec["priority"] = -1000.0
+		return Object{
+			"apiVersion": "networking.istio.io/v1alpha3", "kind": "EnvoyFilter",
+			"metadata": m{"name": name, "namespace": rootNamespace}, "spec": spec,
+		}
+	}
+	return []Object{
+		filter("moe-verify-loopback", m{"configPatches": []any{
 			move("GATEWAY", ""),
 			move("SIDECAR_OUTBOUND", "virtualOutbound"), original("SIDECAR_OUTBOUND", "virtualOutbound"),
 			move("SIDECAR_INBOUND", "virtualInbound"), original("SIDECAR_INBOUND", "virtualInbound"),
-		}},
+		}}),
+		filter("moe-verify-waypoints", m{
+			"targetRefs": []any{m{"group": "gateway.networking.k8s.io", "kind": "GatewayClass", "name": waypointClass}},
+			"configPatches": []any{
+				move("SIDECAR_INBOUND", "connect_terminate"),
+				drop("inner_connect_originate"), drop("outer_connect_originate"), // for other networks
+				remove("waypoint_downstream_peer_metadata"), remove("waypoint_upstream_peer_metadata"), tunnel,
+			},
+		}),
 	}
 }

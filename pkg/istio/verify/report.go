@@ -66,7 +66,10 @@ func (r *Report) settle() {
 		works := slices.ContainsFunc(o.Patches, func(p *Patch) bool { return len(p.Places) > 0 })
 		for _, p := range o.Patches {
 			role, what := Gateway, "gateways"
-			if strings.HasPrefix(p.Context, "SIDECAR_") {
+			switch {
+			case len(targetRefs(o.Object)) > 0 && strings.HasPrefix(p.Context, "SIDECAR_"):
+				role, what = Waypoint, "waypoints"
+			case strings.HasPrefix(p.Context, "SIDECAR_"):
 				role, what = Sidecar, "sidecars"
 			}
 			alone := !slices.ContainsFunc(r.reached(o), func(x Proxy) bool { return x.Role == role })
@@ -85,8 +88,7 @@ func (r *Report) settle() {
 func (r *Report) reached(o *Resource) []Proxy {
 	var reached []Proxy
 	for _, x := range r.Proxies {
-		ns := o.Object.Namespace()
-		if (ns == r.root || ns == x.Proxy.Namespace) && covers(x.Proxy.Labels, selector(o.Object)) {
+		if selects(o.Object, x.Proxy, r.root) {
 			reached = append(reached, x.Proxy)
 		}
 	}
@@ -170,7 +172,7 @@ func (r *Report) why(o *Resource, p *Patch) string {
 		tried = append(tried, x.String())
 	}
 	if len(tried) == 0 {
-		return "no proxy is in its namespace and has the labels that its workloadSelector asks for"
+		return "no proxy is in its namespace and has the labels that its workloadSelector asks for, or is what its targetRefs name"
 	}
 	return "nothing that Istio sends to these proxies has what its match asks for: " + strings.Join(tried, "; ")
 }

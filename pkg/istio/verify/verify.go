@@ -247,7 +247,7 @@ func mentions(v any, prefix string) bool {
 
 // apply gives the objects to the cluster, with marks.
 func (v *verification) apply(c *Cluster, admitted []Object) error {
-	all := []Object{Loopback(v.RootNamespace)}
+	all := Loopback(v.RootNamespace)
 	for _, o := range admitted {
 		if o.is("networking.istio.io", "EnvoyFilter") {
 			o = mark(o, v.withheld)

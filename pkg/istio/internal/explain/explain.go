@@ -31,7 +31,8 @@ func Text(p *plan.Plan, match string) string {
 	var b strings.Builder
 	for _, chain := range p.ProxyChains {
 		own := title(routes[chain.Proxies.Key()])
-		if len(own) == 0 && (chain.Inherited || match != "") {
+		asked := match == "" || chain.Proxies.Host != "" && strings.EqualFold(match, chain.Proxies.Host)
+		if len(own) == 0 && (chain.Inherited || !asked) {
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n", chain.Proxies)

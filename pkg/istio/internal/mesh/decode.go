@@ -28,10 +28,16 @@ type (
 			Template podObject `json:"template"`
 		} `json:"spec"`
 	}
+	labelledObject struct {
+		Metadata objectMeta `json:"metadata"`
+	}
 	serviceObject struct {
-		Spec struct {
-			Selector map[string]string `json:"selector"`
-			Ports    []struct {
+		Metadata objectMeta `json:"metadata"`
+		Spec     struct {
+			Type      string            `json:"type"`
+			ClusterIP string            `json:"clusterIP"`
+			Selector  map[string]string `json:"selector"`
+			Ports     []struct {
 				Name        string      `json:"name"`
 				Port        int32       `json:"port"`
 				TargetPort  intOrString `json:"targetPort"`
@@ -54,7 +60,11 @@ type (
 				} `json:"tls"`
 				AllowedRoutes struct {
 					Namespaces struct {
-						From string `json:"from"`
+						From     string `json:"from"`
+						Selector struct {
+							MatchLabels      map[string]string `json:"matchLabels"`
+							MatchExpressions []json.RawMessage `json:"matchExpressions"`
+						} `json:"selector"`
 					} `json:"namespaces"`
 				} `json:"allowedRoutes"`
 			} `json:"listeners"`

@@ -26,7 +26,9 @@ type Gateway struct {
 	Group   *GatewayGroup
 	// Waypoint is set if its proxies take requests from the ztunnels of an ambient mesh, and not as a gateway.
 	Waypoint bool
+	Serves   []*Service // of a waypoint, by name
 
+	waypoint  waypoint
 	address   string            // at which somebody deployed its pods; "" means that Istio does
 	ownLabels map[string]string // of the pods that Istio makes
 	anyLabels bool              // the pods that Istio makes may have further labels
@@ -71,7 +73,7 @@ func istioGateway(o *manifest.Object, id Name, spec *networking.Gateway) *Gatewa
 	return g
 }
 
-func apiGateway(o *manifest.Object, id Name, gw *gatewayObject) *Gateway {
+func apiGateway(o *manifest.Object, id Name, gw *gatewayObject, classes map[string]string) *Gateway {
 	g := &Gateway{Object: o, ID: id, API: GatewayAPI, anyLabels: len(gw.Spec.Infrastructure.ParametersRef) > 0}
 	g.Proxies = proxyset.Set{
 		Traffic: proxyset.Gateway, Namespace: id.Namespace, Labels: map[string]string{gatewayLabel: id.Name},
@@ -83,7 +85,10 @@ func apiGateway(o *manifest.Object, id Name, gw *gatewayObject) *Gateway {
 	maps.Copy(g.ownLabels, gw.Metadata.Labels)
 	maps.Copy(g.ownLabels, gw.Spec.Infrastructure.Labels)
 	g.ownLabels[gatewayLabel] = id.Name
-	g.Waypoint = gw.Spec.GatewayClassName == "istio-waypoint"
+	if g.Waypoint = gw.Spec.GatewayClassName == WaypointClass; g.Waypoint {
+		g.Proxies.Traffic = proxyset.Waypoint
+		g.readWaypoint(gw, classes)
+	}
 	for _, l := range gw.Spec.Listeners {
 		protocol := strings.ToUpper(l.Protocol)
 		if protocol != "HTTP" && protocol != "HTTPS" || l.TLS.Mode == "Passthrough" {
@@ -105,6 +110,9 @@ func apiGateway(o *manifest.Object, id Name, gw *gatewayObject) *Gateway {
 // KnowsProxies reports whether the input tells which proxies serve g. It does not if g has an address, and the Service
 // with that address is missing.
 func (g *Gateway) KnowsProxies() bool { return g.API != GatewayAPI || len(g.Proxies.Labels) > 0 }
+
+// GatewayName returns the name of the Gateway of the Gateway API whose proxies a set has; "" if it has no such condition.
+func GatewayName(s proxyset.Set) string { return s.Labels[gatewayLabel] }
 
 // managed reports whether Istio makes pods for g alone.
 func (g *Gateway) managed() bool { return g.Proxies.Labels[gatewayLabel] != "" }

@@ -28,6 +28,7 @@ const (
 	kindHTTPRoute      = "HTTPRoute." + GatewayAPI
 	kindServiceEntry   = "ServiceEntry." + IstioAPI
 	kindService        = "Service."
+	kindNamespace      = "Namespace."
 )
 
 // Name identifies an object. Kind is KIND.GROUP.
@@ -48,7 +49,7 @@ func compareNames(a, b Name) int { return strings.Compare(a.String(), b.String()
 type Mesh struct {
 	Gateways map[Name]*Gateway
 	Routes   map[Name]*Routes
-	Services map[Name]*Service
+	Services map[Name]*Service              // and ServiceEntries
 	Pods     map[string][]map[string]string // the labels of the workloads given, by namespace
 
 	// Groups partitions Gateways by the proxies that they share.
@@ -63,7 +64,9 @@ type Mesh struct {
 	byRouteName       map[*GatewayGroup]map[string][]RouteLocation
 	serviceEntryHosts map[string]bool
 	pods              *podIndex
-	deployedByHand    map[string]bool // the keys of the proxies of Gateways that Istio made no pods for
+	namespaces        map[string]map[string]string // the labels of those given
+	waypointClasses   map[string]string            // what waypoints of a gateway class are for
+	deployedByHand    map[string]bool              // the keys of the proxies of Gateways that Istio made no pods for
 }
 
 // Read collects the objects of the input; namespace is that of objects that name none. What it needs of them is decoded
@@ -75,9 +78,17 @@ func Read(in *manifest.Input, namespace string, p *manifest.Problems) *Mesh {
 		Pods: map[string][]map[string]string{}, Sidecars: map[string][]*Routes{},
 		byRouteName:    map[*GatewayGroup]map[string][]RouteLocation{},
 		deployedByHand: map[string]bool{}, serviceEntryHosts: map[string]bool{},
+		namespaces: map[string]map[string]string{}, waypointClasses: map[string]string{},
+	}
+	for _, obj := range in.Objects() {
+		if obj.Kind() == "GatewayClass" && strings.HasPrefix(obj.APIVersion(), GatewayAPI+"/") {
+			if o := (&labelledObject{}); decode(obj, o, p) {
+				w.waypointClasses[obj.Name()] = o.Metadata.Labels[waypointForLabel]
+			}
+		}
 	}
 	seen := map[Name]*manifest.Object{}
-	unique := []string{kindPolicy, kindIstioGateway, kindGateway, kindVirtualService, kindHTTPRoute, kindService}
+	unique := []string{kindPolicy, kindIstioGateway, kindGateway, kindVirtualService, kindHTTPRoute, kindService, kindServiceEntry}
 	for _, obj := range in.Objects() {
 		group, _, ok := strings.Cut(obj.APIVersion(), "/")
 		if !ok {
@@ -94,6 +105,7 @@ func Read(in *manifest.Input, namespace string, p *manifest.Problems) *Mesh {
 		w.read(obj, id, p)
 	}
 	w.findAddressed()
+	w.findWaypoints()
 	w.bind()
 	w.indexPods()
 	return w
@@ -107,7 +119,7 @@ func (w *Mesh) read(obj *manifest.Object, id Name, p *manifest.Problems) {
 		}
 	case kindGateway:
 		if o := (&gatewayObject{}); decode(obj, o, p) {
-			w.Gateways[id] = apiGateway(obj, id, o)
+			w.Gateways[id] = apiGateway(obj, id, o, w.waypointClasses)
 		}
 	case kindVirtualService:
 		if spec := (&networking.VirtualService{}); decodeProto(obj, spec, p) {
@@ -122,10 +134,16 @@ func (w *Mesh) read(obj *manifest.Object, id Name, p *manifest.Problems) {
 			w.Services[id] = kubernetesService(obj, id, o)
 		}
 	case kindServiceEntry:
-		if spec := (&networking.ServiceEntry{}); decodeProto(obj, spec, p) {
+		spec, o := &networking.ServiceEntry{}, &labelledObject{}
+		if decodeProto(obj, spec, p) && decode(obj, o, p) {
+			w.Services[id] = serviceEntry(obj, id, o.Metadata, spec)
 			for _, h := range spec.Hosts {
 				w.serviceEntryHosts[strings.ToLower(h)] = true
 			}
+		}
+	case kindNamespace:
+		if o := (&labelledObject{}); decode(obj, o, p) {
+			w.namespaces[obj.Name()] = o.Metadata.Labels
 		}
 	case "ConfigMap.":
 		if o := (&configMapObject{}); id.Name == "istio" && decode(obj, o, p) {

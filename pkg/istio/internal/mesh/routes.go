@@ -32,6 +32,7 @@ type Parent struct {
 
 	section string
 	port    uint32
+	service Name // that an HTTPRoute names
 }
 
 // Rule is one of the routes of a VirtualService or HTTPRoute.
@@ -128,8 +129,12 @@ func httpRoute(o *manifest.Object, id Name, route *httpRouteObject) *Routes {
 			p.Gateway = Name{kindGateway, ns, ref.Name}
 			r.Parents = append(r.Parents, p)
 		case "Service":
+			p.service = Name{kindService, ns, ref.Name}
 			r.Parents = append(r.Parents, p)
 			r.SidecarHosts = append(r.SidecarHosts, ref.Name+"."+ns+".svc.cluster.local")
+		case "ServiceEntry":
+			p.service = Name{kindServiceEntry, ns, ref.Name}
+			r.Parents = append(r.Parents, p)
 		}
 	}
 	for i, h := range route.Spec.Rules {
@@ -174,6 +179,8 @@ func (w *Mesh) bind() {
 			if p.Gateway.Kind == "" {
 				if r.ID.Kind == kindVirtualService {
 					r.SidecarHosts = append(r.SidecarHosts, r.hosts...)
+				} else if s := w.Services[p.service]; s != nil && p.service.Kind == kindServiceEntry {
+					r.SidecarHosts = append(r.SidecarHosts, s.Hosts...)
 				}
 				continue
 			}

@@ -21,6 +21,7 @@ type attachment struct {
 	routes        *routeTree
 	sets          []proxyset.Set // of proxies that need a chain
 	p             *manifest.Problems
+	warnings      manifest.Problems
 }
 
 // attach finds out what every policy contributes to, by its selector or its targets.
@@ -49,8 +50,13 @@ func (a *attachment) namespace(pol *policy.Policy) string {
 }
 
 func (a *attachment) addBase(pol *policy.Policy, s proxyset.Set, l level) {
-	a.base = append(a.base, &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: s, level: l, rank: l})
-	a.sets = append(a.sets, s)
+	a.addSet(&Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: s, level: l, rank: l})
+}
+
+// addSet has a contribution act on all requests of its proxies.
+func (a *attachment) addSet(c *Contribution) {
+	a.base = append(a.base, c)
+	a.sets = append(a.sets, c.Proxies)
 }
 
 func (a *attachment) addAt(at RoutePart, owner mesh.Name, c *Contribution) {
@@ -63,6 +69,9 @@ func (a *attachment) selector(pol *policy.Policy) {
 	kinds := pol.Traffic
 	if len(kinds) == 0 {
 		kinds = []proxyset.Traffic{proxyset.Gateway, proxyset.Inbound}
+		if pol.Spec.Selector == nil && len(a.mesh.Waypoints(a.namespace(pol))) > 0 {
+			kinds = append(kinds, proxyset.Waypoint)
+		}
 	}
 	rank := ofNamespace
 	var labels map[string]string
@@ -73,7 +82,11 @@ func (a *attachment) selector(pol *policy.Policy) {
 		rank = ofRoot
 	}
 	var where []candidates
-	for _, t := range kinds {
+	for i, t := range kinds {
+		if t == proxyset.Waypoint {
+			where = append(where, a.allWaypoints(pol, rank, config.Index("spec.traffic", i))...)
+			continue
+		}
 		s := proxyset.Set{Traffic: t, Namespace: a.namespace(pol), Labels: labels}
 		a.addBase(pol, s, rank)
 		switch t {
@@ -100,6 +113,13 @@ func (a *attachment) checkSelector(pol *policy.Policy, labels map[string]string)
 	s := proxyset.Set{Traffic: proxyset.Gateway, Namespace: a.namespace(pol), Labels: labels}
 	found, serves := "", false
 	for _, g := range a.mesh.Gateways {
+		own := g.Proxies
+		own.Traffic = proxyset.Gateway
+		if _, ok := s.Intersect(own); ok && g.Waypoint && s.SharesLabel(own) {
+			a.p.At(pol.Object, "spec.selector.matchLabels", "Gateway %s/%s (%s:%d) is a waypoint, and Istio selects none by "+
+				"labels; use targetRefs", g.ID.Namespace, g.ID.Name, g.File, g.Line)
+			return
+		}
 		if _, ok := s.Intersect(g.Proxies); ok && len(g.Proxies.Labels) > 0 && s.SharesLabel(g.Proxies) {
 			reason := notHTTPGateway(g)
 			serves = serves || reason == ""
@@ -142,7 +162,7 @@ func (a *attachment) target(pol *policy.Policy, ref v1alpha1.TargetRef, at strin
 			a.toGateway(pol, g, ref, at)
 			return
 		}
-	case "Service":
+	case "Service", "ServiceEntry":
 		if s := a.mesh.Services[id]; s != nil {
 			a.toService(pol, s, ref, at)
 			return
@@ -166,6 +186,10 @@ func (a *attachment) noTraffic(pol *policy.Policy, kind string, allowed ...proxy
 }
 
 func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1.TargetRef, at string) {
+	if g.Waypoint {
+		a.toWaypoint(pol, g, ref, at)
+		return
+	}
 	a.noTraffic(pol, "Gateway", proxyset.Gateway)
 	if !g.KnowsProxies() {
 		a.p.At(pol.Object, at+".name", "the Gateway (%s:%d) has an address of its own, and the Service with that address is "+
@@ -211,44 +235,54 @@ func (a *attachment) toGateway(pol *policy.Policy, g *mesh.Gateway, ref v1alpha1
 
 // notHTTPGateway explains why proxies of a Gateway run no HTTP filters; "" if they do.
 func notHTTPGateway(g *mesh.Gateway) string {
-	switch {
-	case g.Waypoint:
-		return "is a waypoint, which MoE does not support; target a Gateway at the edge, or workloads with sidecars"
-	case len(g.Servers) == 0:
+	if len(g.Servers) == 0 {
 		return "has no server that terminates HTTP, only TCP, or TLS that is passed through"
 	}
 	return ""
 }
 
 func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1.TargetRef, at string) {
-	a.noTraffic(pol, "Service", proxyset.Inbound, proxyset.Outbound)
+	kind := s.Kind()
+	allowed := []proxyset.Traffic{proxyset.Outbound, proxyset.Waypoint}
+	if kind == "Service" {
+		allowed = append(allowed, proxyset.Inbound)
+	}
+	a.noTraffic(pol, kind, allowed...)
 	var port mesh.ServicePort
 	rank := ofGateway
 	if ref.SectionName != "" {
 		var ok bool
 		if port, ok = s.Ports[ref.SectionName]; !ok {
-			a.p.At(pol.Object, at+".sectionName", "the Service has no port of this name")
+			a.p.At(pol.Object, at+".sectionName", "the %s has no port of this name", kind)
 			return
 		}
 		rank = ofListener
 		if port.NotHTTP != "" {
-			a.p.At(pol.Object, at+".sectionName", "no plugin can run there: the Service (%s:%d) says that the port is %s, by its "+
-				"name or appProtocol, so that proxies have no HTTP filters for it", s.File, s.Line, port.NotHTTP)
+			a.p.At(pol.Object, at+".sectionName", "no plugin can run there: the %s (%s:%d) says that the port is %s, by its "+
+				"name or protocol, so that proxies have no HTTP filters for it", kind, s.File, s.Line, port.NotHTTP)
 			return
 		}
 	} else if reason := s.NotHTTP(); reason != "" {
-		a.p.At(pol.Object, at+".name", "no plugin can run there: the Service (%s:%d) has no port for HTTP; %s, by its name or "+
-			"appProtocol", s.File, s.Line, reason)
+		a.p.At(pol.Object, at+".name", "no plugin can run there: the %s (%s:%d) has no port for HTTP; %s, by its name or "+
+			"protocol", kind, s.File, s.Line, reason)
 		return
 	}
-	kinds := pol.Traffic
-	if len(kinds) == 0 {
-		kinds = []proxyset.Traffic{proxyset.Inbound}
+	if len(pol.Traffic) == 0 && s.Refused != "" {
+		a.p.At(pol.Object, at+".name", "no waypoint takes the requests of the %s (%s:%d): %s", kind, s.File, s.Line, s.Refused)
+		return
 	}
 	var where []candidates
-	for _, t := range kinds {
+	for _, t := range a.trafficOf(pol, s) {
 		switch t {
+		case proxyset.Waypoint:
+			where = append(where, a.toServed(pol, s, ref, at)...)
 		case proxyset.Inbound:
+			if rank == ofGateway {
+				a.warnOfPorts(pol, s, at+".name")
+			}
+			if kind != "Service" {
+				continue // noTraffic has refused it
+			}
 			if len(s.Selector) == 0 {
 				a.p.At(pol.Object, at+".name", "the Service has no selector, so that it has no sidecars of its own")
 				continue
@@ -264,8 +298,10 @@ func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1
 		case proxyset.Outbound:
 			sc := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 			c := &Contribution{Policy: pol, Path: "spec", doc: pol.Doc, Proxies: sc, level: ofHost, rank: rank}
-			a.addAt(RoutePart{Host: s.Host(), Port: port.Number}, s.ID, c)
-			where = append(where, candidates{proxies: sc, hosts: []string{s.Host()}})
+			for _, host := range s.Hosts {
+				a.addAt(RoutePart{Host: host, Port: port.Number}, s.ID, c)
+			}
+			where = append(where, candidates{proxies: sc, hosts: s.Hosts})
 		}
 	}
 	a.inline(pol, rank, where)
@@ -329,11 +365,16 @@ func (a *attachment) toRoutes(pol *policy.Policy, r *mesh.Routes, ref v1alpha1.T
 		})
 	}
 	for _, h := range r.SidecarHosts {
+		served, sidecars := a.toServedRoutes(pol, r, rules, rank, h, at)
+		where = append(where, served...)
+		if !sidecars {
+			continue
+		}
 		s := proxyset.Set{Traffic: proxyset.Outbound, Namespace: a.namespace(pol)}
 		add(s, nil, h, 0)
 		where = append(where, candidates{proxies: s, routes: r, hosts: []string{h}})
 	}
-	a.noTraffic(pol, ref.Kind, proxyset.Gateway, proxyset.Outbound)
+	a.noTraffic(pol, ref.Kind, proxyset.Gateway, proxyset.Outbound, proxyset.Waypoint)
 	a.inline(pol, rank, where)
 }
 

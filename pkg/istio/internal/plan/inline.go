@@ -19,6 +19,9 @@ type candidates struct {
 	section string             // of the gateway; "": all
 	routes  *mesh.Routes       // nil: any
 	hosts   []string           // nil: any
+
+	waypoint *mesh.Gateway // whose services are the hosts; nil: gateways or sidecars
+	ports    []uint32      // of the services; nil: any
 }
 
 func (in candidates) has(host string, port uint32, by *mesh.Routes) bool {
@@ -51,7 +54,7 @@ func (a *attachment) inline(pol *policy.Policy, rank level, where []candidates) 
 		host := strings.ToLower(vh.Host)
 		c := Contribution{Policy: pol, Path: path, doc: pol.Document(path, a.p), level: ofHost, rank: rank}
 		if !twice(path, ".host", [2]string{host}) && !a.toHost(c, host, where) {
-			a.p.At(pol.Object, path+".host", "no gateway or sidecar that the policy is for serves this host%s", listHosts(where))
+			a.p.At(pol.Object, path+".host", "no gateway, sidecar or waypoint that the policy is for serves this host%s", listHosts(where))
 		}
 	}
 	for i, ro := range pol.Spec.Routes {
@@ -70,6 +73,10 @@ func (a *attachment) toHost(c Contribution, host string, where []candidates) (fo
 	for _, r := range where {
 		at := c
 		at.Proxies = r.proxies
+		if r.waypoint != nil {
+			found = a.toWaypointHost(&at, host, r) || found
+			continue
+		}
 		if r.group == nil {
 			if a.mesh.HasSidecarHost(host) && (r.hosts == nil || slices.Contains(r.hosts, host)) {
 				a.toVirtualHost(RoutePart{Host: host}, mesh.Name{Kind: "host", Name: host}, r.routes, &at)
@@ -103,6 +110,10 @@ func (a *attachment) toVirtualHost(pl RoutePart, owner mesh.Name, only *mesh.Rou
 
 func (a *attachment) toRoute(c Contribution, route, host string, where []candidates) (found bool) {
 	for _, r := range where {
+		if r.waypoint != nil {
+			found = a.toWaypointRoute(&c, route, host, r) || found
+			continue
+		}
 		for _, at := range a.mesh.RoutesByName(r.group)[route] {
 			if host != "" && host != at.Host || !r.has(at.Host, at.Port, at.Routes) {
 				continue
@@ -123,6 +134,10 @@ func listHosts(where []candidates) string {
 		switch {
 		case r.hosts != nil:
 			hosts = append(hosts, r.hosts...)
+		case r.waypoint != nil:
+			for _, s := range r.waypoint.Serves {
+				hosts = append(hosts, s.Hosts...)
+			}
 		case r.group != nil:
 			hosts = append(hosts, slices.Collect(maps.Keys(r.group.VirtualHosts))...)
 		}

@@ -22,7 +22,8 @@ type Plan struct {
 	// Report reports an error about a document to the policy that has said what is wrong.
 	Report func(d *Document, e manifest.Error)
 
-	chainOf map[string]*ProxyChain // by the key of the proxies
+	chainOf  map[string]*ProxyChain // by the key of the proxies
+	warnings manifest.Errors
 }
 
 // Make plans the chains of the policies. root is Istio's root namespace.
@@ -30,7 +31,10 @@ func Make(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Prob
 	g := &planner{p: p, mesh: w, validated: map[string]map[string]any{}}
 	g.attach = attach(w, policies, root, p)
 	g.plan()
-	return &Plan{Mesh: w, ProxyChains: g.chains, RouteChains: g.routeChains, Report: g.report, chainOf: g.chainOf}
+	return &Plan{
+		Mesh: w, ProxyChains: g.chains, RouteChains: g.routeChains, Report: g.report, chainOf: g.chainOf,
+		warnings: g.attach.warnings.Sorted(),
+	}
 }
 
 type planner struct {
@@ -159,6 +163,11 @@ func (g *planner) planProxies(s proxyset.Set) {
 		next := g.chainOf[around[len(around)-2].Key()]
 		b.Inherited = next != nil && slices.Equal(next.Contributions, b.Contributions) && next.Settings.same(b.Settings) &&
 			(len(b.Doc.Plugins) > 0 || samePlaceholder(next.Sent, b.Sent)) && proxyset.HasInnermost(around[:len(around)-1])
+		if s.Traffic == proxyset.Waypoint && len(others) > 0 {
+			b.Inherited = false // the requests of these routes pass filters of their own, and not this one
+			// Envoy takes no other type for the configuration of a filter that it has; so this one has a name of its own.
+			b.Filter += ".rest"
+		}
 		if b.Inherited {
 			b.Filter = next.Filter
 		}
@@ -189,6 +198,9 @@ func filterNameOf(s proxyset.Set, depth int) string {
 	n := policy.ChainFilter
 	if s.Traffic != proxyset.Gateway {
 		n += "." + string(s.Traffic)
+	}
+	if s.Host != "" {
+		n += "." + s.Host
 	}
 	if s.Port != 0 {
 		n += fmt.Sprintf(".%d", s.Port)
@@ -284,8 +296,12 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 		})
 	g.checkFailOpen(r.Settings, r.Doc)
 	r.Own = Merge(own, false, &manifest.Problems{})
-	if r.Settings.External() {
-		// What a route says to the server goes in place of what the filter does, so it is the whole chain.
+	if r.Waypoint {
+		r.Filters = []string{routeFilter(b, r.Route)}
+	}
+	if r.Settings.External() || r.Waypoint {
+		// What a route says to the server goes in place of what the filter does, so it is the whole chain. And
+		// a waypoint's route has a filter of its own.
 		r.Doc = Merge(append(slices.Clone(b.Contributions), r.Contributions...), true, g.p)
 		r.raw = r.Doc.Data()
 	}

@@ -17,11 +17,16 @@ type RoutePart struct {
 	Section string             // of Gateway; "": any
 	Host    string             // "": the whole route configuration
 	Route   string             // "": the whole virtual host
+	// Waypoint is set for a route of the service Host at a waypoint.
+	Waypoint bool
 }
 
 // Traffic returns the traffic whose routes the part is about.
 func (p RoutePart) Traffic() proxyset.Traffic {
-	if p.Group == nil {
+	switch {
+	case p.Waypoint:
+		return proxyset.Waypoint
+	case p.Group == nil:
 		return proxyset.Outbound
 	}
 	return proxyset.Gateway

@@ -7,15 +7,20 @@ import (
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/pkg/istio/internal/manifest"
+	"mosn.io/moe/pkg/istio/internal/mesh"
 )
 
-// Warnings returns what works and is likely not meant: routes that disable a guard for a range of paths. By default, Istio
+// Warnings returns what works and is likely not meant: guards that do not see all requests of what they are for, and routes
+// that disable a guard for a range of paths. By default, Istio
 // has Envoy choose a route with %2F and %5C in a path left as they are. So a request for /public/..%2fadmin takes the route
 // of /public/, and an upstream that decodes its path serves /admin.
 func (g *Plan) Warnings() manifest.Errors {
 	var warnings manifest.Problems
+	for _, e := range g.warnings {
+		warnings.Add(e)
+	}
 	if g.Mesh.DecodesSlashes {
-		return nil
+		return warnings.Sorted()
 	}
 	for _, r := range g.RouteChains {
 		if r.Route == "" {
@@ -58,7 +63,10 @@ func (g *Plan) Warnings() manifest.Errors {
 // pathsOf returns the ranges of paths of the rules that have made a route.
 func (g *Plan) pathsOf(part RoutePart) (paths []string) {
 	for _, at := range g.Mesh.RoutesByName(part.Group)[part.Route] {
-		if at.Host != part.Host || at.Port != part.Port {
+		switch {
+		case part.Waypoint && !g.atWaypoint(at.Routes, part):
+			continue
+		case !part.Waypoint && (at.Host != part.Host || part.Group != nil && at.Port != part.Port):
 			continue
 		}
 		for _, rule := range at.Routes.Rules {
@@ -69,4 +77,17 @@ func (g *Plan) pathsOf(part RoutePart) (paths []string) {
 	}
 	slices.Sort(paths)
 	return slices.Compact(paths)
+}
+
+// atWaypoint reports whether the routes are among those of a part of a waypoint.
+func (g *Plan) atWaypoint(r *mesh.Routes, part RoutePart) bool {
+	for _, h := range r.SidecarHosts {
+		hosts, _ := g.Mesh.WaypointHosts(r, h)
+		if slices.ContainsFunc(hosts, func(w mesh.WaypointHost) bool {
+			return w.Host == part.Host && r.Reaches(w.Service, part.Port)
+		}) {
+			return true
+		}
+	}
+	return false
 }

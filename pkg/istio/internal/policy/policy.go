@@ -232,7 +232,7 @@ func GroupsOf(kind string) []string {
 		return []string{mesh.GatewayAPI, mesh.IstioAPI}
 	case "HTTPRoute":
 		return []string{mesh.GatewayAPI}
-	case "VirtualService":
+	case "VirtualService", "ServiceEntry":
 		return []string{mesh.IstioAPI}
 	}
 	return []string{""} // a Service

@@ -119,25 +119,28 @@ func (c *Closure) Containing(s Set) (all []Set) {
 // shape is which conditions a set has, whatever their values. Two sets of one shape are equal or disjoint, so that only
 // sets of different shapes need to be compared.
 type shape struct {
-	traffic         Traffic
-	namespace, port bool
-	labels          []string // sorted
+	traffic               Traffic
+	namespace, host, port bool
+	labels                []string // sorted
 }
 
 func shapeOf(s Set) shape {
-	return shape{s.Traffic, s.Namespace != "", s.Port != 0, slices.Sorted(maps.Keys(s.Labels))}
+	return shape{s.Traffic, s.Namespace != "", s.Host != "", s.Port != 0, slices.Sorted(maps.Keys(s.Labels))}
 }
 
 // Conditions returns a text that is the same for sets with conditions on the same things, whatever the values.
 func (s Set) Conditions() string { return shapeOf(s).key() }
 
 func (a shape) key() string {
-	return string(a.traffic) + strconv.FormatBool(a.namespace) + strconv.FormatBool(a.port) + strings.Join(a.labels, "|")
+	return string(a.traffic) + strconv.FormatBool(a.namespace) + strconv.FormatBool(a.host) + strconv.FormatBool(a.port) +
+		strings.Join(a.labels, "|")
 }
 
 // common returns the conditions that both have.
 func (a shape) common(b shape) shape {
-	c := shape{traffic: a.traffic, namespace: a.namespace && b.namespace, port: a.port && b.port}
+	c := shape{
+		traffic: a.traffic, namespace: a.namespace && b.namespace, host: a.host && b.host, port: a.port && b.port,
+	}
 	for _, l := range a.labels {
 		if slices.Contains(b.labels, l) {
 			c.labels = append(c.labels, l)
@@ -151,6 +154,11 @@ func (a shape) project(s Set) (Set, bool) {
 	w := Set{Traffic: a.traffic}
 	if a.namespace {
 		if w.Namespace = s.Namespace; w.Namespace == "" {
+			return w, false
+		}
+	}
+	if a.host {
+		if w.Host = s.Host; w.Host == "" {
 			return w, false
 		}
 	}

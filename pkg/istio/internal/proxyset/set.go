@@ -6,6 +6,7 @@
 package proxyset
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,15 +22,17 @@ const (
 	Gateway  Traffic = "gateway"  // requests that a gateway receives
 	Inbound  Traffic = "inbound"  // requests that a sidecar receives
 	Outbound Traffic = "outbound" // requests that a sidecar sends
+	Waypoint Traffic = "waypoint" // requests that a waypoint of an ambient mesh takes for its services
 )
 
-// Set is the proxies of one namespace whose pods have all the labels. Its zero fields are not conditions: a set without a
+// Set is the proxies of one namespace whose pods have all the labels, or a part of what they serve. Its zero fields are not conditions: a set without a
 // namespace spans all of them. Sets of different traffic have nothing in common.
 type Set struct {
 	Traffic   Traffic
 	Namespace string
 	Labels    map[string]string
-	Port      uint32 // of inbound traffic only
+	Host      string // the service that requests are for; of waypoints only
+	Port      uint32 // of inbound traffic, and of a waypoint's service
 }
 
 // Key returns a text that is the same for equal sets and no others.
@@ -38,6 +41,9 @@ func (s Set) Key() string {
 	b.WriteString(string(s.Traffic) + "|" + s.Namespace)
 	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
 		b.WriteString("|" + k + "=" + s.Labels[k])
+	}
+	if s.Host != "" {
+		b.WriteString("|@" + s.Host)
 	}
 	if s.Port != 0 {
 		b.WriteString("|:" + strconv.FormatUint(uint64(s.Port), 10))
@@ -51,6 +57,9 @@ func (s Set) Size() int {
 	if s.Namespace != "" {
 		n++
 	}
+	if s.Host != "" {
+		n++
+	}
 	if s.Port != 0 {
 		n++
 	}
@@ -59,7 +68,8 @@ func (s Set) Size() int {
 
 // Contains reports whether every proxy of o is in s.
 func (s Set) Contains(o Set) bool {
-	if s.Traffic != o.Traffic || s.Namespace != "" && s.Namespace != o.Namespace || s.Port != 0 && s.Port != o.Port {
+	if s.Traffic != o.Traffic || s.Namespace != "" && s.Namespace != o.Namespace ||
+		s.Host != "" && s.Host != o.Host || s.Port != 0 && s.Port != o.Port {
 		return false
 	}
 	for k, v := range s.Labels {
@@ -73,15 +83,12 @@ func (s Set) Contains(o Set) bool {
 // Intersect returns the proxies that are in both sets; false if their conditions exclude each other.
 func (s Set) Intersect(o Set) (Set, bool) {
 	if s.Traffic != o.Traffic || s.Namespace != "" && o.Namespace != "" && s.Namespace != o.Namespace ||
-		s.Port != 0 && o.Port != 0 && s.Port != o.Port {
+		s.Host != "" && o.Host != "" && s.Host != o.Host || s.Port != 0 && o.Port != 0 && s.Port != o.Port {
 		return Set{}, false
 	}
-	both := Set{Traffic: s.Traffic, Namespace: s.Namespace, Port: s.Port, Labels: maps.Clone(s.Labels)}
-	if both.Namespace == "" {
-		both.Namespace = o.Namespace
-	}
-	if both.Port == 0 {
-		both.Port = o.Port
+	both := Set{
+		Traffic: s.Traffic, Namespace: cmp.Or(s.Namespace, o.Namespace), Host: cmp.Or(s.Host, o.Host),
+		Port: cmp.Or(s.Port, o.Port), Labels: maps.Clone(s.Labels),
 	}
 	for k, v := range o.Labels {
 		if w, ok := both.Labels[k]; ok && w != v {
@@ -115,7 +122,11 @@ func HasInnermost(sets []Set) bool {
 func (s Set) String() string {
 	t := map[Traffic]string{
 		Gateway: "Gateways", Inbound: "Sidecars, requests received", Outbound: "Sidecars, requests sent",
+		Waypoint: "Waypoints",
 	}[s.Traffic]
+	if s.Host != "" {
+		t += ", requests for " + s.Host
+	}
 	if s.Port != 0 {
 		t += fmt.Sprintf(" at port %d", s.Port)
 	}

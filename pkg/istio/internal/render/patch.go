@@ -33,7 +33,7 @@ type (
 
 func patchContext(t proxyset.Traffic) networking.EnvoyFilter_PatchContext {
 	switch t {
-	case proxyset.Inbound:
+	case proxyset.Inbound, proxyset.Waypoint: // Istio takes a waypoint's listeners for those of a sidecar
 		return networking.EnvoyFilter_SIDECAR_INBOUND
 	case proxyset.Outbound:
 		return networking.EnvoyFilter_SIDECAR_OUTBOUND
@@ -79,9 +79,13 @@ func httpMatch(s proxyset.Set, h *v1alpha1.Host, name string) *objectMatch {
 	if name != "" {
 		f.SubFilter = &networking.EnvoyFilter_ListenerMatch_SubFilterMatch{Name: name}
 	}
-	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_Listener{Listener: &networking.EnvoyFilter_ListenerMatch{
+	l := &networking.EnvoyFilter_ListenerMatch{
 		PortNumber: s.Port, FilterChain: &networking.EnvoyFilter_ListenerMatch_FilterChainMatch{Filter: f},
-	}}
+	}
+	if s.Traffic == proxyset.Waypoint {
+		l.Name, l.PortNumber, l.FilterChain.Name = waypointListener, 0, waypointChain(s)
+	}
+	m.ObjectTypes = &networking.EnvoyFilter_EnvoyConfigObjectMatch_Listener{Listener: l}
 	return m
 }
 
@@ -159,30 +163,33 @@ func discovered(name, typeURL string) *hcmv3.HttpFilter {
 
 // basePatches returns those that give the proxies of b its chain.
 func basePatches(b *plan.ProxyChain, h *v1alpha1.Host) ([]*Patch, error) {
+	cluster, err := clusterPatch(b, h)
+	if err != nil {
+		return nil, err
+	}
 	config, err := filterConfig(h, &b.Sent.Document)
 	if err != nil {
 		return nil, err
 	}
+	all, err := filterPatches(b, h, b.Filter, b.Wider, config)
+	if cluster != nil {
+		all = append([]*Patch{cluster}, all...)
+	}
+	return all, err
+}
+
+// filterPatches returns those that put a filter of that name and configuration in the place of a chain, for the filters of
+// wider sets.
+func filterPatches(b *plan.ProxyChain, h *v1alpha1.Host, name string, wider []string, config proto.Message) ([]*Patch, error) {
 	packed, err := anypb.New(config)
 	if err != nil {
 		return nil, err
 	}
 	var all []*Patch
-	f := &hcmv3.HttpFilter{Name: b.Filter, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
-	if h.ExtProc != nil {
-		cluster, err := extProcCluster(h.ExtProc)
-		if err != nil {
-			return nil, err
-		}
-		add, err := newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.Proxies.Traffic, h), networking.EnvoyFilter_Patch_ADD,
-			cluster)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, add)
-	} else if !b.Settings.Inline {
-		f = discovered(b.Filter, packed.TypeUrl)
-		extension := &corev3.TypedExtensionConfig{Name: b.Filter, TypedConfig: packed}
+	f := &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
+	if h.ExtProc == nil && !b.Settings.Inline {
+		f = discovered(name, packed.TypeUrl)
+		extension := &corev3.TypedExtensionConfig{Name: name, TypedConfig: packed}
 		m := matchProxy(b.Proxies.Traffic, h)
 		add, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
 		if err != nil {
@@ -190,11 +197,23 @@ func basePatches(b *plan.ProxyChain, h *v1alpha1.Host) ([]*Patch, error) {
 		}
 		all = append(all, add)
 	}
-	inserted, err := insertion(b.Proxies, h, b.Settings.Insert, b.Wider, f)
+	inserted, err := insertion(b.Proxies, h, b.Settings.Insert, wider, f)
 	return append(all, inserted...), err
 }
 
-// matchCluster: a sidecar's own clusters are all made for outbound traffic.
+// clusterPatch returns the patch that adds the cluster of a host's server; nil if it has none.
+func clusterPatch(b *plan.ProxyChain, h *v1alpha1.Host) (*Patch, error) {
+	if h.ExtProc == nil {
+		return nil, nil
+	}
+	cluster, err := extProcCluster(h.ExtProc)
+	if err != nil {
+		return nil, err
+	}
+	return newPatch(networking.EnvoyFilter_CLUSTER, matchCluster(b.Proxies.Traffic, h), networking.EnvoyFilter_Patch_ADD, cluster)
+}
+
+// matchCluster: a sidecar's own clusters are all made for outbound traffic, and a waypoint's for inbound.
 func matchCluster(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 	if t == proxyset.Inbound {
 		t = proxyset.Outbound

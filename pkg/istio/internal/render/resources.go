@@ -77,7 +77,10 @@ func EnvoyFilters(made *plan.Plan, root string, p *manifest.Problems) []*clientv
 	g := &renderer{plan: made, root: root, p: p}
 	pieces := map[string]*piece{}
 	get := func(s proxyset.Set, owner string, slug string, priority int) *piece {
-		s.Traffic, s.Port = "", 0
+		if s.Traffic != proxyset.Waypoint {
+			s.Traffic = ""
+		}
+		s.Host, s.Port = "", 0
 		key := s.Key() + "\n" + owner
 		if pieces[key] == nil {
 			pieces[key] = &piece{
@@ -92,12 +95,20 @@ func EnvoyFilters(made *plan.Plan, root string, p *manifest.Problems) []*clientv
 		}
 		owner := ""
 		if b.Proxies.Port != 0 {
-			owner = fmt.Sprint(b.Proxies.Port)
+			owner = strings.TrimSpace(b.Proxies.Host + " " + fmt.Sprint(b.Proxies.Port))
 		}
 		pc := get(b.Proxies, owner, baseSlug(b.Proxies), basePriority*(1+b.Proxies.Size()))
 		pc.from(b.Contributions)
+		routes := made.RoutesOf(b)
+		for _, r := range routes {
+			pc.from(r.Contributions)
+		}
 		for i := range b.Settings.Hosts {
-			patches, err := basePatches(b, &b.Settings.Hosts[i])
+			h := &b.Settings.Hosts[i]
+			patches, err := basePatches(b, h)
+			if b.Proxies.Traffic == proxyset.Waypoint {
+				patches, err = waypointPatches(b, routes, h)
+			}
 			g.cannot(err, b.Doc)
 			pc.patches = append(pc.patches, patches...)
 		}
@@ -160,6 +171,9 @@ func (g *renderer) groups() []*routeGroup {
 		index[f] = i + 1
 	}
 	for _, r := range g.plan.RouteChains {
+		if r.Waypoint {
+			continue // it is in the filters of its waypoint
+		}
 		at := r.RoutePart
 		if at.Host != "" && at.Group != nil {
 			at.Port = 0
@@ -212,7 +226,9 @@ func (g *renderer) resources(pc *piece) (all []*clientv1alpha3.EnvoyFilter) {
 		if i > 0 {
 			ef.Name += fmt.Sprintf("-%d", i+1)
 		}
-		if len(pc.proxies.Labels) > 0 {
+		if pc.proxies.Traffic == proxyset.Waypoint {
+			ef.Spec.TargetRefs = append(ef.Spec.TargetRefs, waypointTarget(pc.proxies))
+		} else if len(pc.proxies.Labels) > 0 {
 			ef.Spec.WorkloadSelector = &networking.WorkloadSelector{Labels: pc.proxies.Labels}
 		}
 		if text, err := JSON(ef); err != nil {
@@ -299,6 +315,12 @@ func baseSlug(s proxyset.Set) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(s.Labels)) {
 		parts = append(parts, s.Labels[k])
+	}
+	if s.Traffic == proxyset.Waypoint && len(parts) == 0 {
+		parts = append(parts, "waypoints")
+	}
+	if s.Host != "" {
+		parts = append(parts, s.Host)
 	}
 	if s.Port != 0 {
 		parts = append(parts, fmt.Sprint(s.Port))
