@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -88,6 +89,12 @@ type running struct {
 // run starts an Envoy with what moe run prints for text. The upstream echo is the echo server of moe run.
 func (s *site) run(t *testing.T, text string) *running {
 	t.Helper()
+	return s.runIn(t, text, "")
+}
+
+// runIn is run with the resources in files of dir, if there is one.
+func (s *site) runIn(t *testing.T, text, dir string) *running {
+	t.Helper()
 	file, err := moefile.Parse([]byte(text), moefile.CheckFile, moefile.Dynmod)
 	if err != nil {
 		t.Fatalf("moefile.Parse: %v\n%s", err, text)
@@ -98,7 +105,12 @@ func (s *site) run(t *testing.T, text string) *running {
 	}
 	t.Cleanup(func() { ln.Close() })
 	go echo.Serve(ln)
-	b, err := bootstrap.New(file.Bootstrap("127.0.0.1:0", ln.Addr().String()))
+	o := file.Bootstrap("127.0.0.1:0", ln.Addr().String())
+	o.Dir = dir
+	if dir != "" {
+		writeResources(t, o)
+	}
+	b, err := bootstrap.New(o)
 	if err != nil {
 		t.Fatalf("bootstrap.New: %v", err)
 	}
@@ -126,6 +138,28 @@ func (s *site) run(t *testing.T, text string) *running {
 	})
 	r.addr = r.listener(bootstrap.Name)
 	return r
+}
+
+// writeResources puts what Envoy reads from files into their directory, by renames.
+func writeResources(t *testing.T, o bootstrap.Options) {
+	t.Helper()
+	r, err := bootstrap.Build(o)
+	if err != nil {
+		t.Fatalf("bootstrap.Build: %v", err)
+	}
+	for name, answer := range r.Files() {
+		text, err := bootstrap.YAML(answer)
+		if err != nil {
+			t.Fatalf("bootstrap.YAML: %v", err)
+		}
+		path := filepath.Join(o.Dir, name)
+		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+			t.Fatalf("os.WriteFile: %v", err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatalf("os.Rename: %v", err)
+		}
+	}
 }
 
 // listener returns the address of a listener, or "" if there is none of that name.

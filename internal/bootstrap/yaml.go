@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"slices"
 
-	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
-// JSON returns b for Envoy to read.
-func JSON(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(b)
+// JSON returns a message for Envoy to read.
+func JSON[M proto.Message](m M) ([]byte, error) {
+	return protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 }
 
-// YAML returns b as people write it: Envoy's field names, in the order of Envoy's own definitions.
-func YAML(b *bootstrapv3.Bootstrap) ([]byte, error) {
-	text, err := JSON(b)
+// YAML returns a message as people write it: Envoy's field names, in the order of Envoy's own definitions.
+func YAML[M proto.Message](m M) ([]byte, error) {
+	text, err := JSON(m)
 	if err != nil {
 		return nil, err
 	}
