@@ -94,10 +94,12 @@ listeners:
 	onEnvoys(t, func(t *testing.T, s *site) {
 		e := s.run(t, config)
 		for name, want := range map[string]string{"a.test": "a.test", "x.b.test": "*.b.test"} {
-			got, err := handshake(e.addr, trusting(t, ca, name))
-			if err != nil || got[0] != want {
-				t.Errorf("asking for %s: got a certificate for %v and error %v, want one for %s", name, got, err, want)
-			}
+			t.Run("a client that asks for "+name, func(t *testing.T) {
+				got, err := handshake(e.addr, trusting(t, ca, name))
+				if err != nil || got[0] != want {
+					t.Errorf("got a certificate for %v and error %v, want one for %s", got, err, want)
+				}
+			})
 		}
 		if got, err := handshake(e.addr, &tls.Config{ServerName: "c.test", InsecureSkipVerify: true}); err == nil {
 			t.Errorf("asking for c.test: got a certificate for %v, want the connection closed", got)
@@ -108,11 +110,13 @@ listeners:
 			t.Error("TLS 1.1 is accepted")
 		}
 		for _, h2 := range []bool{false, true} {
-			a, proto, err := e.over(e.addr, trusting(t, ca, "a.test"), h2)
-			if err != nil || a.status != 200 || a.seen == nil || a.seen.Headers["x-forwarded-proto"] != "https" ||
-				(proto == "HTTP/2.0") != h2 {
-				t.Errorf("HTTP/2 %v: got %v by %s and error %v, want 200 and x-forwarded-proto https", h2, a, proto, err)
-			}
+			t.Run(fmt.Sprintf("HTTP/2=%v", h2), func(t *testing.T) {
+				a, proto, err := e.over(e.addr, trusting(t, ca, "a.test"), h2)
+				if err != nil || a.status != 200 || a.seen == nil || a.seen.Headers["x-forwarded-proto"] != "https" ||
+					(proto == "HTTP/2.0") != h2 {
+					t.Errorf("got %v by %s and error %v, want 200 and x-forwarded-proto https", a, proto, err)
+				}
+			})
 		}
 		if a, _, err := e.over(e.addr, trusting(t, ca, "a.test"), true, "x-forwarded-proto", "http"); err != nil ||
 			a.seen == nil || a.seen.Headers["x-forwarded-proto"] != "https" {
@@ -166,9 +170,11 @@ listeners:
 			"no certificate": trusting(t, ca, "a.test"), "a certificate of another authority": with(other, "good"),
 			"a name that is not listed": with(ca, "stranger"),
 		} {
-			if a, _, err := e.over(e.addr, c, true); err == nil {
-				t.Errorf("%s: got %v, want no answer", what, a)
-			}
+			t.Run(what, func(t *testing.T) {
+				if a, _, err := e.over(e.addr, c, true); err == nil {
+					t.Errorf("got %v, want no answer", a)
+				}
+			})
 		}
 	})
 }

@@ -104,11 +104,14 @@ routes:
 			{path: "/regex/x/y?z", upstream: up[0], seen: "/y/x?z", host: "edge.test"},
 			{path: "/names", upstream: up[1], seen: "/names", host: "other.test"},
 		} {
-			r, echo := get(c.path)
-			if got := r.Header.Get("x-upstream"); r.Status != 200 || got != c.upstream || echo.Path != c.seen || echo.Host != c.host {
-				t.Errorf("%s: got status %d of %s, which has seen %s of %s; want %s, %s and %s", c.path, r.Status, got, echo.Path,
-					echo.Host, c.upstream, c.seen, c.host)
-			}
+			t.Run(c.path, func(t *testing.T) {
+				r, echo := get(c.path)
+				got := r.Header.Get("x-upstream")
+				if r.Status != 200 || got != c.upstream || echo.Path != c.seen || echo.Host != c.host {
+					t.Errorf("got status %d of %s, which has seen %s of %s; want %s, %s and %s", r.Status, got, echo.Path,
+						echo.Host, c.upstream, c.seen, c.host)
+				}
+			})
 		}
 		if r, _ := get("/old/x?y=z"); r.Status != 308 || r.Header.Get("location") != "http://new.test/new/x" {
 			t.Errorf("a redirect: got status %d to %q, want 308 to http://new.test/new/x", r.Status, r.Header.Get("location"))
@@ -186,11 +189,13 @@ routes:
 			}
 		}
 		for path, bound := range map[string]time.Duration{"/hang/slow": 500 * time.Millisecond, "/hang/route": 300 * time.Millisecond} {
-			begin := time.Now()
-			r := e.do(client.Request{Path: path})
-			if d := time.Since(begin); r.Status != 504 || d < bound-50*time.Millisecond || d > bound+10*time.Second {
-				t.Errorf("%s: got status %d after %v, want 504 after %v", path, r.Status, d, bound)
-			}
+			t.Run(path, func(t *testing.T) {
+				begin := time.Now()
+				r := e.do(client.Request{Path: path})
+				if d := time.Since(begin); r.Status != 504 || d < bound-50*time.Millisecond || d > bound+10*time.Second {
+					t.Errorf("got status %d after %v, want 504 after %v", r.Status, d, bound)
+				}
+			})
 		}
 		users := map[string]string{}
 		for i := range 60 {
@@ -224,7 +229,7 @@ routes:
 				}
 				return nil
 			}); err != nil {
-				t.Errorf("%s: %v", what, err)
+				t.Errorf("%s should get %d of 10 requests: %v", what, want, err)
 			}
 		}
 		healthy("an endpoint that is not well", 0)
@@ -276,9 +281,11 @@ func TestUpstreamTLS(t *testing.T) {
 			t.Errorf("got %d %q, want 200 by HTTP/2.0 from up.test for envoy.test", r.Status, r.Body)
 		}
 		for _, path := range []string{"/name", "/authority"} {
-			if r := e.do(client.Request{Path: path}); r.Status != 503 {
-				t.Errorf("an upstream with a wrong %s: got status %d, want 503", path[1:], r.Status)
-			}
+			t.Run("a wrong "+path[1:], func(t *testing.T) {
+				if r := e.do(client.Request{Path: path}); r.Status != 503 {
+					t.Errorf("got status %d, want 503", r.Status)
+				}
+			})
 		}
 	})
 }
