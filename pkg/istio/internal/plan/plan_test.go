@@ -28,7 +28,9 @@ type chain struct {
 
 func chains(p *plan.Plan) (all []chain) {
 	for _, c := range p.ProxyChains {
-		all = append(all, chain{c.Proxies.String(), c.Filter, c.Wider, c.Inherited, c.Sent.Data()})
+		all = append(all, chain{
+			proxies: c.Proxies.String(), filter: c.Filter, wider: c.Wider, inherited: c.Inherited, doc: c.Sent.Data(),
+		})
 	}
 	return all
 }
