@@ -152,7 +152,7 @@ func init() {
 			})
 		}
 		if r := ln.post("/body/x", "x"); r.Status != 403 {
-			b.Errorf("a stranger may post: %d", r.Status)
+			b.Errorf("an anonymous POST: got status %d, want 403", r.Status)
 		}
 	})
 }

@@ -162,7 +162,7 @@ func TestSameInstance(t *testing.T) {
 		t.Error("two hosts share an instance")
 	}
 	if _, err := g1.Chain(mustRoute(t, other, ``)); err == nil {
-		t.Error("a stranger's route has a chain")
+		t.Error("another filter's route has a chain")
 	}
 	g1.Close()
 	g2.Close()

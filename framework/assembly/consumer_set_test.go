@@ -258,7 +258,7 @@ func TestSourcedPlugins(t *testing.T) {
 		return f.own.of("alice").instances[1].plugin.Config.(*limit).Rate == 10
 	})
 	if f.MetricsVersion(nil) == grown {
-		t.Error("Grown does not tell of a new chain")
+		t.Error("MetricsVersion is the same with a new chain")
 	}
 	if alice.closed.Load() != 0 {
 		t.Error("closed while a stream uses it")
@@ -314,8 +314,8 @@ type postSink struct {
 
 func (s *postSink) Post(f func()) { s.posts <- f }
 
-// crowdOf writes n consumers, some with plugins.
-func crowdOf(n int) string {
+// consumersText writes n consumers, some with plugins.
+func consumersText(n int) string {
 	var b strings.Builder
 	b.WriteString("[\n")
 	for i := range n {
@@ -340,7 +340,7 @@ func TestScale(t *testing.T) {
 		n /= 10
 	}
 	file := filepath.Join(t.TempDir(), "consumers.json")
-	put(t, file, crowdOf(n))
+	put(t, file, consumersText(n))
 	a, _ := fixture(t)
 	heap := func() uint64 {
 		runtime.GC()
@@ -374,7 +374,7 @@ func TestScale(t *testing.T) {
 // BenchmarkLoad is the time of 100,000 consumers.
 func BenchmarkLoad(b *testing.B) {
 	file := filepath.Join(b.TempDir(), "consumers.json")
-	put(b, file, crowdOf(100_000))
+	put(b, file, consumersText(100_000))
 	a := New(&host{name: b.Name()})
 	for b.Loop() {
 		mustFilter(b, a, fmt.Sprintf(sourced, file)).Close()
@@ -385,7 +385,7 @@ func BenchmarkLoad(b *testing.B) {
 func BenchmarkConsumer(b *testing.B) {
 	for _, n := range []int{10, 100_000} {
 		file := filepath.Join(b.TempDir(), "consumers.json")
-		put(b, file, crowdOf(n))
+		put(b, file, consumersText(n))
 		a := New(&host{name: b.Name()})
 		f := mustFilter(b, a, fmt.Sprintf(sourced, file))
 		for _, c := range []struct {
@@ -410,7 +410,7 @@ func BenchmarkConsumer(b *testing.B) {
 // A consumer's merged chain costs no allocation once it is there.
 func TestConsumersAllocateNothing(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "consumers.json")
-	put(t, file, crowdOf(20))
+	put(t, file, consumersText(20))
 	a, _ := fixture(t)
 	f := mustFilter(t, a, fmt.Sprintf(sourced, file))
 	defer f.Close()

@@ -23,7 +23,7 @@ func (s *countingSink) Reset(string)                      {}
 func (s *countingSink) Post(func())                       {}
 
 // A stream goes on with the plugins of the consumer that its authentication finds.
-func TestStreamsJoinTheirConsumers(t *testing.T) {
+func TestStreamsSwitchChain(t *testing.T) {
 	a, _ := fixture(t)
 	f := mustFilter(t, a, `{plugins: [{name: key}, {name: limit, config: {rate: 1}}], consumers: [
 		{name: alice, credentials: {key: {key: a}}, plugins: [{id: limit, config: {rate: 100}}]},
@@ -73,6 +73,6 @@ func TestStreamsJoinTheirConsumers(t *testing.T) {
 		})
 	}
 	if f.ChainMetrics(&Route{}) != nil {
-		t.Error("a stranger's route has metrics")
+		t.Error("another filter's route has metrics")
 	}
 }

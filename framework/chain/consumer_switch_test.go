@@ -85,7 +85,7 @@ func init() {
 	filter.RegisterPerStream("state", filter.Access, (*state).newStream)
 }
 
-func TestJoin(t *testing.T) {
+func TestSwitchChain(t *testing.T) {
 	for _, how := range []string{"", "later", "whole"} {
 		t.Run(fmt.Sprintf("%q", how), func(t *testing.T) {
 			h := &filtertest.Host{ConsumerPlugins: map[string][]any{
@@ -124,7 +124,7 @@ func replyHeaders(body string) func(filter.Stream, filter.Headers, bool) filter.
 }
 
 // In a chain that is not in the order of stages, the stream switches to the consumer's chain after the plugin that named the consumer.
-func TestJoinListed(t *testing.T) {
+func TestSwitchInTheOrderListed(t *testing.T) {
 	h := &filtertest.Host{ConsumerPlugins: map[string][]any{"bob": {&mark{"bob's"}}}}
 	if err := h.Load(t, &probe{}, &who{}, &mark{"everyone's"}, &who{}); err != nil {
 		t.Fatalf("h.Load: %v", err)
@@ -135,7 +135,7 @@ func TestJoinListed(t *testing.T) {
 	}
 }
 
-func TestJoinFails(t *testing.T) {
+func TestSwitchFails(t *testing.T) {
 	for name, f := range map[string]func(*filter.Consumer) (*chain.Chain, error){
 		"an error": func(*filter.Consumer) (*chain.Chain, error) { return nil, errors.New("no") },
 		"a panic":  func(*filter.Consumer) (*chain.Chain, error) { panic("no") },

@@ -124,7 +124,7 @@ func (a *APIKey) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bo
 	if c == nil {
 		return wrongKey
 	}
-	s.SetConsumer(c) // its own plugins join the chain after the authn stage
+	s.SetConsumer(c) // the stream goes on with the chain of this consumer
 	return filter.Continue
 }
 

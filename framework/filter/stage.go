@@ -6,7 +6,7 @@ type Stage int
 // The stages, in order.
 const (
 	Access    Stage = iota // who may connect at all: addresses, CORS, bot and body checks
-	Authn                  // who the caller is; afterwards the consumer's own plugins join
+	Authn                  // who the caller is; the consumer's own plugins are of later stages
 	Authz                  // what the caller may do
 	Traffic                // how much: rates, quotas, retries, mirroring
 	Transform              // what is sent on

@@ -50,7 +50,7 @@ type Host struct {
 	AnyScheme bool
 	// ConsumerHeader is the request header that has the consumer's name; "" for none.
 	ConsumerHeader string
-	// ConsumerPlugins join the chain for a consumer, by its name. Each is given as to [New], and replaces the plugin of
+	// ConsumerPlugins are what the chain has more for a consumer, by its name. Each is given as to [New], and replaces the plugin of
 	// that name or comes last.
 	ConsumerPlugins map[string][]any
 	// Lacks is what this host cannot do.
@@ -75,12 +75,12 @@ type Host struct {
 	closed  bool
 	metrics map[string]*metric
 
-	set     *extension.ConsumerSet
-	meter   *chain.Meter
-	list    []chain.Plugin
-	chain   *chain.Chain
-	joined  map[string]*chain.Chain
-	closers []func()
+	set         *extension.ConsumerSet
+	meter       *chain.Meter
+	list        []chain.Plugin
+	chain       *chain.Chain
+	ofConsumers map[string]*chain.Chain // by their names
+	closers     []func()
 }
 
 // Config is a plugin by its registered name and its configuration as the operator writes it, in JSON or YAML. Defaults

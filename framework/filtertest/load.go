@@ -24,7 +24,7 @@ func (h *Host) Load(t testing.TB, plugins ...any) error {
 	if h.Timeout == 0 {
 		h.Timeout = 5 * time.Second
 	}
-	h.metrics, h.joined, h.meter = map[string]*metric{}, map[string]*chain.Chain{}, chain.NewMeter()
+	h.metrics, h.ofConsumers, h.meter = map[string]*metric{}, map[string]*chain.Chain{}, chain.NewMeter()
 	h.watch()
 	t.Cleanup(h.shut)
 	var err error
@@ -39,12 +39,12 @@ func (h *Host) Load(t testing.TB, plugins ...any) error {
 	o := h.options()
 	if h.ConsumerPlugins != nil {
 		for name, plugins := range h.ConsumerPlugins {
-			if h.joined[name], err = h.consumerChain(plugins); err != nil {
+			if h.ofConsumers[name], err = h.consumerChain(plugins); err != nil {
 				return fmt.Errorf("consumer %s: %w", name, err)
 			}
 		}
 		o.ForConsumer = func(c *filter.Consumer) (*chain.Chain, error) {
-			own := h.joined[c.Name]
+			own := h.ofConsumers[c.Name]
 			if own != nil && !own.Acquire() {
 				return nil, fmt.Errorf("the chain of consumer %s is closed", c.Name)
 			}

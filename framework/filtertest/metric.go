@@ -36,7 +36,7 @@ func (h *Host) metric(name string, tags []string) *metric {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	chains := []*chain.Chain{h.chain}
-	for _, c := range h.joined {
+	for _, c := range h.ofConsumers {
 		chains = append(chains, c)
 	}
 	for _, c := range chains {

@@ -134,8 +134,8 @@ func (x *run) or(err error) error {
 	}
 }
 
-// lacks refuses what the host cannot do.
-func (x *run) lacks(c filter.Capability) error {
+// supports returns an error for what the host cannot do.
+func (x *run) supports(c filter.Capability) error {
 	if x.h.Lacks&c != 0 {
 		return filter.ErrUnsupported
 	}
@@ -155,7 +155,7 @@ func (x *run) Metadata(ns, key string) (any, error) {
 
 // SetMetadata keeps v as Envoy would: numbers are float64.
 func (x *run) SetMetadata(ns, key string, v any) error {
-	if err := x.lacks(filter.CanSetMetadata); err != nil {
+	if err := x.supports(filter.CanSetMetadata); err != nil {
 		return err
 	}
 	v, err := metadataValue(v)
@@ -170,7 +170,7 @@ func (x *run) SetMetadata(ns, key string, v any) error {
 
 // FilterState finds what SetFilterState or Host.FilterState have set.
 func (x *run) FilterState(key string) (string, error) {
-	if err := x.lacks(filter.CanUseFilterState); err != nil {
+	if err := x.supports(filter.CanUseFilterState); err != nil {
 		return "", err
 	}
 	x.h.mu.Lock()
@@ -183,7 +183,7 @@ func (x *run) FilterState(key string) (string, error) {
 
 // SetFilterState keeps a value.
 func (x *run) SetFilterState(key, value string) error {
-	if err := x.lacks(filter.CanUseFilterState); err != nil {
+	if err := x.supports(filter.CanUseFilterState); err != nil {
 		return err
 	}
 	x.h.mu.Lock()
@@ -194,7 +194,7 @@ func (x *run) SetFilterState(key, value string) error {
 
 // ClearRouteCache counts.
 func (x *run) ClearRouteCache() error {
-	err := x.lacks(filter.CanClearRouteCache)
+	err := x.supports(filter.CanClearRouteCache)
 	if err == nil {
 		x.h.mu.Lock()
 		x.r.RouteCleared++
@@ -205,7 +205,7 @@ func (x *run) ClearRouteCache() error {
 
 // SetUpstreamHost notes.
 func (x *run) SetUpstreamHost(addr string, strict bool) error {
-	err := x.lacks(filter.CanSetUpstreamHost)
+	err := x.supports(filter.CanSetUpstreamHost)
 	if err == nil {
 		x.h.mu.Lock()
 		x.r.UpstreamHost, x.r.UpstreamStrict = addr, strict
@@ -216,7 +216,7 @@ func (x *run) SetUpstreamHost(addr string, strict bool) error {
 
 // Secret finds what Host.Secrets or SetSecret have set.
 func (x *run) Secret(name string) (string, error) {
-	err := x.lacks(filter.CanReadSecret)
+	err := x.supports(filter.CanReadSecret)
 	x.h.mu.Lock()
 	defer x.h.mu.Unlock()
 	if err != nil {

@@ -13,7 +13,7 @@ type Anonymous struct {
 	Consumer string `json:"consumer" default:"anonymous" validate:"required"`
 
 	env      *filter.Env
-	stranger *filter.Consumer
+	unlisted *filter.Consumer
 	requests *filter.Counter
 }
 
@@ -26,7 +26,7 @@ func init() {
 
 // Provision keeps the Env, which knows the consumers as they are.
 func (a *Anonymous) Provision(env *filter.Env) error {
-	a.env, a.stranger = env, &filter.Consumer{Name: a.Consumer}
+	a.env, a.unlisted = env, &filter.Consumer{Name: a.Consumer}
 	a.requests = env.Counter("requests")
 	return nil
 }
@@ -35,7 +35,7 @@ func (a *Anonymous) Provision(env *filter.Env) error {
 func (a *Anonymous) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
 	c := a.env.Consumer(a.Consumer)
 	if c == nil {
-		c = a.stranger
+		c = a.unlisted
 	}
 	a.requests.Inc()
 	s.SetConsumer(c)

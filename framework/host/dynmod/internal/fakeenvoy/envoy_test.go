@@ -153,8 +153,8 @@ func problems() (all []string) {
 			all = append(all, l)
 		}
 	}
-	for _, s := range takeStrangers() {
-		all = append(all, "stranger: "+s)
+	for _, s := range takeForeign() {
+		all = append(all, "of another stream: "+s)
 	}
 	return all
 }

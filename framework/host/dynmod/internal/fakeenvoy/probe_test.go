@@ -29,24 +29,24 @@ type probe struct {
 
 func init() { filter.Register[probe]("fakeprobe", filter.Transform) }
 
-// running counts the goroutines of plugins, strangers are the texts that belong to another stream.
+// running counts the goroutines of plugins, foreign are the texts that belong to another stream.
 var (
-	running   atomic.Int64
-	mu        sync.Mutex
-	strangers []string
+	running atomic.Int64
+	mu      sync.Mutex
+	foreign []string
 )
 
-func stranger(format string, args ...any) {
+func reportForeign(format string, args ...any) {
 	mu.Lock()
 	defer mu.Unlock()
-	strangers = append(strangers, fmt.Sprintf(format, args...))
+	foreign = append(foreign, fmt.Sprintf(format, args...))
 }
 
-func takeStrangers() []string {
+func takeForeign() []string {
 	mu.Lock()
 	defer mu.Unlock()
-	all := strangers
-	strangers = nil
+	all := foreign
+	foreign = nil
 	return all
 }
 
@@ -87,7 +87,7 @@ func fetch(ctx context.Context, rt http.RoundTripper, tag string) (string, error
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if text := strings.ReplaceAll(string(body), tag+";", ""); text != "" {
-		stranger("the callout of %s was answered %q", tag, body)
+		reportForeign("the callout of %s was answered %q", tag, body)
 	}
 	return string(body), err
 }
@@ -164,7 +164,7 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 func (p *probe) look(s filter.Stream, tag string) {
 	check := func(what, got string, err error) {
 		if err == nil && got != "" && got != tag {
-			stranger("%s of the stream %s is %q", what, tag, got)
+			reportForeign("%s of the stream %s is %q", what, tag, got)
 		}
 	}
 	check("x-tag", s.RequestHeaders().Get("x-tag"), nil)
