@@ -28,6 +28,7 @@ func TestRefused(t *testing.T) {
 	fails := register(func(map[string]any) (api.StreamFilterChainFactory, error) { return nil, errors.New("not today") })
 	nothing := register(func(map[string]any) (api.StreamFilterChainFactory, error) { return nil, nil })
 	typedNil := register(func(map[string]any) (api.StreamFilterChainFactory, error) { return (*script)(nil), nil })
+	idle := typeOf(script{})
 	strict := typeOf(receives(func(*call) {}))
 	mosn.Declare(strict, mosn.Declaration{Config: strictConfig{}})
 	one := func(typ, config string) string {
@@ -48,6 +49,7 @@ func TestRefused(t *testing.T) {
 		"factory fails":         {one(fails, `{}`), []string{"stream_filters[1].config", "not today"}},
 		"no factory":            {one(nothing, `{}`), []string{"stream_filters[1]", "neither a factory nor an error"}},
 		"typed nil":             {one(typedNil, `{}`), []string{"stream_filters[1]", "neither a factory nor an error"}},
+		"no filters":            {one(idle, `{}`), []string{"stream_filters[1]", "adds no filter"}},
 		"field without blank":   {one(strict, `{"max_size": 1}`), []string{"stream_filters[1].config", `did you mean "max_size "`}},
 		"wrong type of a field": {one(strict, `{"max_size ": "1"}`), []string{"stream_filters[1].config", "max_size ", "expected int, found string"}},
 	}

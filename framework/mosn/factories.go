@@ -53,8 +53,12 @@ func acquireFactories(list []StreamFilter) (*factories, error) {
 			errs = append(errs, fmt.Errorf("stream_filters[%d]%w", i, err))
 			continue
 		}
+		s, err := probe(factory)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("stream_filters[%d]: %s: %w", i, entry.Type, err))
+			continue
+		}
 		f.list = append(f.list, factory)
-		s := probe(factory)
 		body := declarationOf(entry.Type).body
 		bodies[0] = bodies[0] || (body == "" && s.receives) || body.request()
 		bodies[1] = bodies[1] || (body == "" && s.sends) || body.response()
@@ -179,13 +183,13 @@ func fieldNames(t reflect.Type) (names []string) {
 }
 
 // probe makes the filters of a stream that does not exist, to see which phases they take part in. A factory that cannot
-// do without a stream, or adds nothing, may add anything later.
-func probe(f api.StreamFilterChainFactory) (s shape) {
-	anything := shape{receives: true, sends: true, logs: true}
+// do without a stream may add anything later. One that adds nothing has found its configuration wrong too late to say so,
+// as MOSN's jwt_authn does: requests would pass unchecked.
+func probe(f api.StreamFilterChainFactory) (s shape, err error) {
 	var c collected
 	defer func() {
 		if recover() != nil {
-			s = anything
+			s, err = shape{receives: true, sends: true, logs: true}, nil
 		}
 	}()
 	f.CreateFilterChain(newContext(context.Background(), nil), &c)
@@ -197,9 +201,9 @@ func probe(f api.StreamFilterChainFactory) (s shape) {
 	}
 	s = shape{len(c.receivers) > 0, len(c.senders) > 0, len(c.logs) > 0}
 	if s == (shape{}) {
-		return anything
+		return s, errors.New("the factory adds no filter to a stream; its configuration may be wrong: see the log")
 	}
-	return s
+	return s, nil
 }
 
 // collected is what factories add for one stream.

@@ -72,6 +72,7 @@ var areas = []area{
 	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
+	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension"},
 	{folder: "internal/moefile", uses: "framework/host internal/bootstrap pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc internal/filewatch internal/moefile " + toDocuments},
@@ -85,7 +86,7 @@ var areas = []area{
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
-		"internal/echo internal/envoy internal/extprocd internal/moefile"},
+		"internal/echo internal/envoy internal/extprocd internal/moefile internal/mosnconf"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
 	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},
 	{folder: "bench", uses: "framework/filter framework/host/dynmod framework/host/extproc framework/host/golang " +

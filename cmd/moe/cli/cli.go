@@ -150,7 +150,7 @@ func New() *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
 		runCommand(), extprocCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
-		vetCommand(), istioCommand(), versionCommand(),
+		vetCommand(), istioCommand(), mosnCommand(), versionCommand(),
 	)
 	return root
 }

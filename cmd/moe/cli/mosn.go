@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"mosn.io/moe/internal/bootstrap"
+	"mosn.io/moe/internal/envoy"
+	"mosn.io/moe/internal/mosnconf"
+)
+
+func mosnCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "mosn",
+		Short: "Convert and run the configuration of a MOSN",
+		Long: text(`
+			MOSN's listeners, routers and clusters become Envoy's own, and its stream filters the plugin "mosn", which runs
+			them as they are. A field that has no counterpart in Envoy is an error with its place. docs/mosn.md has more.`),
+	}
+	c.AddCommand(mosnConvertCommand(), mosnRunCommand())
+	return c
+}
+
+func mosnConvertCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "convert FILE",
+		Short: "Print the configuration of an Envoy that does what a mosn_config.json says",
+		Long: text(`
+			convert prints a complete bootstrap of Envoy, in YAML. What does not matter for Envoy, such as the path of MOSN's
+			own log, is noted on the standard error. FILE may be - for the standard input.`),
+		Example: examples(`
+			moe mosn convert mosn_config.json > envoy.yaml`),
+		Args: cobra.ExactArgs(1),
+		RunE: does(func(cmd *cobra.Command, args []string) error {
+			b, err := convertMOSN(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			text, err := bootstrap.YAML(b)
+			if err != nil {
+				return err
+			}
+			cmd.Print(string(text))
+			return nil
+		}),
+	}
+}
+
+// convertMOSN reads and converts a file, and prints the notes.
+func convertMOSN(cmd *cobra.Command, file string) (*bootstrapv3.Bootstrap, error) {
+	var text []byte
+	var err error
+	if file == "-" {
+		text, err = io.ReadAll(cmd.InOrStdin())
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	result, err := mosnconf.Convert(text)
+	if err != nil {
+		return nil, fileError{file, err}
+	}
+	for _, note := range result.Notes {
+		cmd.PrintErrf("moe: %s: %s\n", file, note)
+	}
+	raw, err := json.Marshal(result.Bootstrap)
+	if err != nil {
+		return nil, err
+	}
+	b := new(bootstrapv3.Bootstrap)
+	if err := protojson.Unmarshal(raw, b); err != nil {
+		return nil, fmt.Errorf("%s: Envoy's configuration does not have what came out: %w", file, err)
+	}
+	return b, nil
+}
+
+type mosnRunFlags struct {
+	envoy, module, level string
+	concurrency          int
+}
+
+func mosnRunCommand() *cobra.Command {
+	var f mosnRunFlags
+	c := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Start Envoy with what a mosn_config.json says",
+		Long: text(`
+			run converts the file, as convert does, and starts Envoy. The libmoe.so must have the filters in it: "make
+			libmoe-mosn" builds one with MOSN's own, and "moe build --with" one with yours.`),
+		Example: examples(`
+			moe mosn run mosn_config.json --module build/libmoe-mosn.so`),
+		Args: cobra.ExactArgs(1),
+		RunE: does(func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) }),
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
+	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
+	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
+	fl.StringVar(&f.level, "log-level", "warning", "Envoy's log `LEVEL`")
+	return c
+}
+
+func (f *mosnRunFlags) run(cmd *cobra.Command, file string) error {
+	b, err := convertMOSN(cmd, file)
+	if err != nil {
+		return err
+	}
+	if b.Admin == nil {
+		address, err := bootstrap.ParseAddress("127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		b.Admin = &bootstrapv3.Admin{Address: address}
+	}
+	module, err := findModule(f.module)
+	if err != nil {
+		return err
+	}
+	binary, err := envoy.Find(f.envoy)
+	if err != nil {
+		return err
+	}
+	o := envoy.Options{
+		Path: binary, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
+		Stdout: cmd.OutOrStdout(), Log: envoy.Prefix(cmd.ErrOrStderr(), "envoy: "),
+	}
+	if o.Config, err = bootstrap.JSON(b); err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	p, err := envoy.Start(ctx, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopped while starting
+		}
+		return err
+	}
+	cmd.PrintErrf("moe: serving what %s says; Envoy's admin page is http://%s; stop with Ctrl-C\n", file, p.Admin())
+	select {
+	case <-ctx.Done():
+		cmd.PrintErrln("moe: stopping")
+		return p.Stop()
+	case <-p.Done():
+		return p.Err()
+	}
+}

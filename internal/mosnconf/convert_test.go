@@ -1,0 +1,202 @@
+package mosnconf
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+// whole is a configuration with a listener, a router and a cluster, into which cases put what they are about.
+func whole(listener, route, cluster string) string {
+	return fmt.Sprintf(`{"servers": [{"default_log_path": "stdout", "routers": [{"router_config_name": "r",
+		"virtual_hosts": [{"name": "v", "domains": ["*"], "routers": [{"match": {"prefix": "/"}, %s}]}]}],
+		"listeners": [{"name": "l", "address": "127.0.0.1:80", "bind_port": true, %s
+			"filter_chains": [{"filters": [{"type": "proxy", "config": {"downstream_protocol": "Http1",
+				"upstream_protocol": "Http1", "router_config_name": "r"}}]}]}]}],
+		"cluster_manager": {"clusters": [{"name": "up", "type": "SIMPLE", "lb_type": "LB_RANDOM",
+			"hosts": [{"address": "127.0.0.1:81"}]%s}]}}`, route, listener, cluster)
+}
+
+const toUp = `"route": {"cluster_name": "up"}`
+
+// TestConverts looks for parts of what comes out. All of it must be what Envoy's protos have.
+func TestConverts(t *testing.T) {
+	cases := map[string]struct{ in, want string }{
+		"the least": {in: whole("", toUp, ""), want: `"cluster":"up"`},
+		"stream filters": {
+			in:   whole(`"stream_filters": [{"type": "gzip", "config": {"gzip_level": 6}}],`, toUp, ""),
+			want: `"plugins":[{"config":{"stream_filters":[{"config":{"gzip_level":6},"type":"gzip"}]},"name":"mosn"}]`,
+		},
+		"per_filter_config": {
+			in:   whole(`"stream_filters": [{"type": "fault"}],`, toUp+`, "per_filter_config": {"fault": {"abort": {"status": 5}}}`, ""),
+			want: `"per_filter_config":{"fault":{"abort":{"status":5}}}`,
+		},
+		"direct response": {
+			in:   whole("", `"direct_response": {"status": 201, "body": "hi"}`, ""),
+			want: `"direct_response":{"body":{"inline_string":"hi"},"status":201}`,
+		},
+		"redirect": {
+			in:   whole("", `"redirect": {"response_code": 302, "path_redirect": "/x"}`, ""),
+			want: `"redirect":{"path_redirect":"/x","response_code":"FOUND"}`,
+		},
+		"default time-out": {in: whole("", toUp, ""), want: `"timeout":"60s"`},
+		"retries": {
+			in:   whole("", `"route": {"cluster_name": "up", "timeout": "2s", "retry_policy": {"retry_on": true, "num_retries": 3, "retry_timeout": "500ms"}}`, ""),
+			want: `"retry_policy":{"num_retries":3,"per_try_timeout":"0.5s","retry_on":"5xx"},"timeout":"2s"`,
+		},
+		"weights": {
+			in:   whole("", `"route": {"weighted_clusters": [{"cluster": {"name": "up", "weight": 100}}]}`, ""),
+			want: `"weighted_clusters":{"clusters":[{"name":"up","weight":100}]}`,
+		},
+		"headers": {
+			in:   whole("", `"route": {"cluster_name": "up", "request_headers_to_add": [{"header": {"key": "x-a", "value": "1"}, "append": false}]}`, ""),
+			want: `"request_headers_to_add":[{"append_action":"OVERWRITE_IF_EXISTS_OR_ADD","header":{"key":"x-a","value":"1"}}]`,
+		},
+		"upstream protocol": {in: whole("", toUp, ""), want: `"explicit_http_config":{"http_protocol_options":{}}`},
+		"subsets": {
+			in:   whole("", toUp, `, "lb_subset_config": {"fall_back_policy": 1, "subset_selectors": [["version"]]}`),
+			want: `"lb_subset_config":{"fallback_policy":"ANY_ENDPOINT","subset_selectors":[{"keys":["version"]}]}`,
+		},
+		"health checks": {
+			in:   whole("", toUp, `, "health_check": {"protocol": "Http1", "timeout": "1s", "interval": "5s", "healthy_threshold": 2, "unhealthy_threshold": 3, "check_config": {"http_check_config": {"path": "/health"}}}`),
+			want: `"http_health_check":{"path":"/health"},"interval":"5s","timeout":"1s","unhealthy_threshold":3`,
+		},
+		"circuit breakers": {
+			in:   whole("", toUp, `, "circuit_breakers": [{"max_connections": 7}]`),
+			want: `"circuit_breakers":{"thresholds":[{"max_connections":7}]}`,
+		},
+		"TLS to the upstream": {
+			in:   whole("", toUp, `, "tls_context": {"status": true, "insecure_skip": true, "server_name": "a.example"}`),
+			want: `"sni":"a.example"`,
+		},
+		"a name as address": {
+			in: strings.ReplaceAll(whole("", toUp, ""), "127.0.0.1:81", "up.example:81"), want: `"type":"STRICT_DNS"`,
+		},
+		"TLS for clients": {
+			in: strings.Replace(whole("", toUp, ""), `{"filters"`, `{"tls_context": {"status": true, "cert_chain": "c.pem",
+				"private_key": "k.pem", "ca_cert": "ca.pem", "require_client_cert": true, "min_version": "TLSv1_2"}, "filters"`, 1),
+			want: `"require_client_certificate":true`,
+		},
+		"empty objects of a dump": {
+			in: whole("", toUp, `, "spec": {}, "health_check": {"timeout": "0s", "interval": "0s"}, "tls_context": {}`), want: `"up"`,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			result, err := Convert([]byte(c.in))
+			if err != nil {
+				t.Fatalf("cannot convert: %v", err)
+			}
+			text, err := json.Marshal(result.Bootstrap)
+			if err != nil {
+				t.Fatalf("cannot write the result: %v", err)
+			}
+			if !strings.Contains(string(text), c.want) {
+				t.Errorf("the result lacks %s:\n%s", c.want, text)
+			}
+			if err := protojson.Unmarshal(text, new(bootstrapv3.Bootstrap)); err != nil {
+				t.Errorf("Envoy's protos do not have what came out: %v\n%s", err, text)
+			}
+		})
+	}
+}
+
+// TestRefuses looks for errors with their places.
+func TestRefuses(t *testing.T) {
+	cases := map[string]struct {
+		in   string
+		want []string
+	}{
+		"not JSON":          {in: `{"servers": [`, want: []string{""}},
+		"no listener":       {in: `{}`, want: []string{"servers: has no listener"}},
+		"unknown field":     {in: whole(`"adress": 1,`, toUp, ""), want: []string{"servers[0].listeners[0].adress"}},
+		"wrong type":        {in: whole("", `"route": {"cluster_name": 1}`, ""), want: []string{"cluster_name"}},
+		"unknown cluster":   {in: whole("", `"route": {"cluster_name": "upp"}`, ""), want: []string{"routers[0].route.cluster_name", `did you mean "up"`}},
+		"unknown router":    {in: strings.Replace(whole("", toUp, ""), `"router_config_name": "r"}}`, `"router_config_name": "x"}}`, 1), want: []string{"config.router_config_name", "no router"}},
+		"a protocol of RPC": {in: strings.Replace(whole("", toUp, ""), `"downstream_protocol": "Http1"`, `"downstream_protocol": "bolt"`, 1), want: []string{"downstream_protocol", "bolt"}},
+		"two protocols": {
+			in:   strings.Replace(whole("", toUp+`}, {"match": {"prefix": "/b"}, "route": {"cluster_name": "up", "upstream_protocol": "Http2"}`, ""), "", "", 1),
+			want: []string{"make two"},
+		},
+		"a load balancer":        {in: strings.ReplaceAll(whole("", toUp, ""), "LB_RANDOM", "LB_PEAK"), want: []string{"clusters[0].lb_type"}},
+		"original destination":   {in: whole(`"use_original_dst": "redirect",`, toUp, ""), want: []string{"listeners[0].use_original_dst", "no counterpart"}},
+		"a Go plugin":            {in: whole(`"stream_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""), want: []string{"stream_filters[0].go_plugin_config"}},
+		"variables":              {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"prefix": "/", "variables": [{"name": "x"}]}`, 1), want: []string{"match.variables"}},
+		"a match of nothing":     {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{}`, 1), want: []string{"match: matches by nothing"}},
+		"a bad expression":       {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
+		"another network filter": {in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "prxy"`, 1), want: []string{"filters[0].type", `did you mean "proxy"`}},
+		"routers in files":       {in: strings.Replace(whole("", toUp, ""), `"virtual_hosts"`, `"router_configs": "/etc/r", "virtual_hosts"`, 1), want: []string{"routers[0].router_configs"}},
+		"several at once": {
+			in:   whole(`"use_original_dst": "redirect",`, `"route": {"cluster_name": "x"}`, ""),
+			want: []string{"use_original_dst", "no cluster"},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := Convert([]byte(c.in))
+			if err == nil {
+				t.Fatal("the configuration was converted, want an error")
+			}
+			for _, want := range c.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error does not say %q: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+func TestNotes(t *testing.T) {
+	result, err := Convert([]byte(whole("", toUp, "")))
+	if err != nil {
+		t.Fatalf("cannot convert: %v", err)
+	}
+	if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], "servers[0].default_log_path: ") {
+		t.Errorf("the notes are %q, want one about default_log_path", result.Notes)
+	}
+}
+
+// TestManyRoutes converts 10,000 routes.
+func TestManyRoutes(t *testing.T) {
+	var routes strings.Builder
+	routes.WriteString(toUp)
+	for i := range 9_999 {
+		fmt.Fprintf(&routes, `}, {"match": {"prefix": "/%d"}, %s`, i, toUp)
+	}
+	began := time.Now()
+	result, err := Convert([]byte(whole("", routes.String(), "")))
+	if err != nil {
+		t.Fatalf("cannot convert: %v", err)
+	}
+	text, err := json.Marshal(result.Bootstrap)
+	if err != nil || strings.Count(string(text), `"prefix":`) != 10_000 {
+		t.Errorf("%d routes came out (%v), want 10000", strings.Count(string(text), `"prefix":`), err)
+	}
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("10,000 routes took %v, want less than 30 s", took)
+	}
+}
+
+// FuzzConvert looks for panics, and for results that Envoy's protos do not have.
+func FuzzConvert(f *testing.F) {
+	f.Add(whole("", toUp, ""))
+	f.Add(whole(`"stream_filters": [{"type": "gzip"}],`, `"direct_response": {"status": 200}`, `, "tls_context": {"status": true}`))
+	f.Fuzz(func(t *testing.T, text string) {
+		result, err := Convert([]byte(text))
+		if err == nil && result.Bootstrap == nil {
+			t.Error("neither a result nor an error")
+		}
+	})
+}
