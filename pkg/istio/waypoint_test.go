@@ -221,6 +221,10 @@ func TestWaypointErrors(t *testing.T) {
 			want: "waypoint infra/wp, which serves web.bank.svc.cluster.local, has no routes of namespace shop",
 		},
 		{
+			name: "a place where a route has no name yet", spec: toWeb + "insert: {position: afterAuthn}\nroutes: [{name: public, plugins: [{id: tokenauth, disabled: true}]}]\n",
+			want: "spec.insert: a chain for which the waypoint's route public (FilterPolicy shop/p, in.yaml:7) has one of its own is at position beforeRouter or first",
+		},
+		{
 			name: "a host that it does not serve", spec: toWaypoint + "virtualHosts: [{host: elsewhere.example, plugins: [{name: hello, config: {value: x}}]}]\n",
 			want: "spec.virtualHosts[0].host: no gateway, sidecar or waypoint that the policy is for serves this host; there are out.example, web.shop.svc.cluster.local",
 		},
@@ -316,6 +320,24 @@ func TestWaypointWarnings(t *testing.T) {
 				if !strings.Contains(got[i].Error(), want) {
 					t.Errorf("Warnings: got %v, want one with %q", got[i], want)
 				}
+			}
+		})
+	}
+}
+
+// TestWaypointExplain asks for hosts of a waypoint, with chains of their own and without.
+func TestWaypointExplain(t *testing.T) {
+	r := generate(t, policyText("all", toWaypoint+"plugins: [{name: hello, config: {value: x}}]")+"---\n"+
+		policyText("guard", strings.TrimSpace(toWeb+guardText))+ambientText)
+	for name, c := range map[string]struct{ ask, want string }{
+		"a chain of its own": {"web.shop.svc.cluster.local", "Waypoints, requests for web.shop.svc.cluster.local at port 80"},
+		"the waypoint's":     {"OUT.example", "Waypoints"},
+		"another host":       {"elsewhere.example", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, _, _ := strings.Cut(r.Explain(c.ask), ", namespace shop")
+			if got != c.want {
+				t.Errorf("Explain(%q): got a title that begins with %q, want %q", c.ask, got, c.want)
 			}
 		})
 	}

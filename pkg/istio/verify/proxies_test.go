@@ -23,6 +23,8 @@ const (
 	apiGateway = `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: front, namespace: web},
 	  spec: {gatewayClassName: istio, listeners: [{port: 80}, {port: 443, tls: {certificateRefs: [{name: a}, {name: b,
 	  namespace: certs}]}}, {port: 443}]}}`
+	waypoint = `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: wp, namespace: shop},
+	  spec: {gatewayClassName: istio-waypoint, listeners: [{port: 15008, protocol: HBONE}]}}`
 	service = `{apiVersion: v1, kind: Service, metadata: {name: app, namespace: shop},
 	  spec: {selector: {app: app}}}`
 )
@@ -37,6 +39,8 @@ func TestProxies(t *testing.T) {
 		inbound = "configPatches: [{match: {context: SIDECAR_INBOUND}}]"
 		gateway = "configPatches: [{match: {context: GATEWAY}}]"
 		toFront = "targetRefs: [{kind: Gateway, name: front}], "
+		toWP    = "targetRefs: [{kind: Gateway, name: wp}], "
+		allWP   = "targetRefs: [{kind: GatewayClass, name: istio-waypoint}], "
 	)
 	selects := func(labels string) string { return "workloadSelector: {labels: {" + labels + "}}, " }
 	for _, c := range []struct {
@@ -62,6 +66,19 @@ func TestProxies(t *testing.T) {
 		{"the whole mesh", []string{service, envoyFilter("istio-system", inbound)}, []string{"sidecar in shop (app=app)"}},
 		{"a gateway that is not there", []string{envoyFilter("web", selects("a: b")+gateway)}, []string{
 			"gateway in web (a=b)",
+		}},
+		{"a waypoint", []string{waypoint, envoyFilter("shop", toWP+inbound)}, []string{
+			"waypoint in shop (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=wp)",
+		}},
+		{"a waypoint, and sidecars by labels", []string{waypoint, service, envoyFilter("shop", inbound)}, []string{
+			"waypoint in shop (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=wp)",
+			"sidecar in shop (app=app)",
+		}},
+		{"a waypoint that is not there", []string{envoyFilter("web", toWP+inbound)}, []string{
+			"waypoint in web (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=wp)",
+		}},
+		{"all waypoints, of which there are none", []string{envoyFilter("istio-system", allWP+inbound)}, []string{
+			"waypoint in istio-system (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=waypoint)",
 		}},
 		{"by reference", []string{apiGateway, envoyFilter("web", toFront+gateway)}, []string{
 			"gateway in web (gateway.networking.k8s.io/gateway-name=front)",

@@ -73,6 +73,12 @@ func (v *validator) filter() {
 	if len(ef.TargetRefs) > 0 && ef.WorkloadSelector != nil {
 		v.fail("spec.targetRefs", "an EnvoyFilter has a workloadSelector or targetRefs, not both")
 	}
+	for i, ref := range ef.TargetRefs {
+		if kind := ref.GetKind(); kind == "Service" || kind == "ServiceEntry" {
+			v.warn.At(v.object, config.Index("spec.targetRefs", i), "Istio applies no EnvoyFilter by a reference to a %s; refer to "+
+				"the Gateway of its waypoint, and match the filter chain inbound-vip|PORT|http|HOST", kind)
+		}
+	}
 	if s := ef.WorkloadSelector; s != nil && len(s.Labels) == 0 {
 		v.warn.At(v.object, "spec.workloadSelector", "has no labels, and so is for every workload of the namespace")
 	}
@@ -103,6 +109,8 @@ func (v *validator) filter() {
 func (v *validator) patch(at string, p *render.Patch) {
 	m := p.Match
 	if m != nil && m.Context == networking.EnvoyFilter_WAYPOINT {
+		v.warn.At(v.object, at+".match.context", "Istio accepts WAYPOINT and applies nothing of it yet; a waypoint's listeners are "+
+			"patched in SIDECAR_INBOUND")
 		v.value(at, p)
 		return
 	}

@@ -85,6 +85,14 @@ func TestValidate(t *testing.T) {
 			head + "  configPatches:\n  - applyTo: CLUSTER\n    match: {cluster: {name: x}}\n    patch: {operation: MERGE, value: {name: x}}",
 			"", "no priority",
 		},
+		"a reference to a Service": {
+			head + "  targetRefs: [{kind: Service, name: a}]\n  configPatches:\n  - applyTo: CLUSTER\n    patch: {operation: REMOVE}", "",
+			"spec.targetRefs[0]: Istio applies no EnvoyFilter by a reference to a Service",
+		},
+		"the context WAYPOINT": {
+			patchOf("applyTo: CLUSTER\nmatch: {context: WAYPOINT}\npatch: {operation: REMOVE}"), "",
+			"spec.configPatches[0].match.context: Istio accepts WAYPOINT and applies nothing of it yet",
+		},
 		"nothing in it": {head + "  priority: 1", "", "does nothing"},
 		"selects all":   {head + "  priority: 1\n  workloadSelector: {}\n  configPatches:\n  - applyTo: CLUSTER\n    patch: {operation: REMOVE}", "", "has no labels"},
 	} {

@@ -15,6 +15,7 @@ import (
 	"mosn.io/moe/pkg/istio/internal/mesh"
 	"mosn.io/moe/pkg/istio/internal/plan"
 	"mosn.io/moe/pkg/istio/internal/policy"
+	"mosn.io/moe/pkg/istio/internal/proxyset"
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
@@ -31,8 +32,7 @@ func Text(p *plan.Plan, match string) string {
 	var b strings.Builder
 	for _, chain := range p.ProxyChains {
 		own := title(routes[chain.Proxies.Key()])
-		asked := match == "" || chain.Proxies.Host != "" && strings.EqualFold(match, chain.Proxies.Host)
-		if len(own) == 0 && (chain.Inherited || !asked) {
+		if len(own) == 0 && (chain.Inherited || match != "" && !takes(p, chain, strings.ToLower(match))) {
 			continue
 		}
 		fmt.Fprintf(&b, "%s\n", chain.Proxies)
@@ -50,6 +50,26 @@ func Text(p *plan.Plan, match string) string {
 		fmt.Fprintln(&b)
 	}
 	return b.String()
+}
+
+// takes reports whether a waypoint runs the chain for all requests for a host, and no narrower one.
+func takes(p *plan.Plan, chain *plan.ProxyChain, host string) bool {
+	if chain.Proxies.Traffic != proxyset.Waypoint {
+		return false
+	}
+	for _, g := range p.Mesh.Waypoints("") {
+		for _, s := range g.Serves {
+			for _, port := range s.InOrder() {
+				if port.NotHTTP != "" || !slices.Contains(s.Hosts, host) {
+					continue
+				}
+				if in := p.Innermost(g.ServedBy(host, port.Number)); in == chain {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // titled is a chain of a route, together with those that differ from it in nothing but the port.

@@ -37,6 +37,17 @@ func Make(w *mesh.Mesh, policies []*policy.Policy, root string, p *manifest.Prob
 	}
 }
 
+// Innermost returns the chain that the proxies of a set run: that of the narrowest set around it which has a chain of its
+// own; nil if there is none.
+func (g *Plan) Innermost(s proxyset.Set) (found *ProxyChain) {
+	for _, b := range g.ProxyChains {
+		if !b.Inherited && b.Proxies.Contains(s) && (found == nil || b.Proxies.Size() > found.Proxies.Size()) {
+			found = b
+		}
+	}
+	return found
+}
+
 type planner struct {
 	p      *manifest.Problems
 	mesh   *mesh.Mesh
@@ -298,6 +309,7 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 	r.Own = Merge(own, false, &manifest.Problems{})
 	if r.Waypoint {
 		r.Filters = []string{routeFilter(b, r.Route)}
+		g.checkPlace(r)
 	}
 	if r.Settings.External() || r.Waypoint {
 		// What a route says to the server goes in place of what the filter does, so it is the whole chain. And

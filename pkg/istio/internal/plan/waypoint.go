@@ -311,6 +311,18 @@ func (a *attachment) warnOfWays(pol *policy.Policy, s *mesh.Service, at string) 
 	}
 }
 
+// checkPlace refuses a place behind filters of Istio's, and before those that look at the route, for a waypoint's routes
+// with documents of their own. Envoy matches the name of the route that was chosen last. Istio's authentication has it
+// choose again when somebody looks, which by the router's place somebody has.
+func (g *planner) checkPlace(r *RouteChain) {
+	if in := r.Settings.Insert; in != (v1alpha1.Insert{}) && in.Position != "first" {
+		c := r.Contributions[len(r.Contributions)-1]
+		g.p.At(r.Settings.InsertFrom.Object, "spec.insert", "a chain for which the waypoint's route %s (FilterPolicy %s, %s:%d) "+
+			"has one of its own is at position beforeRouter or first: elsewhere, Istio's authentication may have dropped the "+
+			"route's name", r.Route, c.Policy, c.Policy.File, c.Policy.LineOf(c.Path))
+	}
+}
+
 // routeFilter returns the name of the filter that requests of one route of a waypoint pass.
 func routeFilter(b *ProxyChain, route string) string {
 	return fmt.Sprintf("%s.%s.%s.%d.route.%s", policy.ChainFilter, proxyset.Waypoint, b.Proxies.Host, b.Proxies.Port, route)
