@@ -13,40 +13,29 @@ import (
 )
 
 const (
-	verbSize   = int(unsafe.Sizeof(C.moe_verb{}))
+	verbSize   = C.size_t(unsafe.Sizeof(C.moe_verb{}))
 	maxHeaders = 255 // that one verb can carry
 )
 
 // writer appends to the answer to one event: what C carries out after Go has returned.
 type writer struct{ e *C.moe_event }
 
-// put appends a verb and returns the room for its two payloads.
-func (w writer) put(verb uint8, a, b, n1, n2 int) (p1, p2 []byte) {
-	e := w.e
-	need := C.size_t(verbSize + n1 + n2)
-	if e.out_len+need > e.out_cap {
-		C.moe_grow(e, need)
+// put appends a verb and returns the room for its payloads, n1 and then n2 bytes.
+func (w writer) put(v C.moe_verb) []byte {
+	e, n := w.e, C.size_t(v.n1)+C.size_t(v.n2)
+	if e.out_len+verbSize+n > e.out_cap {
+		C.moe_grow(e, verbSize+n)
 	}
-	all := unsafe.Slice((*byte)(e.out), int(e.out_cap))[e.out_len:][:need]
-	e.out_len += need
-	all[0], all[1] = verb, uint8(a)
-	binary.NativeEndian.PutUint16(all[2:], uint16(b))
-	binary.NativeEndian.PutUint32(all[4:], uint32(n1))
-	binary.NativeEndian.PutUint32(all[8:], uint32(n2))
-	all = all[verbSize:]
-	return all[:n1], all[n1:]
+	at := unsafe.Add(unsafe.Pointer(e.out), e.out_len)
+	e.out_len += verbSize + n
+	*(*C.moe_verb)(at) = v
+	return unsafe.Slice((*byte)(unsafe.Add(at, verbSize)), int(n))
 }
 
-// bytes appends a verb with one payload.
-func (w writer) bytes(verb uint8, a, b int, p []byte) {
-	p1, _ := w.put(verb, a, b, len(p), 0)
-	copy(p1, p)
-}
-
-func (w writer) header(verb uint8, block int, name, value string) {
-	p1, p2 := w.put(verb, block, 0, len(name), len(value))
-	copy(p1, name)
-	copy(p2, value)
+func (w writer) header(verb C.uint8_t, block int, name, value string) {
+	p := w.put(C.moe_verb{verb: verb, a: C.uint8_t(block), n1: C.uint32_t(len(name)), n2: C.uint32_t(len(value))})
+	copy(p, name)
+	copy(p[len(name):], value)
 }
 
 // setHeader replaces all fields of that name; an empty value removes them.
@@ -58,38 +47,47 @@ func (w writer) addHeader(block int, name, value string) {
 	w.header(C.VERB_ADD_HEADER, block, name, value)
 }
 
-// replaceChunk puts p in the place of what Envoy has received.
-func (w writer) replaceChunk(dir core.Direction, p []byte) {
-	w.bytes(C.VERB_REPLACE_CHUNK, int(dir), 0, p)
+// body appends a verb about bytes of a direction.
+func (w writer) body(verb C.uint8_t, dir core.Direction, p []byte) {
+	copy(w.put(C.moe_verb{verb: verb, a: C.uint8_t(dir), n1: C.uint32_t(len(p))}), p)
 }
 
+// replaceChunk puts p in the place of what Envoy has received.
+func (w writer) replaceChunk(dir core.Direction, p []byte) { w.body(C.VERB_REPLACE_CHUNK, dir, p) }
+
 // appendBody puts p behind what Envoy has buffered.
-func (w writer) appendBody(dir core.Direction, p []byte) { w.bytes(C.VERB_APPEND, int(dir), 0, p) }
+func (w writer) appendBody(dir core.Direction, p []byte) { w.body(C.VERB_APPEND, dir, p) }
 
 // resume sends p and has Envoy continue.
-func (w writer) resume(dir core.Direction, p []byte) { w.bytes(C.VERB_RESUME, int(dir), 0, p) }
+func (w writer) resume(dir core.Direction, p []byte) { w.body(C.VERB_RESUME, dir, p) }
+
+func (w writer) text(verb C.uint8_t, text string) {
+	copy(w.put(C.moe_verb{verb: verb, n1: C.uint32_t(len(text))}), text)
+}
 
 // response answers with a local reply of Envoy's.
 func (w writer) response(status int, details string, fields []core.Field, body []byte) {
-	w.bytes(C.VERB_DETAILS, 0, 0, []byte(details))
-	p1, p2 := w.put(C.VERB_RESPONSE, len(fields), status, pairsSize(fields), len(body))
-	putPairs(p1, fields)
-	copy(p2, body)
+	w.text(C.VERB_DETAILS, details)
+	p := w.put(C.moe_verb{
+		verb: C.VERB_RESPONSE, a: C.uint8_t(len(fields)), b: C.uint16_t(status), n1: pairsSize(fields), n2: C.uint32_t(len(body)),
+	})
+	copy(putPairs(p, fields), body)
 }
 
 // responseHeaders begins a response that comes in pieces.
 func (w writer) responseHeaders(fields []core.Field, end bool) {
 	fields = fields[:min(len(fields), maxHeaders)]
-	p, _ := w.put(C.VERB_RESPONSE_HEADERS, len(fields), int(cbool(end)), pairsSize(fields), 0)
-	putPairs(p, fields)
+	putPairs(w.put(C.moe_verb{
+		verb: C.VERB_RESPONSE_HEADERS, a: C.uint8_t(len(fields)), b: C.uint16_t(cbool(end)), n1: pairsSize(fields),
+	}), fields)
 }
 
 func (w writer) responseData(p []byte, end bool) {
-	w.bytes(C.VERB_RESPONSE_DATA, 0, int(cbool(end)), p)
+	copy(w.put(C.moe_verb{verb: C.VERB_RESPONSE_DATA, b: C.uint16_t(cbool(end)), n1: C.uint32_t(len(p))}), p)
 }
 
 // reset ends the stream abruptly.
-func (w writer) reset(details string) { w.bytes(C.VERB_RESET, 0, 0, []byte(details)) }
+func (w writer) reset(details string) { w.text(C.VERB_RESET, details) }
 
 // sample records one change of a metric.
 func (w writer) sample(kind core.MetricKind, id uint64, sample core.Sample) {
@@ -98,7 +96,9 @@ func (w writer) sample(kind core.MetricKind, id uint64, sample core.Sample) {
 		size += 4 + len(v)
 	}
 	w.e.metrics = 1
-	p, _ := w.put(C.VERB_COUNTER+uint8(kind), len(sample.Values), 0, size, 0)
+	p := w.put(C.moe_verb{
+		verb: C.VERB_COUNTER + C.uint8_t(kind), a: C.uint8_t(len(sample.Values)), n1: C.uint32_t(size),
+	})
 	binary.NativeEndian.PutUint64(p, id)
 	binary.NativeEndian.PutUint64(p[8:], uint64(sample.N))
 	p = p[16:]
@@ -111,26 +111,27 @@ func (w writer) sample(kind core.MetricKind, id uint64, sample core.Sample) {
 // startCallout sends a request to a cluster; Envoy reports with token what has become of that.
 func (w writer) startCallout(token uint32, cluster string, fields []core.Field, body []byte, end bool, timeout uint64) {
 	fields = fields[:min(len(fields), maxHeaders)]
-	p, p2 := w.put(C.VERB_CALLOUT_START, len(fields), int(cbool(end)), 16+len(cluster)+pairsSize(fields), len(body))
+	p := w.put(C.moe_verb{
+		verb: C.VERB_CALLOUT_START, a: C.uint8_t(len(fields)), b: C.uint16_t(cbool(end)),
+		n1: 16 + C.uint32_t(len(cluster)) + pairsSize(fields), n2: C.uint32_t(len(body)),
+	})
 	binary.NativeEndian.PutUint32(p, token)
 	binary.NativeEndian.PutUint64(p[4:], timeout)
 	binary.NativeEndian.PutUint32(p[12:], uint32(len(cluster)))
 	copy(p[16:], cluster)
-	putPairs(p[16+len(cluster):], fields)
-	copy(p2, body)
+	copy(putPairs(p[16+len(cluster):], fields), body)
 }
 
 // calloutData sends more of a request's body; id is Envoy's.
 func (w writer) calloutData(id uint64, p []byte, end bool) {
-	out, _ := w.put(C.VERB_CALLOUT_DATA, 0, int(cbool(end)), 8+len(p), 0)
+	out := w.put(C.moe_verb{verb: C.VERB_CALLOUT_DATA, b: C.uint16_t(cbool(end)), n1: 8 + C.uint32_t(len(p))})
 	binary.NativeEndian.PutUint64(out, id)
 	copy(out[8:], p)
 }
 
 // resetCallout gives a request up.
 func (w writer) resetCallout(id uint64) {
-	out, _ := w.put(C.VERB_CALLOUT_RESET, 0, 0, 8, 0)
-	binary.NativeEndian.PutUint64(out, id)
+	binary.NativeEndian.PutUint64(w.put(C.moe_verb{verb: C.VERB_CALLOUT_RESET, n1: 8}), id)
 }
 
 // changes writes what differs in a block from what Envoy has. Setting a header has Envoy remove its old values
@@ -179,18 +180,20 @@ func fieldFrom(fields []core.Field, i int, name string) int {
 }
 
 // pairsSize and putPairs encode header fields as C's moe_read_headers reads them.
-func pairsSize(fields []core.Field) (n int) {
+func pairsSize(fields []core.Field) (n C.uint32_t) {
 	for _, f := range fields {
-		n += 8 + len(f.Name) + len(f.Value)
+		n += 8 + C.uint32_t(len(f.Name)+len(f.Value))
 	}
 	return n
 }
 
-func putPairs(p []byte, fields []core.Field) {
+// putPairs returns the rest of p.
+func putPairs(p []byte, fields []core.Field) []byte {
 	for _, f := range fields {
 		binary.NativeEndian.PutUint32(p, uint32(len(f.Name)))
 		binary.NativeEndian.PutUint32(p[4:], uint32(len(f.Value)))
 		p = p[8+copy(p[8:], f.Name):]
 		p = p[copy(p, f.Value):]
 	}
+	return p
 }
