@@ -13,12 +13,10 @@ func (st *Stream) callHeaders(d *direction) {
 	var a filter.Action
 	switch {
 	case d.dir == Request && h.reqH != nil:
-		s := st.giveBlock(i, core.RequestHeaders)
-		st.begins(d)
+		s := st.turn(d, i, core.RequestHeaders)
 		a = h.reqH.OnRequestHeaders(s, s.RequestHeaders(), d.headersEnd)
 	case d.dir == Response && h.respH != nil:
-		s := st.giveBlock(i, core.ResponseHeaders)
-		st.begins(d)
+		s := st.turn(d, i, core.ResponseHeaders)
 		a = h.respH.OnResponseHeaders(s, s.ResponseHeaders(), d.headersEnd)
 	case h.whole(d.dir):
 		a = filter.WaitBody
@@ -37,8 +35,8 @@ func (st *Stream) callBody(d *direction) {
 		d.at++
 		return
 	}
-	s := st.giveBody(d.dir, i, d.flight.chunk, false)
-	b := internals.Body(&st.Stream, int(i), d.dir)
+	st.giveBody(d.dir, i, d.flight.chunk, false)
+	s, b := st.handle(i), internals.Body(&st.Stream, int(i), d.dir)
 	st.begins(d)
 	var a filter.Action
 	if d.dir == Request {
@@ -51,17 +49,14 @@ func (st *Stream) callBody(d *direction) {
 
 func (st *Stream) callTrailers(d *direction) {
 	i := d.index(d.at)
-	h := &st.handlers[i]
-	var a filter.Action
-	switch {
-	case d.dir == Request && h.reqT != nil:
-		s := st.giveBlock(i, core.RequestTrailers)
-		st.begins(d)
-		a = h.reqT.OnRequestTrailers(s, s.RequestTrailers())
-	case d.dir == Response && h.respT != nil:
-		s := st.giveBlock(i, core.ResponseTrailers)
-		st.begins(d)
-		a = h.respT.OnResponseTrailers(s, s.ResponseTrailers())
+	a := filter.Continue
+	if h := &st.handlers[i]; h.trailers(d.dir) {
+		s := st.turn(d, i, d.dir.Trailers())
+		if d.dir == Request {
+			a = h.reqT.OnRequestTrailers(s, s.RequestTrailers())
+		} else {
+			a = h.respT.OnResponseTrailers(s, s.ResponseTrailers())
+		}
 	}
 	st.apply(d, st.returns(d, internals.Action(a)))
 }
@@ -69,10 +64,9 @@ func (st *Stream) callTrailers(d *direction) {
 func (st *Stream) callWhole(d *direction) {
 	i := d.index(d.at)
 	h := &st.handlers[i]
-	st.giveBlock(i, d.dir.Headers())
-	s := st.giveBody(d.dir, i, d.held.body, d.held.whole)
+	s := st.turn(d, i, d.dir.Headers())
+	st.giveBody(d.dir, i, d.held.body, d.held.whole)
 	b := internals.Body(&st.Stream, int(i), d.dir)
-	st.begins(d)
 	var a filter.Action
 	if d.dir == Request {
 		a = h.req.OnRequest(s, s.RequestHeaders(), b)

@@ -34,36 +34,35 @@ func (p *phases) whole(dir core.Direction) bool {
 	return p.resp != nil
 }
 
+// trailers reports whether there is a method that takes the trailers of dir.
+func (p *phases) trailers(dir core.Direction) bool {
+	if dir == Request {
+		return p.reqT != nil
+	}
+	return p.respT != nil
+}
+
 // phasesOf asks v only for the phases that its type has.
-func phasesOf(v any, has phase.Set) (p phases) {
-	if has.Has(phase.OnRequestHeaders) {
-		p.reqH, _ = v.(filter.RequestHeadersHandler)
+func phasesOf(v any, has phase.Set) phases {
+	return phases{
+		reqH:  method[filter.RequestHeadersHandler](v, has, phase.OnRequestHeaders),
+		reqB:  method[filter.RequestBodyHandler](v, has, phase.OnRequestBody),
+		reqT:  method[filter.RequestTrailersHandler](v, has, phase.OnRequestTrailers),
+		req:   method[filter.RequestHandler](v, has, phase.OnRequest),
+		respH: method[filter.ResponseHeadersHandler](v, has, phase.OnResponseHeaders),
+		respB: method[filter.ResponseBodyHandler](v, has, phase.OnResponseBody),
+		respT: method[filter.ResponseTrailersHandler](v, has, phase.OnResponseTrailers),
+		resp:  method[filter.ResponseHandler](v, has, phase.OnResponse),
+		done:  method[filter.CompleteHandler](v, has, phase.OnComplete),
 	}
-	if has.Has(phase.OnRequestBody) {
-		p.reqB, _ = v.(filter.RequestBodyHandler)
+}
+
+// method returns v as the handler of a phase, or nil where its type does not have that.
+func method[H any](v any, has phase.Set, p phase.Phase) (h H) {
+	if has.Has(p) {
+		h, _ = v.(H)
 	}
-	if has.Has(phase.OnRequestTrailers) {
-		p.reqT, _ = v.(filter.RequestTrailersHandler)
-	}
-	if has.Has(phase.OnRequest) {
-		p.req, _ = v.(filter.RequestHandler)
-	}
-	if has.Has(phase.OnResponseHeaders) {
-		p.respH, _ = v.(filter.ResponseHeadersHandler)
-	}
-	if has.Has(phase.OnResponseBody) {
-		p.respB, _ = v.(filter.ResponseBodyHandler)
-	}
-	if has.Has(phase.OnResponseTrailers) {
-		p.respT, _ = v.(filter.ResponseTrailersHandler)
-	}
-	if has.Has(phase.OnResponse) {
-		p.resp, _ = v.(filter.ResponseHandler)
-	}
-	if has.Has(phase.OnComplete) {
-		p.done, _ = v.(filter.CompleteHandler)
-	}
-	return p
+	return h
 }
 
 // findNext makes next.

@@ -116,7 +116,7 @@ func (st *Stream) servePipe(d *direction, p *pipe) {
 	ask := p.ask
 	p.ask, p.paused = nothing, false
 	if p.err != nil {
-		st.pipeFailed(d, p)
+		st.sourceFailed(d.index(p.at), "Pipe", "pipe", p.err)
 		return
 	}
 	out := p.take()
@@ -138,7 +138,7 @@ func (st *Stream) flushIdle(d *direction) bool {
 			continue
 		}
 		if p.err != nil {
-			st.pipeFailed(d, p)
+			st.sourceFailed(d.index(p.at), "Pipe", "pipe", p.err)
 			return true
 		}
 		p.done = p.done || p.ask == toEnd
@@ -157,19 +157,6 @@ func (st *Stream) flushIdle(d *direction) bool {
 }
 
 func (ps *pipes) isFed(p *pipe) bool { return slices.Contains(ps.fed, p) }
-
-// pipeFailed ends the stream for an error or a panic of p's function.
-func (st *Stream) pipeFailed(d *direction, p *pipe) {
-	i := d.index(p.at)
-	if fault, ok := p.err.(*faultError); ok {
-		st.panicIn(i, "Pipe", fault.Fault)
-		st.reset("pipe: panic")
-		return
-	}
-	text := st.errorText(i, p.err)
-	st.log(i).Error("pipe failed", "error", text)
-	st.reset("pipe: " + text)
-}
 
 // run is the goroutine of the function.
 func (p *pipe) run(ctx context.Context, f func(context.Context, io.Writer, io.Reader) error) {

@@ -76,25 +76,14 @@ func (s *replyReader) arrived() {
 		d.reader = nil
 	}
 	if s.err != nil && s.err != io.EOF {
-		st.readFailed(d, s)
+		replier := index(min(d.n-s.first, d.n-1))
+		st.sourceFailed(replier, "a reply's reader", "reply", s.err)
 	} else {
 		d.flight.chunk, d.flight.end, d.flight.hasChunk = s.buf[:s.n], s.err == io.EOF, true
 		d.flight.from, d.at, d.stage = s.first, s.first, atBody
 		st.loop(d)
 	}
 	ok = true
-}
-
-func (st *Stream) readFailed(d *direction, s *replyReader) {
-	i := index(min(d.n-s.first, d.n-1)) // the plugin that replied
-	if fault, ok := s.err.(*faultError); ok {
-		st.panicIn(i, "a reply's reader", fault.Fault)
-		st.reset("reply: panic in the reply's reader")
-		return
-	}
-	text := st.errorText(i, s.err)
-	st.log(i).Error("a reply's reader failed", "error", text)
-	st.reset("reply: " + text)
 }
 
 // close closes the reader once, if it can be closed. It does not wait for it.

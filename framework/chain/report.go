@@ -90,6 +90,18 @@ func (st *Stream) errorText(i index, err error) string {
 	return text
 }
 
+// sourceFailed ends the stream for the error, or the panic, of plugin i in what gives it a body.
+func (st *Stream) sourceFailed(i index, what, reason string, err error) {
+	if fault, ok := err.(*faultError); ok {
+		st.panicIn(i, what, fault.Fault)
+		st.reset(reason + ": panic")
+		return
+	}
+	text := st.errorText(i, err)
+	st.log(i).Error(what+" failed", "error", text)
+	st.reset(reason + ": " + text)
+}
+
 // panicIn counts and logs a panic of plugin i.
 func (st *Stream) panicIn(i index, where string, fault *guard.Fault) {
 	c := st.chain

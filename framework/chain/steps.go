@@ -185,18 +185,18 @@ func (st *Stream) freeze(block int) {
 	st.Mu.Unlock()
 }
 
-// giveBlock makes it plugin i's turn to change a block. The next turn takes it back.
-func (st *Stream) giveBlock(i index, block int) filter.Stream {
+// turn makes it plugin i's turn to change a block, as its method is about to be called. The next turn takes it back.
+func (st *Stream) turn(d *direction, i index, block int) filter.Stream {
 	st.H[block].Owner.Store(int32(i) + 1)
+	st.begins(d)
 	return st.handle(i)
 }
 
 // giveBody makes a body plugin i's.
-func (st *Stream) giveBody(dir core.Direction, i index, data []byte, complete bool) filter.Stream {
+func (st *Stream) giveBody(dir core.Direction, i index, data []byte, complete bool) {
 	st.Mu.Lock()
 	st.B[dir] = core.Body{Data: data, Complete: complete, Owner: int32(i) + 1}
 	st.Mu.Unlock()
-	return st.handle(i)
 }
 
 // takeBody takes it back.

@@ -241,7 +241,7 @@ func (st *Stream) callComplete(i index, h filter.CompleteHandler) {
 // halt stops what may still run for the stream: waits, pipes and readers.
 func (st *Stream) halt() {
 	for dir := range st.d {
-		if d := &st.d[dir]; d.suspended || d.held.idle || d.pipes.all != nil || d.reader != nil {
+		if d := &st.d[dir]; d.used {
 			st.drop(d)
 		}
 	}
