@@ -47,8 +47,8 @@ func (t *thread) event(e *C.moe_event) {
 func (s *envoyStream) event(e *C.moe_event) {
 	outer := s.e
 	s.e = e
-	s.Enter(e.kind == C.EVENT_SCHEDULED)
 	defer s.leave(outer)
+	s.Enter(e.kind == C.EVENT_SCHEDULED)
 	defer s.report()
 	if s.Chain == nil && !s.failed {
 		s.start()

@@ -58,8 +58,8 @@ func (t *thread) giveUp(e *C.golang_event) {
 func (t *thread) streamEvent(s *envoyStream, e *C.golang_event) {
 	outer := s.e
 	s.e = e
-	s.Enter(e.kind == C.EVENT_CALLED_BACK)
 	defer t.leave(s, outer)
+	s.Enter(e.kind == C.EVENT_CALLED_BACK)
 	if s.Chain == nil && !s.failed {
 		s.start()
 	}

@@ -48,8 +48,13 @@ func (h Handle) Ask(f func()) error {
 	}
 	done := make(chan error, 1)
 	c := call{
-		id:   new(int),
-		run:  func() { f(); done <- nil },
+		id: new(int),
+		run: func() {
+			err := core.ErrStreamDone // where f panics
+			defer func() { done <- err }()
+			f()
+			err = nil
+		},
 		drop: func() { done <- core.ErrStreamDone },
 	}
 	l.push(c)

@@ -64,9 +64,10 @@ func (l *Life) End() {
 func (l *Life) Inside() bool { return l.depth > 0 }
 
 // Enter begins a crossing of the object and serves the calls that wait for it; woken tells that Envoy has called because of
-// Wake.
+// Wake. As one of these may panic, Leave is deferred before.
 func (l *Life) Enter(woken bool) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.depth++
 	if woken {
 		l.coming = false
@@ -74,7 +75,6 @@ func (l *Life) Enter(woken bool) {
 	if len(l.calls) > 0 {
 		l.serve()
 	}
-	l.mu.Unlock()
 }
 
 // Leave ends a crossing, after it has served the calls that have come meanwhile. What comes later has Envoy come back.
@@ -84,9 +84,14 @@ func (l *Life) Leave() {
 	if l.depth == 0 { // a crossing within this one has ended the life
 		return
 	}
+	defer l.leave() // even if a call panics
 	if len(l.calls) > 0 {
 		l.serve()
 	}
+}
+
+// leave is called with mu held.
+func (l *Life) leave() {
 	waiting := len(l.posts) > 0 || len(l.calls) > 0
 	if waiting || l.escaped {
 		l.door.Prepare()
@@ -96,28 +101,36 @@ func (l *Life) Leave() {
 	}
 }
 
-// serve runs the calls that wait, without the lock that it is called with.
+// serve runs the calls that wait, without the lock that it is called with, and that is held again when it ends, even by a
+// panic.
 func (l *Life) serve() {
 	for n := 0; len(l.calls) > 0 && n < maxRounds; n++ {
 		calls := l.calls
 		l.calls = nil
 		gone := l.door.Gone()
-		l.mu.Unlock()
-		run(calls, gone)
-		l.mu.Lock()
+		func() {
+			l.mu.Unlock()
+			defer l.mu.Lock()
+			run(calls, gone)
+		}()
 	}
 }
 
 // maxRounds bounds how often a thread looks for new work in one crossing: then Envoy has its turn again.
 const maxRounds = 64
 
+// run serves calls. Those behind one that panics are dropped: the panic ends the stream.
 func run(calls []call, gone bool) {
-	for _, c := range calls {
-		if gone {
+	next := 0
+	defer func() {
+		for _, c := range calls[next:] {
 			c.drop()
-		} else {
-			c.run()
 		}
+	}()
+	for !gone && next < len(calls) {
+		c := calls[next]
+		next++
+		c.run()
 	}
 }
 

@@ -48,8 +48,8 @@ func (o *object) Wake() bool {
 func (o *object) cross(f func()) {
 	o.thread.enter()
 	defer o.thread.leave()
-	o.Enter(true)
 	defer o.Leave()
+	o.Enter(true)
 	f()
 }
 
@@ -291,6 +291,44 @@ func TestAPanicLeavesTheCrossing(t *testing.T) {
 	}
 	if o.depth != 0 || o.thread.position().inside() {
 		t.Errorf("the object is still in a crossing: depth %d, thread in Go: %t", o.depth, o.thread.position().inside())
+	}
+}
+
+// A call that panics ends the crossing in which it is served, and nobody waits for ever.
+func TestCallsThatPanic(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		// cross has the thread serve the calls that queue queues.
+		cross func(o *object, queue func())
+	}{
+		{name: "as the crossing begins", cross: func(o *object, queue func()) { queue(); o.cross(func() {}) }},
+		{name: "as the crossing ends", cross: func(o *object, queue func()) { o.cross(queue) }},
+		{name: "in between", cross: func(o *object, queue func()) { o.cross(func() { queue(); o.Work() }) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newObject()
+			var first, second <-chan error
+			o.thread.Cross(slog.NewTextHandler(io.Discard, nil), func() {
+				c.cross(o, func() {
+					first = o.ask(func() { panic("a fault of the framework's") })
+					eventually(t, "the first call is queued", func() bool { return o.waiting() == 1 })
+					second = o.ask(func() { t.Error("it ran in a stream that has panicked") })
+					eventually(t, "the second call is queued", func() bool { return o.waiting() == 2 })
+				})
+			}, nil)
+			if err := <-first; !errors.Is(err, core.ErrStreamDone) {
+				t.Errorf("the call that panics: got %v, want %v", err, core.ErrStreamDone)
+			}
+			if err := <-second; !errors.Is(err, core.ErrStreamDone) {
+				t.Errorf("the call behind it: got %v, want %v", err, core.ErrStreamDone)
+			}
+			if o.Inside() || o.thread.position().inside() {
+				t.Errorf("the object is still in a crossing: %t, and the thread in Go: %t", o.Inside(), o.thread.position().inside())
+			}
+			if err := o.handle.Later(func() {}, nil); err != nil {
+				t.Errorf("Later, after the panic: %v", err)
+			}
+		})
 	}
 }
 
