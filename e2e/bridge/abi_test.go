@@ -23,7 +23,7 @@ func upstreamAPI(t *testing.T) string {
 	return filepath.Join(strings.TrimSpace(string(out)), "contrib", "golang", "common", "go", "api")
 }
 
-// TestExports compares what the bridge defines with what upstream's header says that libraries call.
+// TestExports compares the functions that the bridge defines with those that, by upstream's header, libraries call.
 func TestExports(t *testing.T) {
 	header, err := os.ReadFile(filepath.Join(upstreamAPI(t), "api.h"))
 	if err != nil {
@@ -62,7 +62,7 @@ func TestExports(t *testing.T) {
 	}
 }
 
-// layouts compares what both sides read in each other's memory.
+// layouts compares the layouts of what each side reads in the other's memory.
 const layouts = `
 #include <cstddef>
 #include "api.h"

@@ -49,7 +49,7 @@ func otherLibraries(t *testing.T) (dir string) {
 	return dir
 }
 
-// wrong is a configuration that the bridge must refuse, and what it says then.
+// wrong is a configuration that the bridge must refuse, and the error for it.
 type wrong struct {
 	listen listen
 	says   string
@@ -173,7 +173,7 @@ func TestDisabledRoute(t *testing.T) {
 	})
 }
 
-// TestMisuse has plugins do what they must not: the stream goes on as their first word was, and the log says so.
+// TestMisuse has plugins decide twice. The stream goes on by their first decision, and the log reports the misuse.
 func TestMisuse(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, b *bed) {
 		s := b.serve(t, listen{plugin: "stress"})
@@ -184,7 +184,7 @@ func TestMisuse(t *testing.T) {
 					r.Body = "hello"
 				}
 				if got := s.do(t, r).Status; got != op.statuses[0] {
-					t.Errorf("op %q: status %d, and should be %d", op.name, got, op.statuses[0])
+					t.Errorf("op %q: status got %d, want %d", op.name, got, op.statuses[0])
 				}
 			}
 		}
@@ -215,7 +215,7 @@ func TestManyRoutes(t *testing.T) {
 			}
 		}
 		if routes := s.counts(t)["routes"]; routes != n {
-			t.Errorf("%d routes' configurations live, and should be %d", routes, n)
+			t.Errorf("%d routes' configurations live, want %d", routes, n)
 		}
 		after, err := b.RSS()
 		if err != nil {

@@ -388,6 +388,6 @@ func (b *bed) refused(t *testing.T, l listen) string {
 func equal(t testing.TB, what, want, got string) {
 	t.Helper()
 	if got != want {
-		t.Errorf("%s is %q, and should be %q", what, got, want)
+		t.Errorf("%s is %q, want %q", what, got, want)
 	}
 }

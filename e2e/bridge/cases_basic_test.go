@@ -61,7 +61,7 @@ func everything(query string) func(t testing.TB, s *site) {
 	}
 }
 
-// told is a header by which the plugin tells what it knows of the stream.
+// told is a response header in which the plugin says what it knows of the stream.
 func told(name, want string) func(t testing.TB, s *site) {
 	return func(t testing.TB, s *site) { equal(t, name, want, s.do(t, ask("", "hello")).Header.Get(name)) }
 }

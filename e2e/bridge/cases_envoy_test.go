@@ -54,7 +54,7 @@ func TestProperty(t *testing.T) {
 	})
 }
 
-// TestPropertyNames has the router know names of what a request matched and went to.
+// TestPropertyNames asks for the names of the route, virtual host and cluster that a request matched.
 func TestPropertyNames(t *testing.T) {
 	tell := func(header, want string) func(t testing.TB, s *site) {
 		return func(t testing.TB, s *site) {
@@ -80,7 +80,7 @@ func TestPropertyNames(t *testing.T) {
 	})
 }
 
-// again sends requests until the upstream gets the headers: what a log phase has seen shows in a later request.
+// again sends requests until the upstream gets the headers: the plugin shows in a later request what a log phase has seen.
 func again(t testing.TB, s *site, r client.Request, want map[string]string) {
 	t.Helper()
 	if err := envoytest.Poll(patience, func() error {
@@ -88,7 +88,7 @@ func again(t testing.TB, s *site, r client.Request, want map[string]string) {
 		up := s.last(t)
 		for k, v := range want {
 			if got := up.Header.Get(k); got != v {
-				return fmt.Errorf("%s is %q, and should be %q", k, got, v)
+				return fmt.Errorf("%s is %q, want %q", k, got, v)
 			}
 		}
 		return nil

@@ -17,8 +17,8 @@ type cases map[string]func(t testing.TB, s *site)
 
 const unshared = "modules are not shown Envoy's secrets: the bridge reads those of JSON files itself"
 
-// limits are the cases that some Envoys' ABI does not let the bridge pass: by name, the versions' prefixes (all if there
-// are none) and why. They are run all the same: one that passes is not a limit any more.
+// limits are the cases that the bridge cannot pass because of the ABI of some Envoys: by name, why, and the prefixes of
+// these versions (none stands for all). They run nevertheless, and one that passes must be removed from here.
 var limits = map[string]struct {
 	why    string
 	envoys []string
@@ -104,8 +104,8 @@ func (r *recorder) Error(a ...any)            { fmt.Fprintln(&r.said, a...) }
 func (r *recorder) Fatalf(f string, a ...any) { r.Errorf(f, a...); runtime.Goexit() }
 func (r *recorder) Fatal(a ...any)            { r.Error(a...); runtime.Goexit() }
 
-// answers is an upstream that answers with these headers, chunks and, if told, a trailer. The chunks come one after the
-// other, so that Envoy sees them apart.
+// answers is an upstream that answers with these headers and chunks and, if trailer is true, a trailer. It sends the
+// chunks at intervals, so that Envoy sees them apart.
 func answers(status int, header http.Header, trailer bool, chunks ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for k, v := range header {
@@ -148,13 +148,13 @@ func status(t testing.TB, r *client.Response, want int) {
 func list(t testing.TB, what string, got []string, want ...string) {
 	t.Helper()
 	if strings.Join(got, "|") != strings.Join(want, "|") {
-		t.Errorf("%s is %q, and should be %q", what, got, want)
+		t.Errorf("%s is %q, want %q", what, got, want)
 	}
 }
 
 func contains(t testing.TB, what, got, want string) {
 	t.Helper()
 	if !strings.Contains(got, want) {
-		t.Errorf("%s is %q, and should have %q in it", what, got, want)
+		t.Errorf("%s: got %q, want %q in it", what, got, want)
 	}
 }

@@ -21,7 +21,7 @@ type initialiser struct {
 	lib []byte
 }
 
-// newInitialiser builds it. Envoys that are started later run it as the test wants.
+// newInitialiser builds the library. Envoys that are started later run its initialiser as [initialiser.does] says.
 func newInitialiser(t *testing.T) *initialiser {
 	t.Helper()
 	i := &initialiser{dir: t.TempDir()}
@@ -50,7 +50,7 @@ func (i *initialiser) copy(t *testing.T, name string) listen {
 	return listen{plugin: "passthrough", library: path}
 }
 
-// does says what initialisers do from now on.
+// does sets what initialisers do from now on.
 func (i *initialiser) does(t *testing.T, job string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(i.dir, "job"), []byte(job), 0o644); err != nil {
@@ -68,8 +68,8 @@ func (i *initialiser) ran(t *testing.T) []string {
 	return strings.Fields(string(b))
 }
 
-// TestInitialisers has libraries end their process, each in its way, when they are loaded: each is refused, with the
-// reason; Envoy goes on, and takes the same library when what was wrong with it is mended.
+// TestInitialisers has libraries end their process in several ways when they are loaded. Each is refused with the reason,
+// Envoy lives on, and it accepts the same library once that is fixed.
 func TestInitialisers(t *testing.T) {
 	i := newInitialiser(t)
 	onEnvoys(t, func(t *testing.T, b *bed) {
@@ -102,8 +102,8 @@ func serves(t *testing.T, s *site) string {
 	return strconv.Itoa(s.do(t, client.Request{Path: "/"}).Status)
 }
 
-// TestInitialiserSurroundings looks at the process in which initialisers are tried: what the library starts from there
-// must not be tried itself, and Envoy's sockets stay Envoy's.
+// TestInitialiserSurroundings looks at the process in which initialisers are tried: it must not inherit Envoy's sockets,
+// and a program that the library starts there must not try initialisers again.
 func TestInitialiserSurroundings(t *testing.T) {
 	i := newInitialiser(t)
 	onEnvoys(t, func(t *testing.T, b *bed) {
@@ -120,7 +120,7 @@ func TestInitialiserSurroundings(t *testing.T) {
 	})
 }
 
-// TestInitialiserHangs has a library that never comes up, and is not waited for twice.
+// TestInitialiserHangs has a library whose initialiser never returns. The bridge waits for it once, and not again.
 func TestInitialiserHangs(t *testing.T) {
 	t.Setenv("GOLANG_BRIDGE_PROBE", "15")
 	i := newInitialiser(t)
@@ -150,7 +150,7 @@ func TestInitialiserHangs(t *testing.T) {
 	})
 }
 
-// ended returns an error if a process is there and runs.
+// ended returns an error while a process runs.
 func ended(pid string) error {
 	stat, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
@@ -167,7 +167,7 @@ func TestInitialisersTwice(t *testing.T) {
 	i := newInitialiser(t)
 	i.does(t, "nothing")
 	nothing := func(*testing.T) {}
-	// module is a copy of the bridge: of its plain build, as the other one is never preloaded.
+	// module is a copy of the bridge's plain build, since the other build is never preloaded.
 	module := func(t *testing.T, name string) {
 		t.Helper()
 		t.Setenv("E2E_BRIDGE", "")

@@ -61,7 +61,7 @@ func replace(t testing.TB, path, text string) {
 	}
 }
 
-// shows has a plugin say a secret; more is of the request's query.
+// shows has a plugin reply with a secret; more is added to the request's query.
 func shows(t testing.TB, s *site, name, more, value string, code int) {
 	t.Helper()
 	got := s.do(t, ask("?name="+name+more))
@@ -69,12 +69,12 @@ func shows(t testing.TB, s *site, name, more, value string, code int) {
 	equal(t, "the secret", value, got.Body)
 }
 
-// becomes waits until it says so, which each of Envoy's workers does in its own time.
+// becomes waits until the plugin replies with value: each of Envoy's workers gets a new value in its own time.
 func becomes(t testing.TB, s *site, name, more, value string) {
 	t.Helper()
 	if err := envoytest.Poll(patience, func() error {
 		if got := s.do(t, ask("?name="+name+more)); got.Status != 200 || got.Body != value {
-			return fmt.Errorf("%d %q, and should be %q", got.Status, got.Body, value)
+			return fmt.Errorf("got %d %q, want %q", got.Status, got.Body, value)
 		}
 		return nil
 	}); err != nil {
@@ -192,7 +192,7 @@ func TestSecretServers(t *testing.T) {
 	})
 }
 
-// TestWrongSecrets has secrets that Envoy 1.40 refuses, as contrib Envoys do; older ones do not hear of them.
+// TestWrongSecrets has secrets that Envoy 1.40 refuses, as contrib Envoys do. The bridge cannot tell older ones of them.
 func TestWrongSecrets(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, b *bed) {
 		missing := filepath.Join(t.TempDir(), "missing.json")
@@ -270,7 +270,7 @@ func (s *secretServer) set(name, value string) {
 	s.changed = make(chan struct{})
 }
 
-// answer is the present state of those of names that there are, and a channel that tells of the next.
+// answer returns the present secrets among names, and a channel that is closed when they change.
 func (s *secretServer) answer(names []string) (*discovery.DiscoveryResponse, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

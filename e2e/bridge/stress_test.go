@@ -17,7 +17,7 @@ import (
 	"mosn.io/moe/e2e/envoytest"
 )
 
-// ops are what plugin stress does, and the statuses that clients may see for it.
+// ops are the operations of the plugin stress, each with the statuses that clients may see.
 var ops = []struct {
 	name     string
 	body     bool
@@ -105,10 +105,10 @@ func (s *site) oneOf(c *http.Client) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("op %q: status %d, and should be one of %v", op.name, resp.StatusCode, op.statuses)
+	return fmt.Errorf("op %q: got status %d, want one of %v", op.name, resp.StatusCode, op.statuses)
 }
 
-// chunks is a body that comes slowly.
+// chunks is a body that arrives slowly.
 type chunks struct{ left, size int }
 
 func (c *chunks) Read(p []byte) (int, error) {
@@ -120,7 +120,7 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return copy(p, strings.Repeat("x", min(c.size, len(p)))), nil
 }
 
-// counts returns what lives on both sides.
+// counts returns how many objects are alive on both sides.
 func (s *site) counts(t *testing.T) map[string]int {
 	t.Helper()
 	n := map[string]int{}
@@ -183,7 +183,7 @@ func TestStress(t *testing.T) {
 				got := s.counts(t)
 				for name, n := range want {
 					if got[name] != n {
-						return fmt.Errorf("%d %s live, and should be %d (all: %v)", got[name], name, n, got)
+						return fmt.Errorf("%d %s live, want %d (all: %v)", got[name], name, n, got)
 					}
 				}
 				return nil

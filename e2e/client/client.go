@@ -200,8 +200,8 @@ func (h *head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Raw writes text to a new connection to addr, with LF as CRLF, and returns what comes back until the peer closes,
-// or until patience is over.
+// Raw writes text to a new connection to addr, with LF as CRLF, and returns what comes back until the peer closes
+// or patience has passed.
 func Raw(addr, text string, patience time.Duration) (string, error) {
 	c, err := net.DialTimeout("tcp", addr, patience)
 	if err != nil {

@@ -94,7 +94,7 @@ func routeScenarios() []Scenario {
 			Equal(b, "without", get(b, ln, "/body/x").Status, 200)
 		}},
 		{Name: "route: changes a plugin of a filter that comes with it", Run: func(b *Bed) {
-			// Envoy loads a listener's routes before its filters, and while others are open.
+			// Envoy loads a listener's routes before its filters, while other listeners are open.
 			with := func(id string) Listen {
 				return Listen{Chain: Chain(plugin("probeconfig", id, base)), Routes: []M{
 					To("up", "/body/r", b.PerRoute(Chain(M{"id": id, "config": M{"rate": 2}}))), To("up", "/"),
@@ -149,7 +149,7 @@ func routeScenarios() []Scenario {
 				shown(b, get(b, ln, fmt.Sprintf("/body/%04d", i)), "rate", i, "a", "fa")
 			}
 		}},
-		// Last, as what comes next is merged with it, too, while its listener drains.
+		// This comes last: while its listener drains, whatever follows would be merged with it, too.
 		{Name: "a configuration of 1 MiB", Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(cfg(M{"pad": strings.Repeat("x", 1<<20)}))})
 			shown(b, get(b, ln, "/body/x"), "pad", 1<<20)
@@ -240,7 +240,7 @@ func (b *Bed) Sweep() {
 	})
 }
 
-// consumerScenarios: who calls decides on more plugins.
+// consumerScenarios: the caller decides which further plugins run.
 func consumerScenarios() []Scenario {
 	doc := func() M {
 		d := Chain(M{"name": "probekey", "config": M{"optional": true}}, Probe("p", "response_headers", "set x-p ${consumer}",

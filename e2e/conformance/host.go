@@ -52,14 +52,14 @@ type Filter struct {
 	Release  *Release // where the host must learn that no listener has the filter any more
 }
 
-// Release tells a host, once, that Envoy has a filter no more.
+// Release tells a host, once, that Envoy no longer has a filter.
 type Release struct{ Func func() }
 
 // SoftReset is a [Host] that cannot reset a stream before its response has begun: it replies with a status of 500 or
 // more.
 type SoftReset interface{ SoftReset() }
 
-// none is a host that does nothing: scenarios must fail on it. See [Control].
+// none is a host that does nothing, so that scenarios must fail on it; see [Control].
 type none struct{ Host }
 
 func (none) Name() string                                   { return "none" }

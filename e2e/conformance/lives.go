@@ -12,7 +12,7 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-// lifeScenarios are uses of a stream at moments at which another thread has it, or nobody has it any more.
+// lifeScenarios use a stream while another thread works on it, and after its end.
 func lifeScenarios() []Scenario {
 	return []Scenario{
 		{Name: "callout: given up as its stream ends", Needs: filter.CanCallout, Run: giveUpAtTheEnd},
@@ -20,8 +20,8 @@ func lifeScenarios() []Scenario {
 	}
 }
 
-// routeAtTheEnd asks for the cluster when Envoy has no route for a stream and takes none any more. Envoy dies if it is asked
-// to tell one then.
+// routeAtTheEnd asks for the cluster of a stream that has no route and will get none. Envoy crashes if it is made to look
+// for a route then.
 func routeAtTheEnd(b *Bed) {
 	const told = "log info 'told ${req.x-id} ${attr.xds.cluster_name}'"
 	for _, c := range []struct {
@@ -59,8 +59,8 @@ func routeAtTheEnd(b *Bed) {
 	}
 }
 
-// giveUpAtTheEnd has plugins give up their callouts, and clients leave, while the thread of both stands still. What Envoy
-// sees first then may be the stream's end, and it resets the callout after that.
+// giveUpAtTheEnd has plugins cancel their callouts, and clients disconnect, while Envoy's thread is blocked. Envoy may then
+// see the end of the stream first, and reset the callout afterwards.
 func giveUpAtTheEnd(b *Bed) {
 	ln := b.Listen(Listen{Chain: Chain(ProbeOf("probestream", "s"), Probe("p", "request_headers",
 		"if ${req.x-do} call; go; call other GET /hang '' 20ms; wait"))})
@@ -84,8 +84,8 @@ func giveUpAtTheEnd(b *Bed) {
 	Equal(b, "the listener's next answer", ln.Do(client.Request{}).Status, 200)
 }
 
-// MethodScenarios call every method of a stream after every other one, from other goroutines, in every phase and outside
-// of all.
+// MethodScenarios call every method of a stream after every other one: in every phase, outside of any, and from other
+// goroutines.
 func MethodScenarios() []Scenario {
 	var out []Scenario
 	for _, where := range []string{"here", "away"} {

@@ -8,9 +8,9 @@ import (
 	"mosn.io/moe/e2e/upstream"
 )
 
-// OnEnvoys is for tests of a host that are not the suite's. It runs f on each Envoy of the matrix, or those that which
-// picks, with an upstream as cluster "up". The host's environment comes before that of o, whose Binary and Dir are set
-// here.
+// OnEnvoys is for tests of a host that are not the suite's. It runs f on each Envoy of the matrix, or on those that which
+// picks by their versions, with an upstream as cluster "up". The host's environment comes before that of o; o.Binary and
+// o.Dir are set here.
 func OnEnvoys(
 	t *testing.T, h Host, which func(version string) bool, o envoytest.Options,
 	f func(t *testing.T, e *envoytest.Envoy, up *upstream.Server),

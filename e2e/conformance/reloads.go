@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Reloads are when listeners were replaced. Envoy closes what is open on an old one when its time to drain is over, be a
-// request on it old or new. Any goroutine may use it.
+// Reloads are the times at which listeners were replaced. When an old listener's drain time is over, Envoy closes its
+// connections, even one whose request has just begun. Reloads may be used by any goroutine.
 type Reloads struct {
 	mu sync.Mutex
 	at []time.Time
@@ -19,7 +19,7 @@ func (r *Reloads) Add(t time.Time) {
 	r.at = append(r.at, t)
 }
 
-// Closed reports whether Envoy may have closed a listener just before t: one that was replaced less than within ago.
+// Closed reports whether Envoy may have closed a listener just before t, since one was replaced less than within before.
 func (r *Reloads) Closed(t time.Time, within time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -112,7 +112,7 @@ func (s *station) push() error {
 	return nil
 }
 
-// release tells the host of the filters that no listener has any more.
+// release tells the host which filters no listener uses any more.
 func (s *station) release() {
 	used := map[*Release]bool{}
 	for _, l := range s.listeners {

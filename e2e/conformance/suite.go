@@ -115,11 +115,11 @@ func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 
 func (s *station) hostMark() int { return s.Host.Log(s.Envoy).Mark() }
 
-// wrongs are lines about what must not happen whatever plugins do: a panic outside of them, and a call that Envoy takes for
-// a bug of its own.
+// wrongs match log lines that no plugin may cause, whatever it does: about a panic outside of plugins, and about a call
+// that Envoy considers a bug.
 var wrongs = regexp.MustCompile(`(?m)^.*(framework panic|envoy bug failure).*$`)
 
-// finish fails a scenario that has killed Envoy or in which the framework went wrong, and shows the log of one that failed.
+// finish fails a scenario in which Envoy has died or the framework went wrong, and shows the log if the scenario failed.
 func (b *Bed) finish() {
 	if err := b.Envoy.Alive(); err != nil {
 		b.Errorf("b.Envoy.Alive: %v", err)

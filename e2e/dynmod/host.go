@@ -71,7 +71,7 @@ func (h *Host) Route(_ testing.TB, name string, doc any) (m, error) {
 // Log is Envoy's.
 func (h *Host) Log(e *envoytest.Envoy) *envoytest.Log { return e.Log }
 
-// late is a metric that was not known when Envoy loaded the configuration.
+// late is the name of metrics that were declared after Envoy had loaded the configuration.
 var late = regexp.MustCompile(`(?m)^envoy_dynamicmodulescustom_moe_late_[a-z]+(\S*)\{metric="([^";]*)(;[^"]*)?"\} (\d+)$`)
 
 // Metrics are Envoy's, late ones under their own names too.

@@ -138,8 +138,8 @@ func TestSecrets(t *testing.T) {
 	})
 }
 
-// A filter whose configuration is discovered, as in Istio, has its secrets too. Of a later configuration it has those
-// that it had, and static ones: Envoy does not begin to fetch others then (see docs/hosts.md).
+// A filter whose configuration is discovered, as in Istio, has its secrets too. A later configuration may use static ones
+// and those that the filter had before: Envoy does not begin to fetch others then (see docs/hosts.md).
 func TestSecretsOfDiscoveredFilter(t *testing.T) {
 	onEnvoys(t, newer, func(v *vault) {
 		path := filepath.Join(v.envoy.Dir, "ecds", "moe.json")
@@ -180,7 +180,7 @@ func TestSecretsOfDiscoveredFilter(t *testing.T) {
 	})
 }
 
-// A secret that has not come is not found, and does not keep the listener from serving for ever.
+// A secret that has not arrived is not found, and delays the listener for a limited time only.
 func TestSecretComesLate(t *testing.T) {
 	onEnvoys(t, newer, func(v *vault) {
 		live := v.file("live", "late")
@@ -252,7 +252,7 @@ func TestBadSecrets(t *testing.T) {
 	})
 }
 
-// Envoys that do not show secrets to modules have documents that list them refused, and say why.
+// On Envoys that do not show secrets to modules, a document that lists secrets is refused, with the reason.
 func TestSecretsNeedNewerEnvoy(t *testing.T) {
 	onEnvoys(t, older, func(v *vault) {
 		for why, f := range map[string]m{

@@ -12,8 +12,8 @@ const (
 	GolangBridge DynamicModule = "golang_bridge"
 )
 
-// Env is the environment in which Envoy finds modules in the folder dir. What they need of Go's own settings is in
-// godebug: by default nothing, whatever the test has.
+// Env is the environment in which Envoy finds modules in the folder dir. godebug is their GODEBUG,
+// which is empty unless given, whatever the test's own is.
 func (DynamicModule) Env(dir, godebug string) []string {
 	return []string{"ENVOY_DYNAMIC_MODULES_SEARCH_PATH=" + dir, "GODEBUG=" + godebug}
 }

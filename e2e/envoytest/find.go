@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// Versions are the Envoys of the test matrix; the first is the one that -short and quick runs use.
+// Versions are the Envoys of the test matrix. With -short, only the first is tested.
 var Versions = []string{"1.39.3", "1.38.3", "1.40.0"}
 
 // Binary is an Envoy on disk.

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Labels writes "a=1;b=2", as hosts have tags in a metric's name, in the way of Prometheus.
+// Labels turns tags as hosts write them into a metric's name, such as "a=1;b=2", into labels of Prometheus.
 func Labels(tags string) string {
 	var all []string
 	for t := range strings.SplitSeq(tags, ";") {

@@ -60,7 +60,7 @@ var bothWays = []string{
 	"gRPC: bidirectional, the client cancels, both piped",
 }
 
-// BothWays is why a scenario cannot hold for a dynamic module: Envoy up to 1.38 remembers in a single flag whether a
+// BothWays says why a scenario cannot hold for a dynamic module: Envoy up to 1.38 remembers in a single flag whether a
 // module's filter has continued, for both directions. While both stand still at once, continuing one makes it ignore the
 // other's, and so does an event of one direction that passes at once (docs/hosts.md).
 func BothWays(version, scenario string) string {

@@ -45,7 +45,7 @@ type Envoy struct {
 // [Envoy.SetListeners], [Envoy.SetClusters], [Envoy.SetRoutes].
 func Start(o Options) (*Envoy, error) {
 	e := &Envoy{Binary: o.Binary, Dir: o.Dir}
-	// A folder of their own: Envoy looks up whenever something changes in the one that it watches.
+	// They have a folder of their own, since Envoy looks whenever anything changes in the folder that it watches.
 	e.files.dir = filepath.Join(o.Dir, "xds")
 	if err := os.MkdirAll(e.files.dir, 0o755); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ func TestControl(t *testing.T) {
 	conformance.Control(t, h)
 }
 
-// end closes h, and fails where a server has found a data race, which the race detector only tells its log.
+// end closes h, and fails if a server's log has a data race, which the race detector reports nowhere else.
 func (h *Host) end(t *testing.T) {
 	t.Helper()
 	for _, p := range h.servers {

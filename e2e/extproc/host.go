@@ -45,7 +45,7 @@ func (h *Host) Name() string { return "extproc" }
 // Capabilities are those of the host.
 func (h *Host) Capabilities() filter.Capability { return extproc.Capabilities }
 
-// SoftReset tells that before the response has begun, ext_proc has no way to reset a stream.
+// SoftReset says that ext_proc cannot reset a stream before the response has begun.
 func (h *Host) SoftReset() {}
 
 // Limit knows what the protocol cannot do, on any version.
@@ -132,7 +132,7 @@ func (h *Host) RSS(e *envoytest.Envoy) (int64, error) {
 	return envoytest.RSS(p.cmd.Process.Pid)
 }
 
-// Leaks stops what an Envoy's server serves, and returns which goroutines are left.
+// Leaks stops all that an Envoy's server serves, and returns the goroutines that are left.
 func (h *Host) Leaks(e *envoytest.Envoy) error {
 	p, err := h.of(e)
 	if err == nil {
@@ -232,7 +232,7 @@ func (h *Host) Route(tb testing.TB, name string, doc any) (m, error) {
 	}, nil
 }
 
-// wrap keeps apart a document and its text.
+// wrap tells a document from the text of one.
 func wrap(doc any) any {
 	switch doc := doc.(type) {
 	case []byte:
@@ -260,7 +260,7 @@ func (h *Host) Metrics(e *envoytest.Envoy) (string, error) {
 	return p.post("/metrics", nil)
 }
 
-// Metric has the name of the plugin's metric as it is, but for dots.
+// Metric returns the metric's name with dots and dashes replaced.
 func (h *Host) Metric(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
 }

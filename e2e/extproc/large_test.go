@@ -41,7 +41,7 @@ func (u upper) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestLargeBody sends 100 MiB, there and back, through plugins that see all of it, and to such that want it whole.
+// TestLargeBody sends 100 MiB, there and back, through plugins that stream it and through plugins that wait for all of it.
 func TestLargeBody(t *testing.T) {
 	const fits = 100 << 20
 	sum := sha256.New()

@@ -118,7 +118,7 @@ func TestOverride(t *testing.T) {
 	})
 }
 
-// TestObservability has plugins look on.
+// TestObservability has plugins observe requests without changing them.
 func TestObservability(t *testing.T) {
 	onEach(t, func(b *bed) {
 		p, serve := b.probes()

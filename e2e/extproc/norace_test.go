@@ -4,5 +4,5 @@ package extproc
 
 const raceEnabled = false
 
-// large is a body that is not held.
+// large is the length of a body that is larger than what may be held.
 const large = 100 << 20

@@ -126,7 +126,7 @@ func dialTunnel(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
 	return c, bufio.NewReader(c)
 }
 
-// webSocket has a frame come back.
+// webSocket sends a frame and expects it back.
 func webSocket(t *testing.T, addr string) {
 	t.Helper()
 	c, in := dialTunnel(t, addr)

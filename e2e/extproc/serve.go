@@ -34,8 +34,8 @@ func Main() {
 	}
 }
 
-// serve is a process with a server for each filter that it is given over HTTP. It prints the address for that first,
-// and ends with its standard input.
+// serve runs a server for each filter that it is given over HTTP. It first prints the address for that, and it ends when
+// its standard input does.
 func serve() error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

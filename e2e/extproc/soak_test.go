@@ -159,7 +159,7 @@ func (p *process) rss(t *testing.T) int64 {
 	return resident * int64(os.Getpagesize())
 }
 
-// TestFlat compares the server's memory at the tenths of many streams: after the first tenths it grows no more.
+// TestFlat compares the server's memory after each tenth of many streams: it must not grow after the first ones.
 func TestFlat(t *testing.T) {
 	_, p, fronts := soakBed(t)
 	const parts = 10

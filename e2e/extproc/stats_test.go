@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// seed is the smallest configuration: headers of the response, and requests are served without the server if need be.
+// seed is the smallest configuration: the server sees response headers only, and requests are served without it if need be.
 func seed() m {
 	return m{
 		"failure_mode_allow": true,
@@ -84,8 +84,8 @@ func requestAnswer(c *extprocv3.CommonResponse) *extprocv3.ProcessingResponse {
 	}}
 }
 
-// TestStatistics makes each of ext_proc's statistics move: those that MoE's servers move by a plugin, the others by a
-// server that does wrong.
+// TestStatistics makes each of ext_proc's statistics move: by plugins where MoE's servers can move it, and by a faulty
+// server otherwise.
 func TestStatistics(t *testing.T) {
 	requests := m{"processing_mode": m{"request_header_mode": "SEND", "response_header_mode": "SKIP"}}
 	onEach(t, func(b *bed) {

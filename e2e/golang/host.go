@@ -27,7 +27,7 @@ func (h *Host) Name() string { return golang.Name }
 // Capabilities are those of the host.
 func (h *Host) Capabilities() filter.Capability { return golang.Capabilities }
 
-// SoftReset tells that the ABI has no way to reset a stream before the response has begun.
+// SoftReset says that the ABI cannot reset a stream before the response has begun.
 func (h *Host) SoftReset() {}
 
 // Limit knows what Envoy and the bridge cannot do; the bridge's own limits are in its README.
@@ -106,7 +106,7 @@ func (h *Host) Metrics(e *envoytest.Envoy) (string, error) {
 	return b.String(), nil
 }
 
-// Metric is the metric's name as it is, but for dots.
+// Metric returns the metric's name with dots and dashes replaced.
 func (h *Host) Metric(name string) string {
 	return strings.NewReplacer(".", "_", "-", "_").Replace(name)
 }

@@ -16,7 +16,7 @@ import (
 
 const releaseRoutes = 50
 
-// stressed is a listener whose filter and routes have configurations that no other generation has.
+// stressed is a listener whose filter and routes have configurations of their own in each generation.
 func (b *bed) stressed(generation int) m {
 	mark := fmt.Sprint(generation)
 	doc := conformance.Chain(
@@ -102,7 +102,7 @@ func TestRelease(t *testing.T) {
 				return err
 			}
 			for k, n := range now {
-				// Request objects are given back a second or two after their streams, and to ask makes one.
+				// The request that asks is alive itself, and request objects are released a second or two after their streams.
 				if n > before[k] && (k != "bridge_requests" || n > 10) {
 					time.Sleep(time.Second)
 					return fmt.Errorf("%s: %d, before %d (all: %v)", k, n, before[k], now)

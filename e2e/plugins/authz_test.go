@@ -11,7 +11,7 @@ import (
 
 // The plugins of the stage authz have the id "authz" here, so that Envoy's access log has their decisions.
 
-// decides checks what becomes of a request: whether it passes, with which status, and what Envoy's access log has.
+// decides checks the decision about a request: its status, whether it reaches the upstream, and Envoy's access log.
 func (l *listener) decides(decision string, status int, path string, header ...string) {
 	l.b.Helper()
 	r := l.get(path, header...)
@@ -232,7 +232,7 @@ consumers:
 			return
 		}
 		b.listen(doc).decides("allow", 200, "/echo")
-		// Without the prefix, the service is asked about a path for which it breaks off.
+		// Without the prefix, the service would be asked about a path for which it cuts the connection.
 		b.listen(strings.Replace(doc, "/body", "", 1)).decides("error", 403, "/abort")
 	})
 }

@@ -17,7 +17,7 @@ func replace(t testing.TB, file, text string) {
 	}
 }
 
-// status waits until a request is answered with it.
+// status waits until a request is answered with a status.
 func (l *listener) status(want int, path string, header ...string) {
 	l.b.Helper()
 	l.b.Poll(func() error {

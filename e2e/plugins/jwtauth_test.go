@@ -56,7 +56,7 @@ func jwks(t testing.TB, ids ...string) string {
 	return string(text)
 }
 
-// token is one for alice, with changes to its claims.
+// token returns a token for alice, with changes to its claims.
 func token(t testing.TB, id string, changes m) string {
 	t.Helper()
 	claims := m{

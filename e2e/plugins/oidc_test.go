@@ -17,8 +17,8 @@ import (
 	"mosn.io/moe/e2e/client"
 )
 
-// provider is a real OpenID provider, of github.com/zitadel/oidc, for all cases. It lives as long as the process, as
-// its list of clients is one of the package.
+// provider is a real OpenID provider, of github.com/zitadel/oidc, for all cases. It lives as long as the process, because
+// its list of clients is a variable of that package.
 var provider = sync.OnceValue(func() string {
 	const callback = "http://app.test/oidc/callback"
 	storage.RegisterClients(storage.WebClient("web", "web-secret", callback),
@@ -35,7 +35,7 @@ var provider = sync.OnceValue(func() string {
 	return s.URL
 })
 
-// brief has the provider say that an access token is over in a second, so that it must be refreshed for each request.
+// brief has the provider issue access tokens that expire in a second, so that each request must refresh them.
 func brief(op http.Handler, w http.ResponseWriter, r *http.Request) {
 	answer := httptest.NewRecorder()
 	op.ServeHTTP(answer, r)
@@ -98,7 +98,7 @@ func (b *bed) consent(address string) *url.URL {
 	return follow(c.Get(page.String()))
 }
 
-// signIn signs in and returns where the user is led.
+// signIn signs in and returns where the user is redirected to.
 func (w *browser) signIn(path string) string {
 	w.b.Helper()
 	r := w.get(path)

@@ -77,7 +77,7 @@ func runOn(t *testing.T, h conformance.Host) {
 	})
 }
 
-// bed is what a case runs in. Its Host.Name() tells the host; Metrics, HostLog, WaitLog, Poll and Access are
+// bed is what a case runs in. Its Host.Name() is the host's; Metrics, HostLog, WaitLog, Poll and Access are
 // conformance.Bed's.
 type bed struct{ *conformance.Bed }
 
@@ -153,6 +153,6 @@ func (b *bed) upstream(r *client.Response) upstream.Seen {
 	return b.Seen(r, 1)[0]
 }
 
-// reached reports whether the upstream has seen the request. It is to be asked for responses that a plugin made: these
-// are there only when the request can go nowhere any more.
+// reached reports whether the upstream has seen the request. Ask it about responses that a plugin made: once such a
+// response is there, the request cannot go on any more.
 func (b *bed) reached(r *client.Response) bool { return len(b.Up.Seen(r.ID)) > 0 }

@@ -20,7 +20,7 @@ func (e *badError) Error() string {
 	return "bad"
 }
 
-// badValue is a value to log that misbehaves as the error of its name does.
+// badValue is a value to log. It misbehaves in the way that it names, as badErrors do.
 type badValue struct{ how string }
 
 // LogValue is that of slog.LogValuer.

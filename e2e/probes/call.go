@@ -65,7 +65,7 @@ func callout(ctx context.Context, env *filter.Env, a []string) string {
 		resp.Header.Get("x-upstream-path"), head.String())
 }
 
-// limited keeps what fits into a header.
+// limited cuts a text to what fits in a header.
 type limited struct{ b *strings.Builder }
 
 func (l limited) Write(p []byte) (int, error) {

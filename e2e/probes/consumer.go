@@ -20,7 +20,7 @@ func (k *Key) Provision(env *filter.Env) (err error) {
 	return err
 }
 
-// OnRequestHeaders says who calls.
+// OnRequestHeaders sets the consumer whose key it is.
 func (k *Key) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	c, _ := k.consumers.Find(h.Get("x-key"))
 	switch {

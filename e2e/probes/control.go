@@ -11,7 +11,7 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-// Live counts, over the process, what must come back to where it began.
+// Live counts what the process has alive; at the end each count must be back where it began.
 var Live struct {
 	Provisioned, Closed      atomic.Int64 // instances
 	Started, Completed       atomic.Int64 // streams of probestream
@@ -32,7 +32,7 @@ func gate(name string) chan struct{} {
 
 // Control answers the test: /live with all counts as JSON, /open?gate=NAME, /gc.
 type Control struct {
-	// Answer is there so that the plugin has a configuration.
+	// Answer exists so that the configuration has a field.
 	Answer string `json:"answer"`
 }
 

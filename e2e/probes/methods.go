@@ -36,8 +36,8 @@ var methods = map[string]func(s filter.Stream){
 	"SetUpstreamHost": func(s filter.Stream) { s.SetUpstreamHost("127.0.0.1:1", false) }, // of no cluster: ignored
 }
 
-// attributes are Envoy's, with each kind of place that they come from: the request, the connection, the upstream, and
-// the route, which Envoy may have to look up anew, in tables that each of its threads has of its own.
+// attributes are one of each kind that Envoy has: of the request, of the connection, of the upstream, and of the route,
+// which Envoy may have to look up again, in tables that each of its threads has for itself.
 var attributes = []string{
 	"request.path", "request.host", "request.id", "request.time", "request.headers", "request.size", "request.duration",
 	"response.code", "response.code_details", "response.flags", "response.headers", "response.trailers", "response.size",

@@ -250,7 +250,7 @@ func keyOf(name string) *filter.Key[string] {
 	return k.(*filter.Key[string])
 }
 
-// stale uses a handle whose stream is gone, every way there is.
+// stale uses a handle whose stream is gone in every possible way.
 func stale(name string) string {
 	v, ok := kept.Load(name)
 	if !ok {
@@ -276,7 +276,7 @@ func stale(name string) string {
 	return "done"
 }
 
-// race uses the stream from n goroutines at once, which must end before the phase does not matter to them.
+// race uses the stream from n goroutines at once, which may still do so when the phase has ended.
 func race(r *run, n int) {
 	for i := range n {
 		Live.Goroutines.Add(1)

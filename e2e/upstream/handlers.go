@@ -221,7 +221,7 @@ func (s *Server) hang(_ http.ResponseWriter, r *http.Request, rec *record) {
 	}
 }
 
-// drainQuietly is drain without calling the request done.
+// drainQuietly is drain, but does not mark the request as done.
 func (c *record) drainQuietly(r *http.Request) error {
 	_, err := io.Copy(io.Discard, r.Body)
 	return err

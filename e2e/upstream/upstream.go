@@ -21,7 +21,7 @@ type Seen struct {
 	Header                    http.Header
 	ContentLength             int64
 
-	// Known once Done is set.
+	// The following fields are valid once Done is set.
 	Done    bool
 	Bytes   int64
 	SHA256  string

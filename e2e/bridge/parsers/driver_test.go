@@ -1,6 +1,6 @@
 // Package parsers tests those parts of the bridge that read what operators, plugins and files contain: json.cc, wire.cc
-// and elf.cc. They run, with the address and undefined-behaviour sanitizers in them, in a process of their own, and are
-// held against what Go's libraries make of the same input.
+// and elf.cc. They run in a process of their own, with the address and undefined-behaviour sanitizers, and what they
+// return is compared with what Go's libraries make of the same input.
 package parsers
 
 import (
@@ -118,7 +118,7 @@ func exchange(what byte, input []byte) (output string, good bool, err error) {
 	return string(body), head[0] == 1, err
 }
 
-// tree reads what the driver writes of a document. Of equal names in an object the last counts, as for the bridge.
+// tree reads the driver's form of a document. If an object has a name twice, the last one counts, as it does for the bridge.
 func tree(t testing.TB, s string) any {
 	t.Helper()
 	v, rest, err := readTree(s)
@@ -174,7 +174,7 @@ func readTree(s string) (v any, rest string, err error) {
 	return nil, s, fmt.Errorf("%q is not a kind", kind)
 }
 
-// same compares documents; numbers by their bits, as NaN is one too.
+// same compares documents. It compares numbers by their bits, since one may be NaN.
 func same(a, b any) bool {
 	switch a := a.(type) {
 	case float64:
@@ -210,7 +210,7 @@ func same(a, b any) bool {
 	return a == b
 }
 
-// depth returns in how many lists and objects the deepest value of v is.
+// depth returns how many lists and objects the deepest value of v is in.
 func depth(v any) int {
 	deepest := -1
 	switch v := v.(type) {

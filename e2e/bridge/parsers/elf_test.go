@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// library compiles a small one.
+// library compiles a small shared library.
 func library(t testing.TB) []byte {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "small.so")
@@ -58,7 +58,7 @@ func symbols(lib []byte) (lines []string, err error) {
 	return slices.Compact(lines), err
 }
 
-// lines are those of the driver.
+// lines splits the driver's answer, and sorts it.
 func lines(s string) []string {
 	all := strings.SplitAfter(s, "\x00")
 	all = all[:len(all)-1] // what is behind the last NUL
@@ -69,7 +69,7 @@ func lines(s string) []string {
 	return all
 }
 
-// TestLibraries reads the libraries that Go's own tools and this machine's programs stand on.
+// TestLibraries reads the libraries that Go's tools and this machine's programs use.
 func TestLibraries(t *testing.T) {
 	dirs := []string{"/lib/*-linux-gnu/lib*.so*", "/usr/lib/*-linux-gnu/lib*.so*", "/usr/lib64/lib*.so*"}
 	seen := map[string]bool{}
@@ -182,7 +182,7 @@ func TestDamagedLibraries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got, good := read(t, c.lib); good || got != c.says {
-				t.Errorf("%s: %.200q, and should be %q", name, got, c.says)
+				t.Errorf("%s: got %.200q, want %q", name, got, c.says)
 			}
 		})
 	}
@@ -192,14 +192,14 @@ func TestDamagedLibraries(t *testing.T) {
 	} {
 		t.Run(says, func(t *testing.T) {
 			if got, good := run(t, 'e', []byte(path)); good || got != says {
-				t.Errorf("%s: %q, and should be %q", path, got, says)
+				t.Errorf("%s: got %q, want %q", path, got, says)
 			}
 		})
 	}
 }
 
-// FuzzLibrary damages a library in two places and cuts it off. What the bridge still reads debug/elf must read so too,
-// if it reads it: it asks more of a file.
+// FuzzLibrary damages a library in two places and truncates it. Where both the bridge and debug/elf, which is stricter, can
+// read the result, they must find the same symbols.
 func FuzzLibrary(f *testing.F) {
 	lib := library(f)
 	at := find(f, lib)

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// maxDepth is the bridge's: a value may be in so many lists and objects. Go's libraries allow 10,000.
+// maxDepth is the bridge's limit on how many lists and objects may contain each other. Go's libraries allow 10,000.
 const maxDepth = 100
 
 func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
@@ -62,7 +62,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzValueBytes has JSON written as a google.protobuf.Value, which Go must read as the same.
+// FuzzValueBytes has the bridge write JSON as a google.protobuf.Value, which Go must read as the same value.
 func FuzzValueBytes(f *testing.F) {
 	for _, d := range documents {
 		f.Add([]byte(d))
@@ -108,13 +108,13 @@ func TestJSONErrors(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.40q", text), func(t *testing.T) {
 			if got, good := run(t, 'j', []byte(text)); good || got != want {
-				t.Errorf("%.20q: %q, and should be %q", text, got, want)
+				t.Errorf("%.20q: got %q, want %q", text, got, want)
 			}
 		})
 	}
 }
 
-// TestLargeJSON has a document that must not take more than its length.
+// TestLargeJSON parses a large document, within the time that any input may take.
 func TestLargeJSON(t *testing.T) {
 	text := append(append([]byte("["), bytes.Repeat([]byte(`{"name":"value"},`), 100_000)...), `1]`...)
 	var want any

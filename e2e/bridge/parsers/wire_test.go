@@ -50,8 +50,8 @@ func plain(v *structpb.Value) any {
 	return v.AsInterface()
 }
 
-// FuzzValue reads wire bytes. The bridge is stricter than protobuf must be: it refuses fields that it does not know. So
-// what it takes Go must take, as the same, and what Go writes of it the bridge must take.
+// FuzzValue reads wire bytes. The bridge refuses unknown fields, which protobuf allows. So Go must accept whatever the
+// bridge accepts, and read the same value; and the bridge must accept what Go writes of that value.
 func FuzzValue(f *testing.F) {
 	for _, d := range documents {
 		var v structpb.Value
@@ -99,12 +99,12 @@ func FuzzValue(f *testing.F) {
 			return
 		}
 		if out, good := run(t, 'v', known); !good || !same(plain(&v), tree(t, out)) {
-			t.Fatalf("the bridge reads %x as %q (%v), and should as %v", known, out, good, &v)
+			t.Fatalf("the bridge reads %x as %q (%v), want %v", known, out, good, &v)
 		}
 	})
 }
 
-// hasUnknown reports whether something in v would be written again that is not a field.
+// hasUnknown reports whether v has unknown fields, which would be written again.
 func hasUnknown(v *structpb.Value) bool {
 	if len(v.ProtoReflect().GetUnknown()) > 0 || len(v.GetStructValue().ProtoReflect().GetUnknown()) > 0 ||
 		len(v.GetListValue().ProtoReflect().GetUnknown()) > 0 {
@@ -195,7 +195,7 @@ var anys = []string{
 
 const noType = "has no @type: write type.googleapis.com/xds.type.v3.TypedStruct with a value, as for contrib Envoys"
 
-// wrongAny is a document that the bridge does not encode, and what it says then.
+// wrongAny is a document that the bridge cannot encode, and the error for it.
 type wrongAny struct{ any, says string }
 
 func wrong(name, rest, why string) wrongAny {
@@ -241,7 +241,7 @@ var wrongAnys = []wrongAny{
 func TestAnyErrors(t *testing.T) {
 	for _, w := range wrongAnys {
 		if got, good := run(t, 'a', []byte(w.any)); good || got != w.says {
-			t.Errorf("%s\nis %q\nand should be %q", w.any, got, w.says)
+			t.Errorf("%s\ngot  %q\nwant %q", w.any, got, w.says)
 		}
 	}
 }
@@ -261,7 +261,7 @@ func TestAnyBase64(t *testing.T) {
 		})
 	}
 	if wire, good := run(t, 'a', []byte(`null`)); !good || wire != "" {
-		t.Errorf("null is %q, and should be nothing", wire)
+		t.Errorf("null is %q, want nothing", wire)
 	}
 }
 
@@ -303,8 +303,8 @@ func FuzzAny(f *testing.F) {
 	})
 }
 
-// stricter reports whether the bridge may refuse what Go takes: messages that it does not encode, what is too deep, and
-// of protobuf's other spellings of numbers those in strings that are not of digits only.
+// stricter reports whether the bridge may refuse what Go accepts: messages that it cannot encode, documents that are too
+// deep, and numbers in strings that have anything but digits.
 func stricter(document any, says string) bool {
 	object, _ := document.(map[string]any)
 	_, text := object["value"].(string)
@@ -314,8 +314,9 @@ func stricter(document any, says string) bool {
 		strings.Contains(says, "loses digits")
 }
 
-// looser reports whether the bridge may take what Go refuses: nothing for a Struct, a Value or an Empty, names that an
-// object has twice (the last counts), base64 of types that nobody knows, and null for no message.
+// looser reports whether the bridge may accept what Go refuses: null in place of a message; a Struct, a
+// Value or an Empty without its "value"; an object that has a name twice (the last one counts); and base64 of an unknown
+// type.
 func looser(document any, err error) bool {
 	object, _ := document.(map[string]any)
 	_, value := object["value"]
@@ -326,7 +327,7 @@ func looser(document any, err error) bool {
 		strings.Contains(err.Error(), "duplicate") || strings.Contains(err.Error(), "unable to resolve")
 }
 
-// TestManyFields must not take a time that grows with the square of their number.
+// TestManyFields parses fields in a time that must not grow with the square of their number.
 func TestManyFields(t *testing.T) {
 	var text bytes.Buffer
 	text.WriteString(`{"@type":"` + typed + `","value":{"x":0`)

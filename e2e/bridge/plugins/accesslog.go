@@ -20,7 +20,7 @@ func init() {
 	}
 }
 
-// logged is what the log phases of earlier streams have seen, by the value of key in the configuration.
+// logged is what the log phases of earlier streams saw, by the value of key in the configuration.
 var logged = struct {
 	sync.Mutex
 	by map[string]map[string]string

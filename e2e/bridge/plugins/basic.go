@@ -62,7 +62,7 @@ func (f *basic) decodeHeaders(h api.RequestHeaderMap, end bool) api.StatusType {
 	return api.Continue
 }
 
-// change shows what one can do to headers.
+// change makes every kind of change to headers.
 func change(h api.HeaderMap) {
 	was, _ := h.Get("x-test-header-0")
 	h.Set("test-x-set-header-0", was)
@@ -158,7 +158,7 @@ func (f *basic) EncodeHeaders(h api.ResponseHeaderMap, _ bool) api.StatusType {
 	})
 }
 
-// tell writes into the response what the stream is.
+// tell writes into the response what the SDK says about the stream.
 func (f *basic) tell(h api.ResponseHeaderMap) {
 	info := f.cb.StreamInfo()
 	maybe := func(name, v string, ok bool) {

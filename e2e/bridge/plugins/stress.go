@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// What lives on Go's side.
+// How many objects are alive in Go.
 var liveFilters, liveConfigs atomic.Int64
 
 // counted is a configuration that counts itself.
@@ -85,7 +85,7 @@ func (f *stress) DecodeHeaders(h api.RequestHeaderMap, end bool) api.StatusType 
 	return api.Continue
 }
 
-// later runs f in a goroutine, which may fail as it likes.
+// later runs f on a goroutine, whose panics do no harm.
 func (f *stress) later(p api.FilterProcessCallbacks, do func()) api.StatusType {
 	go func() {
 		defer func() {

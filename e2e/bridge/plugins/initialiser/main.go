@@ -71,7 +71,7 @@ func note(pid int) {
 	f.Close()
 }
 
-// surroundings prints, in one line, what a process that the library starts would have got from the bridge or from Envoy.
+// surroundings prints, in one line, what a process that the library starts inherits from the bridge or from Envoy.
 func surroundings() {
 	var found []string
 	for _, v := range os.Environ() {
