@@ -96,6 +96,12 @@ pilot: ## Build Istio's discovery server into .tools/ (some minutes, once); PILO
 demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
 	@scripts/demo
 
+release: $(ZIG) ## Write build/release: tarballs for amd64 and arm64, and SHA256SUMS; the same commit gives the same bytes
+	@ZIG='$(CURDIR)/$(ZIG)' VERSION='$(VERSION)' scripts/release build/release
+
+check-release: release ## Build the release again elsewhere and compare; prove that it runs (some minutes)
+	@ZIG='$(CURDIR)/$(ZIG)' VERSION='$(VERSION)' scripts/check-release build/release
+
 clean: ## Remove build/; .envoy/ and .tools/ stay
 	rm -rf build
 
@@ -162,5 +168,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
 	test -x $@
 
-.PHONY: help libmoe moe bridge sanitize envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak \
+.PHONY: help release check-release libmoe moe bridge sanitize envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak \
 	examples fuzz generate check-generated bench
