@@ -168,5 +168,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
 	test -x $@
 
-.PHONY: help release check-release libmoe moe bridge sanitize envoy envoys pilot demo clean test lint fmt unit portable conformance istio soak \
-	examples fuzz generate check-generated bench
+.PHONY: help libmoe moe bridge sanitize envoy envoys pilot demo release check-release clean test lint fmt unit portable \
+	conformance istio soak examples fuzz generate check-generated bench
