@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -89,11 +88,12 @@ type running struct {
 // run starts an Envoy with what moe run prints for text. The upstream echo is the echo server of moe run.
 func (s *site) run(t *testing.T, text string) *running {
 	t.Helper()
-	return s.runIn(t, text, "")
+	return s.runIn(t, text, "", false)
 }
 
-// runIn is run with the resources in files of dir, if there is one.
-func (s *site) runIn(t *testing.T, text, dir string) *running {
+// runIn is run with the resources in files of dir, if there is one; with static, those are the certificates alone, as moe
+// run has it.
+func (s *site) runIn(t *testing.T, text, dir string, static bool) *running {
 	t.Helper()
 	file, err := moefile.Parse([]byte(text), moefile.CheckFile, moefile.Dynmod)
 	if err != nil {
@@ -106,7 +106,7 @@ func (s *site) runIn(t *testing.T, text, dir string) *running {
 	t.Cleanup(func() { ln.Close() })
 	go echo.Serve(ln)
 	o := file.Bootstrap("127.0.0.1:0", ln.Addr().String())
-	o.Dir = dir
+	o.Dir, o.Static = dir, static
 	if dir != "" {
 		writeResources(t, o)
 	}
@@ -147,18 +147,8 @@ func writeResources(t *testing.T, o bootstrap.Options) {
 	if err != nil {
 		t.Fatalf("bootstrap.Build: %v", err)
 	}
-	for name, answer := range r.Files() {
-		text, err := bootstrap.YAML(answer)
-		if err != nil {
-			t.Fatalf("bootstrap.YAML: %v", err)
-		}
-		path := filepath.Join(o.Dir, name)
-		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-			t.Fatalf("os.WriteFile: %v", err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			t.Fatalf("os.Rename: %v", err)
-		}
+	if _, err := r.Write(o.Dir); err != nil {
+		t.Fatalf("writing the resources: %v", err)
 	}
 }
 

@@ -232,13 +232,20 @@ listeners:
 	})
 }
 
-// TestFiles: Envoy finds everything in files, and a certificate that is replaced is shown without a restart, and without
-// an error for clients.
+// TestFiles: Envoy finds everything in files, or only certificates, and a certificate that is replaced is shown without a
+// restart, and without an error for clients.
 func TestFiles(t *testing.T) {
-	onEnvoys(t, func(t *testing.T, s *site) {
-		ca := testcert.New(t, t.TempDir())
-		cert, key := ca.Issue(t, "a", "a.test", "old.test")
-		e := s.runIn(t, fmt.Sprintf(`
+	for _, static := range []bool{false, true} {
+		t.Run(fmt.Sprintf("static=%v", static), func(t *testing.T) {
+			onEnvoys(t, func(t *testing.T, s *site) { replaceCertificate(t, s, static) })
+		})
+	}
+}
+
+func replaceCertificate(t *testing.T, s *site, static bool) {
+	ca := testcert.New(t, t.TempDir())
+	cert, key := ca.Issue(t, "a", "a.test", "old.test")
+	e := s.runIn(t, fmt.Sprintf(`
 plugins: [{name: hello}]
 listeners:
 - name: moe
@@ -246,32 +253,31 @@ listeners:
   tls:
     certificates: [{certificateChain: %s, privateKey: %s}]
     clientCertificates: {trustedCa: %s, required: false}
-`, cert, key, ca.File), t.TempDir())
-		var names []string
-		if err := envoytest.Poll(20*time.Second, func() (err error) {
-			e.addr = e.listener("moe")
-			names, err = handshake(e.addr, trusting(t, ca, "a.test"))
-			return err
-		}); err != nil {
-			t.Fatalf("the listener: %v", err)
+`, cert, key, ca.File), t.TempDir(), static)
+	var names []string
+	if err := envoytest.Poll(20*time.Second, func() (err error) {
+		e.addr = e.listener("moe")
+		names, err = handshake(e.addr, trusting(t, ca, "a.test"))
+		return err
+	}); err != nil {
+		t.Fatalf("the listener: %v", err)
+	}
+	if names[1] != "old.test" {
+		t.Errorf("at first: got a certificate for %v, want one for old.test", names)
+	}
+	ca.Issue(t, "a", "a.test", "new.test")
+	if err := envoytest.Poll(20*time.Second, func() error {
+		a, _, err := e.over(e.addr, trusting(t, ca, "a.test"), true)
+		if err != nil || a.status != 200 {
+			t.Fatalf("while the certificate is replaced: got %v and error %v, want 200", a, err)
 		}
-		if names[1] != "old.test" {
-			t.Errorf("at first: got a certificate for %v, want one for old.test", names)
+		if names, err = handshake(e.addr, trusting(t, ca, "a.test")); err != nil || names[1] != "new.test" {
+			return fmt.Errorf("got a certificate for %v and error %v, want one for new.test", names, err)
 		}
-		ca.Issue(t, "a", "a.test", "new.test")
-		if err := envoytest.Poll(20*time.Second, func() error {
-			a, _, err := e.over(e.addr, trusting(t, ca, "a.test"), true)
-			if err != nil || a.status != 200 {
-				t.Fatalf("while the certificate is replaced: got %v and error %v, want 200", a, err)
-			}
-			if names, err = handshake(e.addr, trusting(t, ca, "a.test")); err != nil || names[1] != "new.test" {
-				return fmt.Errorf("got a certificate for %v and error %v, want one for new.test", names, err)
-			}
-			return nil
-		}); err != nil {
-			t.Errorf("after the certificate was replaced: %v", err)
-		}
-	})
+		return nil
+	}); err != nil {
+		t.Errorf("after the certificate was replaced: %v", err)
+	}
 }
 
 // TestPlainListener: routes can be for one listener alone, such as the one that sends clients to TLS.

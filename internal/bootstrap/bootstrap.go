@@ -24,9 +24,11 @@ type Options struct {
 	Routes    []Route        // tried in order; what matches none gets the filter's own plugins
 	ExtProc   *ExtProc       // the plugins run in that server, which has their configuration
 	Golang    *Golang        // the plugins run in Envoy's Golang filter
-	// Dir is where Envoy finds the files of [Resources.Files]; "" has the bootstrap hold everything. Only from files are
-	// certificates read again when they change.
+	// Dir is where Envoy finds the files of [Resources.Files]; "" has the bootstrap hold everything. Only if there is a
+	// directory does Envoy read certificates again when they change.
 	Dir string
+	// Static has the bootstrap hold everything but the certificates.
+	Static bool
 }
 
 // Route has a configuration of its own for the requests that match.
@@ -71,7 +73,7 @@ func newBuilder(o Options) (*builder, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	b := &builder{o: &o, r: &Resources{}}
+	b := &builder{o: &o, r: &Resources{static: o.Static}}
 	for i := range o.Listeners {
 		if err := b.listener(&o.Listeners[i]); err != nil {
 			return nil, err

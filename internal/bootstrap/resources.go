@@ -1,8 +1,15 @@
 package bootstrap
 
 import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
@@ -16,28 +23,34 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Resources are what Envoy is configured with, each by itself. If [Options.Dir] is empty, listeners hold all that they
-// need, and the other kinds that they could refer to are empty.
+// Resources are what Envoy is configured with, each by itself.
 type Resources struct {
 	Listeners []*listenerv3.Listener
 	Clusters  []*clusterv3.Cluster
-	// Routes, filters and secrets are in files of their own if there is a directory for them.
+	// Routes and filters are empty where listeners hold them, which is so without [Options.Dir] and if it is Static.
 	Routes  []*routev3.RouteConfiguration
 	Filters []*corev3.TypedExtensionConfig
+	// Secrets are certificates. They are empty where listeners and clusters hold them, which is so without Dir.
 	Secrets []*tlsv3.Secret
+
+	static bool
 }
 
-// Names of the files of [Resources.Files] that each directory has.
+// Names of files of [Resources.Files].
 const (
 	ListenersFile = "listeners.yaml"
 	ClustersFile  = "clusters.yaml"
 )
 
+// secretKind begins the names of files with certificates.
+const secretKind = "secret"
+
 // Files returns what Envoy reads from files in [Options.Dir], by the name of the file: answers of Envoy's discovery
 // services. Envoy sees a new file only if it replaces the old one by a rename.
 func (r *Resources) Files() map[string]*discoveryv3.DiscoveryResponse {
-	files := map[string]*discoveryv3.DiscoveryResponse{
-		ListenersFile: discovery(r.Listeners...), ClustersFile: discovery(r.Clusters...),
+	files := map[string]*discoveryv3.DiscoveryResponse{}
+	if !r.static {
+		files[ListenersFile], files[ClustersFile] = discovery(r.Listeners...), discovery(r.Clusters...)
 	}
 	for _, c := range r.Routes {
 		files[fileOf("routes", c.Name)] = discovery(c)
@@ -46,9 +59,61 @@ func (r *Resources) Files() map[string]*discoveryv3.DiscoveryResponse {
 		files[fileOf("filter", f.Name)] = discovery(f)
 	}
 	for _, s := range r.Secrets {
-		files[fileOf("secret", s.Name)] = discovery(s)
+		files[fileOf(secretKind, s.Name)] = discovery(s)
 	}
 	return files
+}
+
+// Write puts the files of [Resources.Files] into dir, as YAML, and returns the names of those that were not so before.
+// What Envoy must know first comes first: certificates and clusters before listeners. A file that is there and no
+// longer needed stays.
+func (r *Resources) Write(dir string) (changed []string, err error) {
+	files := r.Files()
+	order := slices.SortedFunc(maps.Keys(files), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	for _, name := range order {
+		text, err := YAML(files[name])
+		if err != nil {
+			return changed, fmt.Errorf("%s: %w", name, err)
+		}
+		path := filepath.Join(dir, name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+			continue
+		}
+		if err := replace(path, text); err != nil {
+			return changed, err
+		}
+		changed = append(changed, name)
+	}
+	return changed, nil
+}
+
+// rank is smaller for files that others refer to.
+func rank(file string) int {
+	switch {
+	case file == ListenersFile:
+		return 2
+	case file == ClustersFile:
+		return 1
+	case strings.HasPrefix(file, secretKind):
+		return 0
+	}
+	return 1
+}
+
+// replace puts text into the place of a file in one step. The file is this user's alone, as it may hold secrets.
+func replace(path string, text []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // which fails where all is well
+	_, err = f.Write(text)
+	if err = cmp.Or(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 func discovery[M proto.Message](all ...M) *discoveryv3.DiscoveryResponse {
@@ -68,6 +133,9 @@ type builder struct {
 	r *Resources
 }
 
+// held reports whether the bootstrap holds everything but the certificates.
+func (b *builder) held() bool { return b.o.Dir == "" || b.o.Static }
+
 // in is a file of the directory, as Envoy's configuration refers to it.
 func (b *builder) in(file string) *corev3.ConfigSource {
 	return &corev3.ConfigSource{
@@ -80,7 +148,7 @@ func (b *builder) in(file string) *corev3.ConfigSource {
 
 // refer has m find its routes.
 func (b *builder) refer(m *hcmv3.HttpConnectionManager, routes *routev3.RouteConfiguration) {
-	if b.o.Dir == "" {
+	if b.held() {
 		m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: routes}
 		return
 	}
@@ -92,7 +160,7 @@ func (b *builder) refer(m *hcmv3.HttpConnectionManager, routes *routev3.RouteCon
 
 // plugins is the filter with this configuration; all listeners share its resource.
 func (b *builder) plugins(config proto.Message) *hcmv3.HttpFilter {
-	if b.o.Dir == "" {
+	if b.held() {
 		return httpFilter(Name, config)
 	}
 	packed := pack(config)
@@ -115,12 +183,12 @@ func (b *builder) secret(s *tlsv3.Secret) *tlsv3.SdsSecretConfig {
 	if !known {
 		b.r.Secrets = append(b.r.Secrets, s)
 	}
-	return &tlsv3.SdsSecretConfig{Name: s.Name, SdsConfig: b.in(fileOf("secret", s.Name))}
+	return &tlsv3.SdsSecretConfig{Name: s.Name, SdsConfig: b.in(fileOf(secretKind, s.Name))}
 }
 
 // serve has the bootstrap b find the resources.
 func (b *builder) serve(s *bootstrapv3.Bootstrap) {
-	if b.o.Dir == "" {
+	if b.held() {
 		s.StaticResources = &bootstrapv3.Bootstrap_StaticResources{Listeners: b.r.Listeners, Clusters: b.r.Clusters}
 		return
 	}

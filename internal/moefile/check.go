@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
@@ -82,7 +83,7 @@ func (f *File) checkUnmet(report func(path string, err error)) {
 }
 
 func (f *File) provision(h Host, add func(path string, err error)) {
-	a := assembly.New(checking{h})
+	a := assembly.New(checking{h: h, clusters: f.clusters()})
 	own, err := a.Filter(assembly.ChainName, f.Filter)
 	if err != nil {
 		add("", err)
@@ -100,7 +101,10 @@ func (f *File) provision(h Host, add func(path string, err error)) {
 }
 
 // checking is what plugins find when they are set up for a check: the capabilities of the real host, and no Envoy.
-type checking struct{ h Host }
+type checking struct {
+	h        Host
+	clusters []string // nil: not known
+}
 
 func (c checking) Name() string         { return c.h.name }
 func (c checking) Capabilities() uint32 { return uint32(c.h.caps) }
@@ -112,6 +116,10 @@ func (checking) MayListSecrets() error { return nil }
 func (c checking) Transport(cluster string) (http.RoundTripper, error) {
 	if c.h.caps&filter.CanCallout == 0 {
 		return nil, fmt.Errorf("cluster %s: %w", cluster, filter.ErrUnsupported)
+	}
+	if c.clusters != nil && !slices.Contains(c.clusters, cluster) {
+		return nil, fmt.Errorf("cluster %q: %s; upstreams must have each cluster that a plugin calls", cluster,
+			config.Unknown("upstream", cluster, c.clusters))
 	}
 	return noEnvoy(cluster), nil
 }

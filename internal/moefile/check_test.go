@@ -77,8 +77,8 @@ func TestHosts(t *testing.T) {
 			}
 		})
 	}
-	if _, err := (checking{Golang}).Transport("a"); !errors.Is(err, filter.ErrUnsupported) {
-		t.Errorf(`(checking{Golang}).Transport("a"): got error %v, want %v`, err, filter.ErrUnsupported)
+	if _, err := (checking{h: Golang}).Transport("a"); !errors.Is(err, filter.ErrUnsupported) {
+		t.Errorf(`(checking{h: Golang}).Transport("a"): got error %v, want %v`, err, filter.ErrUnsupported)
 	}
 	for name, want := range map[string]bool{"dynmod": true, "golang": true, "extproc": false, "": false} {
 		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {

@@ -36,6 +36,7 @@ func isAddress(text string) bool { return strings.Contains(text, ":") }
 // connect fills in f's listeners and upstreams, and those of its routes.
 func (f *File) connect(d *file, add func(path string, err error)) {
 	f.Edge = d.Edge
+	f.whole = d.Listen != "" || d.Upstream != "" || d.Listeners != nil || d.Upstreams != nil
 	add("", d.Edge.Check())
 	f.Listeners = d.Listeners
 	switch {
@@ -151,6 +152,18 @@ func (f *File) upstreamNames() (names []string) {
 		names = append(names, f.Upstreams[i].Name)
 	}
 	return names
+}
+
+// clusters returns the names of the clusters that Envoy will have, or nil for a document of plugins alone: it may be for
+// an Envoy that has others.
+func (f *File) clusters() []string {
+	switch {
+	case !f.whole:
+		return nil
+	case f.Echo:
+		return append(f.upstreamNames(), bootstrap.Name)
+	}
+	return f.upstreamNames()
 }
 
 // Bootstrap returns the options of the Envoy configuration. echo is the address of the echo server, if the file asks

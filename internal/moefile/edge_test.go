@@ -2,11 +2,14 @@ package moefile
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/internal/testcert"
 )
 
 // TestUpstreamForms: many ways to say where requests go mean the same.
@@ -104,6 +107,64 @@ func TestEdgeErrors(t *testing.T) {
 				return strings.HasPrefix(e.Path+": "+e.Msg, c.want)
 			}) {
 				t.Errorf("Parse: got error %v, want one that is %s", err, c.want)
+			}
+		})
+	}
+}
+
+// TestCertificates: certificates that Envoy could not use are reported with their place.
+func TestCertificates(t *testing.T) {
+	dir := t.TempDir()
+	ca := testcert.New(t, dir)
+	ca.Issue(t, "a", "a.test", "b.test")
+	ca.Issue(t, "b", "b.test")
+	if err := os.WriteFile(filepath.Join(dir, "text"), []byte("no certificate"), 0o600); err != nil {
+		t.Fatalf("os.WriteFile: %v", err)
+	}
+	listener := func(tls string) string {
+		return "listeners: [{name: a, address: ':1', tls: {" + strings.ReplaceAll(tls, "DIR", dir) + "}}]"
+	}
+	const a = "{certificateChain: DIR/a.crt, privateKey: DIR/a.key}"
+	for _, c := range []struct{ name, text, want string }{
+		{name: "good", text: listener("certificates: [" + a + "], clientCertificates: {trustedCa: DIR/ca.crt}")},
+		{
+			name: "no file", text: listener("certificates: [{certificateChain: DIR/no.crt, privateKey: DIR/a.key}]"),
+			want: "listeners[0].tls.certificates[0].certificateChain: open " + dir + "/no.crt: no such file or directory",
+		},
+		{
+			name: "no key", text: listener("certificates: [{certificateChain: DIR/a.crt, privateKey: DIR/no.key}]"),
+			want: "listeners[0].tls.certificates[0].privateKey: open " + dir + "/no.key: no such file or directory",
+		},
+		{
+			name: "another key", text: listener("certificates: [{certificateChain: DIR/a.crt, privateKey: DIR/b.key}]"),
+			want: "listeners[0].tls.certificates[0]: private key does not match public key",
+		},
+		{
+			name: "a name twice", text: listener("certificates: [" + a + ", {certificateChain: DIR/b.crt, privateKey: DIR/b.key}]"),
+			want: "listeners[0].tls.certificates[1].certificateChain: a certificate of the same kind for b.test (ECDSA) is at " +
+				"listeners[0].tls.certificates[0]; clients would get only one of them",
+		},
+		{
+			name: "authorities", text: listener("certificates: [" + a + "], clientCertificates: {trustedCa: DIR/text}"),
+			want: "listeners[0].tls.clientCertificates.trustedCa: expected certificates in PEM; the file has none",
+		},
+		{
+			name: "an upstream's", text: "upstreams: [{name: a, url: ':1', tls: {serverName: a.test, trustedCa: /no, certificate: " +
+				"{certificateChain: /nor, privateKey: /nor}}}]",
+			want: "upstreams[0].tls.certificate.certificateChain: open /nor: no such file or directory",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Files: true}.Parse([]byte(c.text))
+			var all config.Errors
+			errors.As(err, &all)
+			if (c.want == "") != (err == nil) || c.want != "" && !slices.ContainsFunc(all, func(e config.Error) bool {
+				return e.Path+": "+e.Msg == c.want
+			}) {
+				t.Errorf("Parse: got error %v, want %q", err, c.want)
+			}
+			if _, err := (Loader{}).Parse([]byte(c.text)); err != nil {
+				t.Errorf("Parse without files: %v", err)
 			}
 		})
 	}

@@ -16,6 +16,8 @@ import (
 type Loader struct {
 	Check Check
 	Host  Host // for which plugins are checked
+	// Files reads the certificates of listeners and upstreams, too, as ProvisionPlugins does.
+	Files bool
 
 	// Name is what errors call the file; by default the path given to Load.
 	Name string

@@ -26,6 +26,7 @@ type File struct {
 	Routes    []bootstrap.Route
 	Edge      bootstrap.Edge
 
+	whole  bool // it says where requests come from or go
 	source source
 }
 
@@ -81,6 +82,9 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 	if !wrong { // names that are wrong would be reported again
 		o := f.Bootstrap("", "127.0.0.1:1")
 		add("", o.Check())
+	}
+	if l.Files || l.Check == ProvisionPlugins {
+		f.checkFiles(l.WithoutSecrets, add)
 	}
 	f.check(l, add)
 	return f

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -356,5 +357,31 @@ func TestRelativePaths(t *testing.T) {
 	}
 	if now, err := os.Getwd(); err != nil || now != dir {
 		t.Errorf("the working directory is %s, %v; want %s", now, err, dir)
+	}
+}
+
+// TestSplit: the configuration goes into files that Envoy watches; only what has changed is written again.
+func TestSplit(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	file := write(t, "upstream: 127.0.0.1:1\nplugins: [{name: hello}]\n")
+	split := func(want ...string) {
+		t.Helper()
+		status, stdout, stderr := moe(t, "run", "--print-config", "--split", dir, "-c", file)
+		var names []string
+		for line := range strings.Lines(stdout) {
+			names = append(names, filepath.Base(strings.TrimSpace(line)))
+		}
+		if status != 0 || !slices.Equal(names, want) {
+			t.Errorf("moe run --split: got status %d and files %q, want %q:\n%s", status, names, want, stderr)
+		}
+	}
+	split("clusters.yaml", "filter-moe.yaml", "routes-moe.yaml", "listeners.yaml", "bootstrap.yaml")
+	split()
+	if err := os.WriteFile(file, []byte("upstream: 127.0.0.1:2\nplugins: [{name: hello}]\n"), 0o600); err != nil {
+		t.Fatalf("os.WriteFile: %v", err)
+	}
+	split("clusters.yaml")
+	if status, _, stderr := moe(t, "run", "--split", dir, "-c", file); status != 1 || !strings.Contains(stderr, "--print-config") {
+		t.Errorf("--split without --print-config: got status %d and %q, want 1", status, stderr)
 	}
 }

@@ -17,12 +17,14 @@ import (
 	"mosn.io/moe/internal/echo"
 	"mosn.io/moe/internal/envoy"
 	"mosn.io/moe/internal/moefile"
+	"mosn.io/moe/internal/tempdir"
 )
 
 type runFlags struct {
 	file, host, envoy, module, admin, level, pluginLevel string
 	concurrency                                          int
 	print, unchecked                                     bool
+	split                                                string
 }
 
 func runCommand() *cobra.Command {
@@ -66,6 +68,7 @@ func runCommand() *cobra.Command {
 			moe run -c moe.yaml
 			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
 			moe run -c moe.yaml --print-config > envoy.yaml
+			moe run -c moe.yaml --print-config --split /etc/envoy/moe
 			moe run --host golang --print-config --module /usr/local/lib/libmoe.so
 			moe run --module build/libmoe.so --plugin-log-level debug`),
 		Args:              cobra.NoArgs,
@@ -75,6 +78,9 @@ func runCommand() *cobra.Command {
 	fileFlag(c, &f.file)
 	fl := c.Flags()
 	fl.BoolVar(&f.print, "print-config", false, "print the Envoy configuration instead of starting Envoy")
+	fl.StringVar(&f.split, "split", "", "with --print-config, write it to files in `DIR`, which Envoy reads again when they "+
+		"change")
+	c.MarkFlagDirname("split")
 	hostFlag(c, &f.host)
 	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
 	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
@@ -134,13 +140,16 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if f.unchecked {
 		check = moefile.CheckFile
 	}
-	file, err := load(f.file, moefile.Loader{Check: check, Host: host})
+	file, err := load(f.file, moefile.Loader{Check: check, Host: host, Files: !f.print})
 	if err != nil {
 		if strings.Contains(err.Error(), "unknown plugin") {
 			cmd.PrintErrln("moe: plugins of others are known to a moe that has them: `moe build --with … --cli FILE` makes " +
 				"one; --no-validate leaves the check to Envoy")
 		}
 		return err
+	}
+	if f.split != "" {
+		return f.writeSplit(cmd, file)
 	}
 	if f.print {
 		b, err := f.config(file, printedEcho, f.printed(), bootstrap.YAML)
@@ -196,7 +205,12 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		o.ModuleName = bootstrap.BridgeName
 		golang = &bootstrap.Golang{Library: module, Bridge: true}
 	}
-	if o.Config, err = f.config(file, upstream, golang, bootstrap.JSON); err != nil {
+	files, err := tempdir.New("moe-files-")
+	if err != nil {
+		return err
+	}
+	defer files.Remove()
+	if o.Config, err = f.live(file, upstream, golang, files.Path); err != nil {
 		return err
 	}
 	return f.serve(cmd, file, o)
