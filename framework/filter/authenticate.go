@@ -29,8 +29,8 @@ func AuthenticatesLast() Option { return func(r *Registration) { r.LastScheme = 
 //   - With `authentication: any`, it goes on if one of the others lets it pass. Those after that are not asked.
 //   - A plugin with [AuthenticatesLast] takes the request if all of them found nothing.
 //
-// When several plugins found nothing, replies with the status 401 become one that has all their www-authenticate fields
-// and is the first one's otherwise; but a reply of another status, as a redirect to a login page, goes before them.
+// When several plugins found nothing, one reply is sent: the first whose status is not 401, such as a redirect to a login
+// page. If all are 401, it is the first of them, with the www-authenticate fields of all.
 //
 // A plugin that was not registered with [WithCredential] or [Authenticates] just replies.
 func Unauthenticated(reply Action) Action {

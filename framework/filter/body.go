@@ -59,7 +59,7 @@ func (b Body) Complete() bool {
 // with [ChangesBody], or deletes content-length in its header phase. If neither was done, the stream is reset before
 // a body leaves that is not as long as its content-length says, because that would let a client smuggle a request.
 //
-// To call Set or Write when the phase is over is a bug, as with [Headers].
+// Calling Set or Write when the phase is over is a bug, as with [Headers].
 func (b Body) Set(p []byte) {
 	if q := b.change(); q != nil {
 		q.Data, q.Dirty = p, true

@@ -4,7 +4,7 @@
 // registered by name in an init function; its fields, their tags and doc comments are the schema and the manual.
 //
 //   - To register: [Register] or [RegisterPerStream], with an [Option] such as [Needs].
-//   - To set up: [Validator], [Provisioner], [Merger], [Env]; fields of [Secret], [Size].
+//   - To set up: [Validator], [Provisioner], [Merger], [Env]; fields of [Secret], [Size]; [Shared].
 //   - To act: the phases, [RequestHeadersHandler] to [CompleteHandler].
 //   - To decide: an [Action], such as [Continue], [Reply], [Fail] or [Reset].
 //   - To wait: [WaitBody] or [WaitPrefix] for a body, [Go] for all else, [Pipe].
