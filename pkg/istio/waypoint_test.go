@@ -221,6 +221,11 @@ func TestWaypointErrors(t *testing.T) {
 			want: "waypoint infra/wp, which serves web.bank.svc.cluster.local, has no routes of namespace shop",
 		},
 		{
+			name: "routes for a service whose waypoint is not there", spec: toPublic, old: enrolledWeb,
+			new:  "name: web, namespace: shop, labels: {istio.io/use-waypoint: pw}",
+			want: "no waypoint takes the requests of the Service shop/web (in.yaml:13), for which the HTTPRoute has routes: the label",
+		},
+		{
 			name: "a place where a route has no name yet", spec: toWeb + "insert: {position: afterAuthn}\nroutes: [{name: public, plugins: [{id: tokenauth, disabled: true}]}]\n",
 			want: "spec.insert: a chain for which the waypoint's route public (FilterPolicy shop/p, in.yaml:7) has one of its own is at position beforeRouter or first",
 		},
@@ -289,6 +294,14 @@ func TestWaypointWarnings(t *testing.T) {
 		},
 		{
 			name: "gateways that use the waypoint", spec: toWeb + guardText, world: gateway + namespaceText("shop", "istio.io/ingress-use-waypoint: 'true'"),
+		},
+		{
+			name: "a Namespace that is not given", spec: toWeb + guardText, old: "name: web, namespace: shop, labels: {istio.io/use-waypoint: wp}", new: "name: web, namespace: shop",
+			want: []string{"spec.targetRefs[0].name: the policy is for sidecars, since the Service (in.yaml:13) has no label istio.io/use-waypoint; its Namespace may have it"},
+		},
+		{
+			name: "a Namespace without the label", spec: toWeb + guardText, old: "name: web, namespace: shop, labels: {istio.io/use-waypoint: wp}", new: "name: web, namespace: shop",
+			world: namespaceText("shop", "a: b"),
 		},
 		{
 			name: "a route without a guard", spec: toWeb + guardText + "routes: [{name: public, plugins: [{id: tokenauth, disabled: true}]}]\n",

@@ -210,6 +210,24 @@ func (w *Mesh) WaypointHosts(r *Routes, host string) (hosts, refused []WaypointH
 	return hosts, refused
 }
 
+// WithoutWaypoint returns the services that a host of routes stands for whose waypoint does not take their requests.
+func (w *Mesh) WithoutWaypoint(host string) (all []*Service) {
+	for _, id := range slices.SortedFunc(maps.Keys(w.Services), compareNames) {
+		s := w.Services[id]
+		if s.Refused != "" && slices.ContainsFunc(s.Hosts, func(h string) bool { return Covers(host, h) }) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// MayBeEnrolled reports whether a label of the service's Namespace, which is not among the input, may enrol it with a
+// waypoint that is.
+func (w *Mesh) MayBeEnrolled(s *Service) bool {
+	_, known := w.namespaces[s.ID.Namespace]
+	return !known && s.labels[useWaypointLabel] == "" && s.labels[managedLabel] == "" && len(w.Waypoints(s.ID.Namespace)) > 0
+}
+
 // WaypointRoutes returns the VirtualServices and HTTPRoutes whose routes a waypoint has for a port of a service's host, in
 // the order of the input.
 func (w *Mesh) WaypointRoutes(at WaypointHost, port uint32) (all []*Routes) {

@@ -271,6 +271,10 @@ func (a *attachment) toService(pol *policy.Policy, s *mesh.Service, ref v1alpha1
 		a.p.At(pol.Object, at+".name", "no waypoint takes the requests of the %s (%s:%d): %s", kind, s.File, s.Line, s.Refused)
 		return
 	}
+	if len(pol.Traffic) == 0 && a.mesh.MayBeEnrolled(s) {
+		a.warnings.At(pol.Object, at+".name", "the policy is for sidecars, since the Service (%s:%d) has no label "+
+			"istio.io/use-waypoint; its Namespace may have it, and is not among the objects given", s.File, s.Line)
+	}
 	var where []candidates
 	for _, t := range a.trafficOf(pol, s) {
 		switch t {

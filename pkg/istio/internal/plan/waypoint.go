@@ -142,6 +142,12 @@ func (a *attachment) toServedRoutes(pol *policy.Policy, r *mesh.Routes, rules []
 			r.ID.Namespace, r.File, r.Line)
 		return nil, false
 	}
+	if without := a.mesh.WithoutWaypoint(host); len(without) > 0 {
+		s := without[0]
+		a.p.At(pol.Object, at+".name", "no waypoint takes the requests of the %s %s/%s (%s:%d), for which the %s has routes: %s",
+			s.Kind(), s.ID.Namespace, s.ID.Name, s.File, s.Line, r.Kind(), s.Refused)
+		return nil, false
+	}
 	if len(served) == 0 && len(pol.Traffic) > 0 {
 		a.p.At(pol.Object, at+".name", "no waypoint serves %s, for which the %s (%s:%d) has routes", host, r.Kind(), r.File, r.Line)
 		return nil, sidecars
