@@ -134,9 +134,10 @@ func (st *Stream) authenticated(d *direction) bool {
 	case t.two && !st.home.options.AnyScheme:
 		st.replied(d, index(last), last, twoConsumers)
 	case len(t.absent) == 0 && t.skipped == 0 && !t.last: // every plugin has let the request pass
+		st.stripUnread(true)
 		return true
 	case t.last, len(t.absent) == 0, st.home.options.AnyScheme && st.countSchemes() > len(t.absent)+t.skipped:
-		st.stripUnread()
+		st.stripUnread(false)
 		return true
 	default:
 		u := t.refusal()

@@ -17,7 +17,7 @@ type ownership struct {
 // ownedLate is an owned header in which plugins look for credentials.
 type ownedLate struct {
 	name  string
-	spare []bool // by plugin: it reads or owns the header
+	spare []bool // by plugin: what it lets pass, it has found here and nowhere else, or it owns the header
 }
 
 // ownershipOf divides the names and what the plugins own themselves.
@@ -37,7 +37,7 @@ func ownershipOf(plugins []Plugin, s schemes, names []string) (w ownership) {
 		for i, p := range plugins {
 			r, ok := p.Config.(filter.CredentialReader)
 			if ok && s.kinds != nil && s.kinds[i] == scheme && mentions(r.ReadsCredentials().Headers, name) {
-				l.spare[i], read = true, true
+				l.spare[i], read = onePlace(r.ReadsCredentials()), true
 			}
 			if o, ok := p.Config.(filter.HeaderOwner); ok && mentions(o.OwnsRequestHeaders(), name) {
 				l.spare[i] = true
@@ -50,6 +50,12 @@ func ownershipOf(plugins []Plugin, s schemes, names []string) (w ownership) {
 		}
 	}
 	return w
+}
+
+// onePlace reports whether a plugin looks for credentials in one place alone. One that looks in several has let a request
+// pass for what it found in one of them, and has not looked at the others.
+func onePlace(p filter.CredentialPlaces) bool {
+	return len(p.Headers)+len(p.Queries)+len(p.Cookies) == 1
 }
 
 func mentions(names []string, name string) bool {
@@ -66,15 +72,19 @@ func (st *Stream) stripOwned() {
 }
 
 // stripUnread removes, once a request has passed authentication, the owned headers that hold a credential nobody has
-// looked at: all but those of the plugin that let the request pass. Where all plugins had to, each has seen to its own.
-func (st *Stream) stripUnread() {
+// looked at: all but the one that let the request pass, or those of every plugin where all have.
+func (st *Stream) stripUnread(all bool) {
 	late := st.chain.owned.later
 	if len(late) == 0 {
 		return
 	}
 	passer := st.passer()
 	for i := range late {
-		if passer < 0 || !late[i].spare[passer] {
+		spare := passer >= 0 && late[i].spare[passer]
+		if all {
+			spare = slices.Contains(late[i].spare, true)
+		}
+		if !spare {
 			st.removeRequestHeaders(func(name string) bool { return forged(name, late[i].name) })
 		}
 	}

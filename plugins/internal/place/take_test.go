@@ -30,13 +30,13 @@ func FuzzTake(f *testing.F) {
 			return r
 		}, s)
 	}
+	var before, after int
+	h := filtertest.New(plugintest.Shared(f), &plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) {
+		_, before = p.Find(h)
+		p.Take(h)
+		_, after = p.Find(h)
+	}})
 	f.Fuzz(func(t *testing.T, authorization, query, cookie string) {
-		var before, after int
-		h := filtertest.New(t, &plugintest.Probe{Request: func(_ filter.Stream, h filter.RequestHeaders) {
-			_, before = p.Find(h)
-			p.Take(h)
-			_, after = p.Find(h)
-		}})
 		r := filtertest.NewRequest("GET", "/", "")
 		r.URL.RawQuery = plain(query, " #")
 		r.Header = http.Header{"Authorization": {plain(authorization, "")}, "Cookie": {plain(cookie, "")}}
