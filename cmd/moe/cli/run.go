@@ -40,7 +40,9 @@ func runCommand() *cobra.Command {
 			The file, all of whose fields may be left out:
 
 			  listen: 127.0.0.1:10000     # IP address and port; :PORT is all addresses, port 0 any free one
-			  upstream: echo              # or http://HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS), https://HOST
+			  listeners: []               # several of them, with TLS, HTTP/3 and client certificates, in place of listen
+			  upstream: echo              # or HOST:PORT, h2c://HOST:PORT (HTTP/2 without TLS), https://HOST, or a name of
+			  upstreams: []               # several of them, with TLS, health checks, retries and so on
 			  plugins:                    # run in stage order, then as listed
 			  - name: tokenauth
 			    config: {secret: {env: TOKEN_SECRET}}
@@ -49,9 +51,13 @@ func runCommand() *cobra.Command {
 			  - match: {prefix: /public}  # path, prefix or regex; host; methods; headers
 			    plugins:
 			    - {name: tokenauth, disabled: true}
+			  - match: {path: /old}       # a route may also have an upstream, weights, a redirect or a response
+			    redirect: {pathRedirect: /new}
 			  trustedProxies: []          # networks of proxies in front, whose x-forwarded-for is believed
-			  http: {}                    # paths, headers and time-outs; docs/edge.md lists them
-			  limits: {}                  # connections, memory, buffers; likewise
+			  http: {}                    # paths, headers and time-outs
+			  limits: {}                  # connections, memory, buffers
+
+			docs/edge.md has all fields of these.
 
 			Relative paths in the file start from its folder. ${NAME} in a value is an environment variable, and
 			${NAME:-default} one that may be missing; $${ stands for ${ itself.
