@@ -32,6 +32,18 @@ type request struct {
 	route string
 }
 
+// requests are one for each way through the waypoint.
+var requests = []request{
+	{"a", 80, "r1"},
+	{"a", 80, "r2"},
+	{"a", 80, "r3"},
+	{"a", 81, "r1"},
+	{"a", 81, "r2"},
+	{"a", 81, "r3"},
+	{"b", 80, "default"},
+	{"", 0, "default"},
+}
+
 // waypointTargets are what policies of the test are for, and which requests these are.
 var waypointTargets = []struct {
 	namespace, target string
@@ -71,10 +83,7 @@ func TestWaypointNoBypass(t *testing.T) {
 			takes[id] = func(r request) bool { return c.takes(r) && (open == "" || r.route != open) }
 		}
 		all := generate(t, text.String()+bypassWorld).EnvoyFilters
-		for _, q := range []request{
-			{"a", 80, "r1"}, {"a", 80, "r2"}, {"a", 80, "r3"}, {"a", 81, "r1"}, {"a", 81, "r2"}, {"a", 81, "r3"},
-			{"b", 80, "default"}, {"", 0, "default"},
-		} {
+		for _, q := range requests {
 			var want []string
 			for id, takes := range takes {
 				if takes(q) {
