@@ -8,12 +8,15 @@ import (
 )
 
 func randomSet(r *rand.Rand) Set {
-	s := Set{Traffic: []Traffic{Gateway, Inbound}[r.IntN(2)], Labels: map[string]string{}}
+	s := Set{Traffic: []Traffic{Gateway, Inbound, Waypoint}[r.IntN(3)], Labels: map[string]string{}}
 	if r.IntN(3) > 0 {
 		s.Namespace = fmt.Sprint("ns", r.IntN(2))
 	}
 	if r.IntN(4) == 0 {
 		s.Port = 80 + uint32(r.IntN(2))
+	}
+	if r.IntN(4) == 0 {
+		s.Host = fmt.Sprint("host", r.IntN(2))
 	}
 	for k := range 3 {
 		if r.IntN(2) == 0 {
@@ -35,7 +38,7 @@ func TestInnermost(t *testing.T) {
 		}
 		for range 20 {
 			proxy := randomSet(r)
-			proxy.Namespace, proxy.Port = "ns0", 80
+			proxy.Namespace, proxy.Host, proxy.Port = "ns0", "host0", 80
 			var in []Set
 			for _, s := range c.Sets() {
 				if s.Contains(proxy) {
