@@ -13,6 +13,9 @@ type addressCheck struct {
 	warned atomic.Bool
 }
 
+// StartAddress is what [Mode.Start] does for Source, for a plugin that uses nothing else of Mode. Call it in Provision.
+func (c *Mode) StartAddress(env *filter.Env) { c.address = &addressCheck{env: env} }
+
 // Source is [Request.Source] for rules that decide by it. If Envoy takes the address from a header that any client can
 // send, it warns once: with use_remote_address Envoy adds the peer's address to x-forwarded-for of every request (unless
 // skip_xff_append is set), so that a request without this header shows that use_remote_address is missing.

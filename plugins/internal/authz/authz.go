@@ -50,7 +50,7 @@ func (c *Mode) Start(env *filter.Env) {
 	c.failed = filter.Reply(c.ErrorStatus, "no decision about access", filter.WithDetails(name+".error"))
 	c.ambiguous = filter.Reply(400, "ambiguous path", filter.WithDetails(name+".path"))
 	c.namespace, c.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
-	c.address = &addressCheck{env: env}
+	c.StartAddress(env)
 	c.counts = counts{
 		env.Counter("allowed"), env.Counter("denied"), env.Counter("failed"), env.Counter("shadow_denied"),
 	}

@@ -1,0 +1,185 @@
+package ratelimit
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/expression"
+	"mosn.io/moe/plugins/internal/fieldname"
+	"mosn.io/moe/plugins/internal/place"
+)
+
+// Part is a part of a key.
+type Part struct {
+	// From is where the part is found: address (the client's), header, query, cookie, path, method, host, consumer (its
+	// name), metadata (such as a claim that jwtauth puts there) or expression.
+	From string `json:"from" validate:"required" enum:"address,header,query,cookie,path,method,host,consumer,metadata,expression"`
+	// Name is that of the header, the query parameter or the cookie.
+	Name string `json:"name"`
+	// Namespace and Key are those of a value of dynamic metadata, with from: metadata.
+	Namespace string `json:"namespace"`
+	Key       string `json:"key"`
+	// Expression is one of CEL, of type string, with from: expression.
+	Expression string `json:"expression"`
+	// PrefixV4 and PrefixV6 are how many bits of an address count: clients in one network of this size share a count.
+	PrefixV4 int `json:"prefixV4" default:"32" validate:"min=1,max=32"`
+	PrefixV6 int `json:"prefixV6" default:"64" validate:"min=1,max=128"`
+	// Segments is how many segments of the path count, 0 for all.
+	Segments int `json:"segments" validate:"min=0,max=100"`
+
+	places  place.Places
+	program expression.Program
+}
+
+func (p *Part) validate(metadata []authz.Metadata) error {
+	var errs []error
+	need := func(field, value string, froms ...string) {
+		wanted := false
+		for _, f := range froms {
+			wanted = wanted || f == p.From
+		}
+		if wanted && value == "" {
+			errs = append(errs, fmt.Errorf("%s: is required with from: %s", field, p.From))
+		} else if !wanted && value != "" {
+			errs = append(errs, fmt.Errorf("%s: is for from: %s only", field, strings.Join(froms, ", ")))
+		}
+	}
+	need("name", p.Name, "header", "query", "cookie")
+	need("namespace", p.Namespace, "metadata")
+	need("key", p.Key, "metadata")
+	need("expression", p.Expression, "expression")
+	if p.Segments > 0 && p.From != "path" {
+		errs = append(errs, errors.New("segments: is for from: path only"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	switch p.From {
+	case "header", "cookie":
+		if err := fieldname.Check(p.Name); err != nil { // a cookie's name is a token, too
+			return fmt.Errorf("name: %w", err)
+		}
+	case "expression":
+		var err error
+		if p.program, err = expression.Compile(p.Expression, expression.Text, expression.Options{Metadata: metadata}); err != nil {
+			return fmt.Errorf("expression: %w", err)
+		}
+	}
+	return nil
+}
+
+// start prepares the part, once it is valid.
+func (p *Part) start() {
+	switch p.From {
+	case "header":
+		p.places.Headers = []place.Header{{Name: p.Name}}
+	case "query":
+		p.places.Queries = []string{p.Name}
+	case "cookie":
+		p.places.Cookies = []string{p.Name}
+	}
+	p.places.Lower()
+}
+
+// Kinds of values. A part that is missing, or there more than once, has a key of its own, whatever a client writes.
+const (
+	missing byte = iota
+	several
+	present
+)
+
+// append adds the part to a key, so that no two lists of parts make the same key.
+func (p *Part) append(key []byte, mode *authz.Mode, r *authz.Request) ([]byte, error) {
+	switch p.From {
+	case "address":
+		a := mode.Source(r).Addr().Unmap().WithZone("")
+		bits := p.PrefixV6
+		if a.Is4() {
+			bits = p.PrefixV4
+		}
+		if net, err := a.Prefix(bits); err == nil && a.IsValid() {
+			b := net.Addr().As16()
+			return append(append(key, present), b[:]...), nil
+		}
+		return append(key, missing), nil // a Unix socket
+	case "path":
+		return text(key, cut(r.Path, p.Segments)), nil
+	case "method":
+		return text(key, r.Method()), nil
+	case "host":
+		return text(key, r.Host()), nil
+	case "consumer":
+		if c := r.Stream.Consumer(); c != nil {
+			return text(key, c.Name), nil
+		}
+		return append(key, missing), nil
+	case "metadata":
+		return p.metadata(key, r)
+	case "expression":
+		copied := *r // see Rule.units
+		v, err := p.program.Evaluate(&copied)
+		return text(key, v.Text), err
+	}
+	switch value, n := p.find(r.Headers); n {
+	case 0:
+		return append(key, missing), nil
+	case 1:
+		return text(key, value), nil
+	}
+	return append(key, several), nil
+}
+
+// find returns the part's value in a header, a parameter or a cookie, and how many it has there.
+func (p *Part) find(h filter.RequestHeaders) (value string, n int) {
+	if p.From == "header" && !h.Has(p.places.Headers[0].Name) {
+		return "", 0
+	}
+	return p.places.Find(h)
+}
+
+func (p *Part) metadata(key []byte, r *authz.Request) ([]byte, error) {
+	v, err := r.Stream.Metadata(p.Namespace, p.Key)
+	switch v := v.(type) {
+	case string:
+		return text(key, v), err
+	case bool:
+		return text(key, strconv.FormatBool(v)), err
+	case float64:
+		return binary.BigEndian.AppendUint64(append(key, present), math.Float64bits(v)), err
+	}
+	switch {
+	case errors.Is(err, filter.ErrNotFound):
+		return append(key, missing), nil
+	case err != nil:
+		return key, fmt.Errorf("metadata %s of %s: %w", p.Key, p.Namespace, err)
+	}
+	return key, fmt.Errorf("metadata %s of %s is not a string, a number or a bool", p.Key, p.Namespace)
+}
+
+// text adds a text with its length before it.
+func text(key []byte, s string) []byte {
+	key = binary.AppendUvarint(append(key, present), uint64(len(s)))
+	return append(key, s...)
+}
+
+// cut returns the first n segments of a path, all if n is 0.
+func cut(path string, n int) string {
+	if n == 0 || path == "" {
+		return path
+	}
+	for i := 1; i < len(path); i++ {
+		if path[i] != '/' {
+			continue
+		}
+		if n--; n == 0 {
+			return path[:i]
+		}
+	}
+	return path
+}
