@@ -93,6 +93,9 @@ envoys: ## Install every Envoy of the test matrix ($ENVOY_VERSIONS)
 pilot: ## Build Istio's discovery server into .tools/ (some minutes, once); PILOT_DISCOVERY=PATH is used instead
 	@scripts/build-pilot
 
+redis: ## Install redis-server by the system's package manager, for the tests; REDIS_SERVER=PATH is used instead
+	@scripts/install-redis
+
 demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
 	@scripts/demo
 
@@ -116,14 +119,14 @@ lint: $(GOFUMPT) $(STATICCHECK) ## Check formatting, vet and staticcheck
 fmt: $(GOFUMPT) ## Format all Go files
 	git ls-files -z --cached --others --exclude-standard '*.go' | xargs -0 $(GOFUMPT) -w
 
-unit: envoy ## Run the unit tests with the race detector
+unit: envoy redis ## Run the unit tests with the race detector
 	$(GO) test -race ./framework/... ./plugins/... ./pkg/... ./internal/... ./cmd/...
 	$(GO) test ./bench/...
 
 portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
 	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
-conformance: libmoe bridge envoys ## Run the conformance suite over every host on every Envoy
+conformance: libmoe bridge envoys redis ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
 
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
@@ -168,5 +171,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
 	test -x $@
 
-.PHONY: help libmoe moe bridge sanitize envoy envoys pilot demo release check-release clean test lint fmt unit portable \
-	conformance istio soak examples fuzz generate check-generated bench
+.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis demo release check-release clean test lint fmt unit \
+	portable conformance istio soak examples fuzz generate check-generated bench

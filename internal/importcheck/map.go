@@ -55,6 +55,7 @@ var areas = []area{
 
 	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.
 	{folder: "internal/filewatch"},
+	{folder: "internal/redistest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
 	{folder: "plugins", uses: "framework/extension framework/filter framework/nethttp plugins/internal"},
 
