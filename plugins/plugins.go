@@ -22,6 +22,7 @@ import (
 	_ "mosn.io/moe/plugins/opa"
 	_ "mosn.io/moe/plugins/passthrough"
 	_ "mosn.io/moe/plugins/ratelimit"
+	_ "mosn.io/moe/plugins/redis"
 	_ "mosn.io/moe/plugins/requestid"
 	_ "mosn.io/moe/plugins/tokenauth"
 )

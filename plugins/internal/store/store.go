@@ -1,0 +1,112 @@
+// Package store has plugins share state between processes by Redis, without linking a client in: the package
+// plugins/redis brings it, where it is compiled in.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// Redis says where Redis is, and how it is reached.
+type Redis struct {
+	// Addresses are host:port of the server; with cluster, of some nodes of the cluster; with master, of the Sentinels.
+	Addresses []string `json:"addresses" validate:"min=1,max=100"`
+	// Cluster has the servers taken for a Redis Cluster.
+	Cluster bool `json:"cluster"`
+	// Master is the name by which Sentinels know the primary.
+	Master string `json:"master"`
+	// Username and Password are those of Redis.
+	Username string        `json:"username"`
+	Password filter.Secret `json:"password"`
+	// SentinelUsername and SentinelPassword are those of the Sentinels.
+	SentinelUsername string        `json:"sentinelUsername"`
+	SentinelPassword filter.Secret `json:"sentinelPassword"`
+	// Database is the number of the database, which is 0 in a cluster.
+	Database int `json:"database" validate:"min=0,max=1000000"`
+	// TLS has connections encrypted.
+	TLS *TLS `json:"tls"`
+	// Timeout is how long a call may take, connecting included.
+	Timeout time.Duration `json:"timeout" default:"100ms"`
+	// Connections is how many connections there are to a server at most.
+	Connections int `json:"connections" default:"8" validate:"min=1,max=1000"`
+	// Prefix is what keys begin with.
+	Prefix string `json:"prefix" default:"moe:"`
+}
+
+// TLS is how connections are encrypted.
+type TLS struct {
+	// CAFile holds certificates in PEM that are trusted instead of the system's.
+	CAFile string `json:"caFile"`
+	// CertFile and KeyFile are the client's certificate and key in PEM.
+	CertFile string `json:"certFile"`
+	KeyFile  string `json:"keyFile"`
+	// ServerName is the name that the server's certificate must have; by default the host of its address.
+	ServerName string `json:"serverName"`
+}
+
+// Validate checks what does not need the servers.
+func (c *Redis) Validate() error {
+	var errs []error
+	for i, a := range c.Addresses {
+		if host, port, err := net.SplitHostPort(a); err != nil || host == "" || port == "" {
+			errs = append(errs, fmt.Errorf("addresses[%d]: expected host:port", i))
+		}
+	}
+	switch {
+	case c.Cluster && c.Master != "":
+		errs = append(errs, errors.New("cluster and master are mutually exclusive"))
+	case c.Cluster && c.Database != 0:
+		errs = append(errs, errors.New("database: a cluster has only 0"))
+	case !c.Cluster && c.Master == "" && len(c.Addresses) > 1:
+		errs = append(errs, errors.New("addresses: several take cluster or master"))
+	}
+	if c.Master == "" && (c.SentinelUsername != "" || c.SentinelPassword.Reveal() != "") {
+		errs = append(errs, errors.New("sentinelUsername and sentinelPassword: need master"))
+	}
+	if c.Timeout < time.Millisecond || c.Timeout > 10*time.Second {
+		errs = append(errs, errors.New("timeout: must be 1ms to 10s"))
+	}
+	if len(c.Prefix) > 100 {
+		errs = append(errs, errors.New("prefix: must be 100 bytes at most"))
+	}
+	if t := c.TLS; t != nil && (t.CertFile == "") != (t.KeyFile == "") {
+		errs = append(errs, errors.New("tls: certFile and keyFile need each other"))
+	}
+	return errors.Join(errs...)
+}
+
+// Call is one run of a script for one key.
+type Call struct {
+	Key  string
+	Args []any
+	// Numbers are what the script has returned, a list of integers, if Err is nil.
+	Numbers []int64
+	Err     error
+}
+
+// Client runs one script on Redis. Its methods may be called from any goroutine.
+type Client interface {
+	// Run runs the script once for each call, in one round trip to each server that has keys of them, and sets what they
+	// have returned. A call that fails may have been carried out.
+	Run(ctx context.Context, calls []*Call)
+	// Close ends the connections.
+	Close() error
+}
+
+var open func(c *Redis, script string) (Client, error)
+
+// Register has Open use f. It is called in an init function.
+func Register(f func(c *Redis, script string) (Client, error)) { open = f }
+
+// Open returns a client for a script in Lua. It does not connect yet: a server that is down fails the calls.
+func Open(c *Redis, script string) (Client, error) {
+	if open == nil {
+		return nil, errors.New("the package plugins/redis is not compiled in: build without --without redis")
+	}
+	return open(c, script)
+}
