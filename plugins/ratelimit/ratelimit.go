@@ -36,6 +36,8 @@ type RateLimit struct {
 	ErrorStatus int `json:"errorStatus" default:"503" validate:"min=400,max=599"`
 	// Metadata lists the values of dynamic metadata that expressions may use.
 	Metadata []authz.Metadata `json:"metadata"`
+	// Redis has counts kept there, so that several Envoys share them. Without it, each has its own.
+	Redis *Shared `json:"redis"`
 
 	mode     authz.Mode // warns about addresses that clients choose
 	path     authz.Path
@@ -79,6 +81,13 @@ func (p *RateLimit) Validate() error {
 		}
 		names[r.Name] = true
 	}
+	if p.Redis != nil {
+		if err := p.Redis.Validate(); err != nil {
+			for _, e := range unjoin(err) {
+				errs = append(errs, fmt.Errorf("redis.%w", e))
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -96,7 +105,7 @@ const sweepEvery = 10 * time.Second
 // Provision begins to count.
 func (p *RateLimit) Provision(env *filter.Env) error {
 	for i := range p.Rules {
-		p.Rules[i].start()
+		p.Rules[i].start(env.ID)
 		for k := range p.Rules[i].Key {
 			p.Rules[i].Key[k].start()
 		}
@@ -118,7 +127,20 @@ func (p *RateLimit) Provision(env *filter.Env) error {
 		shadowed: env.Tag("rule").Counter("shadow_limited"), keys: env.Gauge("keys"),
 	}
 	env.Go(p.sweep)
+	if p.Redis != nil {
+		if err := p.Redis.start(env, p.MaxKeys); err != nil {
+			return fmt.Errorf("redis: %w", err)
+		}
+	}
 	return nil
+}
+
+// Close ends the connections.
+func (p *RateLimit) Close() error {
+	if p.Redis == nil || p.Redis.client == nil {
+		return nil
+	}
+	return p.Redis.client.Close()
 }
 
 var began = time.Now()
@@ -141,6 +163,9 @@ func (p *RateLimit) sweep(ctx context.Context) {
 		keys = 0
 		for i := range p.table.shards {
 			keys += p.table.shards[i].sweep(p.now())
+		}
+		if p.Redis != nil {
+			p.Redis.sweep(p.now())
 		}
 		p.counts.keys.Add(int64(keys - before))
 	}

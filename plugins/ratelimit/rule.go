@@ -35,6 +35,7 @@ type Rule struct {
 
 	algorithm  algorithm
 	cost, when expression.Program
+	prefix     []byte // see prefixOf
 }
 
 const (
@@ -104,8 +105,17 @@ func (r *Rule) burst() uint32 {
 	return r.Limit
 }
 
+// most returns the cost that fits at most.
+func (r *Rule) most() uint32 {
+	if r.Algorithm == "tokenBucket" || r.Algorithm == "gcra" {
+		return r.burst()
+	}
+	return r.Limit
+}
+
 // start chooses the algorithm, once the rule is valid.
-func (r *Rule) start() {
+func (r *Rule) start(id string) {
+	r.prefix = r.prefixOf(id)
 	switch r.Algorithm {
 	case "fixedWindow":
 		r.algorithm = fixed{r.Limit, int64(r.Per)}

@@ -18,6 +18,9 @@ type claim struct {
 	cost uint32
 	key  [2]uint64
 	verdict
+	shared bool   // the verdict is Redis's, or by what was taken from there in advance
+	asks   bool   // Redis has to be asked
+	name   string // of the key in Redis, for one that asks
 }
 
 // stream remembers what the response is to say.
@@ -42,9 +45,73 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 		}
 		return p.failed
 	}
-	over, wait := p.take(claims)
-	if over != nil && !p.Shadow {
-		return p.refuse(s, claims, over)
+	if p.Redis != nil {
+		if asks, over := p.Redis.borrowed(claims); asks && over == nil {
+			return st.ask(s, claims)
+		}
+	} else {
+		p.take(claims)
+	}
+	action, later := st.conclude(s, claims)
+	if later != nil {
+		return filter.Go(later)
+	}
+	return action
+}
+
+// ask has Redis decide about a request.
+func (st *stream) ask(s filter.Stream, claims []claim) filter.Action {
+	p := st.p
+	if !p.Redis.try(p.now()) {
+		action, later := st.without(s, claims)
+		if later != nil {
+			return filter.Go(later)
+		}
+		return action
+	}
+	kept := append([]claim(nil), claims...)
+	return filter.Go(func(ctx context.Context) filter.Action {
+		err := p.Redis.fetch(ctx, kept, p.now)
+		if err != nil && ctx.Err() != nil {
+			return filter.Continue // what is returned now is ignored
+		}
+		p.Redis.note(err, p.now())
+		conclude := st.conclude
+		if err != nil {
+			conclude = st.without
+		}
+		action, later := conclude(s, kept)
+		if later != nil {
+			return later(ctx)
+		}
+		return action
+	})
+}
+
+// without decides about a request while Redis does not answer.
+func (st *stream) without(s filter.Stream, claims []claim) (now filter.Action, later func(context.Context) filter.Action) {
+	p := st.p
+	switch {
+	case p.Redis.OnFailure == "local":
+		p.take(claims)
+		return st.conclude(s, claims)
+	case p.Redis.OnFailure == "open" || p.Shadow:
+		return filter.Continue, nil
+	}
+	p.counts.failed.Inc()
+	p.note(s, "error", "")
+	return p.failed, nil
+}
+
+// conclude carries out what the claims say together. later, if there is one, ends the phase instead of now.
+func (st *stream) conclude(s filter.Stream, claims []claim) (now filter.Action, later func(context.Context) filter.Action) {
+	p := st.p
+	over, wait := together(claims)
+	if over != nil {
+		p.giveBack(claims)
+		if !p.Shadow {
+			return p.refuse(s, claims, over), nil
+		}
 	}
 	if p.Headers == "all" {
 		st.fields = fields(claims)
@@ -58,7 +125,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	default:
 		p.counts.allowed.Inc()
 	}
-	return filter.Continue
+	return filter.Continue, nil
 }
 
 // claims finds the rules that are for a request, its keys and what it costs.
@@ -80,20 +147,31 @@ func (p *RateLimit) claims(room []claim, s filter.Stream, h filter.RequestHeader
 				return nil, errors.Join(errors.New("key of the rule "+rule.Name), err)
 			}
 		}
-		room = append(room, claim{rule: rule, cost: cost, key: p.hash(key)})
+		c := claim{rule: rule, cost: cost, key: p.hash(key), shared: p.Redis != nil}
+		if c.shared && !p.Redis.borrow(&c, p.now()) {
+			c.asks, c.name = true, rule.nameOf(key)
+		}
+		room = append(room, c)
 	}
 	return room, nil
 }
 
-// take counts a request by all rules, or, if one of them refuses, by none. It returns the claim that refuses, of several
-// the one that does so for longest, or how long the request has to wait.
-func (p *RateLimit) take(claims []claim) (over *claim, wait time.Duration) {
+// take counts a request by all rules in this process.
+func (p *RateLimit) take(claims []claim) {
 	now := p.now()
 	for i := range claims {
-		c := &claims[i]
-		if p.table.take(c, now) {
+		claims[i].shared = false
+		if p.table.take(&claims[i], now) {
 			p.counts.evicted.Inc()
 		}
+	}
+}
+
+// together returns the claim that refuses, of several the one that does so for longest, or how long the request has to
+// wait.
+func together(claims []claim) (over *claim, wait time.Duration) {
+	for i := range claims {
+		c := &claims[i]
 		switch {
 		case c.ok:
 			wait = max(wait, c.wait)
@@ -101,19 +179,23 @@ func (p *RateLimit) take(claims []claim) (over *claim, wait time.Duration) {
 			over = c
 		}
 	}
-	if over != nil {
-		p.giveBack(claims, now)
-	}
 	return over, wait
 }
 
-// giveBack undoes what take has counted.
-func (p *RateLimit) giveBack(claims []claim, now int64) {
+// giveBack undoes what has been counted.
+func (p *RateLimit) giveBack(claims []claim) {
+	now := p.now()
 	for i := range claims {
-		if c := &claims[i]; c.ok {
-			p.table.giveBack(c, now)
-			c.remaining += int64(c.cost)
+		c := &claims[i]
+		if !c.ok {
+			continue
 		}
+		if c.shared {
+			p.Redis.lend(c, c.cost, now)
+		} else {
+			p.table.giveBack(c, now)
+		}
+		c.remaining += int64(c.cost)
 	}
 }
 
@@ -135,21 +217,21 @@ func (p *RateLimit) refuse(s filter.Stream, claims []claim, over *claim) filter.
 const resourceExhausted = 8 // of gRPC
 
 // delay lets a request pass when its turn has come.
-func (p *RateLimit) delay(s filter.Stream, claims []claim, wait time.Duration) filter.Action {
+func (p *RateLimit) delay(s filter.Stream, claims []claim, wait time.Duration) (filter.Action, func(context.Context) filter.Action) {
 	if p.delayed.Add(1) > p.MaxDelayed {
 		p.delayed.Add(-1)
-		p.giveBack(claims, p.now())
+		p.giveBack(claims)
 		longest := &claims[0]
 		for i := range claims {
 			if claims[i].wait > longest.wait {
 				longest = &claims[i]
 			}
 		}
-		return p.refuse(s, claims, longest)
+		return p.refuse(s, claims, longest), nil
 	}
 	p.counts.delayed.Inc()
 	kept := append([]claim(nil), claims...)
-	return filter.Go(func(ctx context.Context) filter.Action {
+	return filter.Action{}, func(ctx context.Context) filter.Action {
 		defer p.delayed.Add(-1)
 		t := time.NewTimer(wait)
 		defer t.Stop()
@@ -157,10 +239,10 @@ func (p *RateLimit) delay(s filter.Stream, claims []claim, wait time.Duration) f
 		case <-t.C:
 			p.counts.allowed.Inc()
 		case <-ctx.Done(): // what is returned now is ignored
-			p.giveBack(kept, p.now())
+			p.giveBack(kept)
 		}
 		return filter.Continue
-	})
+	}
 }
 
 // note sets the metadata of a request that is not just allowed. A host that cannot set it does not make the request fail.
