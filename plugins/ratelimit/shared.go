@@ -29,7 +29,8 @@ type Shared struct {
 
 	client  store.Client
 	calls   chan *ask
-	lease   *table // what was taken in advance, and who is refused
+	ended   <-chan struct{} // closed with the configuration: nobody takes calls any more
+	lease   *table          // what was taken in advance, and who is refused
 	downTil atomic.Int64
 	down    atomic.Bool
 	log     func(msg string, args ...any)
@@ -62,7 +63,7 @@ func (s *Shared) start(env *filter.Env, keys int) (err error) {
 	}
 	s.calls, s.lease = make(chan *ask, workers*batch), newTable(keys)
 	s.failed, s.trips, s.leased = env.Counter("redis_failed"), env.Counter("redis_trips"), env.Counter("leased")
-	s.log = env.Log().Warn
+	s.log, s.ended = env.Log().Warn, env.Context().Done()
 	for range workers {
 		env.Go(s.work)
 	}
@@ -221,11 +222,15 @@ func (s *Shared) fetch(ctx context.Context, claims []claim, now func() int64) er
 	case s.calls <- a:
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-s.ended:
+		return errEnded
 	}
 	select {
 	case <-a.done:
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	case <-s.ended:
+		return errEnded
 	}
 	i := 0
 	for k := range claims {
@@ -258,7 +263,10 @@ func (s *Shared) sweep(now int64) {
 	}
 }
 
-var errReply = errors.New("the answer is not that of the script")
+var (
+	errReply = errors.New("the answer is not that of the script")
+	errEnded = errors.New("the configuration is closed")
+)
 
 // settle makes a verdict of the script's answer, and believes no numbers that it cannot have returned.
 func (c *claim) settle(n []int64, more uint32) error {

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -178,6 +179,21 @@ func TestRedisNeverThere(t *testing.T) {
 	h := load(t, nil, `{rules: [{limit: 1, per: 1h}], redis: {addresses: ["127.0.0.1:1"]}}`)
 	if first, second := h.Get("/").Status, h.Get("/").Status; first != 200 || second != 429 {
 		t.Errorf("got %d and %d, want 200 and 429, as counted here", first, second)
+	}
+}
+
+// A request that outlives its configuration does not wait for who would have asked Redis for it.
+func TestClosedConfiguration(t *testing.T) {
+	ended := make(chan struct{})
+	close(ended)
+	for _, room := range []int{0, 1} {
+		t.Run(fmt.Sprintf("room for %d", room), func(t *testing.T) {
+			s := &Shared{calls: make(chan *ask, room), ended: ended}
+			err := s.fetch(t.Context(), []claim{{rule: perHour, cost: 1, asks: true}}, monotonic)
+			if !errors.Is(err, errEnded) {
+				t.Errorf("got %v, want %v", err, errEnded)
+			}
+		})
 	}
 }
 
