@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -103,8 +105,8 @@ func TestMerge(t *testing.T) {
 		l.Secret.Reveal() != "plain" {
 		t.Errorf("merged limit: got %+v, want rate 1, burst 1, words a b, sub 1 0 and the plain secret", l)
 	}
-	if o := pluginOf[own](t, f, r, 1); !slices.Equal(o.Tags, []string{"c", "p"}) {
-		t.Errorf("o.Tags = %q, want %q", o.Tags, []string{"c", "p"})
+	if diff := cmp.Diff([]string{"c", "p"}, pluginOf[own](t, f, r, 1).Tags); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
 	}
 	if p := pluginOf[limit](t, f, nil, 0); p == l || p.Burst != 2 || len(p.Words) != 1 {
 		t.Errorf("the filter's own became %+v", p)
@@ -241,11 +243,11 @@ func TestConsumers(t *testing.T) {
 		t.Fatalf("own.instances[0].plugin.Env.ID = %q, want %q; own.consumers.count() = %d, want 2",
 			own.instances[0].plugin.Env.ID, "key", own.consumers.count())
 	}
-	if got := own.of("alice").ids(); !slices.Equal(got, []string{"key", "limit", "own"}) {
-		t.Errorf(`own.of("alice").ids() = %q, want %q`, got, []string{"key", "limit", "own"})
+	if diff := cmp.Diff([]string{"key", "limit", "own"}, own.of("alice").ids()); diff != "" {
+		t.Errorf("alice's plugins (-want +got):\n%s", diff)
 	}
-	if got := own.of("bob").ids(); !slices.Equal(got, []string{"key"}) {
-		t.Errorf(`own.of("bob").ids() = %q, want %q`, got, []string{"key"})
+	if diff := cmp.Diff([]string{"key"}, own.of("bob").ids()); diff != "" {
+		t.Errorf("bob's plugins (-want +got):\n%s", diff)
 	}
 	if own.of("alice").instances[0] != own.instances[0] {
 		t.Error("a consumer has an authenticator of its own")

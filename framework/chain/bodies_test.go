@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 )
@@ -224,8 +226,7 @@ func TestPromptPipe(t *testing.T) {
 			return err
 		})
 	}})
-	if r := h.Post("/", "body"); r.Body != "abbody" || fmt.Sprint(r.Chunks) != "[a b body]" {
-		t.Errorf("r.Body = %q, want %q; fmt.Sprint(r.Chunks) = %q, want %q: %q",
-			r.Body, "abbody", fmt.Sprint(r.Chunks), "[a b body]", r.Chunks)
+	if diff := cmp.Diff([]string{"a", "b", "body"}, h.Post("/", "body").Chunks); diff != "" {
+		t.Errorf("the chunks (-want +got):\n%s", diff)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
@@ -57,8 +59,8 @@ func TestObserver(t *testing.T) {
 		"p1 OnResponseHeaders", "p0 OnResponseHeaders", "p1 OnResponseBody", "p0 OnComplete",
 		"p1 OnComplete",
 	}
-	if !slices.Equal(o.all, want) {
-		t.Errorf("got  %v\nwant %v", o.all, want)
+	if diff := cmp.Diff(want, o.all); diff != "" {
+		t.Errorf("the calls (-want +got):\n%s", diff)
 	}
 
 	st = c.Start(dead{}, dead{}) // of the same memory
@@ -113,8 +115,8 @@ func TestObserverOfTimeout(t *testing.T) {
 	(<-box.c)() // the timeout
 	(<-box.c)() // the function, which is late
 	st.Done()
-	if !slices.Equal(o.all, []string{"p0 OnRequestHeaders", "p0 OnComplete"}) {
-		t.Errorf("got %v", o.all)
+	if diff := cmp.Diff([]string{"p0 OnRequestHeaders", "p0 OnComplete"}, o.all); diff != "" {
+		t.Errorf("the calls (-want +got):\n%s", diff)
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 )
@@ -296,9 +298,9 @@ func TestLeave(t *testing.T) {
 func TestChunks(t *testing.T) {
 	h := filtertest.New(t, &plugin{})
 	h.Chunk = 3
-	if r := h.Post("/", "abcdefgh"); fmt.Sprint(r.Chunks) != "[abc def gh]" || !r.SentEnd {
-		t.Errorf("fmt.Sprint(r.Chunks) = %q, want %q; r.SentEnd: got false, want true: %q",
-			fmt.Sprint(r.Chunks), "[abc def gh]", r.Chunks)
+	r := h.Post("/", "abcdefgh")
+	if diff := cmp.Diff([]string{"abc", "def", "gh"}, r.Chunks); diff != "" || !r.SentEnd {
+		t.Errorf("the request's end was sent: %t, want true; the chunks (-want +got):\n%s", r.SentEnd, diff)
 	}
 	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, _ := io.ReadAll(r.Body)

@@ -6,10 +6,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
@@ -393,10 +397,13 @@ func TestRequestIsAServers(t *testing.T) {
 	}))
 	w.request("GET", "/a/b?c=d", true, "x-a", "1", "x-a", "2", "cookie", "k=v")
 	r := <-got
-	if r.Method != "GET" || r.URL.String() != "/a/b?c=d" || r.Host != "a" || r.Proto != "HTTP/2.0" || r.ProtoMajor != 2 ||
-		r.RemoteAddr != "10.0.0.1:99" || len(r.Header["X-A"]) != 2 || r.ContentLength != 0 || r.Body != http.NoBody ||
-		r.TLS != nil {
-		t.Errorf("the handler gets %+v, want the request as it came", r)
+	want := &http.Request{
+		Method: "GET", URL: &url.URL{Path: "/a/b", RawQuery: "c=d"}, RequestURI: "/a/b?c=d", Host: "a",
+		Proto: "HTTP/2.0", ProtoMajor: 2, RemoteAddr: "10.0.0.1:99", Body: http.NoBody,
+		Header: http.Header{"X-A": {"1", "2"}, "Cookie": {"k=v"}}, Trailer: http.Header{},
+	}
+	if diff := cmp.Diff(want, r, cmpopts.IgnoreUnexported(http.Request{})); diff != "" {
+		t.Errorf("the handler's request (-want +got):\n%s", diff)
 	}
 	if c, err := r.Cookie("k"); err != nil || c.Value != "v" {
 		t.Errorf("r.Cookie: got %v and error %v, want c.Value %q", c, err, "v")

@@ -10,13 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // direct answers every request by itself, on ports that the kernel chooses.
@@ -257,8 +258,8 @@ func TestFind(t *testing.T) {
 	later := write(".envoy/1.40.0/envoy", "#!/bin/sh\n", 0o700)
 	mine := write("mine", "#!/bin/sh\n", 0o700)
 	t.Chdir(filepath.Join(root, ".envoy"))
-	if got := Installed(root); !slices.Equal(got, []string{old, later}) {
-		t.Errorf("installed: %v", got)
+	if diff := cmp.Diff([]string{old, later}, Installed(root)); diff != "" {
+		t.Errorf("Installed (-want +got):\n%s", diff)
 	}
 	check := func(explicit, want string) {
 		t.Helper()
@@ -296,8 +297,8 @@ func TestLines(t *testing.T) {
 	write("\n\nd")
 	write(strings.Repeat("e", maxLine))
 	want := []string{"ab\n", "c\n", "\n", "d" + strings.Repeat("e", maxLine)}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }
 

@@ -162,8 +162,8 @@ func TestRedact(t *testing.T) {
 	p.Redact, p.RedactQuery = []string{"X-API-Key"}, []string{"key"}
 	e := one(t, p, answer, secrets())
 	for _, name := range append(slices.Clone(redacted), "x-api-key") {
-		if got := e.Request.Headers[name]; !slices.Equal(got, []string{"[redacted]", "[redacted]"}) {
-			t.Errorf("%s: e.Request.Headers[name] = %q, want %q", name, got, []string{"[redacted]", "[redacted]"})
+		if diff := cmp.Diff([]string{"[redacted]", "[redacted]"}, e.Request.Headers[name]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	if e.Path != "/p?a=1&k%65y=[redacted]&key=[redacted]&b=2&key" {
@@ -259,8 +259,8 @@ func TestMembersThatAreNotKnownAreLeftOut(t *testing.T) {
 		"complete", "duration_ms", "first_byte_ms", "host", "method", "path", "request", "request_ms",
 		"response", "scheme", "status", "time",
 	}
-	if got := slices.Sorted(maps.Keys(m)); !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(m))); diff != "" {
+		t.Errorf("the names (-want +got):\n%s", diff)
 	}
 	if !strings.HasPrefix(string(text), `{"time":"`) {
 		t.Errorf("text = %q, want the prefix %q: %s", string(text), `{"time":"`, text)

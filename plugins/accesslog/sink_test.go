@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/filtertest"
 )
 
@@ -80,8 +82,8 @@ func TestShared(t *testing.T) {
 		}
 		next[i]++
 	}
-	if fmt.Sprint(next) != "[500 500 500 500]" {
-		t.Errorf("fmt.Sprint(next) = %q, want %q: %v", fmt.Sprint(next), "[500 500 500 500]", next)
+	if diff := cmp.Diff([]int{500, 500, 500, 500}, next); diff != "" {
+		t.Errorf("lines of each (-want +got):\n%s", diff)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/authztest"
@@ -82,8 +84,8 @@ func TestRequest(t *testing.T) {
 		"Authorization": {"Bearer t"}, "X-One": {"theirs"}, "X-Two-A": {"1", "2"}, "X-Key": {"geheim"},
 		"Content-Length": {"0"}, "Accept-Encoding": {"gzip"},
 	}
-	if fmt.Sprint(got.header) != fmt.Sprint(want) {
-		t.Errorf("%v, want %v", got.header, want)
+	if diff := cmp.Diff(want, got.header); diff != "" {
+		t.Errorf("the headers (-want +got):\n%s", diff)
 	}
 	for range 5 {
 		h.Get("/")
@@ -169,8 +171,8 @@ func TestAllowed(t *testing.T) {
 	}
 	up := r.Upstream.Header
 	want := http.Header{"X-User": {"alice"}, "X-Role": {"a", "b"}, "X-Tag": {"old", "new"}, "X-Kept": {"1"}}
-	if fmt.Sprint(up) != fmt.Sprint(want) {
-		t.Errorf("%v, want %v", up, want)
+	if diff := cmp.Diff(want, up); diff != "" {
+		t.Errorf("the headers (-want +got):\n%s", diff)
 	}
 	if r.Upstream.URL.Path != "/a" || r.Upstream.Host != "example.com" {
 		t.Errorf("%v: r.Upstream.URL.Path = %q, want %q; r.Upstream.Host = %q, want %q",

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/internal/moefile"
@@ -87,8 +88,8 @@ func TestWrap(t *testing.T) {
 		{name: "characters, not bytes", text: "äöü äöü", want: []string{"äöü äöü"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := wrap(c.text, 8); !slices.Equal(got, c.want) {
-				t.Errorf("wrap(%q, 8) = %q, want %q", c.text, got, c.want)
+			if diff := cmp.Diff(c.want, wrap(c.text, 8)); diff != "" {
+				t.Errorf("wrap (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -113,9 +114,11 @@ func TestPluginsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &p); status != 0 || err != nil {
 		t.Fatalf("status %d, %v", status, err)
 	}
-	if p.Needs != "CanCallout|CanClearRouteCache" || !slices.Equal(p.Phases, []string{"Request", "ResponseBody", "Complete"}) {
-		t.Errorf("p.Needs = %q, want %q; p.Phases = %q, want %q: %+v",
-			p.Needs, "CanCallout|CanClearRouteCache", p.Phases, []string{"Request", "ResponseBody", "Complete"}, p)
+	if want := "CanCallout|CanClearRouteCache"; p.Needs != want {
+		t.Errorf("needs: got %s, want %s", p.Needs, want)
+	}
+	if diff := cmp.Diff([]string{"Request", "ResponseBody", "Complete"}, p.Phases); diff != "" {
+		t.Errorf("phases (-want +got):\n%s", diff)
 	}
 }
 

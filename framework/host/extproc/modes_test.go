@@ -2,13 +2,13 @@ package extproc
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -16,15 +16,9 @@ import (
 
 func equal(t *testing.T, what string, got, want any) {
 	t.Helper()
-	g, ok1 := got.([]string)
-	w, ok2 := want.([]string)
-	if ok1 && ok2 && slices.Equal(g, w) {
-		return
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
-	if !ok1 && got == want {
-		return
-	}
-	t.Errorf("%s: got %v, want %v", what, got, want)
 }
 
 // replaced is the body of an answer to a chunk.

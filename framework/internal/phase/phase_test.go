@@ -2,8 +2,9 @@ package phase
 
 import (
 	"reflect"
-	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/internal/core"
 )
@@ -44,8 +45,8 @@ func (handler) OnSomethingElse()   {}
 
 func TestSet(t *testing.T) {
 	s := Of(reflect.TypeFor[handler]())
-	if got, want := s.Methods(), []string{"OnRequest", "OnResponseHeaders", "OnComplete"}; !slices.Equal(got, want) {
-		t.Errorf("Methods are %q, want %q", got, want)
+	if diff := cmp.Diff([]string{"OnRequest", "OnResponseHeaders", "OnComplete"}, s.Methods()); diff != "" {
+		t.Errorf("Methods (-want +got):\n%s", diff)
 	}
 	if got, want := s.Wants(), RequestHeaders|ResponseHeaders|Complete; got != want {
 		t.Errorf("Wants is %b, want %b", got, want)

@@ -3,8 +3,9 @@ package verify
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestMounts(t *testing.T) {
@@ -24,8 +25,8 @@ func TestMounts(t *testing.T) {
 	if err != nil {
 		t.Fatalf("redirect: %v", err)
 	}
-	if want := []string{"/keys/deep/key.pem"}; !slices.Equal(made, want) {
-		t.Errorf("placeholders: got %q, want %q", made, want)
+	if diff := cmp.Diff([]string{"/keys/deep/key.pem"}, made); diff != "" {
+		t.Errorf("placeholders (-want +got):\n%s", diff)
 	}
 	plain, _ := patch["plain"].([]any)
 	for name, c := range map[string]struct {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 )
 
@@ -93,8 +94,8 @@ func TestProxies(t *testing.T) {
 			for _, p := range Proxies(objects, "istio-system") {
 				got, ids = append(got, p.String()), append(ids, p.IP)
 			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("%s: %q, not %q", c.name, got, c.want)
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the proxies (-want +got):\n%s", diff)
 			}
 			slices.Sort(ids)
 			if len(slices.Compact(ids)) != len(got) {
@@ -118,8 +119,8 @@ func TestWhatIstioMakes(t *testing.T) {
 		t.Errorf("the gateway's service account is %s", got)
 	}
 	want := []secretRef{{"shop", "cert"}, {"web", "a"}, {"certs", "b"}}
-	if got := secretRefs(objects, proxies); !slices.Equal(got, want) {
-		t.Errorf("Secrets: %v, not %v", got, want)
+	if diff := cmp.Diff(want, secretRefs(objects, proxies)); diff != "" {
+		t.Errorf("Secrets (-want +got):\n%s", diff)
 	}
 	a, err := NewAgent()
 	if err != nil {

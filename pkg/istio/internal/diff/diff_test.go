@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // TestUnified holds the diff against what it must give: applied to one text, the other.
@@ -26,8 +29,8 @@ func TestUnified(t *testing.T) {
 				gotB = append(gotB, o.line)
 			}
 		}
-		if fmt.Sprint(gotA) != fmt.Sprint(a) || fmt.Sprint(gotB) != fmt.Sprint(b) {
-			t.Fatalf("%v to %v: %v, %v", a, b, gotA, gotB)
+		if diff := cmp.Diff([][]string{a, b}, [][]string{gotA, gotB}, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("%v to %v (-want +got):\n%s", a, b, diff)
 		}
 	}
 	if got, want := Unified("a", "b", "1\n2\n3\n4\n5\n6\n", "1\n2\n3\n4\nx\n6\n"),
