@@ -132,9 +132,8 @@ conformance: libmoe bridge envoys redis ## Run the conformance suite over every 
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
 	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
 
-soak: envoys bridge ## Soak every host on every Envoy for $SOAKTIME (10m each), and moe extproc's clients and memory
-	cd e2e && $(GO) test -tags soak ./soak -v -timeout 8h -parallel 1 -soak.all -soak.duration $(SOAKTIME)
-	cd e2e && $(GO) test ./extproc -run 'TestSoak|TestFlat' -v -timeout 60m -soak.duration 5m -soak.streams 200000
+soak: envoys bridge ## Soak every host on every Envoy for $SOAKTIME (10m each)
+	cd e2e && $(GO) test ./soak -v -timeout 8h -parallel 1 -soak.all -soak.duration $(SOAKTIME)
 
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck

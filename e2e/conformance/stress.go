@@ -84,8 +84,7 @@ func stress(b *Bed) {
 		}
 		if generation%3 == 0 {
 			spec.Chain = stressChain(generation)
-			reloads.Add(time.Now())
-			err = ln.Update(spec)
+			err = reloads.Replace(func() error { return ln.Update(spec) })
 		} else {
 			err = ln.SetRoutes(To("up2", fmt.Sprintf("/generation-%d", generation)), To("up", "/"))
 		}

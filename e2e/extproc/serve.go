@@ -49,11 +49,7 @@ func serve() error {
 	all := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/filter", func(w http.ResponseWriter, r *http.Request) {
-		log := slog.Handler(all)
-		if r.FormValue("quiet") != "" {
-			log = slog.DiscardHandler
-		}
-		addr, err := start(log, r.FormValue("name"), r.Body)
+		addr, err := start(all, r.FormValue("name"), r.Body)
 		answer(w, addr, err)
 	})
 	mux.HandleFunc("/route", func(w http.ResponseWriter, r *http.Request) {

@@ -1,5 +1,3 @@
-//go:build soak
-
 package soak
 
 import (
@@ -27,10 +25,10 @@ import (
 	"mosn.io/moe/e2e/golang"
 )
 
-// `make soak` has all hosts on all Envoys for minutes. By default the hosts inside of the first Envoy run for some seconds.
+// `make soak` has all hosts on all Envoys for minutes. By default, they run on the first Envoy for some seconds.
 var (
 	soakTime  = flag.Duration("soak.duration", 10*time.Second, "how long each host is soaked on each Envoy")
-	soakAll   = flag.Bool("soak.all", false, "soak every host on every Envoy, not only the hosts inside of the first Envoy")
+	soakAll   = flag.Bool("soak.all", false, "soak every host on every Envoy, not only on the first")
 	soakSeed  = flag.Uint64("soak.seed", 1, "of what clients do")
 	soakCount = flag.Int("soak.clients", 16, "clients at once")
 )
@@ -50,17 +48,20 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatalf("finding Envoys: %v", err)
 	}
+	onHosts(t, bins, conformance.Group{Name: "soak", Scenarios: []conformance.Scenario{{Name: "everything at once", Run: soak}}})
+}
+
+// onHosts runs a group on every host: on all of bins if so told, else on the first. The hosts run beside each other.
+func onHosts(t *testing.T, bins []envoytest.Binary, g conformance.Group) {
+	if !*soakAll {
+		bins = bins[:1]
+	}
 	external := &extproc.Host{}
 	t.Cleanup(external.Close)
-	hosts := []conformance.Host{&dynmod.Host{}, &golang.Host{}, external}
-	if !*soakAll {
-		bins, hosts = bins[:1], hosts[:2]
-	}
-	for _, h := range hosts {
+	for _, h := range []conformance.Host{&dynmod.Host{}, &golang.Host{}, external} {
 		t.Run(h.Name(), func(t *testing.T) {
-			conformance.RunGroups(t, h, bins, func() []conformance.Group {
-				return []conformance.Group{{Name: "soak", Scenarios: []conformance.Scenario{{Name: "everything at once", Run: soak}}}}
-			})
+			t.Parallel()
+			conformance.RunGroups(t, h, bins, func() []conformance.Group { return []conformance.Group{g} })
 		})
 	}
 }
@@ -71,15 +72,7 @@ func TestMethods(t *testing.T) {
 	if err != nil {
 		t.Fatalf("finding Envoys: %v", err)
 	}
-	external := &extproc.Host{}
-	t.Cleanup(external.Close)
-	for _, h := range []conformance.Host{&dynmod.Host{}, &golang.Host{}, external} {
-		t.Run(h.Name(), func(t *testing.T) {
-			conformance.RunGroups(t, h, bins, func() []conformance.Group {
-				return []conformance.Group{{Name: "methods", Scenarios: conformance.MethodScenarios()}}
-			})
-		})
-	}
+	onHosts(t, bins, conformance.Group{Name: "methods", Scenarios: conformance.MethodScenarios()})
 }
 
 // tally counts what requests of one kind have come to.
@@ -154,7 +147,11 @@ func soak(b *conformance.Bed) {
 	}
 	report(b, "control group", &controls, 0)
 	report(b, "requests", &requests, 0)
-	report(b, "requests cut off as an old listener was closed", &cut, 2+requests.sent.Load()/20)
+	few := 2 + requests.sent.Load()/20
+	if *soakTime < time.Minute { // a busy machine has few requests then, and each end of a listener may cut every client's
+		few = max(few, int64(*soakCount*reloads.Count()))
+	}
+	report(b, "requests cut off as an old listener was closed", &cut, few)
 	if controls.sent.Load() == 0 || requests.sent.Load() == 0 {
 		b.Errorf("got %d requests of the control group and %d others, want some of each", controls.sent.Load(), requests.sent.Load())
 	}
