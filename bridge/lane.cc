@@ -17,6 +17,8 @@ void Lane::tell(int kind, int type) { count_headers(*this, kind, type, &told.cou
 
 Verdict Lane::headers_turn(bool end) {
   headers_open = true;
+  if (!encoding && owner_->route_open())
+    owner_->look_for_cluster();
   tell(0, headers_type());
   owner_->enter(this, Headers, end);
   auto v = static_cast<Verdict>(owner_->go().on_header(this, end, told.count[0], told.bytes[0]));

@@ -54,22 +54,24 @@ void Request::answered() {
   if (answered_)
     return;
   answered_ = true;
+  look_for_cluster();
+}
+
+void Request::look_for_cluster() {
   ebuf name;
+  std::lock_guard<std::mutex> lock(mutex);
   has_cluster_ = CB(http_get_cluster_name)(envoy, &name);
-  if (has_cluster_)
-    cluster_ = in(name);
+  cluster_ = has_cluster_ ? in(name) : View();
 }
 
 bool Request::cluster(std::string *name) const {
   ebuf now;
-  if (!route_open()) {
-    *name = cluster_;
-    return has_cluster_;
+  if (on_worker() && route_open()) {
+    has_cluster_ = CB(http_get_cluster_name)(envoy, &now);
+    cluster_ = has_cluster_ ? in(now) : View();
   }
-  if (!CB(http_get_cluster_name)(envoy, &now))
-    return false;
-  *name = in(now);
-  return true;
+  *name = cluster_;
+  return has_cluster_;
 }
 
 void Request::enter(Lane *lane, int state, bool end) {

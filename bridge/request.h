@@ -68,6 +68,10 @@ public:
   // called before they go; it takes the cluster's name.
   void answered();
   bool route_open() const; // Envoy still chooses a route where it has none
+  void look_for_cluster();
+
+  // cluster is that of the route. The caller holds the mutex; one on another thread gets the name as the worker last saw
+  // it, because to look for a route takes what only Envoy's threads have.
   bool cluster(std::string *name) const;
 
   // reply answers with a response of the plugin's, given in a phase of lane; panic does after a panic. From jobs.
@@ -106,8 +110,8 @@ private:
   std::atomic<int> refs_{1};
   bool resolved_ = false; // ready has been asked
   bool answered_ = false;
-  bool has_cluster_ = false;
-  std::string cluster_; // when the response came
+  mutable bool has_cluster_ = false;
+  mutable std::string cluster_; // as it was last seen, guarded by the mutex
   bool committed_ = false; // scheduled() will be called
   bool working_ = false;   // and is at it
   void *scheduler_ = nullptr;

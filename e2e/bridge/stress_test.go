@@ -31,6 +31,7 @@ var ops = []struct {
 	{"twice", false, []int{200}},
 	{"late", false, []int{200}},
 	{"hammer", false, []int{200}},
+	{"cluster", false, []int{200}},
 	{"after", true, []int{200}},
 	{"buffer", true, []int{200}},
 	{"slow", true, []int{200}},

@@ -68,6 +68,20 @@ func (f *stress) DecodeHeaders(h api.RequestHeaderMap, end bool) api.StatusType 
 		return f.later(d, func() { d.Continue(api.Continue); d.Continue(api.Continue) })
 	case "late":
 		return f.later(d, func() { d.Continue(api.Continue); d.SendLocalReply(403, "late", nil, -1, "late") })
+	case "cluster": // asked for elsewhere while this phase stands still, when a route would have to be looked for
+		f.cb.ClearRouteCache()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if name, _ := f.cb.StreamInfo().UpstreamClusterName(); name == "" {
+				h.Set("x-op", "no cluster")
+			}
+		}()
+		<-done
+		if _, bad := h.Get("x-op"); bad {
+			f.decoder().SendLocalReply(500, "no cluster", nil, -1, "stress")
+			return api.LocalReply
+		}
 	case "hammer": // until the request is gone
 		return f.later(d, func() {
 			for range 2000 {
