@@ -20,7 +20,8 @@ SOAKTIME ?= 10m
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
 # Go modules of this repository; each is built and tested in its own folder.
-MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod e2e/bridge/plugins/go.mod bench/upstreamsdk/go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod e2e/bridge/plugins/go.mod e2e/mosn/go.mod plugins/mosn/go.mod \
+  bench/upstreamsdk/go.mod))
 MODULES := $(patsubst go.mod,.,$(MODULES))
 STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
@@ -35,6 +36,10 @@ help: ## List the targets
 
 libmoe: ## Build build/libmoe.so, the dynamic module for Envoy
 	CGO_ENABLED=1 $(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDFLAGS)' -o build/libmoe.so ./cmd/libmoe
+
+libmoe-mosn: ## Build build/libmoe-mosn.so, which has MOSN's own stream filters too
+	cd plugins/mosn && CGO_ENABLED=1 $(GO) build -buildmode=c-shared -trimpath -ldflags '$(LDFLAGS)' \
+	  -o '$(CURDIR)/build/libmoe-mosn.so' ./libmoe
 
 moe: ## Build build/moe, the command
 	$(GO) build -ldflags '$(LDFLAGS)' -o build/moe ./cmd/moe
@@ -128,6 +133,7 @@ portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for 
 
 conformance: libmoe bridge envoys redis ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
+	cd e2e/mosn && $(GO) test -timeout 20m ./...
 
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
 	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio

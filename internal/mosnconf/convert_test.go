@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
@@ -175,7 +174,6 @@ func TestManyRoutes(t *testing.T) {
 	for i := range 9_999 {
 		fmt.Fprintf(&routes, `}, {"match": {"prefix": "/%d"}, %s`, i, toUp)
 	}
-	began := time.Now()
 	result, err := Convert([]byte(whole("", routes.String(), "")))
 	if err != nil {
 		t.Fatalf("cannot convert: %v", err)
@@ -183,9 +181,6 @@ func TestManyRoutes(t *testing.T) {
 	text, err := json.Marshal(result.Bootstrap)
 	if err != nil || strings.Count(string(text), `"prefix":`) != 10_000 {
 		t.Errorf("%d routes came out (%v), want 10000", strings.Count(string(text), `"prefix":`), err)
-	}
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("10,000 routes took %v, want less than 30 s", took)
 	}
 }
 
