@@ -13,10 +13,12 @@ func (st *Stream) callHeaders(d *direction) {
 	var a filter.Action
 	switch {
 	case d.dir == Request && h.reqH != nil:
-		s := st.turn(d, i, core.RequestHeaders)
+		s := st.giveBlock(i, core.RequestHeaders)
+		st.begins(d)
 		a = h.reqH.OnRequestHeaders(s, s.RequestHeaders(), d.headersEnd)
 	case d.dir == Response && h.respH != nil:
-		s := st.turn(d, i, core.ResponseHeaders)
+		s := st.giveBlock(i, core.ResponseHeaders)
+		st.begins(d)
 		a = h.respH.OnResponseHeaders(s, s.ResponseHeaders(), d.headersEnd)
 	case h.whole(d.dir):
 		a = filter.WaitBody
@@ -51,7 +53,8 @@ func (st *Stream) callTrailers(d *direction) {
 	i := d.index(d.at)
 	a := filter.Continue
 	if h := &st.handlers[i]; h.trailers(d.dir) {
-		s := st.turn(d, i, d.dir.Trailers())
+		s := st.giveBlock(i, d.dir.Trailers())
+		st.begins(d)
 		if d.dir == Request {
 			a = h.reqT.OnRequestTrailers(s, s.RequestTrailers())
 		} else {
@@ -64,7 +67,8 @@ func (st *Stream) callTrailers(d *direction) {
 func (st *Stream) callWhole(d *direction) {
 	i := d.index(d.at)
 	h := &st.handlers[i]
-	s := st.turn(d, i, d.dir.Headers())
+	s := st.giveBlock(i, d.dir.Headers())
+	st.begins(d)
 	st.giveBody(d.dir, i, d.held.body, d.held.whole)
 	b := internals.Body(&st.Stream, int(i), d.dir)
 	var a filter.Action

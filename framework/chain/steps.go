@@ -185,10 +185,9 @@ func (st *Stream) freeze(block int) {
 	st.Mu.Unlock()
 }
 
-// turn makes it plugin i's turn to change a block, as its method is about to be called. The next turn takes it back.
-func (st *Stream) turn(d *direction, i index, block int) filter.Stream {
+// giveBlock makes it plugin i's turn to change a block. The next turn takes it back.
+func (st *Stream) giveBlock(i index, block int) filter.Stream {
 	st.H[block].Owner.Store(int32(i) + 1)
-	st.begins(d)
 	return st.handle(i)
 }
 
