@@ -87,7 +87,7 @@ var areas = []area{
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
-		"internal/echo internal/envoy internal/extprocd internal/moefile internal/mosnconf internal/tempdir"},
+		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
 	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},
 	{folder: "bench", uses: "framework/filter framework/host/dynmod framework/host/extproc framework/host/golang " +

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -23,7 +24,7 @@ import (
 type runFlags struct {
 	file, host, envoy, module, admin, level, pluginLevel string
 	concurrency                                          int
-	print, unchecked                                     bool
+	print, unchecked, watch                              bool
 	split                                                string
 }
 
@@ -67,12 +68,17 @@ func runCommand() *cobra.Command {
 			a gRPC request is streamed back. An https upstream is verified by the system's certificate authorities and gets
 			its own name as the host header; the others get the client's.
 
+			With --watch, edits of the file go live while Envoy serves, and so do secrets in files that it names. An edit
+			that is wrong is reported with its line, and the one before goes on. What a running Envoy cannot take waits for
+			the next start, and is reported, too.
+
 			--host golang has Envoy reach the plugins as its Golang filter does. As stock Envoys lack that filter, run has
 			libgolang_bridge.so, from beside libmoe.so, take its place; --print-config prints the configuration of an Envoy
 			that has it, for which --module says where that finds libmoe.so.`),
 		Example: examples(`
 			moe run -c moe.yaml
 			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
+			moe run -c moe.yaml --watch
 			moe run -c moe.yaml --print-config > envoy.yaml
 			moe run -c moe.yaml --print-config --split /etc/envoy/moe
 			moe run --host golang --print-config --module /usr/local/lib/libmoe.so
@@ -87,6 +93,7 @@ func runCommand() *cobra.Command {
 	fl.StringVar(&f.split, "split", "", "with --print-config, write it to files in `DIR`, which Envoy reads again when they "+
 		"change")
 	c.MarkFlagDirname("split")
+	fl.BoolVar(&f.watch, "watch", false, "have edits of the file go live, without a restart and without a lost request")
 	hostFlag(c, &f.host)
 	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
 	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
@@ -154,6 +161,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		}
 		return err
 	}
+	if f.watch && (f.print || f.file == "-") {
+		return errors.New("--watch is for a file, and for an Envoy that moe starts")
+	}
 	if f.split != "" {
 		return f.writeSplit(cmd, file)
 	}
@@ -216,10 +226,26 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer files.Remove()
-	if o.Config, err = f.live(file, upstream, golang, files.Path); err != nil {
+	if !f.watch {
+		if o.Config, err = f.live(file, upstream, golang, files.Path); err != nil {
+			return err
+		}
+		return f.serve(cmd, file, o, nil)
+	}
+	// Mistakes are found before Envoy gets them, whose words for them have no lines: also those of setting plugins up.
+	loader := moefile.Loader{Check: moefile.ProvisionPlugins, Host: host, Files: true}
+	if f.unchecked {
+		loader.Check = moefile.CheckFile
+	}
+	w := &watcher{f: f, cmd: cmd, loader: loader, echo: upstream, golang: golang, dir: files.Path}
+	if err := w.watch(file); err != nil {
 		return err
 	}
-	return f.serve(cmd, file, o)
+	if w.boot, _, err = w.write(file, false); err != nil {
+		return err
+	}
+	o.Config = w.boot
+	return f.serve(cmd, file, o, w)
 }
 
 // free fails if another process listens on an address. Without this check two Envoys would silently share the port, each
@@ -274,8 +300,8 @@ func (f *runFlags) config(
 	return write(b)
 }
 
-// serve runs Envoy until it ends or the command's context does.
-func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options) error {
+// serve runs Envoy until it ends or the command's context does. w, if there is one, takes edits meanwhile.
+func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options, w *watcher) error {
 	ctx := cmd.Context()
 	p, err := envoy.Start(ctx, o)
 	if ctx.Err() != nil {
@@ -293,6 +319,18 @@ func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options
 	}
 	cmd.PrintErrf("moe: serving %s for %s; Envoy's admin page is http://%s; stop with Ctrl-C\n",
 		addresses, served(file), p.Admin())
+	if w != nil {
+		watching, end := context.WithCancel(ctx)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			w.run(watching)
+		}()
+		defer func() {
+			end()
+			<-over
+		}()
+	}
 	select {
 	case <-ctx.Done():
 		cmd.PrintErrln("moe: stopping")
