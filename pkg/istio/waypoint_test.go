@@ -338,6 +338,24 @@ func TestWaypointWarnings(t *testing.T) {
 	}
 }
 
+// TestWaypointRest wants another name for a service's filter once a route has one of its own: Envoy refuses another type of
+// configuration under a name that it has.
+func TestWaypointRest(t *testing.T) {
+	guard := policyText("guard", strings.TrimSpace(toWeb+guardText))
+	open := "---\n" + policyText("open", toPublic+"plugins: [{id: tokenauth, disabled: true}]")
+	for name, c := range map[string]struct{ policies, want string }{
+		"a service":             {guard, "name: moe.waypoint.web.shop.svc.cluster.local.80\n"},
+		"a service and a route": {guard + open, "name: moe.waypoint.web.shop.svc.cluster.local.80.rest\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text, err := generate(t, c.policies+ambientText).YAML()
+			if err != nil || !strings.Contains(string(text), c.want) {
+				t.Errorf("YAML: got error %v and\n%s\nwant one with %q", err, text, c.want)
+			}
+		})
+	}
+}
+
 // TestWaypointExplain asks for hosts of a waypoint, with chains of their own and without.
 func TestWaypointExplain(t *testing.T) {
 	r := generate(t, policyText("all", toWaypoint+"plugins: [{name: hello, config: {value: x}}]")+"---\n"+

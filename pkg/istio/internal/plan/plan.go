@@ -174,14 +174,15 @@ func (g *planner) planProxies(s proxyset.Set) {
 		next := g.chainOf[around[len(around)-2].Key()]
 		b.Inherited = next != nil && slices.Equal(next.Contributions, b.Contributions) && next.Settings.same(b.Settings) &&
 			(len(b.Doc.Plugins) > 0 || samePlaceholder(next.Sent, b.Sent)) && proxyset.HasInnermost(around[:len(around)-1])
-		if s.Traffic == proxyset.Waypoint && len(others) > 0 {
-			b.Inherited = false // the requests of these routes pass filters of their own, and not this one
-			// Envoy takes no other type for the configuration of a filter that it has; so this one has a name of its own.
-			b.Filter += ".rest"
-		}
+		b.Inherited = b.Inherited && (s.Traffic != proxyset.Waypoint || len(others) == 0)
 		if b.Inherited {
 			b.Filter = next.Filter
 		}
+	}
+	if s.Traffic == proxyset.Waypoint && len(others) > 0 {
+		// The requests of these routes pass filters of their own, and not this one, whose configuration has another type for
+		// that. Envoy takes no other type for a filter that it has; so this one has a name of its own.
+		b.Filter += ".rest"
 	}
 	for _, w := range around {
 		g.inside[w.Key()] = append(g.inside[w.Key()], b)
