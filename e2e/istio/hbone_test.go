@@ -24,7 +24,10 @@ func (p *proxy) hbone(destination string) *door {
 	p.m.Cleanup(tunnels.CloseIdleConnections)
 	d := &door{m: p.m, addr: destination}
 	d.http = &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return tunnel(tunnels, addr, destination) },
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			d.tunnels.Add(1)
+			return tunnel(tunnels, addr, destination)
+		},
 	}, Timeout: patience}
 	p.m.Cleanup(d.http.CloseIdleConnections)
 	return d

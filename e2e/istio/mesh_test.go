@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,6 +208,8 @@ type door struct {
 	m    *mesh
 	http *http.Client
 	addr string
+
+	tunnels atomic.Int64 // that were opened, to a waypoint
 }
 
 // open returns the door of a listener. If destination is not empty, connections say, as the kernel does in a mesh, that

@@ -158,3 +158,152 @@ func TestWaypoint(t *testing.T) {
 		all("removed", nil)
 	})
 }
+
+// besideAPI are paths that the route api does not take, however alike they look.
+var besideAPI = []string{"/api/../private", "/apix", "/API/x"}
+
+// toWP is for all that the waypoint wp takes.
+const toWP = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: wp}]\n"
+
+// unguarded checks that requests without a token reach the upstream.
+func (d *door) unguarded() error { return d.sees("any.host", "/private", 200, "", "") }
+
+// TestWaypointNoBypass proves for every position and delivery that no request of a waypoint gets past a guard once it is in
+// force, while the policy moves from one position to the next; and that a guard of a service holds for its ports alone.
+func TestWaypointNoBypass(t *testing.T) {
+	onEach(t, func(t *testing.T, bin envoytest.Binary) {
+		m := newMesh(t, ambient, istioAuth)
+		p := m.start(bin, waypointNode)
+		cart, detected, tcp, reviews, echo := p.hbone(cartHTTP), p.hbone(cartAny), p.hbone(cartTCP), p.hbone(reviewsHTTP), p.hbone(echoHTTP)
+		m.eventually("no policy", cart.unguarded)
+		var w *watcher
+		for _, delivery := range deliveries {
+			for _, place := range positions {
+				what := place.name + ", " + delivery
+				m.policies(policy("default", "auth", toWP+place.insert+"delivery: "+delivery+"\nplugins: ["+auth+"]"))
+				m.eventually(what, func() error {
+					chains, err := p.filters("main_internal")
+					if err == nil {
+						err = place.order.check(chains, delivery)
+					}
+					for _, d := range []*door{cart, detected, reviews, echo} {
+						if err == nil {
+							err = d.guarded("any.host")
+						}
+					}
+					return err
+				})
+				if w == nil {
+					w = watch(cart, "any.host")
+					t.Cleanup(func() { w.stop() })
+				}
+				if leaks := w.leaks(); len(leaks) > 0 {
+					t.Fatalf("up to %s, these requests without a token have reached the upstream: %s", what, leaks)
+				}
+			}
+		}
+
+		// The guard narrows to a service, to its port, and to all but a route of it.
+		service := "targetRefs: [{kind: Service, name: cart}]\nplugins: [" + auth + "]"
+		port := "targetRefs: [{kind: Service, name: cart, sectionName: http}]\nplugins: [" + auth + "]"
+		open := "targetRefs: [{kind: HTTPRoute, name: cart, sectionName: api}]\nplugins: [{id: tokenauth, disabled: true}]"
+		for _, c := range []struct {
+			name            string
+			policies        []string
+			guarded, others []*door
+		}{
+			{
+				name: "a service", policies: []string{policy("default", "auth", service)}, guarded: []*door{cart, detected},
+				others: []*door{reviews, echo, tcp},
+			},
+			{
+				name: "a port", policies: []string{policy("default", "auth", port)}, guarded: []*door{cart},
+				others: []*door{detected, reviews, echo, tcp},
+			},
+			{
+				name: "all but a route", policies: []string{policy("default", "auth", service), policy("default", "open", open)},
+				guarded: []*door{cart, detected}, others: []*door{reviews, echo, tcp},
+			},
+		} {
+			m.policies(c.policies...)
+			m.eventually(c.name, func() error {
+				var err error
+				for _, d := range c.guarded {
+					if err == nil {
+						err = d.guarded("any.host")
+					}
+				}
+				for _, d := range c.others {
+					if err == nil {
+						err = d.unguarded()
+					}
+				}
+				return err
+			})
+		}
+		m.eventually("the route", func() error { return cart.sees("any.host", "/api/x", 200, "", "") })
+		for _, path := range besideAPI {
+			if err := cart.sees("any.host", path, 403, "", ""); err != nil {
+				t.Errorf("beside the route: %v", err)
+			}
+		}
+		sent := w.stop()
+		if leaks := w.leaks(); len(leaks) > 0 || sent == 0 {
+			t.Errorf("of %d requests without a token, sent all the while, these have reached the upstream: %s", sent, leaks)
+		}
+		t.Logf("%d requests without a token, sent while the policy moved: none has reached the upstream", sent)
+		m.policies()
+		m.eventually("removed", cart.unguarded)
+	})
+}
+
+// TestWaypointUpdate changes the chains of a service and of a route while a tunnel is open: the changes reach its requests,
+// and no listener is changed.
+func TestWaypointUpdate(t *testing.T) {
+	onEach(t, func(t *testing.T, bin envoytest.Binary) {
+		m := newMesh(t, ambient)
+		p := m.start(bin, waypointNode)
+		set := func(value string) {
+			m.policies(
+				policy("default", "cart", "targetRefs: [{kind: Service, name: cart}]\nplugins: ["+marks("x-moe", value)+"]"),
+				policy("default", "api", "targetRefs: [{kind: HTTPRoute, name: cart, sectionName: api}]\nplugins: ["+marks("x-moe", "api-"+value)+"]"),
+			)
+		}
+		set("one")
+		d := p.hbone(cartHTTP)
+		both := func(value string) error {
+			err := d.sees("any.host", "/", 200, "x-moe", value)
+			if err == nil {
+				err = d.sees("any.host", "/api", 200, "x-moe", "api-"+value)
+			}
+			return err
+		}
+		m.eventually("first", func() error { return both("one") })
+		before, tunnels := p.listenerChanges(), d.tunnels.Load()
+		set("two")
+		m.eventually("changed", func() error { return both("two") })
+		if after := p.listenerChanges(); after != before {
+			t.Errorf("listeners were changed or drained: %v, before %v", after, before)
+		}
+		if after := d.tunnels.Load(); after != tunnels {
+			t.Errorf("tunnels: got %d, want the %d from before the change", after, tunnels)
+		}
+	})
+}
+
+// TestWaypointExtProc has a server run the chains of a waypoint.
+func TestWaypointExtProc(t *testing.T) {
+	bin := binaries(t)[0]
+	m := newMesh(t, ambient)
+	server := m.extproc()
+	p := m.start(bin, waypointNode)
+	hosts := "hosts: [{extProc: {address: '" + server.addr + "'}}]\n"
+	m.policies(
+		policy("default", "wp", toWP+hosts+"plugins: ["+marks("x-moe", "wp")+"]"),
+		policy("default", "api", "targetRefs: [{kind: HTTPRoute, name: cart, sectionName: api}]\nplugins: ["+marks("x-moe", "api")+"]"),
+	)
+	cart, reviews := p.hbone(cartHTTP), p.hbone(reviewsHTTP)
+	m.eventually("the waypoint", func() error { return reviews.sees("any.host", "/", 200, "x-moe", "wp") })
+	m.eventually("a service", func() error { return cart.sees("any.host", "/", 200, "x-moe", "wp") })
+	m.eventually("a route", func() error { return cart.sees("any.host", "/api", 200, "x-moe", "api") })
+}
