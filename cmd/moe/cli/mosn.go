@@ -22,6 +22,9 @@ func mosnCommand() *cobra.Command {
 		Long: text(`
 			MOSN's listeners, routers and clusters become Envoy's own, and its stream filters the plugin "mosn", which runs
 			them as they are. A field that has no counterpart in Envoy is an error with its place. docs/mosn.md has more.`),
+		Example: examples(`
+			moe mosn convert mosn_config.json > envoy.yaml
+			moe mosn run mosn_config.json --module build/libmoe-mosn.so`),
 	}
 	c.AddCommand(mosnConvertCommand(), mosnRunCommand())
 	return c
