@@ -270,7 +270,8 @@ func TestUpstreamTLS(t *testing.T) {
 			"certificate: {certificateChain: %[5]s, privateKey: %[6]s}}\n"
 		text := "listen: 127.0.0.1:0\nplugins: [{name: hello}]\nupstreams:\n"
 		for _, u := range [][]any{
-			{"good", up.Listener.Addr(), "up.test", ca.File}, {"name", up.Listener.Addr(), "wrong.test", ca.File},
+			{"good", up.Listener.Addr(), "up.test", ca.File},
+			{"name", up.Listener.Addr(), "wrong.test", ca.File},
 			{"authority", up.Listener.Addr(), "up.test", other.File},
 		} {
 			text += fmt.Sprintf(upstream, append(u, own, ownKey)...)

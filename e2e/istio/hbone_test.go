@@ -11,8 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // hbone returns the door to a destination, ADDRESS:PORT, behind a waypoint: each connection is a tunnel by HTTP CONNECT
@@ -20,7 +18,9 @@ import (
 func (p *proxy) hbone(destination string) *door {
 	p.m.Helper()
 	addr := p.address("connect_terminate")
-	tunnels := &http2.Transport{TLSClientConfig: p.m.clientTLS()}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	tunnels := &http.Transport{TLSClientConfig: p.m.clientTLS(), Protocols: protocols}
 	p.m.Cleanup(tunnels.CloseIdleConnections)
 	d := &door{m: p.m, addr: destination}
 	d.http = &http.Client{Transport: &http.Transport{
@@ -50,7 +50,7 @@ func (m *mesh) clientTLS() *tls.Config {
 }
 
 // tunnel opens a connection to a destination through the waypoint at addr.
-func tunnel(t *http2.Transport, addr, destination string) (net.Conn, error) {
+func tunnel(t *http.Transport, addr, destination string) (net.Conn, error) {
 	in, out := io.Pipe()
 	r := &http.Request{
 		Method: http.MethodConnect, URL: &url.URL{Scheme: "https", Host: addr}, Host: destination, Body: in, Header: http.Header{},

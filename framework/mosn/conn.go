@@ -176,7 +176,8 @@ func (t *tlsConn) SetWriteDeadline(time.Time) error { return t.c.no("RawConn.Set
 // filterManager has no network filters: they belong to Envoy's connection.
 type filterManager struct{ c *connection }
 
-func (m filterManager) AddReadFilter(api.ReadFilter)        { _ = m.c.no("FilterManager.AddReadFilter") }
+func (m filterManager) AddReadFilter(api.ReadFilter) { _ = m.c.no("FilterManager.AddReadFilter") }
+
 func (m filterManager) AddWriteFilter(api.WriteFilter)      { _ = m.c.no("FilterManager.AddWriteFilter") }
 func (m filterManager) ListReadFilter() []api.ReadFilter    { return nil }
 func (m filterManager) ListWriteFilters() []api.WriteFilter { return nil }

@@ -23,7 +23,7 @@ func (r *route) RedirectRule() api.RedirectRule { return nil }
 type routeRule struct{ st *stream }
 
 // VirtualHost returns the route's virtual host.
-func (r routeRule) VirtualHost() api.VirtualHost { return virtualHost{r.st} }
+func (r routeRule) VirtualHost() api.VirtualHost { return virtualHost(r) }
 
 // ClusterName returns the cluster that the route leads to, or "" where it leads to none.
 func (r routeRule) ClusterName(context.Context) string { return r.st.attr(filter.AttrClusterName) }

@@ -242,7 +242,9 @@ func (o *Options) checkAction(p *problems, at string, r *Route) {
 	local := a.Redirect != nil || a.DirectResponse != nil
 	if local {
 		for _, f := range []field{
-			{"rewrite", a.Rewrite != nil}, {"retry", a.Retry != nil}, {"upstreamTimeout", a.UpstreamTimeout != 0},
+			{"rewrite", a.Rewrite != nil},
+			{"retry", a.Retry != nil},
+			{"upstreamTimeout", a.UpstreamTimeout != 0},
 			{"idleTimeout", a.IdleTimeout != 0},
 		} {
 			if f.given {

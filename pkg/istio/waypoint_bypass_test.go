@@ -158,7 +158,7 @@ func passed(all []*clientv1alpha3.EnvoyFilter, q request) (on []string, problem 
 func skips(config map[string]any, route string) bool {
 	matchers, _ := manifest.At(config, "xds_matcher.matcher_list.matchers").([]any)
 	for _, m := range matchers {
-		call := manifest.At(m, "predicate.single_predicate.custom_match.typed_config.expr_match.parsed_expr.expr.call_expr")
+		call := manifest.At(m, "predicate.single_predicate.custom_match.typed_config.expr_match.cel_expr_parsed.expr.call_expr")
 		name, _ := manifest.At(call, "args[1].const_expr.string_value").(string)
 		switch function, _ := manifest.At(call, "function").(string); {
 		case function == "_==_" && name == route, function == "_!=_" && name != route:

@@ -212,9 +212,17 @@ func TestCostAndWhen(t *testing.T) {
 		status int
 		retry  bool
 	}{
-		{cost: "4", status: 200}, {cost: "7", status: 429, retry: true}, {cost: "11", status: 429}, {cost: "6", status: 200},
-		{cost: "1", status: 429, retry: true}, {cost: "0", status: 200}, {cost: "-9", status: 200}, {cost: "", status: 200},
-		{cost: "9223372036854775807", status: 429}, {cost: "4294967297", status: 429}, {cost: "x", status: 503},
+		{cost: "4", status: 200},
+		{cost: "7", status: 429, retry: true},
+		{cost: "11", status: 429},
+		{cost: "6", status: 200},
+		{cost: "1", status: 429, retry: true},
+		{cost: "0", status: 200},
+		{cost: "-9", status: 200},
+		{cost: "", status: 200},
+		{cost: "9223372036854775807", status: 429},
+		{cost: "4294967297", status: 429},
+		{cost: "x", status: 503},
 	} {
 		t.Run(fmt.Sprint(i, " costs ", c.cost), func(t *testing.T) {
 			var header []string
@@ -302,14 +310,14 @@ func TestDelayedClientLeaves(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
-		`{}`:                                      "rules",
-		`{rules: []}`:                             "rules",
-		`{rules: [{}]}`:                           "rules[0].limit",
-		`{rules: [{limit: 1}, {limit: 2}]}`:       `rules[1].name: duplicate name "default"`,
-		`{rules: [{limit: 1, name: 'a"b'}]}`:      "rules[0].name",
-		`{rules: [{limit: 1, per: 0s}]}`:          "rules[0].per",
-		`{rules: [{limit: 1, per: 20000h}]}`:      "rules[0].per",
-		`{rules: [{limit: 1000000000, per: 1s}]}`: "rules[0].limit",
+		`{}`:                                                                          "rules",
+		`{rules: []}`:                                                                 "rules",
+		`{rules: [{}]}`:                                                               "rules[0].limit",
+		`{rules: [{limit: 1}, {limit: 2}]}`:                                           `rules[1].name: duplicate name "default"`,
+		`{rules: [{limit: 1, name: 'a"b'}]}`:                                          "rules[0].name",
+		`{rules: [{limit: 1, per: 0s}]}`:                                              "rules[0].per",
+		`{rules: [{limit: 1, per: 20000h}]}`:                                          "rules[0].per",
+		`{rules: [{limit: 1000000000, per: 1s}]}`:                                     "rules[0].limit",
 		`{rules: [{limit: 1, per: 8000h, burst: 1000000000}]}`:                        "rules[0].burst",
 		`{rules: [{limit: 1, algorithm: fixedWindow, burst: 2}]}`:                     "rules[0].burst",
 		`{rules: [{limit: 1, algorithm: slidingWindow, maxDelay: 1s}]}`:               "rules[0].maxDelay",

@@ -119,7 +119,7 @@ func TestWhatIstioMakes(t *testing.T) {
 		t.Errorf("the gateway's service account is %s", got)
 	}
 	want := []secretRef{{"shop", "cert"}, {"web", "a"}, {"certs", "b"}}
-	if diff := cmp.Diff(want, secretRefs(objects, proxies)); diff != "" {
+	if diff := cmp.Diff(want, secretRefs(objects, proxies), cmp.AllowUnexported(secretRef{})); diff != "" {
 		t.Errorf("Secrets (-want +got):\n%s", diff)
 	}
 	a, err := NewAgent()

@@ -3,13 +3,13 @@ package render
 import (
 	"fmt"
 
+	"cel.dev/expr"
 	xdscorev3 "github.com/cncf/xds/go/xds/core/v3"
 	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	typev3 "github.com/cncf/xds/go/xds/type/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	actionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
-	exprv1alpha1 "google.golang.org/genproto/googleapis/api/expr/v1alpha1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	selectorv1beta1 "istio.io/api/type/v1beta1"
@@ -63,7 +63,7 @@ func waypointPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.
 	if cluster != nil {
 		all = append(all, cluster)
 	}
-	var others []*exprv1alpha1.Expr
+	var others []*expr.Expr
 	for _, r := range routes {
 		others = append(others, routeName("_==_", r.Route))
 	}
@@ -101,7 +101,7 @@ func skipping(config proto.Message, name string, skip *matcherv3.Matcher) (proto
 
 // skipWhere returns what matches a request for which one of the expressions is true; nil if there are none. An expression
 // that cannot be evaluated, as long as a request has no route, matches nothing: then the request passes the filter.
-func skipWhere(exprs ...*exprv1alpha1.Expr) (*matcherv3.Matcher, error) {
+func skipWhere(exprs ...*expr.Expr) (*matcherv3.Matcher, error) {
 	if len(exprs) == 0 {
 		return nil, nil
 	}
@@ -115,8 +115,8 @@ func skipWhere(exprs ...*exprv1alpha1.Expr) (*matcherv3.Matcher, error) {
 	}
 	list := &matcherv3.Matcher_MatcherList{}
 	for _, e := range exprs {
-		expr, err := anypb.New(&matcherv3.CelMatcher{ExprMatch: &typev3.CelExpression{
-			ExprSpecifier: &typev3.CelExpression_ParsedExpr{ParsedExpr: &exprv1alpha1.ParsedExpr{Expr: e}},
+		matcher, err := anypb.New(&matcherv3.CelMatcher{ExprMatch: &typev3.CelExpression{
+			CelExprParsed: &expr.ParsedExpr{Expr: e},
 		}})
 		if err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func skipWhere(exprs ...*exprv1alpha1.Expr) (*matcherv3.Matcher, error) {
 					SinglePredicate: &matcherv3.Matcher_MatcherList_Predicate_SinglePredicate{
 						Input: &xdscorev3.TypedExtensionConfig{Name: "request", TypedConfig: input},
 						Matcher: &matcherv3.Matcher_MatcherList_Predicate_SinglePredicate_CustomMatch{
-							CustomMatch: &xdscorev3.TypedExtensionConfig{Name: "route", TypedConfig: expr},
+							CustomMatch: &xdscorev3.TypedExtensionConfig{Name: "route", TypedConfig: matcher},
 						},
 					},
 				},
@@ -141,16 +141,16 @@ func skipWhere(exprs ...*exprv1alpha1.Expr) (*matcherv3.Matcher, error) {
 }
 
 // routeName returns the CEL expression xds.route_name OPERATOR name, in the form that Envoy takes: parsed.
-func routeName(operator, name string) *exprv1alpha1.Expr {
-	return &exprv1alpha1.Expr{Id: 1, ExprKind: &exprv1alpha1.Expr_CallExpr{CallExpr: &exprv1alpha1.Expr_Call{
-		Function: operator, Args: []*exprv1alpha1.Expr{
-			{Id: 2, ExprKind: &exprv1alpha1.Expr_SelectExpr{SelectExpr: &exprv1alpha1.Expr_Select{
-				Field: "route_name", Operand: &exprv1alpha1.Expr{
-					Id: 3, ExprKind: &exprv1alpha1.Expr_IdentExpr{IdentExpr: &exprv1alpha1.Expr_Ident{Name: "xds"}},
+func routeName(operator, name string) *expr.Expr {
+	return &expr.Expr{Id: 1, ExprKind: &expr.Expr_CallExpr{CallExpr: &expr.Expr_Call{
+		Function: operator, Args: []*expr.Expr{
+			{Id: 2, ExprKind: &expr.Expr_SelectExpr{SelectExpr: &expr.Expr_Select{
+				Field: "route_name", Operand: &expr.Expr{
+					Id: 3, ExprKind: &expr.Expr_IdentExpr{IdentExpr: &expr.Expr_Ident{Name: "xds"}},
 				},
 			}}},
-			{Id: 4, ExprKind: &exprv1alpha1.Expr_ConstExpr{ConstExpr: &exprv1alpha1.Constant{
-				ConstantKind: &exprv1alpha1.Constant_StringValue{StringValue: name},
+			{Id: 4, ExprKind: &expr.Expr_ConstExpr{ConstExpr: &expr.Constant{
+				ConstantKind: &expr.Constant_StringValue{StringValue: name},
 			}}},
 		},
 	}}}

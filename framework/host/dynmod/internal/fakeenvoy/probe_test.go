@@ -185,24 +185,31 @@ func (p *probe) look(s filter.Stream, tag string) {
 func (p *probe) OnRequestHeaders(s filter.Stream, _ filter.RequestHeaders, _ bool) filter.Action {
 	return p.act(s, false)
 }
+
 func (p *probe) OnRequestBody(s filter.Stream, _ filter.Body, _ bool) filter.Action {
 	return p.act(s, true)
 }
+
 func (p *probe) OnRequestTrailers(s filter.Stream, _ filter.Headers) filter.Action {
 	return p.act(s, true)
 }
+
 func (p *probe) OnRequest(s filter.Stream, _ filter.RequestHeaders, _ filter.Body) filter.Action {
 	return p.act(s, true)
 }
+
 func (p *probe) OnResponseHeaders(s filter.Stream, _ filter.ResponseHeaders, _ bool) filter.Action {
 	return p.act(s, false)
 }
+
 func (p *probe) OnResponseBody(s filter.Stream, _ filter.Body, _ bool) filter.Action {
 	return p.act(s, true)
 }
+
 func (p *probe) OnResponseTrailers(s filter.Stream, _ filter.Headers) filter.Action {
 	return p.act(s, true)
 }
+
 func (p *probe) OnResponse(s filter.Stream, _ filter.ResponseHeaders, _ filter.Body) filter.Action {
 	return p.act(s, true)
 }
