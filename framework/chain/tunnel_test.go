@@ -2,10 +2,12 @@ package chain_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mosn.io/moe/framework/chain"
@@ -160,53 +162,55 @@ func TestBodyStalls(t *testing.T) {
 		status string
 	}{{"request", chain.Request, "408"}, {"response", chain.Response, "504"}} {
 		for _, offload := range []bool{false, true} {
-			t.Run(c.name, func(t *testing.T) {
-				wait := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.WaitBody }
-				p := &probe{}
-				if c.dir == chain.Request {
-					p.reqH = wait
-				} else {
-					p.respH = wait
-				}
-				const timeout = 60 * time.Millisecond
-				sink := &posts{c: make(chan func(), 9)}
-				st := chain.New([]chain.Plugin{{Name: "p", Reg: filter.Lookup("probe"), Config: p}},
-					chain.Options{Timeout: timeout}).Start(sink, sink)
-				fill(st)
-				st.Headers(chain.Request, c.dir == chain.Response)
-				if c.dir == chain.Response {
-					st.Headers(chain.Response, false)
-				}
-				if offload && !st.OffloadBuffering(c.dir) {
-					t.Fatal("OffloadBuffering reports false, want true")
-				}
-				began := time.Now()
-				for time.Since(began) < 2*timeout && !offload { // as long as some of it comes, nothing happens
-					st.Data(c.dir, []byte("x"), false)
+			t.Run(fmt.Sprintf("%s, offloaded %t", c.name, offload), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					wait := func(filter.Stream, filter.Headers, bool) filter.Action { return filter.WaitBody }
+					p := &probe{}
+					if c.dir == chain.Request {
+						p.reqH = wait
+					} else {
+						p.respH = wait
+					}
+					const timeout = 60 * time.Millisecond
+					sink := &posts{c: make(chan func(), 9)}
+					st := chain.New([]chain.Plugin{{Name: "p", Reg: filter.Lookup("probe"), Config: p}},
+						chain.Options{Timeout: timeout}).Start(sink, sink)
+					fill(st)
+					st.Headers(chain.Request, c.dir == chain.Response)
+					if c.dir == chain.Response {
+						st.Headers(chain.Response, false)
+					}
+					if offload && !st.OffloadBuffering(c.dir) {
+						t.Fatal("OffloadBuffering reports false, want true")
+					}
+					began := time.Now()
+					for time.Since(began) < 2*timeout && !offload { // as long as some of it comes, nothing happens
+						st.Data(c.dir, []byte("x"), false)
+						select {
+						case f := <-sink.c:
+							f()
+						case <-time.After(timeout / 4):
+						}
+					}
+					if st.Replied {
+						t.Fatal("the chain replies while the body is coming")
+					}
 					select {
 					case f := <-sink.c:
 						f()
-					case <-time.After(timeout / 4):
+					case <-time.After(2 * timeout):
 					}
-				}
-				if st.Replied {
-					t.Fatal("the chain replies while the body is coming")
-				}
-				select {
-				case f := <-sink.c:
-					f()
-				case <-time.After(2 * timeout):
-				}
-				if offload == st.Replied {
-					t.Fatalf("the chain has replied: %v, want %v", st.Replied, !offload)
-				}
-				if got := internals.Stream(&st.Stream, 0).ResponseHeaders().Get(":status"); !offload && got != c.status {
-					t.Errorf("the status is %s, want %s", got, c.status)
-				}
-				if want := "moe.p.body_timeout"; !offload && st.ReplyDetails != want {
-					t.Errorf("the details are %q, want %q", st.ReplyDetails, want)
-				}
-				st.Done()
+					if offload == st.Replied {
+						t.Fatalf("the chain has replied: %v, want %v", st.Replied, !offload)
+					}
+					if got := internals.Stream(&st.Stream, 0).ResponseHeaders().Get(":status"); !offload && got != c.status {
+						t.Errorf("the status is %s, want %s", got, c.status)
+					}
+					if want := "moe.p.body_timeout"; !offload && st.ReplyDetails != want {
+						t.Errorf("the details are %q, want %q", st.ReplyDetails, want)
+					}
+					st.Done()
+				})
 			})
 		}
 	}

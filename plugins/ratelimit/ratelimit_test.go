@@ -310,14 +310,15 @@ func TestDelayedClientLeaves(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	for config, want := range map[string]string{
-		`{}`:                                                                          "rules",
-		`{rules: []}`:                                                                 "rules",
-		`{rules: [{}]}`:                                                               "rules[0].limit",
-		`{rules: [{limit: 1}, {limit: 2}]}`:                                           `rules[1].name: duplicate name "default"`,
-		`{rules: [{limit: 1, name: 'a"b'}]}`:                                          "rules[0].name",
-		`{rules: [{limit: 1, per: 0s}]}`:                                              "rules[0].per",
-		`{rules: [{limit: 1, per: 20000h}]}`:                                          "rules[0].per",
-		`{rules: [{limit: 1000000000, per: 1s}]}`:                                     "rules[0].limit",
+		`{}`:                                      "rules",
+		`{rules: []}`:                             "rules",
+		`{rules: [{}]}`:                           "rules[0].limit",
+		`{rules: [{limit: 1}, {limit: 2}]}`:       `rules[1].name: duplicate name "default"`,
+		`{rules: [{limit: 1, name: 'a"b'}]}`:      "rules[0].name",
+		`{rules: [{limit: 1, per: 0s}]}`:          "rules[0].per",
+		`{rules: [{limit: 1, per: 20000h}]}`:      "rules[0].per",
+		`{rules: [{limit: 1000000000, per: 1s}]}`: "rules[0].limit",
+
 		`{rules: [{limit: 1, per: 8000h, burst: 1000000000}]}`:                        "rules[0].burst",
 		`{rules: [{limit: 1, algorithm: fixedWindow, burst: 2}]}`:                     "rules[0].burst",
 		`{rules: [{limit: 1, algorithm: slidingWindow, maxDelay: 1s}]}`:               "rules[0].maxDelay",

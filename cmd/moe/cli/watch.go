@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/internal/filewatch"
 	"mosn.io/moe/internal/moefile"
@@ -114,7 +115,7 @@ func (w *watcher) write(file *moefile.File, turn bool) (boot []byte, changed []s
 // with a null, which is as if it were not written.
 func touch(doc map[string]any) map[string]any {
 	doc = maps.Clone(doc)
-	for _, field := range []string{"order", "timeout", "authentication", "consumerHeader", "consumerSource"} {
+	for _, field := range document.Fields() {
 		if _, ok := doc[field]; !ok {
 			doc[field] = nil
 			break

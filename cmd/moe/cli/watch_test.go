@@ -14,8 +14,10 @@ func TestTouch(t *testing.T) {
 		name, text string
 		want       string // the field that says nothing
 	}{
-		{name: "plugins alone", text: "plugins: [{name: hello}]", want: "order"},
-		{name: "with an order", text: "plugins: [{name: hello}]\norder: listed", want: "timeout"},
+		{name: "plugins alone", text: "plugins: [{name: hello}]", want: "consumers"},
+		{name: "with consumers", text: "plugins: [{name: hello}]\nconsumers: []", want: "consumerSource"},
+		{name: "with all but one", want: "generic_secrets", text: "plugins: [{name: hello}]\nconsumers: []\n" +
+			"consumerSource: {path: a.yaml}\norder: stage\ntimeout: 1s\nauthentication: all\nconsumerHeader: x-consumer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, err := moefile.Parse([]byte(c.text), moefile.CheckFile, moefile.Dynmod)
