@@ -52,8 +52,7 @@ func verifyCommand() *cobra.Command {
 	fl.StringArrayVarP(&f.files, "filename", "f", nil, "`FILE` or folder to read; - is the standard input; repeatable")
 	fl.StringVar(&f.pilot, "pilot", "",
 		"`PATH` of pilot-discovery (default: $PILOT_DISCOVERY, the checkout's .tools, PATH)")
-	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
-	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
+	binaryFlags(c, &f.envoy, &f.module)
 	fl.StringVar(&f.root, "root-namespace", "istio-system", "Istio's root `NAMESPACE`")
 	fl.StringVar(&f.log, "log", "", "`FILE` for the logs of discovery server and Envoys; - is the standard error")
 	c.MarkFlagRequired("filename")

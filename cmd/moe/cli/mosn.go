@@ -4,14 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"strconv"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"mosn.io/moe/internal/bootstrap"
-	"mosn.io/moe/internal/envoy"
 	"mosn.io/moe/internal/mosnconf"
 )
 
@@ -85,13 +86,8 @@ func convertMOSN(cmd *cobra.Command, file string) (*bootstrapv3.Bootstrap, error
 	return b, nil
 }
 
-type mosnRunFlags struct {
-	envoy, module, level string
-	concurrency          int
-}
-
 func mosnRunCommand() *cobra.Command {
-	var f mosnRunFlags
+	var f envoyFlags
 	c := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Start Envoy with what a mosn_config.json says",
@@ -101,20 +97,25 @@ func mosnRunCommand() *cobra.Command {
 		Example: examples(`
 			moe mosn run mosn_config.json --module build/libmoe-mosn.so`),
 		Args: cobra.ExactArgs(1),
-		RunE: does(func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) }),
+		RunE: does(func(cmd *cobra.Command, args []string) error { return runMOSN(cmd, f, args[0]) }),
 	}
-	fl := c.Flags()
-	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
-	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
-	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
-	fl.StringVar(&f.level, "log-level", "warning", "Envoy's log `LEVEL`")
+	f.add(c)
 	return c
 }
 
-func (f *mosnRunFlags) run(cmd *cobra.Command, file string) error {
+func runMOSN(cmd *cobra.Command, f envoyFlags, file string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	b, err := convertMOSN(cmd, file)
 	if err != nil {
 		return err
+	}
+	for _, l := range b.GetStaticResources().GetListeners() {
+		a := l.GetAddress().GetSocketAddress()
+		if err := free(net.JoinHostPort(a.GetAddress(), strconv.Itoa(int(a.GetPortValue())))); err != nil {
+			return fmt.Errorf("%s: listener %q: %w", file, l.GetName(), err)
+		}
 	}
 	if b.Admin == nil {
 		address, err := bootstrap.ParseAddress("127.0.0.1:0")
@@ -123,35 +124,17 @@ func (f *mosnRunFlags) run(cmd *cobra.Command, file string) error {
 		}
 		b.Admin = &bootstrapv3.Admin{Address: address}
 	}
-	module, err := findModule(f.module)
+	o, err := f.options(cmd)
 	if err != nil {
 		return err
-	}
-	binary, err := envoy.Find(f.envoy)
-	if err != nil {
-		return err
-	}
-	o := envoy.Options{
-		Path: binary, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
-		Stdout: cmd.OutOrStdout(), Log: envoy.Prefix(cmd.ErrOrStderr(), "envoy: "),
 	}
 	if o.Config, err = bootstrap.JSON(b); err != nil {
 		return err
 	}
-	ctx := cmd.Context()
-	p, err := envoy.Start(ctx, o)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil // stopped while starting
-		}
+	p, err := start(cmd, o)
+	if p == nil {
 		return err
 	}
 	cmd.PrintErrf("moe: serving what %s says; Envoy's admin page is http://%s; stop with Ctrl-C\n", file, p.Admin())
-	select {
-	case <-ctx.Done():
-		cmd.PrintErrln("moe: stopping")
-		return p.Stop()
-	case <-p.Done():
-		return p.Err()
-	}
+	return wait(cmd, p)
 }

@@ -8,13 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/internal/bootstrap"
-	"mosn.io/moe/internal/build"
 	"mosn.io/moe/internal/echo"
 	"mosn.io/moe/internal/envoy"
 	"mosn.io/moe/internal/moefile"
@@ -22,10 +20,9 @@ import (
 )
 
 type runFlags struct {
-	file, host, envoy, module, admin, level, pluginLevel string
-	concurrency                                          int
-	print, unchecked, watch                              bool
-	split                                                string
+	envoyFlags
+	file, host, admin, pluginLevel, split string
+	print, unchecked, watch               bool
 }
 
 func runCommand() *cobra.Command {
@@ -95,20 +92,12 @@ func runCommand() *cobra.Command {
 	c.MarkFlagDirname("split")
 	fl.BoolVar(&f.watch, "watch", false, "have edits of the file go live, without a restart and without a lost request")
 	hostFlag(c, &f.host)
-	fl.StringVar(&f.envoy, "envoy", "", "`PATH` of the Envoy to start (default: $ENVOY, the checkout's .envoy, PATH)")
-	fl.StringVar(&f.module, "module", "", "`PATH` of libmoe.so (default: beside moe, or build/libmoe.so)")
-	fl.IntVar(&f.concurrency, "concurrency", 0, "Envoy's worker threads (default: one per core)")
+	f.add(c)
 	fl.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDR` of Envoy's admin page; port 0 is any free one")
-	fl.StringVar(&f.level, "log-level", "warning",
-		"Envoy's log `LEVEL`: trace, debug, info, warning, error, critical or off")
 	fl.StringVar(&f.pluginLevel, "plugin-log-level", "info", "log `LEVEL` of the plugins")
 	fl.BoolVar(&f.unchecked, "no-validate", false,
 		"leave all checks of plugins to Envoy: for a --module with plugins that this moe does not have")
-	for _, name := range []string{"log-level", "plugin-log-level"} {
-		c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions([]cobra.Completion{
-			"trace", "debug", "info", "warning", "error", "critical", "off",
-		}, cobra.ShellCompDirectiveNoFileComp))
-	}
+	levelCompletion(c, "plugin-log-level")
 	return c
 }
 
@@ -137,17 +126,13 @@ const printedEcho = "127.0.0.1:10001"
 // printedLibrary is the path of the library in a printed configuration, unless --module gives one.
 const printedLibrary = "/usr/local/lib/libmoe.so"
 
-// maxConcurrency bounds --concurrency. No machine has as many cores, and Envoy still starts with it; it aborts when it
-// runs out of threads or descriptors.
-const maxConcurrency = 1024
-
 func (f *runFlags) run(cmd *cobra.Command) error {
 	host, err := hostOf(f.host)
 	if err != nil {
 		return err
 	}
-	if f.concurrency < 0 || f.concurrency > maxConcurrency {
-		return fmt.Errorf("--concurrency %d: give 1 to %d worker threads, or 0 for one per core", f.concurrency, maxConcurrency)
+	if err := f.envoyFlags.check(); err != nil {
+		return err
 	}
 	check := moefile.CheckPlugins // Envoy sets them up in a moment
 	if f.unchecked {
@@ -186,11 +171,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if err := free(f.admin); err != nil {
 		return fmt.Errorf("--admin: %w", err)
 	}
-	module, err := findModule(f.module)
-	if err != nil {
-		return err
-	}
-	binary, err := envoy.Find(f.envoy)
+	o, err := f.options(cmd)
 	if err != nil {
 		return err
 	}
@@ -204,17 +185,12 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
-	dir, err := folder(f.file)
-	if err != nil {
+	if o.Dir, err = folder(f.file); err != nil {
 		return err
 	}
-	o := envoy.Options{
-		Path: binary, Dir: dir, Module: module, Concurrency: f.concurrency, LogLevel: f.level,
-		Args:   []string{"--component-log-level", "dynamic_modules:" + f.pluginLevel},
-		Stdout: cmd.OutOrStdout(), Log: envoy.Prefix(cmd.ErrOrStderr(), "envoy: "),
-	}
+	o.Args = []string{"--component-log-level", "dynamic_modules:" + f.pluginLevel}
 	var golang *bootstrap.Golang
-	if f.host == "golang" {
+	if module := o.Module; f.host == "golang" {
 		if o.Module, err = findBridge(module); err != nil {
 			return err
 		}
@@ -246,24 +222,6 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	}
 	o.Config = w.boot
 	return f.serve(cmd, file, o, w)
-}
-
-// free fails if another process listens on an address. Without this check two Envoys would silently share the port, each
-// with some of its connections, because every worker has a listening socket of its own (SO_REUSEPORT).
-func free(addr string) error {
-	if host, port, err := net.SplitHostPort(addr); err != nil || port == "0" {
-		return nil // what is wrong with an address is said elsewhere
-	} else if host == "localhost" { // Envoy's configuration has this one
-		addr = net.JoinHostPort("127.0.0.1", port)
-	}
-	ln, err := net.Listen("tcp", addr)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use, maybe by another moe run; stop that, or choose another port", addr)
-	}
-	if err == nil {
-		ln.Close()
-	}
-	return nil
 }
 
 // printed returns the Golang filter of a printed configuration, or nil for a dynamic module.
@@ -302,17 +260,11 @@ func (f *runFlags) config(
 
 // serve runs Envoy until it ends or the command's context does. w, if there is one, takes edits meanwhile.
 func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options, w *watcher) error {
-	ctx := cmd.Context()
-	p, err := envoy.Start(ctx, o)
-	if ctx.Err() != nil {
-		if err == nil {
-			return p.Stop()
-		}
-		return nil // stopped while starting
-	}
-	if err != nil {
+	p, err := start(cmd, o)
+	if p == nil {
 		return err
 	}
+	ctx := cmd.Context()
 	addresses, err := serving(ctx, p, file.Listeners)
 	if err != nil && ctx.Err() == nil {
 		return errors.Join(err, p.Stop())
@@ -331,36 +283,5 @@ func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options
 			<-over
 		}()
 	}
-	select {
-	case <-ctx.Done():
-		cmd.PrintErrln("moe: stopping")
-		return p.Stop()
-	case <-p.Done():
-		return p.Err()
-	}
-}
-
-// findModule returns the path of libmoe.so.
-func findModule(explicit string) (string, error) {
-	if explicit != "" {
-		if _, err := os.Stat(explicit); err != nil {
-			return "", fmt.Errorf("--module: %w", err)
-		}
-		return filepath.Abs(explicit)
-	}
-	var places []string
-	if exe, err := os.Executable(); err == nil {
-		places = append(places, filepath.Join(filepath.Dir(exe), "libmoe.so"))
-	}
-	places = append(places, filepath.Join("build", "libmoe.so"))
-	if root, err := build.Checkout(""); err == nil {
-		places = append(places, filepath.Join(root, "build", "libmoe.so"))
-	}
-	for _, p := range places {
-		if _, err := os.Stat(p); err == nil {
-			return filepath.Abs(p)
-		}
-	}
-	return "", errors.New("no libmoe.so beside moe or in build/: run `make libmoe` in the checkout of MoE, or " +
-		"`moe build`, or name one with --module PATH")
+	return wait(cmd, p)
 }
