@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/internal/build"
 	"mosn.io/moe/internal/envoy"
+	"mosn.io/moe/internal/tempdir"
 )
 
 // envoyFlags are the flags of commands that start an Envoy and serve until they are told to stop.
@@ -88,6 +90,16 @@ func wait(cmd *cobra.Command, p *envoy.Process) error {
 	case <-p.Done():
 		return p.Err()
 	}
+}
+
+// startTurn has one moe run after the other look for free ports and listen there. Done at once, both would find a port
+// free. Where there are no turns, what is left is that chance.
+func startTurn(cmd *cobra.Command) (done func()) {
+	done, err := tempdir.Turn(cmd.Context(), "start")
+	if err != nil {
+		return func() {}
+	}
+	return sync.OnceFunc(done)
 }
 
 // free fails if another process listens on an address. Without this check two Envoys would silently share the port, each

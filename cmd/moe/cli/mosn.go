@@ -111,6 +111,8 @@ func runMOSN(cmd *cobra.Command, f envoyFlags, file string) error {
 	if err != nil {
 		return err
 	}
+	started := startTurn(cmd)
+	defer started()
 	for _, l := range b.GetStaticResources().GetListeners() {
 		a := l.GetAddress().GetSocketAddress()
 		if err := free(net.JoinHostPort(a.GetAddress(), strconv.Itoa(int(a.GetPortValue())))); err != nil {
@@ -135,6 +137,7 @@ func runMOSN(cmd *cobra.Command, f envoyFlags, file string) error {
 	if p == nil {
 		return err
 	}
+	started()
 	cmd.PrintErrf("moe: serving what %s says; Envoy's admin page is http://%s; stop with Ctrl-C\n", file, p.Admin())
 	return wait(cmd, p)
 }

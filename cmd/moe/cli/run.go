@@ -163,6 +163,8 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		cmd.Print(string(b))
 		return nil
 	}
+	started := startTurn(cmd)
+	defer started()
 	for _, l := range file.Listeners {
 		if err := free(l.Address); err != nil {
 			return fmt.Errorf("listen: %w", err)
@@ -206,7 +208,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		if o.Config, err = f.live(file, upstream, golang, files.Path); err != nil {
 			return err
 		}
-		return f.serve(cmd, file, o, nil)
+		return f.serve(cmd, file, o, nil, started)
 	}
 	// Mistakes are found before Envoy gets them, whose words for them have no lines: also those of setting plugins up.
 	loader := moefile.Loader{Check: moefile.ProvisionPlugins, Host: host, Files: true}
@@ -221,7 +223,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return err
 	}
 	o.Config = w.boot
-	return f.serve(cmd, file, o, w)
+	return f.serve(cmd, file, o, w, started)
 }
 
 // printed returns the Golang filter of a printed configuration, or nil for a dynamic module.
@@ -258,8 +260,9 @@ func (f *runFlags) config(
 	return write(b)
 }
 
-// serve runs Envoy until it ends or the command's context does. w, if there is one, takes edits meanwhile.
-func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options, w *watcher) error {
+// serve runs Envoy until it ends or the command's context does. w, if there is one, takes edits meanwhile. started is called
+// when Envoy listens.
+func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options, w *watcher, started func()) error {
 	p, err := start(cmd, o)
 	if p == nil {
 		return err
@@ -269,6 +272,7 @@ func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options
 	if err != nil && ctx.Err() == nil {
 		return errors.Join(err, p.Stop())
 	}
+	started()
 	cmd.PrintErrf("moe: serving %s for %s; Envoy's admin page is http://%s; stop with Ctrl-C\n",
 		addresses, served(file), p.Admin())
 	if w != nil {
