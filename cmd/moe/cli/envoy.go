@@ -16,7 +16,7 @@ import (
 	"mosn.io/moe/internal/tempdir"
 )
 
-// envoyFlags are the flags of commands that start an Envoy and serve until they are told to stop.
+// envoyFlags are the flags of commands that start an Envoy and serve until they are stopped.
 type envoyFlags struct {
 	envoy, module, level string
 	concurrency          int
