@@ -148,15 +148,15 @@ plugins: [`+auth+"]"),
 				"plugins: [{name: tokenauth, config: {secret: {secretKeyRef: {name: token, key: secret}}}}]")},
 			status: 0,
 			says: []string{
-				"/etc/moe/secrets/token/secret: made up, as no Secret of the input has it",
+				"/etc/moe/secrets/token/secret: placeholder: no Secret in the input provides it",
 				"HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
 			},
 			never: []string{"REFUSED", "NO EFFECT"},
 		},
 		{name: "a route that does not exist", docs: []string{filterOf(lua, noRoute)}, status: 1, says: []string{
 			"configPatches[0] GATEWAY HTTP_FILTER INSERT_BEFORE: listener 0.0.0.0_80",
-			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what its " +
-				"match asks for: gateway in istio-system (istio=ingressgateway)",
+			"configPatches[1] GATEWAY HTTP_ROUTE MERGE: NO EFFECT: its match fits nothing that Istio sends to these " +
+				"proxies: gateway in istio-system (istio=ingressgateway)",
 		}, never: []string{"REFUSED"}},
 		{
 			name: "a selector that selects nothing",

@@ -8,13 +8,13 @@ import (
 	"net/http"
 )
 
-// RefusedError is why Istio's admission webhook refuses an object.
+// RefusedError says why Istio's admission webhook refused an object.
 type RefusedError struct{ Reason string }
 
-func (e *RefusedError) Error() string { return "Istio refuses it: " + e.Reason }
+func (e *RefusedError) Error() string { return "refused by Istio: " + e.Reason }
 
-// Admit asks Istio's validation, as a Kubernetes API server does through its admission webhook, about an object of one
-// of Istio's kinds. It returns warnings, and an *[RefusedError] if the object is refused.
+// Admit has Istio's admission webhook validate an object of one of Istio's kinds, as a Kubernetes API server would. It
+// returns Istio's warnings, and a *[RefusedError] if the object is refused.
 func (p *Pilot) Admit(ctx context.Context, o Object) ([]string, error) {
 	review, err := json.Marshal(Object{
 		"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
@@ -39,12 +39,12 @@ func (p *Pilot) Admit(ctx context.Context, o Object) ([]string, error) {
 		}
 	}
 	if err := json.Unmarshal(b, &answer); err != nil {
-		return nil, fmt.Errorf("the discovery server's admission: %w", err)
+		return nil, fmt.Errorf("decoding the discovery server's admission review: %w", err)
 	}
 	r := answer.Response
 	switch {
 	case r == nil:
-		return nil, errors.New("the discovery server's admission: no response in its answer")
+		return nil, errors.New("the discovery server's admission review has no response")
 	case !r.Allowed:
 		return r.Warnings, &RefusedError{r.Status.Message}
 	}

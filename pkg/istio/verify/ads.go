@@ -31,23 +31,23 @@ const (
 	extensionType = typePrefix + "envoy.config.core.v3.TypedExtensionConfig"
 )
 
-// Snapshot is what the discovery server sends to one proxy, by name. Messages inside an Any are as they were sent, byte
-// for byte.
+// Snapshot holds the resources that the discovery server sends to one proxy, by name. Messages inside an Any are kept
+// byte for byte.
 type Snapshot struct {
 	Listeners  map[string]*listenerv3.Listener
 	Clusters   map[string]*clusterv3.Cluster
-	Routes     map[string]*routev3.RouteConfiguration // also those that stand in a listener
+	Routes     map[string]*routev3.RouteConfiguration // including those inlined in a listener
 	Extensions map[string]*corev3.TypedExtensionConfig
 
-	// MissingRoutes and MissingExtensions are the names that listeners refer to and the discovery server did not send.
+	// MissingRoutes and MissingExtensions name what listeners refer to but the discovery server did not send.
 	MissingRoutes, MissingExtensions []string
 }
 
 // capturePatience bounds how long the discovery server may take to answer.
 const capturePatience = 10 * time.Second
 
-// Capture asks the discovery server at address for the whole configuration of a proxy, as an Envoy would that accepts
-// everything, and returns it.
+// Capture asks the discovery server at address for the whole configuration of a proxy and returns it. It asks as an
+// Envoy that accepts everything would.
 func Capture(ctx context.Context, address string, p Proxy) (*Snapshot, error) {
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)))
@@ -55,7 +55,7 @@ func Capture(ctx context.Context, address string, p Proxy) (*Snapshot, error) {
 		return nil, err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, 3*capturePatience, errors.New("the discovery server does not answer"))
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*capturePatience, errors.New("the discovery server did not answer in time"))
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+p.token())
 	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
@@ -70,7 +70,7 @@ func Capture(ctx context.Context, address string, p Proxy) (*Snapshot, error) {
 		err = c.run(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("asking the discovery server for %s: %w", p, err)
+		return nil, fmt.Errorf("asking the discovery server for the configuration of %s: %w", p, err)
 	}
 	return c.s, nil
 }
@@ -113,7 +113,7 @@ func (c *capture) run(ctx context.Context) error {
 			}
 		}
 	}()
-	// fetch asks for one type and waits for the response; there is none where the server has no resource of the type.
+	// fetch asks for one type and waits for the response. The server sends none if it has no resource of that type.
 	fetch := func(typeURL string, names []string, take func(*discoveryv3.DiscoveryResponse) error) error {
 		request := &discoveryv3.DiscoveryRequest{Node: c.node, TypeUrl: typeURL, ResourceNames: names}
 		if err := c.stream.Send(request); err != nil {
@@ -167,7 +167,7 @@ func missing[T any](names []string, have map[string]T) []string {
 	return slices.DeleteFunc(names, func(name string) bool { _, ok := have[name]; return ok })
 }
 
-// named is a resource; T is the struct that the message is.
+// named is a resource with a name: a pointer to the message struct T.
 type named[T any] interface {
 	*T
 	proto.Message
@@ -178,7 +178,7 @@ func unpack[T any, P named[T]](r *discoveryv3.DiscoveryResponse, into map[string
 	for _, a := range r.Resources {
 		m := P(new(T))
 		if err := a.UnmarshalTo(m); err != nil {
-			return fmt.Errorf("a resource of %s: %w", r.TypeUrl, err)
+			return fmt.Errorf("decoding a resource of type %s: %w", r.TypeUrl, err)
 		}
 		into[m.GetName()] = m
 	}
@@ -191,7 +191,7 @@ type HTTP struct {
 	Manager               *hcmv3.HttpConnectionManager
 }
 
-// HTTP returns all HTTP connection managers, in order of their listeners' names.
+// HTTP returns all HTTP connection managers, sorted by the names of their listeners.
 func (s *Snapshot) HTTP() []HTTP {
 	var all []HTTP
 	for _, name := range slices.Sorted(maps.Keys(s.Listeners)) {
@@ -215,8 +215,8 @@ func chains(l *listenerv3.Listener) []*listenerv3.FilterChain {
 	return append(slices.Clone(l.FilterChains), l.DefaultFilterChain)
 }
 
-// references returns the routes and extension configurations that listeners have sent for, and takes up the routes that
-// stand in them.
+// references returns the names of the routes and extension configurations that listeners load by discovery. It adds
+// the routes inlined in listeners to the snapshot.
 func (s *Snapshot) references() (routes, extensions []string) {
 	r, x := map[string]bool{}, map[string]bool{}
 	for _, h := range s.HTTP() {

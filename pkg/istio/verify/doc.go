@@ -1,8 +1,8 @@
 // Package verify tries Istio resources for real: it runs Istio's own discovery server (pilot-discovery) on them without
-// a Kubernetes cluster, starts Envoys that get their configuration from it, and tells for each resource whether Istio
-// admitted it, where its patches took effect, and what Envoy said to it.
+// a Kubernetes cluster, starts Envoys that get their configuration from it, and reports for each resource whether Istio
+// admitted it, where its patches took effect, and whether Envoy accepted them.
 //
-// [Verify] does all of that. The parts can be used alone, as the end-to-end tests do: a [Cluster] plays the Kubernetes
-// API server, a [Pilot] is a running discovery server, [Capture] takes what it sends to a [Proxy], and
-// [Proxy.Bootstrap] is the configuration with which an Envoy becomes that proxy.
+// [Verify] does all of that. The parts also work alone, as in the end-to-end tests: a [Cluster] plays the Kubernetes API
+// server, a [Pilot] is a running discovery server, [Capture] records what it sends to a [Proxy], and [Proxy.Bootstrap]
+// returns the configuration that makes an Envoy that proxy.
 package verify

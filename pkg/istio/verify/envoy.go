@@ -18,10 +18,10 @@ import (
 	"mosn.io/moe/internal/envoy"
 )
 
-// binary is an Envoy on disk.
+// binary is an Envoy executable.
 type binary struct {
 	path, version string
-	golang        bool // it has the contrib Golang filter
+	golang        bool // whether it has the contrib Golang filter
 }
 
 var versionRE = regexp.MustCompile(`/(\d+\.\d+\.\d+[^/]*)/`)
@@ -39,7 +39,7 @@ func inspect(ctx context.Context, path string) (*binary, error) {
 	if m := versionRE.FindSubmatch(out); m != nil {
 		b.version = "Envoy " + string(m[1])
 	}
-	// An Envoy knows of each of its extensions by name.
+	// An Envoy's executable contains the names of its extensions.
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func inspect(ctx context.Context, path string) (*binary, error) {
 	return b, err
 }
 
-// contains reports whether r holds s.
+// contains reports whether s occurs in what r reads.
 func contains(r io.Reader, s string) (bool, error) {
 	buf, kept := make([]byte, 1<<20), 0
 	for {
@@ -68,10 +68,10 @@ func contains(r io.Reader, s string) (bool, error) {
 	}
 }
 
-// settlePatience bounds how long an Envoy may take to make up its mind about what it was sent.
+// settlePatience bounds how long an Envoy may take to accept or refuse its configuration.
 const settlePatience = 30 * time.Second
 
-// try starts an Envoy as the proxy of r and writes into r what it says to the configuration it gets.
+// try starts an Envoy as the proxy of r and records in r what it accepts and refuses.
 func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error {
 	config, err := r.Proxy.Bootstrap(v.pilot.Address(), v.agent.Address())
 	if err != nil {
@@ -83,7 +83,7 @@ func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error
 		Stdout: v.Log, Log: io.MultiWriter(v.Log, log), StartTimeout: settlePatience,
 	})
 	if err != nil {
-		// Istio's first configuration has made it exit, or a listener never becomes ready.
+		// Istio's first configuration made it exit, or a listener never became ready.
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -109,7 +109,7 @@ func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error
 		return ctx.Err()
 	}
 	if err != nil {
-		r.Refusals = append(r.Refusals, Refusal{Type: "process", Reason: "Envoy did not accept all: " + err.Error()})
+		r.Refusals = append(r.Refusals, Refusal{Type: "process", Reason: "Envoy did not accept the whole configuration: " + err.Error()})
 	}
 	if err := r.read(ctx, p, status); err != nil {
 		return err
@@ -118,7 +118,7 @@ func (b *binary) try(ctx context.Context, v *verification, r *ProxyReport) error
 	return nil
 }
 
-// settled reports whether the proxy has accepted or refused the last of each type.
+// settled reports whether the proxy has accepted or refused the latest response of each type.
 func (s Status) settled() bool {
 	for _, name := range []string{listenerType, clusterType} {
 		if s[name].Sent == "" {
@@ -133,7 +133,7 @@ func (s Status) settled() bool {
 	return true
 }
 
-// listenerDump is what Envoy's page tells of a listener.
+// listenerDump is a listener in Envoy's /config_dump.
 type listenerDump struct {
 	Name       string
 	Active     *struct{} `json:"active_state"`
@@ -143,7 +143,7 @@ type listenerDump struct {
 	} `json:"error_state"`
 }
 
-// read takes the refusals from the discovery server and from Envoy's own account.
+// read records the refusals that the discovery server and Envoy's admin page report.
 func (r *ProxyReport) read(ctx context.Context, p *envoy.Process, status Status) error {
 	dump, err := p.Get(ctx, "/config_dump?resource=dynamic_listeners")
 	if err != nil {
@@ -151,19 +151,19 @@ func (r *ProxyReport) read(ctx context.Context, p *envoy.Process, status Status)
 	}
 	var doc struct{ Configs []listenerDump }
 	if err := json.Unmarshal(dump, &doc); err != nil {
-		return fmt.Errorf("/config_dump of Envoy: %w", err)
+		return fmt.Errorf("decoding Envoy's /config_dump: %w", err)
 	}
-	// Envoy tells some refusals a second time, without a name.
+	// Envoy reports some refusals a second time, without a name.
 	slices.SortStableFunc(doc.Configs, func(a, b listenerDump) int { return strings.Compare(b.Name, a.Name) })
 	explained := map[string]bool{}
 	for _, l := range doc.Configs {
 		switch {
-		case l.ErrorState != nil && l.Name == "" && explained[l.ErrorState.Details]: // told twice
+		case l.ErrorState != nil && l.Name == "" && explained[l.ErrorState.Details]: // reported already
 		case l.ErrorState != nil:
 			explained[l.ErrorState.Details] = true
 			r.Refusals = append(r.Refusals, Refusal{"listener", l.Name, l.ErrorState.Details})
 		case l.Active == nil && l.Warming != nil:
-			r.Refusals = append(r.Refusals, Refusal{"listener", l.Name, "not in use: it waits for routes, clusters or " +
+			r.Refusals = append(r.Refusals, Refusal{"listener", l.Name, "not in use: waiting for routes, clusters or " +
 				"extension configurations that it refers to"})
 		default:
 			r.Listeners++
@@ -180,13 +180,14 @@ func (r *ProxyReport) read(ctx context.Context, p *envoy.Process, status Status)
 	return nil
 }
 
-// complaints keeps the errors of Envoy's log, each once.
+// complaints collects the errors in Envoy's log, without repetitions.
 type complaints struct {
 	mu  sync.Mutex
 	all []string
 }
 
-// complaintRE finds the level and what follows it in a line of Envoy's log, as package envoy has Envoy write it.
+// complaintRE matches an error in Envoy's log, in the format that package envoy sets, and captures what follows the
+// level.
 var complaintRE = regexp.MustCompile(`^\[[^\]]*\]\[\d+\]\[(?:error|critical)\](.*)`)
 
 func (c *complaints) Write(line []byte) (int, error) {
@@ -206,7 +207,7 @@ func (c *complaints) lines() []string {
 	return slices.Clone(c.all)
 }
 
-// syncWriter lets several processes write to one writer, or none.
+// syncWriter lets several processes share one writer. If w is nil, it discards what they write.
 type syncWriter struct {
 	mu sync.Mutex
 	w  io.Writer

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Cluster plays a Kubernetes API server for one discovery server: it lists and watches the objects that [Cluster.Apply]
-// put there, lets everybody in, and refuses to be written to. Its methods may be called from any goroutine.
+// Cluster plays a Kubernetes API server for one discovery server: it serves lists and watches of the objects that
+// [Cluster.Apply] stored, accepts every client, and refuses writes. Its methods may be called from any goroutine.
 type Cluster struct {
 	ln     net.Listener
 	server *http.Server
@@ -24,7 +24,7 @@ type Cluster struct {
 	objects  map[string]Object
 	history  []change
 	more     chan struct{} // closed and replaced at each change
-	addrs    int           // cluster IPs given out
+	addrs    int           // cluster IPs assigned so far
 }
 
 // change is an event of a watch.
@@ -34,8 +34,9 @@ type change struct {
 	object   Object
 }
 
-// NewCluster starts an API server on a free port of 127.0.0.1, with the definitions of Istio's and the Gateway API's
-// kinds, the namespaces default and rootNamespace, where the mesh's configuration is, and the gateway class istio.
+// NewCluster starts an API server on a free port of 127.0.0.1. It has the definitions of Istio's and the Gateway API's
+// kinds, the gateway classes istio and istio-waypoint, and the namespaces default and rootNamespace; the latter holds
+// the mesh's configuration.
 func NewCluster(rootNamespace string) (*Cluster, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,10 +70,10 @@ func NewCluster(rootNamespace string) (*Cluster, error) {
 	return c, nil
 }
 
-// DefaultRootNamespace is where Istio looks for what holds for the whole mesh, unless another is configured.
+// DefaultRootNamespace is the namespace whose resources Istio applies to the whole mesh, unless another is configured.
 const DefaultRootNamespace = "istio-system"
 
-// definitions are the kinds that discovery waits for before it watches them.
+// definitions names the resource definitions that discovery waits for before it watches their objects.
 var definitions = []string{
 	"virtualservices.networking.istio.io", "gateways.networking.istio.io", "serviceentries.networking.istio.io",
 	"destinationrules.networking.istio.io", "sidecars.networking.istio.io", "envoyfilters.networking.istio.io",
@@ -87,7 +88,7 @@ var definitions = []string{
 	"listenersets.gateway.networking.k8s.io",
 }
 
-// Known reports whether discovery reads objects of that kind.
+// Known reports whether discovery reads objects of o's kind.
 func Known(o Object) bool {
 	switch o.Group() {
 	case "":
@@ -120,12 +121,13 @@ func (c *Cluster) Kubeconfig(dir string) (string, error) {
 // Close stops the server.
 func (c *Cluster) Close() { c.server.Close() }
 
-// Apply adds the objects, or replaces those of the same kind, namespace and name. As Kubernetes does, it gives Services
-// an address and target ports, and every object a creation time and an identity; namespaces that are missing are made.
+// Apply adds the objects, replacing those of the same kind, namespace and name. Like Kubernetes, it gives Services an
+// address and target ports, and every object a creation time and a UID. It also creates missing namespaces. It fails if
+// an object has no kind or no name, and then stores none of them.
 func (c *Cluster) Apply(objects ...Object) error {
 	for _, o := range objects {
 		if o.Name() == "" || o.Kind() == "" {
-			return fmt.Errorf("an object of kind %q has no name or no kind", o.Kind())
+			return fmt.Errorf("object %q of kind %q: set both kind and metadata.name", o.Name(), o.Kind())
 		}
 	}
 	c.mu.Lock()
@@ -143,7 +145,7 @@ func (c *Cluster) Apply(objects ...Object) error {
 	return nil
 }
 
-// put stores a copy of an object; the lock is held.
+// put stores a copy of an object. The caller holds the lock.
 func (c *Cluster) put(o Object) {
 	o = clone(o)
 	meta, _ := o["metadata"].(map[string]any)
@@ -165,7 +167,7 @@ func (c *Cluster) put(o Object) {
 	}
 	meta["resourceVersion"] = strconv.Itoa(c.revision)
 	if isWaypoint(o) && o["status"] == nil {
-		// Istio takes no notice of a waypoint before it has an address.
+		// Istio ignores a waypoint until it has an address.
 		o["status"] = map[string]any{"addresses": []any{map[string]any{
 			"type": "Hostname", "value": fmt.Sprintf("%s.%s.svc.cluster.local", o.Name(), o.Namespace()),
 		}}}
@@ -177,7 +179,7 @@ func (c *Cluster) put(o Object) {
 	c.history = append(c.history, change{c.revision, event, o})
 }
 
-// service fills in what a Service leaves out.
+// service fills in the fields that a Service leaves to Kubernetes.
 func (c *Cluster) service(spec map[string]any, address any) {
 	for _, p := range list(spec["ports"]) {
 		if port, ok := p.(map[string]any); ok {
@@ -199,7 +201,7 @@ func (c *Cluster) service(spec map[string]any, address any) {
 	spec["clusterIP"], spec["clusterIPs"] = address, []any{address}
 }
 
-// Delete removes the objects of these kinds, namespaces and names; what is not there is passed over.
+// Delete removes the objects with these kinds, namespaces and names, and ignores missing ones.
 func (c *Cluster) Delete(objects ...Object) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,7 +220,7 @@ func (c *Cluster) Delete(objects ...Object) {
 	c.more = make(chan struct{})
 }
 
-// Get returns a copy of the object of this kind, namespace and name as the server has it, or nil.
+// Get returns a copy of the stored object with o's kind, namespace and name, or nil if there is none.
 func (c *Cluster) Get(o Object) Object {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,7 +20,7 @@ func startCluster(t *testing.T) *Cluster {
 	return c
 }
 
-// call sends a request to the server and decodes what it answers.
+// call sends a request to the server and decodes the response.
 func (c *Cluster) call(t *testing.T, method, path, accept string) (int, Object) {
 	t.Helper()
 	r, err := http.NewRequest(method, "http://"+c.ln.Addr().String()+path, strings.NewReader(`{"spec": {"token": "a:b"}}`))
@@ -46,7 +46,7 @@ func TestCluster(t *testing.T) {
 		t.Fatalf("c.Apply: %v", err)
 	}
 	if err := c.Apply(Object{"kind": "Service", "metadata": map[string]any{}}); err == nil {
-		t.Error("an object without a name was taken")
+		t.Error("c.Apply of an object without a name: got nil, want an error")
 	}
 	for _, x := range []struct {
 		path, accept string
@@ -71,13 +71,13 @@ func TestCluster(t *testing.T) {
 		t.Run(x.path, func(t *testing.T) {
 			status, doc := c.call(t, "GET", x.path, x.accept)
 			if got := len(list(doc["items"])); status != 200 || got != x.items {
-				t.Errorf("%s: status %d, %d items, not %d", x.path, status, got, x.items)
+				t.Errorf("%s: got status %d and %d items, want 200 and %d", x.path, status, got, x.items)
 			}
 		})
 	}
 	status, doc := c.call(t, "GET", "/apis/networking.istio.io/v1beta1/namespaces/shop/gateways/gw", "")
 	if status != 200 || doc["apiVersion"] != "networking.istio.io/v1beta1" || dig(doc, "metadata", "uid") == nil {
-		t.Errorf("one object: %d, %v", status, doc)
+		t.Errorf("one object: got status %d and %v, want 200 and a v1beta1 object with a uid", status, doc)
 	}
 	for path, want := range map[string]int{
 		"GET /api/v1/namespaces/shop/services/nosuch": 404, "GET /metrics": 404, "POST /api/v1/configmaps": 403,
@@ -87,7 +87,7 @@ func TestCluster(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			method, path, _ := strings.Cut(path, " ")
 			if status, _ := c.call(t, method, path, ""); status != want {
-				t.Errorf("%s %s: %d, not %d", method, path, status, want)
+				t.Errorf("%s %s: got status %d, want %d", method, path, status, want)
 			}
 		})
 	}
@@ -117,7 +117,7 @@ func TestWatch(t *testing.T) {
 			Object Object
 		}
 		if err := events.Decode(&e); err != nil || e.Type != kind || e.Object.String() != "Service shop/app" {
-			t.Fatalf("%v: %s %s, not %s", err, e.Type, e.Object, kind)
+			t.Fatalf("got event %s of %q with error %v, want %s of Service shop/app", e.Type, e.Object, err, kind)
 		}
 		return e.Object
 	}
@@ -129,16 +129,16 @@ func TestWatch(t *testing.T) {
 	c.Delete(o)
 	next("DELETED")
 	if c.Get(o) != nil {
-		t.Error("the object is still there")
+		t.Error("c.Get after c.Delete: got the object, want nil")
 	}
 	for _, path := range [][]string{{"metadata", "uid"}, {"metadata", "creationTimestamp"}, {"spec", "clusterIP"}} {
 		t.Run(fmt.Sprint(path), func(t *testing.T) {
 			if a, b := dig(added, path...), dig(changed, path...); a == nil || a != b {
-				t.Errorf("%s changed from %v to %v", path, a, b)
+				t.Errorf("%s: got %v after a change, want %v as before", path, b, a)
 			}
 		})
 	}
 	if dig(o, "metadata", "uid") != nil {
-		t.Error("the caller's object was changed")
+		t.Error("c.Apply changed the caller's object")
 	}
 }

@@ -15,7 +15,7 @@ type query struct {
 	version         string
 	namespace, name string
 	fields, labels  []string
-	metadata        bool // the client wants nothing but the metadata
+	metadata        bool // the client wants only the metadata
 }
 
 func parseQuery(r *http.Request) (query, bool) {
@@ -76,8 +76,8 @@ func (q query) wants(o Object) bool {
 	return true
 }
 
-// show returns the object as the client wants it: in the version of the URL, which all versions of Istio's and the
-// Gateway API's kinds convert to by changing the name.
+// show returns the object in the form that the client asks for: in the version that the URL names. For Istio's and the
+// Gateway API's kinds, changing the name of the version is the whole conversion.
 func (q query) show(o Object) Object {
 	if q.metadata {
 		return Object{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": o["metadata"]}
@@ -108,7 +108,7 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Method != http.MethodGet:
 		refuse(w, http.StatusForbidden, "Forbidden")
 	case r.FormValue("sendInitialEvents") == "true":
-		refuse(w, http.StatusUnprocessableEntity, "Invalid") // the client lists first, then
+		refuse(w, http.StatusUnprocessableEntity, "Invalid") // the client then lists before it watches
 	case q.name != "":
 		c.get(w, q)
 	case r.FormValue("watch") == "true" || r.FormValue("watch") == "1":
@@ -118,7 +118,7 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reviewToken takes every token for that of a service account: the one that [Proxy.token] names.
+// reviewToken accepts every token as that of the service account that the token names, as [Proxy.token] writes it.
 func reviewToken(w http.ResponseWriter, r *http.Request) {
 	var review struct{ Spec struct{ Token string } }
 	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
@@ -169,7 +169,7 @@ func (c *Cluster) list(w http.ResponseWriter, q query) {
 		}
 	}
 	slices.SortFunc(items, func(a, b Object) int { return cmp.Compare(a.key(), b.key()) })
-	// Without a kind, the client takes the list for one of what it asked for.
+	// The client knows the kind that it asked for, so the list needs none.
 	doc := Object{"items": items, "metadata": Object{"resourceVersion": strconv.Itoa(c.revision)}}
 	if q.metadata {
 		doc["apiVersion"], doc["kind"] = "meta.k8s.io/v1", "PartialObjectMetadataList"
@@ -177,7 +177,7 @@ func (c *Cluster) list(w http.ResponseWriter, q query) {
 	answer(w, http.StatusOK, doc)
 }
 
-// watch sends the changes since the revision that the client has, and then each as it happens.
+// watch sends the changes since the client's revision, and then each change as it happens.
 func (c *Cluster) watch(w http.ResponseWriter, r *http.Request, q query) {
 	since, _ := strconv.Atoi(r.FormValue("resourceVersion"))
 	w.Header().Set("Content-Type", "application/json")

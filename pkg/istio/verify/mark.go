@@ -9,17 +9,18 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 )
 
-// A patch of an EnvoyFilter that matches nothing is passed over by Istio in silence. To see where one takes effect,
-// each gets a companion with the same match, which leaves a mark in what it matches. Companions apply to proxies with
-// a metadatum that only [Capture] has in Verify: Envoys get the patches alone.
+// Istio silently skips a patch of an EnvoyFilter that matches nothing. To show where a patch takes effect, Verify adds a
+// companion with the same match, which leaves a mark in what it matches. Companions apply only to proxies with node
+// metadata that Verify passes to [Capture]: Envoys get the patches alone.
 const (
 	markKey   = "MOE_VERIFY"
-	markValue = "mark"  // of proxies that want the marks
-	plain     = "plain" // of proxies that are Envoys
+	markValue = "mark"  // for proxies that get the marks
+	plain     = "plain" // for Envoys
 	markName  = "moe.verify/"
 )
 
-// mark returns a copy of an EnvoyFilter with companions. Patches that withhold tells of are kept from Envoys.
+// mark returns a copy of an EnvoyFilter with a companion for each patch that can have one. Envoys do not get the
+// patches for which withhold returns true.
 func mark(o Object, withhold func(patch map[string]any) bool) Object {
 	o = clone(o)
 	spec, _ := o["spec"].(map[string]any)
@@ -43,13 +44,13 @@ func mark(o Object, withhold func(patch map[string]any) bool) Object {
 	return o
 }
 
-// markID names the mark of a patch.
+// markID returns the name of a patch's mark.
 func markID(o Object, index int) string {
 	return fmt.Sprintf("%s%s/%s/%d", markName, o.Namespace(), o.Name(), index)
 }
 
-// companion returns the companion of a patch, or nil for what leaves no mark: a configuration that proxies ask for by
-// name, and Envoy's bootstrap, which the discovery server does not send.
+// companion returns the companion of a patch. It returns nil if a mark is impossible: for a configuration that proxies
+// ask for by name, and for Envoy's bootstrap, which the discovery server does not send.
 func companion(patch map[string]any, id string) map[string]any {
 	c := clone(patch)
 	operation := text(dig(c, "patch", "operation"))
@@ -79,7 +80,7 @@ func companion(patch map[string]any, id string) map[string]any {
 	return c
 }
 
-// demand has a patch apply only to proxies with that value of the metadatum.
+// demand limits a patch to proxies whose node metadata has that value for markKey.
 func demand(patch map[string]any, value string) {
 	sub := func(m map[string]any, key string) map[string]any {
 		v, ok := m[key].(map[string]any)
@@ -92,7 +93,7 @@ func demand(patch map[string]any, value string) {
 	sub(sub(sub(patch, "match"), "proxy"), "metadata")[markKey] = value
 }
 
-// Marks tells by the names of marks where in the snapshot they are.
+// marks returns the places of each mark in the snapshot, by the name of the mark.
 func (s *Snapshot) marks() map[string][]string {
 	found := map[string][]string{}
 	note := func(m *corev3.Metadata, name, place string) {

@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// Mount is a Secret that is a volume of the proxies, as policies say.
+// Mount is a Secret that policies mount into the proxies as a volume.
 type Mount struct {
-	Secret string // its name
-	Path   string // the folder of its keys in the proxy
+	Secret string // the Secret's name
+	Path   string // the folder in the proxy that holds its keys
 }
 
-// placeholder is the content of mounted files of which the input has no Secret. It is long enough for a key, and valid
-// as text, hexadecimal and Base64.
+// placeholder is the content of mounted files that no Secret of the input provides. It is long enough for a key, and
+// valid as text, hexadecimal and Base64.
 const placeholder = "00000000000000000000000000000000"
 
-// mounts are the folders of this machine that stand for the volumes of proxies.
+// mounts maps the volumes of proxies to folders on this machine.
 type mounts struct {
 	dir   string
 	local map[string]string // by the path in the proxy
-	paths []string          // in the proxy, those inside of others first
+	paths []string          // in the proxy, nested ones first
 }
 
-// newMounts makes a folder for each of the volumes below dir, with the keys that the Secrets among the objects have.
+// newMounts makes a folder below dir for each volume and writes the keys of the Secrets among the objects into it.
 func newMounts(dir string, all []Mount, objects []Object) (*mounts, error) {
 	m := &mounts{dir: dir, local: map[string]string{}}
 	for i, v := range all {
@@ -50,7 +50,7 @@ func newMounts(dir string, all []Mount, objects []Object) (*mounts, error) {
 	return m, nil
 }
 
-// secretData returns the keys of the first Secret of that name.
+// secretData returns the decoded data of the first Secret of that name, by key.
 func secretData(objects []Object, name string) map[string][]byte {
 	keys := map[string][]byte{}
 	i := slices.IndexFunc(objects, func(o Object) bool { return o.is("", "Secret") && o.Name() == name })
@@ -68,8 +68,8 @@ func secretData(objects []Object, name string) map[string][]byte {
 	return keys
 }
 
-// redirect replaces the paths of volumes in v by those of this machine, and makes a placeholder of each file that is
-// missing. It returns the paths, in the proxy, of the files that it made.
+// redirect replaces the volumes' paths in v with the paths on this machine, and writes a placeholder for each missing
+// file. It returns the placeholders' paths in the proxy.
 func (m *mounts) redirect(v any) (made []string, err error) {
 	replace := func(text string) (string, error) {
 		for _, path := range m.paths {

@@ -44,7 +44,7 @@ func TestMounts(t *testing.T) {
 				t.Errorf("%v: got %q, %v; want %q", c.path, got, err, c.want)
 			}
 			if rel, err := filepath.Rel(dir, text(c.path)); err != nil || !filepath.IsLocal(rel) {
-				t.Errorf("%v: got a path outside of %s", c.path, dir)
+				t.Errorf("got path %v, want one below %s", c.path, dir)
 			}
 		})
 	}
@@ -53,13 +53,13 @@ func TestMounts(t *testing.T) {
 			if got, want := patch[field], map[string]string{
 				"beside": "/etc/moe/secrets/tokens2/a", "outside": "/keys/../etc/passwd", "text": "see /keys/a",
 			}[field]; got != want {
-				t.Errorf("%s: got %v, want %s as it was", field, got, want)
+				t.Errorf("%s: got %v, want %s unchanged", field, got, want)
 			}
 		})
 	}
 }
 
-// TestRepeated tells an object that stands twice, which is harmless, from two that contradict each other.
+// TestRepeated checks that a repeated object is harmless, and that two contradictory ones are a conflict.
 func TestRepeated(t *testing.T) {
 	generated := `labels: {app.kubernetes.io/managed-by: moe}, `
 	filter := func(labels, spec string) Object {
@@ -80,7 +80,7 @@ func TestRepeated(t *testing.T) {
 		"different, generated": {
 			[]Object{filter(generated, "{priority: 1}"), filter(generated, "{priority: 2}")},
 			false,
-			"the policies come to a different spec; generate it again, or leave it out of the input",
+			"differs from what the policies generate; generate it again, or remove it from the input",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +93,7 @@ func TestRepeated(t *testing.T) {
 				t.Errorf("got repeated %v, conflict %q; want %v, %q", second.Repeated, second.Conflict, c.repeated, c.conflict)
 			}
 			if got := len(v.report.Problems()); (got > 0) != (c.conflict != "") {
-				t.Errorf("problems: got %q, want some: %v", v.report.Problems(), c.conflict != "")
+				t.Errorf("problems: got %q, want any: %v", v.report.Problems(), c.conflict != "")
 			}
 		})
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Object is a Kubernetes resource, as JSON decodes it: maps, slices, strings, float64 and bool.
+// Object is a Kubernetes resource decoded from JSON: maps, slices, strings, float64 and bool.
 type Object map[string]any
 
 // Kind returns the kind, such as EnvoyFilter.
@@ -42,15 +42,15 @@ func (o Object) String() string {
 
 func (o Object) meta(key string) string { return text(dig(o, "metadata", key)) }
 
-// is reports whether the object is of that group and kind, of whatever version.
+// is reports whether the object has that group and kind, in any version.
 func (o Object) is(group, kind string) bool { return o.Kind() == kind && o.Group() == group }
 
-// key is the same for two versions of one object, and unique otherwise.
+// key identifies an object: it is the same in every version of its API.
 func (o Object) key() string {
 	return strings.Join([]string{o.resource().String(), o.Namespace(), o.Name()}, "/")
 }
 
-// resource is what Kubernetes calls a kind in a URL.
+// resource is a kind as URLs of the Kubernetes API name it.
 type resource struct{ group, name string }
 
 func (r resource) String() string {
@@ -74,7 +74,7 @@ func (o Object) resource() resource {
 	return resource{o.Group(), name}
 }
 
-// dig returns what lies at a path of maps, or nil.
+// dig returns the value at a path through nested maps, or nil if there is none.
 func dig(v any, path ...string) any {
 	for _, key := range path {
 		switch m := v.(type) {
@@ -110,7 +110,7 @@ func anyMap(m map[string]string) map[string]any {
 	return out
 }
 
-// clone copies maps and slices all the way down.
+// clone returns a deep copy of maps and slices.
 func clone[T any](v T) T {
 	var copied any
 	switch v := any(v).(type) {

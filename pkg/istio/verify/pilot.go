@@ -21,14 +21,14 @@ import (
 	"mosn.io/moe/internal/envoy"
 )
 
-// ErrNoPilot tells how to get Istio's discovery server.
-var ErrNoPilot = errors.New("no pilot-discovery found: run `make pilot` in the checkout of MoE, which builds Istio's " +
+// ErrNoPilot says that there is no discovery server on this machine, and how to get one.
+var ErrNoPilot = errors.New("pilot-discovery not found: run `make pilot` in a checkout of MoE to build Istio's " +
 	"discovery server into .tools, or name one with --pilot PATH or PILOT_DISCOVERY=PATH")
 
-// FindPilot returns the path of Istio's discovery server: the explicit one if it is not empty, else that of the
-// environment variable PILOT_DISCOVERY, else the newest that `make pilot` built into the .tools folder of the checkout
-// that the working directory or this program is in, else pilot-discovery in PATH. It fails with ErrNoPilot, or with
-// what is wrong with a binary that was named.
+// FindPilot returns the path of Istio's discovery server: explicit if it is not empty, else the environment variable
+// PILOT_DISCOVERY, else the newest that `make pilot` built into the .tools folder of the checkout that contains the
+// working directory or this program, else pilot-discovery in PATH. If none is found, the error is [ErrNoPilot]; if a
+// named one cannot be run, the error says why.
 func FindPilot(explicit string) (string, error) {
 	for _, given := range []struct{ by, path string }{
 		{"--pilot", explicit}, {"PILOT_DISCOVERY", os.Getenv("PILOT_DISCOVERY")},
@@ -43,7 +43,7 @@ func FindPilot(explicit string) (string, error) {
 		return filepath.Abs(p)
 	}
 	if root, err := build.Checkout(""); err == nil {
-		// The versions are pseudo-versions of one commit history: they sort by time.
+		// The names contain pseudo-versions of one commit history, which sort by time.
 		if found, _ := filepath.Glob(filepath.Join(root, ".tools", "pilot-*", "pilot-discovery")); len(found) > 0 {
 			return found[len(found)-1], nil
 		}
@@ -69,9 +69,9 @@ type Pilot struct {
 // startPatience bounds how long the discovery server may take to start.
 const startPatience = 60 * time.Second
 
-// StartPilot starts the discovery server at path on the objects of a cluster and returns when it serves. Its log goes
-// to log, which may be nil. If it does not get there within a minute, or ctx ends, it is stopped, and the error has the
-// end of its log.
+// StartPilot starts the discovery server at path on the objects of a cluster and returns when it serves. The server's
+// log goes to log, which may be nil. If the server is not ready within a minute, or ctx ends first, StartPilot stops it
+// and returns an error with the end of its log.
 func StartPilot(ctx context.Context, path string, c *Cluster, log io.Writer) (*Pilot, error) {
 	dir, err := os.MkdirTemp("", "moe-pilot-")
 	if err != nil {
@@ -89,15 +89,15 @@ func StartPilot(ctx context.Context, path string, c *Cluster, log io.Writer) (*P
 	p.cmd.Dir = dir // it looks for a mesh configuration in the working directory
 	p.cmd.Env = append(os.Environ(),
 		"POD_NAMESPACE="+c.root, "POD_NAME=istiod", "CLUSTER_ID="+clusterID,
-		// Nothing that needs a certificate authority or a cluster that can be written to.
+		// Disable what needs a certificate authority or a writable cluster.
 		"ENABLE_CA_SERVER=false", "PILOT_CERT_PROVIDER=none", "VALIDATION_WEBHOOK_CONFIG_NAME=",
 		"INJECTION_WEBHOOK_CONFIG_NAME=", "PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER=false",
 		"PILOT_ENABLE_GATEWAY_API_STATUS=false", "ISTIO_KUBE_CLIENT_CONTENT_TYPE=json",
-		// Proxies connect in plain text, and are known by what they say.
+		// Proxies connect in plain text, and authenticate by their tokens.
 		"XDS_AUTH_PLAINTEXT=true",
-		// Filters that only Istio's own proxy has.
+		// Leave out filters that only Istio's own proxy has.
 		"PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false",
-		// Wait no longer for further changes than it takes them to arrive.
+		// Wait only briefly for further changes: those that belong together arrive together.
 		"PILOT_DEBOUNCE_AFTER=10ms", "PILOT_ENABLE_EDS_DEBOUNCE=true",
 	)
 	if c.ambient() {
@@ -122,7 +122,7 @@ func (p *Pilot) ended(err error) {
 	if err == nil {
 		err = errors.New("exit status 0")
 	}
-	p.err = fmt.Errorf("the discovery server ended: %w", err)
+	p.err = fmt.Errorf("the discovery server exited: %w", err)
 	os.RemoveAll(p.dir)
 	close(p.done)
 }
@@ -159,7 +159,7 @@ func (p *Pilot) waitReady(ctx context.Context) error {
 	})
 }
 
-// poll calls f, which tells whether it is done, 50 times a second until it is, or fails, or ctx ends.
+// poll calls f 50 times a second until f returns true or an error, or ctx ends.
 func poll(ctx context.Context, f func() (bool, error)) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -175,7 +175,7 @@ func poll(ctx context.Context, f func() (bool, error)) error {
 	}
 }
 
-// Address returns where the discovery server serves xDS over gRPC in plain text, host:port.
+// Address returns the host:port at which the discovery server serves xDS over gRPC in plain text.
 func (p *Pilot) Address() string { return p.grpc }
 
 // Log returns what the discovery server has logged so far.
@@ -184,7 +184,7 @@ func (p *Pilot) Log() string { b, _ := p.out.read(); return string(b) }
 // Done is closed when the discovery server has ended.
 func (p *Pilot) Done() <-chan struct{} { return p.done }
 
-// Stop ends the discovery server and waits for its end. It may be called again.
+// Stop ends the discovery server and waits until it has exited. It may be called more than once.
 func (p *Pilot) Stop() {
 	p.stop.Do(func() {
 		p.cmd.Process.Signal(syscall.SIGTERM)
@@ -197,7 +197,7 @@ func (p *Pilot) Stop() {
 	<-p.done
 }
 
-// client talks to this machine alone: no proxy of the environment may come between.
+// client connects directly, without a proxy from the environment: it only talks to this machine.
 var client = &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
 
 func (p *Pilot) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
@@ -213,16 +213,16 @@ func (p *Pilot) ask(ctx context.Context, method, path string, body []byte) ([]by
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s of the discovery server: %s: %.200s", path, resp.Status, b)
+		err = fmt.Errorf("the discovery server answered %s with %s: %.200s", path, resp.Status, b)
 	}
 	return b, err
 }
 
-// Status is what the discovery server knows of one proxy: per type of resource, by its URL.
+// Status is what the discovery server knows of one proxy, by the URL of the resource type.
 type Status map[string]TypeStatus
 
-// TypeStatus tells of one type which response was sent last, and which was accepted last; LastError is why the proxy
-// refused one since.
+// TypeStatus names the last response sent and the last one accepted, for one resource type. LastError says why the proxy
+// refused one since, and is "" if it did not.
 type TypeStatus struct {
 	Sent      string `json:"sent"`
 	Acked     string `json:"acked"`
@@ -240,7 +240,7 @@ func (p *Pilot) Sync(ctx context.Context, id string) (Status, error) {
 		Resources Status
 	}
 	if err := json.Unmarshal(b, &all); err != nil {
-		return nil, fmt.Errorf("/debug/syncz of the discovery server: %w", err)
+		return nil, fmt.Errorf("decoding /debug/syncz of the discovery server: %w", err)
 	}
 	for _, s := range all {
 		if strings.HasSuffix(id, s.Proxy) || strings.Contains(id, "~"+s.Proxy+"~") {
@@ -250,7 +250,7 @@ func (p *Pilot) Sync(ctx context.Context, id string) (Status, error) {
 	return nil, nil
 }
 
-// output collects a process's output.
+// output collects what a process prints, and copies it to w.
 type output struct {
 	w    io.Writer
 	mu   sync.Mutex
@@ -270,14 +270,14 @@ func (o *output) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// read returns what was written so far, and a channel that is closed when there is more.
+// read returns the output so far, and a channel that is closed when there is more.
 func (o *output) read() ([]byte, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.buf[:len(o.buf):len(o.buf)], o.more
 }
 
-// tail returns the last lines, each after a line break and two blanks.
+// tail returns the last n lines, each preceded by a newline and two spaces.
 func (o *output) tail(n int) string {
 	b, _ := o.read()
 	lines := strings.Split(strings.TrimSpace(string(b)), "\n")

@@ -8,13 +8,17 @@ import (
 	"strings"
 )
 
-// Proxies returns the proxies that the objects are about in a mesh with that root namespace. Each has an address of its
-// own, of 192.0.2.0/24 and 198.51.100.0/24, which no workload has:
+// Proxies derives from the objects the proxies to try in a mesh with that root namespace:
 //
-//   - a gateway for each selector of Istio's Gateways, and for each Gateway of the Gateway API, or a waypoint if it is one,
-//   - a sidecar for each Service, WorkloadEntry and selecting ServiceEntry that an EnvoyFilter for sidecars selects,
-//   - for each EnvoyFilter whose selector none of those has, one of each role that it patches, with the labels that it
-//     asks for.
+//   - a gateway for each selector of Istio's Gateways,
+//   - a gateway, or a waypoint, for each Gateway of the Gateway API,
+//   - a sidecar for each Service, WorkloadEntry and ServiceEntry with a selector, if an EnvoyFilter for sidecars selects
+//     its workloads,
+//   - for each EnvoyFilter that selects none of those, one proxy of each role that it patches, with the labels that it
+//     selects.
+//
+// Each proxy has its own address, which no workload should have: in 192.0.2.0/24, or above 198.51.100.0 when there are
+// more than 250 proxies.
 func Proxies(objects []Object, rootNamespace string) []Proxy {
 	d := derivation{objects: objects, root: rootNamespace, have: map[string]bool{}}
 	for _, o := range objects {
@@ -40,13 +44,13 @@ func Proxies(objects []Object, rootNamespace string) []Proxy {
 	return d.proxies
 }
 
-// madeFor returns the name of what Istio makes for a Gateway of the Gateway API: a Deployment, a Service, a service
-// account.
+// madeFor returns the name that Istio gives to the Deployment, the Service and the service account of a Gateway of the
+// Gateway API.
 func madeFor(gateway Object) string {
 	return gateway.Name() + "-" + text(dig(gateway, "spec", "gatewayClassName"))
 }
 
-// gatewayLabels are those that Istio gives to the pods of a Gateway of the Gateway API.
+// gatewayLabels returns the labels that Istio gives to the pods of a Gateway of the Gateway API.
 func gatewayLabels(name string) map[string]string {
 	return map[string]string{"gateway.networking.k8s.io/gateway-name": name}
 }
@@ -58,7 +62,7 @@ type derivation struct {
 	have    map[string]bool
 }
 
-// add adds a proxy and returns it, or nil if it is there already.
+// add adds a proxy and returns it. It returns nil if an equal one exists.
 func (d *derivation) add(role Role, namespace string, labels map[string]string) *Proxy {
 	key := fmt.Sprint(role, " ", namespace, " ", labelText(labels))
 	if d.have[key] {
@@ -77,8 +81,8 @@ func (d *derivation) add(role Role, namespace string, labels map[string]string) 
 	return &d.proxies[n]
 }
 
-// gatewayNamespace guesses where the pods run that a Gateway of Istio's selects: where a Service selects them, else
-// where an EnvoyFilter does, else in the namespace of the Gateway.
+// gatewayNamespace guesses the namespace of the pods that one of Istio's Gateways selects: that of a Service that selects
+// them, else that of an EnvoyFilter that does, else that of the Gateway.
 func (d *derivation) gatewayNamespace(gw Object, labels map[string]string) string {
 	for _, w := range d.workloads() {
 		if covers(w.labels, labels) {
@@ -164,7 +168,7 @@ func selector(o Object) map[string]string {
 	return stringMap(dig(o, "spec", "workloadSelector", "labels"))
 }
 
-// contexts are those of an EnvoyFilter's patches.
+// contexts returns the set of contexts of an EnvoyFilter's patches.
 func contexts(o Object) map[string]bool {
 	in := map[string]bool{}
 	for _, p := range list(dig(o, "spec", "configPatches")) {
@@ -177,7 +181,7 @@ func contexts(o Object) map[string]bool {
 	return in
 }
 
-// covers reports whether labels have all of want.
+// covers reports whether labels include all of want.
 func covers(labels, want map[string]string) bool {
 	for k, v := range want {
 		if have, ok := labels[k]; !ok || have != v {
@@ -187,7 +191,7 @@ func covers(labels, want map[string]string) bool {
 	return true
 }
 
-// contradicts reports whether a label has another value than want has.
+// contradicts reports whether labels and want have different values for the same key.
 func contradicts(labels, want map[string]string) bool {
 	for k, v := range want {
 		if have, ok := labels[k]; ok && have != v {
@@ -197,8 +201,8 @@ func contradicts(labels, want map[string]string) bool {
 	return false
 }
 
-// gatewayServices returns the Services that Istio makes for Gateways of the Gateway API in a cluster that it may write
-// to; those that are among the objects are left out.
+// gatewayServices returns the Services that Istio would create for Gateways of the Gateway API if it could write to the
+// cluster. It leaves out those that are among the objects.
 func gatewayServices(objects []Object) []Object {
 	var made []Object
 	for _, o := range objects {
@@ -233,10 +237,10 @@ func gatewayServices(objects []Object) []Object {
 	return made
 }
 
-// secretRef names a Secret that a gateway takes its certificate from.
+// secretRef names a Secret that holds a gateway's certificate.
 type secretRef struct{ namespace, name string }
 
-// secretRefs returns the Secrets that gateways refer to and that are not among the objects.
+// secretRefs returns the Secrets that gateways refer to and the objects lack.
 func secretRefs(objects []Object, proxies []Proxy) []secretRef {
 	var refs []secretRef
 	add := func(namespace, name string) {
@@ -254,7 +258,7 @@ func secretRefs(objects []Object, proxies []Proxy) []secretRef {
 			for _, s := range list(dig(o, "spec", "servers")) {
 				names := append([]any{dig(s, "tls", "credentialName")}, list(dig(s, "tls", "credentialNames"))...)
 				for _, p := range proxies {
-					// Istio looks where the gateway's pods are.
+					// Istio looks in the namespace of the gateway's pods.
 					if p.Role == Gateway && covers(p.Labels, stringMap(dig(o, "spec", "selector"))) {
 						for _, name := range names {
 							add(p.Namespace, text(name))

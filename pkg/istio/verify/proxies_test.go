@@ -53,19 +53,19 @@ func TestProxies(t *testing.T) {
 		{"a gateway of each kind", []string{istioGateway, apiGateway, istioGateway}, []string{
 			"gateway in shop (istio=ingress)", "gateway in web (gateway.networking.k8s.io/gateway-name=front)",
 		}},
-		{"the gateway is where an EnvoyFilter selects it", []string{
+		{"a gateway in the namespace of an EnvoyFilter that selects it", []string{
 			istioGateway, envoyFilter("istio-system", selects("istio: ingress")+gateway),
 		}, []string{"gateway in istio-system (istio=ingress)"}},
 		{"a sidecar of a Service", []string{service, envoyFilter("shop", inbound)}, []string{"sidecar in shop (app=app)"}},
 		{"labels beyond those of the Service", []string{
 			service, envoyFilter("shop", selects("version: v2")+inbound),
 		}, []string{"sidecar in shop (app=app,version=v2)"}},
-		{"another Service's", []string{service, envoyFilter("shop", selects("app: b")+inbound)}, []string{
+		{"a workload without a Service", []string{service, envoyFilter("shop", selects("app: b")+inbound)}, []string{
 			"sidecar in shop (app=b)",
 		}},
 		{"another namespace", []string{service, envoyFilter("web", inbound)}, []string{"sidecar in web (no labels)"}},
 		{"the whole mesh", []string{service, envoyFilter("istio-system", inbound)}, []string{"sidecar in shop (app=app)"}},
-		{"a gateway that is not there", []string{envoyFilter("web", selects("a: b")+gateway)}, []string{
+		{"a missing gateway", []string{envoyFilter("web", selects("a: b")+gateway)}, []string{
 			"gateway in web (a=b)",
 		}},
 		{"a waypoint", []string{waypoint, envoyFilter("shop", toWP+inbound)}, []string{
@@ -75,10 +75,10 @@ func TestProxies(t *testing.T) {
 			"waypoint in shop (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=wp)",
 			"sidecar in shop (app=app)",
 		}},
-		{"a waypoint that is not there", []string{envoyFilter("web", toWP+inbound)}, []string{
+		{"a missing waypoint", []string{envoyFilter("web", toWP+inbound)}, []string{
 			"waypoint in web (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=wp)",
 		}},
-		{"all waypoints, of which there are none", []string{envoyFilter("istio-system", allWP+inbound)}, []string{
+		{"all waypoints where there are none", []string{envoyFilter("istio-system", allWP+inbound)}, []string{
 			"waypoint in istio-system (gateway.istio.io/managed=istio.io-mesh-controller,gateway.networking.k8s.io/gateway-name=waypoint)",
 		}},
 		{"by reference", []string{apiGateway, envoyFilter("web", toFront+gateway)}, []string{
@@ -95,11 +95,11 @@ func TestProxies(t *testing.T) {
 				got, ids = append(got, p.String()), append(ids, p.IP)
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Errorf("the proxies (-want +got):\n%s", diff)
+				t.Errorf("Proxies (-want +got):\n%s", diff)
 			}
 			slices.Sort(ids)
 			if len(slices.Compact(ids)) != len(got) {
-				t.Errorf("%s: two proxies have one address: %s", c.name, ids)
+				t.Errorf("%s: got addresses %s, want them distinct", c.name, ids)
 			}
 		})
 	}
@@ -109,18 +109,18 @@ func TestWhatIstioMakes(t *testing.T) {
 	objects := []Object{object(t, istioGateway), object(t, apiGateway)}
 	made := gatewayServices(objects)
 	if len(made) != 1 || made[0].String() != "Service web/front-istio" || len(list(dig(made[0], "spec", "ports"))) != 2 {
-		t.Errorf("Services: %v", made)
+		t.Errorf("gatewayServices: got %v, want Service web/front-istio with two ports", made)
 	}
 	if again := gatewayServices(append(objects, made...)); len(again) > 0 {
-		t.Errorf("Services that are there already: %v", again)
+		t.Errorf("gatewayServices with the Service among the objects: got %v, want none", again)
 	}
 	proxies := Proxies(objects, "istio-system")
 	if got := proxies[1].token(); got != "web:front-istio" {
-		t.Errorf("the gateway's service account is %s", got)
+		t.Errorf("the gateway's token: got %s, want web:front-istio", got)
 	}
 	want := []secretRef{{"shop", "cert"}, {"web", "a"}, {"certs", "b"}}
 	if diff := cmp.Diff(want, secretRefs(objects, proxies), cmp.AllowUnexported(secretRef{})); diff != "" {
-		t.Errorf("Secrets (-want +got):\n%s", diff)
+		t.Errorf("secretRefs (-want +got):\n%s", diff)
 	}
 	a, err := NewAgent()
 	if err != nil {
@@ -129,6 +129,6 @@ func TestWhatIstioMakes(t *testing.T) {
 	defer a.Close()
 	objects = append(objects, a.Secret("web", "a"))
 	if got := secretRefs(objects, proxies); slices.Contains(got, want[1]) {
-		t.Errorf("a Secret that is there already: %v", got)
+		t.Errorf("secretRefs with %v among the objects: got %v, want it left out", want[1], got)
 	}
 }

@@ -16,11 +16,11 @@ const (
 // Role is what a proxy does in the mesh.
 type Role string
 
-// The roles, as they begin a node's identity.
+// The roles, as written at the start of a node's ID.
 const (
 	Gateway Role = "router"
 	Sidecar Role = "sidecar"
-	// Waypoint is that of a proxy which takes the requests for services of an ambient mesh from ztunnels.
+	// Waypoint is the role of a proxy that gets the requests for services of an ambient mesh from ztunnels.
 	Waypoint Role = "waypoint"
 )
 
@@ -29,22 +29,23 @@ type Proxy struct {
 	Role      Role
 	Name      string // of the pod
 	Namespace string
-	Labels    map[string]string // of the pod: workload selectors look at them
+	Labels    map[string]string // of the pod, which workload selectors match
 	IP        string            // of the pod
 	Metadata  map[string]any    // further metadata of the node
 
-	ServiceAccount string // of the pod; "" is default
+	ServiceAccount string // of the pod; "" means default
 }
 
-// ID returns the node's identity.
+// ID returns the node's ID, as Istio writes it.
 func (p Proxy) ID() string {
 	return fmt.Sprintf("%s~%s~%s.%s~%s.svc.cluster.local", p.Role, p.IP, p.Name, p.Namespace, p.Namespace)
 }
 
-// token is what the proxy shows to the discovery server, which hands out Secrets to nobody that it does not know.
+// token returns the token that identifies the proxy to the discovery server, which sends Secrets only to proxies that
+// it has identified.
 func (p Proxy) token() string { return p.Namespace + ":" + cmp.Or(p.ServiceAccount, "default") }
 
-// String tells the role, the namespace and the labels.
+// String returns the role, the namespace and the labels.
 func (p Proxy) String() string {
 	role := string(p.Role)
 	if p.Role == Gateway {
@@ -57,7 +58,7 @@ func (p Proxy) String() string {
 	return fmt.Sprintf("%s in %s (%s)", role, p.Namespace, labels)
 }
 
-// node returns the node as Envoy's bootstrap configuration and xDS write it.
+// node returns the node in the form that Envoy's bootstrap configuration and xDS use.
 func (p Proxy) node() map[string]any {
 	metadata := map[string]any{
 		"NAMESPACE": p.Namespace, "CLUSTER_ID": clusterID, "ISTIO_VERSION": istioVersion,
@@ -69,9 +70,9 @@ func (p Proxy) node() map[string]any {
 	return map[string]any{"id": p.ID(), "cluster": p.Name + "." + p.Namespace, "metadata": metadata}
 }
 
-// Bootstrap returns Envoy's bootstrap configuration, as JSON, with which an Envoy is this proxy: it gets its
-// configuration from the discovery server at pilot and its certificates from the [Agent] at agent, each a host:port.
-// Its admin listener is on a free port of 127.0.0.1.
+// Bootstrap returns the bootstrap configuration, as JSON, that makes an Envoy this proxy. The Envoy gets its
+// configuration from the discovery server at pilot and its certificates from the [Agent] at agent, each a host:port. Its
+// admin listener uses a free port of 127.0.0.1.
 func (p Proxy) Bootstrap(pilot, agent string) ([]byte, error) {
 	type m = map[string]any
 	var clusters []any
@@ -126,11 +127,11 @@ func socket(host string, port int) map[string]any {
 	return map[string]any{"socket_address": map[string]any{"address": host, "port_value": port}}
 }
 
-// Loopback returns EnvoyFilters for the whole mesh, which belong in its root namespace. They move the listeners that
-// a proxy binds to free ports of 127.0.0.1, under their own names: an Envoy that is not alone on its machine can be that
-// proxy. From waypoints they take filters that only Istio's own proxy has. Listeners of sidecars take the PROXY protocol
-// (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination stands for the original destination
-// that a redirection in the kernel leaves behind.
+// Loopback returns EnvoyFilters for the whole mesh, in rootNamespace, that let an Envoy on a shared machine be any of
+// its proxies. They move the listeners that a proxy binds to free ports of 127.0.0.1 and keep the listeners' names. They
+// remove the filters of waypoints that only Istio's own proxy has. They let listeners of sidecars accept the PROXY
+// protocol (https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt), whose destination replaces the original
+// destination that a redirection in the kernel would provide.
 func Loopback(rootNamespace string) []Object {
 	type m = map[string]any
 	move := func(context, name string) m {
@@ -168,7 +169,8 @@ func Loopback(rootNamespace string) []Object {
 			"patch": m{"operation": "REMOVE"},
 		}
 	}
-	// The place that a tunnel leads to is known by these two; what else Istio keeps has types of its proxy.
+	// Envoy finds the destination of a tunnel by these two. The other state that Istio keeps has types that only its proxy
+	// has.
 	state := func(key, value string) m {
 		return m{
 			"object_key": key, "shared_with_upstream": "ONCE",

@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// Report is what became of the objects.
+// Report is the result of [Verify].
 type Report struct {
-	Pilot, Envoy string // what was run
+	Pilot, Envoy string // the path of the discovery server, and Envoy's version
 	Resources    []*Resource
 	Proxies      []*ProxyReport
-	Placeholders []string // mounted files that the input has no Secret for
+	Placeholders []string // mounted files that no Secret of the input provides
 
 	root string // Istio's root namespace
 }
 
-// Resource is what became of one object.
+// Resource is the result for one object.
 type Resource struct {
 	Object   Object
-	Ignored  bool     // discovery does not read its kind
-	Repeated bool     // an earlier object is the same
-	Conflict string   // why an earlier object was tried in its place; "" if none was
-	Refused  string   // why Istio refused it; "" if it did not
+	Ignored  bool     // whether discovery skips its kind
+	Repeated bool     // whether an earlier object is the same
+	Conflict string   // why an earlier object was tried instead; "" if none was
+	Refused  string   // why Istio refused it; "" if Istio admitted it
 	Warnings []string // Istio's
 	Patches  []*Patch // of an EnvoyFilter
 }
 
-// String names the object, and the policies that an EnvoyFilter was made of.
+// String names the object, and the policies from which an EnvoyFilter was generated.
 func (r *Resource) String() string {
 	if from := text(dig(r.Object, "metadata", "annotations", "moe.mosn.io/policies")); from != "" {
 		return r.Object.String() + ", of FilterPolicy " + from
@@ -36,13 +36,13 @@ func (r *Resource) String() string {
 	return r.Object.String()
 }
 
-// Patch is what became of a patch of an EnvoyFilter.
+// Patch is the result for one patch of an EnvoyFilter.
 type Patch struct {
 	Index                       int
 	ApplyTo, Operation, Context string
 	Places                      []Place // where it took effect
-	Withheld                    string  // why Envoy was not given it; "" if it was
-	Untried                     string  // why there was nothing that it could match; "" if there was
+	Withheld                    string  // why Envoy did not get it; "" if it did
+	Untried                     string  // why it could not be tried; "" if it could
 
 	mark, name string
 }
@@ -53,14 +53,14 @@ type Place struct {
 	Where string
 }
 
-// Ineffective tells that the patch matched nothing although it was meant to. One that removes what is not there has
-// done its work.
+// Ineffective reports whether the patch should have matched something but matched nothing. A REMOVE may match nothing:
+// its target is absent, as wanted.
 func (p *Patch) Ineffective() bool {
 	return len(p.Places) == 0 && p.Untried == "" && p.Operation != "REMOVE"
 }
 
-// settle tells the patches apart that had nothing to match: Envoy's bootstrap is read when a proxy starts, and one for
-// gateways is idle where its EnvoyFilter selects sidecars and does its work there, or the other way round.
+// settle marks as untried the patches that had nothing to match for a good reason. Envoy reads its bootstrap only when it
+// starts; and a patch for gateways is idle in an EnvoyFilter that selects, and patches, only sidecars, and vice versa.
 func (r *Report) settle() {
 	for _, o := range r.Resources {
 		works := slices.ContainsFunc(o.Patches, func(p *Patch) bool { return len(p.Places) > 0 })
@@ -76,7 +76,7 @@ func (r *Report) settle() {
 			switch {
 			case len(p.Places) > 0:
 			case p.ApplyTo == "BOOTSTRAP":
-				p.Untried = "it is read when a proxy starts"
+				p.Untried = "Envoy reads its bootstrap only when it starts"
 			case works && alone && p.Context != "" && p.Context != "ANY":
 				p.Untried = "it is for " + what + ", and the EnvoyFilter selects none"
 			}
@@ -84,7 +84,7 @@ func (r *Report) settle() {
 	}
 }
 
-// reached returns the proxies that were tried and that an EnvoyFilter selects.
+// reached returns those of the tried proxies that an EnvoyFilter selects.
 func (r *Report) reached(o *Resource) []Proxy {
 	var reached []Proxy
 	for _, x := range r.Proxies {
@@ -95,18 +95,18 @@ func (r *Report) reached(o *Resource) []Proxy {
 	return reached
 }
 
-// String tells which patch it is.
+// String returns the patch's index, context, target and operation.
 func (p *Patch) String() string {
 	words := strings.Fields(p.Context + " " + p.ApplyTo + " " + p.Operation)
 	return fmt.Sprintf("configPatches[%d] %s", p.Index, strings.Join(words, " "))
 }
 
-// ProxyReport is what one proxy said.
+// ProxyReport is the result for one proxy.
 type ProxyReport struct {
 	Proxy     Proxy
-	Listeners int // that it serves
+	Listeners int // how many it serves
 	Refusals  []Refusal
-	Log       []string // Envoy's errors
+	Log       []string // errors from Envoy's log
 
 	patches []placed
 }
@@ -116,7 +116,7 @@ type placed struct {
 	where string
 }
 
-// Refusal is what Envoy did not take. Name may be "" where Envoy does not tell it apart from the reason.
+// Refusal is a resource that Envoy refused, and why. Name is "" if Envoy gives it only within the reason.
 type Refusal struct{ Type, Name, Reason string }
 
 func (r *Report) addPlaceholders(paths []string) {
@@ -135,8 +135,8 @@ func (r *Report) patches() []*Patch {
 	return all
 }
 
-// Problems returns what is wrong, one line each; none means that Istio admitted everything, every patch took effect
-// somewhere, and Envoy accepted all of it.
+// Problems returns one line per problem. If there is none, Istio admitted every object, every patch that could be tried
+// took effect, and Envoy accepted the result.
 func (r *Report) Problems() []string {
 	var all []string
 	for _, o := range r.Resources {
@@ -144,7 +144,7 @@ func (r *Report) Problems() []string {
 			all = append(all, fmt.Sprintf("%s: %s", o, o.Conflict))
 		}
 		if o.Refused != "" {
-			all = append(all, fmt.Sprintf("%s: Istio refuses it: %s", o, o.Refused))
+			all = append(all, fmt.Sprintf("%s: refused by Istio: %s", o, o.Refused))
 		}
 		for _, p := range o.Patches {
 			if p.Ineffective() {
@@ -161,10 +161,10 @@ func (r *Report) Problems() []string {
 	return all
 }
 
-// why tells what a patch without effect may have missed.
+// why explains why a patch may have had no effect.
 func (r *Report) why(o *Resource, p *Patch) string {
 	if p.ApplyTo == "EXTENSION_CONFIG" {
-		return fmt.Sprintf("no HTTP filter with config_discovery named %q is in a listener of the proxies that were tried",
+		return fmt.Sprintf("no listener of the tried proxies has an HTTP filter %q with config_discovery; add it",
 			p.name)
 	}
 	var tried []string
@@ -172,12 +172,12 @@ func (r *Report) why(o *Resource, p *Patch) string {
 		tried = append(tried, x.String())
 	}
 	if len(tried) == 0 {
-		return "no proxy is in its namespace and has the labels that its workloadSelector asks for, or is what its targetRefs name"
+		return "the EnvoyFilter selects no proxy; check its namespace, and its workloadSelector or targetRefs"
 	}
-	return "nothing that Istio sends to these proxies has what its match asks for: " + strings.Join(tried, "; ")
+	return "its match fits nothing that Istio sends to these proxies: " + strings.Join(tried, "; ")
 }
 
-// blame names the patches that took effect in what was refused.
+// blame names the patches that took effect in the refused resource.
 func (p *ProxyReport) blame(f Refusal) string {
 	var names []string
 	for _, x := range p.patches {
@@ -192,8 +192,8 @@ func (p *ProxyReport) blame(f Refusal) string {
 	return " (patched there: " + strings.Join(names, ", ") + ")"
 }
 
-// about reports whether a patch took effect in what was refused: its place begins with the type and the name of what it
-// changed. An extension configuration belongs to a filter of some listener.
+// about reports whether a patch took effect in the refused resource: its place begins with the type and the name of the
+// patched resource. An extension configuration may belong to a filter of any listener.
 func (f Refusal) about(x placed) bool {
 	if x.patch.ApplyTo == "EXTENSION_CONFIG" {
 		return f.Type == "listener" || strings.Contains(f.Reason, x.patch.name)
@@ -203,15 +203,15 @@ func (f Refusal) about(x placed) bool {
 	return name == f.Name || f.Name == "" && strings.Contains(f.Reason, name)
 }
 
-// Write writes the report for people.
+// Write writes the report as text for people.
 func (r *Report) Write(w io.Writer) {
 	for _, o := range r.Resources {
 		switch {
 		case o.Ignored:
-			fmt.Fprintf(w, "%s: not read by Istio's discovery\n", o)
+			fmt.Fprintf(w, "%s: ignored: Istio's discovery does not read this kind\n", o)
 			continue
 		case o.Repeated:
-			fmt.Fprintf(w, "%s: given before\n", o)
+			fmt.Fprintf(w, "%s: same as an earlier object\n", o)
 			continue
 		case o.Conflict != "":
 			fmt.Fprintf(w, "%s: CONFLICT: %s\n", o, o.Conflict)
@@ -223,7 +223,7 @@ func (r *Report) Write(w io.Writer) {
 		fmt.Fprintf(w, "%s: admitted\n", o)
 		for _, s := range o.Warnings {
 			if strings.Contains(s, "exposes internal implementation details") {
-				continue // said of every EnvoyFilter
+				continue // Istio says this of every EnvoyFilter
 			}
 			fmt.Fprintf(w, "  warning: %s\n", s)
 		}
@@ -244,7 +244,7 @@ func (r *Report) Write(w io.Writer) {
 		}
 	}
 	for _, path := range r.Placeholders {
-		fmt.Fprintf(w, "%s: made up, as no Secret of the input has it\n", path)
+		fmt.Fprintf(w, "%s: placeholder: no Secret in the input provides it\n", path)
 	}
 	for _, p := range r.Proxies {
 		fmt.Fprintf(w, "%s, %s: serves %s\n", p.Proxy, r.Envoy, count(p.Listeners, "listener"))
@@ -259,7 +259,7 @@ func (r *Report) Write(w io.Writer) {
 	}
 }
 
-// placesText names the first places and counts the others.
+// placesText lists the first places and counts the rest.
 func placesText(places []Place) string {
 	const shown = 3
 	var parts []string

@@ -37,20 +37,20 @@ func TestMark(t *testing.T) {
 		{"BOOTSTRAP", "MERGE", "", ""},
 	}
 	if len(got) != len(want) {
-		t.Fatalf("got %d of got, want %d: %v", len(got), len(want), got)
+		t.Fatalf("got %d patches, want %d: %v", len(got), len(want), got)
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("patch %d: %v, not %v", i, got[i], want[i])
+			t.Errorf("patch %d: got %v, want %v", i, got[i], want[i])
 		}
 	}
 	route := list(dig(marked, "spec", "configPatches"))[4]
 	if dig(route, "match", "proxy", "metadata", "a") != "b" ||
 		dig(route, "patch", "value", "metadata", "filter_metadata", "moe.verify/shop/x/2") == nil {
-		t.Errorf("the route's companion: %v", route)
+		t.Errorf("the route's companion: got %v, want the patch's match and the mark moe.verify/shop/x/2", route)
 	}
 	if o.String() != before || len(list(dig(o, "spec", "configPatches"))) != 6 {
-		t.Error("the caller's object was changed")
+		t.Error("mark changed the caller's object")
 	}
 }
 
@@ -83,13 +83,13 @@ func TestReport(t *testing.T) {
 	var out strings.Builder
 	r.Write(&out)
 	for _, want := range []string{
-		"Deployment shop/d: not read by Istio's discovery\n", "Service shop/app: REFUSED by Istio: bad\n",
+		"Deployment shop/d: ignored: Istio's discovery does not read this kind\n", "Service shop/app: REFUSED by Istio: bad\n",
 		"EnvoyFilter shop/x: admitted\n  warning: beware\n",
 		"  configPatches[0] HTTP_FILTER ADD: listener a; listener b; listener c; 1 more\n",
-		"  configPatches[1] SIDECAR_INBOUND HTTP_ROUTE MERGE: NO EFFECT: nothing that Istio sends to these proxies has what " +
-			"its match asks for: sidecar in shop (app=app)\n",
-		"REMOVE: nothing to remove\n", "BOOTSTRAP MERGE: not tried: it is read when a proxy starts\n",
-		"ADD: NO EFFECT: no HTTP filter with config_discovery named \"moe\"",
+		"  configPatches[1] SIDECAR_INBOUND HTTP_ROUTE MERGE: NO EFFECT: its match fits nothing that Istio sends to these " +
+			"proxies: sidecar in shop (app=app)\n",
+		"REMOVE: nothing to remove\n", "BOOTSTRAP MERGE: not tried: Envoy reads its bootstrap only when it starts\n",
+		"ADD: NO EFFECT: no listener of the tried proxies has an HTTP filter \"moe\" with config_discovery",
 		"configPatches[5] GATEWAY HTTP_ROUTE MERGE: not tried: it is for gateways, and the EnvoyFilter selects none\n",
 		"sidecar in shop (app=app), Envoy 1.2.3: serves 1 listener\n",
 		"  REFUSED listener a: no (patched there: shop/x/0)\n", "  REFUSED Cluster: c is wrong\n", "  envoy: [config] oh\n",
@@ -104,7 +104,7 @@ func TestReport(t *testing.T) {
 		t.Log(out.String())
 	}
 	if n := len(r.Problems()); n != 5 {
-		t.Errorf("%d problems: %q", n, r.Problems())
+		t.Errorf("got %d problems, want 5: %q", n, r.Problems())
 	}
 }
 
@@ -113,13 +113,13 @@ func TestModules(t *testing.T) {
 	  "@type": type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilter,
 	  dynamic_module_config: {module: {local: {filename: /there/libmoe.so}}}}}}}]`))
 	if !NeedsModule([]Object{o}) || NeedsModule([]Object{object(t, service)}) {
-		t.Error("NeedsModule")
+		t.Error("NeedsModule: want true for the EnvoyFilter with a module, and false for the Service")
 	}
 	hereModule(map[string]any(o), "/here/libmoe.so")
 	p := list(dig(o, "spec", "configPatches"))[0]
 	got := dig(p, "patch", "value", "typed_config", "dynamic_module_config", "module", "local", "filename")
 	if got != "/here/libmoe.so" {
-		t.Errorf("the module is %v", got)
+		t.Errorf("the module: got %v, want /here/libmoe.so", got)
 	}
 }
 
@@ -128,8 +128,7 @@ func TestContains(t *testing.T) {
 	for needle, want := range map[string]bool{"needle": true, "noodle": false, "xneedley": true} {
 		t.Run(needle, func(t *testing.T) {
 			if got, err := contains(strings.NewReader(text), needle); got != want || err != nil {
-				t.Errorf("%s: contains(strings.NewReader(text), needle) = %v, want %v; contains: %v",
-					needle, got, want, err)
+				t.Errorf("contains %q: got %v and error %v, want %v", needle, got, err, want)
 			}
 		})
 	}

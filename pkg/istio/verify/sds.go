@@ -24,9 +24,9 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// Agent plays the part of Istio's agent beside a proxy: it hands out certificates, without which clusters and listeners
-// with mutual TLS would wait for ever. All are of one authority, made anew for each Agent, so that proxies trust one
-// another and nobody else does.
+// Agent plays the part of Istio's agent beside a proxy: it serves the certificates without which clusters and listeners
+// with mutual TLS would wait for ever. Each Agent has its own new authority, so that its proxies trust one another and
+// nobody else trusts them.
 type Agent struct {
 	secretv3.UnimplementedSecretDiscoveryServiceServer
 	ln      net.Listener
@@ -52,7 +52,7 @@ func NewAgent() (*Agent, error) {
 	return a, nil
 }
 
-// Address returns where the agent serves secrets over gRPC in plain text, host:port.
+// Address returns the host:port at which the agent serves secrets over gRPC in plain text.
 func (a *Agent) Address() string { return a.ln.Addr().String() }
 
 // Close stops the agent.
@@ -98,7 +98,7 @@ func (a *Agent) issue() error {
 	return nil
 }
 
-// Secret returns a Kubernetes Secret with a certificate of the agent's, for servers and clients.
+// Secret returns a Kubernetes Secret with the agent's certificate, which is valid for servers and clients.
 func (a *Agent) Secret(namespace, name string) Object {
 	encode := base64.StdEncoding.EncodeToString
 	return Object{
@@ -108,7 +108,7 @@ func (a *Agent) Secret(namespace, name string) Object {
 	}
 }
 
-// StreamSecrets answers every request that is not an acknowledgement with the secrets that it names.
+// StreamSecrets answers each request, acknowledgements apart, with the secrets that the request names.
 func (a *Agent) StreamSecrets(s secretv3.SecretDiscoveryService_StreamSecretsServer) error {
 	sent := ""
 	for {

@@ -14,29 +14,29 @@ import (
 	"strings"
 )
 
-// Options tell what to verify, and with what. Objects are required.
+// Options say what to verify, and with what. Only Objects is required.
 type Options struct {
-	Mounts  []Mount   // files of the proxies, which Envoy finds here in folders of its own
-	Objects []Object  // Istio's kinds, the Gateway API's, Services and whatever else discovery reads
+	Mounts  []Mount   // Secrets that the proxies mount; Envoy finds their files in temporary folders
+	Objects []Object  // of Istio's kinds, the Gateway API's, and others that discovery reads, such as Services
 	Pilot   string    // path of Istio's discovery server; "" means what FindPilot("") returns
-	Envoy   string    // path of Envoy; "" means that of the checkout, or of PATH
-	Module  string    // path of libmoe.so for Envoy; "" has patches that need it refused
-	Log     io.Writer // the logs of all processes; nil drops them
+	Envoy   string    // path of Envoy; "" means the one in the checkout, or in PATH
+	Module  string    // path of libmoe.so for Envoy; without it, Envoy refuses patches that need it
+	Log     io.Writer // gets the logs of all processes; nil discards them
 
 	RootNamespace string // of Istio; "" is istio-system
 }
 
-// NeedsModule reports whether an EnvoyFilter among the objects has the proxy load a dynamic module.
+// NeedsModule reports whether an EnvoyFilter among the objects makes the proxy load a dynamic module.
 func NeedsModule(objects []Object) bool {
 	return slices.ContainsFunc(objects, func(o Object) bool {
 		return o.is("networking.istio.io", "EnvoyFilter") && mentions(map[string]any(o), moduleTypes)
 	})
 }
 
-// moduleTypes begins the names of the filter's types.
+// moduleTypes is the prefix of the names of the dynamic module filter's types.
 const moduleTypes = "envoy.extensions.filters.http.dynamic_modules."
 
-// hereModule has a patch load the module of this machine where it names a file of the proxy's.
+// hereModule makes a patch load the module at path wherever it names a file in the proxy.
 func hereModule(v any, path string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -55,8 +55,8 @@ func hereModule(v any, path string) {
 	}
 }
 
-// Verify runs Istio's discovery server on the objects, and an Envoy for each of [Proxies], and reports what became of
-// every object. The error is about what kept it from doing so; what is wrong with objects is in the report.
+// Verify runs Istio's discovery server on the objects, and an Envoy for each of [Proxies], and reports the result for
+// every object. Problems of objects are in the report; the error says what kept Verify from trying them.
 func Verify(ctx context.Context, o Options) (*Report, error) {
 	path, err := FindPilot(o.Pilot)
 	if err != nil {
@@ -101,7 +101,7 @@ func Verify(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if len(admitted) < len(objects) {
-		// What is refused never gets into a cluster.
+		// A refused object never gets into a cluster.
 		for _, r := range v.report.Resources {
 			if r.Refused != "" {
 				c.Delete(r.Object)
@@ -130,7 +130,7 @@ type verification struct {
 	report *Report
 }
 
-// sort makes the report's resources of the objects, and returns those that discovery reads, each once.
+// sort adds each object to the report, and returns those that discovery reads, without repetitions.
 func (v *verification) sort() []Object {
 	var known []Object
 	seen := map[string]Object{}
@@ -150,7 +150,7 @@ func (v *verification) sort() []Object {
 			if !r.Repeated {
 				r.Conflict = "another object of the same kind, namespace and name has a different spec; keep one"
 				if generated(first) && generated(o) {
-					r.Conflict = "the policies come to a different spec; generate it again, or leave it out of the input"
+					r.Conflict = "differs from what the policies generate; generate it again, or remove it from the input"
 				}
 			}
 			continue
@@ -161,7 +161,7 @@ func (v *verification) sort() []Object {
 	return known
 }
 
-// admit asks Istio's admission about all objects and returns those that have passed.
+// admit submits all objects to Istio's admission and returns the admitted ones.
 func (v *verification) admit(ctx context.Context) ([]Object, error) {
 	var admitted []Object
 	for _, r := range v.report.Resources {
@@ -191,7 +191,7 @@ func (v *verification) admit(ctx context.Context) ([]Object, error) {
 	return admitted, nil
 }
 
-// sameSpec reports whether two objects are alike in all that matters.
+// sameSpec reports whether two objects have equal specs and data.
 func sameSpec(a, b Object) bool {
 	for _, field := range []string{"spec", "data", "stringData"} {
 		x, errX := json.Marshal(a[field])
@@ -203,7 +203,7 @@ func sameSpec(a, b Object) bool {
 	return true
 }
 
-// generated reports whether `moe istio generate` has made the object.
+// generated reports whether `moe istio generate` made the object.
 func generated(o Object) bool { return o.Labels()["app.kubernetes.io/managed-by"] == "moe" }
 
 func clusterScoped(o Object) bool {
@@ -216,7 +216,7 @@ func (v *verification) patch(o Object, i int, p any) *Patch {
 		Context: text(dig(p, "match", "context")), mark: markID(o, i), name: text(dig(p, "patch", "value", "name")),
 	}
 	if m, ok := p.(map[string]any); ok && v.withheld(m) {
-		patch.Withheld = fmt.Sprintf("%s has no envoy.filters.http.golang, so it was not given the patch", v.envoy.version)
+		patch.Withheld = fmt.Sprintf("%s lacks envoy.filters.http.golang, which the patch needs", v.envoy.version)
 	}
 	return patch
 }
@@ -226,7 +226,7 @@ func (v *verification) withheld(patch map[string]any) bool {
 	return !v.envoy.golang && mentions(patch["patch"], "envoy.extensions.filters.http.golang.")
 }
 
-// mentions reports whether a type whose name begins so is named anywhere in v.
+// mentions reports whether v names, at any depth, a type with that prefix.
 func mentions(v any, prefix string) bool {
 	switch v := v.(type) {
 	case map[string]any:
@@ -245,7 +245,8 @@ func mentions(v any, prefix string) bool {
 	return false
 }
 
-// apply gives the objects to the cluster, with marks.
+// apply adds the objects to the cluster, with marks, along with the EnvoyFilters of [Loopback] and missing Services and
+// Secrets.
 func (v *verification) apply(c *Cluster, admitted []Object) error {
 	all := Loopback(v.RootNamespace)
 	for _, o := range admitted {
@@ -269,7 +270,7 @@ func (v *verification) apply(c *Cluster, admitted []Object) error {
 	return c.Apply(all...)
 }
 
-// try is the part for one proxy: what the discovery server sends to it, and what Envoy says to that.
+// try reports on one proxy: what the discovery server sends to it, and whether Envoy accepts that.
 func (v *verification) try(ctx context.Context, proxy Proxy) error {
 	marked := proxy
 	marked.Metadata = maps.Clone(proxy.Metadata)
@@ -281,11 +282,11 @@ func (v *verification) try(ctx context.Context, proxy Proxy) error {
 	r := &ProxyReport{Proxy: proxy}
 	v.report.Proxies = append(v.report.Proxies, r)
 	for _, name := range s.MissingExtensions {
-		r.Refusals = append(r.Refusals, Refusal{"extension configuration", name, "a filter asks for it, and no EnvoyFilter " +
-			"that reaches the proxy adds one of that name: requests are answered with status 500"})
+		r.Refusals = append(r.Refusals, Refusal{"extension configuration", name, "a filter refers to it, but no EnvoyFilter " +
+			"for this proxy adds it: requests are answered with status 500"})
 	}
 	for _, name := range s.MissingRoutes {
-		r.Refusals = append(r.Refusals, Refusal{"routes", name, "a listener asks for them, and Istio has none of that name"})
+		r.Refusals = append(r.Refusals, Refusal{"routes", name, "a listener refers to them, but Istio does not send them"})
 	}
 	marks := s.marks()
 	for _, p := range v.report.patches() {
@@ -300,7 +301,7 @@ func (v *verification) try(ctx context.Context, proxy Proxy) error {
 		}
 	}
 	if len(r.Refusals) > 0 {
-		return nil // Envoy would wait for what never comes
+		return nil // Envoy would wait for ever for what is missing
 	}
 	return v.envoy.try(ctx, v, r)
 }

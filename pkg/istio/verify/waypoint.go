@@ -10,7 +10,7 @@ func isWaypoint(o Object) bool {
 	return o.is("gateway.networking.k8s.io", "Gateway") && text(dig(o, "spec", "gatewayClassName")) == waypointClass
 }
 
-// waypointLabels are those that Istio gives to the pods and the Service of a waypoint.
+// waypointLabels returns the labels that Istio gives to the pods and the Service of a waypoint.
 func waypointLabels(name string) map[string]string {
 	labels := gatewayLabels(name)
 	labels["gateway.istio.io/managed"] = "istio.io-mesh-controller"
@@ -29,11 +29,12 @@ func waypointService(o Object) Object {
 	}
 }
 
-// targetRefs returns those of an EnvoyFilter.
+// targetRefs returns the targetRefs of an EnvoyFilter.
 func targetRefs(o Object) []any { return list(dig(o, "spec", "targetRefs")) }
 
-// selects reports whether an EnvoyFilter is for a proxy, as Istio decides it: by what its targetRefs name, or by labels,
-// which select no waypoint. References to Services select nothing, as Istio does not look at them for EnvoyFilters.
+// selects reports whether an EnvoyFilter applies to a proxy. Like Istio, it decides by targetRefs if there are any, and
+// otherwise by labels, which never select a waypoint. References to Services select nothing: Istio ignores them in
+// EnvoyFilters.
 func selects(o Object, p Proxy, root string) bool {
 	refs := targetRefs(o)
 	if len(refs) == 0 {
