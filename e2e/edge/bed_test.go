@@ -1,5 +1,5 @@
-// Package edge runs real Envoys with the configurations that `moe run --print-config` prints for a moe.yaml, and attacks
-// them as clients at an edge do.
+// Package edge runs real Envoys with the configurations that `moe run --print-config` prints for a moe.yaml, and sends
+// them what hostile clients at the edge would.
 package edge
 
 import (
@@ -48,18 +48,18 @@ func module(t *testing.T) string {
 		built.path = filepath.Join(moduleDir, "libmoe.so")
 	})
 	if built.path == "" {
-		t.Fatal("the test module is not built")
+		t.Fatal("building the test module failed in an earlier test")
 	}
 	return built.path
 }
 
-// site is where moe.yaml files are tried.
+// site is an Envoy binary and a module with which tests run moe.yaml files.
 type site struct {
 	bin    envoytest.Binary
 	module string
 }
 
-// log collects what Envoy writes.
+// log collects Envoy's log.
 type log struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -81,18 +81,18 @@ func (l *log) String() string {
 type running struct {
 	t    *testing.T
 	p    *envoy.Process
-	addr string // of the listener moe, if there is one
+	addr string // of the listener moe; "" if there is none
 	log  *log
 }
 
-// run starts an Envoy with what moe run prints for text. The upstream echo is the echo server of moe run.
+// run starts an Envoy with the configuration that moe run prints for text. The upstream echo is moe run's echo server.
 func (s *site) run(t *testing.T, text string) *running {
 	t.Helper()
 	return s.runIn(t, text, "", false)
 }
 
-// runIn is run with the resources in files of dir, if there is one; with static, those are the certificates alone, as moe
-// run has it.
+// runIn is like run, but writes the resources to files in dir unless dir is "". With static, it writes only the
+// certificates, like moe run.
 func (s *site) runIn(t *testing.T, text, dir string, static bool) *running {
 	t.Helper()
 	file, err := moefile.Parse([]byte(text), moefile.CheckFile, moefile.Dynmod)
@@ -140,7 +140,7 @@ func (s *site) runIn(t *testing.T, text, dir string, static bool) *running {
 	return r
 }
 
-// writeResources puts what Envoy reads from files into their directory, by renames.
+// writeResources replaces the files that Envoy watches, by renames.
 func writeResources(t *testing.T, o bootstrap.Options) {
 	t.Helper()
 	r, err := bootstrap.Build(o)
@@ -152,13 +152,13 @@ func writeResources(t *testing.T, o bootstrap.Options) {
 	}
 }
 
-// listener returns the address of a listener, or "" if there is none of that name.
+// listener returns the address of the listener of that name, or "" if there is none.
 func (r *running) listener(name string) string {
 	addr, _ := r.p.Listener(r.t.Context(), name)
 	return addr
 }
 
-// answer is a response as it came, with the request that the echo server saw, if it answered.
+// answer is a response, with the request that the echo server saw if it was the one that answered.
 type answer struct {
 	status int
 	header http.Header
@@ -166,7 +166,7 @@ type answer struct {
 	seen   *echo.Seen
 }
 
-// dial connects to the listener, from an address of this machine's or from any.
+// dial connects to the listener, from the given local address, or from any if it is "".
 func (r *running) dial(from string) net.Conn {
 	r.t.Helper()
 	d := net.Dialer{Timeout: 10 * time.Second}
@@ -182,7 +182,8 @@ func (r *running) dial(from string) net.Conn {
 	return c
 }
 
-// get sends a GET with the path byte for byte, from an address or from any, and with headers name, value, name, value.
+// get sends a GET with exactly these bytes as its path. It dials from the given local address, if any. headers are names
+// and values in turn.
 func (r *running) get(from, path string, header ...string) answer {
 	r.t.Helper()
 	c := r.dial(from)
@@ -220,7 +221,7 @@ func (r *running) answer(resp *http.Response) answer {
 	return a
 }
 
-// wants fails the test where a status is not the one wanted.
+// wants fails the test if the answer's status is not status.
 func (a answer) wants(t *testing.T, what string, status int) {
 	t.Helper()
 	if a.status != status {

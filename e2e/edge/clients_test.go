@@ -13,7 +13,7 @@ import (
 	"mosn.io/moe/e2e/upstream"
 )
 
-// TestClientAddress: x-forwarded-for decides only if the connection comes from where the moe.yaml says.
+// TestClientAddress: x-forwarded-for decides only if the connection comes from a proxy that the moe.yaml trusts.
 func TestClientAddress(t *testing.T) {
 	const inner = "plugins: [{name: iprestriction, config: {allow: [10.0.0.0/8]}}]\nlisten: 127.0.0.1:0\n"
 	const forged = "10.0.0.1"
@@ -57,19 +57,19 @@ func TestClientAddress(t *testing.T) {
 					a := e.get(r.from, "/", header...)
 					a.wants(t, r.name, r.want)
 					if a.seen != nil && strings.Count(a.seen.Headers["x-forwarded-for"], ",") != 1+strings.Count(r.xff, ",") {
-						t.Errorf("%s: the upstream sees x-forwarded-for %q, want what was sent and one address more", r.name,
+						t.Errorf("%s: the upstream sees x-forwarded-for %q, want the one sent and one more address", r.name,
 							a.seen.Headers["x-forwarded-for"])
 					}
 				}
 				if strings.Contains(e.log.String(), warning) {
-					t.Errorf("the log has %q, although clients cannot", warning)
+					t.Errorf("the log has %q, want no warning: clients cannot choose their address", warning)
 				}
 			})
 		})
 	}
 }
 
-// TestOtherSpellings: no spelling of a guarded path passes by a route that takes the guard away from another one.
+// TestOtherSpellings: a route that disables the guard for one path does not let any spelling of another path past it.
 func TestOtherSpellings(t *testing.T) {
 	const config = `
 listen: 127.0.0.1:0
@@ -89,14 +89,14 @@ routes:
 		e.get("", "/public/a").wants(t, "the public path", 200)
 		for _, path := range spellings {
 			a := e.get("", path)
-			for range 3 { // as a client that follows redirects
+			for range 3 { // follow redirects
 				if a.status != 307 {
 					break
 				}
 				a = e.get("", a.header.Get("location"))
 			}
 			if a.seen != nil && !strings.HasPrefix(clean(a.seen.Path), "/public/") {
-				t.Errorf("%s passes: the upstream has seen %s", path, a.seen.Path)
+				t.Errorf("%s: the upstream got %s, want it denied", path, a.seen.Path)
 			}
 			if a.status != 403 && a.status != 400 && a.seen == nil {
 				t.Errorf("%s: got %v, want it denied", path, a)
@@ -105,7 +105,7 @@ routes:
 	})
 }
 
-// clean is how the most lenient upstream would read a path.
+// clean returns the path as the most lenient upstream would read it.
 func clean(path string) string {
 	path = strings.NewReplacer("%2e", ".", "%2E", ".", "%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/").Replace(path)
 	var out []string
@@ -121,7 +121,7 @@ func clean(path string) string {
 	return "/" + strings.Join(out, "/")
 }
 
-// TestHosts: a route for a host is not passed by another spelling of the host.
+// TestHosts: a route for a host matches every spelling of the host.
 func TestHosts(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, s *site) {
 		e := s.run(t, `
@@ -142,7 +142,7 @@ routes:
 	})
 }
 
-// TestRequestsOutOfBounds: a request that is larger or slower than it may be is answered by Envoy.
+// TestRequestsOutOfBounds: Envoy itself answers requests that exceed the limits on size or time.
 func TestRequestsOutOfBounds(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, s *site) {
 		e := s.run(t, "listen: 127.0.0.1:0\nplugins: [{name: hello}]\nhttp: {requestHeadersTimeout: 1s}\n")
@@ -159,7 +159,7 @@ func TestRequestsOutOfBounds(t *testing.T) {
 		begin, c := time.Now(), e.dial("")
 		io.WriteString(c, "GET / HTTP/1.1\r\nhost: edge.test\r\n")
 		go func() {
-			for i := 0; ; i++ { // a header a moment, as slow clients do to keep a connection
+			for i := 0; ; i++ { // one header at a time, as an attacker does to hold a connection
 				time.Sleep(200 * time.Millisecond)
 				if _, err := fmt.Fprintf(c, "x-%d: a\r\n", i); err != nil {
 					return
@@ -168,12 +168,12 @@ func TestRequestsOutOfBounds(t *testing.T) {
 		}()
 		e.read(c).wants(t, "a client that sends headers slowly", 408)
 		if d := time.Since(begin); d < 900*time.Millisecond || d > 10*time.Second {
-			t.Errorf("a client that sends headers slowly is answered after %v, want about 1 s", d)
+			t.Errorf("a client that sends headers slowly: got an answer after %v, want one after about 1 s", d)
 		}
 	})
 }
 
-// TestConnections: clients can open only so many connections, and the admin page still answers.
+// TestConnections: Envoy closes connections beyond the limit, and the admin page still answers.
 func TestConnections(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, s *site) {
 		e := s.run(t, "listen: 127.0.0.1:0\nplugins: [{name: hello}]\nlimits: {maxConnections: 2}\n")
@@ -185,15 +185,15 @@ func TestConnections(t *testing.T) {
 		c := e.dial("")
 		io.WriteString(c, "GET / HTTP/1.1\r\nhost: edge.test\r\n\r\n")
 		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err == nil {
-			t.Errorf("a third connection gets %s, want it closed", resp.Status)
+			t.Errorf("a third connection: got %s, want it closed", resp.Status)
 		}
 		if _, err := e.p.Get(t.Context(), "/ready"); err != nil {
-			t.Errorf("the admin page while no connection is left: %v", err)
+			t.Errorf("the admin page at the limit of connections: got error %v, want an answer", err)
 		}
 	})
 }
 
-// TestHealthyStreams: time-outs end what stands still, and nothing that moves.
+// TestHealthyStreams: time-outs end idle streams, and leave active ones alone, however long they take.
 func TestHealthyStreams(t *testing.T) {
 	up, err := upstream.Start()
 	if err != nil {
@@ -225,11 +225,11 @@ func TestHealthyStreams(t *testing.T) {
 				io.WriteString(c, "\x81\x82\x00\x00\x00\x00hi") // one frame of text, masked with zeroes
 				got := make([]byte, 4)
 				if _, err := io.ReadFull(in, got); err != nil || string(got) != "\x81\x02hi" {
-					t.Fatalf("a frame comes back as %q with error %v", got, err)
+					t.Fatalf("an echoed frame: got %q and error %v, want the text that was sent", got, err)
 				}
 			}
 		})
-		t.Run("a WebSocket that is silent", func(t *testing.T) {
+		t.Run("a silent WebSocket", func(t *testing.T) {
 			t.Parallel()
 			c, in := webSocket(t, e)
 			c.SetDeadline(time.Now().Add(15 * time.Second))
@@ -237,14 +237,14 @@ func TestHealthyStreams(t *testing.T) {
 				t.Errorf("got error %v, want the connection closed", err)
 			}
 		})
-		t.Run("an upstream that is silent", func(t *testing.T) {
+		t.Run("a silent upstream", func(t *testing.T) {
 			t.Parallel()
 			e.get("", "/hang").wants(t, "it", 504)
 		})
 	})
 }
 
-// webSocket opens a WebSocket.
+// webSocket opens a WebSocket connection.
 func webSocket(t *testing.T, e *running) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	c := e.dial("")

@@ -19,7 +19,7 @@ import (
 	"mosn.io/moe/internal/testcert"
 )
 
-// trusting is what a client of a server in an authority's name believes. It asks for name.
+// trusting returns the configuration of a TLS client that trusts the authority and asks for name.
 func trusting(t *testing.T, ca *testcert.Authority, name string) *tls.Config {
 	t.Helper()
 	text, err := os.ReadFile(ca.File)
@@ -31,7 +31,7 @@ func trusting(t *testing.T, ca *testcert.Authority, name string) *tls.Config {
 	return &tls.Config{ServerName: name, RootCAs: pool}
 }
 
-// handshake returns the names of the certificate that a listener shows.
+// handshake returns the names in the certificate that a listener presents.
 func handshake(addr string, c *tls.Config) ([]string, error) {
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 10 * time.Second}, "tcp", addr, c)
 	if err != nil {
@@ -41,7 +41,7 @@ func handshake(addr string, c *tls.Config) ([]string, error) {
 	return conn.ConnectionState().PeerCertificates[0].DNSNames, nil
 }
 
-// over sends a GET over TLS, by HTTP/2 or HTTP/1.1.
+// over sends a GET over TLS, with HTTP/2 or HTTP/1.1.
 func (r *running) over(addr string, c *tls.Config, h2 bool, header ...string) (answer, string, error) {
 	r.t.Helper()
 	protocols := new(http.Protocols)
@@ -75,7 +75,8 @@ func (r *running) send(transport http.RoundTripper, host string, header []string
 	return r.answer(resp), resp.Proto, nil
 }
 
-// TestTLS: names choose certificates, protocols are negotiated, and names that are not served get nothing.
+// TestTLS: the name that a client asks for chooses the certificate, protocols are negotiated, and a connection for any
+// other name is closed.
 func TestTLS(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	certA, keyA := ca.Issue(t, "a", "a.test")
@@ -107,7 +108,7 @@ listeners:
 		old := trusting(t, ca, "a.test")
 		old.MaxVersion = tls.VersionTLS11
 		if _, err := handshake(e.addr, old); err == nil {
-			t.Error("TLS 1.1 is accepted")
+			t.Error("a client with TLS 1.1: got a connection, want it refused")
 		}
 		for _, h2 := range []bool{false, true} {
 			t.Run(fmt.Sprintf("HTTP/2=%v", h2), func(t *testing.T) {
@@ -125,8 +126,8 @@ listeners:
 	})
 }
 
-// TestClientCertificates: a client without a good certificate gets no answer, and the upstream learns a good one's names
-// from Envoy alone.
+// TestClientCertificates: only a client with a valid certificate gets an answer, and the upstream learns the certificate's
+// names from Envoy, not from the client.
 func TestClientCertificates(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	cert, key := ca.Issue(t, "server", "a.test")
@@ -179,7 +180,7 @@ listeners:
 	})
 }
 
-// freePort returns a port that is free for TCP and UDP.
+// freePort returns a port that is free for both TCP and UDP.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 20 {
@@ -199,7 +200,7 @@ func freePort(t *testing.T) int {
 	return 0
 }
 
-// TestHTTP3: clients learn of HTTP/3 over TCP, and are answered by the same plugins and routes over UDP.
+// TestHTTP3: TCP responses advertise HTTP/3, and the same plugins and routes serve requests over UDP.
 func TestHTTP3(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	cert, key := ca.Issue(t, "a", "a.test")
@@ -232,8 +233,8 @@ listeners:
 	})
 }
 
-// TestFiles: Envoy finds everything in files, or only certificates, and a certificate that is replaced is shown without a
-// restart, and without an error for clients.
+// TestFiles: Envoy reads everything, or only certificates, from files. It takes a new certificate into use without a
+// restart and without an error for clients.
 func TestFiles(t *testing.T) {
 	for _, static := range []bool{false, true} {
 		t.Run(fmt.Sprintf("static=%v", static), func(t *testing.T) {
@@ -260,7 +261,7 @@ listeners:
 		names, err = handshake(e.addr, trusting(t, ca, "a.test"))
 		return err
 	}); err != nil {
-		t.Fatalf("the listener: %v", err)
+		t.Fatalf("waiting for the listener: %v", err)
 	}
 	if names[1] != "old.test" {
 		t.Errorf("at first: got a certificate for %v, want one for old.test", names)
@@ -280,7 +281,7 @@ listeners:
 	}
 }
 
-// TestPlainListener: routes can be for one listener alone, such as the one that sends clients to TLS.
+// TestPlainListener: a route can be limited to one listener, such as the one that redirects clients to TLS.
 func TestPlainListener(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	cert, key := ca.Issue(t, "a", "a.test")

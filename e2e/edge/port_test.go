@@ -14,10 +14,10 @@ import (
 	_ "mosn.io/moe/plugins/hello"
 )
 
-// TestOnePort starts two moe run for one port in the same moment: one serves, and the other says that the port is in use.
-// Envoys would share it, each with some of its connections.
+// TestOnePort starts moe run twice at the same moment for one port: one serves, and the other reports that the port is in
+// use. By themselves, two Envoys would share the port, and each would get some of the connections.
 func TestOnePort(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // where they take turns
+	t.Setenv("XDG_CACHE_HOME", t.TempDir()) // holds the lock with which they take turns
 	bins, err := envoytest.Find()
 	if err != nil {
 		t.Fatalf("envoytest.Find: %v", err)
@@ -53,20 +53,20 @@ func TestOnePort(t *testing.T) {
 			select {
 			case err := <-ended:
 				if err == nil || !strings.Contains(err.Error(), "is in use") {
-					t.Errorf("one moe run ended with %v, want that the port is in use", err)
+					t.Errorf("the first moe run to end: got error %v, want that the port is in use", err)
 				}
 			case <-time.After(time.Minute):
-				t.Errorf("after a minute %d serve the port, want one, and the other to have ended", serving())
+				t.Errorf("after a minute, both still run and %d serve the port; want one to serve and the other to end", serving())
 			}
 			for start := time.Now(); serving() != 1 && time.Since(start) < time.Minute; {
 				time.Sleep(20 * time.Millisecond)
 			}
 			if n := serving(); n != 1 {
-				t.Errorf("%d serve the port, want 1", n)
+				t.Errorf("got %d that serve the port, want 1", n)
 			}
 			stop()
 			if err := <-ended; err != nil {
-				t.Errorf("the moe run that served ended with %v", err)
+				t.Errorf("the moe run that served: got error %v, want none", err)
 			}
 		})
 	}

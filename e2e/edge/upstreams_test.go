@@ -36,7 +36,7 @@ func servers(t *testing.T, n int) (addrs []string) {
 	return addrs
 }
 
-// dead returns an address on which nothing listens.
+// dead returns an address that refuses connections.
 func dead(t *testing.T) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +47,7 @@ func dead(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-// do sends a request to the listener moe.
+// do sends a request to the listener named moe.
 func (r *running) do(q client.Request) *client.Response {
 	r.t.Helper()
 	resp, err := client.Do(r.addr, q)
@@ -57,8 +57,8 @@ func (r *running) do(q client.Request) *client.Response {
 	return resp
 }
 
-// TestActions: routes choose upstreams by name, address and weight, redirect, answer and rewrite; plugins run before all
-// of it.
+// TestActions: routes choose upstreams by name, address and weight; they redirect, answer and rewrite. Plugins run before
+// any of that.
 func TestActions(t *testing.T) {
 	up := servers(t, 3)
 	onEnvoys(t, func(t *testing.T, s *site) {
@@ -93,7 +93,7 @@ routes:
 				t.Errorf("%s: the plugin sets %q, want %q", path, got, "hi")
 			}
 			var echo upstream.Echo
-			json.Unmarshal([]byte(r.Body), &echo) // an answer of Envoy's own is none
+			json.Unmarshal([]byte(r.Body), &echo) // Envoy's own answers are not JSON
 			return r, echo
 		}
 		for _, c := range []struct{ path, upstream, seen, host string }{
@@ -108,7 +108,7 @@ routes:
 				r, echo := get(c.path)
 				got := r.Header.Get("x-upstream")
 				if r.Status != 200 || got != c.upstream || echo.Path != c.seen || echo.Host != c.host {
-					t.Errorf("got status %d of %s, which has seen %s of %s; want %s, %s and %s", r.Status, got, echo.Path,
+					t.Errorf("got status %d from %s, which saw path %s and host %s; want %s, %s and %s", r.Status, got, echo.Path,
 						echo.Host, c.upstream, c.seen, c.host)
 				}
 			})
@@ -125,14 +125,14 @@ routes:
 			r, _ := get("/weighted")
 			counts[r.Header.Get("x-upstream")]++
 		}
-		// 100 are expected at b; 50 and 150 are almost six standard deviations away.
+		// Expect 100 at b: 50 and 150 are almost six standard deviations away.
 		if b := counts[up[1]]; b < 50 || b > 150 || counts[up[0]]+b != 400 {
 			t.Errorf("of 400 requests with weights 3 and 1: got %v, want about 300 and 100", counts)
 		}
 	})
 }
 
-// TestFailures: retries go to another endpoint, time-outs end slow responses, and endpoints that fail get no requests.
+// TestFailures: retries go to another endpoint, time-outs end slow responses, and failing endpoints get no requests.
 func TestFailures(t *testing.T) {
 	up := servers(t, 1)
 	var well, asked, failing atomic.Int64
@@ -181,7 +181,7 @@ routes:
 			t.Errorf("an upstream that fails twice: got status %d, want 200 after retries", r.Status)
 		}
 		if r := e.do(client.Request{Path: "/flaky?fail=9"}); r.Status != 503 {
-			t.Errorf("an upstream that goes on failing: got status %d, want its 503", r.Status)
+			t.Errorf("an upstream that keeps failing: got status %d, want its 503", r.Status)
 		}
 		for range 20 {
 			if r := e.do(client.Request{Path: "/echo/half"}); r.Status != 200 {
@@ -202,11 +202,11 @@ routes:
 			user := fmt.Sprintf("user-%d", i%20)
 			got := e.do(client.Request{Path: "/echo/hashed", Header: []string{"x-user", user}}).Header.Get("x-upstream")
 			if before, ok := users[user]; ok && before != got {
-				t.Errorf("%s goes to %q and to %q, want one endpoint", user, before, got)
+				t.Errorf("%s: got endpoints %q and %q, want the same one twice", user, before, got)
 			}
 			users[user] = got
 		}
-		// Responses of the sick one have no x-upstream.
+		// The failing endpoint's responses have no x-upstream.
 		if err := envoytest.Poll(20*time.Second, func() error {
 			for range 10 {
 				if r := e.do(client.Request{Path: "/echo/ejecting"}); r.Status != 200 {
@@ -215,7 +215,7 @@ routes:
 			}
 			return nil
 		}); err != nil {
-			t.Errorf("an endpoint that answers with 500 should be ejected: %v", err)
+			t.Errorf("an endpoint that answers with 500 was not ejected: %v", err)
 		}
 		healthy := func(what string, want int) {
 			t.Helper()
@@ -225,23 +225,23 @@ routes:
 					e.do(client.Request{Path: "/echo/checked"})
 				}
 				if got := failing.Load() - before; (got > 0) != (want > 0) {
-					return fmt.Errorf("%d of 10 requests go to it, want %d", got, want)
+					return fmt.Errorf("got %d of 10 requests, want %d", got, want)
 				}
 				return nil
 			}); err != nil {
-				t.Errorf("%s should get %d of 10 requests: %v", what, want, err)
+				t.Errorf("%s did not come to get %d of 10 requests: %v", what, want, err)
 			}
 		}
 		healthy("an endpoint that is not well", 0)
 		well.Store(1)
 		healthy("an endpoint that is well again", 5)
 		if asked.Load() == 0 {
-			t.Error("nobody has asked for /healthy")
+			t.Error("no health check asked for /healthy")
 		}
 	})
 }
 
-// TestUpstreamTLS: Envoy verifies an upstream's name and authority, and shows its own certificate.
+// TestUpstreamTLS: Envoy verifies an upstream's name and authority, and presents its own certificate.
 func TestUpstreamTLS(t *testing.T) {
 	ca := testcert.New(t, t.TempDir())
 	cert, key := ca.Issue(t, "server", "up.test")
@@ -291,7 +291,7 @@ func TestUpstreamTLS(t *testing.T) {
 	})
 }
 
-// TestCallouts: plugins reach an upstream by its name.
+// TestCallouts: plugins call an upstream by its name.
 func TestCallouts(t *testing.T) {
 	up := servers(t, 2)
 	onEnvoys(t, func(t *testing.T, s *site) {
@@ -306,7 +306,7 @@ routes: [{match: {prefix: /public}, plugins: [{name: extauth, disabled: true}]}]
 			t.Errorf("got %d %q, want the 403 of the service behind the upstream auth", r.Status, r.Body)
 		}
 		if r := e.do(client.Request{Path: "/public"}); r.Status != 200 {
-			t.Errorf("past the plugin: got status %d, want 200", r.Status)
+			t.Errorf("a request that the plugin lets pass: got status %d, want 200", r.Status)
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 	_ "mosn.io/moe/plugins/hello"
 )
 
-// watched is a moe run --watch that serves, under load and with a stream that never ends.
+// watched is a serving moe run --watch whose file a test edits, and the requests that it lost.
 type watched struct {
 	t    *testing.T
 	file string
@@ -33,7 +33,7 @@ type watched struct {
 	firstLost      atomic.Value
 }
 
-// startWatch runs moe run --watch, in this process, with text and a file beside it.
+// startWatch runs moe run --watch in this process, with a file that holds text, and waits until it serves.
 func startWatch(t *testing.T, s *site, text func(listen string) string) *watched {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,7 +58,7 @@ func startWatch(t *testing.T, s *site, text func(listen string) string) *watched
 	t.Cleanup(func() {
 		stop()
 		if err := <-w.done; err != nil {
-			t.Errorf("moe run --watch ended with %v", err)
+			t.Errorf("moe run --watch: got error %v at its end, want none", err)
 		}
 		if t.Failed() {
 			text := w.log.String()
@@ -69,7 +69,7 @@ func startWatch(t *testing.T, s *site, text func(listen string) string) *watched
 	return w
 }
 
-// write replaces the file as editors do, by a rename.
+// write replaces the file by a rename, as editors do.
 func (w *watched) write(text string) {
 	w.t.Helper()
 	if err := os.WriteFile(w.file+".new", []byte(text), 0o600); err != nil {
@@ -95,7 +95,8 @@ func (w *watched) until(what string, ok func() bool) {
 	}
 }
 
-// value returns the header that the plugin hello sets for a path, and "" for a request that is lost.
+// value returns the header that the plugin hello sets for a path. If the request fails, it counts as lost and value
+// returns "".
 func (w *watched) value(c *http.Client, path string) string {
 	w.requests.Add(1)
 	resp, err := c.Get(w.url + path)
@@ -114,7 +115,7 @@ func (w *watched) value(c *http.Client, path string) string {
 	return resp.Header.Get("x-hello")
 }
 
-// load sends requests on connections that stay, and on new ones, until stop is called.
+// load sends requests on persistent and on new connections until stop is called.
 func (w *watched) load() (stop func()) {
 	var group sync.WaitGroup
 	over := make(chan struct{})
@@ -138,7 +139,7 @@ func (w *watched) load() (stop func()) {
 	}
 }
 
-// stream is a request whose body, and response's body, are not over.
+// stream is a request in flight: its body and the response's are still open.
 type stream struct {
 	t  *testing.T
 	in *io.PipeWriter
@@ -153,10 +154,10 @@ func (w *watched) stream() *stream {
 		w.t.Fatalf("http.NewRequest: %v", err)
 	}
 	request.Header.Set("x-echo-body", "stream")
-	go io.WriteString(in, "first\n") // the answer begins with it
+	go io.WriteString(in, "first\n") // the response starts with the first bytes of the body
 	resp, err := http.DefaultClient.Do(request)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		w.t.Fatalf("a stream: got %v, %v", resp, err)
+		w.t.Fatalf("opening a stream: got %v and error %v, want status 200", resp, err)
 	}
 	w.t.Cleanup(func() { resp.Body.Close() })
 	s := &stream{t: w.t, in: in, r: bufio.NewReader(resp.Body)}
@@ -167,12 +168,12 @@ func (w *watched) stream() *stream {
 func (s *stream) expect(want string) {
 	s.t.Helper()
 	if line, err := s.r.ReadString('\n'); err != nil || line != want+"\n" {
-		s.t.Fatalf("the stream in flight: got %q, %v, want %q", line, err, want)
+		s.t.Fatalf("the stream in flight: got %q and error %v, want %q", line, err, want)
 	}
 }
 
-// Fifty edits, good ones and bad ones: the good ones go live, the bad ones are reported where they are, no request is
-// lost, and a stream that began before them goes on.
+// TestWatch makes fifty edits: valid ones go live, invalid ones are reported with their places, no request is lost, and a
+// stream that began before the edits goes on.
 func TestWatch(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, s *site) {
 		var listen string
@@ -182,7 +183,7 @@ func TestWatch(t *testing.T) {
 		w := startWatch(t, s, func(addr string) string { listen = addr; return text("begin", "") })
 		client := &http.Client{Timeout: time.Minute}
 		if got := w.value(client, "/"); got != "begin" {
-			t.Fatalf("before any edit: got %q, want begin", got)
+			t.Fatalf("before any edit: got %q, want \"begin\"", got)
 		}
 		stream, stop := w.stream(), w.load()
 		bad := 0
@@ -200,12 +201,12 @@ func TestWatch(t *testing.T) {
 					t.Errorf("edit %d: the log lacks %q", i, want)
 				}
 				if got, want := w.value(client, "/"), fmt.Sprintf("v%d", i-1); got != want {
-					t.Errorf("after the bad edit %d: got %q, want %q, the one before", i, got, want)
+					t.Errorf("after the invalid edit %d: got %q, want the previous %q", i, got, want)
 				}
 			case i%2 == 0:
 				w.write(text(value, ""))
 				w.until("edit "+value, func() bool { return w.value(client, "/") == value })
-			default: // a route of its own
+			default: // with a route
 				w.write(text(value, "routes:\n- match: {prefix: /own}\n  plugins: [{name: hello, config: {value: own-"+value+"}}]\n"))
 				w.until("edit "+value, func() bool { return w.value(client, "/") == value })
 				w.until("the route of "+value, func() bool { return w.value(client, "/own") == "own-"+value })
@@ -222,7 +223,7 @@ func TestWatch(t *testing.T) {
 	})
 }
 
-// A change that Envoy cannot take while it runs is reported.
+// moe run reports a change that takes effect only at the next start.
 func TestWatchReportsWhatWaits(t *testing.T) {
 	onEnvoys(t, func(t *testing.T, s *site) {
 		w := startWatch(t, s, func(listen string) string {

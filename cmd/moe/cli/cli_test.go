@@ -50,12 +50,12 @@ func TestEveryCommandHasHelp(t *testing.T) {
 			return
 		}
 		if c.Short == "" || c.Long == "" || c.Example == "" {
-			t.Errorf("%s: short %q, long %q, example %q", c.CommandPath(), c.Short, c.Long, c.Example)
+			t.Errorf("%s: got short %q, long %q and example %q, want all three", c.CommandPath(), c.Short, c.Long, c.Example)
 		}
 		for line := range strings.Lines(c.Long + "\n" + c.Example) {
 			if len(line) > 121 || strings.Contains(line, "\t") {
-				t.Errorf("%s: len(line) = %d, want at most 121; line = %q, want it without %q",
-					c.CommandPath(), len(line), line, "\t")
+				t.Errorf("%s: got a line of %d bytes, %q; want at most 121, and no tabs",
+					c.CommandPath(), len(line), line)
 			}
 		}
 		for _, sub := range c.Commands() {
@@ -89,7 +89,7 @@ func TestUsage(t *testing.T) {
 		t.Run(c.args, func(t *testing.T) {
 			status, stdout, stderr := moe(t, strings.Fields(c.args)...)
 			if status != c.status || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
-				t.Errorf("moe %s: status %d\n%s\n%s", c.args, status, stdout, stderr)
+				t.Errorf("moe %s: got status %d, want %d with %q and %q:\n%s\n%s", c.args, status, c.status, c.stdout, c.stderr, stdout, stderr)
 			}
 		})
 	}
@@ -105,7 +105,7 @@ plugins:
 `)
 	status, stdout, stderr := moe(t, "validate", "-c", file)
 	if status != 1 || stdout != "" {
-		t.Errorf("status %d, %s", status, stdout)
+		t.Errorf("got status %d and output %q, want 1 and none", status, stdout)
 	}
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	for _, want := range []string{
@@ -117,27 +117,27 @@ plugins:
 				found = found || strings.HasPrefix(line, "moe: "+file+":"+want)
 			}
 			if !found {
-				t.Errorf("no line about %s", want)
+				t.Errorf("no line begins with moe: %s:%s", file, want)
 			}
 		})
 	}
 	if t.Failed() {
 		t.Log(stderr)
 	}
-	// A file that is wrong is not run, nor printed.
+	// An invalid file is neither run nor printed.
 	if status, stdout, _ := moe(t, "run", "--print-config", "-c", file); status != 1 || stdout != "" {
-		t.Errorf("print: status %d, %s", status, stdout)
+		t.Errorf("run --print-config: got status %d and output %q, want 1 and none", status, stdout)
 	}
 }
 
 func TestValidateSetsUp(t *testing.T) {
 	file := write(t, "plugins: [{name: accesslog, config: {output: /nowhere/at/all}}]")
 	if status, _, stderr := moe(t, "validate", "-c", file); status != 1 || !strings.Contains(stderr, "output: ") {
-		t.Errorf("status %d, %s", status, stderr)
+		t.Errorf("validate: got status %d and %q, want 1 and the field output", status, stderr)
 	}
 	status, stdout, stderr := moe(t, "validate", "--config-only", "-c", file)
 	if status != 0 || stdout != file+" is valid\n" {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("validate --config-only: got status %d, %s%s; want 0", status, stdout, stderr)
 	}
 }
 
@@ -146,22 +146,22 @@ const demo = "../../../docs/demo/moe.yaml"
 func TestPrintConfig(t *testing.T) {
 	status, stdout, stderr := moe(t, "run", "--print-config", "-c", demo, "--admin", "127.0.0.1:9901")
 	if status != 0 || stderr != "" {
-		t.Fatalf("status %d, %s", status, stderr)
+		t.Fatalf("got status %d and %q, want 0 and no errors", status, stderr)
 	}
 	for _, want := range []string{
 		"# upstream: echo", "port_value: 9901", "name: tokenauth", "filter_name: moe", "port_value: 10001",
 	} {
 		t.Run(want, func(t *testing.T) {
 			if !strings.Contains(stdout, want) {
-				t.Errorf("no %q", want)
+				t.Errorf("the configuration lacks %q", want)
 			}
 		})
 	}
-	// What this moe does not know is Envoy's to check.
+	// With --no-validate, Envoy checks what this moe does not know.
 	file := write(t, "{upstream: 'http://example.com', plugins: [{name: theirs}]}")
 	status, stdout, stderr = moe(t, "run", "--print-config", "--no-validate", "-c", file)
 	if status != 0 || !strings.Contains(stdout, "name: theirs") || strings.HasPrefix(stdout, "#") {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("--no-validate: got status %d, %s%s; want 0, the plugin theirs, and no echo server", status, stdout, stderr)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestPrintConfigForGolang(t *testing.T) {
 	args := []string{"run", "--host", "golang", "--print-config", "-c", demo}
 	status, stdout, stderr := moe(t, args...)
 	if status != 0 || stderr != "" {
-		t.Fatalf("status %d, %s", status, stderr)
+		t.Fatalf("got status %d and %q, want 0 and no errors", status, stderr)
 	}
 	for _, want := range []string{
 		"envoy.extensions.filters.http.golang.v3alpha.Config", "library_path: /usr/local/lib/libmoe.so", "plugin_name: moe",
@@ -177,28 +177,28 @@ func TestPrintConfigForGolang(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			if !strings.Contains(stdout, want) {
-				t.Errorf("no %q", want)
+				t.Errorf("the configuration lacks %q", want)
 			}
 		})
 	}
 	if strings.Contains(stdout, "dynamic_module") {
-		t.Error("a dynamic module is there")
+		t.Error("the configuration for the Golang filter has a dynamic module")
 	}
 	_, stdout, _ = moe(t, append(args, "--module", "/opt/moe-1.2.so")...)
 	if !strings.Contains(stdout, "library_path: /opt/moe-1.2.so") {
-		t.Error("--module does not say where the library is")
+		t.Error("library_path is not the path that --module gives")
 	}
 	status, _, stderr = moe(t, "run", "--host", "wasm", "-c", demo)
 	if status == 0 || !strings.Contains(stderr, `--host: "wasm"`) {
-		t.Errorf("status %d, %s", status, stderr)
+		t.Errorf("run --host wasm: got status %d and %q, want an error about --host", status, stderr)
 	}
 	status, _, stderr = moe(t, "run", "--host", "golang", "-c", demo, "--module", write(t, "no module"), "--envoy", "/bin/true")
 	if status != 1 || !strings.Contains(stderr, "make bridge") {
-		t.Errorf("without a bridge: status %d, %s", status, stderr)
+		t.Errorf("without a bridge: got status %d and %q, want 1 and make bridge", status, stderr)
 	}
 }
 
-// What the host cannot do is found before there is an Envoy, by run and by validate.
+// Both run and validate report what the host cannot do, before an Envoy starts.
 func TestChecksForTheHost(t *testing.T) {
 	calls := write(t, "plugins: [{name: needscallouts}]")
 	pipes := write(t, "plugins: [{name: needspipes}]")
@@ -214,7 +214,7 @@ func TestChecksForTheHost(t *testing.T) {
 				t.Run(strings.Join(args, " "), func(t *testing.T) {
 					status, _, stderr := moe(t, append(args, "--host", c.host, "-c", c.file)...)
 					if (status == 0) != (c.want == "") || !strings.Contains(stderr, c.want) {
-						t.Errorf("%v for %s: status %d, %s; want %q", args, c.host, status, stderr, c.want)
+						t.Errorf("%v for %s: got status %d and %q, want %q", args, c.host, status, stderr, c.want)
 					}
 				})
 			}
@@ -222,14 +222,14 @@ func TestChecksForTheHost(t *testing.T) {
 	}
 	if status, _, stderr := moe(t, "validate", "--host", "wasm", "-c", calls); status == 0 ||
 		!strings.Contains(stderr, `--host: "wasm"`) {
-		t.Errorf("status %d, %s", status, stderr)
+		t.Errorf("validate --host wasm: got status %d and %q, want an error about --host", status, stderr)
 	}
 }
 
-// A file's secrets stay in its document for dynamic modules, and are the Golang filter's own.
+// For dynamic modules, a file's secrets are in the document; for the Golang filter, they are a field of the filter.
 func TestPrintConfigWithSecrets(t *testing.T) {
 	file := write(t, "plugins: [{name: hello}]\ngeneric_secrets: [{name: key, sds_config: {path_config_source: {path: /x}}}]")
-	within := func(t *testing.T, text, name string) string { // what is below a line, as far as it is indented more
+	within := func(t *testing.T, text, name string) string { // the lines below a key that are indented under it
 		t.Helper()
 		_, below, ok := strings.Cut(text, name+":\n")
 		if !ok {
@@ -253,7 +253,7 @@ func TestPrintConfigWithSecrets(t *testing.T) {
 			}
 			document := map[string]string{"dynmod": "filter_config", "golang": "plugin_config"}[host]
 			if got := strings.Contains(within(t, stdout, document), "generic_secrets:"); got != documentHasThem {
-				t.Errorf("%s: the document has them: %v\n%s", host, got, stdout)
+				t.Errorf("%s: generic_secrets in the document: got %v, want %v:\n%s", host, got, documentHasThem, stdout)
 			}
 		})
 	}
@@ -272,7 +272,7 @@ func TestRunNeedsItsParts(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			args := append([]string{"run", "-c", demo}, strings.Fields(args)...)
 			if status, _, stderr := moe(t, args...); status != 1 || !strings.Contains(stderr, want) {
-				t.Errorf("%v: status %d, %s", args, status, stderr)
+				t.Errorf("%v: got status %d and %q, want 1 and %q", args, status, stderr, want)
 			}
 		})
 	}
@@ -286,15 +286,15 @@ func TestVet(t *testing.T) {
 	}
 	status, stdout, stderr := moe(t, "vet", dir)
 	if status != 1 || !strings.HasPrefix(stdout, filepath.Join(dir, "p.go")+":5:") || stderr != "moe: 1 found\n" {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("moe vet of a bad plugin: got status %d, %s%s; want 1 and one finding", status, stdout, stderr)
 	}
 	t.Chdir(t.TempDir())
 	if status, stdout, stderr := moe(t, "vet"); status != 0 || stdout != "" {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("moe vet of an empty folder: got status %d, %s%s; want 0 and no findings", status, stdout, stderr)
 	}
 }
 
-// TestRunRefuses has everything that run refuses before it starts an Envoy.
+// TestRunRefuses lists what run refuses before it starts an Envoy.
 func TestRunRefuses(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -310,7 +310,7 @@ func TestRunRefuses(t *testing.T) {
 	}{
 		{name: "port in use", want: "listen: " + addr + " is in use", args: []string{"-c", write(t, "{listen: "+addr+", plugins: [{name: hello}]}")}},
 		{
-			name: "port in use on one address of all", want: "listen: :" + port + " is in use",
+			name: "port in use on one of all addresses", want: "listen: :" + port + " is in use",
 			args: []string{"-c", write(t, "{listen: ':"+port+"', plugins: [{name: hello}]}")},
 		},
 		{
@@ -319,18 +319,18 @@ func TestRunRefuses(t *testing.T) {
 		},
 		{name: "admin port in use", want: "--admin: " + addr + " is in use", args: []string{"-c", free, "--admin", addr}},
 		{name: "too many threads", want: "--concurrency 100000: give 1 to 1024", args: []string{"-c", free, "--concurrency", "100000"}},
-		{name: "fewer than none", want: "--concurrency -1: give 1 to 1024", args: []string{"-c", free, "--concurrency", "-1"}},
+		{name: "fewer than no threads", want: "--concurrency -1: give 1 to 1024", args: []string{"-c", free, "--concurrency", "-1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			status, stdout, stderr := moe(t, append([]string{"run", "--envoy", "/bin/false"}, c.args...)...)
 			if status != 1 || stdout != "" || !strings.Contains(stderr, c.want) {
-				t.Errorf("status %d, %q and %q, want status 1 and %q", status, stdout, stderr, c.want)
+				t.Errorf("got status %d, %q and %q; want status 1 and the error %q", status, stdout, stderr, c.want)
 			}
 		})
 	}
 }
 
-// Relative paths in a file start from its folder, wherever moe runs.
+// Relative paths in a file are relative to its folder, whatever the working directory.
 func TestRelativePaths(t *testing.T) {
 	file := write(t, "plugins: [{name: tokenauth, config: {secret: {file: secrets/token}}}]")
 	secret := filepath.Join(filepath.Dir(file), "secrets", "token")
@@ -341,26 +341,26 @@ func TestRelativePaths(t *testing.T) {
 	t.Chdir(dir)
 	status, _, stderr := moe(t, "validate", "-c", file)
 	if status != 1 || !strings.HasPrefix(stderr, "moe: "+file+":1:38: plugins[0].config.secret: secret file ") {
-		t.Errorf("without the file: got status %d, %q", status, stderr)
+		t.Errorf("without the secret file: got status %d and %q, want 1 and its place", status, stderr)
 	}
 	if status, _, stderr := moe(t, "validate", "--without-secrets", "-c", file); status != 0 {
-		t.Errorf("without secrets: got status %d, %q", status, stderr)
+		t.Errorf("--without-secrets: got status %d and %q, want 0", status, stderr)
 	}
 	if err := os.WriteFile(secret, []byte("open sesame"), 0o600); err != nil {
 		t.Fatalf("os.WriteFile: %v", err)
 	}
 	if status, _, stderr := moe(t, "validate", "-c", file); status != 0 {
-		t.Errorf("with the file: got status %d, %q", status, stderr)
+		t.Errorf("with the secret file: got status %d and %q, want 0", status, stderr)
 	}
 	if status, _, stderr := moe(t, "extproc", "--print-config", "-c", file); status != 0 {
-		t.Errorf("extproc: got status %d, %q", status, stderr)
+		t.Errorf("extproc: got status %d and %q, want 0", status, stderr)
 	}
 	if now, err := os.Getwd(); err != nil || now != dir {
-		t.Errorf("the working directory is %s, %v; want %s", now, err, dir)
+		t.Errorf("the working directory: got %s and error %v, want %s", now, err, dir)
 	}
 }
 
-// TestSplit: the configuration goes into files that Envoy watches; only what has changed is written again.
+// TestSplit: --split writes the files that Envoy watches, and later only those that have changed.
 func TestSplit(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	file := write(t, "upstream: 127.0.0.1:1\nplugins: [{name: hello}]\n")
@@ -382,6 +382,6 @@ func TestSplit(t *testing.T) {
 	}
 	split("clusters.yaml")
 	if status, _, stderr := moe(t, "run", "--split", dir, "-c", file); status != 1 || !strings.Contains(stderr, "--print-config") {
-		t.Errorf("--split without --print-config: got status %d and %q, want 1", status, stderr)
+		t.Errorf("--split without --print-config: got status %d and %q, want 1 and --print-config", status, stderr)
 	}
 }

@@ -13,7 +13,7 @@ func TestExtprocConfig(t *testing.T) {
 		want, not         []string
 	}{
 		{
-			name: "as it is", file: "plugins: [{name: hello}]",
+			name: "without options", file: "plugins: [{name: hello}]",
 			want: []string{"request_header_mode: SKIP", "response_header_mode: SEND", "port_value: 9000", "allow_mode_override: true"},
 			not:  []string{"FULL_DUPLEX_STREAMED", "failure_mode_allow"},
 		},
@@ -28,7 +28,7 @@ func TestExtprocConfig(t *testing.T) {
 			not: []string{"allow_mode_override"},
 		},
 		{
-			name: "bodies whole", file: "plugins: [{name: hello}]", flags: "--body full",
+			name: "whole bodies", file: "plugins: [{name: hello}]", flags: "--body full",
 			want: []string{"response_body_mode: FULL_DUPLEX_STREAMED"},
 		},
 		{
@@ -40,17 +40,17 @@ func TestExtprocConfig(t *testing.T) {
 			args := append([]string{"extproc", "-c", write(t, c.file), "--print-config"}, strings.Fields(c.flags)...)
 			status, out, err := moe(t, args...)
 			if status != 0 {
-				t.Errorf("%s: moe(args): status = %d, want 0: %s", c.flags, status, err)
+				t.Errorf("%s: got status %d and %q, want 0", c.flags, status, err)
 				return
 			}
 			for _, w := range c.want {
 				if !strings.Contains(out, w) {
-					t.Errorf("%s: no %q in\n%s", c.flags, w, out)
+					t.Errorf("%s: the configuration lacks %q:\n%s", c.flags, w, out)
 				}
 			}
 			for _, n := range c.not {
 				if strings.Contains(out, n) {
-					t.Errorf("%s: %q in\n%s", c.flags, n, out)
+					t.Errorf("%s: the configuration has %q, want it without:\n%s", c.flags, n, out)
 				}
 			}
 			if err := envoy.Validate(t.Context(), envoy.Options{Config: []byte(out)}); err != nil {
@@ -81,11 +81,11 @@ func TestExtprocRefused(t *testing.T) {
 			want: "--request-body-mode SOME: give NONE, STREAMED",
 		},
 		{
-			name: "a request body that the mode does not give", file: "plugins: [{name: passthrough}]",
+			name: "a request body that the mode withholds", file: "plugins: [{name: passthrough}]",
 			flags: "--request-body-mode NONE", want: "request_body_mode NONE does not give: set FULL_DUPLEX",
 		},
 		{
-			name: "a response body that the mode does not give", file: "plugins: [{name: passthrough}]",
+			name: "a response body that the mode withholds", file: "plugins: [{name: passthrough}]",
 			flags: "--print-config --body none", want: "response_body_mode NONE does not give: set FULL_DUPLEX",
 		},
 		{name: "unknown log level", file: "plugins: [{name: hello}]", flags: "--log-level loud", want: "--log-level"},
@@ -95,8 +95,7 @@ func TestExtprocRefused(t *testing.T) {
 			args := append([]string{"extproc", "-c", write(t, c.file), "--listen", "127.0.0.1:0"}, strings.Fields(c.flags)...)
 			status, _, err := moe(t, args...)
 			if status != 1 || !strings.Contains(err, c.want) {
-				t.Errorf("%s %s: moe(args): status = %d, want 1; stderr = %q, want it to contain %q",
-					c.file, c.flags, status, err, c.want)
+				t.Errorf("%s %s: got status %d and %q, want 1 and %q", c.file, c.flags, status, err, c.want)
 			}
 		})
 	}

@@ -22,33 +22,33 @@ func TestIstioGenerate(t *testing.T) {
 	want := read(t, filepath.Join(filepath.Dir(istioIn), "out.yaml"))
 	status, stdout, stderr := moe(t, "istio", "generate", "-f", istioIn)
 	if status != 0 || stderr != "" || stdout != want {
-		t.Errorf("status %d, %s\n%s", status, stderr, stdout)
+		t.Errorf("generate: got status %d, %q and the following; want 0 and out.yaml:\n%s", status, stderr, stdout)
 	}
 	file := filepath.Join(t.TempDir(), "out.yaml")
 	if status, stdout, stderr := moe(t, "istio", "generate", "-f", istioIn, "-o", file); status != 0 || stdout != "" {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("generate -o: got status %d, %s%s; want 0 and no output", status, stdout, stderr)
 	}
 	if read(t, file) != want {
-		t.Error("the file has something else")
+		t.Error("the file that generate -o wrote differs from out.yaml")
 	}
-	// What is wrong writes nothing, and leaves what is there alone.
+	// An invalid policy leaves the existing file unchanged.
 	bad := write(t, strings.Replace(read(t, istioIn), "name: tokenauth", "name: tokenaut", 1))
 	status, stdout, stderr = moe(t, "istio", "generate", "-f", bad, "-o", file)
 	if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "moe: "+bad+":70:5: spec.plugins[0].name: unknown plugin") {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("generate -o of an invalid policy: got status %d, %s%s; want 1 and the plugin's place", status, stdout, stderr)
 	}
 	if read(t, file) != want {
-		t.Error("the file was written")
+		t.Error("generate changed the file despite an invalid policy")
 	}
 	if status, stdout, _ := moe(t, "istio", "generate", "-f", bad); status != 1 || stdout != "" {
-		t.Errorf("status %d, %s", status, stdout)
+		t.Errorf("generate of an invalid policy: got status %d and %q, want 1 and no output", status, stdout)
 	}
 }
 
 func TestIstioValidate(t *testing.T) {
 	if status, stdout, stderr := moe(t, "istio", "validate", "-f", istioIn); status != 0 ||
 		stdout != "valid: policies: 4, EnvoyFilters generated: 3, others: 0\n" || stderr != "" {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("validate: got status %d, %s%s; want 0 and the counts", status, stdout, stderr)
 	}
 	theirs := write(t, `apiVersion: networking.istio.io/v1alpha3
 kind: EnvoyFilter
@@ -68,13 +68,13 @@ spec:
 	status, stdout, stderr := moe(t, "istio", "validate", "-f", theirs)
 	if status != 1 || stdout != "" || !strings.Contains(stderr, theirs+":14:11: spec.configPatches[0].patch.value.typed_config."+
 		`default_source_cod: unknown field; did you mean "default_source_code"?`) {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("validate of an EnvoyFilter: got status %d, %s%s; want 1 and the field's place", status, stdout, stderr)
 	}
-	// Mistakes of policies and of EnvoyFilters are reported together.
+	// Mistakes in policies and in EnvoyFilters are reported together.
 	bad := write(t, strings.Replace(read(t, istioIn), "name: tokenauth", "name: tokenaut", 1))
 	if status, _, stderr := moe(t, "istio", "validate", "-f", theirs, "-f", bad); status != 1 ||
 		!strings.Contains(stderr, "unknown plugin") || !strings.Contains(stderr, "unknown field") {
-		t.Errorf("status %d, %s", status, stderr)
+		t.Errorf("validate of both: got status %d and %q, want 1, unknown plugin and unknown field", status, stderr)
 	}
 }
 
@@ -82,19 +82,20 @@ func TestIstioExplain(t *testing.T) {
 	status, stdout, _ := moe(t, "istio", "explain", "-f", istioIn, "checkout")
 	if status != 0 || !strings.Contains(stdout, "tokenauth  authn      shop/checkout ("+istioIn+":70)") ||
 		strings.Contains(stdout, "partners") {
-		t.Errorf("status %d, %s", status, stdout)
+		t.Errorf("explain checkout: got status %d and %q, want 0 and tokenauth with its place, without partners", status, stdout)
 	}
 	if status, _, stderr := moe(t, "istio", "explain", "-f", istioIn, "chekout"); status != 1 || !strings.Contains(stderr, "no host") {
-		t.Errorf("status %d, %s", status, stderr)
+		t.Errorf("explain chekout: got status %d and %q, want 1 and no host", status, stderr)
 	}
 }
 
 func TestIstioDiff(t *testing.T) {
 	out := filepath.Join(filepath.Dir(istioIn), "out.yaml")
 	if status, stdout, stderr := moe(t, "istio", "diff", "-f", istioIn, "--applied", out); status != 0 || stdout+stderr != "" {
-		t.Errorf("status %d, %s%s", status, stdout, stderr)
+		t.Errorf("diff of what is applied: got status %d, %s%s; want 0 and no output", status, stdout, stderr)
 	}
-	// One is changed, one is gone, and one more is there; what Kubernetes adds, and others' resources, do not count.
+	// One EnvoyFilter has changed, one is missing and one is new. Fields that Kubernetes adds and others' resources do not
+	// count.
 	docs := strings.Split(read(t, out), "---\n")
 	docs[1] = strings.Replace(docs[1], "value: gateway", "value: changed", 1)
 	docs[1] = strings.Replace(docs[1], "metadata:\n", "metadata:\n  uid: 1234\n  resourceVersion: '5'\n", 1)
@@ -108,15 +109,15 @@ func TestIstioDiff(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			if !strings.Contains(stdout, want) {
-				t.Errorf("no %q", want)
+				t.Errorf("the differences lack %q:\n%s", want, stdout)
 			}
 		})
 	}
 	if status != 1 || stderr != "moe: EnvoyFilters that differ: 3\n" || strings.Contains(stdout, "uid") {
-		t.Errorf("status %d, %s\n%s", status, stderr, stdout)
+		t.Errorf("diff: got status %d, %q and the following; want 1, three that differ, and no uid:\n%s", status, stderr, stdout)
 	}
 	if status, _, stderr := moe(t, "istio", "diff", "-f", "-", "--applied", "-"); status != 1 || !strings.Contains(stderr, "not both") {
-		t.Errorf("status %d, %s", status, stderr)
+		t.Errorf("diff of - and -: got status %d and %q, want 1 and not both", status, stderr)
 	}
 }
 
@@ -133,15 +134,15 @@ func TestIstioImage(t *testing.T) {
 		t.Run(c.args, func(t *testing.T) {
 			status, stdout, stderr := moe(t, append([]string{"istio", "image"}, strings.Fields(c.args)...)...)
 			if status != 0 || !strings.Contains(stdout, c.want) {
-				t.Errorf("%s: status %d, %s%s", c.args, status, stdout, stderr)
+				t.Errorf("image %s: got status %d, %s%s; want 0 and %q", c.args, status, stdout, stderr, c.want)
 			}
 		})
 	}
 	if status, _, _ := moe(t, "istio", "image", "nothing"); status != 2 {
-		t.Errorf("status %d", status)
+		t.Errorf("image of an unknown kind: got status %d, want 2", status)
 	}
 	status, stdout, _ := moe(t, "istio", "crd")
 	if status != 0 || stdout != read(t, "../../../pkg/istio/v1alpha1/crd.yaml") {
-		t.Errorf("status %d, %s", status, stdout)
+		t.Errorf("crd: got status %d and the following, want 0 and crd.yaml:\n%s", status, stdout)
 	}
 }

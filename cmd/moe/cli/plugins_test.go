@@ -14,7 +14,7 @@ import (
 	"mosn.io/moe/internal/moefile"
 )
 
-// noted has every kind of field, and no manual.
+// noted has every kind of field, but no manual.
 type noted struct {
 	Secret filter.Secret `json:"secret" validate:"required"`
 	Name   string        `json:"name" validate:"required"`
@@ -46,22 +46,22 @@ func TestPluginsTable(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
 	if !regexp.MustCompile(`^NAME +STAGE +SUMMARY$`).MatchString(lines[0]) {
-		t.Errorf("first line %q, want the names of the columns", lines[0])
+		t.Errorf("the first line: got %q, want the names of the columns", lines[0])
 	}
 	listed := 0
 	for _, line := range lines[1:] {
 		if n := utf8.RuneCountInString(line); n > 100 {
-			t.Errorf("line of %d columns, want at most 100: %s", n, line)
+			t.Errorf("got a line of %d columns, want at most 100: %s", n, line)
 		}
 		if !strings.HasPrefix(line, " ") {
 			listed++
 		}
 		if strings.Contains(line, "](") {
-			t.Errorf("a link of Markdown in %q, want its text", line)
+			t.Errorf("got a Markdown link in %q, want its text alone", line)
 		}
 	}
 	if want := len(filter.Registrations()); listed != want {
-		t.Errorf("%d plugins listed, want %d:\n%s", listed, want, stdout)
+		t.Errorf("got %d plugins, want %d:\n%s", listed, want, stdout)
 	}
 	for _, want := range []string{
 		`(?m)^hello +transform +adds a header to every response$`,
@@ -70,7 +70,7 @@ func TestPluginsTable(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			if !regexp.MustCompile(want).MatchString(stdout) {
-				t.Errorf("nothing matches %s in\n%s", want, stdout)
+				t.Errorf("no line matches %s:\n%s", want, stdout)
 			}
 		})
 	}
@@ -99,7 +99,7 @@ func TestVersion(t *testing.T) {
 	_, want, _ := moe(t, "--version")
 	status, got, stderr := moe(t, "version")
 	if status != 0 || got != want || !strings.HasPrefix(got, "moe ") {
-		t.Errorf("moe version: status %d, %q and %q, want what moe --version prints, %q", status, got, stderr, want)
+		t.Errorf("moe version: got status %d, %q and %q; want %q, as moe --version prints", status, got, stderr, want)
 	}
 }
 
@@ -107,12 +107,12 @@ func TestPluginsJSON(t *testing.T) {
 	status, stdout, stderr := moe(t, "plugins", "-o", "json")
 	var all []plugin
 	if err := json.Unmarshal([]byte(stdout), &all); status != 0 || err != nil || len(all) != len(filter.Registrations()) {
-		t.Fatalf("status %d, %v %s", status, err, stderr)
+		t.Fatalf("moe plugins -o json: got status %d, error %v, %d plugins and %q; want 0 and all %d plugins", status, err, len(all), stderr, len(filter.Registrations()))
 	}
 	status, stdout, _ = moe(t, "plugins", "noted", "-o", "json")
 	var p plugin
 	if err := json.Unmarshal([]byte(stdout), &p); status != 0 || err != nil {
-		t.Fatalf("status %d, %v", status, err)
+		t.Fatalf("moe plugins noted -o json: got status %d and error %v, want 0 and JSON", status, err)
 	}
 	if want := "CanCallout|CanClearRouteCache"; p.Needs != want {
 		t.Errorf("needs: got %s, want %s", p.Needs, want)
@@ -129,7 +129,7 @@ func TestPluginWithManual(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			if !strings.Contains(stdout, want) {
-				t.Errorf("no %q", want)
+				t.Errorf("the manual lacks %q", want)
 			}
 		})
 	}
@@ -145,13 +145,13 @@ func TestPluginWithoutManual(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%.40q", want), func(t *testing.T) {
 			if !strings.Contains(stdout, want) {
-				t.Errorf("no %q in\n%s", want, stdout)
+				t.Errorf("the description lacks %q:\n%s", want, stdout)
 			}
 		})
 	}
 }
 
-// TestExamples checks that the example of every plugin is accepted by the plugin.
+// TestExamples checks that every plugin accepts its own example.
 func TestExamples(t *testing.T) {
 	variable := regexp.MustCompile(`\{env: (\w+)\}`)
 	for _, reg := range filter.Registrations() {
@@ -176,7 +176,7 @@ func TestExamples(t *testing.T) {
 func TestSchema(t *testing.T) {
 	_, own, _ := moe(t, "schema", "hello")
 	if !strings.Contains(own, `"title": "hello"`) {
-		t.Errorf(`moe("schema", "hello"): own = %q, want it to contain %q`, own, `"title": "hello"`)
+		t.Errorf("moe schema hello: got %q, want hello as the title", own)
 	}
 	_, text, _ := moe(t, "schema")
 	var s struct{ Properties map[string]any }
@@ -186,7 +186,7 @@ func TestSchema(t *testing.T) {
 	for _, name := range []string{"listen", "upstream", "plugins", "consumers", "order", "timeout", "routes"} {
 		t.Run(name, func(t *testing.T) {
 			if s.Properties[name] == nil {
-				t.Errorf("nothing about %s", name)
+				t.Errorf("the schema lacks the field %s", name)
 			}
 		})
 	}
@@ -197,11 +197,11 @@ func TestUnknownPlugin(t *testing.T) {
 		t.Run(command, func(t *testing.T) {
 			status, _, stderr := moe(t, command, "helo")
 			if status != 1 || !strings.Contains(stderr, `did you mean "hello"?`) {
-				t.Errorf("%s: status %d, %s", command, status, stderr)
+				t.Errorf("moe %s helo: got status %d and %q, want 1 and the suggestion hello", command, status, stderr)
 			}
 		})
 	}
 	if _, stdout, _ := moe(t, "__complete", "plugins", "to"); !strings.Contains(stdout, "tokenauth") {
-		t.Errorf("completion: %s", stdout)
+		t.Errorf("completion of to: got %q, want tokenauth in it", stdout)
 	}
 }

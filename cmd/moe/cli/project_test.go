@@ -19,29 +19,29 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestProject goes the way of a plugin's author: a new plugin, its tests, a build with it, and a real Envoy that runs
-// it until a signal stops it.
+// TestProject does what a plugin's author does: it makes a new plugin, runs its tests, builds moe with it, and runs it in
+// a real Envoy until a signal stops it.
 func TestProject(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)
 	t.Setenv("MOE", checkout(t))
 	if status, stdout, stderr := moe(t, "new", "greet"); status != 0 || !strings.Contains(stdout, "cd greet") {
-		t.Fatalf("new: status %d, %s%s", status, stdout, stderr)
+		t.Fatalf("moe new: got status %d, %s%s; want 0", status, stdout, stderr)
 	}
 	if status, _, stderr := moe(t, "new", "greet"); status != 1 || !strings.Contains(stderr, "not empty") {
-		t.Errorf("new again: status %d, %s", status, stderr)
+		t.Errorf("a second moe new: got status %d and %q, want an error", status, stderr)
 	}
 	if out, err := command("greet", "go", "test", "./...").CombinedOutput(); err != nil {
-		t.Errorf("the new plugin's tests: %v\n%s", err, out)
+		t.Errorf("the new plugin's tests: got error %v, want none:\n%s", err, out)
 	}
 	withoutSchema(t)
 	status, stdout, stderr := moe(t, "build", "--with", "./greet", "--only", "hello,accesslog", "-o", "out/libmoe.so",
 		"--cli", "out/moe")
 	if status != 0 || stdout != "out/libmoe.so\nout/moe\n" {
-		t.Fatalf("build: status %d, %s%s", status, stdout, stderr)
+		t.Fatalf("moe build: got status %d, %s%s; want 0", status, stdout, stderr)
 	}
 	if left, err := filepath.Glob("out/*"); err != nil || len(left) != 2 {
-		t.Errorf("out holds %v", left)
+		t.Errorf("the folder out: got %v and error %v, want libmoe.so and moe", left, err)
 	}
 
 	const file = "greet/moe.yaml"
@@ -49,15 +49,15 @@ func TestProject(t *testing.T) {
 		out, err := command(".", "out/moe", "plugins").CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "greet") || !strings.Contains(string(out), "accesslog") ||
 			strings.Contains(string(out), "tokenauth") {
-			t.Errorf("moe plugins: got error %v and this, want greet and accesslog in it, and tokenauth not:\n%s",
+			t.Errorf("moe plugins: got error %v and the following, want greet and accesslog without tokenauth:\n%s",
 				err, out)
 		}
 		if out, err := command(".", "out/moe", "validate", "-c", file).CombinedOutput(); err != nil {
-			t.Errorf("CombinedOutput: %v\n%s", err, out)
+			t.Errorf("moe validate: got error %v, want none:\n%s", err, out)
 		}
-		// This moe has no greet.
+		// The moe that runs this test has no plugin greet.
 		if status, _, stderr := moe(t, "validate", "-c", file); status != 1 || !strings.Contains(stderr, "plugins[0].name") {
-			t.Errorf("status %d, %s", status, stderr)
+			t.Errorf("validate without the plugin: got status %d and %q, want 1 and plugins[0].name", status, stderr)
 		}
 	})
 	t.Run("describes its plugins", func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestProject(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				got, err := command(".", "out/moe", args...).Output()
 				if diff := cmp.Diff(string(want), string(got)); err != nil || diff != "" {
-					t.Errorf("moe %v: error %v, and not what moe new has written (-want +got):\n%s", args, err, diff)
+					t.Errorf("moe %v: got error %v, want what moe new wrote (-want +got):\n%s", args, err, diff)
 				}
 			})
 		}
@@ -85,13 +85,13 @@ func TestProject(t *testing.T) {
 		out, err := command(".", "out/moe", "run", "--no-validate", "-c", bad).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), "plugins[0].name") ||
 			!strings.Contains(string(out), "moe: starting Envoy") {
-			t.Errorf("moe run: got error %v and this, want an error, plugins[0].name and that Envoy starts:\n%s",
+			t.Errorf("moe run: got error %v and the following, want an error about plugins[0].name from a started Envoy:\n%s",
 				err, out)
 		}
 	})
 }
 
-// withoutSchema has the new plugin embed no schema.json, as many plugins do not.
+// withoutSchema removes the embedded schema.json from the new plugin: many plugins have none.
 func withoutSchema(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile("greet/greet.go")
@@ -100,14 +100,14 @@ func withoutSchema(t *testing.T) {
 	}
 	without := strings.Replace(string(text), "README.md schema.json", "README.md", 1)
 	if without == string(text) {
-		t.Fatal("the new plugin embeds no schema.json")
+		t.Fatal("the new plugin does not embed schema.json, want it embedded before the test removes it")
 	}
 	if err := os.WriteFile("greet/greet.go", []byte(without), 0o644); err != nil {
 		t.Fatalf("os.WriteFile: %v", err)
 	}
 }
 
-// serveAndStop runs out/moe with the new plugin's file, sends requests and has sig end it.
+// serveAndStop runs out/moe with the new plugin's file, sends requests and stops it with sig.
 func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -115,7 +115,8 @@ func serveAndStop(t *testing.T, file string, sig os.Signal) {
 	}
 	free := write(t, strings.Replace(string(text), "127.0.0.1:10000", "127.0.0.1:0", 1)+"- name: accesslog\n")
 	c := command(".", "out/moe", "run", "-c", free, "--concurrency", "1")
-	// Under nohup SIGHUP is ignored, here and in what is started; a signal that is handled here is not ignored there.
+	// Under nohup, this test and its children ignore SIGHUP. Once the test handles the signal, its children no longer
+	// ignore it.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -142,24 +143,24 @@ func serveAndStop(t *testing.T, file string, sig os.Signal) {
 			}
 		})
 	}
-	stdout.wait(t, regexp.MustCompile(`(?m)^\{.*("status":404).*\}$`)) // a plugin's print, without a prefix
-	stderr.wait(t, regexp.MustCompile(`(?m)^envoy: .*(hidden).*$`))    // a plugin's log, with one
+	stdout.wait(t, regexp.MustCompile(`(?m)^\{.*("status":404).*\}$`)) // printed by a plugin, without a prefix
+	stderr.wait(t, regexp.MustCompile(`(?m)^envoy: .*(hidden).*$`))    // logged by a plugin, with a prefix
 	c.Process.Signal(sig)
 	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
 	select {
 	case err := <-done:
 		if err != nil {
-			t.Errorf("status after %v: %v\n%s", sig, err, stderr.String())
+			t.Errorf("moe run after %v: got error %v, want none:\n%s", sig, err, stderr.String())
 		}
 	case <-time.After(20 * time.Second):
-		t.Errorf("runs on after %v\n%s", sig, stderr.String())
+		t.Errorf("moe run still runs 20 s after %v, want it to end:\n%s", sig, stderr.String())
 	}
 	if _, err := http.Get(url); err == nil {
-		t.Error("Envoy still serves")
+		t.Error("Envoy still answers after moe run has ended")
 	}
 	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v (error %v)", left, err)
+		t.Errorf("moe run left temporary files behind: got %v and error %v, want none", left, err)
 	}
 }
 
@@ -179,12 +180,12 @@ func TestBuildRefuses(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			status, _, stderr := moe(t, append([]string{"build", "-o", so}, args...)...)
 			if status != 1 || !strings.Contains(stderr, want) {
-				t.Errorf("%v: status %d, %s", args, status, stderr)
+				t.Errorf("%v: got status %d and %q, want 1 and %q", args, status, stderr, want)
 			}
 		})
 	}
 	if _, err := os.Stat(so); err == nil {
-		t.Error("a file was written")
+		t.Errorf("moe build wrote %s despite an error", so)
 	}
 }
 
@@ -200,12 +201,12 @@ func TestNewRefuses(t *testing.T) {
 	} {
 		t.Run(want, func(t *testing.T) {
 			if status, _, stderr := moe(t, append([]string{"new"}, args...)...); status != 1 || !strings.Contains(stderr, want) {
-				t.Errorf("%v: status %d, %s", args, status, stderr)
+				t.Errorf("%v: got status %d and %q, want 1 and %q", args, status, stderr, want)
 			}
 		})
 	}
 	if left, _ := filepath.Glob("*"); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+		t.Errorf("moe new left files behind despite an error: %v", left)
 	}
 }
 
@@ -246,7 +247,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// wait returns what the first group of re matches, once it does.
+// wait waits until the output matches re and returns what the first group matches.
 func (o *output) wait(t *testing.T, re *regexp.Regexp) string {
 	t.Helper()
 	for range 300 {
@@ -255,6 +256,6 @@ func (o *output) wait(t *testing.T, re *regexp.Regexp) string {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("no %v in:\n%s", re, o.String())
+	t.Fatalf("no match for %v within 30 s:\n%s", re, o.String())
 	return ""
 }

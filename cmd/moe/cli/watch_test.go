@@ -8,11 +8,11 @@ import (
 	"mosn.io/moe/internal/moefile"
 )
 
-// A touched document means the same, and is another text, whatever fields it has.
+// touch changes the text of a document but not its meaning, whatever fields it has.
 func TestTouch(t *testing.T) {
 	for _, c := range []struct {
 		name, text string
-		want       string // the field that says nothing
+		want       string // the field that touch sets to null
 	}{
 		{name: "plugins alone", text: "plugins: [{name: hello}]", want: "consumers"},
 		{name: "with consumers", text: "plugins: [{name: hello}]\nconsumers: []", want: "consumerSource"},
@@ -26,11 +26,11 @@ func TestTouch(t *testing.T) {
 			}
 			touched := touch(f.Filter)
 			if v, ok := touched[c.want]; !ok || v != nil || len(touched) != len(f.Filter)+1 {
-				t.Errorf("touch: got %v, want %v with a null as %s", touched, f.Filter, c.want)
+				t.Errorf("touch: got %v, want %v with %s: null", touched, f.Filter, c.want)
 			}
 			l := moefile.Loader{Check: moefile.CheckPlugins, Host: moefile.Dynmod}
 			if _, err := l.Parse([]byte(c.text + "\n" + c.want + ": null")); err != nil {
-				t.Errorf("a document with the null: got error %v, want none", err)
+				t.Errorf("parsing the document with %s: null: got error %v, want none", c.want, err)
 			}
 		})
 	}
