@@ -1,15 +1,15 @@
 package edge
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"net"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"mosn.io/moe/cmd/moe/cli"
 	"mosn.io/moe/e2e/envoytest"
 	_ "mosn.io/moe/plugins/hello"
 )
@@ -33,16 +33,24 @@ func TestOnePort(t *testing.T) {
 			w.write(fmt.Sprintf("{listen: %q, plugins: [{name: hello}]}", ln.Addr()))
 			ln.Close()
 
-			ctx, stop := context.WithCancel(t.Context())
-			defer stop()
 			var logs [2]log
-			ended := make(chan error, 2)
-			for i := range logs {
-				c := cli.New()
-				c.SetArgs([]string{"run", "-c", w.file, "--envoy", s.bin.Path, "--module", s.module, "--concurrency", "1"})
-				c.SetOut(io.Discard)
-				c.SetErr(&logs[i])
-				go func() { ended <- c.ExecuteContext(ctx) }()
+			ended := make(chan int, 2)
+			var moes [2]*exec.Cmd
+			for i := range moes {
+				c := exec.Command(os.Args[0], "run", "-c", w.file, "--envoy", s.bin.Path, "--module", s.module, "--concurrency", "1")
+				c.Env = append(os.Environ(), asMoe+"=1")
+				c.Stderr = &logs[i]
+				moes[i] = c
+			}
+			for i, c := range moes {
+				if err := c.Start(); err != nil {
+					t.Fatalf("starting moe: %v", err)
+				}
+				t.Cleanup(func() { c.Process.Kill() })
+				go func() {
+					c.Wait()
+					ended <- i
+				}()
 			}
 			serving := func() (n int) {
 				for i := range logs {
@@ -50,10 +58,11 @@ func TestOnePort(t *testing.T) {
 				}
 				return n
 			}
+			first := 0
 			select {
-			case err := <-ended:
-				if err == nil || !strings.Contains(err.Error(), "is in use") {
-					t.Errorf("the first moe run to end: got error %v, want that the port is in use", err)
+			case first = <-ended:
+				if text := logs[first].String(); !strings.Contains(text, "is in use") {
+					t.Errorf("the first moe run to end: got %v and log %q, want that the port is in use", moes[first].ProcessState, text)
 				}
 			case <-time.After(time.Minute):
 				t.Errorf("after a minute, both still run and %d serve the port; want one to serve and the other to end", serving())
@@ -64,9 +73,13 @@ func TestOnePort(t *testing.T) {
 			if n := serving(); n != 1 {
 				t.Errorf("got %d that serve the port, want 1", n)
 			}
-			stop()
-			if err := <-ended; err != nil {
-				t.Errorf("the moe run that served: got error %v, want none", err)
+			other := moes[1-first]
+			if err := other.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatalf("stopping the moe run that serves: %v", err)
+			}
+			<-ended
+			if !other.ProcessState.Success() {
+				t.Errorf("the moe run that served: got %v, want status 0", other.ProcessState)
 			}
 		})
 	}
