@@ -143,7 +143,7 @@ func (s *site) runIn(t *testing.T, text, dir string, static bool) *running {
 // writeResources replaces the files that Envoy watches, by renames.
 func writeResources(t *testing.T, o bootstrap.Options) {
 	t.Helper()
-	r, err := bootstrap.Build(o)
+	_, r, err := bootstrap.Build(o)
 	if err != nil {
 		t.Fatalf("bootstrap.Build: %v", err)
 	}

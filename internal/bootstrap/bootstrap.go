@@ -40,24 +40,22 @@ type Route struct {
 	Doc       map[string]any // merged over the filter's; nil changes nothing
 }
 
-// Build returns the resources. An error names the option at fault.
-func Build(o Options) (*Resources, error) {
-	b, err := newBuilder(o)
-	if err != nil {
-		return nil, err
-	}
-	return b.r, nil
+// New returns the bootstrap: with the resources in it, or with [Options.Dir] one that finds them there. An error names the
+// option at fault.
+func New(o Options) (*bootstrapv3.Bootstrap, error) {
+	b, _, err := Build(o)
+	return b, err
 }
 
-// New returns the bootstrap: with the resources in it, or with [Options.Dir] one that finds them there.
-func New(o Options) (*bootstrapv3.Bootstrap, error) {
+// Build returns the bootstrap as New does, and the resources by themselves.
+func Build(o Options) (*bootstrapv3.Bootstrap, *Resources, error) {
 	admin, err := ParseAddress(o.Admin)
 	if err != nil {
-		return nil, fmt.Errorf("admin: %w", err)
+		return nil, nil, fmt.Errorf("admin: %w", err)
 	}
 	b, err := newBuilder(o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s := &bootstrapv3.Bootstrap{
 		Node: &corev3.Node{Id: Name, Cluster: Name},
@@ -66,7 +64,7 @@ func New(o Options) (*bootstrapv3.Bootstrap, error) {
 		OverloadManager: o.Edge.Limits.overloadManager(),
 	}
 	b.serve(s)
-	return s, nil
+	return s, b.r, nil
 }
 
 func newBuilder(o Options) (*builder, error) {

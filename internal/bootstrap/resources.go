@@ -77,16 +77,23 @@ func (r *Resources) Write(dir string) (changed []string, err error) {
 		if err != nil {
 			return changed, fmt.Errorf("%s: %w", name, err)
 		}
-		path := filepath.Join(dir, name)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
-			continue
-		}
-		if err := replace(path, text); err != nil {
+		differs, err := WriteFile(filepath.Join(dir, name), text)
+		if err != nil {
 			return changed, err
 		}
-		changed = append(changed, name)
+		if differs {
+			changed = append(changed, name)
+		}
 	}
 	return changed, nil
+}
+
+// WriteFile replaces a file as a whole, which is what Envoy notices, unless it has this text already.
+func WriteFile(path string, text []byte) (changed bool, err error) {
+	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, text) {
+		return false, nil
+	}
+	return true, replace(path, text)
 }
 
 // rank is smaller for files that others refer to.

@@ -26,16 +26,12 @@ func (f *runFlags) live(file *moefile.File, echo string, golang *bootstrap.Golan
 
 // write writes the files of o and returns the bootstrap, and which files have changed.
 func (f *runFlags) write(o bootstrap.Options) (text []byte, changed []string, err error) {
-	r, err := bootstrap.Build(o)
+	b, r, err := bootstrap.Build(o)
 	if err != nil {
 		return nil, nil, fileError{f.file, err}
 	}
 	if changed, err = r.Write(o.Dir); err != nil {
 		return nil, nil, err
-	}
-	b, err := bootstrap.New(o)
-	if err != nil {
-		return nil, nil, fileError{f.file, err}
 	}
 	text, err = bootstrap.YAML(b)
 	return text, changed, err
@@ -59,11 +55,11 @@ func (f *runFlags) writeSplit(cmd *cobra.Command, file *moefile.File) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, bootstrapFile)
-	if old, err := os.ReadFile(path); err != nil || string(old) != string(text) {
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			return err
-		}
+	differs, err := bootstrap.WriteFile(filepath.Join(dir, bootstrapFile), text)
+	if err != nil {
+		return err
+	}
+	if differs {
 		changed = append(changed, bootstrapFile)
 	}
 	if file.Echo {
