@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/http3"
+
 	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/e2e/upstream"
@@ -57,8 +59,8 @@ func (r *running) do(q client.Request) *client.Response {
 	return resp
 }
 
-// TestActions: routes choose upstreams by name, address and weight; they redirect, answer and rewrite. Plugins run before
-// any of that.
+// TestActions: routes choose upstreams by name, address and weight, and upstreams their endpoints by weight; routes
+// redirect, answer and rewrite. Plugins run before any of that.
 func TestActions(t *testing.T) {
 	up := servers(t, 3)
 	onEnvoys(t, func(t *testing.T, s *site) {
@@ -68,12 +70,14 @@ plugins: [{name: hello, config: {value: hi}}]
 upstreams:
 - {name: a, endpoints: ["%[1]s"]}
 - {name: b, url: "http://%[2]s", hostRewrite: b.test}
+- {name: uneven, endpoints: ["%[1]s", "%[2]s", "%[3]s"], endpointWeights: {"%[1]s": 6, "%[2]s": 3}}
 upstream: a
 routes:
 - {match: {prefix: /b}, upstream: b}
 - {match: {prefix: /c}, upstream: "%[3]s"}
 - match: {prefix: /weighted}
   weightedUpstreams: [{upstream: a, weight: 3}, {upstream: b, weight: 1}]
+- {match: {prefix: /uneven}, upstream: uneven}
 - match: {prefix: /old/}
   redirect: {prefixRewrite: /new/, hostRedirect: new.test, stripQuery: true, responseCode: 308}
 - match: {path: /robots.txt}
@@ -128,6 +132,18 @@ routes:
 		// Expect 100 at b: 50 and 150 are almost six standard deviations away.
 		if b := counts[up[1]]; b < 50 || b > 150 || counts[up[0]]+b != 400 {
 			t.Errorf("of 400 requests with weights 3 and 1: got %v, want about 300 and 100", counts)
+		}
+		counts = map[string]int{}
+		for range 100 {
+			r, _ := get("/uneven")
+			counts[r.Header.Get("x-upstream")]++
+		}
+		// Round robin spreads requests evenly: each share is exact up to one round of ten.
+		for i, want := range []int{60, 30, 10} {
+			if got := counts[up[i]]; got < want-6 || got > want+6 {
+				t.Errorf("of 100 requests to endpoints with weights 6, 3 and 1: got %v, want about 60, 30 and 10", counts)
+				break
+			}
 		}
 	})
 }
@@ -280,6 +296,56 @@ func TestUpstreamTLS(t *testing.T) {
 			"- {match: {prefix: /authority}, upstream: authority}\n")
 		if r := e.do(client.Request{Path: "/"}); r.Status != 200 || r.Body != "HTTP/2.0 up.test envoy.test" {
 			t.Errorf("got %d %q, want 200 by HTTP/2.0 from up.test for envoy.test", r.Status, r.Body)
+		}
+		for _, path := range []string{"/name", "/authority"} {
+			t.Run("a wrong "+path[1:], func(t *testing.T) {
+				if r := e.do(client.Request{Path: path}); r.Status != 503 {
+					t.Errorf("got status %d, want 503", r.Status)
+				}
+			})
+		}
+	})
+}
+
+// TestUpstreamHTTP3: Envoy speaks HTTP/3 to an upstream, and verifies its name and authority.
+func TestUpstreamHTTP3(t *testing.T) {
+	ca := testcert.New(t, t.TempDir())
+	cert, key := ca.Issue(t, "server", "up.test")
+	other := testcert.New(t, t.TempDir())
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatalf("tls.LoadX509KeyPair: %v", err)
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("net.ListenPacket: %v", err)
+	}
+	up := &http3.Server{
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{http3.NextProtoH3}},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			n, _ := io.Copy(io.Discard, r.Body)
+			fmt.Fprintf(w, "%s %s %d", r.Proto, r.TLS.ServerName, n)
+		}),
+	}
+	go up.Serve(udp)
+	t.Cleanup(func() { up.Close(); udp.Close() })
+	onEnvoys(t, func(t *testing.T, s *site) {
+		e := s.run(t, fmt.Sprintf(`
+listen: 127.0.0.1:0
+plugins: [{name: hello, config: {value: over QUIC}}]
+upstreams:
+- {name: good, endpoints: ["%[1]s"], protocol: http3, tls: {serverName: up.test, trustedCa: %[2]s}}
+- {name: name, endpoints: ["%[1]s"], protocol: http3, tls: {serverName: wrong.test, trustedCa: %[2]s}}
+- {name: authority, endpoints: ["%[1]s"], protocol: http3, tls: {serverName: up.test, trustedCa: %[3]s}}
+upstream: good
+routes:
+- {match: {prefix: /name}, upstream: name}
+- {match: {prefix: /authority}, upstream: authority}
+`, udp.LocalAddr(), ca.File, other.File))
+		r := e.do(client.Request{Path: "/", Body: strings.Repeat("x", 300_000)})
+		const want = "HTTP/3.0 up.test 300000"
+		if r.Status != 200 || r.Body != want || r.Header.Get("x-extproc-hello") != "over QUIC" {
+			t.Errorf("got %d %q and header %v, want 200 %q by way of the plugin", r.Status, r.Body, r.Header, want)
 		}
 		for _, path := range []string{"/name", "/authority"} {
 			t.Run("a wrong "+path[1:], func(t *testing.T) {

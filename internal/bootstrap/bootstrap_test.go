@@ -125,6 +125,13 @@ upstreams:
   lbPolicy: leastRequest
   tls: {serverName: grpc.test, subjectAltNames: [other.test], trustedCa: /etc/envoy/tls/ca.crt}
   healthCheck: {grpc: true}
+- name: weighted
+  endpoints: [10.0.0.1:80, 10.0.0.2:80]
+  endpointWeights: {"10.0.0.1:80": 3}
+- name: quic
+  endpoints: ["quic.test:443"]
+  protocol: http3
+  tls: {trustedCa: /etc/envoy/tls/ca.crt}
 - name: tcp
   endpoints: ["127.0.0.1:1"]
   lbPolicy: maglev

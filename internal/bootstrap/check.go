@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"regexp"
 	"slices"
@@ -172,12 +173,19 @@ func (o *Options) checkUpstreams(p *problems) {
 				p.add(config.Index(at+".endpoints", j), "expected HOST:PORT")
 			}
 		}
+		u.checkWeights(p, at+".endpointWeights")
+		if u.Protocol == http3 && u.TLS == nil {
+			p.add(at+".protocol", "http3 needs tls")
+		}
 		if t := u.TLS; t != nil {
 			if u.URL == "" && u.serverName() == "" && len(t.SubjectAltNames) == 0 {
 				p.add(at+".tls.serverName", "is required, because the endpoints have different hosts")
 			}
 			if t.Certificate != nil {
 				t.Certificate.check(p, at+".tls.certificate")
+				if u.Protocol == http3 {
+					p.add(at+".tls.certificate", "Envoys before 1.40 present no certificate in HTTP/3; choose another protocol")
+				}
 			}
 		}
 		if h := u.HealthCheck; h != nil {
@@ -190,6 +198,10 @@ func (o *Options) checkUpstreams(p *problems) {
 			}
 			if h.Path == "" && len(h.ExpectedStatuses) > 0 {
 				p.add(at+".healthCheck.expectedStatuses", "needs path")
+			}
+			if u.Protocol == http3 {
+				p.add(at+".healthCheck", "Envoy cannot check over QUIC whether an endpoint is well (1.40 and earlier end when "+
+					"they are to); give outlierDetection")
 			}
 		}
 		u.Retry.check(p, at+".retry")
@@ -206,6 +218,17 @@ func (o *Options) checkUpstreams(p *problems) {
 				p.add(at+".hashPolicy", "give header, cookie or sourceIp")
 			}
 		}
+	}
+}
+
+func (u *Upstream) checkWeights(p *problems, at string) {
+	for _, e := range slices.Sorted(maps.Keys(u.EndpointWeights)) {
+		if !slices.Contains(u.Endpoints, e) {
+			p.add(config.Key(at, e), "%s", config.Unknown("endpoint", e, u.Endpoints))
+		}
+	}
+	if len(u.EndpointWeights) > 0 && u.LBPolicy == "random" {
+		p.add(at, "lbPolicy random does not look at weights; choose another lbPolicy, such as roundRobin")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	quicv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/quic/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -78,11 +79,14 @@ type Upstream struct {
 	// Endpoints are HOST:PORT each. Names are looked up by DNS, and again when the answer has aged; each address that a
 	// name has is an endpoint.
 	Endpoints []string `json:"endpoints" validate:"omitempty,min=1"`
+	// EndpointWeights are the weights of endpoints, by the text that endpoints has for them; 1 for those without one. An
+	// endpoint's share of the requests is its weight by the sum of all: Envoy's load_balancing_weight.
+	EndpointWeights map[string]uint32 `json:"endpointWeights" validate:"omitempty,min=1,dive,min=1,max=1000000"`
 	// DNSLookupFamily says which addresses of a name to use.
 	DNSLookupFamily string `json:"dnsLookupFamily" default:"v4Preferred" enum:"auto,v4Only,v6Only,v4Preferred,all"`
-	// Protocol is what Envoy speaks: auto chooses between HTTP/1.1 and HTTP/2 in the TLS handshake, downstream speaks what
-	// the client spoke.
-	Protocol string `json:"protocol" enum:"http1,http2,auto,downstream" absent:"http1, or auto with tls"`
+	// Protocol is what Envoy speaks: auto chooses between HTTP/1.1 and HTTP/2 in the TLS handshake, http3 is over QUIC
+	// alone and needs tls, downstream speaks what the client spoke.
+	Protocol string `json:"protocol" enum:"http1,http2,http3,auto,downstream" absent:"http1, or auto with tls"`
 	// TLS has Envoy speak TLS to the endpoints.
 	TLS *UpstreamTLS `json:"tls"`
 	// HostRewrite is the host that the upstream sees; the client's by default, and that of an https url.
@@ -115,6 +119,9 @@ type HashPolicy struct {
 	// SourceIP is the client's address.
 	SourceIP bool `json:"sourceIp"`
 }
+
+// http3 is the protocol of an upstream that is reached over QUIC.
+const http3 = "http3"
 
 var lbPolicies = map[string]clusterv3.Cluster_LbPolicy{
 	"roundRobin": clusterv3.Cluster_ROUND_ROBIN, "leastRequest": clusterv3.Cluster_LEAST_REQUEST,
@@ -194,14 +201,22 @@ func (b *builder) cluster(u *Upstream) *clusterv3.Cluster {
 			c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_STRICT_DNS}
 			c.DnsLookupFamily = lookupFamilies[u.DNSLookupFamily]
 		}
-		endpoints.LbEndpoints = append(endpoints.LbEndpoints, &endpointv3.LbEndpoint{
+		endpoint := &endpointv3.LbEndpoint{
 			HostIdentifier: &endpointv3.LbEndpoint_Endpoint{Endpoint: &endpointv3.Endpoint{Address: socket(host, portOf(e))}},
-		})
+		}
+		if weight, ok := u.EndpointWeights[e]; ok {
+			endpoint.LoadBalancingWeight = wrapperspb.UInt32(weight)
+		}
+		endpoints.LbEndpoints = append(endpoints.LbEndpoints, endpoint)
 	}
 	c.LoadAssignment = &endpointv3.ClusterLoadAssignment{
 		ClusterName: u.Name, Endpoints: []*endpointv3.LocalityLbEndpoints{endpoints},
 	}
-	if u.TLS != nil {
+	switch {
+	case u.Protocol == http3:
+		c.TransportSocket = transportSocket("envoy.transport_sockets.quic",
+			&quicv3.QuicUpstreamTransport{UpstreamTlsContext: b.upstreamTLS(u)})
+	case u.TLS != nil:
 		c.TransportSocket = transportSocket("envoy.transport_sockets.tls", b.upstreamTLS(u))
 	}
 	c.TypedExtensionProtocolOptions = map[string]*anypb.Any{
@@ -234,6 +249,12 @@ func (u *Upstream) protocol() *httpv3.HttpProtocolOptions {
 	case "http2":
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
 			Http2ProtocolOptions: h2,
+		}
+	case http3:
+		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http3ProtocolOptions{
+			Http3ProtocolOptions: &corev3.Http3ProtocolOptions{QuicProtocolOptions: &corev3.QuicProtocolOptions{
+				InitialStreamWindowSize: h2.InitialStreamWindowSize, InitialConnectionWindowSize: h2.InitialConnectionWindowSize,
+			}},
 		}
 	default:
 		explicit.ProtocolConfig = &httpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
