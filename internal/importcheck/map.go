@@ -55,7 +55,8 @@ var areas = []area{
 
 	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.
 	{folder: "internal/filewatch"},
-	{folder: "internal/redistest"},
+	{folder: "internal/testcert"},
+	{folder: "internal/redistest", uses: "internal/testcert"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
 	{folder: "plugins", uses: "framework/extension framework/filter framework/nethttp plugins/internal"},
 
@@ -68,7 +69,6 @@ var areas = []area{
 	{folder: "internal/testcheck"},
 	{folder: "internal/prosecheck"},
 	{folder: "internal/tempdir"},
-	{folder: "internal/testcert"},
 	{folder: "internal/doccomments"},
 	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},

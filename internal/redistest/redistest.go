@@ -15,12 +15,16 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mosn.io/moe/internal/testcert"
 )
 
 // Server is a redis-server on a port of this machine. It ends with the test.
 type Server struct {
 	// Addr is host:port.
 	Addr string
+	// TLSAddr is host:port for encrypted connections, with StartTLS.
+	TLSAddr string
 
 	t     testing.TB
 	first []string // what comes before the options
@@ -35,6 +39,48 @@ func Start(t testing.TB, args ...string) *Server {
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
+}
+
+// StartTLS starts a server that also takes encrypted connections, as 127.0.0.1 and redis.example, of clients whose
+// certificates the authority has signed.
+func StartTLS(t testing.TB, a *testcert.Authority) *Server {
+	t.Helper()
+	cert, key := a.Issue(t, "redis", "127.0.0.1", "redis.example")
+	addr := freeAddr(t)
+	_, port, _ := net.SplitHostPort(addr)
+	s := Start(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", a.File,
+		"--tls-auth-clients", "yes")
+	s.TLSAddr = addr
+	return s
+}
+
+// StartCluster starts the nodes of a cluster, and returns when all of them agree about it.
+func StartCluster(t testing.TB, nodes int) []*Server {
+	t.Helper()
+	servers := make([]*Server, nodes)
+	join := []string{"--cluster", "create"}
+	for i := range servers {
+		servers[i] = Start(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf",
+			"--cluster-require-full-coverage", "no") // keys of other nodes than one that fails stay
+		join = append(join, servers[i].Addr)
+	}
+	join = append(join, "--cluster-yes", "--cluster-replicas", "0")
+	if out, err := exec.Command("redis-cli", join...).CombinedOutput(); err != nil {
+		t.Fatalf("redis-cli %v: %v\n%s", join, err, out)
+	}
+	for _, s := range servers {
+		_, port, _ := net.SplitHostPort(s.Addr)
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			out, err := exec.Command("redis-cli", "-p", port, "cluster", "info").CombinedOutput()
+			if strings.Contains(string(out), "cluster_state:ok") {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the node at %s does not find the cluster: %v\n%s", s.Addr, err, out)
+			}
+		}
+	}
+	return servers
 }
 
 // StartSentinel starts a Sentinel that knows the primary at host:port by a name.

@@ -106,9 +106,7 @@ const sweepEvery = 10 * time.Second
 func (p *RateLimit) Provision(env *filter.Env) error {
 	for i := range p.Rules {
 		p.Rules[i].start(env.ID)
-		for k := range p.Rules[i].Key {
-			p.Rules[i].Key[k].start()
-		}
+		p.Rules[i].Key.Start()
 	}
 	p.mode.StartAddress(env)
 	p.path = authz.Path{Mode: "normalize"}

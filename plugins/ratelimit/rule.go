@@ -8,6 +8,7 @@ import (
 
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/expression"
+	"mosn.io/moe/plugins/internal/requestkey"
 )
 
 // Rule limits the requests of each key.
@@ -15,7 +16,7 @@ type Rule struct {
 	// Name tells rules apart, in header fields, metrics and metadata.
 	Name string `json:"name" default:"default"`
 	// Key is what requests are counted by. Requests that are alike in all parts share a count; without parts all do.
-	Key []Part `json:"key" validate:"max=8"`
+	Key requestkey.Key `json:"key" validate:"max=8"`
 	// Limit is how many units may be used in the time per.
 	Limit uint32 `json:"limit" validate:"min=1,max=1000000000"`
 	// Per is the time that limit is for.
@@ -53,11 +54,7 @@ func (r *Rule) validate(metadata []authz.Metadata) error {
 	if r.Name == "" || len(r.Name) > 64 || strings.Trim(r.Name, nameChars) != "" {
 		bad("name", "must be 1 to 64 letters, digits and the marks -_.")
 	}
-	for i := range r.Key {
-		if err := r.Key[i].validate(metadata); err != nil {
-			errs = append(errs, fmt.Errorf("key[%d].%w", i, err))
-		}
-	}
+	errs = append(errs, r.Key.Check("key", metadata)...)
 	rateOK := true
 	if r.Per < time.Millisecond || r.Per > longestPer {
 		bad("per", "must be 1ms to a year")

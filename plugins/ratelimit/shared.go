@@ -19,7 +19,7 @@ import (
 type Shared struct {
 	store.Redis
 	// Precharge is how many units an Envoy may take in advance for a key, so that a busy key does not take a round trip
-	// for each request. Near the limit it takes none; what it does not use within a second is lost.
+	// for each request. Near the limit it takes none; what it has left when a key is not used for a second is lost.
 	Precharge uint32 `json:"precharge" default:"20" validate:"max=1000000"`
 	// OnFailure says what becomes of requests while Redis does not answer: local counts in this process, with the same
 	// limits, open lets them pass, and closed refuses them with errorStatus.
@@ -171,6 +171,9 @@ func (s *Shared) borrow(c *claim, now int64) (decided bool) {
 	if l == nil || l.until <= now {
 		return false
 	}
+	if l.past&barred == 0 {
+		c.lent = l.now
+	}
 	reset := time.Duration(l.until - now)
 	if l.past&barred != 0 {
 		if c.cost < l.past&^barred {
@@ -187,14 +190,16 @@ func (s *Shared) borrow(c *claim, now int64) (decided bool) {
 	return true
 }
 
-// lend keeps units for later requests with the key of c.
+// lend keeps units for later requests with the key of c, for as long as the key stays in use: units that were lost while
+// it is would be missing from the limit, and the more, the more processes share it.
 func (s *Shared) lend(c *claim, units uint32, now int64) {
 	sh := s.lease.lock(c.key)
 	defer sh.mu.Unlock()
 	l, _ := sh.find(c.key, now, s.lease.most)
 	if l.until <= now || l.past&barred != 0 {
-		*l = count{until: now + min(longLease, max(1, int64(c.reset)))}
+		*l = count{}
 	}
+	l.until = max(l.until, now+min(longLease, max(1, int64(c.reset))))
 	l.past = uint32(min(c.remaining, 1<<31-1))
 	l.now += min(units, 1<<31-l.now)
 }
@@ -215,7 +220,7 @@ func (s *Shared) fetch(ctx context.Context, claims []claim, now func() int64) er
 	a := &ask{done: make(chan struct{})}
 	for i := range claims {
 		if c := &claims[i]; c.asks {
-			a.calls = append(a.calls, &store.Call{Key: s.Prefix + c.name, Args: c.rule.args(c.cost, s.Precharge)})
+			a.calls = append(a.calls, &store.Call{Key: s.Prefix + c.name, Args: c.rule.args(c.cost, s.Precharge-min(s.Precharge, c.lent))})
 		}
 	}
 	select {

@@ -174,11 +174,72 @@ func TestRedisFails(t *testing.T) {
 	}
 }
 
+// A cluster has each key on one of its nodes. When a node is gone, the keys that it had are counted here.
+func TestSharedCluster(t *testing.T) {
+	nodes := redistest.StartCluster(t, 3)
+	hosts := fleet(t, 2, `limit: 20, per: 24h, algorithm: fixedWindow, key: [{from: header, name: x-user}]`,
+		`addresses: ["`+nodes[0].Addr+`"], cluster: true, retryAfter: 100ms`)
+	passed := func(user int) (n int) {
+		for i := range 50 {
+			switch r := hosts[i%2].Get("/", "x-user", fmt.Sprint(user)); r.Status {
+			case 200:
+				n++
+			case 429:
+			default:
+				t.Errorf("user %d: got %d, want 200 or 429: %s", user, r.Status, hosts[i%2].Log())
+			}
+		}
+		return n
+	}
+	for user := range 12 {
+		if n := passed(user); n != 20 {
+			t.Errorf("user %d: %d pass, want 20", user, n)
+		}
+	}
+	for i, h := range hosts {
+		if n := h.Metric("redis_failed"); n != 0 {
+			t.Errorf("host %d: %d failures of Redis, want none: %s", i, n, h.Log())
+		}
+	}
+	nodes[1].Kill()
+	for user := range 12 {
+		if n := passed(100 + user); n < 20 || n > 60 {
+			t.Errorf("without a node, user %d: %d pass, want 20 to 60: each host's own limit, and the cluster's", user, n)
+		}
+	}
+}
+
 // Redis is down from the beginning.
 func TestRedisNeverThere(t *testing.T) {
 	h := load(t, nil, `{rules: [{limit: 1, per: 1h}], redis: {addresses: ["127.0.0.1:1"]}}`)
 	if first, second := h.Get("/").Status, h.Get("/").Status; first != 200 || second != 429 {
 		t.Errorf("got %d and %d, want 200 and 429, as counted here", first, second)
+	}
+}
+
+// What was taken in advance stays as long as a key is in use, and no longer; more is taken only as far as it is missing.
+func TestLent(t *testing.T) {
+	r := &Rule{Limit: 1000, Per: time.Hour}
+	r.start("")
+	s := &Shared{lease: newTable(16), Precharge: 20}
+	c := claim{rule: r, cost: 1, key: [2]uint64{1, 2}, verdict: verdict{ok: true, reset: time.Hour, remaining: 500}}
+	second := int64(time.Second)
+	s.lend(&c, 2, second)
+	s.lend(&c, 1, second+second*9/10)
+	taken := 0
+	for s.borrow(&c, 2*second+second/2) {
+		taken++
+	}
+	if taken != 3 {
+		t.Errorf("1.5 s after the first unit and 0.6 s after the last, %d can be taken, want 3", taken)
+	}
+	s.lend(&c, 7, 3*second)
+	c.cost = 8
+	if s.borrow(&c, 3*second) || c.lent != 7 {
+		t.Errorf("for 8 of 7: %d are known to be lent, want 7, and no decision", c.lent)
+	}
+	if c.cost = 1; s.borrow(&c, 4*second) {
+		t.Error("borrow = true after a second without use, want false")
 	}
 }
 

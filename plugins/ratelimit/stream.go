@@ -20,6 +20,7 @@ type claim struct {
 	verdict
 	shared bool   // the verdict is Redis's, or by what was taken from there in advance
 	asks   bool   // Redis has to be asked
+	lent   uint32 // units that were taken in advance and do not suffice
 	name   string // of the key in Redis, for one that asks
 }
 
@@ -141,11 +142,9 @@ func (p *RateLimit) claims(room []claim, s filter.Stream, h filter.RequestHeader
 		if cost == 0 {
 			continue
 		}
-		key := append(buffer[:0], byte(i))
-		for k := range rule.Key {
-			if key, err = rule.Key[k].append(key, &p.mode, &r); err != nil {
-				return nil, errors.Join(errors.New("key of the rule "+rule.Name), err)
-			}
+		key, err := rule.Key.Append(append(buffer[:0], byte(i)), &p.mode, &r)
+		if err != nil {
+			return nil, errors.Join(errors.New("key of the rule "+rule.Name), err)
 		}
 		c := claim{rule: rule, cost: cost, key: p.hash(key), shared: p.Redis != nil}
 		if c.shared && !p.Redis.borrow(&c, p.now()) {
@@ -216,23 +215,19 @@ func (p *RateLimit) refuse(s filter.Stream, claims []claim, over *claim) filter.
 
 const resourceExhausted = 8 // of gRPC
 
-// delay lets a request pass when its turn has come.
+// delay lets a request pass when its turn has come. Those that wait are counted by the function that waits, because it does
+// not run for a stream that has ended meanwhile.
 func (p *RateLimit) delay(s filter.Stream, claims []claim, wait time.Duration) (filter.Action, func(context.Context) filter.Action) {
-	if p.delayed.Add(1) > p.MaxDelayed {
-		p.delayed.Add(-1)
-		p.giveBack(claims)
-		longest := &claims[0]
-		for i := range claims {
-			if claims[i].wait > longest.wait {
-				longest = &claims[i]
-			}
-		}
-		return p.refuse(s, claims, longest), nil
+	if p.delayed.Load() >= p.MaxDelayed { // a flood costs no goroutines
+		return p.crowded(s, claims), nil
 	}
-	p.counts.delayed.Inc()
 	kept := append([]claim(nil), claims...)
 	return filter.Action{}, func(ctx context.Context) filter.Action {
 		defer p.delayed.Add(-1)
+		if p.delayed.Add(1) > p.MaxDelayed {
+			return p.crowded(s, kept)
+		}
+		p.counts.delayed.Inc()
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
@@ -243,6 +238,18 @@ func (p *RateLimit) delay(s filter.Stream, claims []claim, wait time.Duration) (
 		}
 		return filter.Continue
 	}
+}
+
+// crowded refuses a request that would have to wait when too many do already.
+func (p *RateLimit) crowded(s filter.Stream, claims []claim) filter.Action {
+	p.giveBack(claims)
+	longest := &claims[0]
+	for i := range claims {
+		if claims[i].wait > longest.wait {
+			longest = &claims[i]
+		}
+	}
+	return p.refuse(s, claims, longest)
 }
 
 // note sets the metadata of a request that is not just allowed. A host that cannot set it does not make the request fail.

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"mosn.io/moe/internal/redistest"
+	"mosn.io/moe/internal/testcert"
 	"mosn.io/moe/plugins/internal/store"
 )
 
@@ -97,27 +97,11 @@ func TestErrors(t *testing.T) {
 
 // Keys of a cluster of three are on three servers; one pipeline reaches them all.
 func TestCluster(t *testing.T) {
-	var addrs []string
-	for range 3 {
-		s := redistest.Start(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
-		addrs = append(addrs, s.Addr)
-	}
-	join := append(append([]string{"--cluster", "create"}, addrs...), "--cluster-yes", "--cluster-replicas", "0")
-	if out, err := exec.Command("redis-cli", join...).CombinedOutput(); err != nil {
-		t.Fatalf("redis-cli %v: %v\n%s", join, err, out)
-	}
-	cl := connect(t, &store.Redis{Addresses: addrs[:1], Cluster: true}, adds)
+	nodes := redistest.StartCluster(t, 3)
+	cl := connect(t, &store.Redis{Addresses: []string{nodes[0].Addr}, Cluster: true}, adds)
 	keys := make([]string, 100)
 	for i := range keys {
 		keys[i] = fmt.Sprint("key", i)
-	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) { // until all nodes agree
-		call := []*store.Call{{Key: "a", Args: []any{1}}, {Key: "b", Args: []any{1}}, {Key: "c", Args: []any{1}}}
-		if cl.Run(t.Context(), call); call[0].Err == nil && call[1].Err == nil && call[2].Err == nil {
-			break
-		} else if time.Now().After(end) {
-			t.Fatalf("the cluster does not answer: %v", call[0].Err)
-		}
 	}
 	for want := int64(2); want <= 4; want += 2 {
 		for i, n := range sum(t, cl, keys...) {
@@ -136,4 +120,44 @@ func TestSentinel(t *testing.T) {
 	if got := sum(t, cl, "a"); fmt.Sprint(got) != "[2]" {
 		t.Errorf("got %v, want [2]", got)
 	}
+}
+
+// A server that wants certificates of its clients takes those with the right one, and clients take only a server that
+// their authority has signed.
+func TestTLS(t *testing.T) {
+	ours, theirs := testcert.New(t, t.TempDir()), testcert.New(t, t.TempDir())
+	cert, key := ours.Issue(t, "client", "client")
+	foreign, foreignKey := theirs.Issue(t, "client", "client")
+	s := redistest.StartTLS(t, ours)
+	for _, c := range []struct {
+		name string
+		tls  store.TLS
+		want string // in the error
+	}{
+		{name: "mutual", tls: store.TLS{CAFile: ours.File, CertFile: cert, KeyFile: key}},
+		{name: "name", tls: store.TLS{CAFile: ours.File, CertFile: cert, KeyFile: key, ServerName: "redis.example"}},
+		{name: "other name", tls: store.TLS{CAFile: ours.File, CertFile: cert, KeyFile: key, ServerName: "other.example"}, want: "other.example"},
+		{name: "system's authorities", tls: store.TLS{CertFile: cert, KeyFile: key}, want: "x509"},
+		{name: "other authority", tls: store.TLS{CAFile: theirs.File, CertFile: cert, KeyFile: key}, want: "x509"},
+		{name: "no certificate", tls: store.TLS{CAFile: ours.File}, want: "tls"},
+		{name: "foreign certificate", tls: store.TLS{CAFile: ours.File, CertFile: foreign, KeyFile: foreignKey}, want: "tls"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			call := &store.Call{Key: c.name, Args: []any{2}}
+			connect(t, &store.Redis{Addresses: []string{s.TLSAddr}, TLS: &c.tls}, adds).Run(t.Context(), []*store.Call{call})
+			switch {
+			case c.want == "" && (call.Err != nil || len(call.Numbers) == 0 || call.Numbers[0] != 2):
+				t.Errorf("got %v, %v; want 2", call.Numbers, call.Err)
+			case c.want != "" && (call.Err == nil || !strings.Contains(call.Err.Error(), c.want)):
+				t.Errorf("got %v, %v; want an error with %q", call.Numbers, call.Err, c.want)
+			}
+		})
+	}
+	t.Run("not encrypted", func(t *testing.T) {
+		call := &store.Call{Key: "a", Args: []any{1}}
+		connect(t, &store.Redis{Addresses: []string{s.TLSAddr}}, adds).Run(t.Context(), []*store.Call{call})
+		if call.Err == nil {
+			t.Errorf("got %v, want an error", call.Numbers)
+		}
+	})
 }

@@ -1,4 +1,5 @@
-package ratelimit
+// Package requestkey says by what plugins count requests: a key made of parts of a request.
+package requestkey
 
 import (
 	"encoding/binary"
@@ -14,6 +15,39 @@ import (
 	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/place"
 )
+
+// Key is the parts of a key. Requests that are alike in all of them have the same key; without parts all have.
+type Key []Part
+
+// Check says what is wrong with the parts of the key in a field, and compiles their expressions. metadata lists what these
+// may use.
+func (k Key) Check(field string, metadata []authz.Metadata) (errs []error) {
+	for i := range k {
+		if err := k[i].check(metadata); err != nil {
+			errs = append(errs, fmt.Errorf("%s[%d].%w", field, i, err))
+		}
+	}
+	return errs
+}
+
+// Start prepares the parts, once they are checked. Call it in Provision.
+func (k Key) Start() {
+	for i := range k {
+		k[i].start()
+	}
+}
+
+// Append adds the key of a request to b: no two requests that differ in a part get the same bytes. mode warns about
+// addresses that clients choose. The error says which part could not be found out, and quotes no value.
+func (k Key) Append(b []byte, mode *authz.Mode, r *authz.Request) ([]byte, error) {
+	for i := range k {
+		var err error
+		if b, err = k[i].append(b, mode, r); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
 
 // Part is a part of a key.
 type Part struct {
@@ -37,7 +71,7 @@ type Part struct {
 	program expression.Program
 }
 
-func (p *Part) validate(metadata []authz.Metadata) error {
+func (p *Part) check(metadata []authz.Metadata) error {
 	var errs []error
 	need := func(field, value string, froms ...string) {
 		wanted := false
