@@ -47,7 +47,7 @@ moe: ## Build build/moe, the command
 bridge: build/libgolang_bridge.so ## Build build/libgolang_bridge.so, which runs contrib Golang filters on stock Envoy
 
 BRIDGE_SOURCES := $(wildcard bridge/*.cc)
-BRIDGE_HEADERS := $(wildcard bridge/*.h) framework/host/dynmod/abi.h
+BRIDGE_HEADERS := $(wildcard bridge/*.h) framework/host/dynmod/abi.h framework/host/golang/limits.h
 BRIDGE_FLAGS := -std=c++17 -fPIC -fvisibility=hidden -fno-exceptions -pthread -Wall -Wextra -Werror
 
 # The C++ library goes in, so that any Envoy image will do; nothing but the two ABIs comes out.

@@ -148,3 +148,6 @@ void Lane::send_answer() {
 }
 
 } // namespace bridge
+
+// Envoy continues a direction once for each hook that has stopped it, and has no other way for a module to send on data.
+GOAPI uint64_t golang_bridge_limits(void) { return GOLANG_LIMIT_BODY_WAITS; }

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "../framework/host/golang/limits.h"
+
 namespace bridge {
 
 // GoRequest is upstream's httpRequest.

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"mosn.io/moe/framework/filter"
 )
 
 // grpcBed is a listener before the gRPC server, and a client before it.
@@ -118,6 +120,9 @@ func grpcScenarios() []Scenario {
 		}},
 		{Name: "gRPC: bidirectional, the client cancels, both piped", Run: func(b *Bed) {
 			cancels(b, Probe("p", "request_headers", "pipe copy", "response_headers", "pipe copy"))
+		}},
+		{Name: "gRPC: what a pipe has written leaves before its next Read", Needs: filter.CanPipePromptly, Run: func(b *Bed) {
+			cancels(b, Probe("p", "response_headers", "pipe ahead"))
 		}},
 		{Name: "gRPC: the client's deadline while a plugin thinks", Run: func(b *Bed) {
 			_, c, ctx := grpcBed(b, ProbeOf("probestream", "s"), Probe("p", "request_headers", "go; wait"))

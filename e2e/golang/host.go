@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/e2e/conformance"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 	"mosn.io/moe/framework/host/golang"
 )
 
@@ -24,8 +25,8 @@ type Host struct{ dir string }
 // Name returns "golang".
 func (h *Host) Name() string { return golang.Name }
 
-// Capabilities are those of the host.
-func (h *Host) Capabilities() filter.Capability { return golang.Capabilities }
+// Capabilities are those that the host has on the bridge.
+func (h *Host) Capabilities() filter.Capability { return host.Bridge }
 
 // SoftReset says that the ABI cannot reset a stream before the response has begun.
 func (h *Host) SoftReset() {}

@@ -17,6 +17,7 @@ type pipeFunc = func(ctx context.Context, w io.Writer, r io.Reader) error
 //	early                            returns after the first read and leaves the rest
 //	drop                             writes nothing
 //	error panic                      fail after the first read
+//	ahead                            writes what it has read first, and returns when the stream ends
 //	wait                             never returns before the stream ends
 func pipe(r *run, a []string) pipeFunc {
 	f := pipes[a[0]]
@@ -69,6 +70,18 @@ var pipes = map[string]pipeFunc{
 	"panic": func(_ context.Context, _ io.Writer, r io.Reader) error {
 		r.Read(make([]byte, 1))
 		panic("pipe-panic")
+	},
+	"ahead": func(ctx context.Context, w io.Writer, r io.Reader) error {
+		b := make([]byte, 32<<10)
+		n, err := r.Read(b)
+		if err == nil {
+			_, err = w.Write(b[:n])
+		}
+		if err == nil {
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		return err
 	},
 	"wait": func(ctx context.Context, _ io.Writer, _ io.Reader) error {
 		Live.Waiting.Add(1)

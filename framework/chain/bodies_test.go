@@ -194,7 +194,7 @@ func TestPipes(t *testing.T) {
 	}
 }
 
-// What is written while the pipe waits for its reader moves on at once, on a host with PromptPipes.
+// What is written while the pipe waits for its reader moves on at once, on a host with CanPipePromptly.
 func TestPromptPipe(t *testing.T) {
 	moved := make(chan string, 8)
 	watch := &probe{respB: func(_ filter.Stream, b filter.Body, _ bool) filter.Action {

@@ -11,7 +11,7 @@ var maxUnflushed = 1 << 20
 
 // pipe is a function of filter.Pipe at work. A chunk goes in and the direction stands still; when the function reads
 // again or returns, what it wrote goes on. It may also go on earlier: when maxUnflushed are written, and at every
-// Write where the host has the capability PromptPipes.
+// Write where the host has the capability CanPipePromptly.
 type pipe struct {
 	at     position // of its plugin
 	prompt bool

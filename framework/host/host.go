@@ -8,9 +8,12 @@ const (
 	// Dynmod is for package dynmod. Secrets needs Envoy 1.40; in an older one the host has all the rest.
 	Dynmod = filter.CanCallout | filter.CanUseFilterState | filter.CanSetUpstreamHost | filter.CanClearRouteCache | filter.CanRecordHistogram |
 		filter.CanSetMetadata | filter.CanStreamReply | filter.CanReadSecret
-	// Golang is for package golang.
+	// Golang is for package golang in an Envoy that has the Golang filter itself.
 	Golang = filter.CanUseFilterState | filter.CanSetUpstreamHost | filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata |
 		filter.CanPipePromptly | filter.CanReadSecret
+	// Bridge is for package golang in a stock Envoy with the bridge: Envoy lets a dynamic module send on what it has only
+	// when something comes in.
+	Bridge = Golang &^ filter.CanPipePromptly
 	// ExtProc is for package extproc.
 	ExtProc = filter.CanClearRouteCache | filter.CanRecordHistogram | filter.CanSetMetadata | filter.CanPipePromptly
 )

@@ -32,6 +32,7 @@ type Host struct {
 var (
 	Dynmod  = Host{"dynmod", host.Dynmod}
 	Golang  = Host{"golang", host.Golang}
+	Bridge  = Host{"golang", host.Bridge} // in the stock Envoy that moe starts
 	ExtProc = Host{"extproc", host.ExtProc}
 )
 

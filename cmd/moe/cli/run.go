@@ -134,6 +134,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if err := f.envoyFlags.check(); err != nil {
 		return err
 	}
+	if host == moefile.Golang && !f.print && f.split == "" {
+		host = moefile.Bridge
+	}
 	check := moefile.CheckPlugins // Envoy sets them up in a moment
 	if f.unchecked {
 		check = moefile.CheckFile

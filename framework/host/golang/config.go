@@ -3,6 +3,7 @@ package golang
 /*
 #include <stdlib.h>
 #include "gate.h"
+#include "resolve.h"
 */
 import "C"
 
@@ -291,12 +292,16 @@ type configHost struct{}
 
 var assembler = assembly.New(configHost{})
 
-// Capabilities are what plugins may need of this host.
-const Capabilities = host.Golang
+func (configHost) Name() string      { return Name }
+func (configHost) Log() slog.Handler { return logger }
 
-func (configHost) Name() string         { return Name }
-func (configHost) Capabilities() uint32 { return uint32(Capabilities) }
-func (configHost) Log() slog.Handler    { return logger }
+// Capabilities depend on who plays Envoy's filter, which no longer changes when configurations are loaded.
+func (configHost) Capabilities() uint32 {
+	if C.golang_limits()&C.GOLANG_LIMIT_BODY_WAITS != 0 {
+		return uint32(host.Bridge)
+	}
+	return uint32(host.Golang)
+}
 
 // MayListSecrets says where they are listed: Envoy reads that list, before anything gets to plugins.
 func (configHost) MayListSecrets() error {

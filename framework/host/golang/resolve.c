@@ -22,3 +22,9 @@ void *golang_resolve(_Atomic(void *) *known, const char *name) {
     atomic_store_explicit(known, f, memory_order_release);
   return f;
 }
+
+uint64_t golang_limits(void) {
+  static _Atomic(void *) known;
+  uint64_t (*f)(void) = golang_resolve(&known, "golang_bridge_limits");
+  return f == NULL ? 0 : f();
+}

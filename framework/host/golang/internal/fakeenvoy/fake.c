@@ -14,6 +14,11 @@ struct fake {
   int set, brief;
 };
 
+static _Atomic uint64_t limits;
+
+void fake_limit(uint64_t l) { atomic_store(&limits, l); }
+uint64_t golang_bridge_limits(void) { return atomic_load(&limits); }
+
 static fake *of_state(void *state) { return (fake *)((processState *)state)->req; }
 
 uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n, int of_route) {

@@ -13,3 +13,4 @@ int fake_status(fake *s);
 int fake_replied(fake *s);
 int fake_set(fake *s);
 void fake_destroy(fake *s);
+void fake_limit(uint64_t limits); // plays a bridge that has them, until another call

@@ -5,6 +5,7 @@ package fakeenvoy
 /*
 #cgo LDFLAGS: -Wl,--export-dynamic
 #include "fake.h"
+#include "../../limits.h"
 */
 import "C"
 
@@ -28,6 +29,15 @@ func configure(plugin string, config []byte, ofRoute C.int) (uint64, error) {
 		return 0, errors.New("refused")
 	}
 	return id, nil
+}
+
+// BodyWaits has the process play a bridge that sends on a body only with Envoy's next event, or a contrib Envoy.
+func BodyWaits(yes bool) {
+	var limits C.uint64_t
+	if yes {
+		limits = C.GOLANG_LIMIT_BODY_WAITS
+	}
+	C.fake_limit(limits)
 }
 
 // Merge has the host put child over parent, as Envoy does level by level for a stream, and returns the number of both.
