@@ -5,14 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authn"
@@ -75,18 +73,12 @@ var unknownUser = bcryptHash("$2a$10$dpkWVg97Mbz5t3E3f9jPTeB9AyJv74OioNCHzy1tnOY
 
 // limits of what is looked at.
 const (
-	maxHeader = 4096
-	maxGiven  = 1024 // bytes of a password
-
 	maxWaiting = 1000 // requests whose passwords are being checked
 )
 
 // Validate checks what a header cannot carry.
 func (b *BasicAuth) Validate() error {
-	errs := []error{b.Files.Validate()}
-	if strings.ContainsAny(b.Realm, "\"\\\r\n") {
-		errs = append(errs, errors.New("realm: must not have quotes, backslashes or line breaks"))
-	}
+	errs := []error{b.Files.Validate(), authn.CheckRealm(b.Realm)}
 	if b.CacheSize > 0 && b.CacheTTL <= 0 {
 		errs = append(errs, errors.New("cacheTTL: must be above 0; cacheSize: 0 remembers nothing"))
 	}
@@ -100,8 +92,8 @@ func (c *Credential) Validate() error {
 		return errors.New("username: must have no colon")
 	case (c.Password.Reveal() == "") == (c.Hash.Reveal() == ""):
 		return errors.New("password: there must be a password or a hash, and not both")
-	case len(c.Password.Reveal()) > maxGiven:
-		return fmt.Errorf("password: has more than %d bytes", maxGiven)
+	case len(c.Password.Reveal()) > authn.MaxPassword:
+		return fmt.Errorf("password: has more than %d bytes", authn.MaxPassword)
 	case c.Hash.Reveal() != "":
 		if _, err := parseHash(c.Hash.Reveal()); err != nil {
 			return fmt.Errorf("hash: %w", err)
@@ -153,14 +145,14 @@ func (b *BasicAuth) Provision(env *filter.Env) (err error) {
 
 // OnRequestHeaders finds the consumer. Hashes that take long are computed on a goroutine.
 func (b *BasicAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
-	value, n := find(h)
+	value, n := authn.FindBasic(h)
 	switch {
 	case n == 0:
 		return b.refuse.Missing()
 	case n > 1:
 		return b.refuse.Refuse(s, ambiguous, "")
 	}
-	user, given, ok := parse(value)
+	user, given, ok := authn.ParseBasic(value)
 	if !ok {
 		return b.refuse.Refuse(s, malformed, "")
 	}
@@ -222,37 +214,4 @@ func (b *BasicAuth) conclude(s filter.Stream, h filter.RequestHeaders, c *filter
 		h.Del("authorization")
 	}
 	return b.refuse.Allow(s, c)
-}
-
-// find returns what follows Basic, and how many fields authorization there are if one of them is of that scheme.
-func find(h filter.RequestHeaders) (value string, n int) {
-	if !h.Has("authorization") {
-		return "", 0
-	}
-	values := h.Values("authorization")
-	for _, v := range values {
-		if word, rest, _ := strings.Cut(v, " "); strings.EqualFold(word, "basic") {
-			value, n = rest, len(values)
-		}
-	}
-	return value, n
-}
-
-// parse reads user-pass of RFC 7617.
-func parse(value string) (user, given string, ok bool) {
-	value = strings.Trim(value, " \t")
-	if value == "" || len(value) > maxHeader {
-		return "", "", false
-	}
-	text, err := base64.StdEncoding.DecodeString(value)
-	if err != nil || !utf8.Valid(text) {
-		return "", "", false
-	}
-	for _, c := range text {
-		if c < ' ' || c == 0x7f {
-			return "", "", false
-		}
-	}
-	user, given, ok = strings.Cut(string(text), ":")
-	return user, given, ok && user != "" && given != "" && len(given) <= maxGiven
 }

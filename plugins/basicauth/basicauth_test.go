@@ -14,6 +14,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/authn"
 )
 
 // Hashes of the usual cost take seconds under the race detector on a busy machine.
@@ -285,8 +286,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("YTpi")
 	f.Add("a:b")
 	f.Fuzz(func(t *testing.T, value string) {
-		if user, given, ok := parse(value); ok && (user == "" || given == "" || strings.Contains(user, ":")) {
-			t.Errorf("parse(%q) = %q, %q; want a name without a colon and a password", value, user, given)
+		if user, given, ok := authn.ParseBasic(value); ok && (user == "" || given == "" || strings.Contains(user, ":")) {
+			t.Errorf("authn.ParseBasic(%q) = %q, %q; want a name without a colon and a password", value, user, given)
 		}
 	})
 }

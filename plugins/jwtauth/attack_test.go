@@ -33,7 +33,7 @@ func TestAlgorithms(t *testing.T) {
 		for _, alg := range algs {
 			for _, kid := range []string{name, ""} {
 				t.Run(fmt.Sprintf("%q", kid), func(t *testing.T) {
-					r := h.Get("/", bearer(sign(t, name, alg, kid, good(nil)))...)
+					r := h.Get("/", withToken(sign(t, name, alg, kid, good(nil)))...)
 					if r.Status != 200 || r.Upstream.Header.Get("authorization") != "" {
 						t.Errorf(`%s, %s: r.Status = %d, want 200; r.Upstream.Header.Get("authorization") = %q, want %q: %s`,
 							alg, kid, r.Status, r.Upstream.Header.Get("authorization"), "", r.Details)
@@ -42,7 +42,7 @@ func TestAlgorithms(t *testing.T) {
 			}
 			for other := range algOf {
 				if other != name {
-					if r := h.Get("/", bearer(sign(t, name, alg, other, good(nil)))...); r.Status != 401 {
+					if r := h.Get("/", withToken(sign(t, name, alg, other, good(nil)))...); r.Status != 401 {
 						t.Errorf("%s with the key id %s: %d", alg, other, r.Status)
 					}
 				}
@@ -85,7 +85,7 @@ func TestTimes(t *testing.T) {
 		{"EXP in capitals does not count", map[string]any{"exp": nil, "EXP": now.Unix() + 100}, "no_expiry"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.change)))...)
+			r := h.Get("/", withToken(sign(t, "rsa", "RS256", "", good(c.change)))...)
 			if got := details(r); got != c.want {
 				t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 			}
@@ -182,7 +182,7 @@ func TestForgeries(t *testing.T) {
 	refused("another scheme in the value", "Basic "+real, "malformed")
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			r := h.Get("/", bearer(c[0])...)
+			r := h.Get("/", withToken(c[0])...)
 			if r.Status != 401 || details(r) != c[1] {
 				t.Errorf("%s: %d %q, want %q", name, r.Status, r.Details, c[1])
 			}
@@ -192,7 +192,7 @@ func TestForgeries(t *testing.T) {
 			}
 		})
 	}
-	if r := h.Get("/", bearer(real)...); r.Status != 200 {
+	if r := h.Get("/", withToken(real)...); r.Status != 200 {
 		t.Error("the real one", r.Status)
 	}
 	if fetched.Load() != 0 {
@@ -233,12 +233,12 @@ func TestMissing(t *testing.T) {
 		{
 			name: "two", want: "several",
 			challenge: `Bearer realm="moe", error="invalid_request", error_description="more than one token"`, status: 400,
-			header: append(bearer(token), bearer(token)...),
+			header: append(withToken(token), withToken(token)...),
 		},
 		{
 			name: "two, as Envoy joins them", want: "several",
 			challenge: `Bearer realm="moe", error="invalid_request", error_description="more than one token"`, status: 400,
-			header: bearer(token + ",Bearer " + token),
+			header: withToken(token + ",Bearer " + token),
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -252,7 +252,7 @@ func TestMissing(t *testing.T) {
 		t.Errorf("r.GRPCStatus = %d, want 16", r.GRPCStatus)
 	}
 	// One in a place that is not asked for, another in one that is.
-	if r := h.Get("/?access_token="+token, bearer(token)...); r.Status != 200 {
+	if r := h.Get("/?access_token="+token, withToken(token)...); r.Status != 200 {
 		t.Errorf("r.Status = %d, want 200", r.Status)
 	}
 }

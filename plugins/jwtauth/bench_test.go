@@ -30,7 +30,7 @@ func BenchmarkJWTAuth(b *testing.B) {
 			if kid == "hs" {
 				kid = ""
 			}
-			header := bearer(sign(b, c.key, c.alg, kid, good(nil)))
+			header := withToken(sign(b, c.key, c.alg, kid, good(nil)))
 			filtertest.New(b, p)
 			plugintest.BenchRequest(b, func(s filter.Stream, h filter.RequestHeaders) {
 				if p.OnRequestHeaders(s, h, true) != filter.Continue {

@@ -2,9 +2,6 @@ package jwtauth
 
 import (
 	"errors"
-	"math"
-	"slices"
-	"strconv"
 	"time"
 
 	"mosn.io/moe/plugins/internal/claims"
@@ -38,39 +35,15 @@ func readClaims(payload []byte) (*statement, error) {
 		case "aud":
 			c.aud, ok = v, v[0] == '"' || v[0] == '['
 		case "exp":
-			c.exp, ok = numericDate(v)
+			c.exp, ok = claims.NumericDate(v)
 		case "nbf":
-			c.nbf, ok = numericDate(v)
+			c.nbf, ok = claims.NumericDate(v)
 		case "iat":
-			c.iat, ok = numericDate(v)
+			c.iat, ok = claims.NumericDate(v)
 		}
 		if !ok {
 			return nil, errClaims
 		}
 	}
 	return c, nil
-}
-
-// numericDate reads seconds since 1970, which may have a fraction.
-func numericDate(v []byte) (time.Time, bool) {
-	f, err := strconv.ParseFloat(string(v), 64)  // a JSON string has quotes, with which this fails
-	if err != nil || f < 0 || f > 253402300799 { // the year 9999
-		return time.Time{}, false
-	}
-	whole, part := math.Modf(f)
-	return time.Unix(int64(whole), int64(part*1e9)), true
-}
-
-// hasAudience reports whether aud, a string or a list of them, names one of want.
-func (c *statement) hasAudience(want []string) bool {
-	if one, ok := claims.Str(c.aud); ok {
-		return slices.Contains(want, one)
-	}
-	list, _ := claims.Elements(c.aud)
-	for _, e := range list {
-		if one, ok := claims.Str(e); ok && slices.Contains(want, one) {
-			return true
-		}
-	}
-	return false
 }

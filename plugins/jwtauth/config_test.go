@@ -72,7 +72,7 @@ func TestConfiguration(t *testing.T) {
 	again := `,{"issuer":"i","keys":{"secret":"` + strings.Repeat("x", 32) + `"}}]}`
 	refused("duplicate issuer", strings.TrimSuffix(conf(fine, nil), "]}")+again)
 	h := filtertest.New(t, filtertest.Config{Name: "jwtauth", JSON: conf(fine, nil)})
-	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"iss": "i"})))...); r.Status != 200 {
+	if r := h.Get("/", withToken(sign(t, "rsa", "RS256", "", good(map[string]any{"iss": "i"})))...); r.Status != 200 {
 		t.Errorf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 }

@@ -126,7 +126,7 @@ func inline(keys string) *JWTAuth {
 	}}, Realm: "moe"}
 }
 
-func bearer(token string) []string { return []string{"authorization", "Bearer " + token} }
+func withToken(token string) []string { return []string{"authorization", "Bearer " + token} }
 
 // details is what became of a request: "" if it passed.
 func details(r *filtertest.Response) string {

@@ -5,14 +5,16 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/authn"
+	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/reload"
+	"mosn.io/moe/plugins/internal/remember"
 )
 
 // JWTAuth lets requests pass that carry a JSON Web Token (RFC 7519) which one of the providers has signed (RFC 7515).
@@ -30,14 +32,13 @@ type JWTAuth struct {
 	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
 	reload.Files
 
-	replies map[*reason]filter.Action
-	cache   *cache
+	refusals bearer.Refusals
+	cache    *remember.Cache[*identity]
 	// lastHeader is that of the token that was verified last.
 	lastHeader atomic.Pointer[jws.Header]
 	skips      *jws.Skips
 
 	accepted, hits *filter.Counter
-	refused        *filter.Tagged[*filter.Counter]
 }
 
 //go:embed README.md schema.json
@@ -67,10 +68,7 @@ func (j *JWTAuth) Validate() error {
 	if err := j.From.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("from.%w", err))
 	}
-	if strings.ContainsAny(j.Realm, "\"\\\r\n\x00") {
-		errs = append(errs, errors.New("realm: must not have quotes, backslashes or line breaks"))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, authn.CheckRealm(j.Realm))...)
 }
 
 // ReadsCredentials is that of filter.CredentialReader.
@@ -80,12 +78,7 @@ func (j *JWTAuth) ReadsCredentials() filter.CredentialPlaces {
 }
 
 // from is where the token is looked for.
-func (j *JWTAuth) from() place.Places {
-	if j.From.Empty() {
-		return place.Places{Headers: []place.Header{{Name: "authorization", Scheme: "Bearer"}}}
-	}
-	return j.From
-}
+func (j *JWTAuth) from() place.Places { return j.From.OrBearer() }
 
 // Provision finds the keys and begins to follow them.
 func (j *JWTAuth) Provision(env *filter.Env) error {
@@ -94,12 +87,11 @@ func (j *JWTAuth) Provision(env *filter.Env) error {
 	if err := j.Start(env); err != nil {
 		return err
 	}
-	j.makeReplies()
+	j.refusals.Start(env, j.Realm, missing, reasons)
 	if j.CacheSize > 0 {
-		j.cache = newCache(j.CacheSize)
+		j.cache = remember.NewCache[*identity](j.CacheSize)
 	}
 	j.accepted, j.hits = env.Counter("accepted"), env.Counter("cache_hits")
-	j.refused = env.Tag("reason").Counter("refused")
 	return j.follow(env)
 }
 

@@ -21,6 +21,7 @@ import (
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/plugintest"
+	"mosn.io/moe/plugins/internal/remember"
 )
 
 func TestClaimsToHeaders(t *testing.T) {
@@ -39,7 +40,7 @@ func TestClaimsToHeaders(t *testing.T) {
 		"n": 12.5, "ok": true, "roles": []any{"a", "b", 3}, "realm": map[string]any{"roles": []string{"x"}},
 		"https://a.b/c": "d é", "obj": map[string]any{"a": []int{1}}, "null": json.RawMessage("null"),
 	})
-	forged := append(bearer(sign(t, "rsa", "RS256", "", said)),
+	forged := append(withToken(sign(t, "rsa", "RS256", "", said)),
 		"x-sub", "admin", "x-none", "admin", "X-NULL", "admin", "x-other", "admin")
 	r := h.Get("/", forged...)
 	if r.Status != 200 {
@@ -60,7 +61,7 @@ func TestClaimsToHeaders(t *testing.T) {
 		"a comma in a list": []string{"a,b", "c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", good(map[string]any{"sub": "x", "roles": v})))...)
+			r := h.Get("/", withToken(sign(t, "rsa", "RS256", "", good(map[string]any{"sub": "x", "roles": v})))...)
 			if r.Status != 401 || details(r) != "unfit_claim" {
 				t.Errorf("%s: r.Status = %d, want 401; details(r) = %q, want %q: %s",
 					name, r.Status, details(r), "unfit_claim", r.Details)
@@ -74,7 +75,7 @@ func TestClaimsToMetadata(t *testing.T) {
 	p.ClaimsToMetadata = []string{"sub", "realm.roles", "none", "null", "*"}
 	h := filtertest.New(t, p)
 	said := good(map[string]any{"realm": map[string]any{"roles": []any{"x", nil}}, "null": json.RawMessage("null")})
-	r := h.Get("/", bearer(sign(t, "rsa", "RS256", "", said))...)
+	r := h.Get("/", withToken(sign(t, "rsa", "RS256", "", said))...)
 	if r.Status != 200 || r.Metadata["moe.jwtauth/sub"] != "alice" {
 		t.Errorf("got %d and %v, want 200 and sub", r.Status, r.Metadata)
 	}
@@ -93,7 +94,7 @@ func TestClaimsToMetadata(t *testing.T) {
 
 func TestRequiredClaims(t *testing.T) {
 	p := inline(jwks(t, map[string]string{"": "rsa"}))
-	p.Providers[0].RequiredClaims = []Requirement{
+	p.Providers[0].RequiredClaims = []claims.Requirement{
 		{Claim: "scope", AllOf: []string{"read", "write"}}, {Claim: "roles", AnyOf: []string{"a", "b"}}, {Claim: "email"},
 	}
 	h := filtertest.New(t, p)
@@ -114,7 +115,7 @@ func TestRequiredClaims(t *testing.T) {
 		{name: "a map for a scope", scope: map[string]any{"read": 1}, roles: "a", email: "e"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := h.Get("/", bearer(sign(t, "rsa", "RS256", "",
+			r := h.Get("/", withToken(sign(t, "rsa", "RS256", "",
 				good(map[string]any{"scope": c.scope, "roles": c.roles, "email": c.email})))...)
 			if (r.Status == 200) != c.ok || !c.ok && (r.Status != 403 || details(r) != "claims" ||
 				!strings.Contains(r.Header.Get("www-authenticate"), `error="insufficient_scope"`)) {
@@ -146,7 +147,7 @@ func TestProviderOptions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := inline(keys)
 			c.set(&p.Providers[0])
-			r := filtertest.New(t, p).Get("/", bearer(sign(t, "rsa", "RS256", "", good(c.claims)))...)
+			r := filtertest.New(t, p).Get("/", withToken(sign(t, "rsa", "RS256", "", good(c.claims)))...)
 			if details(r) != c.want {
 				t.Errorf("%s: %q, want %q", c.name, details(r), c.want)
 			}
@@ -171,7 +172,7 @@ func TestProviders(t *testing.T) {
 		{"rsa2", "RS256", "third", "algorithm"},
 	} {
 		t.Run(fmt.Sprintf("%v %v", c.alg, c.iss), func(t *testing.T) {
-			r := h.Get("/", bearer(sign(t, c.key, c.alg, "", good(map[string]any{"iss": c.iss})))...)
+			r := h.Get("/", withToken(sign(t, c.key, c.alg, "", good(map[string]any{"iss": c.iss})))...)
 			if details(r) != c.want {
 				t.Errorf("%+v: details(r) = %q, want %q", c, details(r), c.want)
 			}
@@ -200,7 +201,7 @@ func TestPlaces(t *testing.T) {
 		t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("x-token") = %q, want %q: %+v`,
 			r.Status, r.Upstream.Header.Get("x-token"), "", r.Upstream)
 	}
-	if r := h.Get("/", bearer(token)...); details(r) != "missing" {
+	if r := h.Get("/", withToken(token)...); details(r) != "missing" {
 		t.Errorf("details(r) = %q, want %q: %d", details(r), "missing", r.Status)
 	}
 	if r := h.Get("/?access_token="+token, "x-token", token); r.Status != 400 {
@@ -231,7 +232,7 @@ func TestConsumers(t *testing.T) {
 	for subject, want := range map[string]string{"alice": "tom", "bob": "tim", "carl": "", "ann": "", "": "", "tom": ""} {
 		t.Run(fmt.Sprintf("%q", subject), func(t *testing.T) {
 			for range 2 { // the second time from the cache
-				r := h.Get("/", bearer(sign(t, "p256", "ES256", "", good(map[string]any{"sub": subject})))...)
+				r := h.Get("/", withToken(sign(t, "p256", "ES256", "", good(map[string]any{"sub": subject})))...)
 				got := ""
 				if r.Upstream != nil {
 					got = r.Upstream.Header.Get("x-consumer")
@@ -255,7 +256,7 @@ func TestCache(t *testing.T) {
 	h := filtertest.New(t, p)
 	token := sign(t, "p256", "ES256", "", good(nil))
 	for i := range 3 {
-		r := h.Get("/", append(bearer(token), "x-user", "root")...)
+		r := h.Get("/", append(withToken(token), "x-user", "root")...)
 		if r.Status != 200 || r.Upstream.Header.Get("x-user") != "alice" || r.Upstream.Header.Get("authorization") != "" {
 			t.Errorf("got %d and %v, want 200 for alice without the token", r.Status, r.Upstream)
 		}
@@ -264,25 +265,29 @@ func TestCache(t *testing.T) {
 		}
 	}
 	for i := range 100 { // never more than it may hold
-		h.Get("/", bearer(sign(t, "p256", "ES256", "", good(map[string]any{"sub": fmt.Sprint(i)})))...)
+		h.Get("/", withToken(sign(t, "p256", "ES256", "", good(map[string]any{"sub": fmt.Sprint(i)})))...)
 	}
-	if n := p.cache.len(); n > 32 {
+	if n := p.cache.Len(); n > 32 {
 		t.Errorf("%d are remembered", n)
 	}
 	// What is not verified is not remembered.
-	before := p.cache.len()
+	before := p.cache.Len()
 	for i := range 10 {
-		h.Get("/", bearer(sign(t, "p384", "ES384", "", good(map[string]any{"sub": fmt.Sprint("x", i)})))...)
+		h.Get("/", withToken(sign(t, "p384", "ES384", "", good(map[string]any{"sub": fmt.Sprint("x", i)})))...)
 	}
-	if p.cache.len() != before {
+	if p.cache.Len() != before {
 		t.Error("refused tokens are remembered")
 	}
 	// A token that has expired since, or whose key is gone, is not good any more.
 	soon := time.Now().Add(2 * time.Second)
 	token = sign(t, "p256", "ES256", "", good(map[string]any{"exp": soon.Unix() + 1}))
-	h.Get("/", bearer(token)...)
-	sum := sha256.Sum256([]byte(token))
-	if p.cache.get(&sum, time.Now()) == nil || p.cache.get(&sum, soon.Add(p.Providers[0].Leeway+time.Minute)) != nil {
+	h.Get("/", withToken(token)...)
+	sum := remember.Key(sha256.Sum256([]byte(token)))
+	remembered := func(now time.Time) bool {
+		_, ok := p.cache.Get(&sum, func(id *identity) bool { return id.good(now) })
+		return ok
+	}
+	if !remembered(time.Now()) || remembered(soon.Add(p.Providers[0].Leeway+time.Minute)) {
 		t.Error("the expiry does not count")
 	}
 	set, err := jws.Secret(strings.Repeat("x", 32), jws.Symmetric)
@@ -290,7 +295,7 @@ func TestCache(t *testing.T) {
 		t.Fatalf("jws.Secret: %v", err)
 	}
 	p.Providers[0].local.Store(set)
-	if r := h.Get("/", bearer(token)...); r.Status != 401 {
+	if r := h.Get("/", withToken(token)...); r.Status != 401 {
 		t.Error("a token of a key that is gone passes")
 	}
 }
@@ -315,7 +320,7 @@ func TestFile(t *testing.T) {
 	p.Providers[0].Keys = Keys{File: file}
 	p.Poll = 10 * time.Millisecond
 	h := filtertest.New(t, p)
-	one, two := bearer(sign(t, "rsa", "RS256", "", good(nil))), bearer(sign(t, "rsa2", "RS256", "two", good(nil)))
+	one, two := withToken(sign(t, "rsa", "RS256", "", good(nil))), withToken(sign(t, "rsa2", "RS256", "two", good(nil)))
 	if h.Get("/", one...).Status != 200 || h.Get("/", two...).Status != 401 {
 		t.Fatal("the keys of the file do not hold")
 	}

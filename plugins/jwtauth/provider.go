@@ -36,7 +36,7 @@ type Provider struct {
 	// Type is what the header typ must be, such as at+jwt (RFC 9068). If it is empty, typ is ignored.
 	Type string `json:"type"`
 	// RequiredClaims are what a token must say besides; otherwise the answer is 403.
-	RequiredClaims []Requirement `json:"requiredClaims"`
+	RequiredClaims []claims.Requirement `json:"requiredClaims"`
 
 	local  atomic.Pointer[jws.Set] // of secret, inline or file
 	remote *jws.Remote             // of url
@@ -60,16 +60,6 @@ type Keys struct {
 	MaxStale time.Duration `json:"maxStale" default:"24h"`
 	// Connection is how the URL is reached.
 	Connection outbound.Connection `json:"connection"`
-}
-
-// Requirement is what a claim must say.
-type Requirement struct {
-	// Claim is its name, or the names of nested ones joined by dots.
-	Claim string `json:"claim" validate:"required"`
-	// AnyOf are values of which it must have one. A list has each of its elements, a scope each of its words.
-	AnyOf []string `json:"anyOf"`
-	// AllOf are values of which it must have all. Without either it must just be there.
-	AllOf []string `json:"allOf"`
 }
 
 func (p *Provider) validate() error {
@@ -165,7 +155,7 @@ func (p *Provider) check(t *jws.Token, c *statement, now time.Time) (until time.
 		return until, notYet
 	case p.Issuer != "" && c.iss != p.Issuer:
 		return until, badIssuer
-	case len(p.Audiences) > 0 && !c.hasAudience(p.Audiences):
+	case len(p.Audiences) > 0 && !claims.HasAudience(c.aud, p.Audiences):
 		return until, badAudience
 	}
 	if !c.exp.IsZero() {
@@ -184,7 +174,7 @@ func (p *Provider) check(t *jws.Token, c *statement, now time.Time) (until time.
 		}
 	}
 	for i := range p.RequiredClaims {
-		if !p.RequiredClaims[i].met(c) {
+		if !p.RequiredClaims[i].Met(c.members) {
 			return until, notAllowed
 		}
 	}
@@ -196,21 +186,4 @@ func sameType(a, b string) bool {
 	const prefix = "application/"
 	cut := func(s string) string { return strings.TrimPrefix(strings.ToLower(s), prefix) }
 	return cut(a) == cut(b)
-}
-
-func (r *Requirement) met(c *statement) bool {
-	value := claims.Find(c.members, r.Claim)
-	if value == nil || value[0] == 'n' {
-		return false
-	}
-	if len(r.AnyOf)+len(r.AllOf) == 0 {
-		return true
-	}
-	has := claims.Words(r.Claim, value)
-	for _, want := range r.AllOf {
-		if !slices.Contains(has, want) {
-			return false
-		}
-	}
-	return len(r.AnyOf) == 0 || slices.ContainsFunc(r.AnyOf, func(w string) bool { return slices.Contains(has, w) })
 }

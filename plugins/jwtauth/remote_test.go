@@ -98,14 +98,14 @@ func TestRotation(t *testing.T) {
 	h := filtertest.New(t, remoteConfig(t, s))
 	one, two := sign(t, "rsa", "RS256", "one", good(nil)), sign(t, "rsa2", "RS256", "two", good(nil))
 	// The first request may come before the first reading: it waits for it.
-	if r := h.Get("/", bearer(one)...); r.Status != 200 {
+	if r := h.Get("/", withToken(one)...); r.Status != 200 {
 		t.Fatalf("r.Status = %d, want 200: %q, %q", r.Status, r.Details, h.Log())
 	}
 	s.set(func() { s.body = jwks(t, map[string]string{"two": "rsa2"}) })
-	if r := h.Get("/", bearer(two)...); r.Status != 200 {
+	if r := h.Get("/", withToken(two)...); r.Status != 200 {
 		t.Error("a new key is not asked for:", r.Details, h.Log())
 	}
-	if r := h.Get("/", bearer(one)...); r.Status != 401 || details(r) != "key" {
+	if r := h.Get("/", withToken(one)...); r.Status != 401 || details(r) != "key" {
 		t.Error("the old key still holds:", r.Status, r.Details)
 	}
 }
@@ -116,7 +116,7 @@ func TestUnknownKeysAskOnce(t *testing.T) {
 	p := remoteConfig(t, s)
 	p.Providers[0].Keys.Cooldown = time.Hour
 	h := filtertest.New(t, p)
-	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+	if r := h.Get("/", withToken(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
 		t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
 	before := s.count()
@@ -124,7 +124,7 @@ func TestUnknownKeysAskOnce(t *testing.T) {
 	for i := range 20 {
 		all.Go(func() {
 			token := sign(t, "rsa2", "RS256", fmt.Sprint("made-up-", i), good(nil))
-			if r := h.Get("/", bearer(token)...); r.Status != 401 || details(r) != "key" {
+			if r := h.Get("/", withToken(token)...); r.Status != 401 || details(r) != "key" {
 				t.Errorf("r.Status = %d, want 401; details(r) = %q, want %q: %q",
 					r.Status, details(r), "key", r.Details)
 			}
@@ -156,15 +156,15 @@ func TestServerFails(t *testing.T) {
 			s := serveKeys(t, keys)
 			p := remoteConfig(t, s)
 			h := filtertest.New(t, p)
-			if r := h.Get("/", bearer(one)...); r.Status != 200 {
+			if r := h.Get("/", withToken(one)...); r.Status != 200 {
 				t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 			}
 			s.set(func() { fail(s) })
-			if r := h.Get("/", bearer(two)...); r.Status != 401 || details(r) != "key" {
+			if r := h.Get("/", withToken(two)...); r.Status != 401 || details(r) != "key" {
 				t.Errorf("r.Status = %d, want 401; details(r) = %q, want %q: %q",
 					r.Status, details(r), "key", r.Details)
 			}
-			if r := h.Get("/", bearer(one)...); r.Status != 200 {
+			if r := h.Get("/", withToken(one)...); r.Status != 200 {
 				t.Error("the good keys are gone:", r.Status, r.Details)
 			}
 			if !strings.Contains(h.Log(), "cannot read the keys") || h.Metric("jwtauth.keys_failed") == 0 {
@@ -176,13 +176,13 @@ func TestServerFails(t *testing.T) {
 			s = serveKeys(t, "")
 			s.set(func() { fail(s) })
 			h = filtertest.New(t, remoteConfig(t, s))
-			if r := h.Get("/", bearer(one)...); r.Status != 503 || details(r) != "no_keys" {
+			if r := h.Get("/", withToken(one)...); r.Status != 503 || details(r) != "no_keys" {
 				t.Errorf("r.Status = %d, want 503; details(r) = %q, want %q: %q",
 					r.Status, details(r), "no_keys", r.Details)
 			}
 			// When it comes back, so do we: the loop tries again soon.
 			s.set(func() { s.status, s.body = 200, keys })
-			eventually(t, "keys after a failure", func() bool { return h.Get("/", bearer(one)...).Status == 200 })
+			eventually(t, "keys after a failure", func() bool { return h.Get("/", withToken(one)...).Status == 200 })
 		})
 	}
 }
@@ -192,7 +192,7 @@ func TestServerIsDown(t *testing.T) {
 	p := remoteConfig(t, s)
 	s.Close()
 	h := filtertest.New(t, p)
-	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 503 {
+	if r := h.Get("/", withToken(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 503 {
 		t.Errorf("r.Status = %d, want 503: %q", r.Status, r.Details)
 	}
 	if r := h.Get("/"); r.Status != 401 {
@@ -206,12 +206,12 @@ func TestServerIsSlow(t *testing.T) {
 	p := remoteConfig(t, s)
 	p.Providers[0].Keys.Connection.Timeout = 300 * time.Millisecond
 	h := filtertest.New(t, p)
-	one := bearer(sign(t, "rsa", "RS256", "one", good(nil)))
+	one := withToken(sign(t, "rsa", "RS256", "one", good(nil)))
 	eventually(t, "the first keys", func() bool { return h.Get("/", one...).Status == 200 })
 	hold := make(chan struct{})
 	s.set(func() { s.hold = hold })
 	done := make(chan *filtertest.Response, 1)
-	go func() { done <- h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...) }()
+	go func() { done <- h.Get("/", withToken(sign(t, "rsa2", "RS256", "two", good(nil)))...) }()
 	eventually(t, "the server is asked", func() bool { return s.count() >= 2 })
 	if r := h.Get("/", one...); r.Status != 200 {
 		t.Errorf("r.Status = %d, want 200: %q", r.Status, r.Details)
@@ -226,7 +226,7 @@ func TestStaleKeys(t *testing.T) {
 	s := serveKeys(t, jwks(t, map[string]string{"one": "rsa"}))
 	p := remoteConfig(t, s)
 	h := filtertest.New(t, p)
-	one := bearer(sign(t, "rsa", "RS256", "one", good(nil)))
+	one := withToken(sign(t, "rsa", "RS256", "one", good(nil)))
 	if r := h.Get("/", one...); r.Status != 200 {
 		t.Fatalf("r.Status = %d, want 200: %q", r.Status, r.Details)
 	}
@@ -242,11 +242,11 @@ func TestNotModified(t *testing.T) {
 	s.header.Set("ETag", `"1"`)
 	p := remoteConfig(t, s)
 	h := filtertest.New(t, p)
-	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+	if r := h.Get("/", withToken(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
 		t.Fatalf("r.Status = %d, want 200", r.Status)
 	}
 	before := p.Providers[0].remote.Current()
-	if r := h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 401 {
+	if r := h.Get("/", withToken(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 401 {
 		t.Errorf("r.Status = %d, want 401", r.Status)
 	}
 	s.mu.Lock()
@@ -265,11 +265,11 @@ func withUnknown(set string) string {
 func TestUnknownKeyTypes(t *testing.T) {
 	s := serveKeys(t, withUnknown(jwks(t, map[string]string{"one": "rsa"})))
 	h := filtertest.New(t, remoteConfig(t, s))
-	if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+	if r := h.Get("/", withToken(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
 		t.Errorf("beside an unknown key: got %d %s, want 200", r.Status, r.Details)
 	}
 	s.set(func() { s.body = withUnknown(jwks(t, map[string]string{"two": "rsa2"})) })
-	if r := h.Get("/", bearer(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 200 {
+	if r := h.Get("/", withToken(sign(t, "rsa2", "RS256", "two", good(nil)))...); r.Status != 200 {
 		t.Errorf("after a rotation: got %d %s, want 200", r.Status, r.Details)
 	}
 	if got := strings.Count(h.Log(), "a key is not used"); got != 1 {
@@ -292,7 +292,7 @@ func TestUnknownKeyTypesInline(t *testing.T) {
 			p := inline("")
 			p.Providers[0].Keys = keys
 			h := filtertest.New(t, p)
-			if r := h.Get("/", bearer(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
+			if r := h.Get("/", withToken(sign(t, "rsa", "RS256", "one", good(nil)))...); r.Status != 200 {
 				t.Errorf("got %d %s, want 200", r.Status, r.Details)
 			}
 			if got := strings.Count(h.Log(), "a key is not used"); got != 1 || h.Metric("jwtauth.keys_skipped") != 1 {

@@ -8,13 +8,10 @@ import (
 	"unsafe"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/jws"
-)
-
-const (
-	// maxToken is how long a token may be.
-	maxToken = 32 << 10
+	"mosn.io/moe/plugins/internal/remember"
 )
 
 // identity is what a verified token leads to. It does not change.
@@ -36,11 +33,11 @@ func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	text, n := j.From.Find(h)
 	switch {
 	case n == 0:
-		return j.refuse(s, missing)
+		return j.refusals.Refuse(s, missing)
 	case n > 1, strings.IndexByte(text, ',') >= 0: // Envoy joins two fields authorization to one
-		return j.refuse(s, several)
-	case len(text) > maxToken:
-		return j.refuse(s, malformed)
+		return j.refusals.Refuse(s, several)
+	case len(text) > bearer.MaxToken:
+		return j.refusals.Refuse(s, malformed)
 	}
 	return j.decide(s, h, text, true)
 }
@@ -48,10 +45,11 @@ func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 // decide verifies a token. With mayWait it may ask for keys that are not known and answer later.
 func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, mayWait bool) filter.Action {
 	now := time.Now()
-	var sum [sha256.Size]byte
+	var sum remember.Key
 	if j.cache != nil {
 		sum = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // which only reads it
-		if id := j.cache.get(&sum, now); id != nil {
+		good := func(id *identity) bool { return id.good(now) }
+		if id, ok := j.cache.Get(&sum, good); ok {
 			j.hits.Inc()
 			return j.accept(s, h, id)
 		}
@@ -59,15 +57,15 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 	known := j.lastHeader.Load()
 	t, err := jws.Parse(text, known)
 	if err != nil {
-		return j.refuse(s, malformed)
+		return j.refusals.Refuse(s, malformed)
 	}
 	c, err := readClaims(t.Payload)
 	if err != nil {
-		return j.refuse(s, malformed)
+		return j.refusals.Refuse(s, malformed)
 	}
 	p := j.providerOf(c.iss)
 	if p == nil {
-		return j.refuse(s, badIssuer)
+		return j.refusals.Refuse(s, badIssuer)
 	}
 	keys, why := p.verify(t)
 	if (why == noKeys || why == badKey) && mayWait && p.remote != nil {
@@ -76,17 +74,17 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 		}
 	}
 	if why != nil {
-		return j.refuse(s, why)
+		return j.refusals.Refuse(s, why)
 	}
 	id := &identity{provider: p, keys: keys}
 	if id.until, why = p.check(t, c, now); why != nil {
-		return j.refuse(s, why)
+		return j.refusals.Refuse(s, why)
 	}
 	if id.says, err = j.Describe(c.iss, c.members); err != nil {
-		return j.refuse(s, badClaim)
+		return j.refusals.Refuse(s, badClaim)
 	}
 	if j.cache != nil {
-		j.cache.put(&sum, id)
+		j.cache.Put(&sum, id)
 	}
 	if known == nil || known.Text != t.Text { // only of a verified token, so that clients cannot evict it
 		last := t.Header
@@ -144,7 +142,7 @@ func (p *Provider) verify(t *jws.Token) (*jws.Set, *reason) {
 // accept lets the request pass.
 func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity) filter.Action {
 	if !j.Tell(s, h, &id.says) {
-		return j.refuse(s, unknown)
+		return j.refusals.Refuse(s, unknown)
 	}
 	if !j.Forward {
 		j.From.Take(h)

@@ -4,7 +4,6 @@ package keyauth
 import (
 	"embed"
 	"errors"
-	"strings"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authn"
@@ -58,8 +57,8 @@ func (k *KeyAuth) Validate() error {
 	if p.Empty() {
 		return errors.New("header, query and cookie are all empty: name one place for the key")
 	}
-	if strings.ContainsAny(k.Realm, "\"\\\r\n") {
-		return errors.New("realm: must not have quotes, backslashes or line breaks")
+	if err := authn.CheckRealm(k.Realm); err != nil {
+		return err
 	}
 	if k.Scheme != "" && k.Header == "" {
 		return errors.New("scheme: needs header")

@@ -3,8 +3,19 @@
 package authn
 
 import (
+	"errors"
+	"strings"
+
 	"mosn.io/moe/framework/filter"
 )
+
+// CheckRealm says what is wrong with a realm of www-authenticate.
+func CheckRealm(realm string) error {
+	if strings.ContainsAny(realm, "\"\\\r\n\x00") {
+		return errors.New("realm: must not have quotes, backslashes or line breaks")
+	}
+	return nil
+}
 
 // Refusals are a plugin's replies to requests that it does not let pass, with their counters.
 type Refusals struct {

@@ -24,6 +24,10 @@ type Connection struct {
 	Timeout time.Duration `json:"timeout" default:"5s"`
 	// CAFile holds certificates in PEM that are trusted instead of the system's. It is read with the configuration.
 	CAFile string `json:"caFile"`
+	// CertFile holds the client's certificate in PEM, for servers that demand one. It is read again when it changes.
+	CertFile string `json:"certFile"`
+	// KeyFile holds its private key in PEM.
+	KeyFile string `json:"keyFile"`
 	// AllowHTTP allows addresses with http that are not of this machine.
 	AllowHTTP bool `json:"allowHTTP"`
 }
@@ -35,6 +39,12 @@ func (c *Connection) Validate() error {
 	}
 	if c.Cluster != "" && c.CAFile != "" {
 		return errors.New("caFile: the cluster says which certificates are trusted")
+	}
+	if c.Cluster != "" && c.CertFile != "" {
+		return errors.New("certFile: the cluster says which certificate the client has")
+	}
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return errors.New("certFile: certFile and keyFile need each other")
 	}
 	return nil
 }
@@ -77,19 +87,43 @@ func (c *Connection) Client(env *filter.Env) (*http.Client, func(), error) {
 	t.Proxy = nil // what is configured is who is asked
 	t.MaxIdleConnsPerHost = 64
 	t.MaxResponseHeaderBytes = 256 << 10
+	config, err := c.TLS()
+	if err != nil {
+		return nil, nil, err
+	}
+	t.TLSClientConfig = config
+	client.Transport = t
+	return client, t.CloseIdleConnections, nil
+}
+
+// TLS returns how servers are verified, and the client's certificate.
+func (c *Connection) TLS() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CAFile != "" {
 		pem, err := os.ReadFile(c.CAFile)
 		if err != nil {
-			return nil, nil, fmt.Errorf("caFile: %w", err)
+			return nil, fmt.Errorf("caFile: %w", err)
 		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, nil, errors.New("caFile: holds no certificate in PEM")
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New("caFile: holds no certificate in PEM")
 		}
-		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	client.Transport = t
-	return client, t.CloseIdleConnections, nil
+	if c.CertFile != "" {
+		load := func() (*tls.Certificate, error) {
+			pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+			if err != nil {
+				return nil, errors.New("certFile: cannot read a certificate and its key from certFile and keyFile")
+			}
+			return &pair, nil
+		}
+		if _, err := load(); err != nil {
+			return nil, err
+		}
+		// Connections are few and long: each reads the files, so that a certificate that was renewed is used.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
+	}
+	return config, nil
 }
 
 // ErrTooLong is that a body is longer than it may be.

@@ -31,6 +31,14 @@ type Places struct {
 // Empty reports whether nothing is listed.
 func (p *Places) Empty() bool { return len(p.Headers)+len(p.Queries)+len(p.Cookies) == 0 }
 
+// OrBearer returns p, or if it is empty the place of RFC 6750, section 2.1: the header authorization, after Bearer.
+func (p Places) OrBearer() Places {
+	if p.Empty() {
+		return Places{Headers: []Header{{Name: "authorization", Scheme: "Bearer"}}}
+	}
+	return p
+}
+
 // Validate says what is wrong with the names.
 func (p *Places) Validate() error {
 	for i, h := range p.Headers {
