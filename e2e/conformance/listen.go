@@ -19,6 +19,7 @@ type Listen struct {
 	HCM    M      // merged into the connection manager
 	RDS    bool   // routes come from a file of their own, and Listener.SetRoutes changes them
 	Buffer int    // per_connection_buffer_limit_bytes
+	TLS    M      // the DownstreamTlsContext, without its @type; nil: plain text
 
 	keep bool // beyond the scenario
 }
@@ -174,9 +175,14 @@ func (ln *Listener) build(l Listen) error {
 		hcm["route_config"] = l.routeConfig(ln.Name)
 	}
 	maps.Copy(hcm, l.HCM)
+	chain := M{"filters": A{M{"name": "hcm", "typed_config": hcm}}}
+	if l.TLS != nil {
+		context := M{"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"}
+		maps.Copy(context, l.TLS)
+		chain["transport_socket"] = M{"name": "tls", "typed_config": context}
+	}
 	ln.config = M{
-		"name": ln.Name, "address": envoytest.Address(ln.ip + ":0"),
-		"filter_chains": A{M{"filters": A{M{"name": "hcm", "typed_config": hcm}}}},
+		"name": ln.Name, "address": envoytest.Address(ln.ip + ":0"), "filter_chains": A{chain},
 	}
 	if l.Buffer > 0 {
 		ln.config["per_connection_buffer_limit_bytes"] = l.Buffer

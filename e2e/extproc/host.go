@@ -213,7 +213,9 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 var Attributes = a{
 	"request.path", "request.url_path", "request.host", "request.scheme", "request.method",
 	"request.protocol", "request.id", "request.query", "source.address", "source.port", "destination.address",
-	"destination.port", "connection.id", "connection.mtls", "xds.route_name", "xds.virtual_host_name", "xds.cluster_name",
+	"destination.port", "connection.id", "connection.mtls", "connection.subject_peer_certificate",
+	"connection.uri_san_peer_certificate", "connection.dns_san_peer_certificate",
+	"connection.sha256_peer_certificate_digest", "xds.route_name", "xds.virtual_host_name", "xds.cluster_name",
 }
 
 // Route returns the configuration of a route.
