@@ -101,6 +101,9 @@ pilot: ## Build Istio's discovery server into .tools/ (some minutes, once); PILO
 redis: ## Install redis-server by the system's package manager, for the tests; REDIS_SERVER=PATH is used instead
 	@scripts/install-redis
 
+slapd: ## Install slapd, the server of OpenLDAP, by apt-get, for the tests
+	@scripts/install-slapd
+
 demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
 	@scripts/demo
 
@@ -131,7 +134,7 @@ unit: envoy redis ## Run the unit tests with the race detector
 portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
 	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
-conformance: libmoe bridge envoys redis ## Run the conformance suite over every host on every Envoy
+conformance: libmoe bridge envoys redis slapd ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
 	cd e2e/mosn && $(GO) test -timeout 20m ./...
 
@@ -176,5 +179,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
 	test -x $@
 
-.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis demo release check-release clean test lint fmt unit \
+.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd demo release check-release clean test lint fmt unit \
 	portable conformance istio soak examples fuzz generate check-generated bench

@@ -57,6 +57,7 @@ var areas = []area{
 	{folder: "internal/filewatch"},
 	{folder: "internal/testcert"},
 	{folder: "internal/redistest", uses: "internal/testcert"},
+	{folder: "internal/ldaptest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
 	{folder: "plugins", uses: "framework/extension framework/filter framework/nethttp plugins/internal"},
 
