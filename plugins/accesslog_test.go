@@ -46,6 +46,18 @@ func TestAccessLogHidesCredentials(t *testing.T) {
 			header: []string{"x-jwt", secret, "cookie", "jc=" + secret}, path: "/?jwt=" + secret,
 		},
 		{
+			name: "introspection", plugin: "introspection", config: `{` + asker + `, from: {headers: [{name: x-opaque}], queries: [t]}}`,
+			header: []string{"x-opaque", secret}, path: "/?t=" + secret,
+		},
+		{
+			name: "mtlsauth", plugin: "mtlsauth", config: `{forwarded: {peers: [{dns: a.example}]}}`,
+			header: []string{"x-forwarded-client-cert", secret}, path: "/",
+		},
+		{
+			name: "ldapauth", plugin: "ldapauth", config: `{` + ldap + `}`, header: []string{"authorization", "Basic " + secret},
+			path: "/",
+		},
+		{
 			name: "csrf", plugin: "csrf", config: `{token: {secret: 0123456789abcdef}}`,
 			header: []string{"x-csrf-token", secret}, path: "/",
 		},

@@ -31,6 +31,8 @@ const (
 	provider = `{issuer: i, keys: {secret: 0123456789abcdef0123456789abcdef}}`
 	client   = `issuer: 'https://idp.example', clientID: me, redirect: 'https://a.example/cb', ` +
 		`cookieSecrets: [0123456789abcdef0123456789abcdef]`
+	ldap  = `url: 'ldaps://ldap.example', userDN: 'uid={username},dc=example'`
+	asker = `endpoint: 'https://as.example/introspect', client: {id: me, secret: s}`
 )
 
 // TestReadsCredentials: where each plugin looks for credentials, asked before Provision.
@@ -60,6 +62,20 @@ func TestReadsCredentials(t *testing.T) {
 			"oidc", "oidc", `{` + client + `}`,
 			filter.CredentialPlaces{Queries: []string{"code"}, Cookies: []string{"__Host-oidc*"}},
 		},
+		{
+			"introspection by default", "introspection", `{` + asker + `}`,
+			filter.CredentialPlaces{Headers: []string{"authorization"}},
+		},
+		{
+			"introspection elsewhere", "introspection", `{` + asker + `, from: {queries: [t], cookies: [t]}}`,
+			filter.CredentialPlaces{Queries: []string{"t"}, Cookies: []string{"t"}},
+		},
+		{"mtlsauth", "mtlsauth", `{}`, filter.CredentialPlaces{}},
+		{
+			"mtlsauth behind proxies", "mtlsauth", `{forwarded: {peers: [{dns: a.example}]}}`,
+			filter.CredentialPlaces{Headers: []string{"x-forwarded-client-cert"}},
+		},
+		{"ldapauth", "ldapauth", `{` + ldap + `}`, filter.CredentialPlaces{Headers: []string{"authorization"}}},
 		{"csrf", "csrf", `{}`, filter.CredentialPlaces{}},
 		{
 			"csrf with tokens", "csrf", `{token: {secret: 0123456789abcdef}}`,
@@ -87,6 +103,8 @@ func TestOwnsRequestHeaders(t *testing.T) {
 	}{
 		{"jwtauth without any", "jwtauth", `{providers: [` + provider + `]}`, []string{}},
 		{"jwtauth", "jwtauth", `{providers: [` + provider + `], ` + claims + `}`, []string{"x-user", "X-Roles"}},
+		{"introspection", "introspection", `{` + asker + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
+		{"ldapauth", "ldapauth", `{` + ldap + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"oidc", "oidc", `{` + client + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"oidc with the access token", "oidc", `{` + client + `, forwardAccessToken: true}`, []string{"authorization"}},
 	} {

@@ -7,12 +7,17 @@ import (
 	"crypto/hmac"
 	"crypto/md5"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/internal/ldaptest"
 )
 
 // The credentials are made as clients and providers make them, each for alice and for the path "/".
@@ -32,6 +37,31 @@ func token() string {
 		encode(fmt.Appendf(nil, `{"iss":"i","sub":"alice","exp":%d}`, time.Now().Add(time.Hour).Unix()))
 	return text + "." + encode(mac(text))
 }
+
+// opaque is a token that the authorization server of introspect knows.
+const opaque = "an-opaque-token-of-alice"
+
+// introspect is the endpoint of an authorization server (RFC 7662) that knows one token. It lives as long as the process.
+var introspect = sync.OnceValue(func() string {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		active := subtle.ConstantTimeCompare([]byte(r.PostFormValue("token")), []byte(opaque)) == 1
+		fmt.Fprintf(w, `{"active": %t, "sub": "alice"}`, active)
+	})).URL
+})
+
+// directory is the address of an LDAP directory that knows alice. It lives as long as the process.
+var directory = sync.OnceValue(func() string {
+	d, err := ldaptest.Respond(ldaptest.Person{
+		DN: "uid=alice,dc=a", Password: "open sesame", Attributes: map[string][]string{"uid": {"alice"}, "mail": {"alice@a.example"}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return "ldap://" + d.Addr().String()
+})
+
+// certificate is the name of a field that stands for the subject of the client's certificate.
+const certificate = ":certificate"
 
 // pathToken is what tokenauth takes.
 func pathToken() string { return fmt.Sprintf("%x", md5.Sum([]byte("/"+secret))) }
