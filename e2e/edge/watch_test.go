@@ -115,20 +115,20 @@ func (w *watched) value(c *http.Client, path string) string {
 	return resp.Header.Get("x-hello")
 }
 
-// load sends requests on persistent and on new connections until stop is called.
-func (w *watched) load() (stop func()) {
+// load sends requests for the paths on persistent and on new connections until stop is called.
+func (w *watched) load(paths ...string) (stop func()) {
 	var group sync.WaitGroup
 	over := make(chan struct{})
 	for i := range 4 {
 		c := &http.Client{Transport: &http.Transport{DisableKeepAlives: i == 0}, Timeout: time.Minute}
 		group.Go(func() {
 			defer c.CloseIdleConnections()
-			for {
+			for n := 0; ; n++ {
 				select {
 				case <-over:
 					return
 				default:
-					w.value(c, "/load")
+					w.value(c, paths[n%len(paths)])
 				}
 			}
 		})
@@ -185,7 +185,7 @@ func TestWatch(t *testing.T) {
 		if got := w.value(client, "/"); got != "begin" {
 			t.Fatalf("before any edit: got %q, want \"begin\"", got)
 		}
-		stream, stop := w.stream(), w.load()
+		stream, stop := w.stream(), w.load("/load")
 		bad := 0
 		for i := range 50 {
 			value := fmt.Sprintf("v%d", i)
@@ -220,6 +220,58 @@ func TestWatch(t *testing.T) {
 		}
 		t.Logf("%d requests", w.requests.Load())
 		stream.in.Close()
+	})
+}
+
+// TestWatchWithoutGap: plugins and routes change together, and so do upstreams and routes, in all directions: what a route
+// configures is removed, added, and handed from the filter to the route and back. No request meets one without the other.
+func TestWatchWithoutGap(t *testing.T) {
+	up := servers(t, 2)
+	onEnvoys(t, func(t *testing.T, s *site) {
+		// Each file is a whole configuration, with what the plugin says at / and at /own.
+		files := []struct{ text, root, own string }{
+			{root: "filter", own: "route", text: `
+plugins: [{name: hello, config: {header: x-hello, value: filter}}]
+routes: [{match: {prefix: /own}, upstream: a, plugins: [{id: hello, config: {value: route}}]}]
+upstreams: [{name: a, endpoints: ["` + up[0] + `"]}]
+upstream: echo
+`},
+			{root: "other", own: "other", text: `
+plugins: [{name: hello, id: other, config: {header: x-hello, value: other}}]
+routes: [{match: {prefix: /own}, upstream: b}]
+upstreams: [{name: b, endpoints: ["` + up[1] + `"]}]
+upstream: echo
+`},
+			{root: "", own: "alone", text: `
+plugins: [{name: hello, id: aside, config: {header: x-aside, value: aside}}]
+routes: [{match: {prefix: /own}, upstream: c, plugins: [{name: hello, config: {header: x-hello, value: alone}}]}]
+upstreams: [{name: c, endpoints: ["` + strings.Replace(up[0], "127.0.0.1", "localhost", 1) + `"]}]
+upstream: c
+`},
+		}
+		var head string
+		w := startWatch(t, s, func(listen string) string {
+			head = "listen: " + listen + "\nhttp: {requestHeadersTimeout: 1s}"
+			return head + files[0].text
+		})
+		client := &http.Client{Timeout: time.Minute}
+		stop := w.load("/own", "/load")
+		for i, n := range []int{1, 0, 2, 1, 2, 0, 1, 0} {
+			f, last := files[n], func() int { return strings.Count(w.log.String(), "what the edit has removed") }
+			before := last()
+			w.write(head + f.text)
+			w.until(fmt.Sprintf("edit %d", i), func() bool {
+				return w.value(client, "/") == f.root && w.value(client, "/own") == f.own
+			})
+			if i%3 == 2 { // the other edits come while the one before still has a step to go
+				w.until("the last step", func() bool { return last() > before })
+			}
+		}
+		stop()
+		if n := w.lost.Load(); n > 0 {
+			t.Errorf("%d of %d requests were lost; the first: %v", n, w.requests.Load(), w.firstLost.Load())
+		}
+		t.Logf("%d requests", w.requests.Load())
 	})
 }
 

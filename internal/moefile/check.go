@@ -10,6 +10,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/internal/bootstrap"
 )
 
 // Check is how far Parse goes.
@@ -68,6 +69,23 @@ func (f *File) check(l Loader, add func(path string, err error)) {
 	if l.Check == ProvisionPlugins && !failed {
 		checked.without(lent).provision(l.Host, func(path string, err error) { add(path, lent.dropProvision(err)) })
 	}
+}
+
+// Fit reports whether a filter's document is good, and those of routes can be merged over it, as far as the loader checks
+// plugins.
+func (l Loader) Fit(filter map[string]any, routes []bootstrap.Route) bool {
+	if l.Check == CheckFile {
+		return true
+	}
+	if assembly.Validate(assembly.ChainName, filter, l.Host.caps) != nil {
+		return false
+	}
+	for _, r := range routes {
+		if assembly.ValidateRoute(assembly.ChainName, filter, r.Doc, l.Host.caps) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // checkUnmet reports what names an id or a plugin that the file does not have: nothing else can come to have it.

@@ -222,7 +222,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if err := w.watch(file); err != nil {
 		return err
 	}
-	if w.boot, _, err = w.write(file, false); err != nil {
+	if err := w.begin(file); err != nil {
 		return err
 	}
 	o.Config = w.boot
@@ -279,6 +279,7 @@ func (f *runFlags) serve(cmd *cobra.Command, file *moefile.File, o envoy.Options
 	cmd.PrintErrf("moe: serving %s for %s; Envoy's admin page is http://%s; stop with Ctrl-C\n",
 		addresses, served(file), p.Admin())
 	if w != nil {
+		w.stat = p.Stat
 		watching, end := context.WithCancel(ctx)
 		over := make(chan struct{})
 		go func() {

@@ -30,6 +30,11 @@ type watcher struct {
 	dir    string            // of the files that Envoy reads
 	boot   []byte            // what Envoy has been started with
 
+	current bootstrap.Options                                      // what Envoy has been given last
+	later   *bootstrap.Options                                     // what it is to be given when the timer fires; nil if that is current
+	timer   *time.Timer                                            // stopped while later is nil
+	stat    func(ctx context.Context, name string) (uint64, error) // of the running Envoy
+
 	files   *filewatch.Files
 	watched []string
 	turn    bool // whether the configuration is written in its other form; see touch
@@ -60,29 +65,34 @@ func (w *watcher) watch(file *moefile.File) error {
 func (w *watcher) run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
+	w.timer = time.NewTimer(time.Hour)
+	w.timer.Stop()
+	defer w.timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			if w.files.Settled() {
-				w.take()
+				w.take(ctx)
 			}
+		case <-w.timer.C:
+			w.finish()
 		}
 	}
 }
 
 // take reads the files again. If anything is wrong, Envoy goes on with what it has.
-func (w *watcher) take() {
+func (w *watcher) take(ctx context.Context) {
 	file, err := load(w.f.file, w.loader)
 	var changed []string
 	var boot []byte
 	if err == nil {
-		boot, changed, err = w.write(file, w.turn)
+		boot, changed, err = w.change(ctx, w.options(file))
 	}
 	if err == nil && len(changed) == 0 { // a secret: Envoy would not read an equal configuration
 		w.turn = !w.turn
-		boot, changed, err = w.write(file, w.turn)
+		boot, changed, err = w.change(ctx, w.options(file))
 	}
 	if err != nil {
 		for _, line := range messages(err) {
@@ -101,14 +111,105 @@ func (w *watcher) take() {
 	}
 }
 
-// write writes the files that Envoy reads.
-func (w *watcher) write(file *moefile.File, turn bool) (boot []byte, changed []string, err error) {
+// options are what Envoy is to have for a file.
+func (w *watcher) options(file *moefile.File) bootstrap.Options {
 	o := file.Bootstrap(w.f.admin, w.echo)
 	o.Golang, o.Dir = w.golang, w.dir
-	if turn {
+	if w.turn {
 		o.Filter = touch(o.Filter)
 	}
-	return w.f.write(o)
+	return o
+}
+
+// begin writes the files that Envoy is started with.
+func (w *watcher) begin(file *moefile.File) (err error) {
+	w.current = w.options(file)
+	w.boot, _, err = w.f.write(w.current)
+	return err
+}
+
+// change takes Envoy to next, step by step, and returns the bootstrap and the files that have changed.
+func (w *watcher) change(ctx context.Context, next bootstrap.Options) (boot []byte, changed []string, err error) {
+	steps := bootstrap.NewSteps(w.current, next, w.fit)
+	if err := next.Check(); err != nil {
+		return nil, nil, err
+	}
+	w.timer.Stop()
+	w.later = steps.Later
+	for i, o := range steps.Now {
+		updates, _ := w.stat(ctx, cdsUpdates)
+		var files []string
+		if boot, files, err = w.f.write(o); err != nil {
+			return nil, nil, err
+		}
+		w.current = o
+		changed = append(changed, files...)
+		if i+1 < len(steps.Now) && slices.Contains(files, bootstrap.ClustersFile) {
+			w.warm(ctx, updates)
+		}
+	}
+	if w.later != nil {
+		w.timer.Reset(oldRequests(&next))
+	}
+	slices.Sort(changed)
+	return boot, slices.Compact(changed), nil
+}
+
+// oldRequests is how long requests may have the routes of before: Envoy gives a request its routes when its first byte
+// comes, and its plugins when its headers have come.
+func oldRequests(o *bootstrap.Options) time.Duration {
+	if t := o.Edge.HTTP.RequestHeadersTimeout; t > 0 && t < time.Minute {
+		return t
+	}
+	return time.Minute
+}
+
+// finish takes away what only requests of before an edit have needed.
+func (w *watcher) finish() {
+	if w.later == nil {
+		return
+	}
+	o := *w.later
+	w.later = nil
+	_, changed, err := w.f.write(o)
+	if err != nil {
+		w.cmd.PrintErrln("moe:", err)
+		return
+	}
+	w.current = o
+	w.cmd.PrintErrf("moe: no request needs what the edit has removed; given to Envoy: %s\n", strings.Join(changed, ", "))
+}
+
+// fit reports whether the documents of routes can be merged over the filter's.
+func (w *watcher) fit(filter map[string]any, routes []bootstrap.Route) bool {
+	return w.loader.Fit(filter, routes)
+}
+
+// cdsUpdates counts the sets of clusters that Envoy has taken.
+const cdsUpdates = "cluster_manager.cds.update_success"
+
+// warmTimeout bounds how long an edit waits for new upstreams: for their names in DNS, and their first health check.
+const warmTimeout = 10 * time.Second
+
+// warm waits until Envoy has taken the clusters, of which it had taken updates, and each of them is ready for requests.
+func (w *watcher) warm(ctx context.Context, updates uint64) {
+	ctx, cancel := context.WithTimeout(ctx, warmTimeout)
+	defer cancel()
+	for ; ctx.Err() == nil; sleep(ctx, 10*time.Millisecond) {
+		if n, err := w.stat(ctx, cdsUpdates); err != nil || n == updates {
+			continue
+		}
+		if n, err := w.stat(ctx, "cluster_manager.warming_clusters"); err == nil && n == 0 {
+			return
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // touch returns a document that says the same in other words, so that Envoy reads it, and the secrets in it, again: one
