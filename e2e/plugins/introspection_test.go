@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// accessToken has the test user sign in for a client of the OpenID provider, and returns the opaque access token.
-func (b *bed) accessToken(client, scope string) string {
+// tokens has the test user sign in for a client of the OpenID provider, and returns the opaque access token and the ID token.
+func (b *bed) tokens(client, scope string) (access, id string) {
 	b.Helper()
 	const callback = "http://app.test/oidc/callback"
 	back := b.consent(provider() + "/auth?" + url.Values{
@@ -18,11 +18,12 @@ func (b *bed) accessToken(client, scope string) string {
 	answer := b.askProvider("/oauth/token", client, url.Values{
 		"grant_type": {"authorization_code"}, "code": {back.Query().Get("code")}, "redirect_uri": {callback},
 	})
-	token, _ := answer["access_token"].(string)
-	if token == "" || strings.Count(token, ".") == 2 {
-		b.Fatalf("the provider answers %v, want an opaque access token", answer)
+	access, _ = answer["access_token"].(string)
+	id, _ = answer["id_token"].(string)
+	if access == "" || strings.Count(access, ".") == 2 || id == "" {
+		b.Fatalf("the provider answers %v, want an opaque access token and an ID token", answer)
 	}
-	return token
+	return access, id
 }
 
 // askProvider posts a form as a client of the OpenID provider and returns what it answers in JSON.
@@ -50,7 +51,7 @@ func (b *bed) askProvider(path, client string, form url.Values) m {
 
 func init() {
 	add("introspection: tokens of a provider", func(b *bed) {
-		token := b.accessToken("web", "openid email")
+		token, _ := b.tokens("web", "openid email")
 		ln := b.listen(fmt.Sprintf(`
 plugins:
 - name: introspection

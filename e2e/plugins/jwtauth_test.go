@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jwe"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
 )
@@ -199,5 +200,38 @@ consumers: [{name: tom, credentials: {jwtauth: {subject: alice}}}]`, jwks(b, "on
 		ln.status(200, "/echo", "authorization", "Bearer "+token(b, "two", nil))
 		ln.status(401, "/echo", "authorization", "Bearer "+token(b, "one", nil))
 		b.refused(`plugins: [{name: jwtauth, config: {providers: [{keys: {secret: short}}]}}]`)
+	})
+
+	add("jwtauth: keys that the issuer names, and encrypted tokens", func(b *bed) {
+		_, id := b.tokens("web", "openid")
+		ln := b.listen(fmt.Sprintf(`plugins: [{name: jwtauth, config: {claimsToHeaders: [{claim: sub, header: x-user}],
+			providers: [{issuer: %q, audiences: [web], keys: {discover: true}}]}}]`, provider()))
+		b.Poll(func() error { // the first reading takes two steps
+			if r := ln.get("/echo", "authorization", "Bearer "+id); r.Status != 200 || b.upstream(r).Header.Get("x-user") != "id1" {
+				return fmt.Errorf("an ID token: got %d %s, want 200", r.Status, r.Body)
+			}
+			return nil
+		})
+		ln.want("a token of another issuer", 401, ln.get("/echo", "authorization", "Bearer "+token(b, "one", nil)))
+
+		private, err := jwk.Import(keyring()["one"])
+		if err != nil {
+			b.Fatalf("jwk.Import: %v", err)
+		}
+		text, err := json.Marshal(private)
+		if err != nil {
+			b.Fatalf("json.Marshal: %v", err)
+		}
+		encrypted, err := jwe.Encrypt([]byte(token(b, "two", nil)), jwe.WithKey(jwa.RSA_OAEP_256(), &keyring()["one"].(*rsa.PrivateKey).PublicKey))
+		if err != nil {
+			b.Fatalf("jwe.Encrypt: %v", err)
+		}
+		ln = b.listen(fmt.Sprintf(`plugins: [{name: jwtauth, config: {cacheSize: 100, decryption: {keys: %q, required: true},
+			providers: [{issuer: "https://issuer.test", keys: {inline: %q}}]}}]`, text, jwks(b, "two")))
+		for range 2 { // the second time from the cache
+			ln.want("an encrypted token", 200, ln.get("/echo", "authorization", "Bearer "+string(encrypted)))
+		}
+		ln.want("a spoilt one", 401, ln.get("/echo", "authorization", "Bearer "+string(encrypted[:len(encrypted)-3])+"AAA"))
+		ln.want("one that is not encrypted", 401, ln.get("/echo", "authorization", "Bearer "+token(b, "two", nil)))
 	})
 }

@@ -2,15 +2,19 @@
 package jwtauth
 
 import (
+	"context"
 	"embed"
 	"errors"
 	"fmt"
+	"net/url"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authn"
 	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/discovery"
+	"mosn.io/moe/plugins/internal/jwe"
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/place"
 	"mosn.io/moe/plugins/internal/reload"
@@ -30,6 +34,8 @@ type JWTAuth struct {
 	claims.Output
 	// CacheSize is how many verified tokens are remembered, so that they need not be verified again. 0: none.
 	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
+	// Decryption takes tokens that are encrypted (RFC 7516), too: signed tokens in them, as RFC 7519, section 11.2, advises.
+	Decryption *Decryption `json:"decryption"`
 	reload.Files
 
 	refusals bearer.Refusals
@@ -39,6 +45,16 @@ type JWTAuth struct {
 	skips      *jws.Skips
 
 	accepted, hits *filter.Counter
+}
+
+// Decryption is how encrypted tokens are read.
+type Decryption struct {
+	// Keys are private keys, or secrets, as a JSON Web Key Set or one key in PEM.
+	Keys filter.Secret `json:"keys" validate:"required"`
+	// Required refuses tokens that are not encrypted.
+	Required bool `json:"required"`
+
+	set *jwe.Set
 }
 
 //go:embed README.md schema.json
@@ -68,6 +84,11 @@ func (j *JWTAuth) Validate() error {
 	if err := j.From.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("from.%w", err))
 	}
+	if d := j.Decryption; d != nil {
+		if _, err := jwe.ReadKeys([]byte(d.Keys.Reveal())); err != nil {
+			errs = append(errs, fmt.Errorf("decryption.keys: %w", err))
+		}
+	}
 	return errors.Join(append(errs, authn.CheckRealm(j.Realm))...)
 }
 
@@ -88,6 +109,12 @@ func (j *JWTAuth) Provision(env *filter.Env) error {
 		return err
 	}
 	j.refusals.Start(env, j.Realm, missing, reasons)
+	if d := j.Decryption; d != nil {
+		var err error
+		if d.set, err = jwe.ReadKeys([]byte(d.Keys.Reveal())); err != nil {
+			return fmt.Errorf("decryption.keys: %w", err)
+		}
+	}
 	if j.CacheSize > 0 {
 		j.cache = remember.NewCache[*identity](j.CacheSize)
 	}
@@ -153,6 +180,28 @@ func (p *Provider) start(env *filter.Env) error {
 	p.remote = jws.NewRemote(env, jws.RemoteOptions{
 		Client: client, Close: stop, Allowed: p.allowed(), Refresh: k.Refresh, Cooldown: k.Cooldown, MaxStale: k.MaxStale,
 	})
-	p.remote.Follow(k.URL)
+	if k.URL != nil {
+		p.remote.Follow(k.URL)
+		return nil
+	}
+	issuer, err := url.Parse(p.Issuer)
+	if err != nil {
+		return err
+	}
+	env.Go(func(ctx context.Context) {
+		discovery.Follow(ctx, func(ctx context.Context) error {
+			d, err := discovery.Read(ctx, client, issuer)
+			if err != nil {
+				return err
+			}
+			u, err := d.URL("jwks_uri", k.Connection.Check)
+			if err == nil {
+				p.remote.Follow(u)
+			}
+			return err
+		}, func(err error) {
+			env.Log().Warn("cannot read where the issuer's keys are", "issuer", p.Issuer, "error", err)
+		})
+	})
 	return nil
 }

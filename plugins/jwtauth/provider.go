@@ -42,7 +42,7 @@ type Provider struct {
 	remote *jws.Remote             // of url
 }
 
-// Keys is a source of keys: exactly one of secret, inline, file and url.
+// Keys is a source of keys: exactly one of secret, inline, file, url and discover.
 type Keys struct {
 	// Secret is shared with the issuer, for HS256 (32 bytes at least), HS384 (48) and HS512 (64).
 	Secret filter.Secret `json:"secret"`
@@ -52,6 +52,9 @@ type Keys struct {
 	File string `json:"file"`
 	// URL gives a JSON Web Key Set. It is read in the background, and again when a token names a key that is not known.
 	URL *url.URL `json:"url"`
+	// Discover finds the URL by what the issuer says of itself (OpenID Connect Discovery, RFC 8414). The provider's issuer must
+	// be the address where it does so.
+	Discover bool `json:"discover"`
 	// Refresh is how often the URL is read, unless its answer says (cache-control) that it is good for less.
 	Refresh time.Duration `json:"refresh" default:"10m"`
 	// Cooldown is how long after a reading that an unknown key caused no other one causes the next.
@@ -66,25 +69,29 @@ func (p *Provider) validate() error {
 	var errs []error
 	k := &p.Keys
 	set := 0
-	for _, is := range []bool{k.Secret.Reveal() != "", k.Inline.Reveal() != "", k.File != "", k.URL != nil} {
+	for _, is := range []bool{k.Secret.Reveal() != "", k.Inline.Reveal() != "", k.File != "", k.URL != nil, k.Discover} {
 		if is {
 			set++
 		}
 	}
 	if set != 1 {
-		errs = append(errs, errors.New("keys: must have exactly one of secret, inline, file and url"))
+		errs = append(errs, errors.New("keys: must have exactly one of secret, inline, file, url and discover"))
 	}
 	for i, a := range p.Algorithms {
 		switch {
 		case !slices.Contains(jws.Algorithms, a):
 			errs = append(errs, fmt.Errorf("algorithms[%d]: must be one of %s", i, strings.Join(jws.Algorithms, ", ")))
-		case slices.Contains(jws.Symmetric, a) && k.URL != nil:
+		case slices.Contains(jws.Symmetric, a) && k.isRemote():
 			errs = append(errs, fmt.Errorf("algorithms[%d]: %s needs a secret, which no URL gives", i, a))
 		}
 	}
-	if k.URL != nil {
-		if err := k.Connection.Check(k.URL); err != nil {
-			errs = append(errs, fmt.Errorf("keys.url: %w", err))
+	if k.isRemote() {
+		if k.URL != nil {
+			if err := k.Connection.Check(k.URL); err != nil {
+				errs = append(errs, fmt.Errorf("keys.url: %w", err))
+			}
+		} else if u, err := url.Parse(p.Issuer); err != nil || k.Connection.Check(u) != nil || u.RawQuery != "" || u.Fragment != "" {
+			errs = append(errs, errors.New("issuer: must be an https URL without a query, where keys.discover reads what it says of itself"))
 		}
 		if err := k.Connection.Validate(); err != nil {
 			errs = append(errs, fmt.Errorf("keys.connection.%w", err))
@@ -103,6 +110,9 @@ func (p *Provider) validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// isRemote reports whether the keys are read from a server.
+func (k *Keys) isRemote() bool { return k.URL != nil || k.Discover }
 
 // allowed are the algorithms that keys may be used with.
 func (p *Provider) allowed() []string {

@@ -16,6 +16,8 @@ var (
 	badKey      = reasons.Bad("key", "the token is signed with an unknown key")
 	badAlg      = reasons.Bad("algorithm", "the token has an algorithm that is not allowed")
 	badSign     = reasons.Bad("signature", "the signature is wrong")
+	badCipher   = reasons.Bad("encryption", "the token cannot be decrypted")
+	notSecret   = reasons.Bad("not_encrypted", "the token is not encrypted")
 	badType     = reasons.Bad("type", "the token is of another type")
 	noExpiry    = reasons.Bad("no_expiry", "the token has no expiry")
 	expired     = reasons.Bad("expired", "the token has expired")

@@ -10,6 +10,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/jwe"
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/remember"
 )
@@ -39,11 +40,6 @@ func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	case len(text) > bearer.MaxToken:
 		return j.refusals.Refuse(s, malformed)
 	}
-	return j.decide(s, h, text, true)
-}
-
-// decide verifies a token. With mayWait it may ask for keys that are not known and answer later.
-func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, mayWait bool) filter.Action {
 	now := time.Now()
 	var sum remember.Key
 	if j.cache != nil {
@@ -54,59 +50,111 @@ func (j *JWTAuth) decide(s filter.Stream, h filter.RequestHeaders, text string, 
 			return j.accept(s, h, id)
 		}
 	}
+	if j.Decryption != nil {
+		if jwe.Is(text) {
+			return j.decrypt(s, h, text, sum)
+		}
+		if j.Decryption.Required {
+			return j.refusals.Refuse(s, notSecret)
+		}
+	}
+	id, p, why := j.verify(text, now)
+	if over := p.unknownKey(why); over != nil {
+		return j.later(s, h, text, sum, p, over)
+	}
+	return j.conclude(s, h, &sum, id, why)
+}
+
+// unknownKey asks for a new reading of the keys if that may help, and returns a channel that is closed when it is over.
+func (p *Provider) unknownKey(why *reason) <-chan struct{} {
+	if why != noKeys && why != badKey || p == nil || p.remote == nil {
+		return nil
+	}
+	return p.remote.Renew()
+}
+
+// later decides when the reading of keys is over.
+func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, text string, sum remember.Key, p *Provider,
+	over <-chan struct{},
+) filter.Action {
+	return filter.Go(func(ctx context.Context) filter.Action {
+		p.wait(ctx, over)
+		id, _, why := j.verify(text, time.Now())
+		return j.conclude(s, h, &sum, id, why)
+	})
+}
+
+// wait waits until a reading of the keys is over, or has taken too long.
+func (p *Provider) wait(ctx context.Context, over <-chan struct{}) {
+	wait := time.NewTimer(p.remote.Client.Timeout)
+	defer wait.Stop()
+	select {
+	case <-over:
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}
+
+// decrypt decides about the token in an encrypted one. It does so on a goroutine, as decryption takes long.
+func (j *JWTAuth) decrypt(s filter.Stream, h filter.RequestHeaders, text string, sum remember.Key) filter.Action {
+	return filter.Go(func(ctx context.Context) filter.Action {
+		inner, err := j.Decryption.set.Decrypt(ctx, text)
+		if err != nil {
+			return j.refusals.Refuse(s, badCipher)
+		}
+		id, p, why := j.verify(inner, time.Now())
+		if over := p.unknownKey(why); over != nil {
+			p.wait(ctx, over)
+			id, _, why = j.verify(inner, time.Now())
+		}
+		return j.conclude(s, h, &sum, id, why)
+	})
+}
+
+// verify checks a token that is signed. It returns the provider that its issuer is, if there is one, also where it refuses.
+func (j *JWTAuth) verify(text string, now time.Time) (*identity, *Provider, *reason) {
 	known := j.lastHeader.Load()
 	t, err := jws.Parse(text, known)
 	if err != nil {
-		return j.refusals.Refuse(s, malformed)
+		return nil, nil, malformed
 	}
 	c, err := readClaims(t.Payload)
 	if err != nil {
-		return j.refusals.Refuse(s, malformed)
+		return nil, nil, malformed
 	}
 	p := j.providerOf(c.iss)
 	if p == nil {
-		return j.refusals.Refuse(s, badIssuer)
+		return nil, nil, badIssuer
 	}
 	keys, why := p.verify(t)
-	if (why == noKeys || why == badKey) && mayWait && p.remote != nil {
-		if over := p.remote.Renew(); over != nil {
-			return j.later(s, h, text, p, over)
-		}
-	}
 	if why != nil {
-		return j.refusals.Refuse(s, why)
+		return nil, p, why
 	}
 	id := &identity{provider: p, keys: keys}
 	if id.until, why = p.check(t, c, now); why != nil {
-		return j.refusals.Refuse(s, why)
+		return nil, p, why
 	}
 	if id.says, err = j.Describe(c.iss, c.members); err != nil {
-		return j.refusals.Refuse(s, badClaim)
-	}
-	if j.cache != nil {
-		j.cache.Put(&sum, id)
+		return nil, p, badClaim
 	}
 	if known == nil || known.Text != t.Text { // only of a verified token, so that clients cannot evict it
 		last := t.Header
 		last.Text = strings.Clone(last.Text)
 		j.lastHeader.Store(&last)
 	}
-	return j.accept(s, h, id)
+	return id, p, nil
 }
 
-// later decides when the reading of keys is over.
-func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, text string, p *Provider, over <-chan struct{},
+// conclude remembers a token that is good and lets its request pass, or refuses the request.
+func (j *JWTAuth) conclude(s filter.Stream, h filter.RequestHeaders, sum *remember.Key, id *identity, why *reason,
 ) filter.Action {
-	return filter.Go(func(ctx context.Context) filter.Action {
-		wait := time.NewTimer(p.remote.Client.Timeout)
-		defer wait.Stop()
-		select {
-		case <-over:
-		case <-wait.C:
-		case <-ctx.Done():
-		}
-		return j.decide(s, h, text, false)
-	})
+	if why != nil {
+		return j.refusals.Refuse(s, why)
+	}
+	if j.cache != nil {
+		j.cache.Put(sum, id)
+	}
+	return j.accept(s, h, id)
 }
 
 // providerOf returns the provider of an issuer, or the one without an issuer.
