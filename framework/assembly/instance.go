@@ -10,7 +10,6 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/refs"
 )
@@ -38,41 +37,64 @@ func (in *instance) release() {
 	}
 }
 
-func (in *instance) provision(host core.ConfigHost, p *plan, s *spec) (err error) {
+func (in *instance) provision(host core.ConfigHost, p *plan, s *spec) error {
 	d, err := p.decode(s, capabilities(host))
 	if err != nil {
 		return err
 	}
-	secrets := &secrets{list: d.secrets, reader: p.secrets}
-	conf := extension.EnvConfig{Host: host, ID: s.EntryID(), Plugin: s.reg.Name, Decode: secrets.decode}
+	r := recipe{reg: &s.reg.Registration, id: s.EntryID(), decoding: d, reader: p.secrets, consumers: s.consumers}
+	env, closeAll, err := r.provision(host, s.provisionErrors)
+	if err != nil {
+		return err
+	}
+	in.plugin = chain.Plugin{Name: s.EntryID(), Reg: s.reg, Config: d.value, Env: env}
+	in.close = closeAll
+	return nil
+}
+
+// recipe is what a provisioned extension of any kind is made of.
+type recipe struct {
+	reg       *extension.Registration
+	id        string
+	decoding  *decoding
+	reader    *config.SecretReader
+	consumers *consumerList // whom it may find, or nil
+}
+
+// provision calls Provision where there is one, and returns what it was given and a function that closes all. Place puts
+// what Provision returns where it belongs in the document.
+func (r *recipe) provision(
+	host core.ConfigHost, place func(error) config.Errors,
+) (env *extension.Env, undoAll func(), err error) {
+	secrets := &secrets{list: r.decoding.secrets, reader: r.reader}
+	conf := extension.EnvConfig{Host: host, ID: r.id, Plugin: r.reg.Name, Decode: secrets.decode}
 	var undo []func()
 	defer func() {
 		if err != nil { // what Provision has not finished, Close cannot be asked to undo
 			closeAll(undo)
 		}
 	}()
-	if s.consumers != nil {
-		set, err := s.consumers.acquire(slog.New(host.Log()))
+	if r.consumers != nil {
+		set, err := r.consumers.acquire(slog.New(host.Log()))
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		conf.Consumers, undo = set.set, append(undo, set.release)
 	}
 	env, closeEnv := shared.NewEnv(conf)
 	undo = append(undo, closeEnv)
-	log := slog.New(host.Log()).With("plugin", s.EntryID())
-	if p, ok := d.value.(filter.Provisioner); ok {
+	log := slog.New(host.Log()).With("plugin", r.id)
+	value := r.decoding.value
+	if p, ok := value.(extension.Provisioner); ok {
 		if err := provision(log, p, env, secrets); err != nil {
-			return s.provisionErrors(err).Redact(secrets.all())
+			return nil, nil, place(err).Redact(secrets.all())
 		}
 	}
 	secrets.enough()
-	in.plugin = chain.Plugin{Name: s.EntryID(), Reg: s.reg, Config: d.value, Env: env}
-	in.close = func() {
+	return env, func() {
 		closeAll(undo)
-		closePlugin(log, d.value, secrets.all())
-	}
-	return nil
+		closePlugin(log, value, secrets.all())
+	}, nil
 }
 
 // closeAll undoes what was done, the last first.
@@ -130,7 +152,7 @@ func (s *secrets) all() []string {
 	return s.list
 }
 
-func provision(log *slog.Logger, p filter.Provisioner, env *filter.Env, secrets *secrets) (err error) {
+func provision(log *slog.Logger, p extension.Provisioner, env *extension.Env, secrets *secrets) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			msg := config.Redact(fmt.Sprint(v), secrets.all())
