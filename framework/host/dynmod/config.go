@@ -6,6 +6,7 @@ package dynmod
 import "C"
 
 import (
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -15,8 +16,13 @@ import (
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
+	"mosn.io/moe/framework/host/dynmod/internal/wire"
 	"mosn.io/moe/framework/host/internal/inproc"
 )
+
+// logger writes to Envoy's log.
+var logger = dynlog.Handler
 
 // filterConfig is one configuration of the filter in Envoy.
 type filterConfig struct {
@@ -49,7 +55,7 @@ var (
 func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (ok C.bool) {
 	filterName := goString(name, nameLen)
 	defer inproc.Fence(logger, "framework panic in the filter "+filterName)
-	doc, err := document([]byte(goString(value, valueLen)))
+	doc, err := readDocument(goString(value, valueLen))
 	if err != nil {
 		return reject("filter", filterName, err)
 	}
@@ -90,7 +96,7 @@ func moeConfigDestroy(id C.uint32_t) {
 func moeRouteNew(name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (id C.uint32_t) {
 	filterName := goString(name, nameLen)
 	defer inproc.Fence(logger, "framework panic in the route of "+filterName)
-	doc, err := document([]byte(goString(value, valueLen)))
+	doc, err := readDocument(goString(value, valueLen))
 	if err == nil {
 		var r *assembly.Route
 		if r, err = assembler.Route(filterName, doc); err == nil {
@@ -114,6 +120,14 @@ func moeRouteDestroy(id C.uint32_t) {
 		conf.refused.Forget(uint32(id))
 	}
 	inproc.Background(logger, "closing a route", r.Close)
+}
+
+func readDocument(raw string) (any, error) {
+	doc, err := wire.Parse([]byte(raw))
+	if err != nil {
+		return nil, fmt.Errorf("filter_config: %w", err)
+	}
+	return doc, nil
 }
 
 // reject logs why; Envoy itself says no more than that the module failed to initialise.

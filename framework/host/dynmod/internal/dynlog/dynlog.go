@@ -1,8 +1,9 @@
-package dynmod
+// Package dynlog writes to the log of the Envoy that has loaded this process as a dynamic module.
+package dynlog
 
 /*
 #include <stdlib.h>
-#include "moe.h"
+#include "../../abi.h"
 
 static bool moe_log_enabled(int level) {
   return CB(log_enabled) != NULL && CB(log_enabled)((T(log_level))level);
@@ -19,8 +20,8 @@ import (
 	"mosn.io/moe/framework/internal/envoylog"
 )
 
-// logger writes to Envoy's log, under its name dynamic_modules.
-var logger slog.Handler = envoylog.New(envoylog.Sink{
+// Handler writes to Envoy's log, under its name dynamic_modules. Without Envoy it is never enabled.
+var Handler slog.Handler = envoylog.New(envoylog.Sink{
 	Enabled: func(l envoylog.Level) bool { return bool(C.moe_log_enabled(C.int(l))) },
 	Write: func(l envoylog.Level, line []byte) {
 		p := C.CBytes(line)

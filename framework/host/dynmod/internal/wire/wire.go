@@ -1,23 +1,22 @@
-package dynmod
+// Package wire reads the forms in which Envoy hands configurations to dynamic modules.
+package wire
 
 import (
-	"fmt"
-
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"mosn.io/moe/framework/config"
 )
 
-// document decodes what Envoy hands over as a configuration: JSON for a Struct, the text itself for a StringValue or
+// Parse decodes what Envoy hands over as a configuration: JSON for a Struct, the text itself for a StringValue or
 // BytesValue, and, for a per-route Struct on Envoy 1.38, the Struct's wire format.
-func document(raw []byte) (any, error) {
+func Parse(raw []byte) (any, error) {
 	if doc, ok := wireStruct(raw); ok {
 		return doc, nil
 	}
 	doc, err := config.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("filter_config: %w", err)
+		return nil, err
 	}
 	return doc, nil
 }
