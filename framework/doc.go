@@ -10,6 +10,7 @@
 // The packages, beginning at the plugin:
 //
 //   - filter is what the author of an HTTP filter imports.
+//   - accesslog is what the author of an access logger imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
 //   - document is the configuration of a chain: one struct, from which its schema and its merge derive.

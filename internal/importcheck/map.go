@@ -28,6 +28,7 @@ var areas = []area{
 	{folder: "framework/internal"},
 	{folder: "framework/extension", uses: "framework/internal", light: true},
 	{folder: "framework/filter", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/accesslog", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
@@ -42,10 +43,12 @@ var areas = []area{
 	// Hosts. What a host can do is data in framework/host, for programs that run no host.
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
-	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal " + toDocuments},
+	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/extproc", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
+		"framework/config"},
+	{folder: "framework/accesslog/accesslogtest", uses: "framework/accesslog framework/internal framework/extension " +
 		"framework/config"},
 	{folder: "framework/vet"},
 
@@ -59,7 +62,7 @@ var areas = []area{
 	{folder: "internal/redistest", uses: "internal/testcert"},
 	{folder: "internal/ldaptest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
-	{folder: "plugins", uses: "framework/extension framework/filter framework/nethttp plugins/internal"},
+	{folder: "plugins", uses: "framework/extension framework/accesslog framework/filter framework/nethttp plugins/internal"},
 
 	// Consumers from files.
 	{folder: "pkg/consumer", uses: "framework/config framework/document framework/assembly internal/filewatch"},
@@ -76,7 +79,7 @@ var areas = []area{
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension"},
-	{folder: "internal/moefile", uses: "framework/host internal/bootstrap pkg/consumer " + toDocuments},
+	{folder: "internal/moefile", uses: "framework/host framework/accesslog internal/bootstrap pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc internal/filewatch internal/moefile " + toDocuments},
 
 	// Istio's resources. It knows what hosts can do and runs none.

@@ -1,0 +1,181 @@
+// Package accesslogtest is the in-memory host for unit tests of access loggers:
+//
+//	log, err := accesslogtest.New[Slow](t, "above: 10ms")
+//	accesslogtest.Entry{Times: accesslog.Times{End: time.Second}}.Log(log)
+package accesslogtest
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"reflect"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/extension"
+	"mosn.io/moe/framework/internal/core"
+)
+
+var (
+	shared   = extension.Internals(core.Internal{})
+	newEntry = accesslog.Internals(core.Internal{}).NewEntry
+)
+
+// New makes the access logger whose registered struct is T from a configuration as an operator writes it, YAML or JSON:
+// decoded strictly, validated, provisioned. It is closed when the test ends. The error is what an operator would see.
+func New[T any](t testing.TB, conf string) (*T, error) {
+	t.Helper()
+	var reg *accesslog.Registration
+	for _, r := range accesslog.Registrations() {
+		if r.Config == reflect.TypeFor[T]() {
+			reg = r
+		}
+	}
+	if reg == nil {
+		return nil, fmt.Errorf("accesslogtest: %v is not registered", reflect.TypeFor[T]())
+	}
+	doc, err := config.Parse([]byte(conf))
+	if err != nil {
+		return nil, err
+	}
+	value := reg.New()
+	if err := (&config.Decoder{Plugin: reg.Name}).Decode(doc, value); err != nil {
+		return nil, err
+	}
+	env, closeEnv := shared.NewEnv(extension.EnvConfig{
+		Host: host{slog.NewTextHandler(t.Output(), nil)}, ID: reg.Name, Plugin: reg.Name, Decode: config.Decode,
+	})
+	t.Cleanup(closeEnv)
+	if p, ok := value.(extension.Provisioner); ok {
+		if err := p.Provision(env); err != nil {
+			return nil, config.FromPlugin("", reg.Config, err).Of(reg.Name)
+		}
+	}
+	shared.Seal(env)
+	if c, ok := value.(io.Closer); ok {
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Errorf("Close of %s: %v", reg.Name, err)
+			}
+		})
+	}
+	return value.(*T), nil
+}
+
+type host struct{ log slog.Handler }
+
+func (host) Name() string { return "accesslogtest" }
+
+func (host) Capabilities() uint32 { return uint32(extension.CanRecordHistogram) }
+
+func (h host) Log() slog.Handler { return h.log }
+
+func (host) Transport(string) (http.RoundTripper, error) { return nil, extension.ErrUnsupported }
+
+// Entry is what Envoy knows in a test. What is not in it Envoy has no value for; the zero Times are those of a stream
+// that began and ended at once.
+type Entry struct {
+	Event   accesslog.Event
+	Texts   map[accesslog.TextField]string
+	Numbers map[accesslog.NumberField]uint64
+	Truths  map[accesslog.TruthField]bool
+	Addrs   map[accesslog.AddrField]netip.AddrPort
+	Lists   map[accesslog.ListField][]string
+	Dates   map[accesslog.TimeField]time.Time // of certificates
+	Flags   accesslog.Flags
+	Times   accesslog.Times
+	Bytes   accesslog.Bytes
+
+	RequestHeaders, ResponseHeaders, ResponseTrailers [][2]string // names in lower case
+
+	Metadata map[string]map[string]any // by namespace and path
+}
+
+// Log has l log the entry, as Envoy does. The entry that l is given ends with the call.
+func (e Entry) Log(l accesslog.Logger) {
+	s := &source{e: e}
+	defer s.over.Store(true)
+	l.Log(newEntry(s, 1, e.Event))
+}
+
+type source struct {
+	e    Entry
+	over atomic.Bool
+}
+
+// entry is empty once Log has returned.
+func (s *source) entry() Entry {
+	if s.over.Load() {
+		return Entry{}
+	}
+	return s.e
+}
+
+// Text is accesslog.Source's.
+func (s *source) Text(_ uint64, f accesslog.TextField) (string, bool) {
+	v, ok := s.entry().Texts[f]
+	return v, ok
+}
+
+// Number is accesslog.Source's.
+func (s *source) Number(_ uint64, f accesslog.NumberField) uint64 { return s.entry().Numbers[f] }
+
+// Truth is accesslog.Source's.
+func (s *source) Truth(_ uint64, f accesslog.TruthField) bool { return s.entry().Truths[f] }
+
+// Addr is accesslog.Source's.
+func (s *source) Addr(_ uint64, f accesslog.AddrField) (string, uint16) {
+	a, ok := s.entry().Addrs[f]
+	if !ok {
+		return "", 0
+	}
+	return a.Addr().String(), a.Port()
+}
+
+// List is accesslog.Source's.
+func (s *source) List(_ uint64, f accesslog.ListField) []string { return s.entry().Lists[f] }
+
+// Time is accesslog.Source's.
+func (s *source) Time(_ uint64, f accesslog.TimeField) int64 {
+	t, ok := s.entry().Dates[f]
+	if !ok {
+		return 0
+	}
+	return t.Unix()
+}
+
+// Flags is accesslog.Source's.
+func (s *source) Flags(uint64) accesslog.Flags { return s.entry().Flags }
+
+// Times is accesslog.Source's.
+func (s *source) Times(uint64) accesslog.Times { return s.entry().Times }
+
+// Bytes is accesslog.Source's.
+func (s *source) Bytes(uint64) accesslog.Bytes { return s.entry().Bytes }
+
+// Header is accesslog.Source's.
+func (s *source) Header(number uint64, block int, name string) (string, bool) {
+	for _, f := range s.Headers(number, block) {
+		if f[0] == name {
+			return f[1], true
+		}
+	}
+	return "", false
+}
+
+// Headers is accesslog.Source's.
+func (s *source) Headers(_ uint64, block int) [][2]string {
+	e := s.entry()
+	return map[int][][2]string{0: e.RequestHeaders, 2: e.ResponseHeaders, 3: e.ResponseTrailers}[block]
+}
+
+// Metadata is accesslog.Source's.
+func (s *source) Metadata(_ uint64, namespace, path string) (any, bool) {
+	v, ok := s.entry().Metadata[namespace][path]
+	return v, ok
+}
