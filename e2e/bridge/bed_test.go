@@ -165,7 +165,7 @@ func perRoute(config m) m {
 }
 
 // log writes the access logger by which a filter of the bridge gets its log phases.
-func log(name string) m { return envoytest.GolangBridge.AccessLog("golang", name) }
+func log(name string) m { return envoytest.GolangBridge.AccessLog("golang", name, nil) }
 
 // typedStruct writes a plugin's configuration as xds.type.v3.TypedStruct.
 func typedStruct(config any) m {

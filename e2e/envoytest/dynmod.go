@@ -33,11 +33,13 @@ func (d DynamicModule) PerRoute(filter string, config M) M {
 	})
 }
 
-// AccessLog returns an access logger.
-func (d DynamicModule) AccessLog(name, logger string) M {
-	return M{"name": name, "typed_config": d.with("access_loggers.dynamic_modules.v3.DynamicModuleAccessLog", M{
-		"logger_name": logger,
-	})}
+// AccessLog returns an access logger; its configuration may be nil.
+func (d DynamicModule) AccessLog(name, logger string, config M) M {
+	fields := M{"logger_name": logger}
+	if config != nil {
+		fields["logger_config"] = config
+	}
+	return M{"name": name, "typed_config": d.with("access_loggers.dynamic_modules.v3.DynamicModuleAccessLog", fields)}
 }
 
 func (d DynamicModule) with(extension string, config M) M {

@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"errors"
+	"iter"
 	"strconv"
 	"sync"
 	"time"
@@ -122,15 +123,15 @@ func (x *stream) attributes(b []byte, s filter.Stream) []byte {
 func (x *stream) message(b []byte, hide *hiding, name string, bytes int64, headers, trailers filter.Headers) []byte {
 	b = append(append(append(b, `,"`...), name...), `":{"bytes":`...)
 	b = strconv.AppendInt(b, bytes, 10)
-	b = x.block(b, hide, "headers", headers)
-	b = x.block(b, hide, "trailers", trailers)
+	b = x.block(b, hide, "headers", headers.All())
+	b = x.block(b, hide, "trailers", trailers.All())
 	return append(b, '}')
 }
 
 // block appends fields as an object of lists. The pseudo-headers that have a member of their own are left out.
-func (x *stream) block(b []byte, hide *hiding, name string, h filter.Headers) []byte {
+func (x *stream) block(b []byte, hide *hiding, name string, all iter.Seq2[string, string]) []byte {
 	x.fields, x.taken = x.fields[:0], x.taken[:0]
-	for k, v := range h.All() {
+	for k, v := range all {
 		switch k {
 		case ":method", ":scheme", ":authority", ":path", ":status":
 		default:

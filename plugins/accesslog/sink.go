@@ -135,6 +135,19 @@ func (s *sink) drained() error {
 	}
 }
 
+// flush waits until all that was written before is out, a few seconds at most.
+func (s *sink) flush() {
+	for deadline := time.Now().Add(closeTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		s.mu.Lock()
+		idle := len(s.waiting.text) == 0 && s.writing == 0
+		s.mu.Unlock()
+		if idle {
+			return
+		}
+		signal(s.hurry)
+	}
+}
+
 // signal does nothing if there is a signal that was not taken yet.
 func signal(c chan<- struct{}) {
 	select {
