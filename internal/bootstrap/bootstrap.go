@@ -24,6 +24,9 @@ type Options struct {
 	Routes    []Route        // tried in order; what matches none gets the filter's own plugins
 	ExtProc   *ExtProc       // the plugins run in that server, which has their configuration
 	Golang    *Golang        // the plugins run in Envoy's Golang filter
+
+	AccessLoggers []AccessLogger // of every listener
+
 	// Dir is where Envoy finds the files of [Resources.Files]; "" has the bootstrap hold everything. Only if there is a
 	// directory does Envoy read certificates again when they change.
 	Dir string

@@ -121,11 +121,15 @@ func (b *builder) connectionManager(
 	if err != nil {
 		return nil, err
 	}
+	loggers, err := b.accessLoggers()
+	if err != nil {
+		return nil, err
+	}
 	upgrades := []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
 	if b.o.ExtProc != nil {
 		upgrades = b.o.ExtProc.upgrades(filters[len(filters)-1])
 	}
-	m := &hcmv3.HttpConnectionManager{StatPrefix: l.Name, HttpFilters: filters, UpgradeConfigs: upgrades}
+	m := &hcmv3.HttpConnectionManager{StatPrefix: l.Name, HttpFilters: filters, UpgradeConfigs: upgrades, AccessLog: loggers}
 	b.refer(m, routes)
 	b.o.Edge.protect(m)
 	m.Http2ProtocolOptions.AllowConnect = b.o.ExtProc != nil

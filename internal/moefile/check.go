@@ -51,6 +51,7 @@ func (f *File) check(l Loader, add func(path string, err error)) {
 	if l.Check == CheckFile {
 		return
 	}
+	f.checkLoggers(l.Host, add)
 	checked, lent := f, (*lentSecrets)(nil)
 	if l.WithoutSecrets {
 		checked, lent = f.lendSecrets()

@@ -171,7 +171,7 @@ func (f *File) clusters() []string {
 func (f *File) Bootstrap(admin, echo string) bootstrap.Options {
 	o := bootstrap.Options{
 		Listeners: f.Listeners, Admin: admin, Upstreams: f.Upstreams, Default: f.Default,
-		Filter: f.Filter, Routes: f.Routes, Edge: f.Edge,
+		Filter: f.Filter, Routes: f.Routes, Edge: f.Edge, AccessLoggers: f.Loggers,
 	}
 	if f.Echo {
 		up := bootstrap.UpstreamOf(bootstrap.Name, &url.URL{Scheme: "http", Host: echo})

@@ -25,6 +25,7 @@ type File struct {
 	Filter    map[string]any       // the filter's document: plugins, consumers, order, timeout
 	Routes    []bootstrap.Route
 	Edge      bootstrap.Edge
+	Loggers   []bootstrap.AccessLogger
 
 	whole  bool // it says where requests come from or go
 	source source
@@ -36,6 +37,8 @@ type file struct {
 	config.Raw[document.Document]
 	// Routes are tried in order; what matches none gets the plugins above.
 	Routes []route `json:"routes"`
+	// AccessLoggers are access loggers in Go, of every listener.
+	AccessLoggers []bootstrap.AccessLogger `json:"accessLoggers"`
 }
 
 // route changes the chain for some requests.
@@ -65,7 +68,7 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil
 	}
-	f := &File{Filter: object(d.Raw)}
+	f := &File{Filter: object(d.Raw), Loggers: d.AccessLoggers}
 	f.connect(&d, add)
 	taken := map[string]bool{"default": true}
 	for i, r := range d.Routes {

@@ -1,0 +1,83 @@
+package moefile
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/internal/bootstrap"
+)
+
+// lines is an access logger that is particular about its configuration.
+type lines struct {
+	To string `json:"to" validate:"required"`
+}
+
+func init() { accesslog.Register[lines]("lines") }
+
+func (*lines) Log(accesslog.Entry) {}
+
+func (l *lines) Validate() error {
+	if l.To == "nowhere" {
+		return errors.New("to: leads nowhere")
+	}
+	return nil
+}
+
+// plugins is the rest of a file that is good.
+const plugins = "plugins: [{name: probe, config: {n: 1}}]\n"
+
+// Access loggers are checked as plugins are, with places.
+func TestAccessLoggers(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		host       Host
+		want       []string
+	}{
+		{name: "good", text: plugins + "accessLoggers:\n- {name: lines, config: {to: a}}\n", host: Dynmod},
+		{
+			name: "everything wrong", host: Dynmod,
+			text: plugins + "accessLoggers:\n- name: lins\n- name: lines\n- name: lines\n  config: {to: nowhere}\n- name: lines\n  config: {two: a}\n",
+			want: []string{
+				`moe.yaml:3:3: accessLoggers[0].name: "lins": unknown access logger; did you mean "lines"?`,
+				`moe.yaml:4:3: accessLoggers[1].config.to: is required (lines)`,
+				`moe.yaml:6:12: accessLoggers[2].config.to: leads nowhere (lines)`,
+				`moe.yaml:8:12: accessLoggers[3].config.two: unknown field; did you mean "to"? (lines)`,
+			},
+		},
+		{
+			name: "a host that has none", text: plugins + "accessLoggers:\n- {name: lines, config: {to: a}}\n", host: Golang,
+			want: []string{`moe.yaml:2:1: accessLoggers: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What Envoy is given has them on every listener.
+func TestAccessLoggersOfListeners(t *testing.T) {
+	f, err := Loader{Host: Dynmod, Check: CheckPlugins}.Parse([]byte(
+		plugins + "listeners:\n- {name: a, address: \":1\"}\n- {name: b, address: \":2\"}\naccessLoggers:\n- {name: lines, config: {to: x}}\n"))
+	if err != nil {
+		t.Fatalf("Parse: %v", err)
+	}
+	b, err := bootstrap.New(f.Bootstrap("127.0.0.1:0", "127.0.0.1:1"))
+	if err != nil {
+		t.Fatalf("bootstrap.New: %v", err)
+	}
+	text, err := bootstrap.YAML(b)
+	if err != nil {
+		t.Fatalf("bootstrap.YAML: %v", err)
+	}
+	if n := strings.Count(string(text), "logger_name: lines"); n != 2 {
+		t.Errorf("the access logger stands %d times in the configuration, want 2:\n%s", n, text)
+	}
+}
