@@ -30,7 +30,8 @@ type NewOptions struct {
 
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
-// New writes a Go module with a plugin that works, its test and what builds it. It refuses a folder that is not
+// New writes a Go module with a plugin that works, its test and what builds it, and asks the go command what the plugin
+// requires. It refuses a folder that is not
 // empty, and returns the folder.
 func New(o NewOptions) (dir string, err error) {
 	switch {
@@ -55,15 +56,11 @@ func New(o NewOptions) (dir string, err error) {
 	if strings.ContainsAny(o.Module, " \t\n\"'`@\\") || strings.HasPrefix(o.Module, "-") {
 		return "", fmt.Errorf("--module %q is not the path of a Go module", o.Module)
 	}
-	mod, sum, err := goMod(root, o.Module)
+	mod, sum, err := pluginGoMod(root, o.Dir, o.Module)
 	if err != nil {
 		return "", err
 	}
-	hosts, err := hostImports(root)
-	if err != nil {
-		return "", err
-	}
-	files, err := expand(o, hosts)
+	files, err := expand(o)
 	if err != nil {
 		return "", err
 	}
@@ -72,21 +69,16 @@ func New(o NewOptions) (dir string, err error) {
 }
 
 // expand returns the files of the templates.
-func expand(o NewOptions, hosts []string) (map[string][]byte, error) {
-	data := struct {
-		Name, Type, Module string
-		Hosts              []string
-	}{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module, hosts}
+func expand(o NewOptions) (map[string][]byte, error) {
+	data := struct{ Name, Type, Module string }{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module}
 	files := map[string][]byte{}
 	for name, from := range map[string]string{
-		o.Name + ".go":       "plugin.go.tmpl",
-		o.Name + "_test.go":  "plugin_test.go.tmpl",
-		"README.md":          "README.md.tmpl",
-		"schema.json":        "schema.json.tmpl",
-		"Makefile":           "Makefile.tmpl",
-		"moe.yaml":           "moe.yaml.tmpl",
-		"cmd/libmoe/main.go": "libmoe.go.tmpl",
-		"cmd/moe/main.go":    "moe.go.tmpl",
+		o.Name + ".go":      "plugin.go.tmpl",
+		o.Name + "_test.go": "plugin_test.go.tmpl",
+		"README.md":         "README.md.tmpl",
+		"schema.json":       "schema.json.tmpl",
+		"Makefile":          "Makefile.tmpl",
+		"moe.yaml":          "moe.yaml.tmpl",
 	} {
 		var b bytes.Buffer
 		if err := templates.ExecuteTemplate(&b, from, data); err != nil {

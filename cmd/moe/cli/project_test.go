@@ -31,7 +31,7 @@ func TestProject(t *testing.T) {
 	if status, _, stderr := moe(t, "new", "greet"); status != 1 || !strings.Contains(stderr, "not empty") {
 		t.Errorf("a second moe new: got status %d and %q, want an error", status, stderr)
 	}
-	if out, err := command("greet", "go", "test", "./...").CombinedOutput(); err != nil {
+	if out, err := command("greet", "make", "test").CombinedOutput(); err != nil {
 		t.Errorf("the new plugin's tests: got error %v, want none:\n%s", err, out)
 	}
 	withoutSchema(t)
