@@ -157,7 +157,7 @@ generate: ## Write all generated files anew
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated
 
-sanitize: bridge build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the bridge's tests with its address and undefined-behaviour sanitizers
+sanitize: bridge build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the hosts' C and the bridge with address and undefined-behaviour sanitizers
 	@scripts/sanitize $(ENVOY_VERSION)
 
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)

@@ -5,7 +5,7 @@
 #include "internal.h"
 
 fake_config *fake_config_new(fake_thread *main, char *name, size_t name_n, char *value, size_t n) {
-  fake_config *c = calloc(1, sizeof *c);
+  fake_config *c = kept(sizeof *c);
   c->main = main;
   c->refs = 1;
   c->module = ON(http_filter_config_new)(c, (ebuf){name, name_n}, (ebuf){value, n});

@@ -126,6 +126,9 @@ func flush(c *fakeenvoy.Config, t *fakeenvoy.Thread) {
 	s.Headers(fakeenvoy.Request, true)
 	s.Complete()
 	s.Destroy()
+	s = fakeenvoy.NewStream(c, t, 2) // now the module frees what it keeps until Envoy has destroyed the stream before
+	s.Complete()
+	s.Destroy()
 }
 
 // poll runs the thread until f holds.

@@ -66,5 +66,6 @@ bool alive(fake_stream *s, const char *callback);        // on its thread, and n
 bool config_alive(fake_config *c, const char *callback); // on the main thread, and not destroyed
 void post(fake_thread *t, fake_stream *s, fake_config *c, uint64_t id);
 bool config_acquire(fake_config *c);
+void *kept(size_t n); // zeroed memory that is never freed; a search for leaks does not count it
 text copy(const char *p, size_t n);
 void append(text *t, const char *p, size_t n);

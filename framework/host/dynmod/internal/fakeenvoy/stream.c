@@ -55,7 +55,7 @@ static void del(field **block, mbuf key) {
 fake_stream *fake_stream_new(fake_config *c, fake_thread *t, int tag) {
   if (!config_acquire(c))
     return NULL;
-  fake_stream *s = calloc(1, sizeof *s);
+  fake_stream *s = kept(sizeof *s);
   s->config = c;
   s->thread = t;
   s->tag = tag;

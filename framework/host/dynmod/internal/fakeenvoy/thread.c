@@ -10,6 +10,19 @@ pthread_mutex_t fake_mu = PTHREAD_MUTEX_INITIALIZER;
 
 static text faults, lines;
 
+void *kept(size_t n) {
+  static struct block {
+    struct block *next;
+    max_align_t memory[];
+  } *all;
+  struct block *b = calloc(1, sizeof *b + n);
+  pthread_mutex_lock(&fake_mu);
+  b->next = all;
+  all = b;
+  pthread_mutex_unlock(&fake_mu);
+  return b->memory;
+}
+
 text copy(const char *p, size_t n) {
   text t = {malloc(n + 1), n};
   memcpy(t.p, p, n);
@@ -55,7 +68,7 @@ void CB(log)(T(log_level) level, mbuf text) { line(&lines, text.ptr, text.length
 bool CB(log_enabled)(T(log_level) level) { return level >= T(log_level_Warn); }
 
 fake_thread *fake_thread_new(void) {
-  fake_thread *t = calloc(1, sizeof *t);
+  fake_thread *t = kept(sizeof *t);
   t->self = pthread_self();
   t->last = &t->first;
   return t;
@@ -109,7 +122,7 @@ typedef struct {
 } scheduler;
 
 static void *scheduler_new(fake_stream *s, fake_config *c) {
-  scheduler *x = calloc(1, sizeof *x);
+  scheduler *x = kept(sizeof *x);
   x->stream = s;
   x->config = c;
   return x;

@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Names and configurations are of malloc, and the fake frees them.
 typedef struct fake fake;
 uint64_t fake_configure(char *name, size_t n, void *config, size_t config_n, int of_route);
 uint64_t fake_merge(char *name, size_t n, uint64_t parent, uint64_t child);
