@@ -81,7 +81,25 @@ func escape(path string) string {
 
 // call asks the service.
 func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request) (authz.Verdict, error) {
-	resp, err := p.client.Do(q)
+	ctx, cancel := context.WithTimeout(q.Context(), p.Timeout) // for all tries together
+	defer cancel()
+	var resp *http.Response
+	err := p.again(ctx, func() (again bool, err error) {
+		try := q.Clone(ctx)
+		if q.GetBody != nil {
+			if try.Body, err = q.GetBody(); err != nil {
+				return false, err
+			}
+		}
+		if resp, err = p.client.Do(try); err != nil {
+			return ctx.Err() == nil, err
+		}
+		if resp.StatusCode == http.StatusServiceUnavailable {
+			resp.Body.Close()
+			return true, errUnavailable
+		}
+		return false, nil
+	})
 	if err != nil {
 		return authz.Verdict{}, outbound.Plain(err)
 	}
@@ -110,6 +128,8 @@ func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request
 		return p.denied(status, string(text), answer), nil
 	}
 }
+
+var errUnavailable = errors.New("the service answers 503")
 
 type field struct{ name, value string }
 
@@ -142,6 +162,7 @@ var forClient = filter.NewKey[[]field]("extauth response headers")
 // apply changes the request as an answer says.
 func (p *ExtAuth) apply(s filter.Stream, h filter.RequestHeaders, answer []field) {
 	var response []field
+	changed := false
 	for _, f := range answer {
 		if f.name != toRemove {
 			continue
@@ -149,6 +170,7 @@ func (p *ExtAuth) apply(s filter.Stream, h filter.RequestHeaders, answer []field
 		for name := range strings.SplitSeq(f.value, ",") {
 			if name = strings.ToLower(strings.TrimSpace(name)); !isOurs(name) {
 				h.Del(name)
+				changed = true
 			}
 		}
 	}
@@ -164,12 +186,18 @@ func (p *ExtAuth) apply(s filter.Stream, h filter.RequestHeaders, answer []field
 			} else {
 				h.Set(f.name, f.value)
 			}
-			set[f.name] = true
+			set[f.name], changed = true, true
 		case p.upstreamAppend.has(f.name):
 			h.Add(f.name, f.value)
+			changed = true
 		}
 		if p.clientOnSuccess.has(f.name) {
 			response = append(response, f)
+		}
+	}
+	if changed && p.ClearRouteCache {
+		if err := s.ClearRouteCache(); err != nil {
+			s.Log().Error("cannot have the route chosen again", "error", err)
 		}
 	}
 	if response != nil {
@@ -181,6 +209,12 @@ func first[T any](v T, _ bool) T { return v }
 
 // OnResponseHeaders adds what the answer has for the client.
 func (p *ExtAuth) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
+	if p.overGRPC() {
+		list, _ := forResponse.Get(s)
+		respond(h, list)
+		forResponse.Set(s, nil) // another extauth of the chain would do it again
+		return filter.Continue
+	}
 	if p.clientOnSuccess.empty() {
 		return filter.Continue
 	}

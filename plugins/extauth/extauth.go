@@ -1,4 +1,4 @@
-// Package extauth asks an HTTP service whether a request may pass, as Envoy's own ext_authz filter does.
+// Package extauth asks a service, by HTTP or gRPC, whether a request may pass, as Envoy's own ext_authz filter does.
 package extauth
 
 import (
@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/fieldname"
@@ -19,7 +21,8 @@ import (
 
 // ExtAuth denies the requests that an authorization service denies.
 type ExtAuth struct {
-	// URL is the address of the service. Its path goes before that of each request.
+	// URL is the address of the service. With http and https, its path goes before that of each request. With grpc and grpcs,
+	// the service is one of envoy.service.auth.v3.Authorization.
 	URL *url.URL `json:"url" validate:"required"`
 	outbound.Connection
 	// Send lists headers of the request that the service is sent, besides authorization: names, or beginnings of names
@@ -42,11 +45,21 @@ type ExtAuth struct {
 	Client []string `json:"client"`
 	// MetadataHeaders lists headers of an answer that go to dynamic metadata, by their names.
 	MetadataHeaders []string `json:"metadataHeaders"`
+	// ContextExtensions is what a service that speaks gRPC is sent besides, such as the name of a route's policy.
+	ContextExtensions map[string]string `json:"contextExtensions"`
+	// SendMetadata lists dynamic metadata that a service that speaks gRPC is sent.
+	SendMetadata []authz.Metadata `json:"sendMetadata"`
+	// Retries is how often the service is asked again that cannot be reached, within timeout.
+	Retries int `json:"retries" validate:"min=0,max=10"`
+	// ClearRouteCache has Envoy choose the route again when an answer has changed the request.
+	ClearRouteCache bool `json:"clearRouteCache"`
 	// FailureHeader tells the upstream, by x-envoy-auth-failure-mode-allowed: true, that failOpen has let a request pass.
 	FailureHeader bool `json:"failureHeader"`
 	authz.Mode
 
 	send, upstream, upstreamAppend, clientOnSuccess, deny, meta names
+
+	authorization authv3.AuthorizationClient
 
 	client    *http.Client
 	done      func()
@@ -61,6 +74,8 @@ type RequestBody struct {
 	MaxBytes filter.Size `json:"maxBytes" default:"64KiB"`
 	// AllowPartial has the service asked with the beginning of a longer body. Otherwise it is answered with 413.
 	AllowPartial bool `json:"allowPartial"`
+	// AsBytes sends the body as bytes over gRPC. Otherwise it is text, in which what is not UTF-8 is replaced.
+	AsBytes bool `json:"asBytes"`
 }
 
 //go:embed README.md schema.json
@@ -73,14 +88,19 @@ const maxBody = 64 << 20
 // Validate checks names and the address.
 func (p *ExtAuth) Validate() error {
 	var errs []error
-	if p.URL != nil {
+	if p.overGRPC() {
+		errs = append(errs, p.checkGRPC())
+	} else if p.URL != nil {
 		if err := p.Check(p.URL); err != nil {
 			errs = append(errs, fmt.Errorf("url: %w", err))
 		} else if p.URL.RawQuery != "" || p.URL.Fragment != "" {
 			errs = append(errs, errors.New("url: must have no query and no fragment"))
 		}
 	}
-	errs = append(errs, p.Connection.Validate())
+	errs = append(errs, p.Connection.Validate(), p.checkExtensions())
+	if p.Retries < 0 || p.Retries > 10 {
+		errs = append(errs, errors.New("retries: must be 0 to 10"))
+	}
 	for _, l := range []struct {
 		field string
 		list  []string
@@ -117,6 +137,12 @@ func (p *ExtAuth) Provision(env *filter.Env) (err error) {
 	p.Start(env)
 	p.prefix = strings.TrimSuffix(p.URL.EscapedPath(), "/")
 	p.namespace, p.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
+	if p.ClearRouteCache && !env.Has(filter.CanClearRouteCache) {
+		return errors.New("clearRouteCache: this host cannot have the route chosen again")
+	}
+	if p.overGRPC() {
+		return p.dial()
+	}
 	p.client, p.done, err = p.Connection.Client(env)
 	return err
 }
@@ -174,6 +200,18 @@ type body struct {
 
 func (p *ExtAuth) ask(s filter.Stream, h filter.RequestHeaders, b body) filter.Action {
 	r, _ := rawPath.Request(s, h)
+	if p.overGRPC() {
+		q, err := p.checkRequest(&r, b)
+		return p.AskLater(&r, nil, func(ctx context.Context) (v authz.Verdict) {
+			if err == nil {
+				v, err = p.check(ctx, s, h, q)
+			}
+			if err != nil {
+				return p.fail(h, err)
+			}
+			return v
+		})
+	}
 	return p.AskLater(&r, nil, func(ctx context.Context) authz.Verdict {
 		q, err := p.request(ctx, h, b)
 		if !p.KeepClientHeaders && !p.Shadow { // whatever lets it pass in the end
