@@ -58,6 +58,10 @@ func TestAccessLogHidesCredentials(t *testing.T) {
 			path: "/",
 		},
 		{
+			name: "tokenexchange", plugin: "tokenexchange", config: `{` + asker + `, from: {cookies: [t]}}`,
+			header: []string{"cookie", "t=" + secret}, path: "/",
+		},
+		{
 			name: "csrf", plugin: "csrf", config: `{token: {secret: 0123456789abcdef}}`,
 			header: []string{"x-csrf-token", secret}, path: "/",
 		},

@@ -76,6 +76,10 @@ func TestReadsCredentials(t *testing.T) {
 			filter.CredentialPlaces{Headers: []string{"x-forwarded-client-cert"}},
 		},
 		{"ldapauth", "ldapauth", `{` + ldap + `}`, filter.CredentialPlaces{Headers: []string{"authorization"}}},
+		{
+			"tokenexchange", "tokenexchange", `{` + asker + `}`,
+			filter.CredentialPlaces{Headers: []string{"authorization"}},
+		},
 		{"csrf", "csrf", `{}`, filter.CredentialPlaces{}},
 		{
 			"csrf with tokens", "csrf", `{token: {secret: 0123456789abcdef}}`,
@@ -105,6 +109,8 @@ func TestOwnsRequestHeaders(t *testing.T) {
 		{"jwtauth", "jwtauth", `{providers: [` + provider + `], ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"introspection", "introspection", `{` + asker + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"ldapauth", "ldapauth", `{` + ldap + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
+		{"tokenexchange", "tokenexchange", `{` + asker + `}`, nil},
+		{"tokenexchange to another header", "tokenexchange", `{` + asker + `, header: x-internal}`, []string{"x-internal"}},
 		{"oidc", "oidc", `{` + client + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"oidc with the access token", "oidc", `{` + client + `, forwardAccessToken: true}`, []string{"authorization"}},
 	} {

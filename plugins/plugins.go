@@ -33,4 +33,5 @@ import (
 	_ "mosn.io/moe/plugins/redis"
 	_ "mosn.io/moe/plugins/requestid"
 	_ "mosn.io/moe/plugins/tokenauth"
+	_ "mosn.io/moe/plugins/tokenexchange"
 )

@@ -3,7 +3,6 @@ package introspection
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -20,7 +19,7 @@ func (p *Introspection) OnRequestHeaders(s filter.Stream, h filter.RequestHeader
 		return p.refusals.Refuse(s, missing)
 	case n > 1:
 		return p.refusals.Refuse(s, several)
-	case len(token) > bearer.MaxToken || !wellFormed(token):
+	case !bearer.WellFormed(token):
 		return p.refusals.Refuse(s, malformed)
 	}
 	key := p.answers.Key(token)
@@ -39,19 +38,6 @@ func (p *Introspection) OnRequestHeaders(s filter.Stream, h filter.RequestHeader
 		}
 		return p.conclude(s, h, id)
 	})
-}
-
-// wellFormed reports whether a token consists of what RFC 6750, section 2.1, allows in one. Among what it does not allow is
-// the comma by which Envoy joins two fields authorization to one.
-func wellFormed(token string) bool {
-	for i := range len(token) {
-		c := token[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (c < '0' || c > '9') && strings.IndexByte("-._~+/=", c) < 0 {
-			return false
-		}
-	}
-	return token != ""
 }
 
 // conclude lets the request pass or refuses it, by what is known of its token.

@@ -3,12 +3,26 @@ package bearer
 
 import (
 	"fmt"
+	"strings"
 
 	"mosn.io/moe/framework/filter"
 )
 
 // MaxToken is how many bytes a token may have.
 const MaxToken = 32 << 10
+
+// WellFormed reports whether a token consists of what RFC 6750, section 2.1, allows in one, and is not too long. Among what it does not allow is
+// the comma by which Envoy joins two fields authorization to one.
+func WellFormed(token string) bool {
+	for i := range len(token) {
+		c := token[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && strings.IndexByte("-._~+/=", c) < 0 {
+			return false
+		}
+	}
+	return token != "" && len(token) <= MaxToken
+}
 
 // Reason is why a request does not pass.
 type Reason struct {
