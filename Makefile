@@ -130,6 +130,7 @@ fmt: $(GOFUMPT) ## Format all Go files
 unit: envoy redis ## Run the unit tests with the race detector
 	$(GO) test -race ./framework/... ./plugins/... ./pkg/... ./internal/... ./cmd/...
 	$(GO) test ./bench/...
+	$(GO) test -run TestCoreRuleSet ./plugins/waf
 
 portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
 	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable

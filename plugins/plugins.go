@@ -34,4 +34,5 @@ import (
 	_ "mosn.io/moe/plugins/requestid"
 	_ "mosn.io/moe/plugins/tokenauth"
 	_ "mosn.io/moe/plugins/tokenexchange"
+	_ "mosn.io/moe/plugins/waf"
 )
