@@ -52,8 +52,9 @@ func (k Key) Append(b []byte, mode *authz.Mode, r *authz.Request) ([]byte, error
 // Part is a part of a key.
 type Part struct {
 	// From is where the part is found: address (the client's), header, query, cookie, path, method, host, consumer (its
-	// name), metadata (such as a claim that jwtauth puts there) or expression.
-	From string `json:"from" validate:"required" enum:"address,header,query,cookie,path,method,host,consumer,metadata,expression"`
+	// name), metadata (such as a claim that jwtauth puts there), expression, or route and cluster (the names that Envoy has
+	// chosen for the request).
+	From string `json:"from" validate:"required" enum:"address,header,query,cookie,path,method,host,consumer,metadata,expression,route,cluster"`
 	// Name is that of the header, the query parameter or the cookie.
 	Name string `json:"name"`
 	// Namespace and Key are those of a value of dynamic metadata, with from: metadata.
@@ -155,6 +156,10 @@ func (p *Part) append(key []byte, mode *authz.Mode, r *authz.Request) ([]byte, e
 		return append(key, missing), nil
 	case "metadata":
 		return p.metadata(key, r)
+	case "route":
+		return attribute(key, r, filter.AttrRouteName)
+	case "cluster":
+		return attribute(key, r, filter.AttrClusterName)
 	case "expression":
 		copied := *r // see Rule.units
 		v, err := p.program.Evaluate(&copied)
@@ -175,6 +180,18 @@ func (p *Part) find(h filter.RequestHeaders) (value string, n int) {
 		return "", 0
 	}
 	return p.places.Find(h)
+}
+
+// attribute adds an attribute, where the stream has it. One that the host cannot tell is an error.
+func attribute(key []byte, r *authz.Request, name filter.Attr) ([]byte, error) {
+	v, err := r.Stream.Attr(name)
+	switch {
+	case errors.Is(err, filter.ErrNotFound):
+		return append(key, missing), nil
+	case err != nil:
+		return key, fmt.Errorf("attribute %s: %w", name, err)
+	}
+	return text(key, v), nil
 }
 
 func (p *Part) metadata(key []byte, r *authz.Request) ([]byte, error) {
