@@ -8,6 +8,7 @@ import (
 	_ "mosn.io/moe/plugins/block"
 	_ "mosn.io/moe/plugins/bodylimit"
 	_ "mosn.io/moe/plugins/breaker"
+	_ "mosn.io/moe/plugins/cache"
 	_ "mosn.io/moe/plugins/casbin"
 	_ "mosn.io/moe/plugins/cedar"
 	_ "mosn.io/moe/plugins/cel"

@@ -29,6 +29,8 @@ func (e *countError) Error() string {
 //	/mirror                                   the request's body and trailers, as they arrive
 //	/bytes?n=N&chunk=N&pause=DURATION         n patterned bytes, flushed per chunk (default 16 KiB)
 //	/flaky?fail=N                             503 for the first N requests with this x-id, then as /echo
+//	/cached?etag=TAG&pause=DURATION&…         after a pause, 304 if the client has TAG, or the status that the request has in
+//	                                          x-status, or else as /echo, with this etag
 //	/early                                    403 before the body is read
 //	/hang                                     nothing until the client goes away
 //	/ws                                       a WebSocket that sends back what it gets
@@ -43,7 +45,7 @@ func (s *Server) handler() http.Handler {
 		}
 	}
 	for path, f := range map[string]func(http.ResponseWriter, *http.Request, *record){
-		"/": s.echo, "/body/": s.body, "/mirror": s.mirror, "/bytes": s.bytes, "/flaky": s.flaky, "/early": s.early,
+		"/": s.echo, "/body/": s.body, "/mirror": s.mirror, "/bytes": s.bytes, "/flaky": s.flaky, "/cached": s.cached, "/early": s.early,
 		"/hang": s.hang, "/abort": s.abort,
 	} {
 		mux.HandleFunc(path, recorded(f))
@@ -205,6 +207,29 @@ func (s *Server) flaky(w http.ResponseWriter, r *http.Request, rec *record) {
 	if fail, _ := strconv.Atoi(r.URL.Query().Get("fail")); hit <= fail {
 		if rec.drain(r) == nil {
 			http.Error(w, "flaky", http.StatusServiceUnavailable)
+		}
+		return
+	}
+	s.echo(w, r, rec)
+}
+
+func (s *Server) cached(w http.ResponseWriter, r *http.Request, rec *record) {
+	q := r.URL.Query()
+	if pause, err := time.ParseDuration(q.Get("pause")); err == nil {
+		time.Sleep(pause)
+	}
+	if tag := q.Get("etag"); tag != "" {
+		w.Header().Set("etag", tag)
+		if r.Header.Get("if-none-match") == tag {
+			if rec.drain(r) == nil {
+				w.WriteHeader(http.StatusNotModified)
+			}
+			return
+		}
+	}
+	if status, err := strconv.Atoi(r.Header.Get("x-status")); err == nil && status != http.StatusOK {
+		if rec.drain(r) == nil {
+			w.WriteHeader(status)
 		}
 		return
 	}

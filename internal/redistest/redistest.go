@@ -167,6 +167,17 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
+// Command runs a command on a server, with redis-cli, and returns what that prints.
+func Command(t testing.TB, s *Server, args ...string) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(s.Addr)
+	out, err := exec.Command("redis-cli", append([]string{"-p", port}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
 // Pause has the server stand still: it takes connections and answers nothing.
 func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
 

@@ -12,6 +12,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/store"
 )
 
 // RateLimit refuses requests that are more than its rules allow.
@@ -71,32 +72,16 @@ func (p *RateLimit) Validate() error {
 	names := map[string]bool{}
 	for i := range p.Rules {
 		r := &p.Rules[i]
-		if err := r.validate(p.Metadata); err != nil {
-			for _, e := range unjoin(err) {
-				errs = append(errs, fmt.Errorf("rules[%d].%w", i, e))
-			}
-		}
+		errs = append(errs, store.InField(fmt.Sprintf("rules[%d]", i), r.validate(p.Metadata))...)
 		if names[r.Name] {
 			errs = append(errs, fmt.Errorf("rules[%d].name: duplicate name %q", i, r.Name))
 		}
 		names[r.Name] = true
 	}
 	if p.Redis != nil {
-		if err := p.Redis.Validate(); err != nil {
-			for _, e := range unjoin(err) {
-				errs = append(errs, fmt.Errorf("redis.%w", e))
-			}
-		}
+		errs = append(errs, store.InField("redis", p.Redis.Validate())...)
 	}
 	return errors.Join(errs...)
-}
-
-// unjoin returns the errors that errors.Join has joined.
-func unjoin(err error) []error {
-	if j, ok := err.(interface{ Unwrap() []error }); ok {
-		return j.Unwrap()
-	}
-	return []error{err}
 }
 
 // sweepEvery is how often memory of forgotten keys is given back.

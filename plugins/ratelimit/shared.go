@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -27,16 +26,15 @@ type Shared struct {
 	// RetryAfter is for how long Redis is left alone once it has failed. Then one request tries it.
 	RetryAfter time.Duration `json:"retryAfter" default:"500ms"`
 
-	client  store.Client
-	calls   chan *ask
-	ended   <-chan struct{} // closed with the configuration: nobody takes calls any more
-	lease   *table          // what was taken in advance, and who is refused
-	downTil atomic.Int64
-	down    atomic.Bool
-	log     func(msg string, args ...any)
-	failed  *filter.Counter
-	trips   *filter.Counter
-	leased  *filter.Counter
+	client store.Client
+	calls  chan *ask
+	ended  <-chan struct{} // closed with the configuration: nobody takes calls any more
+	lease  *table          // what was taken in advance, and who is refused
+	outage store.Outage
+	log    func(msg string, args ...any)
+	failed *filter.Counter
+	trips  *filter.Counter
+	leased *filter.Counter
 }
 
 // Validate checks the servers and times.
@@ -114,23 +112,19 @@ func (s *Shared) work(ctx context.Context) {
 }
 
 // try reports whether Redis is to be asked now.
-func (s *Shared) try(now int64) bool {
-	til := s.downTil.Load()
-	return til == 0 || now >= til && s.downTil.CompareAndSwap(til, now+int64(s.RetryAfter)+int64(s.Timeout))
-}
+func (s *Shared) try(now int64) bool { return s.outage.Try(now, s.RetryAfter, s.Timeout) }
 
 // note follows whether Redis answers.
 func (s *Shared) note(err error, now int64) {
-	if err == nil {
-		if s.downTil.Swap(0); s.down.CompareAndSwap(true, false) {
-			s.log("Redis answers again")
+	changed := s.outage.Note(err, now, s.RetryAfter)
+	switch {
+	case err != nil:
+		s.failed.Inc()
+		if changed {
+			s.log("Redis does not answer", "error", err, "onFailure", s.OnFailure)
 		}
-		return
-	}
-	s.failed.Inc()
-	s.downTil.Store(now + int64(s.RetryAfter) + 1)
-	if s.down.CompareAndSwap(false, true) {
-		s.log("Redis does not answer", "error", err, "onFailure", s.OnFailure)
+	case changed:
+		s.log("Redis answers again")
 	}
 }
 

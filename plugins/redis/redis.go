@@ -27,6 +27,14 @@ type client struct {
 }
 
 func open(c *store.Redis, script string) (store.Client, error) {
+	o, err := options(c)
+	if err != nil {
+		return nil, err
+	}
+	return &client{redis.NewUniversalClient(o), redis.NewScript(script)}, nil
+}
+
+func options(c *store.Redis) (*redis.UniversalOptions, error) {
 	o := &redis.UniversalOptions{
 		Addrs: c.Addresses, IsClusterMode: c.Cluster, MasterName: c.Master, DB: c.Database,
 		Username: c.Username, Password: c.Password.Reveal(),
@@ -43,7 +51,7 @@ func open(c *store.Redis, script string) (store.Client, error) {
 		}
 		o.TLSConfig = config
 	}
-	return &client{redis.NewUniversalClient(o), redis.NewScript(script)}, nil
+	return o, nil
 }
 
 // Run is that of store.Client.

@@ -80,6 +80,22 @@ func (c *Redis) Validate() error {
 	return errors.Join(errs...)
 }
 
+// InField returns the errors that were joined in err, each with the path of the field that they are about.
+func InField(field string, err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return []error{fmt.Errorf("%s.%w", field, err)}
+	}
+	var errs []error
+	for _, e := range joined.Unwrap() {
+		errs = append(errs, InField(field, e)...)
+	}
+	return errs
+}
+
 // Call is one run of a script for one key.
 type Call struct {
 	Key  string
@@ -109,4 +125,30 @@ func Open(c *Redis, script string) (Client, error) {
 		return nil, errors.New("the package plugins/redis is not compiled in: build without --without redis")
 	}
 	return open(c, script)
+}
+
+// Values are byte strings by their keys, which expire, and sets by which they can be removed. Its methods may be called from
+// any goroutine.
+type Values interface {
+	// Get returns a value, nil if there is none.
+	Get(ctx context.Context, key string) ([]byte, error)
+	// Set stores a value for a time, and puts its key into sets.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration, sets []string) error
+	// Purge removes the values whose keys are in a set, and the set, and returns how many values these were.
+	Purge(ctx context.Context, set string) (int, error)
+	// Close ends the connections.
+	Close() error
+}
+
+var openValues func(c *Redis) (Values, error)
+
+// RegisterValues has OpenValues use f. It is called in an init function.
+func RegisterValues(f func(c *Redis) (Values, error)) { openValues = f }
+
+// OpenValues returns a client for values. It does not connect yet: a server that is down fails the calls.
+func OpenValues(c *Redis) (Values, error) {
+	if openValues == nil {
+		return nil, errors.New("the package plugins/redis is not compiled in: build without --without redis")
+	}
+	return openValues(c)
 }

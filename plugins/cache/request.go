@@ -1,0 +1,112 @@
+package cache
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"net/http"
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/filter"
+)
+
+// request is what the cache knows of a request.
+type request struct {
+	asked
+	method, scheme, host, path string
+
+	key digest // of the resource, for those who share it
+	uri string // the tag that all resources with the URI have
+}
+
+// read finds out what a request is for. bypass is why the cache has nothing to do with it, "" if it has.
+func (p *Cache) read(s filter.Stream, h filter.RequestHeaders, endStream bool) (r *request, bypass string, err error) {
+	r = &request{method: h.Method(), scheme: h.Scheme(), host: strings.ToLower(h.Host()), path: h.Path()}
+	r.fields = make(fields, 0, h.Len())
+	for name, value := range h.All() {
+		if name[0] == ':' {
+			continue
+		}
+		if p.unkeyed[name] {
+			bypass = "unkeyed"
+		}
+		r.fields = append(r.fields, field{name, value})
+	}
+	switch {
+	case !strings.HasPrefix(r.path, "/"):
+		bypass = "path"
+	case h.Upgrade() != "":
+		bypass = "upgrade"
+	case r.method != http.MethodGet && r.method != http.MethodHead:
+		bypass = "method"
+	case !endStream || r.fields.has("transfer-encoding") || r.fields.has("content-length") && r.fields.get("content-length") != "0":
+		bypass = "body"
+	case r.fields.has("if-match") || r.fields.has("if-unmodified-since"):
+		bypass = "condition"
+	}
+	r.uri = r.uriOf(r.path)
+	if bypass != "" {
+		return r, bypass, nil
+	}
+	r.control = parseControl(r.fields.values("cache-control"))
+	if len(r.control) == 0 && !r.fields.has("cache-control") && strings.EqualFold(r.fields.get("pragma"), "no-cache") {
+		r.control = directives{{name: "no-cache"}}
+	}
+	r.authorized = r.fields.has("authorization")
+	r.tags = []string{r.uri}
+	r.key, err = p.keyOf(s, h, r)
+	return r, "", err
+}
+
+// uriOf returns the tag of a resource on the host of the request, for its path and query.
+func (r *request) uriOf(path string) string {
+	sum := sha256.Sum256(appendText(appendText(appendText(nil, r.scheme), r.host), path))
+	return "u" + string(sum[:])
+}
+
+// keyOf returns the key of a request: no two requests that may not share a response have the same.
+func (p *Cache) keyOf(s filter.Stream, h filter.RequestHeaders, r *request) (key digest, err error) {
+	var buffer [512]byte
+	b := append(buffer[:0], r.uri...)
+	switch c := s.Consumer(); {
+	case p.Isolate == "none":
+		b = append(b, 0)
+	case c != nil:
+		b = appendText(append(b, 1), c.Name)
+	case r.authorized:
+		sum := sha256.Sum256([]byte(joined(r.fields, "authorization")))
+		b = append(append(b, 2), sum[:]...)
+	default:
+		b = append(b, 3)
+	}
+	if len(p.Key) > 0 {
+		q, _ := p.path.Request(s, h)
+		if b, err = p.Key.Append(b, &p.mode, &q); err != nil {
+			return key, err
+		}
+	}
+	return sha256.Sum256(b), nil
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// invalidated returns the tags of the resources that an unsafe request has changed (RFC 9111, section 4.4): that of its URI,
+// and of those on the same host that the response names.
+func (r *request) invalidated(h fields) (tags []string) {
+	tags = []string{r.uri}
+	for _, name := range []string{"location", "content-location"} {
+		path := h.get(name)
+		if rest, ok := strings.CutPrefix(strings.ToLower(path), r.scheme+"://"+r.host); ok {
+			path = path[len(path)-len(rest):]
+		}
+		if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
+			path, _, _ = strings.Cut(path, "#")
+			if t := r.uriOf(path); !slices.Contains(tags, t) {
+				tags = append(tags, t)
+			}
+		}
+	}
+	return tags
+}

@@ -1,0 +1,57 @@
+package redis
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"mosn.io/moe/internal/redistest"
+	"mosn.io/moe/plugins/internal/store"
+)
+
+func TestValues(t *testing.T) {
+	for name, c := range map[string]*store.Redis{
+		"one server": {Addresses: []string{redistest.Start(t).Addr}},
+		"a cluster":  {Addresses: []string{redistest.StartCluster(t, 3)[0].Addr}, Cluster: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Timeout, c.Connections, c.Prefix = 5*time.Second, 4, "test:"
+			v, err := store.OpenValues(c)
+			if err != nil {
+				t.Fatalf("store.OpenValues: %v", err)
+			}
+			defer v.Close()
+			ctx := t.Context()
+			if b, err := v.Get(ctx, "none"); b != nil || err != nil {
+				t.Errorf("a key that is not there: got %q, %v; want nothing", b, err)
+			}
+			for i := range 1200 {
+				if err := v.Set(ctx, fmt.Sprint("k", i), []byte("v\x00\xff"), time.Minute, []string{"all", fmt.Sprint("s", i%2)}); err != nil {
+					t.Fatalf("v.Set: %v", err)
+				}
+			}
+			if b, err := v.Get(ctx, "k7"); string(b) != "v\x00\xff" || err != nil {
+				t.Errorf("got %q, %v; want the value", b, err)
+			}
+			if n, err := v.Purge(ctx, "s1"); n != 600 || err != nil {
+				t.Errorf("a purge: got %d, %v; want 600", n, err)
+			}
+			if n, err := v.Purge(ctx, "s1"); n != 0 || err != nil {
+				t.Errorf("again: got %d, %v; want 0", n, err)
+			}
+			if b, _ := v.Get(ctx, "k7"); b != nil {
+				t.Errorf("after the purge: got %q, want nothing", b)
+			}
+			if n, err := v.Purge(ctx, "all"); n != 600 || err != nil {
+				t.Errorf("the rest: got %d, %v; want 600", n, err)
+			}
+			if err := v.Set(ctx, "short", []byte("v"), 50*time.Millisecond, []string{"set"}); err != nil {
+				t.Fatalf("v.Set: %v", err)
+			}
+			time.Sleep(100 * time.Millisecond)
+			if b, err := v.Get(ctx, "short"); b != nil || err != nil {
+				t.Errorf("after its time: got %q, %v; want nothing", b, err)
+			}
+		})
+	}
+}
