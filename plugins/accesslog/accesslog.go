@@ -10,18 +10,23 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/format"
+	"mosn.io/moe/plugins/internal/outbound"
 )
 
 // AccessLog logs every stream when it is complete, requests that another plugin denied and streams that were reset
 // included.
 type AccessLog struct {
-	// Output is stdout, stderr or the path of a file, which is made if it is not there. All instances with one output
-	// share it.
+	// Output is stdout, stderr, the path of a file, which is made if it is not there, or a server: https://… for
+	// newline-delimited JSON, otlp+https://… for OpenTelemetry, kafka+tls://HOST:PORT/TOPIC, syslog+tls://HOST:PORT,
+	// syslog+tcp://…, syslog+udp://… or syslog+unix:///PATH. All instances with one output share it.
 	Output string `json:"output" default:"stdout"`
+	// Server is how an output that is a server is reached.
+	Server *Server `json:"server"`
 	// Redact lists headers and trailers whose values are not to be written, besides authorization, proxy-authorization,
 	// cookie, set-cookie and those in which plugins look for credentials.
 	Redact []string `json:"redact" merge:"append"`
@@ -71,8 +76,8 @@ var redacted = []string{"authorization", "proxy-authorization", "cookie", "set-c
 func (p *AccessLog) Validate() error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if p.Output == "" {
-		fail("output: must be stdout, stderr or the path of a file")
+	if err := p.checkOutput(); err != nil {
+		errs = append(errs, err)
 	}
 	if p.Buffer < 64<<10 {
 		fail("buffer: must be 64KiB at least")
@@ -113,11 +118,32 @@ func (p *AccessLog) Validate() error {
 	return errors.Join(errs...)
 }
 
+func (p *AccessLog) checkOutput() error {
+	if p.Output == "" {
+		return errors.New("output: must be stdout, stderr, the path of a file or a server")
+	}
+	u, err := serverOf(p.Output)
+	switch {
+	case err != nil:
+		return fmt.Errorf("output: %w", err)
+	case u == nil && p.Server != nil:
+		return errors.New("server: the output is not a server")
+	case u == nil:
+		return nil
+	case p.Server == nil:
+		p.Server = &Server{Connection: outbound.Connection{Timeout: defaultTimeout}}
+	}
+	return p.Server.check(u)
+}
+
+// defaultTimeout is that of outbound.Connection.
+const defaultTimeout = 5 * time.Second
+
 // Provision opens the output.
 func (p *AccessLog) Provision(env *filter.Env) (err error) {
 	p.counts = counters{env.Counter("dropped"), env.Counter("failed")}
 	p.streams.New = func() any { return new(stream) }
-	p.sink, p.release, err = acquire(p.Output, env.Log())
+	p.sink, p.release, err = acquire(p.Output, p.Server, env.Log())
 	return err
 }
 

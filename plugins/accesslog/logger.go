@@ -11,9 +11,12 @@ import (
 
 // Logger writes the same lines as an access logger of Envoy's, which sees also what reaches no HTTP filter.
 type Logger struct {
-	// Output is stdout, stderr or the path of a file, which is made if it is not there. All instances with one output
-	// share it.
+	// Output is stdout, stderr, the path of a file, which is made if it is not there, or a server: https://… for
+	// newline-delimited JSON, otlp+https://… for OpenTelemetry, kafka+tls://HOST:PORT/TOPIC, syslog+tls://HOST:PORT,
+	// syslog+tcp://…, syslog+udp://… or syslog+unix:///PATH. All instances with one output share it.
 	Output string `json:"output" default:"stdout"`
+	// Server is how an output that is a server is reached.
+	Server *Server `json:"server"`
 	// Redact lists headers and trailers whose values are not to be written, besides authorization, proxy-authorization,
 	// cookie, set-cookie and those in which plugins look for credentials.
 	Redact []string `json:"redact"`
@@ -44,7 +47,7 @@ func init() { accesslog.Register[Logger]("accesslog") }
 
 // Validate checks the names.
 func (l *Logger) Validate() error {
-	l.lines.Output, l.lines.Buffer = l.Output, l.Buffer
+	l.lines.Output, l.lines.Server, l.lines.Buffer = l.Output, l.Server, l.Buffer
 	l.lines.Redact, l.lines.Reveal, l.lines.RedactQuery = l.Redact, l.Reveal, l.RedactQuery
 	return l.lines.Validate()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -17,7 +18,8 @@ import (
 // to memory only. One goroutine writes what has gathered within a few milliseconds in one piece: so a busy log needs
 // few system calls, and a worker seldom has to wake the goroutine, which would cost it more than the line.
 type sink struct {
-	output string
+	key    string        // of sinks and written
+	output string        // for people
 	wake   chan struct{} // the first line since the goroutine found none
 	hurry  chan struct{} // do not wait for more
 	done   chan struct{} // closed when the goroutine has ended
@@ -61,21 +63,38 @@ var sinks filter.Shared[string, *sink]
 var written sync.Map
 
 // acquire returns the sink of output, which it opens for its first user, and a function that releases it.
-func acquire(output string, log *slog.Logger) (s *sink, release func() error, err error) {
-	if output != stdout && output != stderr {
+func acquire(output string, server *Server, log *slog.Logger) (s *sink, release func() error, err error) {
+	u, err := serverOf(output)
+	if err != nil {
+		return nil, nil, fmt.Errorf("output: %w", err)
+	}
+	key, name := output, output
+	switch {
+	case u != nil:
+		key += " " + server.key()
+		name = u.Redacted()
+	case output != stdout && output != stderr:
 		if output, err = resolve(output); err != nil {
 			return nil, nil, fmt.Errorf("output: %w", err)
 		}
+		key, name = output, output
 	}
-	return sinks.Acquire(output, func() (*sink, error) {
-		to, err := open(output)
+	return sinks.Acquire(key, func() (*sink, error) {
+		to, err := openOutput(output, u, server)
 		if err != nil {
 			return nil, fmt.Errorf("output: %w", err)
 		}
-		after, _ := written.Load(output)
+		after, _ := written.Load(key)
 		last, _ := after.(<-chan struct{})
-		return start(output, to, log, last), nil
+		return start(key, name, to, log, last), nil
 	})
+}
+
+func openOutput(output string, u *url.URL, server *Server) (destination, error) {
+	if u != nil {
+		return kinds[u.Scheme](u, server)
+	}
+	return open(output)
 }
 
 // resolve gives one file one name, also where a folder on the way is a symbolic link.
@@ -92,9 +111,9 @@ func resolve(path string) (string, error) {
 }
 
 // start returns a sink that writes once after is closed, if it is not nil.
-func start(output string, to destination, log *slog.Logger, after <-chan struct{}) *sink {
+func start(key, output string, to destination, log *slog.Logger, after <-chan struct{}) *sink {
 	s := &sink{
-		output: output, to: to, log: log, wake: make(chan struct{}, 1),
+		key: key, output: output, to: to, log: log, wake: make(chan struct{}, 1),
 		hurry: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go func() { //moe:goroutine run recovers; a sink outlives the configurations that share it
@@ -110,7 +129,7 @@ func start(output string, to destination, log *slog.Logger, after <-chan struct{
 // sink need not: it writes after this one.
 func (s *sink) Close() error {
 	var done <-chan struct{} = s.done
-	written.Store(s.output, done)
+	written.Store(s.key, done)
 	s.mu.Lock()
 	s.closing = true
 	s.mu.Unlock()

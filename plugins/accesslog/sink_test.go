@@ -62,7 +62,7 @@ func TestShared(t *testing.T) {
 			t.Error("closed twice:", err)
 		}
 	}
-	if s, release, err := acquire(path, discard); err != nil || s == ps[0].sink {
+	if s, release, err := acquire(path, nil, discard); err != nil || s == ps[0].sink {
 		t.Errorf("after all have closed: got the same sink (error %v), want another", err)
 	} else if err := release(); err != nil {
 		t.Errorf("release: %v", err)
@@ -114,7 +114,7 @@ func (*slow) Close() error   { return nil }
 // What does not fit while the output stands still is dropped and counted; nobody waits.
 func TestDropped(t *testing.T) {
 	out := &slow{gate: make(chan struct{})}
-	s, c := start("test", out, discard, nil), counted(t)
+	s, c := start("test", "test", out, discard, nil), counted(t)
 	began := time.Now()
 	line := []byte(strings.Repeat("x", 99) + "\n")
 	for range 100 {
