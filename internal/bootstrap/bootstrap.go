@@ -22,8 +22,10 @@ type Options struct {
 	Edge      Edge           // what stands in front, and limits; see DefaultEdge
 	Filter    map[string]any // the document of the filter (plugins, consumers, order, …); nil leaves the filter out
 	Routes    []Route        // tried in order; what matches none gets the filter's own plugins
-	ExtProc   *ExtProc       // the plugins run in that server, which has their configuration
-	Golang    *Golang        // the plugins run in Envoy's Golang filter
+	// EnvoyFilters are Envoy's own filters before and after the plugins.
+	EnvoyFilters []EnvoyFilter
+	ExtProc      *ExtProc // the plugins run in that server, which has their configuration
+	Golang       *Golang  // the plugins run in Envoy's Golang filter
 
 	AccessLoggers []AccessLogger // of every listener
 
@@ -41,6 +43,8 @@ type Route struct {
 	Listeners []string // names of the listeners that have the route; none is all
 	Action    Action
 	Doc       map[string]any // merged over the filter's; nil changes nothing
+	// EnvoyFilters is what the route has of its own for some of Options.EnvoyFilters.
+	EnvoyFilters []RouteEnvoyFilter
 }
 
 // New returns the bootstrap: with the resources in it, or with [Options.Dir] one that finds them there. An error names the

@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/cors/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/local_ratelimit/v3"
+
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/internal/build"
 	"mosn.io/moe/internal/envoy"
@@ -137,6 +141,11 @@ upstreams:
   lbPolicy: maglev
   hashPolicy: {cookie: session}
   healthCheck: {}
+envoyFilters:
+- name: envoy.filters.http.local_ratelimit
+  config: {stat_prefix: all}
+- {name: envoy.filters.http.header_mutation, id: last, position: after}
+- {name: envoy.filters.http.cors}
 routes:
 - match: {prefix: /}
   listeners: [plain]
@@ -158,6 +167,11 @@ routes:
 - match: {prefix: /regex}
   upstream: secure
   rewrite: {regex: {pattern: "^/regex/([0-9]+)", substitution: "/\\1"}, autoHost: true}
+  envoyFilters:
+  - name: envoy.filters.http.local_ratelimit
+    config: {stat_prefix: regex, token_bucket: {max_tokens: 5, fill_interval: 1s}}
+  - {name: envoy.filters.http.cors, disabled: true}
+  - {id: last, config: {mutations: {response_mutations: [{remove: server}]}}}
 - match: {prefix: /tcp}
   upstream: tcp
 - match: {prefix: /grpc}
@@ -174,18 +188,21 @@ func parsed(t *testing.T, text string) Options {
 	var d struct {
 		Listeners []Listener `json:"listeners"`
 		Upstreams []Upstream `json:"upstreams"`
-		Routes    []struct {
+
+		EnvoyFilters []EnvoyFilter `json:"envoyFilters"`
+		Routes       []struct {
 			Match     Match    `json:"match"`
 			Listeners []string `json:"listeners"`
 			Action
+			EnvoyFilters []RouteEnvoyFilter `json:"envoyFilters"`
 		} `json:"routes"`
 	}
 	if err := config.Decode(raw, &d); err != nil {
 		t.Fatalf("config.Decode: %v", err)
 	}
-	o := Options{Listeners: d.Listeners, Admin: "127.0.0.1:0", Upstreams: d.Upstreams, Edge: DefaultEdge()}
+	o := Options{Listeners: d.Listeners, Admin: "127.0.0.1:0", Upstreams: d.Upstreams, Edge: DefaultEdge(), EnvoyFilters: d.EnvoyFilters}
 	for _, r := range d.Routes {
-		o.Routes = append(o.Routes, Route{Match: r.Match, Listeners: r.Listeners, Action: r.Action})
+		o.Routes = append(o.Routes, Route{Match: r.Match, Listeners: r.Listeners, Action: r.Action, EnvoyFilters: r.EnvoyFilters})
 	}
 	if len(o.Upstreams) > 0 {
 		o.Default = o.Upstreams[0].Name

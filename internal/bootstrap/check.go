@@ -44,6 +44,7 @@ func (o *Options) Check() error {
 	p := &problems{}
 	o.checkListeners(p)
 	o.checkUpstreams(p)
+	o.checkEnvoyFilters(p)
 	for i := range o.Routes {
 		r := &o.Routes[i]
 		at := config.Index("routes", i)

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -78,7 +79,7 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 
 // upgrades are for tunnels: WebSocket, and CONNECT where a route lets it. Where bodies are sent they need a filter of
 // their own, which does not send them: Envoy would hold the headers back for bytes that do not come.
-func (x *ExtProc) upgrades(router *hcmv3.HttpFilter) (all []*hcmv3.HttpConnectionManager_UpgradeConfig) {
+func (x *ExtProc) upgrades(filters []*hcmv3.HttpFilter) (all []*hcmv3.HttpConnectionManager_UpgradeConfig) {
 	for _, kind := range []string{"websocket", "CONNECT"} {
 		u := &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: kind}
 		if x.Mode.GetRequestBodyMode() != extprocv3.ProcessingMode_NONE ||
@@ -88,7 +89,8 @@ func (x *ExtProc) upgrades(router *hcmv3.HttpFilter) (all []*hcmv3.HttpConnectio
 				RequestHeaderMode: x.Mode.GetRequestHeaderMode(), ResponseHeaderMode: x.Mode.GetResponseHeaderMode(),
 				RequestTrailerMode: extprocv3.ProcessingMode_SKIP, ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
 			}
-			u.Filters = []*hcmv3.HttpFilter{httpFilter(Name, f), router}
+			u.Filters = slices.Clone(filters)
+			u.Filters[slices.IndexFunc(filters, func(f *hcmv3.HttpFilter) bool { return f.Name == Name })] = httpFilter(Name, f)
 		}
 		all = append(all, u)
 	}

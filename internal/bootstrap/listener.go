@@ -127,7 +127,7 @@ func (b *builder) connectionManager(
 	}
 	upgrades := []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
 	if b.o.ExtProc != nil {
-		upgrades = b.o.ExtProc.upgrades(filters[len(filters)-1])
+		upgrades = b.o.ExtProc.upgrades(filters)
 	}
 	m := &hcmv3.HttpConnectionManager{StatPrefix: l.Name, HttpFilters: filters, UpgradeConfigs: upgrades, AccessLog: loggers}
 	b.refer(m, routes)
@@ -137,20 +137,22 @@ func (b *builder) connectionManager(
 	return m, nil
 }
 
-// httpFilters are those of every listener: the plugins', if there are plugins, and the router.
+// httpFilters are those of every listener: the plugins', if there are plugins, Envoy's own before and after it, and the
+// router.
 func (b *builder) httpFilters() ([]*hcmv3.HttpFilter, error) {
-	router := httpFilter("envoy.filters.http.router", &routerv3.Router{})
+	filters := b.natives("before")
 	switch {
 	case b.o.ExtProc != nil:
-		return []*hcmv3.HttpFilter{httpFilter(Name, b.o.ExtProc.filter()), router}, nil
-	case b.o.Filter == nil:
-		return []*hcmv3.HttpFilter{router}, nil
+		filters = append(filters, httpFilter(Name, b.o.ExtProc.filter()))
+	case b.o.Filter != nil:
+		config, err := b.o.filter()
+		if err != nil {
+			return nil, err
+		}
+		filters = append(filters, b.filter(Name, config))
 	}
-	config, err := b.o.filter()
-	if err != nil {
-		return nil, err
-	}
-	return []*hcmv3.HttpFilter{b.plugins(config), router}, nil
+	filters = append(filters, b.natives("after")...)
+	return append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{})), nil
 }
 
 // routes returns those of a listener.

@@ -165,18 +165,18 @@ func (b *builder) refer(m *hcmv3.HttpConnectionManager, routes *routev3.RouteCon
 	}}
 }
 
-// plugins is the filter with this configuration; all listeners share its resource.
-func (b *builder) plugins(config proto.Message) *hcmv3.HttpFilter {
+// filter is the filter of a name with this configuration; all listeners share its resource.
+func (b *builder) filter(name string, config proto.Message) *hcmv3.HttpFilter {
 	if b.held() {
-		return httpFilter(Name, config)
+		return httpFilter(name, config)
 	}
 	packed := pack(config)
-	if len(b.r.Filters) == 0 {
-		b.r.Filters = []*corev3.TypedExtensionConfig{{Name: Name, TypedConfig: packed}}
+	if !slices.ContainsFunc(b.r.Filters, func(c *corev3.TypedExtensionConfig) bool { return c.Name == name }) {
+		b.r.Filters = append(b.r.Filters, &corev3.TypedExtensionConfig{Name: name, TypedConfig: packed})
 	}
-	return &hcmv3.HttpFilter{Name: Name, ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_ConfigDiscovery{
 		ConfigDiscovery: &corev3.ExtensionConfigSource{
-			ConfigSource: b.in(fileOf("filter", Name)), TypeUrls: []string{packed.TypeUrl},
+			ConfigSource: b.in(fileOf("filter", name)), TypeUrls: []string{packed.TypeUrl},
 		},
 	}}
 }

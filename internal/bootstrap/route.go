@@ -55,6 +55,7 @@ func (b *builder) route(r *Route) (*routev3.Route, error) {
 		}
 		route.TypedPerFilterConfig = map[string]*anypb.Any{Name: pack(config)}
 	}
+	b.perRouteNatives(route, r.EnvoyFilters)
 	return route, nil
 }
 

@@ -78,12 +78,13 @@ var areas = []area{
 	{folder: "internal/echo"},
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
-	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension"},
+	{folder: "internal/protocheck", uses: "framework/config"},
+	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension internal/protocheck"},
 	{folder: "internal/moefile", uses: "framework/host framework/accesslog internal/bootstrap pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc internal/filewatch internal/moefile " + toDocuments},
 
 	// Istio's resources. It knows what hosts can do and runs none.
-	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy " + toDocuments},
+	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
 	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio " +

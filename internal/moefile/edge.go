@@ -172,6 +172,7 @@ func (f *File) Bootstrap(admin, echo string) bootstrap.Options {
 	o := bootstrap.Options{
 		Listeners: f.Listeners, Admin: admin, Upstreams: f.Upstreams, Default: f.Default,
 		Filter: f.Filter, Routes: f.Routes, Edge: f.Edge, AccessLoggers: f.Loggers,
+		EnvoyFilters: f.Filters,
 	}
 	if f.Echo {
 		up := bootstrap.UpstreamOf(bootstrap.Name, &url.URL{Scheme: "http", Host: echo})

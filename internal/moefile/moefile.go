@@ -26,6 +26,7 @@ type File struct {
 	Routes    []bootstrap.Route
 	Edge      bootstrap.Edge
 	Loggers   []bootstrap.AccessLogger
+	Filters   []bootstrap.EnvoyFilter // Envoy's own, before and after the plugins
 
 	whole  bool // it says where requests come from or go
 	source source
@@ -39,6 +40,8 @@ type file struct {
 	Routes []route `json:"routes"`
 	// AccessLoggers are access loggers in Go, of every listener.
 	AccessLoggers []bootstrap.AccessLogger `json:"accessLoggers"`
+	// EnvoyFilters are HTTP filters of Envoy's own, before or after the plugins.
+	EnvoyFilters []bootstrap.EnvoyFilter `json:"envoyFilters"`
 }
 
 // route changes the chain for some requests.
@@ -50,6 +53,8 @@ type route struct {
 	// Listeners are the names of those that have the route; all by default.
 	Listeners []string `json:"listeners" validate:"omitempty,min=1"`
 	bootstrap.Action
+	// EnvoyFilters are configurations of the route's own for some of the file's envoyFilters.
+	EnvoyFilters []bootstrap.RouteEnvoyFilter `json:"envoyFilters"`
 	config.Raw[document.Route]
 }
 
@@ -68,7 +73,7 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil
 	}
-	f := &File{Filter: object(d.Raw), Loggers: d.AccessLoggers}
+	f := &File{Filter: object(d.Raw), Loggers: d.AccessLoggers, Filters: d.EnvoyFilters}
 	f.connect(&d, add)
 	taken := map[string]bool{"default": true}
 	for i, r := range d.Routes {
@@ -80,6 +85,7 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 		add(config.Index("routes", i)+".match", r.Match.Check())
 		f.Routes = append(f.Routes, bootstrap.Route{
 			Name: routeName(r.Name, i), Match: r.Match, Listeners: r.Listeners, Action: r.Action, Doc: object(r.Raw),
+			EnvoyFilters: r.EnvoyFilters,
 		})
 	}
 	if !wrong { // names that are wrong would be reported again

@@ -1,7 +1,6 @@
 package envoyfilter
 
 import (
-	"cmp"
 	"encoding/json"
 	"regexp"
 	"slices"
@@ -13,13 +12,11 @@ import (
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/anypb"
 	networking "istio.io/api/networking/v1alpha3"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/internal/protocheck"
 	"mosn.io/moe/pkg/istio/internal/manifest"
-	"mosn.io/moe/pkg/istio/internal/protocheck"
 	"mosn.io/moe/pkg/istio/internal/render"
 )
 
@@ -207,40 +204,6 @@ func patched(to networking.EnvoyFilter_ApplyTo) proto.Message {
 	return nil
 }
 
-// refused holds m, and what is packed in it, against the rules that Envoy's definitions have for values.
-func refused(m protoreflect.Message) (err error) {
-	msg := m.Interface()
-	if a, ok := msg.(*anypb.Any); ok {
-		inner, err := a.UnmarshalNew()
-		if err != nil {
-			return err
-		}
-		return refused(inner.ProtoReflect())
-	}
-	if c, ok := msg.(interface{ ValidateAll() error }); ok {
-		if err := c.ValidateAll(); err != nil {
-			return err
-		}
-	}
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.IsMap() && f.MapValue().Message() != nil:
-			v.Map().Range(func(_ protoreflect.MapKey, e protoreflect.Value) bool {
-				err = cmp.Or(err, refused(e.Message()))
-				return err == nil
-			})
-		case f.IsList() && f.Message() != nil:
-			for i := range v.List().Len() {
-				err = cmp.Or(err, refused(v.List().Get(i).Message()))
-			}
-		case !f.IsMap() && !f.IsList() && f.Message() != nil:
-			err = refused(v.Message())
-		}
-		return err == nil
-	})
-	return err
-}
-
 func (v *validator) value(at string, p *render.Patch) {
 	into := patched(p.ApplyTo)
 	if p.GetPatch().GetValue() == nil || into == nil {
@@ -256,7 +219,7 @@ func (v *validator) value(at string, p *render.Patch) {
 		networking.EnvoyFilter_Patch_REMOVE:
 		return // a part of something
 	}
-	if err := refused(into.ProtoReflect()); err != nil {
+	if err := protocheck.Refused(into.ProtoReflect()); err != nil {
 		v.fail(at, "Envoy would refuse it: %v", err)
 	}
 	if f, ok := into.(*hcmv3.HttpFilter); ok && f.ConfigType == nil {

@@ -7,8 +7,8 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"mosn.io/moe/internal/protocheck"
 	"mosn.io/moe/pkg/istio/internal/manifest"
-	"mosn.io/moe/pkg/istio/internal/protocheck"
 )
 
 // The parts of Kubernetes objects and of the Gateway API that matter here. Their own Go modules would bring a large part

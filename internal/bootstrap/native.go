@@ -1,0 +1,278 @@
+package bootstrap
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/internal/protocheck"
+)
+
+// EnvoyFilter is an HTTP filter of Envoy's own, before or after the plugins.
+type EnvoyFilter struct {
+	// Name is Envoy's for the filter, such as envoy.filters.http.local_ratelimit.
+	Name string `json:"name" validate:"required"`
+	// ID tells entries of one filter apart; it is the name by default.
+	ID string `json:"id"`
+	// Position says whether requests come to the filter before the plugins or after them; responses, the other way round.
+	// Filters of one position stand as listed.
+	Position string `json:"position" default:"before" enum:"before,after"`
+	// Config is the filter's configuration, with Envoy's fields; "@type" names its message where the name does not.
+	Config map[string]any `json:"config"`
+}
+
+// RouteEnvoyFilter is what a route has of its own for one of Envoy's filters.
+type RouteEnvoyFilter struct {
+	// Name or ID of an entry of the file's envoyFilters.
+	Name string `json:"name"`
+	// ID of that entry.
+	ID string `json:"id"`
+	// Config is the filter's configuration for a route, with Envoy's fields.
+	Config map[string]any `json:"config"`
+	// Disabled leaves the filter out for the route.
+	Disabled bool `json:"disabled"`
+}
+
+func (f *EnvoyFilter) id() string {
+	if f.ID != "" {
+		return f.ID
+	}
+	return f.Name
+}
+
+func (f *RouteEnvoyFilter) id() string {
+	if f.ID != "" {
+		return f.ID
+	}
+	return f.Name
+}
+
+// filterNames begins the names of Envoy's HTTP filters, and filterPackages the packages of their messages.
+const (
+	filterNames    = "envoy.filters.http."
+	filterPackages = "envoy.extensions.filters.http."
+)
+
+// messages are those that do not follow from the filter's name.
+var messages = map[string]struct{ own, route string }{
+	"cors":             {route: "CorsPolicy"},
+	"dynamic_modules":  {own: "DynamicModuleFilter"},
+	"ext_proc":         {own: "ExternalProcessor"},
+	"jwt_authn":        {own: "JwtAuthentication"},
+	"mcp":              {route: "McpOverride"},
+	"rate_limit_quota": {route: "RateLimitQuotaOverride"},
+}
+
+// filterMessages returns the messages that configure a filter of Envoy's and its routes. A filter without one for routes
+// takes its own there, if it takes any.
+func filterMessages(name string) (own, route protoreflect.MessageDescriptor, err error) {
+	short, ok := strings.CutPrefix(name, filterNames)
+	inPackage := map[string]protoreflect.MessageDescriptor{}
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		if strings.HasPrefix(string(f.Package()), filterPackages+short+".v") {
+			for i := range f.Messages().Len() {
+				m := f.Messages().Get(i)
+				inPackage[strings.ToLower(string(m.Name()))] = m
+			}
+		}
+		return true
+	})
+	if !ok || len(inPackage) == 0 {
+		return nil, nil, fmt.Errorf("%s; of a filter of another name, config must have its \"@type\"",
+			config.Unknown("HTTP filter of Envoy's", name, knownFilters()))
+	}
+	find := func(names ...string) protoreflect.MessageDescriptor {
+		for _, n := range names {
+			if m := inPackage[strings.ToLower(n)]; m != nil {
+				return m
+			}
+		}
+		return nil
+	}
+	plain := strings.ReplaceAll(short, "_", "")
+	irregular := messages[short]
+	own = find(irregular.own, plain, plain+"Config", plain+"FilterConfig", "http"+plain, "Config", "FilterConfig")
+	if own == nil && len(inPackage) == 1 {
+		for _, m := range inPackage {
+			own = m
+		}
+	}
+	if own == nil {
+		return nil, nil, errors.New(`config must have "@type", because the filter's name does not tell its message`)
+	}
+	route = find(irregular.route, string(own.Name())+"PerRoute", plain+"PerRoute", "PerRouteConfig")
+	if route == nil {
+		route = own
+	}
+	return own, route, nil
+}
+
+// knownFilters returns the names of Envoy's HTTP filters whose messages this program has.
+func knownFilters() []string {
+	found := map[string]bool{}
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		if rest, ok := strings.CutPrefix(string(f.Package()), filterPackages); ok {
+			short, _, _ := strings.Cut(rest, ".")
+			found[filterNames+short] = true
+		}
+		return true
+	})
+	return slices.Sorted(maps.Keys(found))
+}
+
+// typeField names the message that an object is, as in an Any.
+const typeField = "@type"
+
+// nativeConfig returns the configuration of one of Envoy's filters, or that of a route for it, and adds what is wrong.
+func (p *problems) nativeConfig(at, name string, data map[string]any, ofRoute bool) proto.Message {
+	var d protoreflect.MessageDescriptor
+	if url, ok := data[typeField].(string); ok {
+		t, err := protoregistry.GlobalTypes.FindMessageByURL(url)
+		if err != nil {
+			p.add(config.Key(at+".config", typeField), "unknown message of Envoy's %q", url)
+			return nil
+		}
+		d = t.Descriptor()
+		data = maps.Clone(data)
+		delete(data, typeField)
+	} else {
+		own, route, err := filterMessages(name)
+		if err != nil {
+			p.add(at+".name", "%v", err)
+			return nil
+		}
+		if d = own; ofRoute {
+			d = route
+		}
+	}
+	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
+	if err != nil {
+		p.add(at+".name", "unknown message of Envoy's %s", d.FullName())
+		return nil
+	}
+	m := t.New().Interface()
+	if data == nil {
+		data = map[string]any{}
+	}
+	check := protocheck.Checker{Fail: p.add}
+	if !check.Decode(at+".config", data, m) {
+		return nil
+	}
+	if err := protocheck.Refused(m.ProtoReflect()); err != nil {
+		p.add(at+".config", "Envoy would refuse it: %v", err)
+		return nil
+	}
+	return m
+}
+
+func (o *Options) checkEnvoyFilters(p *problems) {
+	seen := map[string]bool{Name: true, filterNames + "router": true}
+	for i := range o.EnvoyFilters {
+		f := &o.EnvoyFilters[i]
+		at := config.Index("envoyFilters", i)
+		switch id := f.id(); {
+		case id == Name:
+			p.add(at+".id", "%q is the filter with the plugins; choose another id", id)
+		case f.Name == filterNames+"router":
+			p.add(at+".name", "the router ends every list of filters already")
+		case seen[id] && f.ID != "":
+			p.add(at+".id", "duplicate id %q", id)
+		case seen[id]:
+			p.add(at+".name", "duplicate filter; give one of the two an id")
+		}
+		seen[f.id()] = true
+		if f.Name != "" {
+			p.nativeConfig(at, f.Name, f.Config, false)
+		}
+	}
+	for i := range o.Routes {
+		routed := map[string]bool{}
+		for j := range o.Routes[i].EnvoyFilters {
+			f := &o.Routes[i].EnvoyFilters[j]
+			at := config.Index(config.Index("routes", i)+".envoyFilters", j)
+			field := at + ".name"
+			if f.ID != "" {
+				field = at + ".id"
+			}
+			native := o.envoyFilter(f.id())
+			switch {
+			case f.id() == "":
+				p.add(at+".name", "is required")
+			case native == nil:
+				p.add(field, "%s", config.Unknown("filter of envoyFilters", f.id(), o.envoyFilterIDs()))
+			case routed[f.id()]:
+				p.add(field, "duplicate filter %q", f.id())
+			case f.Name != "" && f.Name != native.Name:
+				p.add(at+".name", "the filter with id %q is %s", f.ID, native.Name)
+			case f.Disabled && f.Config != nil:
+				p.add(at+".config", "is for a filter that is not disabled")
+			case !f.Disabled && f.Config == nil:
+				p.add(at+".config", "is required, or disabled: true")
+			case !f.Disabled:
+				p.nativeConfig(at, native.Name, f.Config, true)
+			}
+			routed[f.id()] = true
+		}
+	}
+}
+
+func (o *Options) envoyFilter(id string) *EnvoyFilter {
+	for i := range o.EnvoyFilters {
+		if o.EnvoyFilters[i].id() == id {
+			return &o.EnvoyFilters[i]
+		}
+	}
+	return nil
+}
+
+func (o *Options) envoyFilterIDs() (ids []string) {
+	for i := range o.EnvoyFilters {
+		ids = append(ids, o.EnvoyFilters[i].id())
+	}
+	return ids
+}
+
+// natives returns Envoy's own filters of a position, which Check has found to be good.
+func (b *builder) natives(position string) (all []*hcmv3.HttpFilter) {
+	for i := range b.o.EnvoyFilters {
+		if f := &b.o.EnvoyFilters[i]; f.Position == position {
+			all = append(all, b.filter(f.id(), native(f.Name, f.Config, false)))
+		}
+	}
+	return all
+}
+
+// native is [problems.nativeConfig] of a configuration that Check has found to be good.
+func native(name string, data map[string]any, ofRoute bool) proto.Message {
+	p := &problems{}
+	m := p.nativeConfig("", name, data, ofRoute)
+	if m == nil {
+		panic(p.all)
+	}
+	return m
+}
+
+// perRouteNatives adds what a route has for Envoy's own filters.
+func (b *builder) perRouteNatives(route *routev3.Route, filters []RouteEnvoyFilter) {
+	for i := range filters {
+		f := &filters[i]
+		var m proto.Message = &routev3.FilterConfig{Disabled: true}
+		if !f.Disabled {
+			m = native(b.o.envoyFilter(f.id()).Name, f.Config, true)
+		}
+		if route.TypedPerFilterConfig == nil {
+			route.TypedPerFilterConfig = map[string]*anypb.Any{}
+		}
+		route.TypedPerFilterConfig[f.id()] = pack(m)
+	}
+}

@@ -1,0 +1,101 @@
+package moefile
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"mosn.io/moe/framework/config"
+	_ "mosn.io/moe/pkg/istio/envoytypes"
+)
+
+// Each HTTP filter whose messages go-control-plane has can be named without its "@type".
+func TestEnvoyFilterNames(t *testing.T) {
+	names := map[string]bool{}
+	protoregistry.GlobalFiles.RangeFiles(func(f protoreflect.FileDescriptor) bool {
+		if rest, ok := strings.CutPrefix(string(f.Package()), "envoy.extensions.filters.http."); ok {
+			short, _, _ := strings.Cut(rest, ".")
+			names["envoy.filters.http."+short] = short != "router"
+		}
+		return true
+	})
+	if len(names) < 60 {
+		t.Fatalf("got %d filters, want all of go-control-plane's", len(names))
+	}
+	for name, ours := range names {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(fmt.Appendf(nil, "envoyFilters: [{name: %s}]", name), CheckFile, Dynmod)
+			if ours && err != nil && strings.Contains(err.Error(), "@type") {
+				t.Errorf("Parse: got error %v, want the filter's message to be found", err)
+			}
+			if !ours && err == nil {
+				t.Error("Parse: got no error for the router, want one")
+			}
+		})
+	}
+}
+
+// Mistakes in the configuration of Envoy's own filters are found before Envoy is asked, each in its place.
+func TestEnvoyFilterErrors(t *testing.T) {
+	const limit = "envoyFilters:\n- name: envoy.filters.http.local_ratelimit\n  config:\n    stat_prefix: a\n"
+	for _, c := range []struct{ name, text, want string }{
+		{
+			name: "a field that the filter does not have", text: limit + "    token_bucket: {max_tokens: 1, fill_intervall: 1s}\n",
+			want: `f:5:35: envoyFilters[0].config.token_bucket.fill_intervall: unknown field; did you mean "fill_interval"?`,
+		},
+		{
+			name: "a wrong type", text: limit + "    token_bucket: {max_tokens: many, fill_interval: 1s}\n",
+			want: "f:5:20: envoyFilters[0].config.token_bucket.max_tokens: expected uint32",
+		},
+		{
+			name: "a rule of Envoy's", text: strings.Replace(limit, "stat_prefix: a", `stat_prefix: ""`, 1),
+			want: "f:3:3: envoyFilters[0].config: Envoy would refuse it: invalid",
+		},
+		{
+			name: "an unknown filter", text: "envoyFilters: [{name: envoy.filters.http.local_rate_limit}]",
+			want: `f:1:17: envoyFilters[0].name: unknown HTTP filter of Envoy's; did you mean "envoy.filters.http.local_ratelimit"?`,
+		},
+		{
+			name: "an unknown message", text: `envoyFilters: [{name: mine, config: {"@type": type.googleapis.com/a.B}}]`,
+			want: `unknown message of Envoy's "type.googleapis.com/a.B"`,
+		},
+		{
+			name: "the router", text: "envoyFilters: [{name: envoy.filters.http.router}]",
+			want: "f:1:17: envoyFilters[0].name: the router ends every list of filters already",
+		},
+		{
+			name: "a filter twice", text: "envoyFilters: [{name: envoy.filters.http.cors}, {name: envoy.filters.http.cors}]",
+			want: "envoyFilters[1].name: duplicate filter; give one of the two an id",
+		},
+		{
+			name: "a route's for no filter", text: limit + "routes: [{envoyFilters: [{name: envoy.filters.http.cors, disabled: true}]}]",
+			want: "routes[0].envoyFilters[0].name: unknown filter of envoyFilters",
+		},
+		{
+			name: "a route's message", text: "envoyFilters: [{name: envoy.filters.http.rbac}]\n" +
+				"routes:\n- envoyFilters:\n  - name: envoy.filters.http.rbac\n    config: {rules: {}}\n",
+			want: "f:5:14: routes[0].envoyFilters[0].config.rules: unknown field",
+		},
+		{
+			name: "a route's entry that says nothing", text: limit +
+				"routes: [{envoyFilters: [{name: envoy.filters.http.local_ratelimit}]}]",
+			want: "routes[0].envoyFilters[0].config: is required, or disabled: true",
+		},
+		{
+			name: "a position", text: "envoyFilters: [{name: envoy.filters.http.cors, position: between}]",
+			want: `envoyFilters[0].position: expected "before" or "after"`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "f"}.Parse([]byte(c.text))
+			var all config.Errors
+			if !errors.As(err, &all) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Parse: got error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
