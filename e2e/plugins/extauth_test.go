@@ -64,7 +64,7 @@ func (a *authorizer) Check(_ context.Context, q *authv3.CheckRequest) (*authv3.C
 			HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{
 				Headers: option("x-user", "alice"), HeadersToRemove: []string{"cookie"},
 				ResponseHeadersToAdd:    option("x-seen", "yes"),
-				QueryParametersToSet:    []*corev3.QueryParameter{{Key: "tenant", Value: "a b"}},
+				QueryParametersToSet:    []*corev3.QueryParameter{{Key: "tenant", Value: "a%20b"}},
 				QueryParametersToRemove: []string{"debug"},
 			}},
 		}, nil

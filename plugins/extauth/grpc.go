@@ -406,33 +406,51 @@ func (c *change) apply(s filter.Stream, h filter.RequestHeaders, clearRoute bool
 	}
 }
 
-// path is the path with the query as the answer has it. Other parameters stay byte by byte.
+// path is the path with the query as the answer has it. Other parameters stay byte by byte. What the answer sets is taken as it
+// is, as Envoy does, but for what cannot be in a parameter.
 func (c *change) path(path string) string {
 	path, query, _ := strings.Cut(path, "?")
 	drop := map[string]bool{}
 	for _, name := range c.removeQuery {
-		drop[name] = true
+		drop[decoded(name)] = true
 	}
 	for _, f := range c.setQuery {
-		drop[f.name] = true
+		drop[decoded(f.name)] = true
 	}
 	var keep []string
 	for raw := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(raw, "=")
-		if plain, err := url.QueryUnescape(name); err == nil {
-			name = plain
-		}
-		if raw != "" && !drop[name] {
+		if name, _, _ := strings.Cut(raw, "="); raw != "" && !drop[decoded(name)] {
 			keep = append(keep, raw)
 		}
 	}
 	for _, f := range c.setQuery {
-		keep = append(keep, url.QueryEscape(f.name)+"="+url.QueryEscape(f.value))
+		keep = append(keep, parameter(f.name, "&#=")+"="+parameter(f.value, "&#"))
 	}
 	if len(keep) == 0 {
 		return path
 	}
 	return path + "?" + strings.Join(keep, "&")
+}
+
+// decoded is the name of a parameter as an upstream reads it.
+func decoded(name string) string {
+	if plain, err := url.QueryUnescape(name); err == nil {
+		return plain
+	}
+	return name
+}
+
+// parameter is a name or a value with what would end it, or cannot be in a path, encoded.
+func parameter(s, ends string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(ends, c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // forResponse is what an answer that allows changes of the response.
