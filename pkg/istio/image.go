@@ -116,3 +116,26 @@ func (i Image) Gateway() ([]byte, error) {
 		},
 	}}})
 }
+
+// WaypointConfigMap is the name of [Image.Waypoint]'s ConfigMap.
+const WaypointConfigMap = "moe-waypoint"
+
+// Waypoint returns a ConfigMap for waypoints, whose Deployments Istio makes: it merges the patch of [Image.Gateway], which
+// stands under the key deployment, into that of each Gateway that names the ConfigMap by infrastructure.parametersRef. The
+// ConfigMap must be in the Gateway's namespace; "" leaves that to kubectl.
+func (i Image) Waypoint(namespace string) ([]byte, error) {
+	patch, err := i.Gateway()
+	if err != nil {
+		return nil, err
+	}
+	metadata := dict{"name": WaypointConfigMap}
+	if namespace != "" {
+		metadata["namespace"] = namespace
+	}
+	text, err := yaml.Marshal(dict{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict{"deployment": string(patch)},
+	})
+	return append([]byte(`# In the Gateway of the waypoint, in this ConfigMap's namespace:
+#   spec: {infrastructure: {parametersRef: {group: "", kind: ConfigMap, name: `+WaypointConfigMap+`}}}
+`), text...), err
+}

@@ -130,6 +130,8 @@ func TestIstioImage(t *testing.T) {
 		{"sidecar", "sidecar.istio.io/nativeSidecar: \"false\"\n"},
 		{"gateway --dir /opt/moe -f " + workload, "mountPath: /etc/moe/secrets/cart-token\n"},
 		{"gateway --library example.com/moe:1", "image: example.com/moe:1\n"},
+		{"waypoint --namespace books", "kind: ConfigMap\nmetadata:\n  name: moe-waypoint\n  namespace: books\n"},
+		{"waypoint -f " + workload, "secretName: cart-token\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			status, stdout, stderr := moe(t, append([]string{"istio", "image"}, strings.Fields(c.args)...)...)
@@ -140,6 +142,9 @@ func TestIstioImage(t *testing.T) {
 	}
 	if status, _, _ := moe(t, "istio", "image", "nothing"); status != 2 {
 		t.Errorf("image of an unknown kind: got status %d, want 2", status)
+	}
+	if status, _, stderr := moe(t, "istio", "image", "gateway", "--namespace", "a"); status != 1 || !strings.Contains(stderr, "--namespace") {
+		t.Errorf("image gateway with a namespace: got status %d and %q, want 1 and an error about --namespace", status, stderr)
 	}
 	status, stdout, _ := moe(t, "istio", "crd")
 	if status != 0 || stdout != read(t, "../../../pkg/istio/v1alpha1/crd.yaml") {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -77,26 +78,30 @@ func istioCRDCommand() *cobra.Command {
 func istioImageCommand() *cobra.Command {
 	var i istio.Image
 	var files []string
+	var namespace string
 	c := &cobra.Command{
-		Use:   "image proxy|library|sidecar|gateway",
-		Short: "Print what brings libmoe.so into istio-proxy: a Dockerfile, or a patch for a Deployment",
+		Use:   "image proxy|library|sidecar|gateway|waypoint",
+		Short: "Print what brings libmoe.so into istio-proxy: a Dockerfile, a patch for a Deployment, or a ConfigMap",
 		Long: text(`
 			image prints one of
 
 			proxy    a Dockerfile: Istio's proxy with libmoe.so inside, to be named by the annotation
 			         sidecar.istio.io/proxyImage, or for a whole mesh in Istio's installation
-			library  a Dockerfile: an image with libmoe.so alone, for the two that follow
+			library  a Dockerfile: an image with libmoe.so alone, for the three that follow
 			sidecar  a patch for a Deployment with sidecars: an init container that copies the library, and the annotations
 			         (sidecar.istio.io/userVolume and others) that have Istio mount it into the proxy
 			gateway  a patch for the Deployment of a gateway: the same without annotations
+			waypoint a ConfigMap with that patch, for Gateways of class istio-waypoint to name by infrastructure.parametersRef:
+			         Istio makes their Deployments
 
 			With -f, the Secrets that the policies mention are mounted, too. The patches are for kubectl patch.`),
 		Example: examples(`
 			moe istio image proxy --proxy istio/proxyv2:1.31.0 >Dockerfile
 			moe istio image gateway -f mesh/ >patch.yaml
-			kubectl -n istio-system patch deployment istio-ingressgateway --patch-file patch.yaml`),
+			kubectl -n istio-system patch deployment istio-ingressgateway --patch-file patch.yaml
+			moe istio image waypoint --namespace books -f mesh/ | kubectl apply -f -`),
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"proxy", "library", "sidecar", "gateway"},
+		ValidArgs: []string{"proxy", "library", "sidecar", "gateway", "waypoint"},
 		RunE: does(func(cmd *cobra.Command, args []string) error {
 			in, err := istio.Load(cmd.InOrStdin(), files...)
 			if err != nil {
@@ -115,6 +120,11 @@ func istioImageCommand() *cobra.Command {
 				text, err = i.Sidecar()
 			case "gateway":
 				text, err = i.Gateway()
+			case "waypoint":
+				text, err = i.Waypoint(namespace)
+			}
+			if namespace != "" && args[0] != "waypoint" {
+				return errors.New("--namespace is for waypoint")
 			}
 			if err != nil {
 				return err
@@ -126,6 +136,7 @@ func istioImageCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.StringVar(&i.ProxyImage, "proxy", "istio/proxyv2:1.31.0", "Istio's `IMAGE` to build upon")
 	fl.StringVar(&i.LibraryImage, "library", "moe:latest", "`IMAGE` with libmoe.so")
+	fl.StringVar(&namespace, "namespace", "", "`NAMESPACE` of the waypoint's ConfigMap")
 	fl.StringVar(&i.Dir, "dir", "/var/lib/moe", "`FOLDER` of the library in the proxy")
 	fl.StringArrayVarP(&files, "filename", "f", nil, "`FILE` or folder with policies, for their Secrets; repeatable")
 	return c
