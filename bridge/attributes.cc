@@ -1,15 +1,11 @@
 #include "attributes.h"
 
-#include <cstdio>
-#include <ctime>
-
-#include "headers.h"
 #include "request.h"
 
 namespace bridge {
 namespace {
 
-enum Kind { Unsure, Text, Number, Truth, Map, TextOf140 };
+enum Kind { Unsure, Text, Number, Truth, TextOf140 };
 
 // Names in the order of the ABI's ids. Envoy 1.38 offers few, and logs an error for others: of what kind they are where
 // every Envoy has them, or 1.40 and no older one.
@@ -22,7 +18,7 @@ const struct {
     {"request.host", Text},
     {"request.scheme", Text},
     {"request.method", Text},
-    {"request.headers", Map},
+    {"request.headers", Unsure},
     {"request.referer", Text},
     {"request.useragent", Text},
     {"request.time", Unsure},
@@ -36,8 +32,8 @@ const struct {
     {"response.code_details", Unsure},
     {"response.flags", Unsure},
     {"response.grpc_status", Unsure},
-    {"response.headers", Map},
-    {"response.trailers", Map},
+    {"response.headers", Unsure},
+    {"response.trailers", Unsure},
     {"response.size", Unsure},
     {"response.total_size", Unsure},
     {"response.backend_latency", Unsure},
@@ -107,70 +103,6 @@ bool offered(int id, Kind kind) {
   return of == kind || (of == Unsure && since_139()) || (of == TextOf140 && kind == Text && since_140());
 }
 
-std::string timestamp(std::chrono::system_clock::time_point t) {
-  auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(t.time_since_epoch()).count();
-  time_t seconds = static_cast<time_t>(ns / 1000000000);
-  struct tm parts;
-  gmtime_r(&seconds, &parts);
-  char date[32], all[64];
-  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-  std::snprintf(all, sizeof all, "%s.%09u+00:00", date, static_cast<unsigned>(ns % 1000000000));
-  return all;
-}
-
-uint64_t header_bytes(const Request &r, const Lane &lane) {
-  uint64_t count, headers, trailers;
-  count_headers(lane, 0, lane.headers_type(), &count, &headers);
-  count_headers(lane, 1, lane.headers_type() + 1, &count, &trailers);
-  return headers + trailers + r.bytes[lane.encoding];
-}
-
-bool header(const Request &r, int type, View name, std::string *value) {
-  ebuf found{nullptr, 0};
-  CB(http_get_header)(r.envoy, static_cast<T(http_header_type)>(type), out(name), &found, 0, nullptr);
-  if (found.ptr != nullptr)
-    *value = in(found);
-  return found.ptr != nullptr;
-}
-
-// own works out what Envoy does not offer, and what tells how the bridge does.
-bool own(const Request &r, View name, std::string *value) {
-  uint64_t number;
-  if (name == "request.size") {
-    std::string length;
-    if (header(r, T(http_header_type_RequestHeader), "content-length", value))
-      return true;
-    number = r.bytes[0];
-  } else if (name == "response.size") {
-    number = r.bytes[1];
-  } else if (name == "request.total_size") {
-    number = header_bytes(r, r.decode);
-  } else if (name == "response.total_size") {
-    number = header_bytes(r, r.encode);
-  } else if (name == "golang_bridge.requests") {
-    number = alive.requests;
-  } else if (name == "golang_bridge.configs") {
-    number = alive.configs;
-  } else if (name == "golang_bridge.config_handles") {
-    number = alive.handles;
-  } else if (name == "golang_bridge.routes") {
-    number = RouteConfig::alive();
-  } else if (name == "request.time") {
-    *value = timestamp(r.start);
-    return true;
-  } else if (name == "response.code_details") {
-    return code_details(r, value);
-  } else if (name == "xds.cluster_name") {
-    return r.cluster(value);
-  } else if (name == "xds.virtual_cluster_name") {
-    return virtual_cluster(r, value);
-  } else {
-    return false;
-  }
-  *value = std::to_string(number);
-  return true;
-}
-
 } // namespace
 
 bool text_attribute(const Request &r, int id, std::string *value) {
@@ -202,25 +134,14 @@ bool code_details(const Request &r, std::string *value) {
   return !value->empty();
 }
 
-Lookup property(const Request &r, View path, std::string *value) {
-  static const struct {
-    View prefix;
-    int type;
-  } maps[] = {{"request.headers.", 0}, {"request.trailers.", 1}, {"response.headers.", 2}, {"response.trailers.", 3}};
-  for (const auto &m : maps)
-    if (path.substr(0, m.prefix.size()) == m.prefix)
-      return header(r, m.type, path.substr(m.prefix.size()), value) ? Lookup::Found : Lookup::Missing;
-  if (own(r, path, value))
-    return Lookup::Found;
+Lookup attribute_text(const Request &r, View name, std::string *value) {
   for (int id = 0; id < static_cast<int>(sizeof attributes / sizeof *attributes); id++) {
     uint64_t number;
     bool truth;
-    if (path != attributes[id].name)
+    if (name != attributes[id].name)
       continue;
     if (id == VirtualHostName && !since_140()) // it would be the virtual cluster's
       return Lookup::Missing;
-    if (attributes[id].kind == Map)
-      return Lookup::NotText;
     if (text_attribute(r, id, value) && (!value->empty() || attributes[id].kind == Text))
       return Lookup::Found;
     if (number_attribute(r, id, &number))

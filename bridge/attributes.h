@@ -34,6 +34,8 @@ enum Attribute {
   VirtualClusterName = 69,
 };
 
+// NotText: it is a map, a list or a null, which contrib's filter does not make a text of, or a message that modules cannot
+// read in full.
 enum class Lookup { Found, Missing, NotText };
 
 // All of these are for who may read Envoy's side.
@@ -44,8 +46,8 @@ bool truth_attribute(const Request &r, int id, bool *value);
 // virtual_cluster is the name of the virtual cluster that the request matched, where Envoy tells.
 bool virtual_cluster(const Request &r, std::string *value);
 
-// property looks a path up, such as request.path or request.headers.x-name.
-Lookup property(const Request &r, View path, std::string *value);
+// attribute_text is the attribute of that name that is not a map or message, as text.
+Lookup attribute_text(const Request &r, View name, std::string *value);
 
 // code_details is response.code_details, also where Envoy does not offer it to modules.
 bool code_details(const Request &r, std::string *value);

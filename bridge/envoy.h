@@ -19,6 +19,8 @@ CALLBACK uint32_t CB(http_filter_get_worker_index)(void *);
 CALLBACK bool CB(http_get_header)(void *, T(http_header_type), mbuf, ebuf *, size_t, size_t *);
 CALLBACK size_t CB(http_get_metadata_keys_count)(void *, T(metadata_source), mbuf);
 CALLBACK bool CB(http_get_metadata_keys)(void *, T(metadata_source), mbuf, ebuf *);
+CALLBACK size_t CB(http_get_metadata_namespaces_count)(void *, T(metadata_source));
+CALLBACK bool CB(http_get_metadata_namespaces)(void *, T(metadata_source), ebuf *);
 CALLBACK void CB(http_filter_send_go_away_and_close)(void *, bool);
 
 // Generic secrets, from Envoy 1.40 on. An id is positive; 0: there is no such secret.

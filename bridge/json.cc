@@ -234,7 +234,8 @@ const Json *Json::find(std::string_view name) const {
 }
 
 const char *Json::kind_name() const {
-  static const char *names[] = {"null", "a bool", "a number", "a string", "a list", "an object"};
+  static const char *names[] = {"null", "a bool", "a number", "a string", "a list", "an object",
+                                "of a kind that modules cannot read"};
   return names[static_cast<int>(kind)];
 }
 

@@ -9,7 +9,8 @@
 namespace bridge {
 
 struct Json {
-  enum class Kind { Null, Bool, Number, String, List, Object };
+  // Unknown is for values of Envoy's that it does not show; documents have none.
+  enum class Kind { Null, Bool, Number, String, List, Object, Unknown };
 
   Kind kind = Kind::Null;
   bool truth = false;

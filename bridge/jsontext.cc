@@ -36,6 +36,7 @@ void put(std::string *to, const Json &v) {
   };
   switch (v.kind) {
   case Json::Kind::Null:
+  case Json::Kind::Unknown:
     to->append("null");
     break;
   case Json::Kind::Bool:

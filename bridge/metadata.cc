@@ -1,6 +1,9 @@
 // Dynamic metadata: google.protobuf.Struct for Go, single values for Envoy's modules.
+#include "metadata.h"
+
+#include <vector>
+
 #include "call.h"
-#include "json.h"
 #include "log.h"
 #include "wire.h"
 
@@ -9,14 +12,14 @@ namespace {
 
 constexpr auto dynamic = T(metadata_source_Dynamic);
 
-bool scalar(void *envoy, mbuf ns, mbuf key, Json *v) {
+bool scalar(void *envoy, T(metadata_source) source, mbuf ns, mbuf key, Json *v) {
   ebuf text;
-  if (CB(http_get_metadata_string)(envoy, dynamic, ns, key, &text)) {
+  if (CB(http_get_metadata_string)(envoy, source, ns, key, &text)) {
     v->kind = Json::Kind::String;
     v->text = in(text);
-  } else if (CB(http_get_metadata_number)(envoy, dynamic, ns, key, &v->number)) {
+  } else if (CB(http_get_metadata_number)(envoy, source, ns, key, &v->number)) {
     v->kind = Json::Kind::Number;
-  } else if (CB(http_get_metadata_bool)(envoy, dynamic, ns, key, &v->truth)) {
+  } else if (CB(http_get_metadata_bool)(envoy, source, ns, key, &v->truth)) {
     v->kind = Json::Kind::Bool;
   } else {
     return false;
@@ -24,43 +27,64 @@ bool scalar(void *envoy, mbuf ns, mbuf key, Json *v) {
   return true;
 }
 
-bool list(void *envoy, mbuf ns, mbuf key, Json *v) {
+bool list(void *envoy, T(metadata_source) source, mbuf ns, mbuf key, Json *v) {
   size_t n;
-  if (!CB(http_get_metadata_list_size)(envoy, dynamic, ns, key, &n))
+  if (!CB(http_get_metadata_list_size)(envoy, source, ns, key, &n))
     return false;
   v->kind = Json::Kind::List;
   v->list.resize(n);
   for (size_t i = 0; i < n; i++) {
     Json &e = v->list[i];
     ebuf text;
-    if (CB(http_get_metadata_list_string)(envoy, dynamic, ns, key, i, &text)) {
+    if (CB(http_get_metadata_list_string)(envoy, source, ns, key, i, &text)) {
       e.kind = Json::Kind::String;
       e.text = in(text);
-    } else if (CB(http_get_metadata_list_number)(envoy, dynamic, ns, key, i, &e.number)) {
+    } else if (CB(http_get_metadata_list_number)(envoy, source, ns, key, i, &e.number)) {
       e.kind = Json::Kind::Number;
-    } else if (CB(http_get_metadata_list_bool)(envoy, dynamic, ns, key, i, &e.truth)) {
+    } else if (CB(http_get_metadata_list_bool)(envoy, source, ns, key, i, &e.truth)) {
       e.kind = Json::Kind::Bool;
+    } else {
+      e.kind = Json::Kind::Unknown;
     }
   }
   return true;
 }
 
+// names returns what Envoy lists in two steps, as copies: what it has lent does not outlive the next question.
+template <typename Count, typename List> std::vector<std::string> names(Count count, List list) {
+  size_t n = count();
+  std::vector<ebuf> lent(n);
+  std::vector<std::string> all;
+  if (n > 0 && list(lent.data()))
+    for (ebuf name : lent)
+      all.emplace_back(in(name));
+  return all;
+}
+
+// known reports whether nothing of v is Unknown.
+bool known(const Json &v) {
+  for (const Json &e : v.list)
+    if (!known(e))
+      return false;
+  for (const auto &f : v.fields)
+    if (!known(f.second))
+      return false;
+  return v.kind != Json::Kind::Unknown;
+}
+
 // read_namespace returns a namespace as a Struct on the wire. Values of kinds that modules cannot read are left out.
 std::string read_namespace(Request *r, const std::string &name) {
   std::string bytes;
-  size_t n = CB(http_get_metadata_keys_count)(r->envoy, dynamic, out(name));
-  std::vector<ebuf> keys(n);
-  if (n == 0 || !CB(http_get_metadata_keys)(r->envoy, dynamic, out(name), keys.data()))
+  Json all = read_metadata(r->envoy, MetadataOf::Dynamic, name);
+  const Json *fields = all.find(name);
+  if (fields == nullptr)
     return bytes;
-  for (ebuf k : keys) {
-    Json v;
-    mbuf key = out(in(k));
-    if (scalar(r->envoy, out(name), key, &v) || list(r->envoy, out(name), key, &v))
-      put_field(&bytes, in(k), value_bytes(v));
+  for (const auto &f : fields->fields)
+    if (known(f.second))
+      put_field(&bytes, f.first, value_bytes(f.second));
     else
-      log(r->config->limits.metadata_kind.level(), "metadata ", name, "/", in(k),
+      log(r->config->limits.metadata_kind.level(), "metadata ", name, "/", f.first,
           " is left out: modules can read scalars and lists of them");
-  }
   return bytes;
 }
 
@@ -106,6 +130,46 @@ bool write_value(void *envoy, mbuf ns, mbuf key, const Json &v) {
 }
 
 } // namespace
+
+Json read_metadata(void *envoy, MetadataOf of, View ns, View key) {
+  auto source = static_cast<T(metadata_source)>(of);
+  Json all;
+  ebuf none;
+  size_t n = CB(http_get_metadata_namespaces_count)(envoy, source);
+  // The stream's own is always there, if only empty.
+  if (n == 0 && of != MetadataOf::Dynamic && !CB(http_get_metadata_namespaces)(envoy, source, &none))
+    return all;
+  all.kind = Json::Kind::Object;
+  for (const std::string &name : names([=] { return n; },
+                                       [=](ebuf *to) { return CB(http_get_metadata_namespaces)(envoy, source, to); })) {
+    if (!ns.empty() && ns != name)
+      continue;
+    Json fields;
+    fields.kind = Json::Kind::Object;
+    for (const std::string &k :
+         names([&] { return CB(http_get_metadata_keys_count)(envoy, source, out(name)); },
+               [&](ebuf *to) { return CB(http_get_metadata_keys)(envoy, source, out(name), to); })) {
+      if (!key.empty() && key != k)
+        continue;
+      Json v;
+      if (!scalar(envoy, source, out(name), out(k), &v) && !list(envoy, source, out(name), out(k), &v))
+        v.kind = Json::Kind::Unknown;
+      fields.fields.emplace_back(k, std::move(v));
+    }
+    all.fields.emplace_back(name, std::move(fields));
+  }
+  return all;
+}
+
+bool metadata_bytes(const Json &metadata, std::string *bytes) {
+  bytes->clear();
+  if (!known(metadata))
+    return false;
+  for (const auto &ns : metadata.fields)
+    put_field(bytes, ns.first, struct_bytes(ns.second)); // as a Struct's, the field of namespaces is a map, of number 1
+  return true;
+}
+
 } // namespace bridge
 
 using namespace bridge;

@@ -4,6 +4,7 @@
 #include "attributes.h"
 #include "headers.h"
 #include "log.h"
+#include "metadata.h"
 
 namespace bridge {
 
@@ -55,6 +56,12 @@ void Request::answered() {
     return;
   answered_ = true;
   look_for_cluster();
+  if (has_cluster_)
+    cluster_metadata_ = read_metadata(envoy, MetadataOf::Cluster);
+}
+
+Json Request::cluster_metadata() const {
+  return route_open() ? read_metadata(envoy, MetadataOf::Cluster) : cluster_metadata_;
 }
 
 void Request::look_for_cluster() {

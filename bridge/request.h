@@ -12,6 +12,7 @@
 #include "config.h"
 #include "envoy.h"
 #include "golang.h"
+#include "json.h"
 #include "lane.h"
 
 namespace bridge {
@@ -65,7 +66,7 @@ public:
 
   // The route, on the worker. Envoy aborts when it is asked for the cluster of a stream that has no route and gets none any
   // more: it was cleared, by any filter, or never looked for, and the response's headers have gone. answered must be
-  // called before they go; it takes the cluster's name.
+  // called before they go; it takes the cluster's name and metadata.
   void answered();
   bool route_open() const; // Envoy still chooses a route where it has none
   void look_for_cluster();
@@ -73,6 +74,8 @@ public:
   // cluster is that of the route. The caller holds the mutex; one on another thread gets the name as the worker last saw
   // it, because to look for a route takes what only Envoy's threads have.
   bool cluster(std::string *name) const;
+  // cluster_metadata is the cluster's core.Metadata, or null. On the worker.
+  Json cluster_metadata() const;
 
   // reply answers with a response of the plugin's, given in a phase of lane; panic does after a panic. From jobs.
   void reply(Lane &lane, Reply reply);
@@ -112,6 +115,7 @@ private:
   bool answered_ = false;
   mutable bool has_cluster_ = false;
   mutable std::string cluster_; // as it was last seen, guarded by the mutex
+  Json cluster_metadata_;       // as answered() saw it
   bool committed_ = false; // scheduled() will be called
   bool working_ = false;   // and is at it
   void *scheduler_ = nullptr;

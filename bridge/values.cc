@@ -5,6 +5,7 @@
 #include "attributes.h"
 #include "call.h"
 #include "log.h"
+#include "property.h"
 
 namespace bridge {
 namespace {

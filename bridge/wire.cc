@@ -192,6 +192,7 @@ std::string value_bytes(const Json &v) {
   std::string bytes;
   switch (v.kind) {
   case Json::Kind::Null:
+  case Json::Kind::Unknown:
     put_number(&bytes, 1, 0);
     break;
   case Json::Kind::Number:
