@@ -47,7 +47,7 @@ type Credential struct {
 	Username string `json:"username" validate:"required"`
 	// Password is the password itself.
 	Password filter.Secret `json:"password"`
-	// Hash is its hash by bcrypt or argon2id.
+	// Hash is its hash, by bcrypt or argon2id, or as other programs have it: $5$, $6$, $apr1$ or {SHA}.
 	Hash filter.Secret `json:"hash"`
 
 	check atomic.Pointer[password]

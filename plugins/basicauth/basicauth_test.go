@@ -210,8 +210,8 @@ func TestRefused(t *testing.T) {
 		{name: "missing file", conf: `{users: /nowhere/x}`, want: "/nowhere/x"},
 		{name: "no colon", conf: `{users: FILE}`, file: "geheim\n", want: "line 1: expected NAME:HASH"},
 		{name: "no hash", conf: `{users: FILE}`, file: "\na:geheim", want: "line 2: expected a hash"},
-		{name: "SHA-1", conf: `{users: FILE}`, file: "a:{SHA}geheim", want: "expected a hash"},
-		{name: "MD5", conf: `{users: FILE}`, file: "a:$apr1$geheim", want: "expected a hash"},
+		{name: "SHA-1", conf: `{users: FILE}`, file: "a:{SHA}geheim", want: "malformed"},
+		{name: "MD5", conf: `{users: FILE}`, file: "a:$apr1$geheim", want: "malformed"},
 		{name: "malformed bcrypt", conf: `{users: FILE}`, file: "a:$2y$05$geheim", want: "malformed"},
 		{
 			name: "costly bcrypt", conf: `{users: FILE}`,
@@ -296,7 +296,7 @@ func FuzzHash(f *testing.F) {
 	f.Add("$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$c2FsdHNhbHRzYWx0c2FsdA")
 	f.Add("$2y$05$9ZlFd/8dcIpSXM6bCUyqzOw2BN.IbbRSp4CQpRNDwO6OFxh0tCsBq")
 	f.Fuzz(func(t *testing.T, s string) {
-		if p, err := parseHash(s); err == nil && p.text() != s {
+		if p, err := parseHash(s); err == nil && p.slow() && p.text() != s {
 			t.Errorf("%q is taken for %q", s, p.text())
 		}
 		users{}.parseFile("f", []byte(s))

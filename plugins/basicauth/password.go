@@ -67,7 +67,7 @@ const (
 	maxArgon2Time   = 32
 )
 
-var errHash = errors.New("expected a hash by bcrypt ($2y$…) or argon2id ($argon2id$v=19$…)")
+var errHash = errors.New("expected a hash by bcrypt ($2y$…), argon2id ($argon2id$v=19$…), crypt ($5$…, $6$…, $apr1$…) or {SHA}")
 
 // parseHash reads a hash as htpasswd files have it. The error does not quote it.
 func parseHash(s string) (password, error) {
@@ -83,6 +83,10 @@ func parseHash(s string) (password, error) {
 		return bcryptHash(s), nil
 	case strings.HasPrefix(s, "$argon2id$"):
 		return parseArgon2(s)
+	case strings.HasPrefix(s, shaPrefix):
+		return parseSHA(s)
+	case strings.HasPrefix(s, "$5$"), strings.HasPrefix(s, "$6$"), strings.HasPrefix(s, "$apr1$"):
+		return parseCrypt(s)
 	}
 	return nil, errHash
 }
