@@ -105,6 +105,7 @@ func bootstrap(v variant, s setHeaders, upstream int, forward bool) map[string]a
 				"stat_prefix":         "bench",
 				"generate_request_id": false,
 				"http_filters":        filters,
+				"access_log":          v.logs,
 				"route_config": map[string]any{"virtual_hosts": []any{
 					map[string]any{"name": "bench", "domains": []any{"*"}, "routes": routes},
 				}},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // A variant is one way to do the work: an Envoy of its own with these filters.
@@ -12,7 +13,8 @@ type variant struct {
 	module  string // the dynamic module it needs: a key of modules, or ""
 	library string // the library for the Golang filter, likewise
 	filters []filterConfig
-	headers int // how many request and how many response headers it sets
+	logs    []any // Envoy's access_log
+	headers int   // how many request and how many response headers it sets
 
 	consumers int      // how many the plugin keyauth knows; the filter is made with the file that lists them
 	godebug   []string // settings of a Go runtime that it cannot do without
@@ -144,7 +146,7 @@ func variants(s setHeaders) []variant {
 	for i := range all {
 		all[i].headers = s.left(all[i].headers)
 	}
-	return append(all, jwtVariants()...)
+	return slices.Concat(all, jwtVariants(), logVariants())
 }
 
 // memoryVariants lists what 10 KiB bodies are echoed through.

@@ -241,8 +241,13 @@ func testLoggerPanics(b *logBed) {
 	if n := len(b.lines("after.log", 3)); n != 3 {
 		b.Errorf("%d lines of the logger beside the one that panics, want 3", n)
 	}
-	if n := b.envoy.Log.Count(mark, "panic in Log of the access logger probe"); n != 3 {
-		b.Errorf("%d panics in Envoy's log, want 3", n)
+	if err := envoytest.Poll(patience, func() error { // Envoy's log takes a way of its own
+		if n := b.envoy.Log.Count(mark, "panic in Log of the access logger probe"); n != 3 {
+			return fmt.Errorf("%d panics in Envoy's log, want 3", n)
+		}
+		return nil
+	}); err != nil {
+		b.Errorf("waiting for panics: %v", err)
 	}
 	b.counted(`moe\.accesslog\.panics;logger=probe$`, 3)
 	b.counted(`moe\.probe\.entries$`, 3)

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"fmt"
 	"iter"
 	"net/netip"
 	"time"
@@ -19,11 +20,23 @@ type Entry struct {
 func (e Entry) Event() Event { return e.event }
 
 // Text returns a text field, and whether Envoy has a value.
-func (e Entry) Text(f TextField) (string, bool) {
-	if e.source == nil {
-		return "", false
+func (e Entry) Text(f TextField) (value string, ok bool) {
+	var into [1]string
+	e.Texts([]TextField{f}, into[:])
+	return into[0], into[0] != ""
+}
+
+// Texts asks for several text fields at once, which costs little more than one. It stores them in into, which is as long
+// as fields; "" is a field without a value.
+func (e Entry) Texts(fields []TextField, into []string) {
+	if len(into) != len(fields) {
+		panic(fmt.Sprintf("accesslog: Texts of %d fields into %d strings", len(fields), len(into)))
 	}
-	return e.source.Text(e.number, f)
+	if e.source == nil {
+		clear(into)
+		return
+	}
+	e.source.Texts(e.number, fields, into)
 }
 
 // Number returns a number; 0 is also what Envoy tells where it has none.
@@ -149,12 +162,13 @@ func (e Entry) header(block int, name string) (string, bool) {
 }
 
 func (e Entry) headers(block int) iter.Seq2[string, string] {
+	if e.source == nil {
+		return func(func(string, string) bool) {}
+	}
+	all := e.source.Headers(e.number, block)
 	return func(yield func(string, string) bool) {
-		if e.source == nil {
-			return
-		}
-		for _, f := range e.source.Headers(e.number, block) {
-			if !yield(f[0], f[1]) {
+		for _, f := range all {
+			if !yield(f.Name, f.Value) {
 				return
 			}
 		}

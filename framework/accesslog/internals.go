@@ -5,7 +5,7 @@ import "mosn.io/moe/framework/internal/core"
 // Source is what a host provides for entries. Number is the entry's; a source that is asked for one that is over, or on
 // another thread, returns zero values.
 type Source interface {
-	Text(number uint64, f TextField) (string, bool)
+	Texts(number uint64, fields []TextField, into []string)
 	Number(number uint64, f NumberField) uint64
 	Truth(number uint64, f TruthField) bool
 	Addr(number uint64, f AddrField) (ip string, port uint16)
@@ -15,7 +15,7 @@ type Source interface {
 	Times(number uint64) Times
 	Bytes(number uint64) Bytes
 	Header(number uint64, block int, name string) (string, bool)
-	Headers(number uint64, block int) [][2]string
+	Headers(number uint64, block int) []core.Field
 	Metadata(number uint64, namespace, path string) (any, bool)
 }
 

@@ -71,21 +71,16 @@ func (l *Logger) Log(e accesslog.Entry) {
 	}
 }
 
-// textFields are the members of a line that are texts of Envoy's.
-var textFields = [...]struct {
-	member string
-	field  accesslog.TextField
-}{
-	{"protocol", accesslog.Protocol},
-	{"request_id", accesslog.RequestID},
-	{"details", accesslog.ResponseCodeDetails},
-	{"termination", accesslog.ConnectionTerminationDetails},
-	{"route", accesslog.RouteName},
-	{"cluster", accesslog.UpstreamCluster},
-	{"upstream_failure", accesslog.UpstreamTransportFailureReason},
-	{"tls_version", accesslog.DownstreamTLSVersion},
-	{"tls_failure", accesslog.DownstreamTransportFailureReason},
-	{"server_name", accesslog.RequestedServerName},
+// textMembers are the members of a line that are texts of Envoy's, in the order of textFields.
+var textMembers = [...]string{
+	"protocol", "request_id", "details", "termination", "route", "cluster", "upstream_failure", "tls_version", "tls_failure",
+	"server_name",
+}
+
+var textFields = [len(textMembers)]accesslog.TextField{
+	accesslog.Protocol, accesslog.RequestID, accesslog.ResponseCodeDetails, accesslog.ConnectionTerminationDetails,
+	accesslog.RouteName, accesslog.UpstreamCluster, accesslog.UpstreamTransportFailureReason,
+	accesslog.DownstreamTLSVersion, accesslog.DownstreamTransportFailureReason, accesslog.RequestedServerName,
 }
 
 // addresses are the members that are addresses.
@@ -98,6 +93,11 @@ var addresses = [...]struct {
 	{"upstream", accesslog.UpstreamRemote},
 }
 
+// pseudo are the pseudo-headers that have a member of their own.
+var pseudo = [...]struct{ member, header string }{
+	{"method", ":method"}, {"scheme", ":scheme"}, {"host", ":authority"}, {"path", ":path"},
+}
+
 // encode appends the line of e.
 func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	hide, times := l.lines.hide(), e.Times()
@@ -106,14 +106,20 @@ func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	b = append(b, `","event":"`...)
 	b = append(b, e.Event().String()...)
 	b = append(b, '"')
-	for _, m := range [...]struct{ member, header string }{
-		{"method", ":method"}, {"scheme", ":scheme"}, {"host", ":authority"}, {"path", ":path"},
-	} {
-		v, _ := e.RequestHeader(m.header)
-		if m.member == "path" {
-			v = hide.address(v)
+	var own [len(pseudo)]string
+	headers := e.RequestHeaders()
+	for k, v := range headers {
+		for i := range pseudo {
+			if k == pseudo[i].header {
+				own[i] = v
+			}
 		}
-		b = member(b, m.member, v)
+	}
+	for i := range pseudo {
+		if pseudo[i].header == ":path" {
+			own[i] = hide.address(own[i])
+		}
+		b = member(b, pseudo[i].member, own[i])
 	}
 	b = append(b, `,"status":`...)
 	b = strconv.AppendUint(b, e.Number(accesslog.ResponseCode), 10)
@@ -121,9 +127,10 @@ func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	b = reached(b, "first_byte_ms", times.FirstDownstreamSent)
 	b = reached(b, "upstream_ms", times.LastUpstreamReply)
 	b = member(b, "flags", e.Flags().String())
-	for _, m := range textFields {
-		v, _ := e.Text(m.field)
-		b = member(b, m.member, v)
+	var texts [len(textFields)]string
+	e.Texts(textFields[:], texts[:])
+	for i := range texts {
+		b = member(b, textMembers[i], texts[i])
 	}
 	for _, m := range addresses {
 		if a := e.Addr(m.field); a.IsValid() {
@@ -136,7 +143,7 @@ func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	}
 	b = l.metadata(b, e)
 	bytes := e.Bytes()
-	b = block(b, hide, "request", bytes.Received, e.RequestHeaders(), nil)
+	b = block(b, hide, "request", bytes.Received, headers, nil)
 	b = block(b, hide, "response", bytes.Sent, e.ResponseHeaders(), e.ResponseTrailers())
 	return append(b, '}', '\n')
 }

@@ -116,10 +116,12 @@ func (s *source) entry() Entry {
 	return s.e
 }
 
-// Text is accesslog.Source's.
-func (s *source) Text(_ uint64, f accesslog.TextField) (string, bool) {
-	v, ok := s.entry().Texts[f]
-	return v, ok
+// Texts is accesslog.Source's.
+func (s *source) Texts(_ uint64, fields []accesslog.TextField, into []string) {
+	e := s.entry()
+	for i, f := range fields {
+		into[i] = e.Texts[f]
+	}
 }
 
 // Number is accesslog.Source's.
@@ -161,17 +163,20 @@ func (s *source) Bytes(uint64) accesslog.Bytes { return s.entry().Bytes }
 // Header is accesslog.Source's.
 func (s *source) Header(number uint64, block int, name string) (string, bool) {
 	for _, f := range s.Headers(number, block) {
-		if f[0] == name {
-			return f[1], true
+		if f.Name == name {
+			return f.Value, true
 		}
 	}
 	return "", false
 }
 
 // Headers is accesslog.Source's.
-func (s *source) Headers(_ uint64, block int) [][2]string {
+func (s *source) Headers(_ uint64, block int) (fields []core.Field) {
 	e := s.entry()
-	return map[int][][2]string{0: e.RequestHeaders, 2: e.ResponseHeaders, 3: e.ResponseTrailers}[block]
+	for _, f := range map[int][][2]string{0: e.RequestHeaders, 2: e.ResponseHeaders, 3: e.ResponseTrailers}[block] {
+		fields = append(fields, core.Field{Name: f[0], Value: f[1]})
+	}
+	return fields
 }
 
 // Metadata is accesslog.Source's.

@@ -1,6 +1,7 @@
 // Event hooks of access loggers. A configuration's number is all that Envoy keeps of ours, as the configuration and as
 // each thread's logger: Go shares one logger between the threads.
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "_cgo_export.h"
 #include "entry.h"
@@ -47,11 +48,13 @@ HOOK void ON(access_logger_destroy)(const void *ours) {}
 
 // The tables are in the order of Go's constants, which a test compares.
 
-bool moe_entry_text(uint64_t number, unsigned field, ebuf *value) {
+void moe_entry_texts(uint64_t number, const uint8_t *fields, size_t n, ebuf *values) {
 #define ADDRESS(name) GET(name),
   static bool (*const getters[])(void *, ebuf *) = {TEXTS(ADDRESS)};
   void *e = entry(number);
-  return e != NULL && field < LENGTH(getters) && getters[field](e, value);
+  for (size_t i = 0; i < n; i++)
+    if (e == NULL || fields[i] >= LENGTH(getters) || !getters[fields[i]](e, &values[i]))
+      values[i] = (ebuf){NULL, 0};
 }
 
 uint64_t moe_entry_number(uint64_t number, unsigned field) {
@@ -135,14 +138,21 @@ bool moe_entry_bytes(uint64_t number, T(bytes_info) *bytes) {
   return true;
 }
 
-size_t moe_entry_headers_size(uint64_t number, int block) {
+const eheader *moe_entry_headers(uint64_t number, int block, size_t *n) {
+  static _Thread_local eheader *headers; // never freed: Envoy's threads live as long as it does
+  static _Thread_local size_t room;
   void *e = entry(number);
-  return e != NULL ? GET(headers_size)(e, (T(http_header_type))block) : 0;
-}
-
-bool moe_entry_headers(uint64_t number, int block, eheader *headers) {
-  void *e = entry(number);
-  return e != NULL && GET(headers)(e, (T(http_header_type))block, headers);
+  *n = e != NULL ? GET(headers_size)(e, (T(http_header_type))block) : 0;
+  if (*n > room) {
+    eheader *more = realloc(headers, *n * sizeof *more);
+    if (more == NULL)
+      *n = 0;
+    else
+      headers = more, room = *n;
+  }
+  if (*n > 0 && !GET(headers)(e, (T(http_header_type))block, headers))
+    *n = 0;
+  return headers;
 }
 
 bool moe_entry_header(uint64_t number, int block, mbuf name, ebuf *value) {

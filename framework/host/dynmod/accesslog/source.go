@@ -7,10 +7,13 @@ package accesslog
 import "C"
 
 import (
+	"sync"
 	"time"
 	"unsafe"
 
 	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/framework/host/internal/exchange"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // source answers what an entry is asked. C knows which entry the calling thread logs, so that it has no state.
@@ -19,13 +22,23 @@ type source struct{}
 // text copies a buffer of Envoy's.
 func text(b C.ebuf) string { return C.GoStringN(b.ptr, C.int(b.length)) }
 
-// Text is accesslog.Source's.
-func (source) Text(number uint64, f accesslog.TextField) (string, bool) {
-	var b C.ebuf
-	if !C.moe_entry_text(C.uint64_t(number), C.uint(f), &b) {
-		return "", false
+// answers are where C writes texts. They are used again.
+type answers [32]C.ebuf
+
+var pool = sync.Pool{New: func() any { return new(answers) }}
+
+// Texts is accesslog.Source's.
+func (source) Texts(number uint64, fields []accesslog.TextField, into []string) {
+	a := pool.Get().(*answers)
+	defer pool.Put(a)
+	for len(fields) > 0 {
+		n := min(len(fields), len(a))
+		C.moe_entry_texts(C.uint64_t(number), (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(fields))), C.size_t(n), &a[0])
+		for i := range n {
+			into[i] = text(a[i])
+		}
+		fields, into = fields[n:], into[n:]
 	}
-	return text(b), true
 }
 
 // Number is accesslog.Source's.
@@ -126,24 +139,21 @@ func (source) Header(number uint64, block int, name string) (string, bool) {
 }
 
 // Headers is accesslog.Source's.
-func (source) Headers(number uint64, block int) [][2]string {
-	n := C.moe_entry_headers_size(C.uint64_t(number), C.int(block))
+func (source) Headers(number uint64, block int) []core.Field {
+	var n C.size_t
+	p := C.moe_entry_headers(C.uint64_t(number), C.int(block), &n)
 	if n == 0 {
 		return nil
 	}
-	p := (*C.eheader)(C.calloc(n, C.sizeof_eheader))
-	defer C.free(unsafe.Pointer(p))
-	if !C.moe_entry_headers(C.uint64_t(number), C.int(block), p) {
-		return nil
-	}
-	fields := make([][2]string, 0, int(n))
-	for _, h := range unsafe.Slice(p, int(n)) {
-		fields = append(fields, [2]string{
-			C.GoStringN(h.key_ptr, C.int(h.key_length)), C.GoStringN(h.value_ptr, C.int(h.value_length)),
-		})
-	}
-	return fields
+	return exchange.AppendLent(nil, unsafe.Slice((*core.Field)(unsafe.Pointer(p)), int(n)))
 }
+
+// An eheader lies in memory as a Field does: a pointer and a length for the name, and likewise for the value. One that
+// differs makes a length that is not 0, which does not compile.
+var (
+	_ [0]struct{} = [C.sizeof_eheader - unsafe.Sizeof(core.Field{})]struct{}{}
+	_ [0]struct{} = [unsafe.Offsetof(C.eheader{}.value_ptr) - unsafe.Offsetof(core.Field{}.Value)]struct{}{}
+)
 
 // Metadata is accesslog.Source's.
 func (source) Metadata(number uint64, namespace, path string) (any, bool) {
