@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
@@ -234,8 +235,9 @@ func (p *ExtAuth) read(s filter.Stream, h filter.RequestHeaders, answer *authv3.
 		return v, errors.New("the service's answer allows and denies")
 	}
 	said := answer.GetDynamicMetadata()
-	if ok.GetDynamicMetadata() != nil { //nolint:staticcheck // services that are older set this one
-		said = ok.GetDynamicMetadata()
+	//lint:ignore SA1019 services that are older set this one, which counts for Envoy before the other
+	if older := ok.GetDynamicMetadata(); older != nil {
+		said = older
 	}
 	if code == codes.OK {
 		change, err := changes(ok)
@@ -313,6 +315,12 @@ func denial(d *authv3.DeniedHttpResponse) (*filter.Action, error) {
 	return &reply, nil
 }
 
+// appends is whether a header is added to what is there. It is deprecated, and counts where a service sets it.
+func appends(o *corev3.HeaderValueOption) *wrapperspb.BoolValue {
+	//lint:ignore SA1019 Envoy asks for nothing else of a request's headers
+	return o.GetAppend()
+}
+
 // headerOf reads a header of an answer.
 func headerOf(o *corev3.HeaderValueOption) (f field, err error) {
 	f = field{strings.ToLower(o.GetHeader().GetKey()), o.GetHeader().GetValue()}
@@ -348,7 +356,7 @@ func changes(ok *authv3.OkHttpResponse) (c change, err error) {
 		case err != nil:
 			return c, err
 		case isOurs(f.name):
-		case o.GetAppend().GetValue(): //nolint:staticcheck // Envoy looks at nothing else here
+		case appends(o).GetValue(): // Envoy looks at nothing else here
 			c.add = append(c.add, f)
 		default:
 			c.set = append(c.set, f)
@@ -360,9 +368,9 @@ func changes(ok *authv3.OkHttpResponse) (c change, err error) {
 			return c, err
 		}
 		how := o.GetAppendAction()
-		if o.GetAppend() != nil { //nolint:staticcheck // it counts where it is set
+		if set := appends(o); set != nil {
 			how = corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
-			if o.GetAppend().GetValue() { //nolint:staticcheck // as above
+			if set.GetValue() {
 				how = corev3.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
 			}
 		}

@@ -165,10 +165,11 @@ func TestCheckRequestOfListedHeaders(t *testing.T) {
 }
 
 func TestAllowedOverGRPC(t *testing.T) {
-	appended := header("x-there", "b")
-	appended.Append = wrapperspb.Bool(true) //nolint:staticcheck // what services set
-	absent := header("x-absent", "b")
-	absent.Append = wrapperspb.Bool(true) //nolint:staticcheck // as above
+	appending := func(name string) *corev3.HeaderValueOption {
+		//lint:ignore SA1019 services set it
+		return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, Value: "b"}, Append: wrapperspb.Bool(true)}
+	}
+	appended, absent := appending("x-there"), appending("x-absent")
 	response := func(name string, how corev3.HeaderValueOption_HeaderAppendAction) *corev3.HeaderValueOption {
 		o := header(name, "new")
 		o.AppendAction = how
