@@ -150,3 +150,74 @@ func parseSeconds(v string) time.Duration {
 	}
 	return time.Duration(n) * time.Second
 }
+
+// parseTargeted reads the values of CDN-Cache-Control (RFC 9213), a dictionary of structured fields (RFC 9651). It reports
+// false for one that is empty or malformed, or where a time is not a number: such a field is ignored as a whole.
+func parseTargeted(values []string) (d directives, ok bool) {
+	rest := trim(strings.Join(values, ","))
+	for rest != "" && len(d) < maxDirectives {
+		var one directive
+		n := 0
+		for n < len(rest) && isKeyByte(rest[n], n == 0) {
+			n++
+		}
+		if one.name = rest[:n]; n == 0 {
+			return nil, false
+		}
+		if rest = rest[n:]; strings.HasPrefix(rest, "=") {
+			one.valued = true
+			if one.value, rest, ok = bareItem(rest[1:]); !ok {
+				return nil, false
+			}
+		}
+		if one.value == "?1" {
+			one.value, one.valued = "", false // as without one
+		}
+		if timed[one.name] && (one.value == "" || strings.Trim(one.value, "0123456789") != "") {
+			return nil, false
+		}
+		if d = append(d, one); rest != "" {
+			if rest = trim(rest); rest == "" {
+				break
+			}
+			if rest, ok = strings.CutPrefix(rest, ","); !ok {
+				return nil, false
+			}
+			if rest = trim(rest); rest == "" {
+				return nil, false
+			}
+		}
+	}
+	return d, len(d) > 0
+}
+
+// timed are the directives that have a time.
+var timed = map[string]bool{"max-age": true, "s-maxage": true, "stale-while-revalidate": true, "stale-if-error": true}
+
+func isKeyByte(c byte, first bool) bool {
+	return 'a' <= c && c <= 'z' || c == '*' || !first && ('0' <= c && c <= '9' || c == '_' || c == '-' || c == '.')
+}
+
+// bareItem reads a number, a token, a boolean or a string, which stays in its quotes, as it cannot be a number.
+func bareItem(s string) (item, rest string, ok bool) {
+	if s == "" {
+		return "", "", false
+	}
+	if s[0] == '"' {
+		for i := 1; i < len(s); i++ {
+			switch {
+			case s[i] == '\\':
+				i++
+			case s[i] == '"':
+				return s[:i+1], s[i+1:], true
+			}
+		}
+		return "", "", false
+	}
+	n := 0
+	for n < len(s) && s[n] != ',' && s[n] != ' ' && s[n] != '\t' {
+		n++
+	}
+	item = s[:n]
+	return item, s[n:], item == "?0" || item == "?1" || isToken(item)
+}

@@ -57,7 +57,10 @@ const (
 
 // judge returns the entry for a response, but for its body, or why it cannot be stored (RFC 9111, section 3).
 func (p *Cache) judge(a *asked, status int, h fields, now time.Time) (e *entry, why string) {
-	c := parseControl(h.values("cache-control"))
+	c, targeted := parseTargeted(h.values("cdn-cache-control"))
+	if !targeted {
+		c = parseControl(h.values("cache-control"))
+	}
 	understood := http.StatusText(status) != "" && status != http.StatusPartialContent && status != http.StatusNotModified
 	switch {
 	case status < 200 || status == http.StatusPartialContent || status == http.StatusNotModified || h.has("content-range"):
@@ -77,6 +80,9 @@ func (p *Cache) judge(a *asked, status int, h fields, now time.Time) (e *entry, 
 	var ok bool
 	if e.Vary, ok = p.varies(h, a.fields); !ok {
 		return nil, notVary
+	}
+	if targeted { // which is in place of it
+		h = slices.DeleteFunc(slices.Clone(h), func(f field) bool { return f.Name == "expires" })
 	}
 	if !p.time(e, h, c, a.sent, now) {
 		return nil, notSaid
@@ -118,8 +124,8 @@ const maxVaryValue = 1024 // bytes, of one field
 // time works out how old the response is, and for how long it may be used (RFC 9111, sections 4.2.1 and 4.2.3, RFC 5861).
 // It reports whether it is worth storing.
 func (p *Cache) time(e *entry, h fields, c directives, sent, now time.Time) bool {
-	date, err := http.ParseTime(h.get("date"))
-	if err != nil {
+	date, ok := parseDate(h.get("date"))
+	if !ok {
 		date = now
 	}
 	first, _ := cutList(h.get("age"))
@@ -134,13 +140,13 @@ func (p *Cache) time(e *entry, h fields, c directives, sent, now time.Time) bool
 		e.Lifetime = age
 	case h.has("expires"):
 		expires := h.values("expires")
-		if at, err := http.ParseTime(expires[0]); err == nil && !slices.ContainsFunc(expires, func(v string) bool { return v != expires[0] }) {
+		if at, ok := parseDate(expires[0]); ok && !slices.ContainsFunc(expires, func(v string) bool { return v != expires[0] }) {
 			e.Lifetime = max(0, at.Sub(date))
 		}
 	default:
 		said = c.has("public") || c.has("no-cache") || c.has("must-revalidate")
-		modified, err := http.ParseTime(h.get("last-modified"))
-		if p.Heuristic > 0 && err == nil && (heuristic[e.Status] || c.has("public")) && modified.Before(date) {
+		modified, ok := parseDate(h.get("last-modified"))
+		if p.Heuristic > 0 && ok && (heuristic[e.Status] || c.has("public")) && modified.Before(date) {
 			e.Lifetime, said = min(time.Duration(float64(date.Sub(modified))*p.Heuristic), longestGuess), true
 		}
 	}
@@ -154,6 +160,20 @@ func (p *Cache) time(e *entry, h fields, c directives, sent, now time.Time) bool
 		e.While, e.IfError = p.stale(c, "stale-while-revalidate", p.StaleWhileRevalidate, isShared), p.stale(c, "stale-if-error", p.StaleIfError, isShared)
 	}
 	return said && (e.Lifetime > e.Initial || e.While > 0 || e.IfError > 0 || e.Header.has("etag") || e.Header.has("last-modified"))
+}
+
+// parseDate reads a date in one of the three forms of HTTP (RFC 9110, section 5.6.7), written exactly so.
+func parseDate(v string) (t time.Time, ok bool) {
+	t, err := http.ParseTime(v)
+	if err != nil {
+		return t, false
+	}
+	for _, form := range [...]string{http.TimeFormat, time.RFC850, time.ANSIC} {
+		if strings.EqualFold(v, t.UTC().Format(form)) || form == time.RFC850 && strings.EqualFold(v, strings.Replace(t.UTC().Format(form), "UTC", "GMT", 1)) {
+			return t, true
+		}
+	}
+	return t, false
 }
 
 // stale is for how long a response may be used that is stale: as it says, or as the operator does for those that say nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -28,12 +29,16 @@ func FuzzControl(f *testing.F) {
 	f.Add(`max-age=60, private="a, b", x="\"", no-cache`)
 	f.Add(`max-age="60`)
 	f.Add(`,,=,"`)
+	f.Add(`a=?1, b="x\\"", max-age=60`)
 	f.Fuzz(func(t *testing.T, v string) {
 		c := parseControl([]string{v})
 		for _, d := range c {
 			if !isToken(d.name) {
 				t.Errorf("%q has a directive %q, want a token", v, d.name)
 			}
+		}
+		if d, ok := parseTargeted([]string{v}); ok && (len(d) == 0 || d[0].name == "" || !strings.Contains(v, d[0].name)) {
+			t.Errorf("%q is targeted with %+v, want what is in it", v, d)
 		}
 		if age, _ := c.seconds("max-age"); age < 0 || age > 1<<31*time.Second {
 			t.Errorf("%q has max-age %v, want 0 to 2^31 seconds", v, age)
