@@ -30,12 +30,12 @@ type origin struct {
 	body    string
 	asked   atomic.Int64
 	current string // the entity tag for which it answers 304
-	last    *http.Request
+	last    atomic.Pointer[http.Request]
 }
 
 func (o *origin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := o.asked.Add(1)
-	o.last = r
+	o.last.Store(r)
 	for i := 0; i+1 < len(o.header); i += 2 {
 		w.Header().Add(o.header[i], o.header[i+1])
 	}
@@ -258,7 +258,7 @@ func TestRevalidation(t *testing.T) {
 	if r.Status != 200 || r.Body != "a body" || r.Header.Get("x-fresh") != "2" || r.Header.Get("content-type") == "no/such" {
 		t.Errorf("got %d %q %v, want the stored body with the new fields", r.Status, r.Body, r.Header)
 	}
-	if got := b.last.Header.Get("if-none-match"); got != `"v1"` {
+	if got := b.last.Load().Header.Get("if-none-match"); got != `"v1"` {
 		t.Errorf("if-none-match was %q, want the stored tag", got)
 	}
 	b.advance(15 * time.Second)

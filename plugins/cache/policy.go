@@ -77,6 +77,9 @@ func (p *Cache) judge(a *asked, status int, h fields, now time.Time) (e *entry, 
 		return nil, notCookie
 	}
 	e = &entry{Status: status, Received: now, Header: endToEnd(h, c)}
+	if !e.Header.has("date") { // RFC 9110, section 6.6.1
+		e.Header = append(e.Header, field{"date", now.UTC().Format(http.TimeFormat)})
+	}
 	var ok bool
 	if e.Vary, ok = p.varies(h, a.fields); !ok {
 		return nil, notVary

@@ -16,9 +16,9 @@ import (
 )
 
 // pair is two caches with one origin and one Redis, as two Envoys have them.
-func pair(t *testing.T, addr, more string, header ...string) (a, b *bed) {
+func pair(t *testing.T, addr, redis string, header ...string) (a, b *bed) {
 	t.Helper()
-	config := fmt.Sprintf(`{redis: {addresses: ["%s"], retryAfter: 100ms, %s}, purge: {networks: [10.0.0.0/8]}}`, addr, more)
+	config := fmt.Sprintf(`{redis: {addresses: ["%s"], retryAfter: 100ms, %s}, collapse: 20s, purge: {networks: [10.0.0.0/8]}}`, addr, redis)
 	a, b = newBed(t, config, header...), newBed(t, config, header...)
 	b.Upstream = a.origin
 	return a, b
@@ -106,6 +106,25 @@ func TestRedisFails(t *testing.T) {
 				return from(b.Get(path)) == first
 			})
 		})
+	}
+}
+
+// A client that leaves while its request waits for Redis leaves nobody waiting for it.
+func TestClientLeavesWaitingForRedis(t *testing.T) {
+	s := redistest.Start(t)
+	a, _ := pair(t, s.Addr, "local: 0s, timeout: 2s", "cache-control", "max-age=60")
+	s.Pause()
+	a.Leave = func(after string) bool { return after == "waiting" }
+	if r := a.Get("/"); r.Reset != "left" {
+		t.Fatalf("got %d, want a client that has left", r.Status)
+	}
+	s.Resume()
+	time.Sleep(50 * time.Millisecond) // what was asked for it goes on
+	a.Leave = nil
+	start := time.Now()
+	a.wants(t, "1", "/")
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the next request takes %v, want no wait for one that has ended", took)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -14,13 +15,16 @@ import (
 type stream struct {
 	p       *Cache
 	r       *request
-	invalid bool    // its response may invalidate what is stored
-	stale   *entry  // what is revalidated
-	flight  *flight // that others wait for
-	forward string  // why the upstream is asked, for cache-status
-	collect *entry  // what is to be stored, once its body is there
+	invalid bool   // its response may invalidate what is stored
+	stale   *entry // what is revalidated
+	forward string // why the upstream is asked, for cache-status
+	collect *entry // what is to be stored, once its body is there
 	body    []byte
 	length  int // that the response has announced, or -1
+
+	mu     sync.Mutex
+	flight *flight // that others wait for
+	ended  bool
 }
 
 func (p *Cache) newStream(filter.Stream) *stream { return &stream{p: p} }
@@ -70,12 +74,12 @@ func (st *stream) begin(h filter.RequestHeaders) filter.Action {
 	}
 	alone := pass || p.Collapse == 0 || r.method != http.MethodGet || r.fields.has("range") || r.control.has("no-store") ||
 		!p.IgnoreClients && r.control.has("no-cache")
-	if st.flight != nil || alone { // it is the one that revalidates, or need not wait
+	if st.flies() || alone { // it is the one that revalidates, or need not wait
 		return st.ask(h, entries)
 	}
 	fl, first := p.flights.join(r.key)
 	if first {
-		st.flight = fl
+		st.fly(fl)
 		return st.ask(h, entries)
 	}
 	p.counts.collapsed.Inc()
@@ -120,7 +124,7 @@ func (st *stream) serve(entries []*entry, now time.Time) (filter.Action, bool) {
 			p.counts.stale.Inc()
 			return p.answer(e, r, now, "hit"), true
 		}
-		st.flight = fl // this request is the one that revalidates
+		st.fly(fl) // this request is the one that revalidates
 	}
 	return filter.Action{}, false
 }
@@ -210,7 +214,7 @@ func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, e
 	}
 	if why != "" {
 		p.counts.unstored.With(why).Inc()
-		st.land(st.flight != nil && !failed(status))
+		st.land(!failed(status))
 		st.note(h, "")
 		return filter.Continue
 	}
@@ -293,17 +297,40 @@ func (st *stream) store() {
 
 func (st *stream) drop() { st.collect, st.body = nil, nil }
 
+// fly makes the request the one that others wait for. A stream that has ended meanwhile, while the request waited for Redis
+// or for another, has nobody wait.
+func (st *stream) fly(fl *flight) {
+	st.mu.Lock()
+	ended := st.ended
+	if !ended {
+		st.flight = fl
+	}
+	st.mu.Unlock()
+	if ended {
+		st.p.flights.land(fl)
+	}
+}
+
+func (st *stream) flies() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.flight != nil
+}
+
 // land lets those go on who wait for this request. pass is whether others need not wait for the next, because what comes is
 // not to be stored.
 func (st *stream) land(pass bool) {
-	if st.flight == nil {
+	st.mu.Lock()
+	fl := st.flight
+	st.flight = nil
+	st.mu.Unlock()
+	if fl == nil {
 		return
 	}
 	if pass {
 		st.p.memory.notePass(st.r.key, st.p.now().Add(passFor))
 	}
-	st.p.flights.land(st.flight)
-	st.flight = nil
+	st.p.flights.land(fl)
 }
 
 // passFor is for how long requests for a resource do not wait for each other that was not to be stored.
@@ -315,6 +342,9 @@ func (st *stream) OnComplete(filter.Stream) {
 		st.p.counts.unstored.With(notCut).Inc()
 	}
 	st.drop()
+	st.mu.Lock()
+	st.ended = true
+	st.mu.Unlock()
 	st.land(false)
 }
 
