@@ -74,6 +74,11 @@ func bootstrap(v variant, s setHeaders, upstream int, forward bool) map[string]a
 	direct := map[string]any{"status": 200, "body": map[string]any{"inline_string": "ok\n"}}
 	toUpstream := map[string]any{"cluster": "upstream"}
 	load := map[string]any{"match": map[string]any{"path": pathLoad}, "direct_response": direct}
+	if v.forward {
+		load["response_headers_to_add"] = []any{map[string]any{"header": map[string]any{
+			"key": "cache-control", "value": "max-age=3600",
+		}}}
+	}
 	if forward {
 		delete(load, "direct_response")
 		load["route"] = toUpstream

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -139,6 +140,7 @@ func bench(ctx context.Context, s settings) error {
 // fill runs the measurements of a report.
 func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) (err error) {
 	if s.Count > 0 {
+		vs = slices.DeleteFunc(vs, func(v variant) bool { return v.forward }) // under valgrind there is no upstream
 		r.Counts, err = count(ctx, h, vs, s.Count, s.Extra, progress)
 		over, whole := map[string]float64{}, map[string]float64{}
 		for _, c := range r.Counts {
@@ -148,8 +150,8 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		return err
 	}
 	upstream := 0
-	if s.Upstream {
-		p, err := h.start(ctx, variant{name: "upstream"}, 0, false)
+	if s.Upstream || slices.ContainsFunc(vs, func(v variant) bool { return v.forward }) {
+		p, err := h.start(ctx, variant{name: "upstream", forward: true}, 0, false)
 		if err != nil {
 			return err
 		}
@@ -157,7 +159,7 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 	}
 	var subjects []*subject
 	for _, v := range vs {
-		p, err := h.start(ctx, v, upstream, s.Upstream)
+		p, err := h.start(ctx, v, upstream, s.Upstream || v.forward)
 		if err != nil {
 			return err
 		}

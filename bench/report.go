@@ -27,10 +27,11 @@ var goals = []goal{
 	{"golang-nop", "sdk-nop", 2},
 	{"moe-jwt", "native-jwt", 1.3},
 	{"moe-jwt-cached", "native-jwt", 0.8},
+	{"moe-ratelimit", "native-ratelimit", 1.3},
 }
 
 // wholeGoals are bounds on what a request costs in all, what Envoy does without a filter included.
-var wholeGoals = []goal{{"keyauth-100k", "keyauth-10", 1.1}}
+var wholeGoals = []goal{{"keyauth-100k", "keyauth-10", 1.1}, {"moe-cache", proxied, 0.5}}
 
 // report is what a run has found; it is also its JSON.
 type report struct {

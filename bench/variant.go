@@ -21,6 +21,7 @@ type variant struct {
 	base      string   // the variant that it is compared with; "" is none
 	fields    []string // of the request, besides those of every variant
 	refuses   bool     // a request without them
+	forward   bool     // responses come from an upstream, also without -upstream, and may be stored
 }
 
 // filterConfig is one entry of Envoy's http_filters.
@@ -146,7 +147,7 @@ func variants(s setHeaders) []variant {
 	for i := range all {
 		all[i].headers = s.left(all[i].headers)
 	}
-	return slices.Concat(all, jwtVariants(), logVariants())
+	return slices.Concat(all, jwtVariants(), logVariants(), trafficVariants())
 }
 
 // memoryVariants lists what 10 KiB bodies are echoed through.

@@ -8,8 +8,10 @@ import (
 	_ "mosn.io/moe/framework/host/golang"
 	_ "mosn.io/moe/pkg/consumer"
 	_ "mosn.io/moe/plugins/accesslog"
+	_ "mosn.io/moe/plugins/cache"
 	_ "mosn.io/moe/plugins/jwtauth"
 	_ "mosn.io/moe/plugins/keyauth"
+	_ "mosn.io/moe/plugins/ratelimit"
 )
 
 func main() {}
