@@ -1,18 +1,12 @@
 package mosnconf
 
 import (
-	"net/netip"
+	"fmt"
 	"strings"
 	"time"
 
 	"mosn.io/moe/framework/config"
 )
-
-// balancers are Envoy's names of MOSN's load balancers.
-var balancers = map[string]string{
-	"": "ROUND_ROBIN", "LB_RANDOM": "RANDOM", "LB_ROUNDROBIN": "ROUND_ROBIN", "LB_WEIGHTED_ROUNDROBIN": "ROUND_ROBIN",
-	"LB_LEAST_REQUEST": "LEAST_REQUEST", "LB_MAGLEV": "MAGLEV",
-}
 
 // defaultConnectTimeout is MOSN's.
 const defaultConnectTimeout = 3 * time.Second
@@ -39,12 +33,7 @@ func (c *converter) cluster(path string, cl *cluster) obj {
 		c.fail(path+".type", "cluster type %q has no counterpart in Envoy%s", cl.Type,
 			config.Suggest(cl.Type, []string{"SIMPLE", "STATIC", "STRICT_DNS"}))
 	}
-	balancer, known := balancers[cl.LB]
-	if !known {
-		c.fail(path+".lb_type", "load balancer %q has no counterpart in Envoy; LB_RANDOM, LB_ROUNDROBIN, LB_LEAST_REQUEST and "+
-			"LB_MAGLEV have", cl.LB)
-	}
-	out["lb_policy"] = balancer
+	c.balancer(path, cl, out)
 	set(out, "per_connection_buffer_limit_bytes", cl.BufferLimit)
 	c.protocol(cl, out)
 	if t := c.breakers(cl.Breakers); t != nil {
@@ -60,7 +49,7 @@ func (c *converter) cluster(path string, cl *cluster) obj {
 	if socket := c.upstreamTLS(path, tls); socket != nil {
 		out["transport_socket"] = socket
 	}
-	if h := cl.HealthCheck; h != nil && h.Protocol != "" {
+	if h := cl.HealthCheck; h != nil && h.isSet() {
 		out["health_checks"] = list{c.healthCheck(path+".health_check", h)}
 	}
 	if cl.RefreshRate != nil && *cl.RefreshRate > 0 {
@@ -79,11 +68,9 @@ func (c *converter) cluster(path string, cl *cluster) obj {
 func (c *converter) endpoints(path string, cl *cluster, out obj) (names bool) {
 	endpoints := list{}
 	for i, h := range cl.Hosts {
-		host, port := c.address(index(path+".hosts", i)+".address", h.Address)
-		if _, err := netip.ParseAddr(host); err != nil {
-			names = true
-		}
-		endpoint := obj{"address": socket(host, port)}
+		address, name := c.hostAddress(index(path+".hosts", i)+".address", h.Address)
+		names = names || name
+		endpoint := obj{"address": address}
 		set(endpoint, "hostname", h.Hostname)
 		one := obj{"endpoint": endpoint}
 		if h.Weight > 0 {
@@ -190,10 +177,15 @@ func (c *converter) healthCheck(path string, h *healthCheck) obj {
 			check["codec_client_type"] = "HTTP2"
 		}
 		out["http_health_check"] = check
-	case "TCP", "tcp", "Tcp":
+	default: // MOSN connects by TCP where it does not know the protocol, "http1" among others
 		out["tcp_health_check"] = obj{}
-	default:
-		c.fail(path+".protocol", "Envoy does not check the health of %q; Http1, Http2 and TCP are converted", h.Protocol)
+		if !strings.EqualFold(h.Protocol, "tcp") {
+			c.note(path+".protocol", fmt.Sprintf("%q has no checks of its own, so only a TCP connection is tried, as by MOSN; "+
+				"Http1 and Http2 have", h.Protocol))
+		}
 	}
 	return out
 }
+
+// isSet reports whether there is something to check: MOSN writes an empty one where nothing is set.
+func (h *healthCheck) isSet() bool { return h.Protocol != "" || h.Service != "" || h.Check != nil }

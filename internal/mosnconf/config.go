@@ -62,6 +62,7 @@ type listener struct {
 	StreamFilters []streamFilter `json:"stream_filters"`
 	IdleTimeout   time.Duration  `json:"connection_idle_timeout"`
 
+	LogPath         any  `json:"log_path" note:"MOSN does not read it; access_logs names the access logs"`
 	Inspector       bool `json:"inspector" note:"Envoy needs no inspector for this"`
 	ReadBuffer      int  `json:"default_read_buffer_size" note:"Envoy sizes its buffers itself"`
 	OriginalDst     any  `json:"use_original_dst" no:"use Envoy's original_dst listener filter"`
@@ -94,15 +95,29 @@ type streamFilter struct {
 }
 
 type proxy struct {
-	Name           string         `json:"name"`
-	Downstream     string         `json:"downstream_protocol"`
-	Upstream       string         `json:"upstream_protocol"`
-	Router         string         `json:"router_config_name"`
-	RouterHandler  string         `json:"router_handler_name" no:"handlers are code of MOSN's"`
-	Fallback       bool           `json:"fallback_for_unknown_protocol" no:"an HTTP listener of Envoy's takes no other protocol"`
-	ValidateTarget bool           `json:"validate_clusters" note:"Envoy validates clusters always"`
-	Extend         map[string]any `json:"extend_config" no:"extended settings of MOSN's protocols are unknown here"`
-	ConcurrencyNum int            `json:"concurrency_num" note:"Envoy's threads are those of --concurrency"`
+	Name           string       `json:"name"`
+	Downstream     string       `json:"downstream_protocol"`
+	Upstream       string       `json:"upstream_protocol"`
+	Router         string       `json:"router_config_name"`
+	RouterHandler  string       `json:"router_handler_name" no:"handlers are code of MOSN's"`
+	Fallback       bool         `json:"fallback_for_unknown_protocol" no:"an HTTP listener of Envoy's takes no other protocol"`
+	ValidateTarget bool         `json:"validate_clusters" note:"Envoy validates clusters always"`
+	Extend         extendConfig `json:"extend_config"`
+	ConcurrencyNum int          `json:"concurrency_num" note:"Envoy's threads are those of --concurrency"`
+}
+
+// extendConfig has the settings of the protocols, which may also stand in a block of the protocol's own.
+type extendConfig struct {
+	protocolSettings
+	HTTP1 protocolSettings `json:"Http1"`
+	HTTP2 protocolSettings `json:"Http2"`
+	Sub   string           `json:"sub_protocol" no:"Envoy does not speak MOSN's RPC protocols"`
+}
+
+type protocolSettings struct {
+	MaxHeader int  `json:"max_header_size"`
+	MaxBody   int  `json:"max_request_body_size" no:"limit bodies by the stream filter payload_limit, or MoE's plugin bodylimit"`
+	Streams   bool `json:"http2_use_stream" note:"Envoy always streams, and the plugin collects bodies for filters that read them"`
 }
 
 type router struct {
@@ -254,6 +269,7 @@ type cluster struct {
 	BufferLimit    uint32         `json:"conn_buffer_limit_bytes"`
 	Breakers       []thresholds   `json:"circuit_breakers"`
 	HealthCheck    *healthCheck   `json:"health_check"`
+	SlowStart      *slowStart     `json:"slow_start"`
 	Subset         *subset        `json:"lb_subset_config"`
 	TLS            *tlsConfig     `json:"tls_context"`
 	ManagerTLS     bool           `json:"cluster_manager_tls"`
@@ -274,7 +290,6 @@ type cluster struct {
 	Resolvers   any `json:"dns_resolvers" no:"use Envoy's typed_dns_resolver_config"`
 	ResolvFile  any `json:"dns_resolver_file" no:"use Envoy's typed_dns_resolver_config"`
 	ResolvPort  any `json:"dns_resolver_port" no:"use Envoy's typed_dns_resolver_config"`
-	SlowStart   any `json:"slow_start" no:"use Envoy's slow_start_config of the load balancer"`
 }
 
 type thresholds struct {

@@ -1,7 +1,6 @@
 package mosnconf
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -30,7 +29,7 @@ func Convert(text []byte) (*Result, error) {
 		return nil, err
 	}
 	var f file
-	if err := config.Decode(raw, &f); err != nil {
+	if err := config.Decode(fold(raw, reflect.TypeOf(f)), &f); err != nil {
 		return nil, err
 	}
 	c := &converter{clusters: map[string]bool{}, routers: map[string]routerAt{}, speaks: map[string]spoken{}}
@@ -204,22 +203,4 @@ func set[T comparable](m obj, key string, v T) {
 	if v != zero {
 		m[key] = v
 	}
-}
-
-// address splits HOST:PORT.
-func (c *converter) address(path, text string) (host string, port int) {
-	i := strings.LastIndexByte(text, ':')
-	if i < 0 {
-		c.fail(path, "%q is not HOST:PORT", text)
-		return "", 0
-	}
-	port, err := strconv.Atoi(text[i+1:])
-	if err != nil || port < 0 || port > 65535 {
-		c.fail(path, "%q is not HOST:PORT", text)
-	}
-	return strings.Trim(cmp.Or(text[:i], "0.0.0.0"), "[]"), port
-}
-
-func socket(host string, port int) obj {
-	return obj{"socket_address": obj{"address": host, "port_value": port}}
 }

@@ -88,6 +88,35 @@ func TestConverts(t *testing.T) {
 				"private_key": "k.pem", "ca_cert": "ca.pem", "require_client_cert": true, "min_version": "TLSv1_2"}, "filters"`, 1),
 			want: `"require_client_certificate":true`,
 		},
+		"names in other case": {
+			in: strings.Replace(whole("", toUp, ""), `"name": "up"`, `"Name": "up"`, 1), want: `"cluster_name":"up"`,
+		},
+		"a match of nothing": {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{}`, 1), want: `"match":{"prefix":"/"}`},
+		"the old form of a match": {
+			in:   strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"headers": [{"name": "service", "value": ".*"}]}`, 1),
+			want: `"headers":[{"name":"service","present_match":true}]`,
+		},
+		"slow start": {
+			in: strings.Replace(whole("", toUp, `, "slow_start": {"mode": "duration", "slow_start_duration": "30s", "min_weight_percent": 0.2}`),
+				"LB_RANDOM", "LB_ROUNDROBIN", 1),
+			want: `"slow_start_config":{"aggression":{"default_value":1,"runtime_key":"up.slow_start.aggression"},"min_weight_percent":{"value":20},"slow_start_window":"30s"}`,
+		},
+		"health checks of another protocol": {
+			in: whole("", toUp, `, "health_check": {"protocol": "http1", "interval": "1s"}`), want: `"tcp_health_check":{}`,
+		},
+		"a socket to listen on": {
+			in:   strings.Replace(whole(`"network": "unix",`, toUp, ""), "127.0.0.1:80", "/run/mosn.sock", 1),
+			want: `"address":{"pipe":{"path":"/run/mosn.sock"}}`,
+		},
+		"a socket of a host": {
+			in:   strings.Replace(whole("", toUp, ""), "127.0.0.1:81", "unix:/run/up.sock", 1),
+			want: `"endpoint":{"address":{"pipe":{"path":"/run/up.sock"}}}`,
+		},
+		"the size of headers": {
+			in: strings.Replace(whole("", toUp, ""), `"router_config_name": "r"}}`,
+				`"router_config_name": "r", "extend_config": {"max_header_size": 16000}}}`, 1),
+			want: `"max_request_headers_kb":16`,
+		},
 		"empty objects of a dump": {
 			in: whole("", toUp, `, "spec": {}, "health_check": {"timeout": "0s", "interval": "0s"}, "tls_context": {}`), want: `"up"`,
 		},
@@ -133,10 +162,22 @@ func TestRefuses(t *testing.T) {
 		"original destination":   {in: whole(`"use_original_dst": "redirect",`, toUp, ""), want: []string{"listeners[0].use_original_dst", "no counterpart"}},
 		"a Go plugin":            {in: whole(`"stream_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""), want: []string{"stream_filters[0].go_plugin_config"}},
 		"variables":              {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"prefix": "/", "variables": [{"name": "x"}]}`, 1), want: []string{"match.variables"}},
-		"a match of nothing":     {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{}`, 1), want: []string{"match: matches by nothing"}},
 		"a bad expression":       {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
 		"another network filter": {in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "prxy"`, 1), want: []string{"filters[0].type", `did you mean "proxy"`}},
 		"routers in files":       {in: strings.Replace(whole("", toUp, ""), `"virtual_hosts"`, `"router_configs": "/etc/r", "virtual_hosts"`, 1), want: []string{"routers[0].router_configs"}},
+		"a name twice, in other case": {
+			in: strings.Replace(whole("", toUp, ""), `"name": "up"`, `"name": "up", "Name": "down"`, 1), want: []string{"clusters[0].Name"},
+		},
+		"a network": {in: whole(`"network": "udp",`, toUp, ""), want: []string{"listeners[0].network", "tcp and unix"}},
+		"a slow start of random choice": {
+			in:   whole("", toUp, `, "slow_start": {"mode": "duration", "slow_start_duration": "30s"}`),
+			want: []string{"clusters[0].slow_start", "LB_ROUNDROBIN"},
+		},
+		"a limit of bodies": {
+			in: strings.Replace(whole("", toUp, ""), `"router_config_name": "r"}}`,
+				`"router_config_name": "r", "extend_config": {"Http1": {"max_request_body_size": 9}}}}`, 1),
+			want: []string{"config.extend_config.Http1.max_request_body_size", "payload_limit"},
+		},
 		"several at once": {
 			in:   whole(`"use_original_dst": "redirect",`, `"route": {"cluster_name": "x"}`, ""),
 			want: []string{"use_original_dst", "no cluster"},

@@ -2,6 +2,7 @@ package mosnconf
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	"mosn.io/moe/framework/config"
@@ -14,15 +15,11 @@ const (
 
 // listener converts a listener, whose filter is a connection manager, a proxy or a TCP proxy.
 func (c *converter) listener(path string, i int, l *listener) obj {
-	if l.Network != "" && l.Network != "tcp" {
-		c.fail(path+".network", "%q is not supported; only tcp is", l.Network)
-		return nil
-	}
-	host, port := c.address(path+".address", l.Address)
+	address := c.listenAddress(path, l)
 	if l.Name == "" {
 		l.Name = fmt.Sprintf("listener_%d", i)
 	}
-	out := obj{"name": l.Name, "address": socket(host, port)}
+	out := obj{"name": l.Name, "address": address}
 	if !l.BindPort {
 		out["bind_to_port"] = false
 		c.note(path+".bind_port", "is not set, so Envoy does not listen there either")
@@ -131,6 +128,9 @@ func (c *converter) connectionManager(path, listenerPath string, l *listener, f 
 		// MOSN takes nothing from x-forwarded-for and adds nothing to it.
 		"use_remote_address": true, "skip_xff_append": true,
 	}
+	if n := max(p.Extend.MaxHeader, p.Extend.HTTP1.MaxHeader); n > 0 {
+		manager["max_request_headers_kb"] = (n + 1023) / 1024
+	}
 	if logs := c.accessLogs(listenerPath, l); logs != nil {
 		manager["access_log"] = logs
 	}
@@ -188,11 +188,11 @@ func (c *converter) tcpProxy(path string, l *listener, f *networkFilter) obj {
 // decode decodes what a network filter is configured by.
 func (c *converter) decode(path string, raw map[string]any, into any) bool {
 	d := config.Decoder{Path: path}
-	if err := d.Decode(raw, into); err != nil {
+	if err := d.Decode(fold(raw, reflect.TypeOf(into)), into); err != nil {
 		c.errs = append(c.errs, err)
 		return false
 	}
-	c.inspect(path, reflectValue(into))
+	c.inspect(path, reflect.ValueOf(into))
 	return true
 }
 

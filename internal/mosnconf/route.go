@@ -3,15 +3,12 @@ package mosnconf
 import (
 	"maps"
 	"net/http"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
-
-func reflectValue(v any) reflect.Value { return reflect.ValueOf(v) }
 
 // seconds writes a duration as Envoy's JSON does.
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s" }
@@ -119,10 +116,8 @@ func (c *converter) match(path string, m *routeMatch) obj {
 		out["prefix"] = m.Prefix
 	case m.Regex != "":
 		out["safe_regex"] = obj{"regex": c.regex(path+".regex", m.Regex)}
-	case len(m.Headers) > 0:
+	default: // by headers only; without any, MOSN takes every request
 		out["prefix"] = "/"
-	default:
-		c.fail(path, "matches by nothing; give prefix, path, regex or headers")
 	}
 	var headers list
 	for i, h := range m.Headers {
@@ -135,6 +130,8 @@ func (c *converter) match(path string, m *routeMatch) obj {
 		}
 		one := obj{"name": name}
 		switch {
+		case name == "service" && h.Value == ".*" && len(m.Headers) == 1 && m.byHeaders(): // any value: MOSN keeps an old form
+			one["present_match"] = true
 		case h.Regex:
 			one["string_match"] = obj{"safe_regex": obj{"regex": c.regex(index(path+".headers", i)+".value", h.Value)}}
 		default:
@@ -147,6 +144,9 @@ func (c *converter) match(path string, m *routeMatch) obj {
 	}
 	return out
 }
+
+// byHeaders reports whether nothing but headers decides.
+func (m *routeMatch) byHeaders() bool { return m.Path == "" && m.Prefix == "" && m.Regex == "" }
 
 // regex converts an expression. MOSN looks for it anywhere in the text, and Envoy matches the whole.
 func (c *converter) regex(path, text string) string {

@@ -115,6 +115,9 @@ func runMOSN(cmd *cobra.Command, f envoyFlags, file string) error {
 	defer started()
 	for _, l := range b.GetStaticResources().GetListeners() {
 		a := l.GetAddress().GetSocketAddress()
+		if a == nil { // a pipe
+			continue
+		}
 		if err := free(net.JoinHostPort(a.GetAddress(), strconv.Itoa(int(a.GetPortValue())))); err != nil {
 			return fmt.Errorf("%s: listener %q: %w", file, l.GetName(), err)
 		}
