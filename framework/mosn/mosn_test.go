@@ -417,6 +417,25 @@ func TestFirstLine(t *testing.T) {
 	}
 }
 
+// TestNoQuery has the query of a request without one be empty, and not an error: MOSN's jwt_authn takes an error for leave to
+// let the request pass.
+func TestNoQuery(t *testing.T) {
+	h := host(t, receives(func(c *call) {
+		if v, err := variable.GetString(c.ctx, "Http1_request_arg"); v != "" || err != nil {
+			t.Errorf("Http1_request_arg is %q (%v), want it empty and no error", v, err)
+		}
+		if v, err := variable.GetString(c.ctx, "Http2_request_arg"); v != "" || err != nil {
+			t.Errorf("Http2_request_arg is %q (%v), want it empty and no error", v, err)
+		}
+		if v, err := variable.GetProtocolResource(c.ctx, api.ARG); v != "" || err != nil {
+			t.Errorf("the resource ARG is %q (%v), want it empty and no error", v, err)
+		}
+	}))
+	if r := h.Get("/"); r.Status != 200 {
+		t.Errorf("status %d, want 200", r.Status)
+	}
+}
+
 func TestRouterMetadata(t *testing.T) {
 	h := host(t, script{phase: api.AfterRoute, onReceive: func(c *call) api.StreamFilterStatus {
 		if err := variable.Set(c.ctx, "x-mosn-router-meta", map[string]string{"version": "v2"}); err != nil {

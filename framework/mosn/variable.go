@@ -87,7 +87,7 @@ var prepareVariables = sync.OnceFunc(func() {
 	for _, protocol := range []api.ProtocolName{protocolHTTP1, protocolHTTP2, protocolHTTP3} {
 		p := string(protocol) + "_"
 		for name, get := range protocolTexts {
-			define(variable.NewStringVariable(p+name, nil, textGetter(get), nil, 0))
+			define(variable.NewStringVariable(p+name, nil, wholeGetter(get), nil, 0))
 		}
 		definePrefix(p+"request_header_", requestHeader)
 		definePrefix(p+"request_arg_", requestArg)
@@ -145,6 +145,17 @@ func textGetter(get func(*stream) string) variable.StringGetterFunc {
 		}
 		v := get(st)
 		return found(v, v != "")
+	}
+}
+
+// wholeGetter is textGetter for what every request has. An empty query is "" and no error: MOSN's jwt_authn lets a request
+// pass whose query it does not find.
+func wholeGetter(get func(*stream) string) variable.StringGetterFunc {
+	return func(ctx context.Context, _ *variable.IndexedValue, _ any) (string, error) {
+		if st := streamOf(ctx); st != nil {
+			return get(st), nil
+		}
+		return variable.ValueNotFound, variable.ErrValueNotFound
 	}
 }
 
