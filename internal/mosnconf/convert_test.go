@@ -80,6 +80,18 @@ func TestConverts(t *testing.T) {
 			in:   whole("", toUp, `, "tls_context": {"status": true, "insecure_skip": true, "server_name": "a.example"}`),
 			want: `"sni":"a.example"`,
 		},
+		"the name in the upstream's certificate": {
+			in:   whole("", toUp, `, "tls_context": {"status": true, "ca_cert": "ca.pem", "server_name": "a.example"}`),
+			want: `"match_typed_subject_alt_names":[{"matcher":{"exact":"a.example"},"san_type":"DNS"}]`,
+		},
+		"the address in the upstream's certificate": {
+			in:   whole("", toUp, `, "tls_context": {"status": true, "ca_cert": "ca.pem", "server_name": "127.0.0.1"}`),
+			want: `"match_typed_subject_alt_names":[{"matcher":{"exact":"127.0.0.1"},"san_type":"IP_ADDRESS"}]`,
+		},
+		"curves": {
+			in:   whole("", toUp, `, "tls_context": {"status": true, "insecure_skip": true, "ecdh_curves": "P256,x25519"}`),
+			want: `"ecdh_curves":["P-256","X25519"]`,
+		},
 		"a name as address": {
 			in: strings.ReplaceAll(whole("", toUp, ""), "127.0.0.1:81", "up.example:81"), want: `"type":"STRICT_DNS"`,
 		},
@@ -165,6 +177,10 @@ func TestRefuses(t *testing.T) {
 		"a bad expression":       {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
 		"another network filter": {in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "prxy"`, 1), want: []string{"filters[0].type", `did you mean "proxy"`}},
 		"routers in files":       {in: strings.Replace(whole("", toUp, ""), `"virtual_hosts"`, `"router_configs": "/etc/r", "virtual_hosts"`, 1), want: []string{"routers[0].router_configs"}},
+		"a certificate for nobody": {
+			in:   whole("", toUp, `, "tls_context": {"status": true, "ca_cert": "ca.pem"}`),
+			want: []string{"clusters[0].tls_context.server_name"},
+		},
 		"a name twice, in other case": {
 			in: strings.Replace(whole("", toUp, ""), `"name": "up"`, `"name": "up", "Name": "down"`, 1), want: []string{"clusters[0].Name"},
 		},

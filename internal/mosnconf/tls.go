@@ -1,6 +1,10 @@
 package mosnconf
 
-import "strings"
+import (
+	"cmp"
+	"net/netip"
+	"strings"
+)
 
 func transport(side string, fields obj) obj {
 	return obj{"name": "envoy.transport_sockets.tls", "typed_config": message(
@@ -15,6 +19,10 @@ func (c *converter) downstreamTLS(path string, t *tlsConfig) obj {
 	}
 	out := obj{"common_tls_context": c.commonTLS(path, t, t.VerifyClient || t.RequireClient)}
 	if t.RequireClient {
+		if !t.VerifyClient {
+			c.note(path+".require_client_cert", "MOSN only asks for a certificate unless verify_client is set too; Envoy requires "+
+				"and verifies it")
+		}
 		out["require_client_certificate"] = true
 	}
 	return transport("Downstream", out)
@@ -30,9 +38,28 @@ func (c *converter) upstreamTLS(path string, t *tlsConfig) obj {
 		c.fail(path, "the upstream's certificate is verified by the machine's authorities in MOSN; name them in ca_cert "+
 			"for Envoy, or set insecure_skip")
 	}
-	out := obj{"common_tls_context": c.commonTLS(path, t, !t.InsecureSkip)}
-	set(out, "sni", t.ServerName)
+	common := c.commonTLS(path, t, !t.InsecureSkip)
+	_, err := netip.ParseAddr(t.ServerName)
+	isName := err != nil
+	if v, verified := common["validation_context"].(obj); verified && t.ServerName != "" {
+		v["match_typed_subject_alt_names"] = list{sanOf(t.ServerName, isName)}
+	} else if verified {
+		c.fail(path+".server_name", "is needed: the upstream's certificate must be for it; MOSN connects nowhere without it")
+	}
+	out := obj{"common_tls_context": common}
+	if isName {
+		set(out, "sni", t.ServerName)
+	}
 	return transport("Upstream", out)
+}
+
+// sanOf matches certificates for a name, or for an address.
+func sanOf(server string, isName bool) obj {
+	kind := "IP_ADDRESS"
+	if isName {
+		kind = "DNS"
+	}
+	return obj{"san_type": kind, "matcher": obj{"exact": server}}
 }
 
 func (c *converter) commonTLS(path string, t *tlsConfig, verify bool) obj {
@@ -53,13 +80,23 @@ func (c *converter) commonTLS(path string, t *tlsConfig, verify bool) obj {
 		params["cipher_suites"] = split(t.CipherSuites)
 	}
 	if t.Curves != "" {
-		params["ecdh_curves"] = split(t.Curves)
+		params["ecdh_curves"] = curves(split(t.Curves))
 	}
 	if len(params) > 0 {
 		out["tls_params"] = params
 	}
 	if t.ALPN != "" {
 		out["alpn_protocols"] = split(t.ALPN)
+	}
+	return out
+}
+
+// curves are Envoy's names of curves, whose case does not matter in MOSN.
+func curves(names list) (out list) {
+	known := map[string]string{"P256": "P-256", "P384": "P-384", "P521": "P-521", "X25519": "X25519"}
+	for _, name := range names {
+		text, _ := name.(string)
+		out = append(out, cmp.Or(known[strings.ToUpper(text)], text))
 	}
 	return out
 }
