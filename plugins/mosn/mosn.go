@@ -21,6 +21,9 @@ import (
 	_ "mosn.io/mosn/pkg/filter/stream/payloadlimit"
 	_ "mosn.io/mosn/pkg/filter/stream/proxywasm" // registers proxywasm
 	"mosn.io/mosn/pkg/log"
+	_ "mosn.io/mosn/pkg/wasm/abi/proxywasm010"
+	_ "mosn.io/mosn/pkg/wasm/abi/proxywasm020"
+	_ "mosn.io/mosn/pkg/wasm/runtime/wazero"
 )
 
 func init() {

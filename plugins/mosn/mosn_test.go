@@ -1,6 +1,8 @@
 package mosn
 
 import (
+	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -31,5 +33,29 @@ func TestSpeltWrong(t *testing.T) {
 		{"type": "payload_limit", "config": {"max_entity_size": 10, "http_status": 413}}]}`})
 	if err == nil || !strings.Contains(err.Error(), `did you mean "max_entity_size "?`) {
 		t.Errorf("the error is %v, want one that names the field with the blank", err)
+	}
+}
+
+// TestProxyWasm runs a Wasm file of MOSN's, which sets a header of the request, in the engine that is linked in.
+func TestProxyWasm(t *testing.T) {
+	folder, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "mosn.io/mosn").Output()
+	if err != nil {
+		t.Fatalf("cannot find MOSN's files: %v", err)
+	}
+	h := filtertest.New(t, filtertest.Config{Name: "mosn", JSON: fmt.Sprintf(`{"stream_filters": [{"type": "proxywasm",
+		"config": {"instance_num": 1, "vm_config": {"engine": "wazero", "path": "%s/etc/wasm/filter.wasm"}}}]}`,
+		strings.TrimSpace(string(folder)))})
+	if r := h.Get("/"); r.Status != 200 || r.Upstream.Header.Get("Go-Wasm-Header") != "hello wasm" {
+		t.Errorf("status %d, upstream got Go-Wasm-Header %q; want 200 and %q", r.Status,
+			r.Upstream.Header.Get("Go-Wasm-Header"), "hello wasm")
+	}
+}
+
+// TestUnknownWasmEngine has the factory refuse an engine that is not linked in.
+func TestUnknownWasmEngine(t *testing.T) {
+	err := (&filtertest.Host{}).Load(t, filtertest.Config{Name: "mosn", JSON: `{"stream_filters": [{"type": "proxywasm",
+		"config": {"vm_config": {"engine": "wasmer", "path": "/filter.wasm"}}}]}`})
+	if err == nil || !strings.Contains(err.Error(), "stream_filters[0]") {
+		t.Errorf("the error is %v, want one of stream_filters[0]", err)
 	}
 }
