@@ -21,7 +21,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
 # Go modules of this repository; each is built and tested in its own folder.
 MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod e2e/bridge/plugins/go.mod e2e/mosn/go.mod plugins/mosn/go.mod \
-  bench/upstreamsdk/go.mod))
+  docs/examples/mosnfilter/go.mod bench/upstreamsdk/go.mod))
 MODULES := $(patsubst go.mod,.,$(MODULES))
 STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck
 GOFUMPT := .tools/gofumpt-$(GOFUMPT_VERSION)/gofumpt
@@ -131,13 +131,14 @@ unit: envoy redis ## Run the unit tests with the race detector
 	$(GO) test -race ./framework/... ./plugins/... ./pkg/... ./internal/... ./cmd/...
 	$(GO) test ./bench/...
 	$(GO) test -run TestCoreRuleSet ./plugins/waf
+	cd plugins/mosn && $(GO) test ./...
 
 portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
 	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
-conformance: libmoe bridge envoys redis slapd ## Run the conformance suite over every host on every Envoy
+conformance: libmoe moe bridge envoys redis slapd ## Run the conformance suite over every host on every Envoy
 	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
-	cd e2e/mosn && $(GO) test -timeout 20m ./...
+	cd e2e/mosn && E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./...
 
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
 	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
@@ -147,6 +148,7 @@ soak: envoys bridge ## Soak every host on every Envoy for $SOAKTIME (10m each)
 
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck
+	cd docs/examples/mosnfilter && $(GO) test ./...
 
 fuzz: ## Run every fuzz test for $FUZZTIME (10000x, so many inputs; or a time: 1m)
 	@scripts/fuzz $(FUZZTIME)
