@@ -21,6 +21,8 @@ type Listen struct {
 	Buffer int    // per_connection_buffer_limit_bytes
 	TLS    M      // the DownstreamTlsContext, without its @type; nil: plain text
 
+	Clusters []M // that the routes need beside those of every station
+
 	keep bool // beyond the scenario
 }
 

@@ -86,7 +86,7 @@ func (s *station) push() error {
 		want[c["name"].(string)] = c
 	}
 	for _, l := range s.listeners {
-		for _, c := range l.filter.Clusters {
+		for _, c := range slices.Concat(l.filter.Clusters, l.spec.Clusters) {
 			want[c["name"].(string)] = c
 		}
 	}

@@ -2,19 +2,17 @@ package mosn
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // configurations are what MOSN and Envoy are compared by. The filters' JSON is as in mosn_config.json.
-var configurations = slicesConcat(ipAccess, headerToMetadata, payloadLimit, gzipped, faults, rewriting, others)
-
-func slicesConcat(lists ...[]configuration) (all []configuration) {
-	for _, l := range lists {
-		all = append(all, l...)
-	}
-	return all
-}
+var configurations = sync.OnceValue(func() []configuration {
+	return slices.Concat(ipAccess, headerToMetadata, payloadLimit, gzipped, faults, rewriting, others, jwtAuthn(), rbac,
+		proxyWasm())
+})
 
 // from are requests that say in x-real-ip where they come from.
 func from(ips ...string) (all []request) {
@@ -119,11 +117,31 @@ const gzipConfig = `[{"type": "gzip", "config": {"gzip_level": 6, "content_lengt
 // lengthOfBody is what MOSN's content-length should be: over HTTP/2 its gzip leaves that of the text.
 func lengthOfBody(o *outcome) { o.Header["Content-Length"] = []string{strconv.Itoa(len(o.Body))} }
 
+// notCompressed reports what MOSN makes of some responses over HTTP/1.
+func notCompressed(o *outcome) bool { return o.Header["Content-Encoding"] == nil }
+
+// compressed are requests whose responses are compressed.
+func compressed(requests []request) []request {
+	for i := range requests {
+		requests[i].again = notCompressed
+	}
+	return mended(lengthOfBody, requests)
+}
+
 var gzipped = []configuration{
-	{name: "gzip", filters: gzipConfig, requests: mended(lengthOfBody, accepting("long", longPath, "gzip", "br", "identity"))},
-	{name: "gzip: two encodings", filters: gzipConfig, requests: mended(lengthOfBody, accepting("long", longPath, "gzip, deflate"))},
-	{name: "gzip: another form", filters: gzipConfig, requests: mended(lengthOfBody, accepting("long", longPath, "gzip,deflate"))},
+	{name: "gzip", filters: gzipConfig, requests: compressed(accepting("long", longPath, "gzip"))},
+	{name: "gzip: not asked for", filters: gzipConfig, requests: accepting("long", longPath, "br", "identity")},
+	{name: "gzip: two encodings", filters: gzipConfig, requests: compressed(accepting("long", longPath, "gzip, deflate"))},
+	{name: "gzip: another form", filters: gzipConfig, requests: compressed(accepting("long", longPath, "gzip,deflate"))},
 	{name: "gzip: short", filters: gzipConfig, requests: accepting("short", "/body/short", "gzip", "gzip, deflate")},
+}
+
+// asHTTP1 are requests with which Envoy does over HTTP/2 what MOSN does over HTTP/1 only.
+func asHTTP1(requests []request) []request {
+	for i := range requests {
+		requests[i].asHTTP1 = true
+	}
+	return requests
 }
 
 // mended are requests for which MOSN's outcome is put right before it is compared.
@@ -154,7 +172,7 @@ var faults = []configuration{
 	},
 	{
 		name: "fault: by the cluster",
-		filters: `[{"type": "fault", "config": {"upstream_cluster": "up", "abort": {"status": 500, "percentage": 100}}},
+		filters: `[{"type": "fault", "config": {"upstream_cluster": "servers", "abort": {"status": 500, "percentage": 100}}},
 			{"type": "fault", "config": {"upstream_cluster": "elsewhere", "abort": {"status": 501, "percentage": 100}}}]`,
 		requests: []request{{name: "get", path: "/echo"}},
 	},
@@ -198,7 +216,7 @@ var others = []configuration{
 			"action": {"status": 509, "body": "limited"},
 			"rules": [{"resource": "/body/limited", "threshold": 0, "statIntervalInMs": 1000}]}}]`,
 		requests: []request{
-			{name: "limited", path: "/body/limited", h1: true, header: []string{"cookie", "c=1"}},
+			{name: "limited", path: "/body/limited", asHTTP1: true, header: []string{"cookie", "c=1"}},
 			{name: "free", path: "/body/free"},
 		},
 	},
@@ -208,6 +226,15 @@ var others = []configuration{
 			"leastWindowCount": 10, "exceptionRateMultiple": 5, "maxIpCount": 1, "maxIpRatio": 0.5, "recoverTime": 15000}}]`,
 		requests: []request{
 			{name: "good", path: "/echo"}, {name: "bad", path: "/echo?status=500"}, {name: "none", path: "/echo?status=404"},
+		},
+	},
+	{
+		name:    "required_headers of docs/examples",
+		filters: `[{"type": "required_headers", "config": {"x-tenant": "blue"}}]`,
+		requests: []request{
+			{name: "as required", path: "/echo", header: []string{"x-tenant", "blue"}},
+			{name: "another value", path: "/echo", header: []string{"x-tenant", "red"}},
+			{name: "none", path: "/echo", method: "POST", body: "text", header: []string{"cookie", "c=1"}},
 		},
 	},
 	{
@@ -223,7 +250,7 @@ var others = []configuration{
 			{name: "too long", path: "/echo", method: "POST", body: "12345"},
 			{
 				name: "long enough", path: longPath, header: []string{"x-version", "1", "accept-encoding", "gzip"},
-				mend: lengthOfBody,
+				mend: lengthOfBody, again: notCompressed,
 			},
 			{name: "post", path: "/echo", method: "POST", body: "1234", header: []string{"x-version", "1"}},
 			{name: "head", method: "HEAD", path: "/echo"},

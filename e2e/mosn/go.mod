@@ -4,8 +4,11 @@ go 1.26.0
 
 require (
 	github.com/google/go-cmp v0.7.0
+	github.com/lestrrat-go/jwx/v3 v3.3.0
 	github.com/urfave/cli v1.22.1
+	mosn.io/api v1.6.0
 	mosn.io/moe v0.0.0
+	mosn.io/moe/docs/examples/mosnfilter v0.0.0
 	mosn.io/moe/e2e v0.0.0
 	mosn.io/moe/plugins/mosn v0.0.0
 	mosn.io/mosn v1.6.1
@@ -82,7 +85,6 @@ require (
 	github.com/lestrrat-go/dsig-secp256k1 v1.0.0 // indirect
 	github.com/lestrrat-go/httpcc v1.0.1 // indirect
 	github.com/lestrrat-go/httprc/v3 v3.0.6 // indirect
-	github.com/lestrrat-go/jwx/v3 v3.3.0 // indirect
 	github.com/lestrrat-go/option/v2 v2.0.0 // indirect
 	github.com/lestrrat/go-jwx v0.0.0-20180221005942-b7d4802280ae // indirect
 	github.com/lestrrat/go-pdebug v0.0.0-20180220043741-569c97477ae8 // indirect
@@ -107,6 +109,7 @@ require (
 	github.com/shirou/gopsutil/v3 v3.20.11 // indirect
 	github.com/sirupsen/logrus v1.10.2 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
+	github.com/tetratelabs/wazero v1.12.0 // indirect
 	github.com/tidwall/gjson v1.18.0 // indirect
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.1 // indirect
@@ -146,7 +149,6 @@ require (
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 	istio.io/gogo-genproto v0.0.0-20210113155706-4daf5697332f // indirect
-	mosn.io/api v1.6.0 // indirect
 	mosn.io/pkg v1.6.0 // indirect
 	mosn.io/proxy-wasm-go-host v0.2.1-0.20230626122511-25a9e133320e // indirect
 	rsc.io/binaryregexp v0.2.0 // indirect
@@ -154,6 +156,7 @@ require (
 
 replace (
 	mosn.io/moe => ../..
+	mosn.io/moe/docs/examples/mosnfilter => ../../docs/examples/mosnfilter
 	mosn.io/moe/e2e => ..
 	mosn.io/moe/plugins/mosn => ../../plugins/mosn
 )

@@ -1,14 +1,12 @@
 package mosn
 
 import (
-	"encoding/json"
-	"fmt"
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
 
 	"mosn.io/moe/e2e/client"
-	"mosn.io/moe/e2e/conformance"
 	"mosn.io/moe/e2e/upstream"
 )
 
@@ -23,49 +21,36 @@ type configuration struct {
 // route is a prefix of paths with a per_filter_config, in JSON.
 type route struct{ prefix, perFilter string }
 
-// request is what is sent to both. h1 leaves out HTTP/2, and mend puts right what MOSN makes of it, for a reason that
-// docs/mosn.md gives.
+// request is what is sent to both.
 type request struct {
 	name   string
 	method string
+	host   string // default shop.example
 	path   string
 	header []string
 	body   string
-	h1     bool
-	mend   func(o *outcome)
+
+	// asHTTP1 has Envoy do over HTTP/2 what MOSN does over HTTP/1 only, and mend puts right what MOSN makes of the request.
+	// docs/mosn.md has the reason for each.
+	asHTTP1 bool
+	mend    func(o *outcome)
+	// again has MOSN asked again where it has not done what it does most times.
+	again func(o *outcome) bool
 }
 
-func parsed(text string) (v any) {
-	d := json.NewDecoder(strings.NewReader(text))
-	if err := d.Decode(&v); err != nil {
-		panic(fmt.Sprintf("%s: %v", text, err))
+// asked are the protocols over which MOSN is asked: whether it is HTTP/2.
+func (r request) asked() []bool {
+	if r.asHTTP1 {
+		return []bool{false}
 	}
-	return v
+	return []bool{false, true}
 }
 
-func (c configuration) list() []any { return parsed(c.filters).([]any) }
-
-// document is the chain for Envoy.
-func (c configuration) document() m {
-	return conformance.Chain(m{"name": "mosn", "config": m{"stream_filters": c.list()}})
-}
-
-// listen adds the configuration's listener to Envoy.
-func (c configuration) listen(b *conformance.Bed) *conformance.Listener {
-	l := conformance.Listen{Chain: c.document()}
-	ln := b.Listen(l)
-	if len(c.routes) == 0 {
-		return ln
+func (r request) key(h2 bool) string {
+	if h2 {
+		return r.name + ", HTTP/2"
 	}
-	for _, r := range c.routes {
-		doc := conformance.Chain(m{"name": "mosn", "config": m{"per_filter_config": parsed(r.perFilter)}})
-		l.Routes = append(l.Routes, conformance.To("up", r.prefix, b.PerRoute(doc)))
-	}
-	l.Routes = append(l.Routes, conformance.To("up", "/"))
-	if err := ln.Update(l); err != nil {
-		b.Fatalf("cannot add the routes: %v", err)
-	}
-	return ln
+	return r.name
 }
 
 // outcome is what one of the two has made of a request.
@@ -104,7 +89,7 @@ func without(h http.Header, names []string) map[string][]string {
 
 func (r request) send(addr string, h2 bool) (*client.Response, error) {
 	return client.Do(addr, client.Request{
-		Method: r.method, Path: r.path, Host: "shop.example", Header: r.header, Body: r.body, H2: h2,
+		Method: r.method, Path: r.path, Host: cmp.Or(r.host, "shop.example"), Header: r.header, Body: r.body, H2: h2,
 	})
 }
 

@@ -1,4 +1,4 @@
-// Command peer is a MOSN with the stream filters of plugins/mosn, to compare with.
+// Command peer is a MOSN with the stream filters of plugins/mosn and of docs/examples/mosnfilter, to compare with.
 //
 //	peer start -c mosn_config.json
 package main
@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/urfave/cli"
+	_ "mosn.io/moe/e2e/mosn/demo"
 	_ "mosn.io/mosn/istio/istio1106/filter/stream/jwtauthn"
 	_ "mosn.io/mosn/istio/istio1106/filter/stream/rbac"
 	_ "mosn.io/mosn/pkg/filter/network/connectionmanager"
@@ -21,6 +22,7 @@ import (
 	_ "mosn.io/mosn/pkg/filter/stream/headertometadata"
 	_ "mosn.io/mosn/pkg/filter/stream/ipaccess"
 	_ "mosn.io/mosn/pkg/filter/stream/payloadlimit"
+	_ "mosn.io/mosn/pkg/filter/stream/proxywasm"
 	"mosn.io/mosn/pkg/mosn"
 	_ "mosn.io/mosn/pkg/network"
 	_ "mosn.io/mosn/pkg/protocol"
@@ -29,6 +31,9 @@ import (
 	"mosn.io/mosn/pkg/stagemanager"
 	_ "mosn.io/mosn/pkg/stream/http"
 	_ "mosn.io/mosn/pkg/stream/http2"
+	_ "mosn.io/mosn/pkg/wasm/abi/proxywasm010"
+	_ "mosn.io/mosn/pkg/wasm/abi/proxywasm020"
+	_ "mosn.io/mosn/pkg/wasm/runtime/wazero"
 )
 
 func main() {
