@@ -2,6 +2,8 @@
 package main
 
 import (
+	_ "mosn.io/moe/e2e/mosn/bench/plainip"
+	_ "mosn.io/moe/e2e/mosn/demo"
 	_ "mosn.io/moe/e2e/probes"
 	_ "mosn.io/moe/framework/host/dynmod"
 	_ "mosn.io/moe/framework/host/golang"
