@@ -15,6 +15,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authn"
+	"mosn.io/moe/plugins/internal/nonces"
 )
 
 // HMACAuth finds the consumer whose secret a request is signed with.
@@ -42,7 +43,7 @@ type HMACAuth struct {
 
 	consumers *filter.Index[Credential]
 	refuse    authn.Refusals
-	replays   *replays
+	replays   *nonces.Memory
 	now       func() time.Time
 }
 
@@ -132,7 +133,7 @@ func (p *HMACAuth) Provision(env *filter.Env) (err error) {
 	}
 	p.refuse.Start(env, scheme+` realm="`+p.Realm+`"`)
 	if p.ReplayCache > 0 {
-		p.replays = newReplays(p.ReplayCache, 2*p.MaxSkew+time.Second)
+		p.replays = nonces.New(p.ReplayCache, 2*p.MaxSkew+time.Second)
 	}
 	p.consumers, err = filter.IndexConsumers(env, func(c *Credential) []string { return []string{c.AccessKey} })
 	return err
@@ -259,10 +260,10 @@ func (r *request) verify() error {
 		return expired
 	}
 	if r.replays != nil {
-		switch r.replays.add(s.signature, now) {
-		case replayed:
+		switch r.replays.Add(s.signature, now, time.Time{}) {
+		case nonces.Replayed:
 			return again
-		case full:
+		case nonces.Full:
 			return busy
 		}
 	}

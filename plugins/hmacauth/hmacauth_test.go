@@ -390,35 +390,6 @@ func TestAWS4Bodies(t *testing.T) {
 	}
 }
 
-func TestReplays(t *testing.T) {
-	r := newReplays(3, 10*time.Second)
-	start := time.Unix(1_700_000_000, 0)
-	for _, step := range []struct {
-		name, signature string
-		after           time.Duration
-		want            int
-	}{
-		{name: "the first", signature: "a", after: 0, want: fresh},
-		{name: "the first again", signature: "a", after: 0, want: replayed},
-		{name: "another", signature: "b", after: 9 * time.Second, want: fresh},
-		{name: "of the window before", signature: "a", after: 11 * time.Second, want: replayed},
-		{name: "a third", signature: "c", after: 12 * time.Second, want: fresh},
-		{name: "one too many", signature: "d", after: 13 * time.Second, want: full},
-		{name: "not ten seconds old", signature: "b", after: 18 * time.Second, want: replayed},
-		{name: "room where two have gone", signature: "d", after: 22 * time.Second, want: fresh},
-		{name: "forgotten", signature: "a", after: 60 * time.Second, want: fresh},
-	} {
-		t.Run(step.name, func(t *testing.T) {
-			if got := r.add([]byte(step.signature), start.Add(step.after)); got != step.want {
-				t.Errorf("add(%q) after %v: got %d, want %d", step.signature, step.after, got, step.want)
-			}
-		})
-	}
-	if n := len(r.now) + len(r.before); n > 3 {
-		t.Errorf("%d are remembered", n)
-	}
-}
-
 func TestFullCacheRefuses(t *testing.T) {
 	p := plugin(at(1_700_000_000))
 	p.ReplayCache = 2
