@@ -5,11 +5,11 @@ import (
 	"embed"
 	"errors"
 	"net/netip"
-	"strings"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/clientaddr"
 	"mosn.io/moe/plugins/internal/ipset"
 	"mosn.io/moe/plugins/internal/reload"
 )
@@ -24,12 +24,7 @@ type IPRestriction struct {
 	AllowFile string `json:"allowFile"`
 	// DenyFile lists more that may not, in the same form.
 	DenyFile string `json:"denyFile"`
-	// Address says where the client's address is found: source is the one that Envoy has determined, xForwardedFor the
-	// header of that name.
-	Address string `json:"address" default:"source" enum:"source,xForwardedFor"`
-	// TrustedHops is how many addresses at the end of x-forwarded-for are those of proxies that are trusted; the client's
-	// is the one before them.
-	TrustedHops int `json:"trustedHops" validate:"min=0,max=100"`
+	clientaddr.Finder
 	authz.Common
 	reload.Files
 
@@ -49,12 +44,9 @@ func init() { filter.Register[IPRestriction]("iprestriction", filter.Access, fil
 
 // Validate refuses a configuration that denies nothing.
 func (p *IPRestriction) Validate() error {
-	errs := []error{p.Files.Validate()}
+	errs := []error{p.Files.Validate(), p.Finder.Validate()}
 	if len(p.Allow) == 0 && len(p.Deny) == 0 && p.AllowFile == "" && p.DenyFile == "" {
 		errs = append(errs, errors.New("allow, deny, allowFile and denyFile are all empty: give one list"))
-	}
-	if p.TrustedHops != 0 && p.Address != "xForwardedFor" {
-		errs = append(errs, errors.New("trustedHops: is for address: xForwardedFor only"))
 	}
 	if p.AllowFile != "" && p.AllowFile == p.DenyFile {
 		errs = append(errs, errors.New("denyFile: must not be allowFile"))
@@ -104,26 +96,19 @@ func (p *IPRestriction) OnRequestHeaders(s filter.Stream, h filter.RequestHeader
 	return p.Conclude(&r, p.verdict(&r))
 }
 
-var (
-	errNoAddress = errors.New("the request comes from no IP address")
-	errForwarded = errors.New("x-forwarded-for has no address at this place")
-)
-
 const (
 	inDeny  = "the address is in the list deny"
 	noAllow = "the address is not in the list allow"
 )
 
 func (p *IPRestriction) verdict(r *authz.Request) authz.Verdict {
-	addr := netip.Addr{}
-	if p.Address == "xForwardedFor" {
-		var err error
-		if addr, err = forwarded(r.Headers.Values("x-forwarded-for"), p.TrustedHops); err != nil {
-			// The client may have written it: no error of the rules, with which failOpen would let it pass.
-			return authz.Verdict{Reason: err.Error()}
-		}
-	} else if addr = p.Source(r).Addr(); !addr.IsValid() {
-		return authz.Fail(errNoAddress)
+	addr, err := p.Find(&p.Mode, r)
+	switch {
+	case errors.Is(err, clientaddr.ErrSource):
+		return authz.Fail(err)
+	case err != nil:
+		// The client may have written it: no error of the rules, with which failOpen would let it pass.
+		return authz.Verdict{Reason: err.Error()}
 	}
 	switch rules := p.rules.Load(); {
 	case rules.deny.Has(addr):
@@ -132,40 +117,4 @@ func (p *IPRestriction) verdict(r *authz.Request) authz.Verdict {
 		return authz.Verdict{Reason: noAllow}
 	}
 	return authz.Allow
-}
-
-// forwarded returns the address that has hops others after it, in header fields in order.
-func forwarded(values []string, hops int) (netip.Addr, error) {
-	for i := len(values) - 1; i >= 0; i-- {
-		rest, more := values[i], true
-		for more {
-			text := rest
-			at := strings.LastIndexByte(rest, ',')
-			if more = at >= 0; more {
-				rest, text = rest[:at], rest[at+1:]
-			}
-			a, err := parse(strings.Trim(text, " \t"))
-			if hops == 0 || err != nil { // only what stands before a trusted proxy's address can be trusted
-				return a, err
-			}
-			hops--
-		}
-	}
-	return netip.Addr{}, errForwarded
-}
-
-// parse reads an address as proxies write it, with or without a port.
-func parse(text string) (netip.Addr, error) {
-	if a, err := netip.ParseAddr(text); err == nil {
-		return a, nil
-	}
-	if ap, err := netip.ParseAddrPort(text); err == nil {
-		return ap.Addr(), nil
-	}
-	if n := len(text); n > 2 && text[0] == '[' && text[n-1] == ']' {
-		if a, err := netip.ParseAddr(text[1 : n-1]); err == nil {
-			return a, nil
-		}
-	}
-	return netip.Addr{}, errForwarded
 }

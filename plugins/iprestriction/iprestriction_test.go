@@ -12,6 +12,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/clientaddr"
 	"mosn.io/moe/plugins/internal/plugintest"
 	"mosn.io/moe/plugins/internal/reload"
 )
@@ -214,11 +215,12 @@ func TestRefused(t *testing.T) {
 		`{allowFile: /not/there}`:             "/not/there",
 		`{allowFile: ` + broken + `}`:         "list:2",
 		`{allow: [10.0.0.1], trustedHops: 1}`: "trustedHops",
-		`{allow: [10.0.0.1], address: xForwardedFor, trustedHops: -1}`: "trustedHops",
-		`{allow: [10.0.0.1], address: header}`:                         "address",
-		`{allow: [10.0.0.1], status: 200}`:                             "status",
-		`{allow: [10.0.0.1], poll: 1ms}`:                               "poll",
-		`{denyFile: a, allowFile: a}`:                                  "denyFile",
+		`{allow: [10.0.0.1], address: xForwardedFor, trustedHops: -1}`:                          "trustedHops",
+		`{allow: [10.0.0.1], address: forwarded, trustedHops: 1, trustedProxies: [10.0.0.0/8]}`: "exclusive",
+		`{allow: [10.0.0.1], address: header}`:                                                  "address",
+		`{allow: [10.0.0.1], status: 200}`:                                                      "status",
+		`{allow: [10.0.0.1], poll: 1ms}`:                                                        "poll",
+		`{denyFile: a, allowFile: a}`:                                                           "denyFile",
 	} {
 		t.Run(config, func(t *testing.T) {
 			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "iprestriction", JSON: config})
@@ -227,16 +229,6 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzForwarded(f *testing.F) {
-	f.Add("10.0.0.1, 192.0.2.1", 1)
-	f.Fuzz(func(t *testing.T, value string, hops int) {
-		a, err := forwarded([]string{value}, hops&7)
-		if (err == nil) != a.IsValid() {
-			t.Fatalf("err == nil = %v, want %v: %v, %v", (err == nil), a.IsValid(), a, err)
-		}
-	})
 }
 
 func benchmark(b *testing.B, p *IPRestriction) {
@@ -258,7 +250,7 @@ func BenchmarkAllowed(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			benchmark(b, &IPRestriction{
-				Deny: list, Address: "xForwardedFor", Common: authz.Common{Status: 403}, Files: reload.Files{},
+				Deny: list, Finder: clientaddr.Finder{Address: "xForwardedFor"}, Common: authz.Common{Status: 403}, Files: reload.Files{},
 			})
 		})
 	}
