@@ -61,6 +61,7 @@ var areas = []area{
 	{folder: "internal/testcert"},
 	{folder: "internal/redistest", uses: "internal/testcert"},
 	{folder: "internal/ldaptest"},
+	{folder: "internal/geotest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
 	{folder: "plugins", uses: "framework/extension framework/accesslog framework/filter framework/nethttp plugins/internal"},
 
