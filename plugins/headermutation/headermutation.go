@@ -1,4 +1,4 @@
-// Package headermutation adds, sets and removes header fields and trailers.
+// Package headermutation changes header fields and trailers, and the path and the query of requests.
 package headermutation
 
 import (
@@ -21,10 +21,15 @@ type HeaderMutation struct {
 	Response Mutations `json:"response"`
 	// ResponseTrailers changes the trailers of responses that have some.
 	ResponseTrailers Mutations `json:"responseTrailers"`
-	// ClearRouteCache has Envoy choose the route again after the headers of a request have changed.
+	// Rewrite changes the path of requests, one after the other.
+	Rewrite []Rewrite `json:"rewrite"`
+	// Query changes the query of requests.
+	Query QueryMutations `json:"query"`
+	// ClearRouteCache has Envoy choose the route again after the headers of a request, or its path, have changed.
 	ClearRouteCache bool `json:"clearRouteCache"`
 
 	request, requestTrailers, response, responseTrailers program
+	target                                               target
 
 	timed   bool // some value needs to know when the stream began
 	invalid *filter.Counter
@@ -82,6 +87,8 @@ func (p *HeaderMutation) Validate() error {
 		})
 		p.timed = p.timed || x.program.timed
 	}
+	p.target = compileTarget(p.Rewrite, &p.Query, func(path string, err error) { errs = append(errs, fmt.Errorf("%s: %w", path, err)) })
+	p.timed = p.timed || p.target.timed
 	return errors.Join(errs...)
 }
 
@@ -99,7 +106,12 @@ func (p *HeaderMutation) OnRequestHeaders(s filter.Stream, h filter.RequestHeade
 	if p.timed {
 		format.Start(s)
 	}
+	var room [8]string
+	values := p.target.values(s, room[:0])
 	p.request.run(s, h.Headers, p.invalid)
+	if !p.target.empty() {
+		p.target.run(h, values, p.invalid)
+	}
 	if p.ClearRouteCache {
 		if err := s.ClearRouteCache(); err != nil {
 			return filter.Fail(fmt.Errorf("clear the route cache: %w", err))

@@ -23,6 +23,7 @@ type part struct {
 	text string
 	get  func(filter.Stream) string
 	max  int
+	from []string // see Append
 }
 
 // command makes the getter of a %COMMAND(argument)%.
@@ -125,6 +126,7 @@ func parseCommand(s string) (part, int, error) {
 	if p.get, err = c.make(argument); err != nil {
 		return part{}, 0, fmt.Errorf("%s: %w", name, err)
 	}
+	p.from = sources(name, argument)
 	if c.constant() {
 		p.text, p.get = p.get(filter.Stream{}), nil
 	}
@@ -178,6 +180,39 @@ func (f *Format) Of(s filter.Stream) string {
 		b = append(b, f.parts[i].of(s)...)
 	}
 	return string(b)
+}
+
+// Append appends the text for a stream, with each value as show returns it, before it is cut. from says from which places of
+// the messages, which may hold credentials, the value is: names of headers in lower case, :path included, and "?NAME" for a
+// parameter of the query. Literal text is not shown to show.
+func (f *Format) Append(b []byte, s filter.Stream, show func(value string, from []string) string) []byte {
+	if f == nil {
+		return b
+	}
+	for i := range f.parts {
+		p := &f.parts[i]
+		if p.get == nil {
+			b = append(b, p.text...)
+			continue
+		}
+		b = append(b, p.cut(show(p.get(s), p.from))...)
+	}
+	return b
+}
+
+// sources returns the places from which a command takes its value.
+func sources(name, argument string) []string {
+	switch name {
+	case "REQ", "REQUEST_HEADER", "RESP", "RESPONSE_HEADER", "TRAILER", "RESPONSE_TRAILER":
+		return strings.Split(strings.ToLower(argument), "?")
+	case "PATH":
+		return []string{":path"}
+	case "QUERY_PARAMS":
+		return []string{"?"}
+	case "QUERY_PARAM":
+		return []string{"?" + argument}
+	}
+	return nil
 }
 
 func (p *part) of(s filter.Stream) string {

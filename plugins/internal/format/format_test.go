@@ -10,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	_ "mosn.io/moe/plugins/cel"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
 
@@ -34,13 +35,16 @@ func of(t *testing.T, text string) string {
 	h.Attrs = map[filter.Attr]string{
 		filter.AttrSourceAddress: "192.0.2.1:123", "destination.address": "[2001:db8::1]:443", filter.AttrProtocol: "HTTP/2",
 		filter.AttrRouteName: "main", filter.AttrClusterName: "backend", filter.AttrUpstreamAddress: "/run/socket",
+		filter.AttrDuration: "12.345", filter.AttrRequestSize: "3", filter.AttrResponseSize: "4", "upstream.request_attempt_count": "2",
 	}
 	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Add("x-two", "1")
 		w.Header().Add("x-two", "2")
+		w.Header().Set("grpc-status", "3")
 		w.WriteHeader(418)
 	})
-	h.Get("/path?q=a%20b&empty=", "x-user", "tom@example.com", "x-empty", "")
+	h.Get("/path?q=a%20b&empty=", "x-user", "tom@example.com", "x-empty", "",
+		"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	return got
 }
 
@@ -51,10 +55,19 @@ func TestFormat(t *testing.T) {
 		t.Fatalf("os.Hostname: %v", err)
 	}
 	for text, want := range map[string]string{
-		"":                                         "",
-		"plain":                                    "plain",
-		"100%%":                                    "100%",
-		"%%REQ(x)%%":                               "%REQ(x)%",
+		"":           "",
+		"plain":      "plain",
+		"100%%":      "100%",
+		"%%REQ(x)%%": "%REQ(x)%",
+		"%PATH%":     "/path?q=a%20b&empty=", "%PATH(NQ)%": "/path", "%PATH(WQ:PATH):5%": "/path", "%PATH(NQ:ORIG)%": "",
+		"%QUERY_PARAMS(ORIG)%": "q=a%20b&empty=", "%QUERY_PARAMS%": "q=a%20b&empty=",
+		"%TRACE_ID%-%SPAN_ID%":                     "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+		"%DURATION%|%BYTES_RECEIVED%|%BYTES_SENT%": "12|3|4", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%": "2",
+		"%GRPC_STATUS%": "InvalidArgument", "%GRPC_STATUS(SNAKE_STRING)%": "INVALID_ARGUMENT",
+		"%GRPC_STATUS(NUMBER)%": "3", "%GRPC_STATUS_NUMBER%": "3",
+		"%CEL(request.method + '!')%": "GET!", "%CEL(1 + 2)%": "3", "%CEL(request.path == '/path')%": "true",
+		"%CEL(request.query['none'][0])%":          "",
+		"%RESPONSE_TRAILERS_BYTES%":                "0",
 		"%REQ(x-user)%":                            "tom@example.com",
 		"%REQ(X-User)%":                            "tom@example.com",
 		"%REQ(X-User):3%":                          "tom",
@@ -156,7 +169,7 @@ func TestErrors(t *testing.T) {
 		"%REQ(x):%":                     "not a command",
 		"%REQ(x):a%":                    "not a command",
 		"%req(x)%":                      "not a command",
-		"a %NOPE% b":                    "position 2: unknown command NOPE; known are CONNECTION_ID, CONSUMER,",
+		"a %NOPE% b":                    "position 2: unknown command NOPE; known are BYTES_RECEIVED, BYTES_SENT, CEL,",
 		"%REQ%":                         "REQ needs an argument",
 		"%REQ()%":                       "REQ needs an argument",
 		"%REQ(a b)%":                    `"a b" is not the name of a header`,
