@@ -1,4 +1,4 @@
-// Package accesslog writes one line of JSON for each stream.
+// Package accesslog writes one line, of JSON or text, for each stream.
 package accesslog
 
 import (
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/format"
+	"mosn.io/moe/plugins/internal/match"
 	"mosn.io/moe/plugins/internal/outbound"
 )
 
@@ -35,6 +37,15 @@ type AccessLog struct {
 	// RedactQuery lists parameters of the query whose values are not to be written, be it in the path or in a header with
 	// an address: referer, location, or the path before it was rewritten.
 	RedactQuery []string `json:"redactQuery" merge:"append"`
+	// RedactPatterns lists regular expressions (RE2). What they match is replaced in paths, headers, trailers, fields and
+	// lines.
+	RedactPatterns []*regexp.Regexp `json:"redactPatterns" merge:"append"`
+	// Omit lists headers and trailers that are not written at all.
+	Omit []string `json:"omit" merge:"append"`
+	// Only lists which streams are logged: those that one of them is for. Without any, all are.
+	Only []Selection `json:"only" validate:"max=100"`
+	// Line is a line of text, with substitutions, that is written in place of JSON.
+	Line string `json:"line"`
 	// Fields are written besides what every line has: by name, text with substitutions, as %REQ(x-tenant)%.
 	Fields map[string]string `json:"fields"`
 	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
@@ -43,6 +54,8 @@ type AccessLog struct {
 	redact  map[string]bool
 	query   map[string]bool
 	hidden  atomic.Pointer[hiding]
+	omit    map[string]bool
+	line    *format.Format
 	extra   []extra
 	sink    *sink
 	release func() error // of the sink
@@ -58,8 +71,8 @@ type extra struct {
 	value *format.Format
 }
 
-// counters are those of one instance; the sink adds to them.
-type counters struct{ dropped, failed *filter.Counter }
+// counters are those of one instance; the sink adds to the first two.
+type counters struct{ dropped, failed, skipped *filter.Counter }
 
 //go:embed README.md schema.json
 var docs embed.FS
@@ -106,7 +119,32 @@ func (p *AccessLog) Validate() error {
 		}
 		p.query[name] = true
 	}
-	p.extra, p.timed = nil, false
+	for i, re := range p.RedactPatterns {
+		if re.MatchString("") {
+			fail("redactPatterns[%d]: matches the empty text", i)
+		}
+	}
+	p.omit = map[string]bool{}
+	for i, name := range p.Omit {
+		if err := fieldname.Check(name); err != nil {
+			fail("omit[%d]: %w", i, err)
+		}
+		p.omit[strings.ToLower(name)] = true
+	}
+	for i := range p.Only {
+		if err := match.Within(fmt.Sprintf("only[%d]", i), p.Only[i].validate()); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	p.extra, p.timed, p.line = nil, false, nil
+	if p.Line != "" {
+		f, err := format.Parse(strings.TrimSuffix(p.Line, "\n"))
+		if err != nil {
+			fail("line: %w", err)
+		} else if p.line, p.timed = f, f.NeedsStart(); len(p.Fields) > 0 {
+			fail("fields: are for JSON: write them in line")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Fields)) {
 		f, err := format.Parse(p.Fields[name])
 		if err != nil {
@@ -141,7 +179,7 @@ const defaultTimeout = 5 * time.Second
 
 // Provision opens the output.
 func (p *AccessLog) Provision(env *filter.Env) (err error) {
-	p.counts = counters{env.Counter("dropped"), env.Counter("failed")}
+	p.counts = counters{env.Counter("dropped"), env.Counter("failed"), env.Counter("skipped")}
 	p.streams.New = func() any { return new(stream) }
 	p.sink, p.release, err = acquire(p.Output, p.Server, env.Log())
 	return err

@@ -8,14 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	moeconfig "mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	_ "mosn.io/moe/plugins/cel"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
 
@@ -283,6 +286,108 @@ func TestRefused(t *testing.T) {
 			err := new(filtertest.Host).Load(t, p)
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v, want %s", err, want)
+			}
+		})
+	}
+}
+
+// linesOf runs requests through the plugin, and returns what it has written.
+func linesOf(t *testing.T, config string, requests ...*http.Request) (text string, h *filtertest.Host) {
+	t.Helper()
+	output := filepath.Join(t.TempDir(), "access.log")
+	h = &filtertest.Host{Upstream: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(r.Header.Get("x-status"))
+		w.WriteHeader(max(200, status))
+	})}
+	p := &AccessLog{}
+	raw, err := moeconfig.Parse([]byte(config))
+	if err != nil {
+		t.Fatalf("parsing %s: %v", config, err)
+	}
+	raw.(map[string]any)["output"] = output
+	if err := (&moeconfig.Decoder{Plugin: "accesslog"}).Decode(raw, p); err != nil {
+		t.Fatalf("decoding %s: %v", config, err)
+	}
+	if err := h.Load(t, p); err != nil {
+		t.Fatalf("loading the plugin: %v", err)
+	}
+	for _, r := range requests {
+		h.Do(r)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatalf("p.Close: %v", err)
+	}
+	b, err := os.ReadFile(output)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatalf("os.ReadFile: %v", err)
+	}
+	return string(b), h
+}
+
+func TestOnly(t *testing.T) {
+	for _, c := range []struct {
+		name, only, path, status string
+		want                     bool
+	}{
+		{name: "a status", only: `[{statuses: ["404"]}]`, status: "404", want: true},
+		{name: "another", only: `[{statuses: ["404"]}]`, status: "403"},
+		{name: "a range", only: `[{statuses: ["400-404", 5xx]}]`, status: "403", want: true},
+		{name: "a class", only: `[{statuses: ["400-404", 5xx]}]`, status: "599", want: true},
+		{name: "neither", only: `[{statuses: ["400-404", 5xx]}]`, status: "405"},
+		{name: "two conditions", only: `[{statuses: [5xx], prefix: /a}]`, path: "/b", status: "500"},
+		{name: "two selections", only: `[{statuses: [5xx]}, {prefix: /b}]`, path: "/b", status: "200", want: true},
+		{name: "fast", only: `[{slowerThan: 1h}]`},
+		{name: "slow", only: `[{slowerThan: 1ns}]`, want: true},
+		{name: "complete", only: `[{incomplete: true}]`},
+		{name: "none of a hundred", only: `[{percentage: 0.0000001}]`},
+		{name: "errors, and none of the others", only: `[{statuses: [5xx]}, {percentage: 0.0000001}]`, status: "500", want: true},
+		{name: "an expression", only: `[{when: "request.path.startsWith('/b')"}]`, path: "/b", want: true},
+		{name: "an expression that fails", only: `[{when: "int(request.query['n'][0]) > 0"}]`, want: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.path == "" {
+				c.path = "/"
+			}
+			text, h := linesOf(t, `{only: `+c.only+`}`, filtertest.NewRequest("GET", c.path, "", "x-status", c.status))
+			if got := text != ""; got != c.want || h.Metric("skipped") != map[bool]int64{false: 1}[c.want] {
+				t.Errorf("got %q, skipped = %d; want a line: %v", text, h.Metric("skipped"), c.want)
+			}
+		})
+	}
+}
+
+func TestTextLine(t *testing.T) {
+	const line = `{line: '%REQ(:method)% "%REQ(:path)%" %RESPONSE_CODE% [%REQ(authorization)%] %REQ(x-none)% "%REQ(x-a)%" %QUERY_PARAM(token)% %PATH(NQ)% %QUERY_PARAMS% %REQ(x-none?cookie)%', redactQuery: [token]}`
+	text, _ := linesOf(t, line, filtertest.NewRequest("GET", "/p?token=geheim&a=1", "", "authorization", "Bearer geheim",
+		"x-a", "a\"b\x1b[31m\u2028", "cookie", "s=geheim"))
+	want := `GET "/p?token=[redacted]&a=1" 200 [[redacted]] - "a\"b\u001b[31m\u2028" [redacted] /p token=[redacted]&a=1 [redacted]` + "\n"
+	if text != want {
+		t.Errorf("got  %q\nwant %q", text, want)
+	}
+}
+
+func TestPatternsAndOmit(t *testing.T) {
+	text, _ := linesOf(t, `{redactPatterns: ['\d{4}-\d{4}'], omit: [X-Noise], fields: {card: "%REQ(x-card)%"}}`,
+		filtertest.NewRequest("GET", "/pay/1234-5678?c=1234-5678", "", "x-card", "no 1234-5678, 8765-4321!", "x-noise", "loud", "referer", "/x?1234-5678"))
+	if strings.Contains(text, "1234") || strings.Contains(text, "8765") || strings.Contains(text, "noise") {
+		t.Errorf("got %s, want neither the numbers nor x-noise", text)
+	}
+	if n := strings.Count(text, hidden); n != 7 {
+		t.Errorf("got %s with %d values redacted, want 7", text, n)
+	}
+}
+
+func TestSelectionRefused(t *testing.T) {
+	for conf, want := range map[string]string{
+		`{only: [{statuses: [abc]}]}`: "only[0].statuses[0]", `{only: [{statuses: ["500-400"]}]}`: "ends before", `{only: [{statuses: [6xx]}]}`: "only[0].statuses[0]",
+		`{only: [{percentage: 101}]}`: "only[0].percentage", `{only: [{slowerThan: -1s}]}`: "only[0].slowerThan", `{only: [{path: a}]}`: "only[0].path",
+		`{line: "%NO%"}`: "line: position 0", `{line: a, fields: {a: b}}`: "fields: are for JSON", `{redactPatterns: [a*]}`: "redactPatterns[0]",
+		`{omit: [":path"]}`: "omit[0]",
+	} {
+		t.Run(conf, func(t *testing.T) {
+			err := new(filtertest.Host).Load(t, filtertest.Config{Name: "accesslog", JSON: conf})
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got error %v, want one with %q", err, want)
 			}
 		})
 	}

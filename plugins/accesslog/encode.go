@@ -49,6 +49,9 @@ var attributes = [...]struct {
 func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	p := x.log
 	hide := p.hide()
+	if p.line != nil {
+		return x.plain(b, s, hide)
+	}
 	request, response := s.RequestHeaders(), s.ResponseHeaders()
 	b = append(b, `{"time":"`...)
 	b = timestamp(b, x.start)
@@ -56,7 +59,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = member(b, "method", request.Method())
 	b = member(b, "scheme", request.Scheme())
 	b = member(b, "host", request.Host())
-	b = member(b, "path", hide.address(request.Path()))
+	b = member(b, "path", hide.path(request.Path()))
 	b = append(b, `,"status":`...)
 	b = append(b, status(response.Get(":status"))...)
 	b = append(b, `,"complete":`...)
@@ -75,7 +78,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 				b = append(b, ',')
 			}
 			b = append(text(b, p.extra[i].name), ':')
-			b = text(b, p.extra[i].value.Of(s))
+			b = text(b, hide.scrub(p.extra[i].value.Of(s)))
 		}
 		b = append(b, '}')
 	}
@@ -135,6 +138,9 @@ func (x *stream) block(b []byte, hide *hiding, name string, all iter.Seq2[string
 		switch k {
 		case ":method", ":scheme", ":authority", ":path", ":status":
 		default:
+			if hide.omit[k] {
+				continue
+			}
 			v = hide.value(k, v)
 			x.fields, x.taken = append(x.fields, field{k, v}), append(x.taken, false)
 		}

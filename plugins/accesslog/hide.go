@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +16,9 @@ type hiding struct {
 	headers map[string]bool
 	query   map[string]bool
 	cookies []string // names; a star at the end stands for any rest
+
+	patterns []*regexp.Regexp
+	omit     map[string]bool // headers
 }
 
 // hide returns what is to be hidden now. Plugins may have come since the configuration was made: those of other chains, to
@@ -25,6 +29,7 @@ func (p *AccessLog) hide() *hiding {
 		return h
 	}
 	h := &hiding{known: known, headers: maps.Clone(p.redact), query: maps.Clone(p.query), cookies: known.Cookies}
+	h.patterns, h.omit = p.RedactPatterns, p.omit
 	if h.headers == nil { // a benchmark without Validate
 		h.headers, h.query = map[string]bool{}, map[string]bool{}
 	}
@@ -41,7 +46,23 @@ func (p *AccessLog) hide() *hiding {
 }
 
 // value returns what is written of a header's value.
-func (h *hiding) value(name, value string) string {
+func (h *hiding) value(name, value string) string { return h.scrub(h.credentials(name, value)) }
+
+// scrub replaces what patterns match.
+func (h *hiding) scrub(value string) string {
+	for _, re := range h.patterns {
+		if re.MatchString(value) {
+			value = re.ReplaceAllLiteralString(value, hidden)
+		}
+	}
+	return value
+}
+
+// path returns what is written of a path with its query.
+func (h *hiding) path(text string) string { return h.scrub(h.address(text)) }
+
+// credentials hides what is known to hold credentials.
+func (h *hiding) credentials(name, value string) string {
 	switch {
 	case h.headers[name]:
 		return hidden

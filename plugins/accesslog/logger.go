@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"iter"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -25,6 +26,10 @@ type Logger struct {
 	// RedactQuery lists parameters of the query whose values are not to be written, be it in the path or in a header with
 	// an address: referer, location, or the path before it was rewritten.
 	RedactQuery []string `json:"redactQuery"`
+	// RedactPatterns lists regular expressions (RE2). What they match is replaced in paths, headers and trailers.
+	RedactPatterns []*regexp.Regexp `json:"redactPatterns"`
+	// Omit lists headers and trailers that are not written at all.
+	Omit []string `json:"omit"`
 	// Metadata lists dynamic metadata that is written, where a stream has it.
 	Metadata []Metadata `json:"metadata"`
 	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
@@ -49,6 +54,7 @@ func init() { accesslog.Register[Logger]("accesslog") }
 func (l *Logger) Validate() error {
 	l.lines.Output, l.lines.Server, l.lines.Buffer = l.Output, l.Server, l.Buffer
 	l.lines.Redact, l.lines.Reveal, l.lines.RedactQuery = l.Redact, l.Reveal, l.RedactQuery
+	l.lines.RedactPatterns, l.lines.Omit = l.RedactPatterns, l.Omit
 	return l.lines.Validate()
 }
 
@@ -117,7 +123,7 @@ func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	}
 	for i := range pseudo {
 		if pseudo[i].header == ":path" {
-			own[i] = hide.address(own[i])
+			own[i] = hide.path(own[i])
 		}
 		b = member(b, pseudo[i].member, own[i])
 	}

@@ -80,16 +80,20 @@ func (x *stream) OnResponseTrailers(filter.Stream, filter.Headers) filter.Action
 	return filter.Continue
 }
 
-// OnComplete writes the line.
+// OnComplete writes the line, if the stream is one of those that are logged.
 func (x *stream) OnComplete(s filter.Stream) {
-	p := x.log
-	line := lines.Get().(*[]byte)
-	*line = x.encode((*line)[:0], s, time.Now())
-	if p.sink != nil {
-		p.sink.write(*line, int64(p.Buffer), &p.counts)
-	}
-	if cap(*line) <= maxPooledLine {
-		lines.Put(line)
+	p, now := x.log, time.Now()
+	if p.selects(x, s, now) {
+		line := lines.Get().(*[]byte)
+		*line = x.encode((*line)[:0], s, now)
+		if p.sink != nil {
+			p.sink.write(*line, int64(p.Buffer), &p.counts)
+		}
+		if cap(*line) <= maxPooledLine {
+			lines.Put(line)
+		}
+	} else {
+		p.counts.skipped.Inc()
 	}
 	clear(x.fields[:cap(x.fields)])
 	x.log = nil
