@@ -21,18 +21,24 @@ type ConsumerRestriction struct {
 	Deny []Rule `json:"deny" merge:"append"`
 	authz.Path
 	authz.Common
+
+	byRoute bool // a rule asks for the route
 }
 
 // Rule is about the requests that fit all of what it says. What it leaves out, it says nothing about.
 type Rule struct {
-	// Consumers are names of consumers; * is every request whose consumer is known.
+	// Consumers are names of consumers, with * for any text: * alone is every request whose consumer is known.
 	Consumers []string `json:"consumers"`
-	// Groups are those of which the consumer is in one.
+	// Groups are those of which the consumer is in one, with * for any text.
 	Groups []string `json:"groups"`
 	// Methods are those of the request, such as GET, in any case.
 	Methods []string `json:"methods"`
-	// Paths are those of the request: /a is /a alone, /a/* is /a and everything below.
+	// Paths are those of the request: /a is /a alone, /a/* is /a and everything below, /a/*/b has any one segment there.
 	Paths []string `json:"paths"`
+	// Hosts are those of the request, without a port: www.example.com, or *.example.com for all hosts below example.com.
+	Hosts []string `json:"hosts"`
+	// Routes are names of Envoy's routes, with * for any text.
+	Routes []string `json:"routes"`
 }
 
 //go:embed README.md schema.json
@@ -59,11 +65,11 @@ func (p *ConsumerRestriction) Validate() error {
 }
 
 func (r *Rule) check(path authz.Path) error {
-	if len(r.Consumers)+len(r.Groups)+len(r.Methods)+len(r.Paths) == 0 {
+	if len(r.Consumers)+len(r.Groups)+len(r.Methods)+len(r.Paths)+len(r.Hosts)+len(r.Routes) == 0 {
 		return errors.New("consumers: the rule is empty; * is every consumer")
 	}
 	for field, values := range map[string][]string{
-		"consumers": r.Consumers, "groups": r.Groups, "methods": r.Methods, "paths": r.Paths,
+		"consumers": r.Consumers, "groups": r.Groups, "methods": r.Methods, "paths": r.Paths, "hosts": r.Hosts, "routes": r.Routes,
 	} {
 		if slices.Contains(values, "") {
 			return fmt.Errorf("%s: has an empty text", field)
@@ -77,11 +83,22 @@ func (r *Rule) check(path authz.Path) error {
 			return fmt.Errorf("methods: %w", err)
 		}
 	}
+	for _, h := range r.Hosts {
+		if name := strings.TrimPrefix(h, "*."); strings.ContainsAny(name, "*/: ") && !strings.HasPrefix(name, "[") {
+			return errors.New("hosts: expected a host without a port, such as www.example.com or *.example.com")
+		}
+	}
 	for _, p := range r.Paths {
-		plain := strings.TrimSuffix(p, "/*")
+		segments := strings.Split(strings.TrimSuffix(p, "/*"), "/")
+		for i := range segments {
+			if segments[i] == "*" {
+				segments[i] = "x" // what may stand there
+			}
+		}
+		plain := strings.Join(segments, "/")
 		switch read, query, err := path.Read(plain + "/"); {
 		case p[0] != '/' || strings.ContainsAny(plain, "*?"):
-			return errors.New("paths: a path begins with a slash, and has no ? and no * but in /* at its end")
+			return errors.New("paths: a path begins with a slash, and has no ? and no * but for a whole segment")
 		case err != nil || query != "" || path.Mode != "raw" && !path.IgnoreCase && read != plain+"/":
 			return errors.New("paths: no request's path is ever read like this one; write it decoded and without dot segments")
 		}
@@ -92,6 +109,8 @@ func (r *Rule) check(path authz.Path) error {
 // Provision declares the counters.
 func (p *ConsumerRestriction) Provision(env *filter.Env) error {
 	p.Start(env)
+	asks := func(r Rule) bool { return len(r.Routes) > 0 }
+	p.byRoute = slices.ContainsFunc(p.Allow, asks) || slices.ContainsFunc(p.Deny, asks)
 	if p.IgnoreCase {
 		for _, rules := range [][]Rule{p.Allow, p.Deny} {
 			for _, r := range rules {
@@ -116,41 +135,18 @@ func (p *ConsumerRestriction) OnRequestHeaders(s filter.Stream, h filter.Request
 }
 
 func (p *ConsumerRestriction) verdict(r *authz.Request) authz.Verdict {
-	c, method := r.Stream.Consumer(), r.Method()
+	q := &question{consumer: r.Stream.Consumer(), method: r.Method(), Request: r}
+	if p.byRoute {
+		var err error
+		if q.route, err = r.Stream.Attr(filter.AttrRouteName); err != nil && !errors.Is(err, filter.ErrNotFound) {
+			return authz.Fail(fmt.Errorf("the route's name: %w", err))
+		}
+	}
 	switch {
-	case slices.ContainsFunc(p.Deny, func(rule Rule) bool { return rule.fits(c, method, r.Path) }):
+	case slices.ContainsFunc(p.Deny, q.fits):
 		return authz.Verdict{Reason: inDeny}
-	case len(p.Allow) > 0 && !slices.ContainsFunc(p.Allow, func(rule Rule) bool { return rule.fits(c, method, r.Path) }):
+	case len(p.Allow) > 0 && !slices.ContainsFunc(p.Allow, q.fits):
 		return authz.Verdict{Reason: noAllow}
 	}
 	return authz.Allow
-}
-
-func (r *Rule) fits(c *filter.Consumer, method, path string) bool {
-	if len(r.Consumers) > 0 && (c == nil || !slices.Contains(r.Consumers, c.Name) && !slices.Contains(r.Consumers, "*")) {
-		return false
-	}
-	if len(r.Groups) > 0 && !slices.ContainsFunc(r.Groups, c.InGroup) {
-		return false
-	}
-	if len(r.Methods) > 0 && !slices.ContainsFunc(r.Methods, func(m string) bool { return strings.EqualFold(m, method) }) {
-		return false
-	}
-	return len(r.Paths) == 0 || slices.ContainsFunc(r.Paths, func(p string) bool { return below(path, p) })
-}
-
-// below reports whether pattern means path. As most servers do, it ignores a slash at the end of path.
-func below(path, pattern string) bool {
-	if path != "/" {
-		path = strings.TrimSuffix(path, "/")
-	}
-	stem, all := strings.CutSuffix(pattern, "/*")
-	if !all {
-		if stem != "/" {
-			stem = strings.TrimSuffix(stem, "/")
-		}
-		return path == stem
-	}
-	rest, ok := strings.CutPrefix(path, stem)
-	return ok && (rest == "" || rest[0] == '/')
 }

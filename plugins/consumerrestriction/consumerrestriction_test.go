@@ -2,11 +2,14 @@ package consumerrestriction
 
 import (
 	"cmp"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
 	_ "mosn.io/moe/plugins/keyauth"
 )
 
@@ -141,7 +144,7 @@ func TestRefused(t *testing.T) {
 		`{deny: [{groups: [""]}]}`:               "deny[0].groups",
 		`{deny: [{paths: [a]}]}`:                 "deny[0].paths",
 		`{deny: [{paths: ["/a*"]}]}`:             "deny[0].paths",
-		`{deny: [{paths: ["/a/*/b"]}]}`:          "deny[0].paths",
+		`{deny: [{paths: ["/a/*b"]}]}`:           "deny[0].paths",
 		`{deny: [{paths: ["/a?b"]}]}`:            "deny[0].paths",
 		`{deny: [{paths: ["/a/../b"]}]}`:         "deny[0].paths",
 		`{deny: [{paths: ["/a%2fb"]}]}`:          "deny[0].paths",
@@ -173,6 +176,68 @@ func FuzzBelow(f *testing.F) {
 		}
 		if stem, ok := strings.CutSuffix(pattern, "/*"); ok && below(path, pattern) && !strings.HasPrefix(path, stem) {
 			t.Errorf("%q is not below %q", path, pattern)
+		}
+	})
+}
+
+func TestWildcards(t *testing.T) {
+	for _, c := range []struct {
+		name, rule, path, host, route string
+		want                          bool
+	}{
+		{name: "consumer", rule: `consumers: ["team-*"]`, want: true},
+		{name: "consumer, in the middle", rule: `consumers: ["t*-*d"]`, want: true},
+		{name: "another consumer", rule: `consumers: ["team-*x"]`},
+		{name: "group", rule: `groups: ["*min*"]`, want: true},
+		{name: "another group", rule: `groups: ["min*"]`},
+		{name: "segment", rule: `paths: [/users/*/keys]`, path: "/users/7/keys", want: true},
+		{name: "two segments", rule: `paths: [/users/*/*/keys]`, path: "/users/7/8/keys/", want: true},
+		{name: "not two segments", rule: `paths: [/users/*/keys]`, path: "/users/7/8/keys"},
+		{name: "not an empty segment", rule: `paths: [/users/*/keys]`, path: "/users/keys"},
+		{name: "segment and below", rule: `paths: ["/users/*/keys/*"]`, path: "/users/7/keys/a/b", want: true},
+		{name: "host", rule: `hosts: [a.example]`, host: "A.example:80", want: true},
+		{name: "below a host", rule: `hosts: ["*.example"]`, host: "a.example", want: true},
+		{name: "another host", rule: `hosts: ["*.a.example"]`, host: "a.example"},
+		{name: "route", rule: `routes: ["api-*"]`, route: "api-v1", want: true},
+		{name: "another route", rule: `routes: ["api-*"]`, route: "web"},
+		{name: "no route", rule: `routes: ["*"]`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := &filtertest.Host{Attrs: map[filter.Attr]string{}}
+			if c.route != "" {
+				h.Attrs[filter.AttrRouteName] = c.route
+			}
+			err := h.Load(t, &plugintest.Probe{Request: func(s filter.Stream, _ filter.RequestHeaders) {
+				s.SetConsumer(&filter.Consumer{Name: "team-red", Groups: []string{"admins"}})
+			}}, filtertest.Config{Name: "consumerrestriction", JSON: `{deny: [{` + c.rule + `}]}`})
+			if err != nil {
+				t.Fatalf("loading the plugin: %v", err)
+			}
+			path := c.path
+			if path == "" {
+				path = "/"
+			}
+			q := filtertest.NewRequest("GET", path, "")
+			if c.host != "" {
+				q.Host = c.host
+			}
+			if r := h.Do(q); (r.Status == 403) != c.want {
+				t.Errorf("got %d, want the rule to fit: %v", r.Status, c.want)
+			}
+		})
+	}
+}
+
+// FuzzWild: a pattern means what a regular expression of the same meaning matches.
+func FuzzWild(f *testing.F) {
+	f.Add("a*b*c", "axxbyyc")
+	f.Fuzz(func(t *testing.T, pattern, name string) {
+		if len(pattern) > 50 || !utf8.ValidString(pattern) || !utf8.ValidString(name) {
+			return
+		}
+		re := regexp.MustCompile(`(?s)^` + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`) + `$`)
+		if got, want := wild(pattern, name), re.MatchString(name); got != want {
+			t.Errorf("wild(%q, %q) = %v, want %v", pattern, name, got, want)
 		}
 	})
 }

@@ -128,7 +128,7 @@ func Within(field string, err error) error {
 func (m *Match) Is(r *authz.Request) (bool, error) {
 	if len(m.Methods) > 0 && !has(m.Methods, r.Method()) ||
 		m.Scheme != "" && m.Scheme != r.Headers.Scheme() ||
-		len(m.Hosts) > 0 && !m.host(r.Host()) ||
+		len(m.Hosts) > 0 && !Host(m.Hosts, r.Host()) ||
 		!m.path(r.Path) {
 		return false, nil
 	}
@@ -145,8 +145,9 @@ func (m *Match) Is(r *authz.Request) (bool, error) {
 	return err == nil && v.Bool, err
 }
 
-func (m *Match) host(host string) bool {
-	for _, h := range m.Hosts {
+// Host reports whether one of the patterns, www.example.com or *.example.com for all hosts below example.com, means a host.
+func Host(patterns []string, host string) bool {
+	for _, h := range patterns {
 		if below, ok := strings.CutPrefix(h, "*"); ok {
 			if n := len(host) - len(below); n > 0 && strings.EqualFold(host[n:], below) {
 				return true
