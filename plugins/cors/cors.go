@@ -35,6 +35,13 @@ type CORS struct {
 	MaxAge time.Duration `json:"maxAge" default:"5s"`
 	// AllowPrivateNetwork lets pages of public sites reach this service in a private network.
 	AllowPrivateNetwork bool `json:"allowPrivateNetwork"`
+	// ReflectHeaders lets pages set any request header, authorization too: the answer to a preflight lists those that it
+	// asks for.
+	ReflectHeaders bool `json:"reflectHeaders"`
+	// PassPreflights has the upstream answer the preflights of origins that are listed.
+	PassPreflights bool `json:"passPreflights"`
+	// AllowTiming lets pages of these origins see in detail how long requests took.
+	AllowTiming bool `json:"allowTiming"`
 	// DenyOthers answers requests from other origins with 403, rather than to leave it to the browser to keep the
 	// response from the page.
 	DenyOthers bool `json:"denyOthers"`
@@ -63,7 +70,9 @@ const (
 	allowPrivateNetwork = "access-control-allow-private-network"
 	maxAge              = "access-control-max-age"
 	exposeHeaders       = "access-control-expose-headers"
+	timingAllowOrigin   = "timing-allow-origin"
 	requestMethod       = "access-control-request-method"
+	requestHeaders      = "access-control-request-headers"
 	requestNetwork      = "access-control-request-private-network"
 
 	preflightVary = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, " +
@@ -101,6 +110,13 @@ func (c *CORS) Validate() error {
 				errs = append(errs, fmt.Errorf("%s: * means nothing together with allowCredentials; list the names", name))
 			}
 		}
+	}
+	if c.ReflectHeaders && len(c.AllowHeaders) > 0 {
+		errs = append(errs, errors.New("reflectHeaders: allowHeaders and reflectHeaders are mutually exclusive"))
+	}
+	if c.PassPreflights && (c.ReflectHeaders || len(c.AllowMethods)+len(c.AllowHeaders) > 0 || c.AllowPrivateNetwork) {
+		errs = append(errs, errors.New("passPreflights: the upstream says what preflights allow; leave out allowMethods, "+
+			"allowHeaders, reflectHeaders and allowPrivateNetwork"))
 	}
 	if c.AllowCredentials {
 		if slices.Contains(c.AllowOrigins, "*") || slices.Contains(c.AllowOrigins, origin.Null) {

@@ -244,6 +244,8 @@ func TestConfiguration(t *testing.T) {
 		`{allowOrigins: ["https://a"], allowMethods: ["A B"]}`:                        "allowMethods[0]",
 		`{allowOrigins: ["https://a"], allowMethods: [PUT, patch]}`:                   "allowMethods[1]: methods are case-sensitive",
 		`{allowOrigins: ["https://a"], allowHeaders: ["x", "a\nb"]}`:                  "allowHeaders[1]",
+		`{allowOrigins: ["https://a"], reflectHeaders: true, allowHeaders: [x]}`:      "reflectHeaders",
+		`{allowOrigins: ["https://a"], passPreflights: true, allowMethods: [PUT]}`:    "passPreflights",
 		`{allowOrigins: ["https://a"], maxAge: -1s}`:                                  "maxAge",
 		`{allowOrigins: ["https://a"], maxAge: 1s, typo: 1}`:                          "typo",
 	} {
@@ -264,6 +266,57 @@ func TestConfiguration(t *testing.T) {
 	})
 	if r := preflight(h, "https://abc.example.evil"); r.Status != 403 {
 		t.Errorf("r.Status = %d, want 403", r.Status)
+	}
+}
+
+func TestReflectHeaders(t *testing.T) {
+	const base = `{allowOrigins: ["https://a.example"], allowCredentials: true, reflectHeaders: true}`
+	for asked, want := range map[string]string{
+		"x-one, Authorization": "x-one, Authorization", "x-one": "x-one", "x one": "", "x-one,,x-two": "", "x-one, <script>": "",
+		strings.Repeat("x", 5000): "",
+	} {
+		t.Run(asked[:min(len(asked), 30)], func(t *testing.T) {
+			h := filtertest.New(t, filtertest.Config{Name: "cors", JSON: base})
+			q := filtertest.NewRequest("OPTIONS", "/", "", "origin", "https://a.example", requestMethod, "PUT", requestHeaders, asked)
+			r := h.Do(q)
+			if got := r.Header.Get(allowHeaders); r.Status != 204 || got != want {
+				t.Errorf("got %d with %q, want 204 with %q", r.Status, got, want)
+			}
+		})
+	}
+}
+
+func TestPassPreflights(t *testing.T) {
+	h := filtertest.New(t, filtertest.Config{Name: "cors", JSON: `{allowOrigins: ["https://a.example"], passPreflights: true}`})
+	h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(allowOrigin, "https://a.example")
+		w.Header().Set(allowMethods, "PURGE")
+		w.WriteHeader(204)
+	})
+	r := preflight(h, "https://a.example")
+	if r.Status != 204 || r.Upstream == nil {
+		t.Errorf("got %d, want 204 of the upstream", r.Status)
+	}
+	same(t, "the upstream's", fields(r.Header), map[string]string{"allow-origin": "https://a.example", "allow-methods": "PURGE", "vary": "Origin"})
+	if r := preflight(h, "https://evil.example"); r.Status != 403 || r.Upstream != nil {
+		t.Errorf("another origin: got %d, want 403 without asking the upstream", r.Status)
+	}
+	same(t, "no preflight", fields(h.Get("/", "origin", "https://a.example").Header), map[string]string{"allow-origin": "https://a.example", "vary": "Origin"})
+}
+
+func TestTiming(t *testing.T) {
+	for _, c := range []struct{ name, origins, origin, want string }{
+		{name: "listed", origins: `"https://a.example"`, origin: "https://a.example", want: "https://a.example"},
+		{name: "not listed", origins: `"https://a.example"`, origin: "https://b.example"},
+		{name: "all", origins: `"*"`, origin: "https://b.example", want: "*"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := filtertest.New(t, filtertest.Config{Name: "cors", JSON: `{allowOrigins: [` + c.origins + `], allowTiming: true}`})
+			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set(timingAllowOrigin, "https://x.example") })
+			if got := h.Get("/", "origin", c.origin).Header.Get(timingAllowOrigin); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

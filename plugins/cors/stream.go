@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/origin"
 )
 
@@ -11,6 +12,7 @@ import (
 type stream struct {
 	c      *CORS
 	origin string // allowed, or ""
+	passed bool   // a preflight that the upstream answers
 }
 
 func (c *CORS) newStream(filter.Stream) *stream { return &stream{c: c} }
@@ -42,17 +44,41 @@ func (st *stream) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ b
 		return filter.Continue
 	}
 	c.preflights.Inc()
+	if c.PassPreflights {
+		st.passed = true
+		return filter.Continue
+	}
 	opts := make([]filter.ReplyOption, 0, 8)
 	opts = append(opts, filter.WithDetails("moe.cors.preflight"), filter.WithHeader("vary", preflightVary),
 		filter.WithHeader(allowOrigin, c.answer(st.origin)))
 	for _, f := range c.preflight {
 		opts = append(opts, filter.WithHeader(f.name, f.value)) // without a value it is left out
 	}
+	if c.ReflectHeaders {
+		opts = append(opts, filter.WithHeader(allowHeaders, reflected(h.Values(requestHeaders))))
+	}
 	if c.AllowPrivateNetwork && h.Get(requestNetwork) == "true" {
 		opts = append(opts, filter.WithHeader(allowPrivateNetwork, "true"))
 	}
 	return filter.Reply(204, "", opts...)
 }
+
+// reflected returns a list of header names as it was asked for, or "" where it is not one.
+func reflected(values []string) string {
+	list := strings.Join(values, ",")
+	if len(list) > mostReflected {
+		return ""
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		if fieldname.Check(strings.Trim(name, " \t")) != nil {
+			return ""
+		}
+	}
+	return list
+}
+
+// mostReflected is how long a list of header names may be that is sent back.
+const mostReflected = 4096
 
 // sameOrigin reports whether a page of this host sends a request: browsers name the origin of every POST, and a page may do
 // with its own host what it likes. As TLS may end before Envoy, a page by https may come with the scheme http, but none by
@@ -72,6 +98,15 @@ func (c *CORS) answer(o string) string {
 // OnResponseHeaders says who may read the response. What an upstream has said about that is taken off.
 func (st *stream) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
 	c := st.c
+	if st.passed {
+		if c.varies && !varies(h) {
+			h.Add("vary", "Origin")
+		}
+		return filter.Continue
+	}
+	if c.AllowTiming {
+		h.Del(timingAllowOrigin)
+	}
 	for _, name := range [...]string{
 		allowOrigin, allowCredentials, allowMethods, allowHeaders, maxAge, exposeHeaders, allowPrivateNetwork,
 	} {
@@ -86,6 +121,9 @@ func (st *stream) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _
 		return filter.Continue
 	}
 	h.Set(allowOrigin, c.answer(st.origin))
+	if c.AllowTiming {
+		h.Set(timingAllowOrigin, c.answer(st.origin))
+	}
 	if c.AllowCredentials {
 		h.Set(allowCredentials, "true")
 	}
