@@ -18,14 +18,18 @@ var (
 
 // verdict reads a decision: a boolean, or an object with allow and, optionally, more. Anything else is an error, and
 // so is an object in which one of the fields is wrong.
-func verdict(decision any, h filter.RequestHeaders) authz.Verdict {
+func (p *OPA) verdict(decision any, s filter.Stream, h filter.RequestHeaders) authz.Verdict {
 	switch d := decision.(type) {
 	case bool:
 		return authz.Verdict{Allowed: d}
 	case undefined:
 		return authz.Verdict{Reason: "the decision is undefined"}
 	case map[string]any:
-		v, err := object(d, h)
+		read := object
+		if p.Input == "envoy" {
+			read = func(d map[string]any, h filter.RequestHeaders) (authz.Verdict, error) { return p.envoyObject(d, s, h) }
+		}
+		v, err := read(d, h)
 		if err != nil {
 			return authz.Fail(err)
 		}
@@ -47,14 +51,7 @@ func object(d map[string]any, h filter.RequestHeaders) (v authz.Verdict, err err
 	}
 	if v.Allowed {
 		set, err := headers(d, "request_headers")
-		v.Apply = func() {
-			for _, f := range set {
-				h.Del(f.name)
-			}
-			for _, f := range set {
-				h.Add(f.name, f.value)
-			}
-		}
+		v.Apply = func() { replace(h, set) }
 		return v, err
 	}
 	_, hasStatus := d["status"]
@@ -63,25 +60,115 @@ func object(d map[string]any, h filter.RequestHeaders) (v authz.Verdict, err err
 	if !hasStatus && !hasHeaders && !hasBody {
 		return v, nil
 	}
-	status, err := number(d, "status", 403)
+	return v, reply(&v, d, "status")
+}
+
+// reply takes over the reply to who is denied.
+func reply(v *authz.Verdict, d map[string]any, statusKey string) error {
+	status, err := number(d, statusKey, 403)
 	if err != nil {
-		return v, err
+		return err
 	}
 	body, err := text(d, "body")
 	if err != nil {
-		return v, err
+		return err
 	}
 	fields, err := headers(d, "headers")
 	if err != nil {
-		return v, err
+		return err
 	}
 	opts := []filter.ReplyOption{filter.WithDetails("moe.opa.denied")}
 	for _, f := range fields {
 		opts = append(opts, filter.WithHeader(f.name, f.value))
 	}
-	reply := filter.Reply(status, body, opts...)
-	v.Reply = &reply
-	return v, nil
+	action := filter.Reply(status, body, opts...)
+	v.Reply = &action
+	return nil
+}
+
+// replace sets headers, in place of those of their names.
+func replace(h filter.RequestHeaders, set []field) {
+	for _, f := range set {
+		h.Del(f.name)
+	}
+	for _, f := range set {
+		h.Add(f.name, f.value)
+	}
+}
+
+// envoyObject reads a decision as opa-envoy-plugin does.
+func (p *OPA) envoyObject(d map[string]any, s filter.Stream, h filter.RequestHeaders) (v authz.Verdict, err error) {
+	allowed, ok := d["allowed"]
+	if !ok {
+		return authz.Verdict{Reason: "the decision is undefined"}, nil
+	}
+	if v.Allowed, ok = allowed.(bool); !ok {
+		return v, errors.New("the decision's allowed is not a boolean")
+	}
+	metadata, ok := d["dynamic_metadata"].(map[string]any)
+	if _, has := d["dynamic_metadata"]; has && !ok {
+		return v, errors.New("the decision's dynamic_metadata must be an object")
+	}
+	for key, value := range metadata {
+		_ = s.SetMetadata(p.namespace, key, plainNumbers(value)) // a host that cannot does not make the request fail
+	}
+	if !v.Allowed {
+		return v, reply(&v, d, "http_status")
+	}
+	set, err := headers(d, "headers")
+	if err != nil {
+		return v, err
+	}
+	remove, err := names(d, "request_headers_to_remove")
+	v.Apply = func() {
+		for _, name := range remove {
+			h.Del(name)
+		}
+		replace(h, set)
+	}
+	return v, err
+}
+
+// plainNumbers returns a value with numbers as metadata has them.
+func plainNumbers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		n, _ := v.Float64()
+		return n
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = plainNumbers(v[i])
+		}
+		return list
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for key := range v {
+			m[key] = plainNumbers(v[key])
+		}
+		return m
+	}
+	return v
+}
+
+// names reads a list of names of headers.
+func names(d map[string]any, key string) (list []string, err error) {
+	v, ok := d[key]
+	if !ok || v == nil {
+		return nil, nil
+	}
+	values, ok := v.([]any)
+	if !ok {
+		return nil, fmt.Errorf("the decision's %s is not a list", key)
+	}
+	for _, v := range values {
+		name, ok := v.(string)
+		if !ok || fieldname.Check(name) != nil {
+			return nil, fmt.Errorf("the decision's %s have an invalid header name", key)
+		}
+		list = append(list, name)
+	}
+	return list, nil
 }
 
 func text(d map[string]any, key string) (string, error) {

@@ -63,7 +63,7 @@ func (l *local) usesAddress() bool {
 	return p != nil && p.address
 }
 
-// usesAddress reports whether modules may look at input.source: they name it, or take what they look at from a variable
+// usesAddress reports whether modules may look at input.source, or at input.attributes with its source: they name it, or take what they look at from a variable
 // or from all of input.
 func usesAddress(modules map[string]*ast.Module) (uses bool) {
 	for _, m := range modules {
@@ -76,7 +76,7 @@ func usesAddress(modules map[string]*ast.Module) (uses bool) {
 				return false
 			}
 			name, constant := r[1].Value.(ast.String)
-			uses = uses || !constant || name == "source"
+			uses = uses || !constant || name == "source" || name == "attributes"
 			return false
 		})
 	}

@@ -32,6 +32,13 @@ type OPA struct {
 	Bundle *Bundle `json:"bundle"`
 	// Remote is a server to ask, instead.
 	Remote *Remote `json:"remote"`
+	// Input is the form of what the policy calls input: moe, or envoy, that of the plugin that OPA's project has for Envoy
+	// (opa-envoy-plugin), so that its policies can be used as they are.
+	Input string `json:"input" default:"moe" enum:"moe,envoy"`
+	// RequestBody has the policy see the bodies of requests.
+	RequestBody *RequestBody `json:"requestBody"`
+	// LogDecisions writes each decision to Envoy's log.
+	LogDecisions bool `json:"logDecisions"`
 	// Timeout is how long a decision may take.
 	Timeout time.Duration `json:"timeout" default:"1s"`
 	// StrictErrors has an error of a built-in function be an error, with which there is no decision. Otherwise its result
@@ -44,7 +51,8 @@ type OPA struct {
 	authz.Common
 	reload.Files
 
-	source source
+	source    source
+	namespace string // of metadata
 }
 
 // Bundle is a bundle, as OPA packs them: a gzipped tar file.
@@ -137,6 +145,7 @@ func (p *OPA) Validate() error {
 // Provision loads the policy and goes on to follow it.
 func (p *OPA) Provision(env *filter.Env) error {
 	p.Start(env)
+	p.namespace = "moe." + env.ID
 	if p.Remote != nil {
 		r, err := newRemote(env, p.Remote)
 		p.source = r
@@ -168,26 +177,63 @@ func (p *OPA) Close() error {
 	return nil
 }
 
-// OnRequestHeaders asks the policy, on a goroutine: Rego may wait for servers, and take its time.
-func (p *OPA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+// OnRequestHeaders asks the policy, or waits for the body that it is to see.
+func (p *OPA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, endStream bool) filter.Action {
+	switch {
+	case p.RequestBody == nil:
+		return p.ask(s, h, nil)
+	case endStream || h.Upgrade() != "":
+		return p.ask(s, h, &parsed{})
+	}
+	return filter.WaitPrefix(int(p.RequestBody.MaxBytes) + 1)
+}
+
+// OnRequest asks the policy, with the body.
+func (p *OPA) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
+	body, err := p.RequestBody.parse(h, b)
+	if err != nil { // the client has written it: no error of the rules, with which failOpen would let it pass
+		r, ambiguous := p.Path.Request(s, h)
+		return p.Ask(&r, ambiguous, func() authz.Verdict { return authz.Verdict{Reason: err.Error(), Reply: &badBody} })
+	}
+	return p.ask(s, h, body)
+}
+
+var badBody = filter.Reply(400, "malformed body", filter.WithDetails("moe.opa.body"))
+
+// ask asks the policy, on a goroutine: Rego may wait for servers, and take its time.
+func (p *OPA) ask(s filter.Stream, h filter.RequestHeaders, body *parsed) filter.Action {
 	r, err := p.Path.Request(s, h)
 	return p.AskLater(&r, err, func(ctx context.Context) authz.Verdict {
-		address := r.Source()
-		if p.source.usesAddress() {
-			address = p.Source(&r)
-		}
-		input, err := r.Tree(address, p.Metadata)
+		start := time.Now()
+		input, err := p.input(&r, body)
 		if err != nil {
 			return authz.Fail(err)
 		}
 		ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 		defer cancel()
 		decision, err := p.source.decide(ctx, input)
-		if err != nil {
-			return authz.Fail(err)
+		v := authz.Fail(err)
+		if err == nil {
+			v = p.verdict(decision, s, h)
 		}
-		return verdict(decision, h)
+		if p.LogDecisions {
+			p.logDecision(&r, v, time.Since(start))
+		}
+		return v
 	})
+}
+
+// logDecision writes a decision to the log: no header, no query and no body.
+func (p *OPA) logDecision(r *authz.Request, v authz.Verdict, took time.Duration) {
+	result := "deny"
+	switch {
+	case v.Err != nil:
+		result = "error"
+	case v.Allowed:
+		result = "allow"
+	}
+	r.Stream.Log().Info("decision", "result", result, "reason", v.Reason, "method", r.Method(), "path", r.Path,
+		"consumer", r.Consumer().Name, "milliseconds", float64(took.Microseconds())/1000)
 }
 
 // queryOf makes Rego of the path of a decision.
