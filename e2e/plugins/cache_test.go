@@ -123,6 +123,24 @@ consumers:
 		}
 	})
 
+	// The token is taken off the request before the cache sees it.
+	add("cache: callers with tokens", func(b *bed) {
+		ln := b.listen(fmt.Sprintf(`plugins: [{name: jwtauth, config: {providers: [{issuer: "https://issuer.test", audiences: [api],
+			keys: {inline: '%s'}}]}}, {name: cache}]`, jwks(b, "one")))
+		path := "/echo?" + control("public,max-age=60")
+		ask := func(sub string, more m) bool {
+			r := ln.get(path, "authorization", "Bearer "+token(b, "one", m{"sub": sub, "jti": more}))
+			if r.Status != 200 || b.reached(r) && b.upstream(r).Header.Get("authorization") != "" {
+				b.Errorf("%s: got %d, want 200, and an upstream without the token", sub, r.Status)
+			}
+			return b.reached(r)
+		}
+		alice, bob, again := ask("alice", nil), ask("bob", nil), ask("alice", m{"x": 1})
+		if !alice || !bob || again {
+			b.Errorf("reached: alice %v, bob %v, alice with another token %v; want true, true, false", alice, bob, again)
+		}
+	})
+
 	add("cache: shared by Redis", func(b *bed) {
 		s := redistest.Start(b)
 		// Another maxBytes makes another instance, as in another Envoy: the two share nothing but Redis.

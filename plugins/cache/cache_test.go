@@ -14,6 +14,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/authztest"
+	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/plugintest"
 )
 
@@ -91,6 +92,10 @@ func (*setter) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool
 		s.SetConsumer(&filter.Consumer{Name: name})
 		h.Del("x-consumer")
 	}
+	if name := h.Get("x-caller"); name != "" {
+		claims.Caller.Set(s, name)
+		h.Del("x-caller")
+	}
 	return filter.Continue
 }
 
@@ -139,6 +144,7 @@ func TestStored(t *testing.T) {
 		{name: "too old", response: []string{"cache-control", "max-age=60", "age", "61"}},
 		{name: "old", response: []string{"cache-control", "max-age=60", "age", "30"}, stored: true},
 		{name: "an old date", response: []string{"cache-control", "max-age=60", "date", "Thu, 01 Dec 1994 16:00:00 GMT"}},
+		{name: "expires in the form of asctime", response: []string{"expires", time.Now().Add(time.Hour).UTC().Format(time.ANSIC)}, stored: true},
 		{name: "an expires with two spaces", response: []string{"expires", strings.Replace(later, " ", "  ", 1)}},
 		{name: "targeted", response: []string{"cache-control", "no-store", "cdn-cache-control", "max-age=60"}, stored: true},
 		{name: "targeted against it", response: []string{"cache-control", "max-age=60", "expires", later, "cdn-cache-control", "no-store"}},
@@ -199,6 +205,10 @@ func TestKeys(t *testing.T) {
 		{name: "part of the key", config: `key: [{from: header, name: x}]`, a: []string{"/a", "x", "1"}, b: []string{"/a", "x", "2"}},
 		{name: "another consumer", a: []string{"/a", "x-consumer", "a"}, b: []string{"/a", "x-consumer", "b"}},
 		{name: "consumer and none", a: []string{"/a", "x-consumer", "a"}, b: []string{"/a"}},
+		{name: "another caller by claims", a: []string{"/a", "x-caller", "a"}, b: []string{"/a", "x-caller", "b"}},
+		{name: "caller and none", a: []string{"/a", "x-caller", "a"}, b: []string{"/a"}},
+		{name: "another caller of the same consumer", a: []string{"/a", "x-consumer", "c", "x-caller", "a"}, b: []string{"/a", "x-consumer", "c", "x-caller", "b"}},
+		{name: "shared by callers", config: `isolate: none`, a: []string{"/a", "x-caller", "a"}, b: []string{"/a", "x-caller", "b"}, alike: true},
 		{name: "another authorization", a: []string{"/a", "authorization", "a"}, b: []string{"/a", "authorization", "b"}},
 		{name: "shared", config: `isolate: none`, a: []string{"/a", "x-consumer", "a"}, b: []string{"/a", "x-consumer", "b"}, alike: true},
 	} {

@@ -165,18 +165,14 @@ func (p *Cache) time(e *entry, h fields, c directives, sent, now time.Time) bool
 	return said && (e.Lifetime > e.Initial || e.While > 0 || e.IfError > 0 || e.Header.has("etag") || e.Header.has("last-modified"))
 }
 
-// parseDate reads a date in one of the three forms of HTTP (RFC 9110, section 5.6.7), written exactly so.
+// parseDate reads a date in one of the three forms of HTTP (RFC 9110, section 5.6.7). The one that is in use has to be written
+// exactly so: Go also takes one with further spaces or fewer digits.
 func parseDate(v string) (t time.Time, ok bool) {
+	if t, err := time.Parse(http.TimeFormat, v); err == nil {
+		return t, strings.EqualFold(v, t.UTC().Format(http.TimeFormat))
+	}
 	t, err := http.ParseTime(v)
-	if err != nil {
-		return t, false
-	}
-	for _, form := range [...]string{http.TimeFormat, time.RFC850, time.ANSIC} {
-		if strings.EqualFold(v, t.UTC().Format(form)) || form == time.RFC850 && strings.EqualFold(v, strings.Replace(t.UTC().Format(form), "UTC", "GMT", 1)) {
-			return t, true
-		}
-	}
-	return t, false
+	return t, err == nil
 }
 
 // stale is for how long a response may be used that is stale: as it says, or as the operator does for those that say nothing.

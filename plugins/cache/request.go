@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/claims"
 )
 
 // request is what the cache knows of a request.
@@ -68,9 +69,10 @@ func (r *request) uriOf(path string) string {
 func (p *Cache) keyOf(s filter.Stream, h filter.RequestHeaders, r *request) (key digest, err error) {
 	var buffer [512]byte
 	b := append(buffer[:0], r.uri...)
+	caller, known := claims.Caller.Get(s) // the token may have been taken off the request
 	switch c := s.Consumer(); {
 	case p.Isolate == "none":
-		b = append(b, 0)
+		b, known = append(b, 0), false
 	case c != nil:
 		b = appendText(append(b, 1), c.Name)
 	case r.authorized:
@@ -78,6 +80,11 @@ func (p *Cache) keyOf(s filter.Stream, h filter.RequestHeaders, r *request) (key
 		b = append(append(b, 2), sum[:]...)
 	default:
 		b = append(b, 3)
+	}
+	if known {
+		b = appendText(append(b, 4), caller)
+	} else {
+		b = append(b, 5)
 	}
 	if len(p.Key) > 0 {
 		q, _ := p.path.Request(s, h)
