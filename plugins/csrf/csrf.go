@@ -108,10 +108,10 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	safe := slices.Contains(c.SafeMethods, h.Method())
 	var token string
 	if c.Token != nil {
-		var ok bool
+		var renew bool
 		st.bind = c.Token.bind(h)
-		token, ok = c.Token.cookie(h, st.bind)
-		st.give = !ok && safe
+		token, renew = c.Token.cookie(h, st.bind)
+		st.give = renew && safe
 	}
 	if safe {
 		return filter.Continue

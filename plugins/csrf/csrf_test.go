@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
@@ -283,4 +284,49 @@ func BenchmarkCSRF(b *testing.B) {
 			b.Fatal("denied")
 		}
 	}, "origin", self)
+}
+
+// TestTokenAge: a token is good for maxAge, by whoever's clock, and is renewed when half of it is over.
+func TestTokenAge(t *testing.T) {
+	start := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	now := start
+	token := &Token{Secret: filter.NewSecret("0123456789abcdef"), Cookie: "csrf", MaxAge: time.Hour, now: func() time.Time { return now }}
+	h := filtertest.New(t, &CSRF{Token: token})
+	issued := h.Get("/").Header.Get("set-cookie")
+	value, _, _ := strings.Cut(strings.TrimPrefix(issued, "csrf="), ";")
+	if !strings.Contains(issued, "Max-Age=3600") {
+		t.Errorf("got the cookie %q, want Max-Age=3600", issued)
+	}
+	for _, c := range []struct {
+		name    string
+		after   time.Duration
+		status  int
+		renewed bool
+	}{
+		{name: "at once", status: 200},
+		{name: "by a clock that is behind", after: -50 * time.Second, status: 200},
+		{name: "by a clock that is far behind", after: -2 * time.Minute, status: 403, renewed: true},
+		{name: "before half of it", after: 29 * time.Minute, status: 200},
+		{name: "after half of it", after: 31 * time.Minute, status: 200, renewed: true},
+		{name: "at its end", after: time.Hour, status: 200, renewed: true},
+		{name: "after its end", after: time.Hour + time.Second, status: 403, renewed: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now = start.Add(c.after)
+			r := h.Post("/", "x", "origin", "http://example.com", "cookie", "csrf="+value, "x-csrf-token", value)
+			if r.Status != c.status {
+				t.Errorf("got %d %s, want %d", r.Status, r.Details, c.status)
+			}
+			got := h.Get("/", "cookie", "csrf="+value).Header.Get("set-cookie") != ""
+			if got != c.renewed {
+				t.Errorf("renewed: %v, want %v", got, c.renewed)
+			}
+		})
+	}
+	// A token without a time is not one that has a time, and the other way round.
+	now = start
+	plain := filtertest.New(t, &CSRF{Token: &Token{Secret: filter.NewSecret("0123456789abcdef"), Cookie: "csrf"}})
+	if r := plain.Post("/", "x", "origin", "http://example.com", "cookie", "csrf="+value, "x-csrf-token", value); r.Status != 403 {
+		t.Errorf("without maxAge: got %d, want 403", r.Status)
+	}
 }

@@ -6,10 +6,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/fieldname"
@@ -28,11 +30,14 @@ type Token struct {
 	Session string `json:"session"`
 	// SameSite is the attribute of the cookie.
 	SameSite string `json:"sameSite" default:"strict" enum:"strict,lax,none"`
+	// MaxAge is for how long a token is good; 0: for ever. A client that calls gets a new one when half of it is over.
+	MaxAge time.Duration `json:"maxAge"`
 	// Insecure leaves the attribute secure away, for plain http.
 	Insecure bool `json:"insecure"`
 
 	key  []byte
 	site http.SameSite
+	now  func() time.Time
 }
 
 const (
@@ -41,6 +46,8 @@ const (
 	tokenSize   = nonceSize + sha256.Size
 	// longestHeader is how much of a header is looked at.
 	longestHeader = 4 * tokenSize
+	// early is by how much another Envoy's clock may be ahead of this one.
+	early = time.Minute
 )
 
 func (t *Token) validate() error {
@@ -63,6 +70,9 @@ func (t *Token) validate() error {
 		errs = append(errs, errors.New("token.insecure: browsers take a cookie with the prefix __Host- or __Secure- "+
 			"over https only; choose another token.cookie"))
 	}
+	if t.MaxAge != 0 && (t.MaxAge < time.Minute || t.MaxAge > 366*24*time.Hour) {
+		errs = append(errs, errors.New("token.maxAge: must be 0s, or 1m to a year"))
+	}
 	if t.Insecure && t.SameSite == "none" {
 		errs = append(errs, errors.New("token.sameSite: browsers take none over https only"))
 	}
@@ -71,8 +81,15 @@ func (t *Token) validate() error {
 
 func (t *Token) provision() {
 	m := hmac.New(sha256.New, []byte(t.Secret.Reveal()))
-	m.Write([]byte("moe csrf token 1"))
+	if t.MaxAge > 0 { // tokens with a time and those without do not pass for each other
+		m.Write([]byte("moe csrf token 2"))
+	} else {
+		m.Write([]byte("moe csrf token 1"))
+	}
 	t.key = m.Sum(nil)
+	if t.now == nil {
+		t.now = time.Now
+	}
 	t.Header = strings.ToLower(t.Header)
 	t.site = map[string]http.SameSite{
 		"strict": http.SameSiteStrictMode, "lax": http.SameSiteLaxMode, "none": http.SameSiteNoneMode,
@@ -88,13 +105,14 @@ func (t *Token) bind(h filter.RequestHeaders) string {
 	return v
 }
 
-// cookie returns the request's token and whether it is one of ours for that session.
-func (t *Token) cookie(h filter.RequestHeaders, session string) (string, bool) {
+// cookie returns the request's token, "" unless it is one of ours for that session, and whether the client should be given
+// another.
+func (t *Token) cookie(h filter.RequestHeaders, session string) (token string, renew bool) {
 	v, ok := h.Cookie(t.Cookie)
 	if !ok || !t.valid(v, session) {
-		return "", false
+		return "", true
 	}
-	return v, true
+	return v, t.MaxAge > 0 && t.age(v) > t.MaxAge/2
 }
 
 // submitted reports whether the header holds the token of the cookie, once.
@@ -106,22 +124,46 @@ func (t *Token) submitted(h filter.RequestHeaders, token string) bool {
 	return len(vs) == 1 && len(vs[0]) <= longestHeader && subtle.ConstantTimeCompare([]byte(vs[0]), []byte(token)) == 1
 }
 
+// issue makes a token: a nonce, which begins with the time if there is a maxAge, and its signature.
 func (t *Token) issue(session string) *http.Cookie {
 	var b [tokenSize]byte
 	rand.Read(b[:nonceSize])
+	if t.MaxAge > 0 {
+		binary.BigEndian.PutUint64(b[:], uint64(t.now().Unix())<<timeShift|uint64(b[7]))
+	}
 	copy(b[nonceSize:], t.sign(b[:nonceSize], session))
 	return &http.Cookie{
 		Name: t.Cookie, Value: base64.RawURLEncoding.EncodeToString(b[:]), Path: "/", Secure: !t.Insecure,
-		SameSite: t.site, // a script must read it: not HttpOnly
+		SameSite: t.site, MaxAge: int(t.MaxAge / time.Second), // a script must read it: not HttpOnly
 	}
 }
 
+// timeShift leaves seven bytes for the seconds since 1970.
+const timeShift = 8
+
+// valid reports whether a token is one of ours for a session, and not too old.
 func (t *Token) valid(token, session string) bool {
 	if len(token) != base64.RawURLEncoding.EncodedLen(tokenSize) {
 		return false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	return err == nil && hmac.Equal(b[nonceSize:], t.sign(b[:nonceSize], session))
+	if err != nil || !hmac.Equal(b[nonceSize:], t.sign(b[:nonceSize], session)) {
+		return false
+	}
+	if t.MaxAge == 0 {
+		return true
+	}
+	age := t.age(token)
+	return age <= t.MaxAge && age >= -early
+}
+
+// age returns how old a token with a time is. It has to be one of ours.
+func (t *Token) age(token string) time.Duration {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || len(b) != tokenSize {
+		return t.MaxAge + 1
+	}
+	return t.now().Sub(time.Unix(int64(binary.BigEndian.Uint64(b)>>timeShift), 0))
 }
 
 func (t *Token) sign(nonce []byte, session string) []byte {
