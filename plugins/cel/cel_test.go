@@ -314,3 +314,29 @@ func BenchmarkCEL(b *testing.B) {
 		})
 	}
 }
+
+// TestConnection: what is known of the connection, and an error where the host cannot tell.
+func TestConnection(t *testing.T) {
+	attrs := map[filter.Attr]string{
+		filter.AttrDestinationAddress: "[2001:db8::1]:443", "connection.mtls": "true", filter.AttrTLSVersion: "TLSv1.3",
+		filter.AttrServerName: "a.example", filter.AttrPeerSubject: "CN=a",
+	}
+	for expression, status := range map[string]int{
+		`destination.address == "2001:db8::1" && destination.port == 443`: 200,
+		`connection.mtls`: 200,
+		`connection.tls_version == "TLSv1.3" && connection.requested_server_name == "a.example"`: 200,
+		`connection.subject_peer_certificate == "CN=a"`:                                          200,
+		`connection.subject_peer_certificate == "CN=b"`:                                          403,
+		`connection.uri_san_peer_certificate == ""`:                                              200,
+	} {
+		t.Run(expression, func(t *testing.T) {
+			h := &filtertest.Host{Attrs: attrs}
+			if err := h.Load(t, filtertest.Config{Name: "cel", JSON: `{allowIf: '` + expression + `'}`}); err != nil {
+				t.Fatalf("loading the plugin: %v", err)
+			}
+			if r := h.Get("/"); r.Status != status {
+				t.Errorf("got %d, want %d: %s", r.Status, status, h.Log())
+			}
+		})
+	}
+}

@@ -1,6 +1,9 @@
 package cel
 
 import (
+	"errors"
+	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"cel.dev/cel-go/common/types/traits"
 	"cel.dev/cel-go/interpreter"
 
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 )
 
@@ -51,8 +55,31 @@ func (v *variables) ResolveName(name string) (any, bool) {
 		return types.Int(v.mode.Source(r).Port()), true
 	case "source.principal":
 		return types.String(r.Principal()), true
+	case "destination.address", "destination.port":
+		text, _ := r.Stream.Attr(filter.AttrDestinationAddress) // it is empty where the host cannot tell
+		a, _ := netip.ParseAddrPort(text)
+		if name == "destination.port" {
+			return types.Int(a.Port()), true
+		}
+		if !a.IsValid() {
+			return types.String(""), true
+		}
+		return types.String(a.Addr().WithZone("").String()), true
+	case "connection.mtls":
+		v, err := r.Stream.Attr("connection.mtls")
+		if err != nil && !errors.Is(err, filter.ErrNotFound) { // false would be a wrong answer
+			return types.WrapErr(fmt.Errorf("connection.mtls: %w", err)), true
+		}
+		return types.Bool(v == "true"), true
 	case "consumer.name":
 		return types.String(r.Consumer().Name), true
+	}
+	if strings.HasPrefix(name, "connection.") {
+		text, err := r.Stream.Attr(filter.Attr(name))
+		if err != nil && !errors.Is(err, filter.ErrNotFound) {
+			return types.WrapErr(fmt.Errorf("%s: %w", name, err)), true
+		}
+		return types.String(strings.ToValidUTF8(text, "\uFFFD")), true
 	}
 	if x, ok := v.made[name]; ok {
 		return x, true
