@@ -163,6 +163,9 @@ check-generated: ## Fail if a generated file is out of date
 sanitize: bridge build/sanitize/libgolang_bridge.so build/sanitize/reserve.so envoy ## Run the hosts' C and the bridge with address and undefined-behaviour sanitizers
 	@scripts/sanitize $(ENVOY_VERSION)
 
+bench-quick: ## Compare what a request costs the chain, in instructions and allocations, with what is recorded
+	$(GO) run ./bench/quick
+
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
 	$(GO) run ./bench
 	$(GO) run ./bench/extproc
@@ -183,4 +186,4 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	test -x $@
 
 .PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd demo release check-release clean test lint fmt unit \
-	portable conformance istio soak examples fuzz generate check-generated bench
+	portable conformance istio soak examples fuzz generate check-generated bench bench-quick
