@@ -15,6 +15,7 @@ import (
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/framework/mosn"
 	"mosn.io/pkg/buffer"
+	"mosn.io/pkg/variable"
 )
 
 type strictConfig struct {
@@ -195,6 +196,9 @@ func TestTooLate(t *testing.T) {
 			_ = first.receive.Connection().LocalAddr()
 			_ = first.receive.Route().RouteRule().ClusterName(first.ctx)
 			first.headers.Range(func(string, string) bool { return true })
+			if v, err := variable.GetString(first.ctx, "request_header_x-a"); err == nil {
+				t.Errorf("a context that was kept reads x-a: %q after its stream", v)
+			}
 		}
 	})
 	for range 20 {

@@ -91,31 +91,17 @@ func (h *receiveHandler) GetRequestHeaders() api.HeaderMap { return h.st.request
 
 // SetRequestHeaders makes the request's headers those of the argument.
 func (h *receiveHandler) SetRequestHeaders(headers api.HeaderMap) {
-	if b := h.st.request.block; b != nil {
-		b.replace(headers)
-	}
+	h.st.setHeaders(&h.st.request, headers)
 }
 
 // GetRequestData returns the request's body, or nil.
-func (h *receiveHandler) GetRequestData() api.IoBuffer {
-	h.st.mu.Lock()
-	defer h.st.mu.Unlock()
-	return h.st.request.buffer()
-}
+func (h *receiveHandler) GetRequestData() api.IoBuffer { return h.st.data(&h.st.request) }
 
 // SetRequestData replaces the request's body by what buf holds at this moment.
-func (h *receiveHandler) SetRequestData(buf api.IoBuffer) {
-	h.st.mu.Lock()
-	defer h.st.mu.Unlock()
-	h.st.request.setData(buf)
-}
+func (h *receiveHandler) SetRequestData(buf api.IoBuffer) { h.st.setData(&h.st.request, buf) }
 
 // GetRequestTrailers returns the request's trailers, or nil.
-func (h *receiveHandler) GetRequestTrailers() api.HeaderMap {
-	h.st.mu.Lock()
-	defer h.st.mu.Unlock()
-	return h.st.request.trailers
-}
+func (h *receiveHandler) GetRequestTrailers() api.HeaderMap { return h.st.trailers(&h.st.request) }
 
 // SetRequestTrailers replaces the request's trailers, where it has any.
 func (h *receiveHandler) SetRequestTrailers(trailers api.HeaderMap) {
@@ -137,37 +123,17 @@ func (h *sendHandler) GetResponseHeaders() api.HeaderMap {
 
 // SetResponseHeaders makes the response's headers those of the argument.
 func (h *sendHandler) SetResponseHeaders(headers api.HeaderMap) {
-	h.st.mu.Lock()
-	b, isBlock := h.st.response.headers.(*block)
-	if !isBlock {
-		h.st.response.headers = headers
-	}
-	h.st.mu.Unlock()
-	if isBlock {
-		b.replace(headers)
-	}
+	h.st.setHeaders(&h.st.response, headers)
 }
 
 // GetResponseData returns the response's body, or nil.
-func (h *sendHandler) GetResponseData() api.IoBuffer {
-	h.st.mu.Lock()
-	defer h.st.mu.Unlock()
-	return h.st.response.buffer()
-}
+func (h *sendHandler) GetResponseData() api.IoBuffer { return h.st.data(&h.st.response) }
 
 // SetResponseData replaces the response's body by what buf holds at this moment.
-func (h *sendHandler) SetResponseData(buf api.IoBuffer) {
-	h.st.mu.Lock()
-	defer h.st.mu.Unlock()
-	h.st.response.setData(buf)
-}
+func (h *sendHandler) SetResponseData(buf api.IoBuffer) { h.st.setData(&h.st.response, buf) }
 
 // GetResponseTrailers returns the response's trailers, or nil.
-func (h *sendHandler) GetResponseTrailers() api.HeaderMap {
-	h.st.mu.Lock()
-	defer h.st.mu.Unlock()
-	return h.st.response.trailers
-}
+func (h *sendHandler) GetResponseTrailers() api.HeaderMap { return h.st.trailers(&h.st.response) }
 
 // SetResponseTrailers replaces the response's trailers, where it has any.
 func (h *sendHandler) SetResponseTrailers(trailers api.HeaderMap) {
@@ -180,6 +146,41 @@ func (st *stream) requestHeaders() api.HeaderMap {
 		return b
 	}
 	return &block{h: st.s.RequestHeaders().Headers}
+}
+
+// setHeaders makes the headers of a message those of the argument. The message's own are changed, and those of a filter's
+// reply replaced. Before there is a message it does nothing.
+func (st *stream) setHeaders(m *message, headers api.HeaderMap) {
+	st.mu.Lock()
+	b, isBlock := m.headers.(*block)
+	if !isBlock && m.headers != nil {
+		m.headers = headers
+	}
+	st.mu.Unlock()
+	if isBlock {
+		b.replace(headers)
+	}
+}
+
+// data returns the body of a message, or nil.
+func (st *stream) data(m *message) api.IoBuffer {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return m.buffer()
+}
+
+// setData replaces the body of a message.
+func (st *stream) setData(m *message, data api.IoBuffer) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	m.setData(data)
+}
+
+// trailers returns the trailers of a message, or nil.
+func (st *stream) trailers(m *message) api.HeaderMap {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return m.trailers
 }
 
 // setTrailers replaces the trailers of a message.

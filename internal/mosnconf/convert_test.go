@@ -194,6 +194,10 @@ func TestRefuses(t *testing.T) {
 				`"router_config_name": "r", "extend_config": {"Http1": {"max_request_body_size": 9}}}}`, 1),
 			want: []string{"config.extend_config.Http1.max_request_body_size", "payload_limit"},
 		},
+		"clusters in files":     {in: strings.Replace(whole("", toUp, ""), `{"clusters"`, `{"clusters_configs": "/etc/c", "clusters"`, 1), want: []string{"cluster_manager.clusters_configs"}},
+		"a filter's wrong type": {in: whole(`"stream_filters": [{"type": "gzip", "config": [6]}],`, toUp, ""), want: []string{"stream_filters[0].config"}},
+		"a number as text":      {in: strings.Replace(whole("", toUp, `, "max_request_per_conn": "many"`), "", "", 1), want: []string{"clusters[0].max_request_per_conn"}},
+		"a wrong duration":      {in: whole("", toUp, `, "connect_timeout": "soon"`), want: []string{"clusters[0].connect_timeout"}},
 		"several at once": {
 			in:   whole(`"use_original_dst": "redirect",`, `"route": {"cluster_name": "x"}`, ""),
 			want: []string{"use_original_dst", "no cluster"},
@@ -221,6 +225,17 @@ func TestNotes(t *testing.T) {
 	}
 	if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], "servers[0].default_log_path: ") {
 		t.Errorf("the notes are %q, want one about default_log_path", result.Notes)
+	}
+}
+
+// TestInherited has a configuration that MOSN merges with that of the process before it: Envoy has no such process.
+func TestInherited(t *testing.T) {
+	result, err := Convert([]byte(strings.Replace(whole("", toUp, ""), `{"servers"`, `{"inherit_old_mosnconfig": true, "servers"`, 1)))
+	if err != nil {
+		t.Fatalf("cannot convert: %v", err)
+	}
+	if !strings.HasPrefix(strings.Join(result.Notes, "\n"), "inherit_old_mosnconfig: ") {
+		t.Errorf("the notes are %q, want the first about inherit_old_mosnconfig", result.Notes)
 	}
 }
 
