@@ -113,6 +113,9 @@ release: $(ZIG) ## Write build/release: tarballs for amd64 and arm64, and SHA256
 check-release: release ## Build the release again elsewhere and compare; prove that it runs (some minutes)
 	@ZIG='$(CURDIR)/$(ZIG)' VERSION='$(VERSION)' scripts/check-release build/release
 
+check-image: envoy ## Run the steps of packaging/Dockerfile without Docker, and serve a request with what they make
+	@ENVOY="$${ENVOY:-$(CURDIR)/.envoy/$(ENVOY_VERSION)/envoy}" scripts/check-image
+
 clean: ## Remove build/; .envoy/ and .tools/ stay
 	rm -rf build
 
@@ -186,5 +189,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
 	test -x $@
 
-.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd demo release check-release clean test lint fmt unit \
-	portable conformance istio soak examples fuzz generate check-generated bench bench-quick
+.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd demo release check-release check-image clean test lint \
+	fmt unit portable conformance istio soak examples fuzz generate check-generated bench bench-quick
