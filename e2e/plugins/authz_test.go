@@ -64,6 +64,15 @@ func init() {
 		replace(b, file, "nonsense\n")
 		b.WaitLog("deny:1: expected a network")
 		ln.status(403, "/echo")
+		ln = b.listen(`plugins: [{name: iprestriction, config: {allow: [192.0.2.0/24], address: forwarded, trustedProxies: [10.0.0.0/8]}}]`)
+		statuses := map[string]int{
+			`for=198.51.100.1, for=192.0.2.1, for="10.0.0.1:80"`: 200, `for=192.0.2.1, for=198.51.100.1;by="10.0.0.1"`: 403, `for=192.0.2.1, for="`: 403,
+		}
+		for value, want := range statuses {
+			if r := ln.get("/echo", "forwarded", value); r.Status != want {
+				b.Errorf("forwarded: %s: got %d, want %d", value, r.Status, want)
+			}
+		}
 		b.refused(`plugins: [{name: iprestriction, config: {allow: [10.0.0.0/40]}}]`)
 	})
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/envoytest"
 )
 
@@ -153,6 +154,30 @@ func init() {
 		}
 		if r := ln.post("/body/x", "x"); r.Status != 403 {
 			b.Errorf("an anonymous POST: got status %d, want 403", r.Status)
+		}
+	})
+}
+
+func init() {
+	add("consumerrestriction: wildcards and hosts", func(b *bed) {
+		ln := b.listen(`{plugins: [{name: keyauth}, {name: consumerrestriction, config: {
+			deny: [{consumers: ["team-*"], paths: [/body/*/keys]}, {hosts: ["*.internal.example"]}]}}],
+			consumers: [{name: team-red, credentials: {keyauth: {key: red}}}, {name: ann, credentials: {keyauth: {key: ann}}}]}`)
+		for _, c := range []struct {
+			name, key, path, host string
+			status                int
+		}{
+			{name: "denied", key: "red", path: "/body/7/keys", status: 403},
+			{name: "another path", key: "red", path: "/body/7/other", status: 200},
+			{name: "another consumer", key: "ann", path: "/body/7/keys", status: 200},
+			{name: "a host", key: "ann", path: "/body/x", host: "a.internal.example", status: 403},
+		} {
+			b.Run(c.name, func() {
+				r := ln.Do(client.Request{Path: c.path, Host: c.host, Header: []string{"x-api-key", c.key}})
+				if r.Status != c.status {
+					b.Errorf("got %d, want %d", r.Status, c.status)
+				}
+			})
 		}
 	})
 }

@@ -38,6 +38,19 @@ func init() {
 				b.Errorf("%s: %d %v", origin, r.Status, r.Header)
 			}
 		}
+		ln = b.listen(`plugins: [{name: cors, config: {allowOrigins: ["https://app.example"], reflectHeaders: true, allowTiming: true}}]`,
+			route{"/body/", `plugins: [{name: cors, config: {reflectHeaders: false, passPreflights: true}}]`})
+		asks := []string{"origin", "https://app.example", "access-control-request-method", "PUT", "access-control-request-headers", "x-a, authorization"}
+		r = ln.Do(client.Request{Method: "OPTIONS", Header: asks})
+		if got := r.Header.Get("access-control-allow-headers"); r.Status != 204 || got != "x-a, authorization" {
+			b.Errorf("reflected: got %d with %q, want 204 with what was asked for", r.Status, got)
+		}
+		if r := ln.get("/echo", "origin", "https://app.example"); r.Header.Get("timing-allow-origin") != "https://app.example" {
+			b.Errorf("timing: got %v", r.Header)
+		}
+		if r := ln.Do(client.Request{Method: "OPTIONS", Path: "/body/x", Header: asks}); r.Status != 200 || !b.reached(r) {
+			b.Errorf("passed on: got %d, want 200 of the upstream", r.Status)
+		}
 		b.refused(`plugins: [{name: cors, config: {allowOrigins: ["*"], allowCredentials: true}}]`)
 	})
 }

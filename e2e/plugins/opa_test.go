@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -116,5 +117,54 @@ func init() {
 				}
 			})
 		}
+	})
+}
+
+const envoyPolicy = `package envoy.authz
+
+allow := d if {
+	input.attributes.request.http.method == "POST"
+	d := {
+		"allowed": input.parsed_body.n > 1, "http_status": 418, "headers": {"x-n": sprintf("%d", [input.parsed_body.n])},
+		"request_headers_to_remove": ["x-secret"],
+	}
+}
+
+allow if {
+	input.attributes.request.http.method == "GET"
+	input.parsed_path[0] == "body"
+}
+`
+
+func init() {
+	add("opa: Envoy's input and answer, with bodies", func(b *bed) {
+		ln := b.listen(`plugins: [{name: opa, config: {decision: envoy/authz/allow, input: envoy, requestBody: {maxBytes: 100}, logDecisions: true,
+			timeout: 20s, modules: {p: ` + strconv.Quote(envoyPolicy) + `}}}]`)
+		for _, c := range []struct {
+			name, body string
+			status     int
+		}{
+			{name: "allowed", body: `{"n": 2}`, status: 200},
+			{name: "denied", body: `{"n": 1}`, status: 418},
+			{name: "not JSON", body: `{"n": `, status: 400},
+			{name: "too large", body: `{"n": 2, "x": "` + strings.Repeat("x", 100) + `"}`, status: 403},
+		} {
+			b.Run(c.name, func() {
+				r := ln.post("/echo", c.body, "content-type", "application/json", "x-secret", "1")
+				if r.Status != c.status || c.status != 200 && b.reached(r) {
+					b.Fatalf("got %d %q, want %d", r.Status, r.Body, c.status)
+				}
+				if c.status != 200 {
+					return
+				}
+				if seen := b.upstream(r); seen.Body != c.body || seen.Header.Get("x-n") != "2" || seen.Header.Get("x-secret") != "" {
+					b.Errorf("the upstream sees %q, x-n: %q, x-secret: %q", seen.Body, seen.Header.Get("x-n"), seen.Header.Get("x-secret"))
+				}
+			})
+		}
+		if r := ln.get("/body/x"); r.Status != 200 {
+			b.Errorf("without a body: got %d, want 200", r.Status)
+		}
+		b.WaitLog("decision")
 	})
 }
