@@ -25,8 +25,8 @@ type GeoIP struct {
 	Allow Places `json:"allow"`
 	// Deny lists where they may not come from, even if it is in allow.
 	Deny Places `json:"deny"`
-	// Unknown says what becomes of requests of which the databases do not know where they come from: deny, or pass. By
-	// default they are denied if there is allow, and pass if there is only deny.
+	// Unknown says what becomes of requests of which the databases do not know what a list asks for: deny, or pass. By
+	// default they are not in deny, and not in allow either.
 	Unknown string `json:"unknown" enum:"deny,pass"`
 	// Headers are those in which the upstream gets what is known. Clients cannot set them.
 	Headers Headers `json:"headers"`
@@ -193,7 +193,7 @@ func (p *GeoIP) verdict(r *authz.Request) authz.Verdict {
 	switch in, known := p.Deny.has(&found); {
 	case in:
 		return authz.Verdict{Reason: "the place is in the list deny"}
-	case !known && p.passes() == "deny":
+	case !known && p.Unknown == "deny":
 		p.unknown.Inc()
 		return authz.Verdict{Reason: "it is not known where the address is"}
 	case p.Allow.empty():
@@ -206,23 +206,12 @@ func (p *GeoIP) verdict(r *authz.Request) authz.Verdict {
 	case in:
 		return authz.Allow
 	case !known:
-		if p.unknown.Inc(); p.passes() == "pass" {
+		if p.unknown.Inc(); p.Unknown == "pass" {
 			return authz.Allow
 		}
 		return authz.Verdict{Reason: "it is not known where the address is"}
 	}
 	return authz.Verdict{Reason: "the place is not in the list allow"}
-}
-
-// passes returns what becomes of unknown places.
-func (p *GeoIP) passes() string {
-	switch {
-	case p.Unknown != "":
-		return p.Unknown
-	case p.Allow.empty():
-		return "pass"
-	}
-	return "deny"
 }
 
 func (l *Places) empty() bool { return len(l.Countries)+len(l.Continents)+len(l.ASNs) == 0 }

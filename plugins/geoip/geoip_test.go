@@ -88,6 +88,8 @@ func TestDecisions(t *testing.T) {
 		{name: "unknown and allow, passes", more: `allow: {countries: [DE]}, unknown: pass`, from: "10.0.0.1", status: 200},
 		{name: "unknown and deny", more: `deny: {countries: [DE]}`, from: "10.0.0.1", status: 200},
 		{name: "unknown and deny, denied", more: `deny: {countries: [DE]}, unknown: deny`, from: "10.0.0.1", status: 403, reason: "it is not known where the address is"},
+		{name: "allowed, in a network that is not known", more: `allow: {countries: [CH]}, deny: {asns: [64496]}`, from: "198.51.100.1", status: 200},
+		{name: "allowed, in a network that is not known, denied", more: `allow: {countries: [CH]}, deny: {asns: [64496]}, unknown: deny`, from: "198.51.100.1", status: 403, reason: "it is not known where the address is"},
 		{name: "an empty record", more: `allow: {countries: [DE]}`, from: "198.51.102.1", status: 403, reason: "it is not known where the address is"},
 		{name: "a continent without a country", more: `deny: {countries: [DE]}, unknown: deny`, from: "198.51.103.1", status: 403, reason: "it is not known where the address is"},
 		{name: "a record that is wrong", more: `deny: {countries: [DE]}`, from: "203.0.113.1", status: 403},
