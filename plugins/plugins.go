@@ -31,6 +31,7 @@ import (
 	_ "mosn.io/moe/plugins/mtlsauth"
 	_ "mosn.io/moe/plugins/oidc"
 	_ "mosn.io/moe/plugins/opa"
+	_ "mosn.io/moe/plugins/openfga"
 	_ "mosn.io/moe/plugins/passthrough"
 	_ "mosn.io/moe/plugins/ratelimit"
 	_ "mosn.io/moe/plugins/redirect"
