@@ -87,16 +87,6 @@ const struct {
 
 auto attribute(int id) { return static_cast<T(attribute_id)>(id); }
 
-// Callbacks that tell Envoys apart; nothing here calls them. 1.39 brought most attributes and the first, 1.40 some more
-// and the second.
-extern "C" {
-__attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
-__attribute__((weak)) void envoy_dynamic_module_callback_log_v2(void);
-}
-
-bool since_139() { return envoy_dynamic_module_callback_http_get_header_values != nullptr; }
-bool since_140() { return envoy_dynamic_module_callback_log_v2 != nullptr; }
-
 // offered reports whether to ask Envoy for an attribute as that kind.
 bool offered(int id, Kind kind) {
   Kind of = attributes[id].kind;

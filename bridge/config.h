@@ -26,7 +26,7 @@ struct ConfigHandle : GoConfig {
 
 // Limits say once what this Envoy does not let the bridge do.
 struct Limits {
-  Once empty_header, metadata_kind, filter_state_scope, stream_value, property, drain, add_data;
+  Once empty_header, metadata_kind, filter_state, filter_state_scope, stream_value, property, drain, add_data;
 };
 
 // Config is one filter in Envoy's configuration.

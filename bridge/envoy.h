@@ -45,11 +45,19 @@ CONFIG_METRIC(decrement_gauge);
 CONFIG_METRIC(set_gauge);
 CONFIG_METRIC(record_histogram_value);
 METRIC_RECORD(set_gauge);
+
+// Callbacks that tell Envoys apart; nothing here calls them. 1.39 brought the first, with most attributes, and 1.40 the
+// second, with some more.
+__attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
+__attribute__((weak)) void envoy_dynamic_module_callback_log_v2(void);
 }
 
 namespace bridge {
 
 using View = std::string_view;
+
+inline bool since_139() { return envoy_dynamic_module_callback_http_get_header_values != nullptr; }
+inline bool since_140() { return envoy_dynamic_module_callback_log_v2 != nullptr; }
 
 inline mbuf out(View v) { return {v.data(), v.size()}; }
 inline View in(ebuf b) { return {b.ptr, b.length}; }

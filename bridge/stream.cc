@@ -39,10 +39,20 @@ GOAPI int envoyGoFilterHttpSetStringFilterState(void *r, void *key, int key_leng
     log(request->config->limits.filter_state_scope.level(), plugin(*request),
         ": filter state lives as long as the stream's filters and is shared with none, whatever is asked for: that is "
         "all that modules can set");
-  return call.write([request, k = std::string(text(key, key_length)), v = std::string(text(value, length))] {
-    if (!CB(http_set_filter_state_bytes)(request->envoy, out(k), out(v)))
-      log(Level::Error, plugin(*request), ": filter state ", k, " is not set: it is read-only");
-  });
+  auto set = [request, k = std::string(text(key, key_length)), v = std::string(text(value, length))] {
+    ebuf there;
+    // Envoy 1.38 keeps what is there, says that it does not, and logs a bug of its own.
+    bool kept = !since_139() && (CB(http_get_filter_state_bytes)(request->envoy, out(k), &there) ||
+                                 CB(http_get_filter_state_typed)(request->envoy, out(k), &there));
+    if (!kept && CB(http_set_filter_state_bytes)(request->envoy, out(k), out(v)))
+      return Result::Ok;
+    log(request->config->limits.filter_state.level(), plugin(*request), ": filter state ", k,
+        " is not set: it is there, and Envoy does not let it be changed");
+    return Result::Failed;
+  };
+  if (call.on_worker())
+    return static_cast<int>(set());
+  return call.write(set);
 }
 
 GOAPI int envoyGoFilterHttpGetStringFilterState(void *r, void *key, int key_length, uint64_t *data, int *length) {

@@ -15,10 +15,21 @@ uint64_t moe_now(void) {
 // callback, which nothing here calls.
 extern __attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
 
+static bool since_139(void) { return envoy_dynamic_module_callback_http_get_header_values != NULL; }
+
+bool moe_set_filter_state(moe_instance *s, mbuf key, mbuf value) {
+  ebuf there;
+  // Envoy 1.38 keeps what is there, says that it does not, and logs a bug of its own.
+  if (!since_139() && (CB(http_get_filter_state_bytes)(s->envoy, key, &there) ||
+                       CB(http_get_filter_state_typed)(s->envoy, key, &there)))
+    return false;
+  return CB(http_set_filter_state_typed)(s->envoy, key, value) || CB(http_set_filter_state_bytes)(s->envoy, key, value);
+}
+
 moe_value moe_attribute(moe_instance *s, int id, int kind) {
   moe_value v = {.kind = VALUE_NONE};
   bool truth, any = kind == VALUE_NONE;
-  if (any && envoy_dynamic_module_callback_http_get_header_values == NULL)
+  if (any && !since_139())
     return v;
   if ((any || kind == VALUE_TEXT) && CB(http_filter_get_attribute_string)(s->envoy, id, &v.text) && v.text.length > 0) {
     v.kind = VALUE_TEXT;

@@ -39,9 +39,7 @@ func (h *handle) SetFilterState(key, value string) error {
 	return h.Try(errFilterState, func() bool {
 		m := &scratch{}
 		defer m.free()
-		k, v := m.buf(key), m.buf(value)
-		return bool(C.envoy_dynamic_module_callback_http_set_filter_state_typed(h.c.envoy, k, v)) ||
-			bool(C.envoy_dynamic_module_callback_http_set_filter_state_bytes(h.c.envoy, k, v))
+		return bool(C.moe_set_filter_state(h.c, m.buf(key), m.buf(value)))
 	})
 }
 

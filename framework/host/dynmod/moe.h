@@ -164,6 +164,8 @@ bool moe_route_open(moe_instance *s); // Envoy still chooses a route where it ha
 bool moe_has_secrets(void);
 bool moe_on_envoy_thread(void);
 bool moe_on_thread(uint32_t number);
+// moe_set_filter_state sets a string, or an object where Envoy knows a type for the key; false if Envoy refuses.
+bool moe_set_filter_state(moe_instance *s, mbuf key, mbuf value);
 void *moe_scheduler(moe_instance *s);
 void moe_commit(moe_instance *s);
 void moe_config_commit(moe_config *c);
