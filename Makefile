@@ -149,6 +149,9 @@ istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server 
 soak: envoys bridge ## Soak every host on every Envoy for $SOAKTIME (10m each)
 	cd e2e && $(GO) test ./soak -v -timeout 8h -parallel 1 -soak.all -soak.duration $(SOAKTIME)
 
+methods: envoys bridge ## Call every method of a stream after every other, on every host and Envoy (CI: in part on two)
+	cd e2e && $(GO) test ./soak -v -timeout 1h -run TestMethods -soak.all
+
 examples: ## Test the examples and what the docs show
 	$(GO) test ./docs/... ./internal/doccheck
 	cd docs/examples/mosnfilter && $(GO) test ./...
@@ -190,4 +193,4 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	test -x $@
 
 .PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd demo release check-release check-image clean test lint \
-	fmt unit portable conformance istio soak examples fuzz generate check-generated bench bench-quick
+	fmt unit portable conformance istio soak methods examples fuzz generate check-generated bench bench-quick
