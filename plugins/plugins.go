@@ -40,6 +40,7 @@ import (
 	_ "mosn.io/moe/plugins/requestid"
 	_ "mosn.io/moe/plugins/tokenauth"
 	_ "mosn.io/moe/plugins/tokenexchange"
+	_ "mosn.io/moe/plugins/transform"
 	_ "mosn.io/moe/plugins/validate"
 	_ "mosn.io/moe/plugins/waf"
 )
