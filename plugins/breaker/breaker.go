@@ -5,12 +5,12 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/keytable"
+	"mosn.io/moe/plugins/internal/rules"
 )
 
 // Breaker refuses requests while too many of those before them have failed or were slow: it is a circuit breaker for each
@@ -33,13 +33,12 @@ type Breaker struct {
 	// Metadata lists the values of dynamic metadata that expressions may use.
 	Metadata []authz.Metadata `json:"metadata"`
 
-	mode     authz.Mode // warns about addresses that clients choose
-	path     authz.Path
-	seeds    keytable.Seeds
-	failed   filter.Action
-	ns       string
-	metadata bool
-	counts   counts
+	mode   authz.Mode // warns about addresses that clients choose
+	path   authz.Path
+	seeds  keytable.Seeds
+	failed filter.Action
+	note   rules.Note
+	counts counts
 }
 
 type counts struct {
@@ -59,18 +58,7 @@ func init() {
 
 // Validate checks the rules and compiles their expressions.
 func (p *Breaker) Validate() error {
-	var errs []error
-	names := map[string]bool{}
-	for i := range p.Rules {
-		r := &p.Rules[i]
-		for _, err := range r.validate(p.Metadata) {
-			errs = append(errs, fmt.Errorf("rules[%d].%w", i, err))
-		}
-		if names[r.Name] {
-			errs = append(errs, fmt.Errorf("rules[%d].name: duplicate name %q", i, r.Name))
-		}
-		names[r.Name] = true
-	}
+	errs := rules.Check(len(p.Rules), func(i int) (string, []error) { return p.Rules[i].Name, p.Rules[i].validate(p.Metadata) })
 	return errors.Join(errs...)
 }
 
@@ -79,7 +67,7 @@ func (p *Breaker) Provision(env *filter.Env) error {
 	p.mode.StartAddress(env)
 	p.path = authz.Path{Mode: "normalize"}
 	p.seeds = keytable.NewSeeds()
-	p.ns, p.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
+	p.note = rules.NewNote(env, p.Shadow)
 	rule := env.Tag("rule")
 	p.counts = counts{
 		allowed: env.Counter("allowed"), failed: env.Counter("failed"), keys: env.Gauge("keys"),

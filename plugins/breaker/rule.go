@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"mosn.io/moe/plugins/internal/authz"
-	"mosn.io/moe/plugins/internal/expression"
 	"mosn.io/moe/plugins/internal/keytable"
 	"mosn.io/moe/plugins/internal/requestkey"
+	"mosn.io/moe/plugins/internal/rules"
 )
 
 // Rule says when the circuit of a key opens, for how long, and when it closes again.
@@ -45,23 +45,22 @@ type Rule struct {
 	// UNAVAILABLE and DATA_LOSS.
 	GRPCStatuses []int `json:"grpcStatuses" default:"[2, 4, 13, 14, 15]"`
 
-	when     expression.Program
+	when     rules.Condition
 	failures [600]bool // by status
 	grpc     [17]bool  // by grpc-status
 	table    *keytable.Table[*circuit]
 }
 
 const (
-	nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
-	buckets   = 10 // of a window
+	buckets = 10 // of a window
 )
 
 func (r *Rule) validate(metadata []authz.Metadata) (errs []error) {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf(field+": "+format, args...))
 	}
-	if r.Name == "" || len(r.Name) > 64 || strings.Trim(r.Name, nameChars) != "" {
-		bad("name", "must be 1 to 64 letters, digits and the marks -_.")
+	if err := rules.CheckName(r.Name); err != nil {
+		bad("name", "%w", err)
 	}
 	errs = append(errs, r.Key.Check("key", metadata)...)
 	for field, rate := range map[string]float64{"errorRate": r.ErrorRate, "slowRate": r.SlowRate} {
@@ -92,11 +91,9 @@ func (r *Rule) validate(metadata []authz.Metadata) (errs []error) {
 		}
 		r.grpc[n] = true
 	}
-	if r.When != "" {
-		var err error
-		if r.when, err = expression.Compile(r.When, expression.Bool, expression.Options{Metadata: metadata}); err != nil {
-			bad("when", "%w", err)
-		}
+	var err error
+	if r.when, err = rules.NewCondition(r.Name, r.When, metadata); err != nil {
+		bad("when", "%w", err)
 	}
 	return errs
 }
@@ -118,19 +115,6 @@ func (r *Rule) count(s string) bool {
 	}
 	r.failures[class+int(s[1]-'0')*10+int(s[2]-'0')] = true
 	return true
-}
-
-// applies reports whether the rule is for a request.
-func (r *Rule) applies(q *authz.Request) (bool, error) {
-	if r.when == nil {
-		return true, nil
-	}
-	copied := *q // what an expression is given escapes
-	v, err := r.when.Evaluate(&copied)
-	if err != nil {
-		return false, fmt.Errorf("when of the rule %s: %w", r.Name, err)
-	}
-	return v.Bool, nil
 }
 
 // start makes the rule's circuits, which log to log.

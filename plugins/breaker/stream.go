@@ -37,7 +37,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	var buffer [256]byte
 	for i := range p.Rules {
 		rule := &p.Rules[i]
-		ok, err := rule.applies(&r)
+		ok, err := rule.when.Of(&r)
 		var key []byte
 		if err == nil && ok {
 			key, err = rule.Key.Append(buffer[:0], &p.mode, &r)
@@ -60,12 +60,12 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 			break
 		}
 		p.counts.shadowed.With(rule.Name).Inc()
-		p.note(s, "open", rule.Name)
+		p.note.Set(s, "open", rule.Name)
 	}
 	if over != nil && !p.Shadow {
 		st.report(verdict{nothing: true})
 		p.counts.refused.With(over.Name).Inc()
-		p.note(s, "open", over.Name)
+		p.note.Set(s, "open", over.Name)
 		seconds := int64((wait + time.Second - 1) / time.Second)
 		return filter.Reply(p.Status, p.Body, filter.WithDetails("moe.breaker.open"), filter.WithGRPCStatus(unavailable),
 			filter.WithHeader("retry-after", strconv.FormatInt(max(1, seconds), 10)))
@@ -83,7 +83,7 @@ func (st *stream) unknown(s filter.Stream, r *Rule, err error) filter.Action {
 	st.report(verdict{nothing: true})
 	p.counts.failed.Inc()
 	s.Log().Warn("a key cannot be found out", "error", errors.Join(errors.New("rule "+r.Name), err))
-	p.note(s, "error", "")
+	p.note.Set(s, "error", "")
 	if p.FailOpen || p.Shadow {
 		return filter.Continue
 	}
@@ -161,19 +161,5 @@ func (st *stream) report(v verdict) {
 	for _, u := range used {
 		u.done(v)
 		u.rule.table.Release(u.entry)
-	}
-}
-
-// note sets the metadata of a request that is not just allowed. A host that cannot set it does not make the request fail.
-func (p *Breaker) note(s filter.Stream, decision, rule string) {
-	if !p.metadata {
-		return
-	}
-	_ = s.SetMetadata(p.ns, "decision", decision)
-	if rule != "" {
-		_ = s.SetMetadata(p.ns, "rule", rule)
-	}
-	if p.Shadow {
-		_ = s.SetMetadata(p.ns, "shadow", true)
 	}
 }

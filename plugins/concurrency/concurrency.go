@@ -11,6 +11,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/keytable"
+	"mosn.io/moe/plugins/internal/rules"
 )
 
 // Concurrency has requests wait, or refuses them, when as many are in flight as its rules allow.
@@ -38,8 +39,7 @@ type Concurrency struct {
 	path            authz.Path
 	seeds           keytable.Seeds
 	refused, failed filter.Action
-	ns              string
-	metadata        bool
+	note            rules.Note
 	counts          counts
 }
 
@@ -60,18 +60,7 @@ func init() {
 
 // Validate checks the rules and compiles their expressions.
 func (p *Concurrency) Validate() error {
-	var errs []error
-	names := map[string]bool{}
-	for i := range p.Rules {
-		r := &p.Rules[i]
-		for _, err := range r.validate(p.Metadata) {
-			errs = append(errs, fmt.Errorf("rules[%d].%w", i, err))
-		}
-		if names[r.Name] {
-			errs = append(errs, fmt.Errorf("rules[%d].name: duplicate name %q", i, r.Name))
-		}
-		names[r.Name] = true
-	}
+	errs := rules.Check(len(p.Rules), func(i int) (string, []error) { return p.Rules[i].Name, p.Rules[i].validate(p.Metadata) })
 	if p.RetryAfter < 0 || p.RetryAfter > time.Hour {
 		errs = append(errs, errors.New("retryAfter: must be 0s to 1h"))
 	}
@@ -83,7 +72,7 @@ func (p *Concurrency) Provision(env *filter.Env) error {
 	p.mode.StartAddress(env)
 	p.path = authz.Path{Mode: "normalize"}
 	p.seeds = keytable.NewSeeds()
-	p.ns, p.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
+	p.note = rules.NewNote(env, p.Shadow)
 	p.counts = counts{
 		allowed: env.Counter("allowed"), queued: env.Counter("queued"), failed: env.Counter("failed"),
 		limited: env.Tag("rule").Counter("limited"), shadowed: env.Tag("rule").Counter("shadow_limited"),

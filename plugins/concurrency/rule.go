@@ -2,7 +2,6 @@ package concurrency
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
@@ -11,6 +10,7 @@ import (
 	"mosn.io/moe/plugins/internal/expression"
 	"mosn.io/moe/plugins/internal/keytable"
 	"mosn.io/moe/plugins/internal/requestkey"
+	"mosn.io/moe/plugins/internal/rules"
 )
 
 // Rule limits the requests of each key.
@@ -33,8 +33,9 @@ type Rule struct {
 	// When is an expression of CEL, of type bool: the rule is for the requests for which it is true.
 	When string `json:"when"`
 
-	priority, when expression.Program
-	table          *keytable.Table[*limiter]
+	priority expression.Program
+	when     rules.Condition
+	table    *keytable.Table[*limiter]
 }
 
 // Adaptive has a limit follow how long requests take: it shrinks while recent ones take longer than they used to (the
@@ -55,15 +56,14 @@ type Adaptive struct {
 const (
 	longestWait = 20 * time.Second // below the chain's own timeout
 	levels      = 10               // of priority
-	nameChars   = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 )
 
 func (r *Rule) validate(metadata []authz.Metadata) (errs []error) {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf(field+": "+format, args...))
 	}
-	if r.Name == "" || len(r.Name) > 64 || strings.Trim(r.Name, nameChars) != "" {
-		bad("name", "must be 1 to 64 letters, digits and the marks -_.")
+	if err := rules.CheckName(r.Name); err != nil {
+		bad("name", "%w", err)
 	}
 	errs = append(errs, r.Key.Check("key", metadata)...)
 	if r.MaxWait < 0 || r.MaxWait > longestWait {
@@ -92,25 +92,10 @@ func (r *Rule) validate(metadata []authz.Metadata) (errs []error) {
 			bad("priority", "%w", err)
 		}
 	}
-	if r.When != "" {
-		if r.when, err = expression.Compile(r.When, expression.Bool, expression.Options{Metadata: metadata}); err != nil {
-			bad("when", "%w", err)
-		}
+	if r.when, err = rules.NewCondition(r.Name, r.When, metadata); err != nil {
+		bad("when", "%w", err)
 	}
 	return errs
-}
-
-// applies reports whether the rule is for a request.
-func (r *Rule) applies(q *authz.Request) (bool, error) {
-	if r.when == nil {
-		return true, nil
-	}
-	copied := *q // what an expression is given escapes
-	v, err := r.when.Evaluate(&copied)
-	if err != nil {
-		return false, fmt.Errorf("when of the rule %s: %w", r.Name, err)
-	}
-	return v.Bool, nil
 }
 
 // level is the priority of a request.

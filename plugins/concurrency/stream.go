@@ -48,7 +48,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	if err != nil {
 		p.counts.failed.Inc()
 		s.Log().Warn("a key or a priority cannot be found out", "error", err)
-		p.note(s, "error", "")
+		p.note.Set(s, "error", "")
 		if p.FailOpen || p.Shadow {
 			return filter.Continue
 		}
@@ -67,7 +67,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 		switch {
 		case p.Shadow:
 			p.counts.shadowed.With(c.rule.Name).Inc()
-			p.note(s, "limit", c.rule.Name)
+			p.note.Set(s, "limit", c.rule.Name)
 		case full:
 			return st.refuse(s, c.rule)
 		default:
@@ -164,7 +164,7 @@ func answered(s filter.Stream) bool {
 func (st *stream) refuse(s filter.Stream, r *Rule) filter.Action {
 	st.giveBack(false, false)
 	st.p.counts.limited.With(r.Name).Inc()
-	st.p.note(s, "limit", r.Name)
+	st.p.note.Set(s, "limit", r.Name)
 	return st.p.refused
 }
 
@@ -174,7 +174,7 @@ func (p *Concurrency) claims(room []claim, s filter.Stream, h filter.RequestHead
 	var buffer [256]byte
 	for i := range p.Rules {
 		rule := &p.Rules[i]
-		ok, err := rule.applies(&r)
+		ok, err := rule.when.Of(&r)
 		if err != nil {
 			return nil, err
 		}
@@ -192,18 +192,4 @@ func (p *Concurrency) claims(room []claim, s filter.Stream, h filter.RequestHead
 		room = append(room, claim{rule: rule, key: p.seeds.Hash(key), level: level})
 	}
 	return room, nil
-}
-
-// note sets the metadata of a request that is not just allowed. A host that cannot set it does not make the request fail.
-func (p *Concurrency) note(s filter.Stream, decision, rule string) {
-	if !p.metadata {
-		return
-	}
-	_ = s.SetMetadata(p.ns, "decision", decision)
-	if rule != "" {
-		_ = s.SetMetadata(p.ns, "rule", rule)
-	}
-	if p.Shadow {
-		_ = s.SetMetadata(p.ns, "shadow", true)
-	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
+	"mosn.io/moe/plugins/internal/rules"
 	"mosn.io/moe/plugins/internal/store"
 )
 
@@ -40,17 +41,16 @@ type RateLimit struct {
 	// Redis has counts kept there, so that several Envoys share them. Without it, each has its own.
 	Redis *Shared `json:"redis"`
 
-	mode     authz.Mode // warns about addresses that clients choose
-	path     authz.Path
-	table    *table
-	seeds    [2]maphash.Seed
-	now      func() int64
-	delayed  atomic.Int64
-	policy   string // the value of ratelimit-policy
-	failed   filter.Action
-	ns       string
-	metadata bool
-	counts   counts
+	mode    authz.Mode // warns about addresses that clients choose
+	path    authz.Path
+	table   *table
+	seeds   [2]maphash.Seed
+	now     func() int64
+	delayed atomic.Int64
+	policy  string // the value of ratelimit-policy
+	failed  filter.Action
+	note    rules.Note
+	counts  counts
 }
 
 type counts struct {
@@ -68,16 +68,7 @@ func init() {
 
 // Validate checks the rules and compiles their expressions.
 func (p *RateLimit) Validate() error {
-	var errs []error
-	names := map[string]bool{}
-	for i := range p.Rules {
-		r := &p.Rules[i]
-		errs = append(errs, store.InField(fmt.Sprintf("rules[%d]", i), r.validate(p.Metadata))...)
-		if names[r.Name] {
-			errs = append(errs, fmt.Errorf("rules[%d].name: duplicate name %q", i, r.Name))
-		}
-		names[r.Name] = true
-	}
+	errs := rules.Check(len(p.Rules), func(i int) (string, []error) { return p.Rules[i].Name, p.Rules[i].validate(p.Metadata) })
 	if p.Redis != nil {
 		errs = append(errs, store.InField("redis", p.Redis.Validate())...)
 	}
@@ -103,7 +94,7 @@ func (p *RateLimit) Provision(env *filter.Env) error {
 	p.policy = policyOf(p.Rules)
 	p.failed = filter.Reply(p.ErrorStatus, "the limit is not known",
 		filter.WithDetails("moe."+env.Plugin+".error"))
-	p.ns, p.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
+	p.note = rules.NewNote(env, p.Shadow)
 	p.counts = counts{
 		allowed: env.Counter("allowed"), delayed: env.Counter("delayed"), failed: env.Counter("failed"),
 		evicted: env.Counter("evicted"), limited: env.Tag("rule").Counter("limited"),

@@ -1,14 +1,13 @@
 package ratelimit
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/expression"
 	"mosn.io/moe/plugins/internal/requestkey"
+	"mosn.io/moe/plugins/internal/rules"
 )
 
 // Rule limits the requests of each key.
@@ -34,9 +33,10 @@ type Rule struct {
 	// When is an expression of CEL, of type bool: the rule is for the requests for which it is true.
 	When string `json:"when"`
 
-	algorithm  algorithm
-	cost, when expression.Program
-	prefix     []byte // see prefixOf
+	algorithm algorithm
+	cost      expression.Program
+	when      rules.Condition
+	prefix    []byte // see prefixOf
 }
 
 const (
@@ -46,13 +46,12 @@ const (
 	fastest      = 100              // nanoseconds for a unit
 )
 
-func (r *Rule) validate(metadata []authz.Metadata) error {
-	var errs []error
+func (r *Rule) validate(metadata []authz.Metadata) (errs []error) {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, fmt.Errorf(field+": "+format, args...))
 	}
-	if r.Name == "" || len(r.Name) > 64 || strings.Trim(r.Name, nameChars) != "" {
-		bad("name", "must be 1 to 64 letters, digits and the marks -_.")
+	if err := rules.CheckName(r.Name); err != nil {
+		bad("name", "%w", err)
 	}
 	errs = append(errs, r.Key.Check("key", metadata)...)
 	rateOK := true
@@ -81,15 +80,11 @@ func (r *Rule) validate(metadata []authz.Metadata) error {
 			bad("costExpression", "%w", err)
 		}
 	}
-	if r.When != "" {
-		if r.when, err = expression.Compile(r.When, expression.Bool, expression.Options{Metadata: metadata}); err != nil {
-			bad("when", "%w", err)
-		}
+	if r.when, err = rules.NewCondition(r.Name, r.When, metadata); err != nil {
+		bad("when", "%w", err)
 	}
-	return errors.Join(errs...)
+	return errs
 }
-
-const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 // burst returns the size of the bucket.
 func (r *Rule) burst() uint32 {
@@ -125,15 +120,8 @@ func (r *Rule) start(id string) {
 
 // units returns what a request costs by the rule, 0 if the rule is not for it.
 func (r *Rule) units(q *authz.Request) (uint32, error) {
-	if r.when != nil {
-		copied := *q // what an expression is given escapes, so that other rules should not give it what is on the stack
-		v, err := r.when.Evaluate(&copied)
-		if err != nil {
-			return 0, fmt.Errorf("when of the rule %s: %w", r.Name, err)
-		}
-		if !v.Bool {
-			return 0, nil
-		}
+	if ok, err := r.when.Of(q); err != nil || !ok {
+		return 0, err
 	}
 	if r.cost == nil {
 		return r.Cost, nil

@@ -40,7 +40,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	if err != nil {
 		p.counts.failed.Inc()
 		s.Log().Warn("a key or a cost cannot be found out", "error", err)
-		p.note(s, "error", "")
+		p.note.Set(s, "error", "")
 		if p.FailOpen || p.Shadow {
 			return filter.Continue
 		}
@@ -100,7 +100,7 @@ func (st *stream) without(s filter.Stream, claims []claim) (now filter.Action, l
 		return filter.Continue, nil
 	}
 	p.counts.failed.Inc()
-	p.note(s, "error", "")
+	p.note.Set(s, "error", "")
 	return p.failed, nil
 }
 
@@ -120,7 +120,7 @@ func (st *stream) conclude(s filter.Stream, claims []claim) (now filter.Action, 
 	switch {
 	case over != nil:
 		p.counts.shadowed.With(over.rule.Name).Inc()
-		p.note(s, "limit", over.rule.Name)
+		p.note.Set(s, "limit", over.rule.Name)
 	case wait > 0 && !p.Shadow:
 		return p.delay(s, claims, wait)
 	default:
@@ -201,7 +201,7 @@ func (p *RateLimit) giveBack(claims []claim) {
 // refuse answers a request that is over a limit.
 func (p *RateLimit) refuse(s filter.Stream, claims []claim, over *claim) filter.Action {
 	p.counts.limited.With(over.rule.Name).Inc()
-	p.note(s, "limit", over.rule.Name)
+	p.note.Set(s, "limit", over.rule.Name)
 	options := append(make([]filter.ReplyOption, 0, 5), filter.WithDetails("moe.ratelimit.limited"),
 		filter.WithGRPCStatus(resourceExhausted))
 	if !over.never {
@@ -250,20 +250,6 @@ func (p *RateLimit) crowded(s filter.Stream, claims []claim) filter.Action {
 		}
 	}
 	return p.refuse(s, claims, longest)
-}
-
-// note sets the metadata of a request that is not just allowed. A host that cannot set it does not make the request fail.
-func (p *RateLimit) note(s filter.Stream, decision, rule string) {
-	if !p.metadata {
-		return
-	}
-	_ = s.SetMetadata(p.ns, "decision", decision)
-	if rule != "" {
-		_ = s.SetMetadata(p.ns, "rule", rule)
-	}
-	if p.Shadow {
-		_ = s.SetMetadata(p.ns, "shadow", true)
-	}
 }
 
 // OnResponseHeaders tells the client what it has left.
