@@ -25,7 +25,6 @@ var fieldFor = []struct{ prefix, field string }{
 	{"secruleengine", "shadow"},
 	{"secrequestbody", "requestBody"},
 	{"secresponsebody", "response"},
-	{"secaudit", "auditLog"},
 	{"include", "ruleFiles, or leave the Core Rule Set to the plugin"},
 }
 

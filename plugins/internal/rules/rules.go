@@ -14,7 +14,7 @@ import (
 
 const nameChars = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
-var errName = errors.New("must be 1 to 64 letters, digits and the marks -_.")
+var errName = errors.New("must be 1 to 64 letters, digits, hyphens, underscores and dots")
 
 // CheckName says what is wrong with a rule's name, which stands in metrics and header fields.
 func CheckName(name string) error {
