@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
@@ -40,7 +41,7 @@ func (s *SASL) mechanism() sasl.Mechanism {
 type kafkaOutput struct {
 	client *kgo.Client
 	server *Server
-	ctx    context.Context // ended by Close
+	ctx    context.Context // ended by abort and Close
 	cancel context.CancelFunc
 }
 
@@ -67,16 +68,19 @@ func (s *Server) checkKafka(u *url.URL) error {
 		return errors.New("output: must not have a user or password; give them as server.sasl")
 	case len(s.Headers) > 0:
 		return errors.New("server.headers: they are for http and OTLP")
+	case s.Timeout < time.Second:
+		return errors.New("server.timeout: must be 1s at least for Kafka")
 	case s.SASL != nil && s.SASL.Mechanism == "plain" && u.Scheme == "kafka" && !s.AllowHTTP:
 		return errors.New("server.sasl.mechanism: plain sends the password in clear without kafka+tls")
 	}
 	return nil
 }
 
-func openKafka(u *url.URL, s *Server) (destination, error) {
+func openKafka(u *url.URL, s *Server) (remote, error) {
 	options := []kgo.Opt{
 		kgo.SeedBrokers(brokersOf(u)...), kgo.DefaultProduceTopic(topicOf(u)), kgo.ClientID("moe"),
 		kgo.RecordDeliveryTimeout(s.Timeout), kgo.ProduceRequestTimeout(s.Timeout), kgo.DialTimeout(s.Timeout),
+		kgo.AllowIdempotentProduceCancellation(), // or else a broker that is gone after a request keeps a record for ever
 	}
 	if u.Scheme == "kafka+tls" {
 		config, err := s.TLS()
@@ -97,9 +101,6 @@ func openKafka(u *url.URL, s *Server) (destination, error) {
 	return o, nil
 }
 
-// Refresh does nothing.
-func (*kafkaOutput) Refresh() error { return nil }
-
 // Close gives up what is under way.
 func (o *kafkaOutput) Close() error {
 	o.cancel()
@@ -107,24 +108,24 @@ func (o *kafkaOutput) Close() error {
 	return nil
 }
 
-// Write sends whole lines, and waits until brokers have them. What is not known to have arrived counts as not written.
-func (o *kafkaOutput) Write(p []byte) (n int, err error) {
+func (o *kafkaOutput) abort() { o.cancel() }
+
+// send sends lines, and waits until brokers have them, or for twice the time of a delivery.
+func (o *kafkaOutput) send(lines []byte, lost func(line int)) (failed error) {
 	var records []*kgo.Record
-	for line := range bytes.Lines(p) {
-		records = append(records, &kgo.Record{Value: bytes.TrimSuffix(line, []byte{'\n'})})
+	number := map[*kgo.Record]int{}
+	for line := range bytes.Lines(lines) {
+		r := &kgo.Record{Value: bytes.TrimSuffix(line, []byte{'\n'})}
+		number[r] = len(records)
+		records = append(records, r)
 	}
-	results := o.client.ProduceSync(o.ctx, records...)
-	failed := map[*kgo.Record]error{}
-	for _, r := range results {
+	ctx, cancel := context.WithTimeout(o.ctx, 2*o.server.Timeout)
+	defer cancel()
+	for _, r := range o.client.ProduceSync(ctx, records...) {
 		if r.Err != nil {
-			failed[r.Record] = r.Err
+			failed = r.Err
+			lost(number[r.Record])
 		}
 	}
-	for _, r := range records {
-		if err := failed[r]; err != nil {
-			return n, err
-		}
-		n = min(n+len(r.Value)+1, len(p))
-	}
-	return n, nil
+	return failed
 }

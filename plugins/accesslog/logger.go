@@ -61,7 +61,7 @@ func (l *Logger) Validate() error {
 // Provision opens the output.
 func (l *Logger) Provision(env *accesslog.Env) error { return l.lines.Provision(env) }
 
-// Flush waits, a few seconds at most, until what was logged so far is written.
+// Flush waits, a second at most, until what was logged so far is written; not for an output that fails.
 func (l *Logger) Flush() { l.lines.sink.flush() }
 
 // Close waits, a few seconds at most, until all lines are written.

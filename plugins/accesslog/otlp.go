@@ -3,8 +3,9 @@ package accesslog
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"maps"
+	"math"
+	"net"
 	"net/url"
 	"os"
 	"slices"
@@ -22,7 +23,7 @@ import (
 
 // openOTLP makes an output that posts log records as OTLP/HTTP wants them
 // (https://opentelemetry.io/docs/specs/otlp/#otlphttp): binary protobuf.
-func openOTLP(u *url.URL, s *Server) (destination, error) {
+func openOTLP(u *url.URL, s *Server) (remote, error) {
 	to := *u
 	to.Scheme = strings.TrimPrefix(u.Scheme, "otlp+")
 	if strings.Trim(to.Path, "/") == "" {
@@ -110,32 +111,42 @@ func recordOf(line []byte, now time.Time) *logsv1.LogRecord {
 	for _, a := range [...][2]string{
 		{"http.request.method", s.Method},
 		{"url.scheme", s.Scheme},
-		{"server.address", s.Host},
 		{"url.path", path},
 		{"url.query", query},
 		{"network.protocol.version", strings.TrimPrefix(s.Protocol, "HTTP/")},
-		{"client.address", s.Downstream},
 	} {
 		if a[1] != "" {
 			r.Attributes = append(r.Attributes, attribute(a[0], a[1]))
 		}
 	}
-	for _, a := range [...]struct {
-		name string
-		n    int64
-	}{
-		{"http.response.status_code", s.Status},
-		{"http.request.body.size", s.Request.Bytes},
-		{"http.response.body.size", s.Response.Bytes},
-	} {
-		r.Attributes = append(r.Attributes, &commonv1.KeyValue{
-			Key: a.name, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_IntValue{IntValue: a.n}},
-		})
+	r.Attributes = append(r.Attributes, place("server", s.Host)...)
+	r.Attributes = append(r.Attributes, place("client", s.Downstream)...)
+	if s.Status != 0 {
+		r.Attributes = append(r.Attributes, number("http.response.status_code", s.Status))
 	}
+	r.Attributes = append(r.Attributes, number("http.request.body.size", s.Request.Bytes),
+		number("http.response.body.size", s.Response.Bytes))
 	if values := s.Request.Headers["traceparent"]; len(values) == 1 {
 		r.TraceId, r.SpanId, r.Flags = traceOf(values[0])
 	}
 	return r
+}
+
+func number(name string, n int64) *commonv1.KeyValue {
+	return &commonv1.KeyValue{Key: name, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_IntValue{IntValue: n}}}
+}
+
+// place is a host with its port, if it has one, which the conventions keep apart.
+func place(who, text string) []*commonv1.KeyValue {
+	if text == "" {
+		return nil
+	}
+	if host, port, err := net.SplitHostPort(text); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			return []*commonv1.KeyValue{attribute(who+".address", host), number(who+".port", int64(n))}
+		}
+	}
+	return []*commonv1.KeyValue{attribute(who+".address", text)}
 }
 
 // traceOf reads a traceparent (https://www.w3.org/TR/trace-context/); a bad one is none.
@@ -153,35 +164,27 @@ func traceOf(v string) (id, span []byte, flags uint32) {
 	return t[:], s[:], uint32(f)
 }
 
-// partial reads an ExportLogsServiceResponse: a server may take some records only.
-func partial(answer []byte) error {
+// partial reads an ExportLogsServiceResponse: a server may refuse some records. It returns how many.
+func partial(answer []byte) int {
 	success, ok := fieldOf(answer, 1)
-	if !ok {
-		return nil
-	}
-	rejected := int64(0)
-	for len(success) > 0 {
+	rejected := uint64(0)
+	for ok && len(success) > 0 {
 		number, kind, n := protowire.ConsumeTag(success)
 		if n < 0 {
-			return nil
+			return 0
 		}
 		success = success[n:]
 		if number == 1 && kind == protowire.VarintType {
-			v, n := protowire.ConsumeVarint(success)
-			if n < 0 {
-				return nil
+			if rejected, n = protowire.ConsumeVarint(success); n < 0 {
+				return 0
 			}
-			rejected = int64(v)
 		}
 		if n = protowire.ConsumeFieldValue(number, kind, success); n < 0 {
-			return nil
+			return 0
 		}
 		success = success[n:]
 	}
-	if rejected > 0 {
-		return fmt.Errorf("the server has refused %d of the records of a request", rejected)
-	}
-	return nil
+	return int(min(rejected, math.MaxInt32))
 }
 
 // fieldOf returns a field of a message, whose value is bytes.

@@ -25,7 +25,7 @@ type Server struct {
 }
 
 // kinds are the schemes of outputs that are servers, and how each is opened.
-var kinds = map[string]func(*url.URL, *Server) (destination, error){
+var kinds = map[string]func(*url.URL, *Server) (remote, error){
 	"https":       openHTTP,
 	"http":        openHTTP,
 	"otlp+https":  openOTLP,
@@ -103,6 +103,15 @@ func (s *Server) checkKind(u *url.URL) error {
 		return fmt.Errorf("output: %w", err)
 	}
 	return nil
+}
+
+// nameOf is what an output is called in logs. A query, and a path of HTTP, may hold a token.
+func nameOf(u *url.URL) string {
+	name := u.Scheme + "://" + u.Host
+	if strings.HasPrefix(u.Scheme, "kafka") || u.Scheme == "syslog+unix" {
+		name += u.Path
+	}
+	return name
 }
 
 // key tells configurations of one output apart. It holds no secret in clear.

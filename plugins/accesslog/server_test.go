@@ -26,6 +26,7 @@ import (
 
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/accesslog/accesslogtest"
+	"mosn.io/moe/plugins/internal/outbound"
 )
 
 // entries logs n entries, whose paths are /0, /1 and so on, to what conf says, and waits until they are out.
@@ -90,6 +91,13 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.bodies = append(c.bodies, string(body))
 }
 
+// has reports whether so many lines have come.
+func (c *collector) has(n int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Count(strings.Join(c.bodies, ""), "\n") >= n
+}
+
 func TestHTTPOutput(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -106,6 +114,9 @@ func TestHTTPOutput(t *testing.T) {
 			server := httptest.NewServer(to)
 			defer server.Close()
 			entries(t, "output: "+server.URL+"/logs\nserver: {headers: {authorization: Bearer secret}}", 3)
+			for deadline := time.Now().Add(30 * time.Second); !to.has(len(c.want)) && time.Now().Before(deadline); {
+				time.Sleep(time.Millisecond) // a server that is tried again takes longer than a flush
+			}
 			to.mu.Lock()
 			defer to.mu.Unlock()
 			if diff := cmp.Diff(c.want, pathsOf(t, strings.Join(to.bodies, ""))); diff != "" {
@@ -184,16 +195,19 @@ func TestOTLPOutput(t *testing.T) {
 
 func TestPartial(t *testing.T) {
 	success := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 3)
-	answer := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), success)
-	if err := partial(answer); err == nil || !strings.Contains(err.Error(), "refused 3") {
-		t.Errorf("partial = %v, want an error that says 3", err)
-	}
-	for name, answer := range map[string][]byte{
-		"nothing": nil, "no number": protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), nil), "garbage": {0xff, 0xff},
+	for _, c := range []struct {
+		name   string
+		answer []byte
+		want   int
+	}{
+		{"three refused", protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), success), 3},
+		{"nothing", nil, 0},
+		{"no number", protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), nil), 0},
+		{"garbage", []byte{0xff, 0xff}, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if err := partial(answer); err != nil {
-				t.Errorf("partial(%x) = %v, want nil", answer, err)
+		t.Run(c.name, func(t *testing.T) {
+			if got := partial(c.answer); got != c.want {
+				t.Errorf("partial(%x) = %d, want %d", c.answer, got, c.want)
 			}
 		})
 	}
@@ -201,7 +215,11 @@ func TestPartial(t *testing.T) {
 
 func FuzzPartial(f *testing.F) {
 	f.Add([]byte{0x0a, 2, 8, 3})
-	f.Fuzz(func(_ *testing.T, answer []byte) { _ = partial(answer) })
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		if n := partial(answer); n < 0 {
+			t.Errorf("partial(%x) = %d, want 0 or more", answer, n)
+		}
+	})
 }
 
 // syslogServer reads what comes over connections, or in datagrams, until the test ends.
@@ -328,7 +346,7 @@ func TestSyslogFrames(t *testing.T) {
 	defer server.Close()
 	o := &syslogOutput{network: "tcp", timeout: time.Second, host: "h", conn: client}
 	go func() {
-		_, _ = o.Write([]byte("{\"time\":\"t\",\"ü\":1}\n"))
+		_ = o.send([]byte("{\"time\":\"t\",\"ü\":1}\n"), func(int) {})
 		client.Close()
 	}()
 	text, err := io.ReadAll(server)
@@ -341,7 +359,13 @@ func TestSyslogFrames(t *testing.T) {
 	}
 }
 
-// A server that is gone loses what it was sent, counted; one that comes back gets what follows.
+// lostOf sends lines and returns the numbers of those that are lost.
+func lostOf(to remote, lines string) (lost []int, err error) {
+	err = to.send([]byte(lines), func(line int) { lost = append(lost, line) })
+	return lost, err
+}
+
+// A server that is gone loses all that it was sent, and what waits to try again ends with the output.
 func TestServerGone(t *testing.T) {
 	server := httptest.NewServer(&collector{})
 	address := server.URL
@@ -350,15 +374,102 @@ func TestServerGone(t *testing.T) {
 	if err != nil {
 		t.Fatalf("openHTTP: %v", err)
 	}
-	closed := make(chan struct{})
-	time.AfterFunc(20*time.Millisecond, func() {
-		o.Close()
-		close(closed)
-	})
-	n, err := o.Write([]byte("{}\n"))
-	<-closed
-	if n != 0 || err == nil || strings.Contains(err.Error(), address) {
-		t.Errorf("Write = %d, %v, want nothing written and an error without the address", n, err)
+	time.AfterFunc(20*time.Millisecond, o.abort)
+	lost, err := lostOf(o, "{}\n{}\n")
+	if diff := cmp.Diff([]int{0, 1}, lost); diff != "" {
+		t.Errorf("the lines that are lost (-want +got):\n%s", diff)
+	}
+	if err == nil || strings.Contains(err.Error(), address) {
+		t.Errorf("got error %v, want one without the address", err)
+	}
+}
+
+// What one request or one line is refused for does not take others with it.
+func TestOneLossAlone(t *testing.T) {
+	long := strings.Repeat("x", maxRequest)
+	datagrams, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("net.ListenPacket: %v", err)
+	}
+	defer datagrams.Close()
+	for _, c := range []struct {
+		name  string
+		open  func() (remote, error)
+		lines string
+		want  []int
+	}{
+		{
+			name: "a request that is refused", lines: long + "\n{}\n{}\n", want: []int{0},
+			open: func() (remote, error) {
+				server := httptest.NewServer(&collector{script: []int{413}})
+				t.Cleanup(server.Close)
+				return openHTTP(mustURL(t, server.URL), &Server{})
+			},
+		},
+		{
+			name: "records that are refused", lines: "{}\n{}\n{}\n", want: []int{0, 1},
+			open: func() (remote, error) {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					success := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 2)
+					w.Write(protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), success))
+				}))
+				t.Cleanup(server.Close)
+				return openOTLP(mustURL(t, "otlp+"+server.URL), &Server{})
+			},
+		},
+		{
+			name: "a line that is longer than a datagram", lines: "{}\n" + strings.Repeat("x", maxDatagram) + "\n{}\n", want: []int{1},
+			open: func() (remote, error) {
+				return openSyslog(mustURL(t, "syslog+udp://"+datagrams.LocalAddr().String()),
+					&Server{Connection: outbound.Connection{Timeout: time.Second}})
+			},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, err := c.open()
+			if err != nil {
+				t.Fatalf("opening the output: %v", err)
+			}
+			defer o.Close()
+			lost, err := lostOf(o, c.lines)
+			if diff := cmp.Diff(c.want, lost); diff != "" || err == nil {
+				t.Errorf("error %v, the lines that are lost (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+// An output that stands still holds Envoy's threads for a second in all, however many flush.
+func TestFlushIsBounded(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer server.Close()
+	defer close(release)
+	l, err := accesslogtest.New[Logger](t, "output: "+server.URL)
+	if err != nil {
+		t.Fatalf("accesslogtest.New: %v", err)
+	}
+	accesslogtest.Entry{}.Log(l)
+	start := time.Now()
+	for range 20 {
+		l.Flush()
+	}
+	if took := time.Since(start); took > 10*flushTimeout {
+		t.Errorf("20 flushes took %v, want %v in all", took, flushTimeout)
+	}
+}
+
+// The log names an output without what may be a token.
+func TestNameOfOutput(t *testing.T) {
+	for output, want := range map[string]string{
+		"https://a.example/token?key=token": "https://a.example", "kafka+tls://b:1/topic?brokers=c:1": "kafka+tls://b:1/topic",
+		"syslog+unix:///dev/log": "syslog+unix:///dev/log",
+	} {
+		t.Run(output, func(t *testing.T) {
+			if got := nameOf(mustURL(t, output)); got != want {
+				t.Errorf("nameOf = %q, want %q", got, want)
+			}
+		})
 	}
 }
 

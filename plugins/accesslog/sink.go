@@ -30,7 +30,10 @@ type sink struct {
 	waiting batch
 	awake   bool // the goroutine will look at waiting without being told
 	closing bool
-	writing int // bytes that the goroutine has in hand
+
+	queued, finished int64     // bytes of lines, since the start: those taken, and those of them written or lost
+	failing          bool      // the last write failed
+	flushBy          time.Time // how long flushes wait that have begun; zero: none waits
 }
 
 // batch is lines, one after the other, and whose each is.
@@ -39,16 +42,31 @@ type batch struct {
 	owners []*counters
 }
 
-// destination is where a sink writes.
-type destination interface {
+// destination is where a sink writes: an appender, or a remote.
+type destination interface{ io.Closer }
+
+// appender takes bytes in order, and may take a part of what it is given.
+type appender interface {
+	destination
 	io.Writer
 	// Refresh is called before each write.
 	Refresh() error
-	Close() error
+}
+
+// remote takes lines, and knows which of them it has lost: one that cannot be sent takes no others with it.
+type remote interface {
+	destination
+	// send sends whole lines and calls lost for each that did not arrive, as far as is known, by its number in lines.
+	send(lines []byte, lost func(line int)) error
+	// abort ends a send that is under way, soon. Any goroutine may call it.
+	abort()
 }
 
 // closeTimeout bounds how long a plugin that closes waits for a slow output.
 const closeTimeout = 5 * time.Second
+
+// flushTimeout bounds how long all of Envoy's threads together wait for one, as they serve nobody meanwhile.
+const flushTimeout = time.Second
 
 // gather is how long a line waits for others.
 const gather = 10 * time.Millisecond
@@ -72,7 +90,7 @@ func acquire(output string, server *Server, log *slog.Logger) (s *sink, release 
 	switch {
 	case u != nil:
 		key += " " + server.key()
-		name = u.Redacted()
+		name = nameOf(u)
 	case output != stdout && output != stderr:
 		if output, err = resolve(output); err != nil {
 			return nil, nil, fmt.Errorf("output: %w", err)
@@ -135,6 +153,9 @@ func (s *sink) Close() error {
 	s.mu.Unlock()
 	signal(s.wake)
 	signal(s.hurry)
+	if r, ok := s.to.(remote); ok {
+		time.AfterFunc(closeTimeout, r.abort)
+	}
 	return nil
 }
 
@@ -154,17 +175,31 @@ func (s *sink) drained() error {
 	}
 }
 
-// flush waits until all that was written before is out, a few seconds at most.
+// flush waits until what was written before is out, for a second at most, and not for an output that fails. Flushes that
+// run at once, or one after the other while the output stands still, share that second.
 func (s *sink) flush() {
-	for deadline := time.Now().Add(closeTimeout); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		s.mu.Lock()
-		idle := len(s.waiting.text) == 0 && s.writing == 0
-		s.mu.Unlock()
-		if idle {
-			return
-		}
-		signal(s.hurry)
+	s.mu.Lock()
+	target := s.queued
+	if s.flushBy.IsZero() {
+		s.flushBy = time.Now().Add(flushTimeout)
 	}
+	by := s.flushBy
+	s.mu.Unlock()
+	for !s.flushed(target) && time.Now().Before(by) {
+		signal(s.hurry)
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// flushed reports whether there is nothing to wait for.
+func (s *sink) flushed(target int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished >= target {
+		s.flushBy = time.Time{}
+		return true
+	}
+	return s.failing
 }
 
 // signal does nothing if there is a signal that was not taken yet.
@@ -178,7 +213,7 @@ func signal(c chan<- struct{}) {
 // write queues a line, or drops it where more than limit bytes would wait. It never waits for the output.
 func (s *sink) write(line []byte, limit int64, owner *counters) {
 	s.mu.Lock()
-	before := int64(len(s.waiting.text) + s.writing)
+	before := s.queued - s.finished
 	after := before + int64(len(line))
 	if s.closing || after > limit {
 		s.mu.Unlock()
@@ -187,6 +222,7 @@ func (s *sink) write(line []byte, limit int64, owner *counters) {
 	}
 	s.waiting.text = append(s.waiting.text, line...)
 	s.waiting.owners = append(s.waiting.owners, owner)
+	s.queued += int64(len(line))
 	asleep := !s.awake
 	s.awake = true
 	s.mu.Unlock()
@@ -228,7 +264,7 @@ func (s *sink) run() {
 			if len(b.text) == 0 {
 				break
 			}
-			w.write(b)
+			s.finish(int64(len(b.text)), w.write(b))
 			clear(b.owners)
 			if cap(b.text) > maxIdleBatch {
 				b = batch{}
@@ -242,12 +278,19 @@ func (s *sink) take(spare batch) (b batch, closing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, s.waiting = s.waiting, batch{spare.text[:0], spare.owners[:0]}
-	s.writing = len(b.text)
 	s.awake = len(b.text) > 0
 	if s.closing {
 		signal(s.hurry)
 	}
 	return b, s.closing
+}
+
+// finish notes that n bytes are written, or lost where err is not nil.
+func (s *sink) finish(n int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.finished += n
+	s.failing = err != nil
 }
 
 // writer writes batches and accounts for what fails.
@@ -257,20 +300,33 @@ type writer struct {
 	reported time.Time
 }
 
-func (w *writer) write(b batch) {
-	if err := w.to.Refresh(); err != nil {
+func (w *writer) write(b batch) (err error) {
+	switch to := w.to.(type) {
+	case remote:
+		err = to.send(b.text, func(line int) { b.owners[line].failed.Inc() })
+	case appender:
+		err = w.append(to, b)
+	}
+	if err != nil {
+		w.report("write the access log", err)
+	}
+	return err
+}
+
+func (w *writer) append(to appender, b batch) error {
+	if err := to.Refresh(); err != nil {
 		w.report("reopen the access log", err)
 	}
 	text := b.text
 	if w.torn {
 		text = append([]byte{'\n'}, text...)
 	}
-	n, err := w.to.Write(text)
+	n, err := to.Write(text)
 	if n > 0 {
 		w.torn = text[n-1] != '\n'
 	}
 	if err == nil {
-		return
+		return nil
 	}
 	if len(text) > len(b.text) && n > 0 {
 		n--
@@ -278,7 +334,7 @@ func (w *writer) write(b batch) {
 	for _, owner := range b.owners[bytes.Count(b.text[:n], []byte{'\n'}):] {
 		owner.failed.Inc()
 	}
-	w.report("write the access log", err)
+	return err
 }
 
 // report logs one error in a minute.

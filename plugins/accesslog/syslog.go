@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -21,7 +22,7 @@ type syslogOutput struct {
 	timeout          time.Duration
 	host             string
 	conn             net.Conn // nil: to be dialled
-	message          []byte   // scratch
+	scratch          []byte   // of messages
 }
 
 const (
@@ -31,7 +32,7 @@ const (
 
 var errDatagram = errors.New("a line is longer than a datagram; use syslog+tcp or syslog+tls")
 
-func openSyslog(u *url.URL, s *Server) (destination, error) {
+func openSyslog(u *url.URL, s *Server) (remote, error) {
 	_, transport, _ := strings.Cut(u.Scheme, "+")
 	o := &syslogOutput{network: transport, address: u.Host, timeout: s.Timeout, host: "-"}
 	switch transport {
@@ -56,9 +57,6 @@ func openSyslog(u *url.URL, s *Server) (destination, error) {
 	return o, nil
 }
 
-// Refresh does nothing.
-func (*syslogOutput) Refresh() error { return nil }
-
 // Close closes the connection.
 func (o *syslogOutput) Close() error {
 	if o.conn == nil {
@@ -67,31 +65,52 @@ func (o *syslogOutput) Close() error {
 	return o.conn.Close()
 }
 
-// Write sends whole lines, each as a message. A connection that broke is dialled again once.
-func (o *syslogOutput) Write(p []byte) (n int, err error) {
-	dialled := false
-	for n < len(p) {
-		line, _, _ := bytes.Cut(p[n:], []byte{'\n'})
-		if o.conn == nil {
-			if dialled {
-				return n, err
-			}
-			dialled = true
-			if err = o.dial(); err != nil {
-				return n, err
+// abort does nothing: each message has a time limit of its own, and the first that fails ends a send.
+func (*syslogOutput) abort() {}
+
+// send sends lines, each as a message. A connection that broke is dialled again once; a line that is too long for a
+// datagram is lost alone.
+func (o *syslogOutput) send(lines []byte, lost func(line int)) (failed error) {
+	dialled, down := false, false
+	at := 0
+	for line := range bytes.Lines(lines) {
+		line = bytes.TrimSuffix(line, []byte{'\n'})
+		for sent := false; !sent && !down; {
+			err := o.message(line, &dialled)
+			switch {
+			case err == nil:
+				sent = true
+			case errors.Is(err, errDatagram):
+				failed = err
+				lost(at)
+				sent = true
+			case o.conn == nil && dialled:
+				failed, down = err, true
 			}
 		}
-		if err = o.send(line); err != nil {
-			if errors.Is(err, errDatagram) {
-				return n, err
-			}
-			_ = o.conn.Close()
-			o.conn = nil
-			continue
+		if down {
+			lost(at)
 		}
-		n = min(n+len(line)+1, len(p))
+		at++
 	}
-	return n, nil
+	return failed
+}
+
+// message sends one line, over a new connection where there is none. An error other than errDatagram has ended the
+// connection.
+func (o *syslogOutput) message(line []byte, dialled *bool) error {
+	if o.conn == nil {
+		*dialled = true
+		if err := o.dial(); err != nil {
+			return err
+		}
+	}
+	err := o.write(line)
+	if err != nil && !errors.Is(err, errDatagram) {
+		_ = o.conn.Close()
+		o.conn = nil
+	}
+	return err
 }
 
 func (o *syslogOutput) dial() (err error) {
@@ -107,11 +126,11 @@ func (o *syslogOutput) dial() (err error) {
 	return err
 }
 
-// send sends one line, which begins with its time.
-func (o *syslogOutput) send(line []byte) error {
-	m := fmt.Appendf(o.message[:0], "<%d>1 %s %s moe %d access - ", priority, timeOf(line), o.host, os.Getpid())
+// write writes the message of one line, which begins with its time.
+func (o *syslogOutput) write(line []byte) error {
+	m := fmt.Appendf(o.scratch[:0], "<%d>1 %s %s moe %d access - ", priority, timeOf(line), o.host, os.Getpid())
 	m = append(m, line...)
-	o.message = m
+	o.scratch = m
 	if o.network != "tcp" {
 		if len(m) > maxDatagram {
 			return errDatagram
@@ -123,6 +142,9 @@ func (o *syslogOutput) send(line []byte) error {
 		return err
 	}
 	_, err := o.conn.Write(m)
+	if errors.Is(err, syscall.EMSGSIZE) {
+		return errDatagram
+	}
 	return err
 }
 
