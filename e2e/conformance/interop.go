@@ -43,6 +43,14 @@ func tunnelScenarios() []Scenario {
 				b.Errorf("got %q %v", raw, err)
 			}
 		}},
+		Scenario{Name: "websocket: a body beside the upgrade", Run: func(b *Bed) {
+			ln := b.Listen(Listen{Chain: Chain(Probe("p", "request_headers", "waitbody", "request", "set x-seen 1"))})
+			raw, err := client.Raw(ln.Addr, "POST /echo HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\n"+
+				"Content-Length: 5\n\nhello", 2*time.Second)
+			if err != nil || !strings.HasPrefix(raw, "HTTP/1.1 400 ") {
+				b.Errorf("got %q %v, want 400", raw, err)
+			}
+		}},
 		Scenario{Name: "websocket: the client leaves", Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(ProbeOf("probestream", "s"), Probe("p", "request_headers", "pipe copy"))})
 			before := b.Live()

@@ -10,6 +10,7 @@ import (
 // The chain's own replies.
 var (
 	failed          = &core.Payload{Status: http.StatusInternalServerError, GRPC: -1}
+	badUpgrade      = &core.Payload{Status: http.StatusBadRequest, GRPC: -1, Body: []byte("an upgrade has no body")}
 	requestTooLarge = &core.Payload{
 		Status: http.StatusRequestEntityTooLarge, GRPC: -1,
 		Body: []byte("Payload Too Large"),

@@ -61,6 +61,10 @@ func (st *Stream) nextEvent(d *direction) bool {
 }
 
 func (st *Stream) headersStep(d *direction) {
+	if d.dir == Request && d.at == d.first && !d.headersEnd && st.hidesBody() {
+		st.reply(d, d.at, badUpgrade, "moe.upgrade_with_body")
+		return
+	}
 	if d.dir == Request && !st.pastGates(d) {
 		return
 	}

@@ -17,3 +17,18 @@ func (st *Stream) isTunnel(dir core.Direction) bool {
 	status := s.ResponseHeaders().Status()
 	return status == 101 || protocol == "connect" && status >= 200 && status < 300
 }
+
+// hidesBody reports whether a request asks for an upgrade and declares a body, which no protocol that browsers upgrade to
+// has. An upstream that knows nothing of the upgrade would read that body as an ordinary request's, which no plugin has
+// seen, as what follows an upgrade is a tunnel's.
+func (st *Stream) hidesBody() bool {
+	h := st.handle(0).RequestHeaders()
+	if h.Upgrade() == "" {
+		return false
+	}
+	if h.Get("transfer-encoding") != "" {
+		return true
+	}
+	length := h.Get("content-length")
+	return length != "" && length != "0"
+}

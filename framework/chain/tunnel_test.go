@@ -215,3 +215,37 @@ func TestBodyStalls(t *testing.T) {
 		}
 	}
 }
+
+// A request that asks for an upgrade and declares a body is refused before a plugin sees it: the upstream might take for a
+// body what plugins take for a tunnel's bytes.
+func TestUpgradeWithBody(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		headers []string
+		refused bool
+	}{
+		{name: "content-length", headers: []string{"Content-Length", "5"}, refused: true},
+		{name: "transfer-encoding", headers: []string{"Transfer-Encoding", "chunked"}, refused: true},
+		{name: "no body"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := false
+			h := filtertest.New(t, &probe{
+				reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
+					seen = true
+					return filter.Continue
+				},
+			})
+			r := httptest.NewRequest("POST", "http://a.test/", strings.NewReader("bytes"))
+			r.Header.Set("Connection", "upgrade")
+			r.Header.Set("Upgrade", "websocket")
+			for i := 0; i < len(c.headers); i += 2 {
+				r.Header.Set(c.headers[i], c.headers[i+1])
+			}
+			res := h.Do(r)
+			if refused := res.Status == 400 && res.Details == "moe.upgrade_with_body" && !seen; refused != c.refused {
+				t.Errorf("status %d, details %q, a plugin has seen it: %v; want it refused: %v", res.Status, res.Details, seen, c.refused)
+			}
+		})
+	}
+}

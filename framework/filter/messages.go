@@ -35,7 +35,8 @@ func (h RequestHeaders) URL() *url.URL {
 // Upgrade returns the protocol that the request asks for in place of HTTP, in lower case, such as "websocket", or
 // "connect" for the method CONNECT; "" where there is none. What follows the headers of such a request is not a body: the
 // client sends it once the upstream has agreed, and it need not end. So there is no body to wait for: after [WaitBody] or
-// [WaitPrefix], OnRequest is called at once, with a body that is empty and complete.
+// [WaitPrefix], OnRequest is called at once, with a body that is empty and complete. A request that declares a body, too, is
+// answered with 400 before a plugin sees it.
 func (h RequestHeaders) Upgrade() string {
 	if h.Method() == http.MethodConnect {
 		return "connect"
