@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -68,7 +71,11 @@ func TestExamples(t *testing.T) {
 			continue
 		}
 		for _, name := range envSecret.FindAllSubmatch(readme, -1) {
-			t.Setenv(string(name[1]), strings.Repeat("secret", 8)) // as long as any plugin wants it
+			value := strings.Repeat("secret", 8) // as long as any plugin wants it
+			if bytes.HasSuffix(name[1], []byte("_PRIVATE_KEY")) {
+				value = privateKey(t)
+			}
+			t.Setenv(string(name[1]), value)
 		}
 		chains := 0
 		for _, block := range yamlBlock.FindAllSubmatch(readme, -1) {
@@ -99,6 +106,20 @@ func TestExamples(t *testing.T) {
 			t.Errorf("plugins/%s/README.md has no example with plugins", reg.Name)
 		}
 	}
+}
+
+// privateKey makes a key in PEM.
+func privateKey(t *testing.T) string {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatalf("ed25519.GenerateKey: %v", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatalf("x509.MarshalPKCS8PrivateKey: %v", err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // both asks the schema and the code about doc, and again with an unknown field in conf, which is part of doc.
