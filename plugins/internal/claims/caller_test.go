@@ -1,6 +1,13 @@
 package claims
 
-import "testing"
+import (
+	"encoding/hex"
+	"strings"
+	"testing"
+
+	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/filtertest"
+)
 
 // The caller is the same for each token of a subject, and another for what upstreams may answer differently.
 func TestCaller(t *testing.T) {
@@ -36,5 +43,45 @@ func TestCaller(t *testing.T) {
 	}
 	if caller("i", `{"exp": 1}`) == caller("i", `{"exp": 2}`) {
 		t.Error("two tokens without a subject have one caller, want two")
+	}
+}
+
+// voucher adds what the header x-voucher lists to the caller.
+type voucher struct{}
+
+func init() { filter.Register[voucher]("claims-voucher", filter.Authn) }
+
+func (*voucher) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	o := &Output{}
+	for v := range strings.SplitSeq(h.Get("x-voucher"), " ") {
+		o.Tell(s, h, &Described{caller: v})
+	}
+	caller, _ := Caller.Get(s)
+	h.Set("x-caller", hex.EncodeToString([]byte(caller)))
+	return filter.Continue
+}
+
+// TestCallerOfSeveral: where several plugins recognise a request, its caller is the same only if it is to each of them.
+func TestCallerOfSeveral(t *testing.T) {
+	h := &filtertest.Host{}
+	if err := h.Load(t, filtertest.Config{Name: "claims-voucher"}); err != nil {
+		t.Fatalf("h.Load: %v", err)
+	}
+	caller := func(vouchers string) string { return h.Get("/", "x-voucher", vouchers).Upstream.Header.Get("x-caller") }
+	one := caller("alice team")
+	for _, c := range []struct {
+		name, vouchers string
+		same           bool
+	}{
+		{name: "both again", vouchers: "alice team", same: true},
+		{name: "another by the first", vouchers: "bob team"},
+		{name: "another by the second", vouchers: "alice crew"},
+		{name: "the second alone", vouchers: "team"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := caller(c.vouchers); (got == one) != c.same {
+				t.Errorf("%q: the same caller as %q: %v, want %v", c.vouchers, "alice team", got == one, c.same)
+			}
+		})
 	}
 }

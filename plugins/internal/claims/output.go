@@ -1,7 +1,6 @@
 package claims
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,11 +31,6 @@ type Output struct {
 	consumers *filter.Index[Credential]
 	namespace string
 }
-
-// Caller is who a request is from by its claims, for plugins that keep apart what is not everybody's, such as a cache: whether
-// or not that is a listed consumer, and also when the token is no longer in the request. It is a digest of the issuer, the
-// subject (without one, of all claims) and what claimsToHeaders has the upstream see.
-var Caller = filter.NewKey[string]("caller")
 
 // Credential is how a consumer's tokens are known.
 type Credential struct {
@@ -98,7 +92,7 @@ func (o *Output) OwnsRequestHeaders() []string {
 
 // Described is what follows from a token's claims. It does not change.
 type Described struct {
-	caller   string    // the value of Caller
+	caller   string    // what AddCaller is given
 	consumer [2]string // keys that a consumer may have; "" for none
 	headers  []field
 	metadata []datum
@@ -141,25 +135,21 @@ func (o *Output) Describe(issuer string, ms []Member) (d Described, err error) {
 	return d, nil
 }
 
+// callerOf is what tells a caller apart from others: the issuer, the subject (without one, all claims) and what claimsToHeaders
+// has the upstream see.
 func callerOf(issuer string, ms []Member, headers []field) string {
-	digest := sha256.New()
-	add := func(parts ...string) {
-		for _, p := range parts {
-			fmt.Fprintf(digest, "%d:%s", len(p), p) // so that no two lists are alike
-		}
-	}
-	add(issuer)
+	parts := []string{issuer}
 	if subject, ok := Scalar(Find(ms, "sub")); ok && subject != "" {
-		add("sub", subject)
+		parts = append(parts, "sub", subject)
 	} else {
 		for _, m := range ms {
-			add(m.Name, string(m.Value))
+			parts = append(parts, m.Name, string(m.Value))
 		}
 	}
 	for _, f := range headers {
-		add(f.name, f.value)
+		parts = append(parts, f.name, f.value)
 	}
-	return string(digest.Sum(nil))
+	return digestOf(parts...)
 }
 
 func (d *Described) addMetadata(name string, ms []Member) error {
@@ -228,7 +218,7 @@ func (o *Output) Tell(s filter.Stream, h filter.RequestHeaders, d *Described) bo
 		}
 		s.SetConsumer(c)
 	}
-	Caller.Set(s, d.caller)
+	AddCaller(s, d.caller)
 	for _, f := range d.headers {
 		h.Set(f.name, f.value)
 	}
