@@ -112,7 +112,7 @@ func (p *Introspection) from() place.Places { return p.From.OrBearer() }
 func (p *Introspection) Provision(env *filter.Env) error {
 	p.From = p.from()
 	p.From.Lower()
-	if err := p.Start(env); err != nil {
+	if err := p.Start(env, p.Forward); err != nil {
 		return err
 	}
 	p.refusals.Start(env, p.Realm, missing, reasons)

@@ -105,7 +105,7 @@ func (j *JWTAuth) from() place.Places { return j.From.OrBearer() }
 func (j *JWTAuth) Provision(env *filter.Env) error {
 	j.From = j.from()
 	j.From.Lower()
-	if err := j.Start(env); err != nil {
+	if err := j.Start(env, j.Forward); err != nil {
 		return err
 	}
 	j.refusals.Start(env, j.Realm, missing, reasons)

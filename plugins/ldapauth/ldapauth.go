@@ -171,7 +171,7 @@ func (p *LDAPAuth) ReadsCredentials() filter.CredentialPlaces {
 
 // Provision makes the pools. It does not connect: a directory that is down must not keep Envoy from starting.
 func (p *LDAPAuth) Provision(env *filter.Env) error {
-	if err := p.Start(env); err != nil {
+	if err := p.Start(env, p.Forward); err != nil {
 		return err
 	}
 	p.env = env

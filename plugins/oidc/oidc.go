@@ -176,7 +176,7 @@ func (o *OIDC) ReadsCredentials() filter.CredentialPlaces {
 
 // Provision begins to read the provider's addresses.
 func (o *OIDC) Provision(env *filter.Env) error {
-	if err := o.Start(env); err != nil {
+	if err := o.Start(env, o.ForwardAccessToken); err != nil {
 		return err
 	}
 	o.site = map[string]http.SameSite{

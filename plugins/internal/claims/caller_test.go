@@ -11,20 +11,21 @@ import (
 
 // The caller is the same for each token of a subject, and another for what upstreams may answer differently.
 func TestCaller(t *testing.T) {
-	caller := func(issuer, claims string) string {
+	caller := func(o *Output, issuer, claims string) string {
 		t.Helper()
 		ms, err := Object(nil, []byte(claims))
 		if err != nil {
 			t.Fatalf("Object(%s): %v", claims, err)
 		}
-		o := &Output{ClaimsToHeaders: []ToHeader{{Claim: "tenant", Header: "x-tenant"}}}
 		d, err := o.Describe(issuer, ms)
 		if err != nil {
 			t.Fatalf("Describe(%s): %v", claims, err)
 		}
 		return d.caller
 	}
-	one := caller("i", `{"sub": "a", "exp": 1}`)
+	tenant := []ToHeader{{Claim: "tenant", Header: "x-tenant"}}
+	o := &Output{ClaimsToHeaders: tenant, namespace: "moe.a"}
+	one := caller(o, "i", `{"sub": "a", "exp": 1}`)
 	for _, c := range []struct {
 		name, issuer, claims string
 		same                 bool
@@ -36,13 +37,20 @@ func TestCaller(t *testing.T) {
 		{name: "no subject", issuer: "i", claims: `{"exp": 1}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := caller(c.issuer, c.claims); (got == one) != c.same {
+			if got := caller(o, c.issuer, c.claims); (got == one) != c.same {
 				t.Errorf("%s of %s: the same caller: %v, want %v", c.claims, c.issuer, got == one, c.same)
 			}
 		})
 	}
-	if caller("i", `{"exp": 1}`) == caller("i", `{"exp": 2}`) {
+	if caller(o, "i", `{"exp": 1}`) == caller(o, "i", `{"exp": 2}`) {
 		t.Error("two tokens without a subject have one caller, want two")
+	}
+	if caller(&Output{ClaimsToHeaders: tenant, namespace: "moe.b"}, "i", `{"sub": "a", "exp": 1}`) == one {
+		t.Error("subjects of two plugins' servers have one caller, want two")
+	}
+	sees := &Output{namespace: "moe.a", forwards: true}
+	if caller(sees, "i", `{"sub": "a", "scope": "x"}`) == caller(sees, "i", `{"sub": "a", "scope": "y"}`) {
+		t.Error("two tokens that the upstream sees have one caller, want two")
 	}
 }
 

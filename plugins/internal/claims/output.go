@@ -30,6 +30,7 @@ type Output struct {
 
 	consumers *filter.Index[Credential]
 	namespace string
+	forwards  bool
 }
 
 // Credential is how a consumer's tokens are known.
@@ -57,15 +58,16 @@ func (o *Output) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Start finds the consumers. Call it in Provision, before the other methods.
-func (o *Output) Start(env *filter.Env) (err error) {
+// Start finds the consumers. forwards is whether the upstream sees the token, and so all that is in it. Call Start in Provision,
+// before the other methods.
+func (o *Output) Start(env *filter.Env, forwards bool) (err error) {
 	for i := range o.ClaimsToHeaders {
 		o.ClaimsToHeaders[i].Header = strings.ToLower(o.ClaimsToHeaders[i].Header)
 	}
 	if len(o.ClaimsToMetadata) > 0 && !env.Has(filter.CanSetMetadata) {
 		return errors.New("claimsToMetadata: this host has no dynamic metadata")
 	}
-	o.namespace = "moe." + env.ID
+	o.namespace, o.forwards = "moe."+env.ID, forwards
 	o.consumers, err = filter.IndexConsumers(env, func(c *Credential) []string {
 		return []string{consumerKey(c.Issuer, c.Subject)}
 	})
@@ -131,15 +133,15 @@ func (o *Output) Describe(issuer string, ms []Member) (d Described, err error) {
 			return d, err
 		}
 	}
-	d.caller = callerOf(issuer, ms, d.headers)
+	d.caller = o.callerOf(issuer, ms, d.headers)
 	return d, nil
 }
 
-// callerOf is what tells a caller apart from others: the issuer, the subject (without one, all claims) and what claimsToHeaders
-// has the upstream see.
-func callerOf(issuer string, ms []Member, headers []field) string {
-	parts := []string{issuer}
-	if subject, ok := Scalar(Find(ms, "sub")); ok && subject != "" {
+// callerOf is what tells a caller apart from others: the plugin that vouches for it, the issuer, the subject, and what
+// claimsToHeaders has the upstream see. Without a subject, or if the upstream sees the token, it is all claims.
+func (o *Output) callerOf(issuer string, ms []Member, headers []field) string {
+	parts := []string{o.namespace, issuer}
+	if subject, ok := Scalar(Find(ms, "sub")); ok && subject != "" && !o.forwards {
 		parts = append(parts, "sub", subject)
 	} else {
 		for _, m := range ms {
