@@ -209,6 +209,18 @@ func TestKeys(t *testing.T) {
 		{name: "caller and none", a: []string{"/a", "x-caller", "a"}, b: []string{"/a"}},
 		{name: "another caller of the same consumer", a: []string{"/a", "x-consumer", "c", "x-caller", "a"}, b: []string{"/a", "x-consumer", "c", "x-caller", "b"}},
 		{name: "shared by callers", config: `isolate: none`, a: []string{"/a", "x-caller", "a"}, b: []string{"/a", "x-caller", "b"}, alike: true},
+		{
+			name: "another authorization of the same consumer",
+			a:    []string{"/a", "x-consumer", "c", "authorization", "a"}, b: []string{"/a", "x-consumer", "c", "authorization", "b"},
+		},
+		{
+			name: "another authorization of the same caller",
+			a:    []string{"/a", "x-caller", "c", "authorization", "a"}, b: []string{"/a", "x-caller", "c", "authorization", "b"},
+		},
+		{
+			name: "another authorization, shared", config: `isolate: none`,
+			a: []string{"/a", "authorization", "a"}, b: []string{"/a", "authorization", "b"}, alike: true,
+		},
 		{name: "another authorization", a: []string{"/a", "authorization", "a"}, b: []string{"/a", "authorization", "b"}},
 		{name: "shared", config: `isolate: none`, a: []string{"/a", "x-consumer", "a"}, b: []string{"/a", "x-consumer", "b"}, alike: true},
 	} {

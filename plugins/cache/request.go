@@ -75,11 +75,12 @@ func (p *Cache) keyOf(s filter.Stream, h filter.RequestHeaders, r *request) (key
 		b, known = append(b, 0), false
 	case c != nil:
 		b = appendText(append(b, 1), c.Name)
-	case r.authorized:
-		sum := sha256.Sum256([]byte(joined(r.fields, "authorization")))
-		b = append(append(b, 2), sum[:]...)
 	default:
 		b = append(b, 3)
+	}
+	if r.authorized && p.Isolate != "none" { // the upstream sees it, whoever has let the request pass
+		sum := sha256.Sum256([]byte(joined(r.fields, "authorization")))
+		b = append(append(b, 2), sum[:]...)
 	}
 	if known {
 		b = appendText(append(b, 4), caller)
