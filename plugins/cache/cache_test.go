@@ -164,6 +164,12 @@ func TestStored(t *testing.T) {
 		{name: "authorization", request: []string{"authorization", "x"}, response: []string{"cache-control", "max-age=60"}},
 		{name: "authorization, public", request: []string{"authorization", "x"}, response: []string{"cache-control", "max-age=60, public"}, stored: true},
 		{name: "authorization, must-revalidate", request: []string{"authorization", "x"}, response: []string{"cache-control", "max-age=60, must-revalidate"}, stored: true},
+		{name: "a caller", request: []string{"x-caller", "a"}, response: []string{"cache-control", "max-age=60"}, stored: true},
+		{name: "a caller, shared", config: `isolate: none`, request: []string{"x-caller", "a"}, response: []string{"cache-control", "max-age=60"}},
+		{
+			name: "a caller, shared, public", config: `isolate: none`, request: []string{"x-caller", "a"},
+			response: []string{"cache-control", "max-age=60, public"}, stored: true,
+		},
 		{name: "request with no-store", request: []string{"cache-control", "no-store"}, response: []string{"cache-control", "max-age=60"}},
 		{name: "too large", config: `maxObject: 3`, response: []string{"cache-control", "max-age=60"}},
 		{name: "heuristic", config: `heuristic: 0.1`, response: []string{"last-modified", "Thu, 01 Dec 1994 16:00:00 GMT"}, stored: true},

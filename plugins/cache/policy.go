@@ -12,7 +12,7 @@ type asked struct {
 	fields     fields
 	control    directives
 	sent       time.Time
-	authorized bool // it has the field authorization
+	authorized bool // it has the field authorization, or had a credential and others share its response
 	tags       []string
 }
 

@@ -53,7 +53,9 @@ func (p *Cache) read(s filter.Stream, h filter.RequestHeaders, endStream bool) (
 	if len(r.control) == 0 && !r.fields.has("cache-control") && strings.EqualFold(r.fields.get("pragma"), "no-cache") {
 		r.control = directives{{name: "no-cache"}}
 	}
-	r.authorized = r.fields.has("authorization")
+	_, known := claims.Caller.Get(s)
+	// Where callers share responses, one whose credential was taken off the request may have no more than one whose was not.
+	r.authorized = r.fields.has("authorization") || known && p.Isolate == "none"
 	r.tags = []string{r.uri}
 	r.key, err = p.keyOf(s, h, r)
 	return r, "", err
