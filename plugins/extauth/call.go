@@ -163,12 +163,14 @@ var forClient = filter.NewKey[[]field]("extauth response headers")
 func (p *ExtAuth) apply(s filter.Stream, h filter.RequestHeaders, answer []field) {
 	var response []field
 	changed := false
+	var who caller
 	for _, f := range answer {
 		if f.name != toRemove {
 			continue
 		}
 		for name := range strings.SplitSeq(f.value, ",") {
 			if name = strings.ToLower(strings.TrimSpace(name)); !isOurs(name) {
+				who.lose(h, name)
 				h.Del(name)
 				changed = true
 			}
@@ -186,15 +188,18 @@ func (p *ExtAuth) apply(s filter.Stream, h filter.RequestHeaders, answer []field
 			} else {
 				h.Set(f.name, f.value)
 			}
+			who.add(f)
 			set[f.name], changed = true, true
 		case p.upstreamAppend.has(f.name):
 			h.Add(f.name, f.value)
+			who.add(f)
 			changed = true
 		}
 		if p.clientOnSuccess.has(f.name) {
 			response = append(response, f)
 		}
 	}
+	who.tell(s)
 	if changed && p.ClearRouteCache {
 		if err := s.ClearRouteCache(); err != nil {
 			s.Log().Error("cannot have the route chosen again", "error", err)

@@ -388,22 +388,31 @@ func changes(ok *authv3.OkHttpResponse) (c change, err error) {
 
 // apply changes the request.
 func (c *change) apply(s filter.Stream, h filter.RequestHeaders, clearRoute bool) {
+	var who caller
 	for _, f := range c.set {
 		h.Set(f.name, f.value)
+		who.add(f)
 	}
 	for _, name := range c.remove {
 		if name = strings.ToLower(name); !isOurs(name) {
+			who.lose(h, name)
 			h.Del(name)
 		}
 	}
 	for _, f := range c.add { // Envoy appends to what is there, and adds nothing
 		if h.Has(f.name) {
 			h.Add(f.name, f.value)
+			who.add(f)
 		}
 	}
 	if len(c.setQuery)+len(c.removeQuery) > 0 {
-		h.SetPath(c.path(h.Path()))
+		before := h.Path()
+		h.SetPath(c.path(before))
+		if len(c.removeQuery) > 0 && h.Path() != before {
+			who.add(field{":path", before}) // it had what is taken off
+		}
 	}
+	who.tell(s)
 	if len(c.response) > 0 {
 		forResponse.Set(s, append(first(forResponse.Get(s)), c.response...))
 	}
