@@ -109,6 +109,8 @@ func TestOwnsRequestHeaders(t *testing.T) {
 		{"jwtauth", "jwtauth", `{providers: [` + provider + `], ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"introspection", "introspection", `{` + asker + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"ldapauth", "ldapauth", `{` + ldap + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
+		{"mtlsauth", "mtlsauth", ``, nil},
+		{"mtlsauth behind proxies", "mtlsauth", `forwarded: {peers: [{uri: "spiffe://a"}]}`, []string{"x-forwarded-client-cert"}},
 		{"tokenexchange", "tokenexchange", `{` + asker + `}`, nil},
 		{"tokenexchange to another header", "tokenexchange", `{` + asker + `, header: x-internal}`, []string{"x-internal"}},
 		{"oidc", "oidc", `{` + client + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},

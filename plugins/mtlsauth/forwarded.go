@@ -30,7 +30,11 @@ func (p *MTLSAuth) forwarded(h filter.RequestHeaders, peer *certificate) (*certi
 		}
 		elements = append(elements, list...)
 	}
-	if n := len(elements); n > 0 && peer.digest != "" && elements[n-1].digest == peer.digest {
+	n := len(elements)
+	if n > 0 && peer.digest == "" {
+		return nil, undecidable // the last may be about the peer
+	}
+	if n > 0 && elements[n-1].digest == peer.digest {
 		elements = elements[:n-1]
 	}
 	if len(elements) == 0 {

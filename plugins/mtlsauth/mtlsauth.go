@@ -127,6 +127,15 @@ func (p *MTLSAuth) ReadsCredentials() filter.CredentialPlaces {
 	return filter.CredentialPlaces{Headers: []string{header}}
 }
 
+// OwnsRequestHeaders is that of filter.HeaderOwner: where another plugin lets a request pass, nobody has found out whose word the
+// header is.
+func (p *MTLSAuth) OwnsRequestHeaders() []string {
+	if p.Forwarded == nil {
+		return nil
+	}
+	return []string{header}
+}
+
 // Provision indexes the consumers.
 func (p *MTLSAuth) Provision(env *filter.Env) (err error) {
 	p.refuse.Start(env, `Certificate realm="`+p.Realm+`"`)

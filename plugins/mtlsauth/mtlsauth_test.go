@@ -120,6 +120,10 @@ func TestForwarded(t *testing.T) {
 			header: []string{web + `,By=spiffe://me;Hash=` + digestOfProxy + `;URI=` + proxyURI},
 		},
 		{name: "several names", peer: proxy, header: []string{`DNS=x.example;DNS=a.example;URI=`}, want: "dns"},
+		{
+			name: "of a proxy whose digest is not known", peer: certificate{uris: []string{proxyURI}}, header: []string{web},
+			want: "500 undecidable",
+		},
 		{name: "malformed", peer: proxy, header: []string{`Subject="CN=web`}, want: "401 malformed"},
 		{name: "an element without anything", peer: proxy, header: []string{`By=spiffe://mesh/gateway`}, want: "401 malformed"},
 		{name: "nobody's", peer: proxy, header: []string{`Hash=` + strings.Repeat("c", 64)}, want: "401 unknown"},
@@ -137,6 +141,47 @@ func TestForwarded(t *testing.T) {
 			}
 			if r.Upstream != nil && c.want == "subject" && r.Upstream.Header.Get(header) != "" {
 				t.Error("the header of an ordinary client goes on to the upstream")
+			}
+		})
+	}
+}
+
+// passer lets requests pass that have x-pass.
+type passer struct{}
+
+func init() {
+	filter.Register[passer]("mtlsauth-passer", filter.Authn, filter.WithCredential[struct{}]())
+}
+
+func (*passer) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	if !h.Has("x-pass") {
+		return filter.Unauthenticated(filter.Reply(401, ""))
+	}
+	return filter.Continue
+}
+
+// TestForwardedIsOwned: where another plugin has let a client pass, its header does not reach the upstream.
+func TestForwardedIsOwned(t *testing.T) {
+	const forwarded = `{"forwarded": {"peers": [{"uri": "` + proxyURI + `"}]}}`
+	for _, c := range []struct {
+		name, config string
+		header       []string
+		want         string // what the upstream sees of the header
+	}{
+		{name: "another plugin passes it", config: forwarded, header: []string{"x-pass", "1"}},
+		{name: "without forwarded, it is Envoy's", header: []string{"x-pass", "1"}, want: "URI=spiffe://mesh/web"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := &filtertest.Host{Consumers: everybody(), AnyScheme: true}
+			if err := h.Load(t, filtertest.Config{Name: "mtlsauth-passer"}, filtertest.Config{Name: "mtlsauth", JSON: c.config}); err != nil {
+				t.Fatalf("h.Load: %v", err)
+			}
+			r := h.Get("/", append(c.header, header, "URI=spiffe://mesh/web")...)
+			if r.Upstream == nil {
+				t.Fatalf("got %d %s, want the request to pass", r.Status, r.Details)
+			}
+			if got := r.Upstream.Header.Get(header); got != c.want {
+				t.Errorf("the upstream sees %q, want %q", got, c.want)
 			}
 		})
 	}
