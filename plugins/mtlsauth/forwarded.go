@@ -55,7 +55,7 @@ const (
 var errForwarded = errors.New("is not a value of x-forwarded-client-cert")
 
 // parse reads a value of x-forwarded-client-cert: elements with commas between them, each of key=value with semicolons
-// between them. A value that has one of ",;=" is in quotes, with a backslash before a quote.
+// between them. A value that has one of ",;=" is in quotes.
 func parse(text string) (list []*certificate, err error) {
 	if len(text) > maxValue {
 		return nil, errForwarded
@@ -106,6 +106,8 @@ func (c *certificate) element(text string) (rest string, err error) {
 }
 
 // pair reads the value of a pair and returns what follows: nothing, or a comma or semicolon and more.
+// Envoy puts a subject between quotes as it is, in the form of RFC 2253, whose backslashes are part of it: they stay, so that it is
+// the same text as the subject of a connection.
 func pair(text string) (value, rest string, err error) {
 	if !strings.HasPrefix(text, `"`) {
 		end := strings.IndexAny(text, ",;")
@@ -118,20 +120,16 @@ func pair(text string) (value, rest string, err error) {
 		}
 		return value, text[end:], nil
 	}
-	var b strings.Builder
 	for i := 1; i < len(text); i++ {
-		switch {
-		case text[i] == '\\' && i+1 < len(text) && (text[i+1] == '"' || text[i+1] == '\\'):
-			i++
-			b.WriteByte(text[i])
-		case text[i] == '"':
+		switch text[i] {
+		case '\\':
+			i++ // what follows does not end the value
+		case '"':
 			rest = strings.TrimLeft(text[i+1:], " \t")
 			if rest != "" && rest[0] != ',' && rest[0] != ';' {
 				return "", "", errForwarded
 			}
-			return b.String(), rest, nil
-		default:
-			b.WriteByte(text[i])
+			return text[1:i], rest, nil
 		}
 	}
 	return "", "", errForwarded
