@@ -2,9 +2,11 @@
 package ldapauth
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -181,7 +183,15 @@ func (p *LDAPAuth) Provision(env *filter.Env) error {
 	if err != nil {
 		return fmt.Errorf("tls.%w", err)
 	}
-	to := directory{url: p.URL.String(), tls: config, startTLS: p.TLS.StartTLS, timeout: p.Timeout}
+	port := ldap.DefaultLdapsPort
+	if p.URL.Scheme == "ldap" {
+		port = ldap.DefaultLdapPort
+		if !p.TLS.StartTLS {
+			config = nil
+		}
+	}
+	addr := net.JoinHostPort(p.URL.Hostname(), cmp.Or(p.URL.Port(), port))
+	to := directory{addr: addr, tls: config, startTLS: p.TLS.StartTLS, timeout: p.Timeout}
 	p.users = newPool(to, p.Connections)
 	if s := p.Search; s != nil {
 		to.bindDN, to.password = s.BindDN, s.Password

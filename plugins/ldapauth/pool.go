@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-ldap/ldap/v3"
@@ -17,8 +18,8 @@ import (
 
 // directory is how connections are made.
 type directory struct {
-	url      string
-	tls      *tls.Config
+	addr     string
+	tls      *tls.Config // nil: LDAP in the clear
 	startTLS bool
 	timeout  time.Duration
 	bindDN   string // who a new connection is bound as; "": nobody
@@ -43,18 +44,27 @@ func local(host string) bool {
 
 // connect makes a connection. The end of ctx ends what it does on it.
 func (d *directory) connect(ctx context.Context) (*ldap.Conn, error) {
-	c, err := ldap.DialURL(d.url, ldap.DialWithDialer(&net.Dialer{Timeout: d.timeout}), ldap.DialWithTLSConfig(d.tls))
+	conn, err := (&net.Dialer{Timeout: d.timeout}).DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return nil, err
+	}
+	raw := &bounded{Conn: conn}
+	raw.left.Store(maxAnswer)
+	defer context.AfterFunc(ctx, func() { raw.Close() })()
+	if err := raw.SetDeadline(time.Now().Add(d.timeout)); err != nil { // no handshake has a time of its own
+		raw.Close()
+		return nil, err
+	}
+	c, err := d.secure(raw)
+	if err == nil {
+		if err = raw.SetDeadline(time.Time{}); err != nil {
+			c.Close()
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	c.SetTimeout(d.timeout)
-	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if d.startTLS {
-		if err := c.StartTLS(d.tls); err != nil {
-			c.Close()
-			return nil, err
-		}
-	}
 	if d.bindDN != "" {
 		if err := c.Bind(d.bindDN, d.password.Reveal()); err != nil {
 			c.Close()
@@ -62,6 +72,54 @@ func (d *directory) connect(ctx context.Context) (*ldap.Conn, error) {
 		}
 	}
 	return c, nil
+}
+
+// secure begins LDAP on a connection, which it closes if that fails.
+func (d *directory) secure(raw net.Conn) (*ldap.Conn, error) {
+	if d.tls != nil && !d.startTLS {
+		secured := tls.Client(raw, d.tls)
+		if err := secured.Handshake(); err != nil {
+			raw.Close()
+			return nil, err
+		}
+		raw = secured
+	}
+	c := ldap.NewConn(raw, d.tls != nil && !d.startTLS)
+	c.Start()
+	if d.startTLS {
+		if err := c.StartTLS(d.tls); err != nil {
+			c.Close()
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// maxAnswer is how many bytes a directory may answer a request with.
+const maxAnswer = 4 << 20
+
+var errTooLong = errors.New("the directory's answer is too long")
+
+// bounded is a connection that fails when more than maxAnswer bytes come without anything being sent.
+type bounded struct {
+	net.Conn
+	left atomic.Int64
+}
+
+// Read is that of net.Conn.
+func (b *bounded) Read(p []byte) (int, error) {
+	n, err := b.Conn.Read(p)
+	if b.left.Add(-int64(n)) < 0 {
+		b.Conn.Close()
+		return 0, errTooLong
+	}
+	return n, err
+}
+
+// Write is that of net.Conn.
+func (b *bounded) Write(p []byte) (int, error) {
+	b.left.Store(maxAnswer)
+	return b.Conn.Write(p)
 }
 
 var errReader = errors.New("the directory does not take search.bindDN and its password")
