@@ -171,7 +171,8 @@ func TestWhoIsNotAsked(t *testing.T) {
 		{name: "a long name", consumer: strings.Repeat("a", 600), path: "/plan", want: "403 denied"},
 		{name: "all objects", consumer: "alice", path: "/*", want: "403 denied"},
 		{name: "a set of objects", consumer: "alice", path: "/plan%23x", want: "403 denied"},
-		{name: "no object", consumer: "alice", path: "/", want: "503 error"}, // the expression fails
+		{name: "no object", consumer: "alice", path: "/", want: "403 denied"}, // the expression fails
+		{name: "no object, with failOpen", consumer: "alice", path: "/", more: "failOpen: true", want: "403 denied"},
 		{name: "an ambiguous path", consumer: "alice", path: "/a/..%2fplan", want: "400 path"},
 		{name: "no type", consumer: "alice", path: "/plan", more: "user: consumer.name", want: "403 denied"},
 	} {
@@ -181,6 +182,27 @@ func TestWhoIsNotAsked(t *testing.T) {
 				t.Errorf("got %s and the questions %q, want %s and none", got, s.questions(), c.want)
 			}
 		})
+	}
+}
+
+// TestBusy: clients cannot have more questions under way than there may be, and pass by failOpen.
+func TestBusy(t *testing.T) {
+	const most = 1000
+	release := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+	defer s.Close()
+	h := (&server{Server: s}).load(t, "alice", "failOpen: true\ntimeout: 20s")
+	results := make(chan string, most+1)
+	for i := range most + 1 {
+		go func() { results <- outcome(h.Get(fmt.Sprintf("/plan%d", i))) }()
+	}
+	got := <-results // of the only one that does not wait
+	close(release)
+	if got != "503 busy" {
+		t.Errorf("got %s, want 503 busy", got)
+	}
+	for range most {
+		<-results
 	}
 }
 

@@ -33,7 +33,9 @@ func (p *OpenFGA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	}
 	q, err := p.question(&r)
 	if err != nil {
-		return p.Conclude(&r, authz.Fail(err))
+		// It is the client's doing, so that failOpen must not let it pass.
+		s.Log().Warn("an expression fails", "error", err)
+		return p.Conclude(&r, authz.Verdict{Reason: "an expression fails"})
 	}
 	if reason := q.unfit(); reason != "" {
 		return p.Conclude(&r, authz.Verdict{Reason: reason})
@@ -47,12 +49,17 @@ func (p *OpenFGA) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 			allowed, err := p.ask(ctx, q)
 			return lookup.Answer[bool]{Value: allowed, Refused: !allowed}, err
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, lookup.ErrBusy): // clients can bring that about, too
+			return authz.Verdict{Reason: "too many questions are under way", Reply: &busy}
+		case err != nil:
 			return authz.Fail(err)
 		}
 		return verdict(allowed)
 	})
 }
+
+var busy = filter.Reply(http.StatusServiceUnavailable, "too many questions are under way", filter.WithDetails("moe.openfga.busy"))
 
 func verdict(allowed bool) authz.Verdict {
 	if allowed {
