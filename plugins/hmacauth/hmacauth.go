@@ -260,9 +260,11 @@ func (r *request) verify() error {
 		return expired
 	}
 	if r.replays != nil {
-		switch r.replays.Add(s.signature, now, time.Time{}) {
+		switch r.replays.Add(s.signature, now, s.time) {
 		case nonces.Replayed:
 			return again
+		case nonces.Forgotten: // the clock was set back
+			return skewed
 		case nonces.Full:
 			return busy
 		}

@@ -405,6 +405,32 @@ func TestFullCacheRefuses(t *testing.T) {
 	}
 }
 
+// TestClockSetBack: a signature that is no longer remembered does not become good again with its time.
+func TestClockSetBack(t *testing.T) {
+	const start = 1_700_000_000
+	now := time.Unix(start, 0)
+	h := load(t, plugin(func() time.Time { return now }))
+	for _, c := range []struct {
+		name          string
+		created, time int64
+		want          string // the details of the reply, if the request does not pass
+	}{
+		{name: "new", created: start, time: start},
+		{name: "when the first is forgotten", created: start + 600, time: start + 600},
+		{name: "the first, with the clock set back", created: start, time: start, want: "moe.hmacauth.skewed"},
+		{name: "after it", created: start + 601, time: start + 601},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now = time.Unix(c.time, 0)
+			r := newReq("GET", "example.com", "/", "")
+			sign(r, "s3cret", line, fmt.Sprintf(`;created=%d;keyid="tom"`, c.created))
+			if got := h.Do(r); got.Details != c.want || (got.Status == 200) != (c.want == "") {
+				t.Errorf("got %d %q, want the details %q", got.Status, got.Details, c.want)
+			}
+		})
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for _, c := range []struct{ conf, cred, want string }{
 		{`{maxSkew: 0s}`, "", "maxSkew"},
