@@ -37,10 +37,12 @@ func (m *Message) check() error {
 	return errors.Join(errs...)
 }
 
-// mediaType is that of a content-type, in lower case; "" where it is none.
+// mediaType is that of a content-type, in lower case; "" where it is none. Parameters are not looked at, whatever they are:
+// the type of the document is looked up without them, too.
 func mediaType(contentType string) string {
-	t, _, err := mime.ParseMediaType(contentType)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+	base, _, _ := strings.Cut(contentType, ";")
+	t, _, err := mime.ParseMediaType(base)
+	if err != nil || !strings.Contains(t, "/") {
 		return ""
 	}
 	return t

@@ -33,6 +33,9 @@ type part struct {
 // reads reports whether the body is needed.
 func (q *part) reads() bool { return q.schema != nil || q.apiType != nil && q.apiType.Schema != nil }
 
+// none reports whether the content-type is none. A wildcard in the document is not for that.
+func (q *part) none(h filter.Headers) bool { return q.media == "" && h.Get("content-type") != "" }
+
 func (p *Validate) newStream(filter.Stream) *stream {
 	return &stream{p: p, parts: [2]part{{room: -1}, {room: -1}}}
 }
@@ -78,7 +81,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 		return st.conclude(s, ofRequest, problem, filter.Continue)
 	}
 	if len(content) > 0 {
-		if q.apiType = content.Get(h.Get("content-type")); q.apiType == nil {
+		if q.apiType = content.Get(h.Get("content-type")); q.apiType == nil || q.none(h.Headers) {
 			return st.conclude(s, ofRequest, newProblem(http.StatusUnsupportedMediaType, "type", "the API does not take bodies of this type"), filter.Continue)
 		}
 		if !isJSON(q.media) && !decodes(q.media) {
@@ -223,7 +226,7 @@ func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, e
 	}
 	if fromAPI {
 		t, ok := responseType(st.in.Route.Operation, h.Status(), h.Get("content-type"))
-		if !ok {
+		if !ok || t != nil && q.none(h.Headers) {
 			return st.conclude(s, ofResponse, newProblem(502, "type", "the API does not answer with this type"), filter.Continue)
 		}
 		if isJSON(q.media) {

@@ -34,6 +34,10 @@ paths:
     post:
       requestBody: {$ref: "#/components/requestBodies/Tree"}
       responses: {"200": {description: taken}}
+  /any:
+    post:
+      requestBody: {content: {"*/*": {schema: {type: object}}}}
+      responses: {"200": {description: taken}}
 components:
   requestBodies:
     Tree: {content: {application/json: {schema: {$ref: "#/components/schemas/Tree"}}}}
