@@ -37,9 +37,13 @@ func (b *RequestBody) parse(h filter.RequestHeaders, body filter.Body) (*parsed,
 	if len(raw) == 0 {
 		return p, nil
 	}
-	kind, _, err := mime.ParseMediaType(h.Get("content-type"))
-	if err != nil {
+	contentType := h.Get("content-type")
+	if contentType == "" {
 		return p, nil
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	if err != nil { // an upstream may take it for JSON nevertheless
+		return nil, errBody
 	}
 	switch {
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):

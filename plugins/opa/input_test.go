@@ -89,6 +89,8 @@ func TestBody(t *testing.T) {
 		{name: "none", rule: `input.request.body == null; input.request.truncated_body == false`, status: 200},
 		{name: "too large", body: `"` + strings.Repeat("x", 100) + `"`, kind: "application/json", rule: `input.request.body == null; input.request.truncated_body`, status: 200},
 		{name: "not JSON", body: `{"n": `, kind: "application/json", rule: `true`, status: 400, details: "moe.opa.body"},
+		{name: "a type with a parameter twice", body: `{"n": 1}`, kind: "application/json; a=1; a=2", rule: `true`, status: 400, details: "moe.opa.body"},
+		{name: "a type with a malformed parameter", body: `{"n": 1}`, kind: "application/json; a b", rule: `true`, status: 400, details: "moe.opa.body"},
 		{name: "two values", body: `1 2`, kind: "application/json", rule: `true`, status: 400, details: "moe.opa.body"},
 		{name: "not a form", body: `a=%zz`, kind: form, rule: `true`, status: 400, details: "moe.opa.body"},
 		{name: "deep", body: strings.Repeat("[", 100), kind: "application/json", rule: `true`, status: 400, details: "moe.opa.body"},
