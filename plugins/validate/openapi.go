@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,6 +23,21 @@ func init() {
 	for _, t := range []string{"application/zip", "application/yaml", "application/x-yaml"} {
 		openapi3filter.UnregisterBodyDecoder(t)
 	}
+	for _, t := range []string{
+		"application/json", "application/json-patch+json", "application/merge-patch+json", "application/ld+json",
+		"application/hal+json", "application/vnd.api+json", "application/problem+json",
+	} {
+		openapi3filter.RegisterBodyDecoder(t, decodePart)
+	}
+}
+
+// decodePart decodes JSON whose numbers are within the bounds.
+func decodePart(body io.Reader, header http.Header, schema *openapi3.SchemaRef, encode openapi3filter.EncodingFn) (any, error) {
+	v, err := openapi3filter.JSONBodyDecoder(body, header, schema, encode)
+	if err == nil && !bounded(v) {
+		err = &openapi3filter.ParseError{Kind: openapi3filter.KindInvalidFormat, Reason: tooBig}
+	}
+	return v, err
 }
 
 // api is an OpenAPI document.
@@ -168,15 +184,15 @@ func (a *api) body(m *openapi3.MediaType, v any, request bool, most int) *proble
 }
 
 // form holds a body that is not JSON against the document, as far as it can be decoded.
-func (a *api) form(in *openapi3filter.RequestValidationInput, data []byte, most int) *problem {
-	r := in.Request.Clone(context.Background())
+func (a *api) form(ctx context.Context, in *openapi3filter.RequestValidationInput, data []byte, most int) *problem {
+	r := in.Request.Clone(ctx)
 	r.Body, r.ContentLength = http.NoBody, int64(len(data))
 	if len(data) > 0 {
 		r.Body = readCloser{bytes.NewReader(data)}
 	}
 	with := *in
 	with.Request = r
-	if err := openapi3filter.ValidateRequestBody(context.Background(), &with, in.Route.Operation.RequestBody.Value); err != nil {
+	if err := openapi3filter.ValidateRequestBody(ctx, &with, in.Route.Operation.RequestBody.Value); err != nil {
 		return newProblem(0, "invalid", "the body is not as the API says", kinViolations(err, most)...)
 	}
 	return nil

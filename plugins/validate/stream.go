@@ -155,16 +155,21 @@ func (st *stream) body(s filter.Stream, d int, b filter.Body) filter.Action {
 	if !b.Complete() || int64(len(data)) > int64(st.p.MaxBody) {
 		return st.conclude(s, d, tooLong, filter.Continue)
 	}
-	return filter.Go(func(context.Context) filter.Action { // which takes long for Envoy's thread
-		return st.conclude(s, d, st.check(d, data), filter.Continue)
+	return filter.Go(func(ctx context.Context) filter.Action { // which takes long for Envoy's thread
+		problem := st.check(ctx, d, data)
+		if ctx.Err() != nil { // nobody waits for it any more
+			return filter.Reply(http.StatusServiceUnavailable, "")
+		}
+		return st.conclude(s, d, problem, filter.Continue)
 	})
 }
 
-// check holds a whole body against the schemas.
-func (st *stream) check(d int, data []byte) *problem {
+// check holds a whole body against the schemas. The libraries cannot be interrupted: with ctx it
+// ends between them, and then says nothing.
+func (st *stream) check(ctx context.Context, d int, data []byte) *problem {
 	q, p := &st.parts[d], st.p
 	if q.schema == nil && !isJSON(q.media) {
-		return st.rules.api.form(st.in, data, p.MaxErrors)
+		return st.rules.api.form(ctx, st.in, data, p.MaxErrors)
 	}
 	if len(data) == 0 && d == ofRequest && st.in != nil && !st.in.Route.Operation.RequestBody.Value.Required && q.schema == nil {
 		return nil
@@ -173,12 +178,21 @@ func (st *stream) check(d int, data []byte) *problem {
 	if err != nil {
 		return newProblem(p.Status, "invalid", "the body is not JSON")
 	}
+	if !bounded(v) {
+		return newProblem(p.Status, "invalid", tooBig)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
 	if q.schema != nil {
 		if err := q.schema.Validate(v); err != nil {
 			return newProblem(p.Status, "invalid", "the body is not as the schema says", violations(err, p.MaxErrors)...)
 		}
 	}
 	if q.apiType == nil || q.apiType.Schema == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
 		return nil
 	}
 	return st.rules.api.body(q.apiType, v, d == ofRequest, p.MaxErrors)
