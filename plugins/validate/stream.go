@@ -144,7 +144,9 @@ func (st *stream) body(s filter.Stream, d int, b filter.Body) filter.Action {
 	q := &st.parts[d]
 	data := b.Bytes()
 	if q.room >= 0 {
-		q.room -= int64(len(data))
+		if q.room -= int64(len(data)); q.room < 0 {
+			return st.conclude(s, d, tooLong, filter.Continue)
+		}
 	}
 	if !q.reads() {
 		if len(data) == 0 {

@@ -207,14 +207,24 @@ func TestMessages(t *testing.T) {
 
 // TestUnknownLength: a body whose length the headers do not say is measured as it comes.
 func TestUnknownLength(t *testing.T) {
-	h := &filtertest.Host{Chunk: 2}
-	if err := h.Load(t, filtertest.Config{Name: "validate", JSON: `{request: {maxSize: 4}}`}); err != nil {
-		t.Fatalf("h.Load: %v", err)
-	}
-	req := filtertest.NewRequest("POST", "/", "12345")
-	req.Trailer = http.Header{"X-T": {"1"}} // so that there is no content-length
-	if r := h.Do(req); r.Status != 413 {
-		t.Errorf("got %d, want 413", r.Status)
+	for _, c := range []struct{ name, config string }{
+		{name: "a bound", config: "maxSize: 4"},
+		{name: "a bound and a schema", config: "maxSize: 4, schema: {type: integer}"},
+		{name: "a bound, and required", config: "maxSize: 4, required: true"},
+	} {
+		for body, want := range map[string]int{"1234": 200, "12345": 413, "123456": 413} {
+			t.Run(c.name+" "+body, func(t *testing.T) {
+				h := &filtertest.Host{Chunk: 2}
+				if err := h.Load(t, filtertest.Config{Name: "validate", JSON: `{request: {` + c.config + `}}`}); err != nil {
+					t.Fatalf("h.Load: %v", err)
+				}
+				req := filtertest.NewRequest("POST", "/", body)
+				req.Trailer = http.Header{"X-T": {"1"}} // so that there is no content-length
+				if r := h.Do(req); r.Status != want {
+					t.Errorf("got %d, want %d", r.Status, want)
+				}
+			})
+		}
 	}
 }
 
