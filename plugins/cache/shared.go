@@ -137,21 +137,29 @@ func (e *entry) use() time.Duration {
 	return most
 }
 
-// remove removes what has one of the tags, in Redis too, and returns how many resources that were where it knows most.
-func (p *Cache) remove(ctx context.Context, tags []string) (n int) {
+// remove removes what has one of the tags, in Redis too, and returns how many resources that were where it knows most. ok is
+// whether Redis has removed all of it, too.
+func (p *Cache) remove(ctx context.Context, tags []string) (n int, ok bool) {
 	for _, tag := range tags {
 		n += p.memory.purge(tag)
 	}
 	if p.Redis == nil {
-		return n
+		return n, true
 	}
 	there := 0
+	ok = true
 	for _, tag := range tags {
-		p.Redis.do(ctx, func(ctx context.Context) error {
-			k, err := p.Redis.client.Purge(ctx, p.Redis.set(tag))
-			there += k
-			return err
-		})
+		for more := true; more; { // each turn has a timeout of its own
+			done := p.Redis.do(ctx, func(ctx context.Context) (err error) {
+				var k int
+				k, more, err = p.Redis.client.PurgeSome(ctx, p.Redis.set(tag))
+				there += k
+				return err
+			})
+			if !done {
+				ok, more = false, false
+			}
+		}
 	}
-	return max(n, there)
+	return max(n, there), ok
 }

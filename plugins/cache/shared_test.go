@@ -109,6 +109,29 @@ func TestRedisFails(t *testing.T) {
 	}
 }
 
+// A purge that Redis has not done says so, and can be sent again.
+func TestPurgeWithoutRedis(t *testing.T) {
+	s := redistest.Start(t)
+	a, _ := pair(t, s.Addr, "local: 0s, timeout: 200ms", "cache-control", "max-age=60", "surrogate-key", "k")
+	a.wants(t, "1", "/")
+	authztest.Until(t, "the response is in Redis", func() bool { return inRedis(t, s) > 0 })
+	purge := func() *filtertest.Response {
+		return a.Do(filtertest.NewRequest("PURGE", "/", "", "surrogate-key", "k"))
+	}
+	s.Pause()
+	for _, when := range []string{"while Redis is asked", "while it is left alone"} {
+		if r := purge(); r.Status != 503 || r.Details != "moe.cache.purge_failed" {
+			t.Errorf("%s: got %d %s, want 503 moe.cache.purge_failed", when, r.Status, r.Details)
+		}
+	}
+	s.Resume()
+	authztest.Until(t, "a purge is done", func() bool { return purge().Status == 200 })
+	if n := inRedis(t, s); n != 0 {
+		t.Errorf("Redis still has %d bytes, want none", n)
+	}
+	a.wants(t, "2", "/")
+}
+
 // A client that leaves while its request waits for Redis leaves nobody waiting for it.
 func TestClientLeavesWaitingForRedis(t *testing.T) {
 	s := redistest.Start(t)

@@ -374,8 +374,12 @@ func (p *Cache) purge(s filter.Stream, h filter.RequestHeaders) filter.Action {
 		tags = []string{r.uriOf(h.Path())}
 	}
 	remove := func(ctx context.Context) filter.Action {
-		n := p.remove(ctx, tags)
+		n, ok := p.remove(context.WithoutCancel(ctx), tags) // all of it, also when the client leaves
 		p.counts.purged.Add(uint64(n))
+		if !ok {
+			return filter.Reply(http.StatusServiceUnavailable, "Redis does not answer, and may still have what was to be purged",
+				filter.WithDetails("moe.cache.purge_failed"))
+		}
 		return filter.ReplyJSON(http.StatusOK, map[string]int{"purged": n}, filter.WithDetails("moe.cache.purged"))
 	}
 	if p.Redis != nil {

@@ -134,8 +134,9 @@ type Values interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	// Set stores a value for a time, and puts its key into sets.
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration, sets []string) error
-	// Purge removes the values whose keys are in a set, and the set, and returns how many values these were.
-	Purge(ctx context.Context, set string) (int, error)
+	// PurgeSome removes some of the values whose keys are in a set, and then their keys from the set. It returns how many
+	// values these were, and whether there is more to remove. After an error it can be called again.
+	PurgeSome(ctx context.Context, set string) (n int, more bool, err error)
 	// Close ends the connections.
 	Close() error
 }
