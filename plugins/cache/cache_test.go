@@ -427,6 +427,11 @@ func TestClientDirectives(t *testing.T) {
 			}
 		})
 	}
+	for config, want := range map[string]string{"{}": "2", "{ignoreClients: true}": "1"} {
+		b := newBed(t, config, "cache-control", "max-age=20")
+		b.wants(t, "1", "/", "cache-control", "no-store")
+		b.wants(t, want, "/")
+	}
 	b := newBed(t, "{}", "cache-control", "max-age=20")
 	if r := b.Get("/", "cache-control", "only-if-cached"); r.Status != 504 || b.asked.Load() != 0 {
 		t.Errorf("only-if-cached of what is not stored: got %d, want 504 without asking", r.Status)
@@ -662,6 +667,23 @@ func TestRefresh(t *testing.T) {
 	err := (&filtertest.Host{Lacks: filter.CanCallout}).Load(t, filtertest.Config{Name: "cache", JSON: `{refreshCluster: up}`})
 	if err == nil || !strings.Contains(err.Error(), "refreshCluster") {
 		t.Errorf("on a host without callouts: got %v, want an error about refreshCluster", err)
+	}
+}
+
+// A request in the background is the cache's own: what a client may not have stored does not count for it.
+func TestRefreshIgnoresTheClient(t *testing.T) {
+	for _, config := range []string{"{refreshCluster: up}", "{refreshCluster: up, ignoreClients: true}"} {
+		t.Run(config, func(t *testing.T) {
+			b := &bed{Host: &filtertest.Host{}, origin: &origin{header: []string{"cache-control", "max-age=10, stale-while-revalidate=100"}}, clock: &clock{}}
+			b.Clusters = map[string]http.RoundTripper{"up": &transport{b: b, seen: make(chan *http.Request, 10)}}
+			b.Upstream = b.origin
+			b.load(t, config)
+			b.wants(t, "1", "/")
+			b.advance(11 * time.Second)
+			b.wants(t, "1", "/", "cache-control", "no-store")
+			authztest.Until(t, "the refresh is stored", func() bool { return b.Metric("stored") == 2 })
+			b.wants(t, "2", "/")
+		})
 	}
 }
 

@@ -229,25 +229,23 @@ const (
 )
 
 // judgeUse decides about an entry (RFC 9111, sections 4.2, 4.2.4 and 5.2.1).
-func (p *Cache) judgeUse(e *entry, c directives, now time.Time) use {
+func judgeUse(e *entry, c directives, now time.Time) use {
 	age := e.age(now)
-	if !p.IgnoreClients {
-		if c.has("no-cache") {
-			return useAsk
-		}
-		if most, ok := c.seconds("max-age"); ok && age > most {
-			return useAsk
-		}
-		if least, ok := c.seconds("min-fresh"); ok && e.Lifetime-age < least {
-			return useAsk
-		}
+	if c.has("no-cache") {
+		return useAsk
+	}
+	if most, ok := c.seconds("max-age"); ok && age > most {
+		return useAsk
+	}
+	if least, ok := c.seconds("min-fresh"); ok && e.Lifetime-age < least {
+		return useAsk
 	}
 	switch stale := age - e.Lifetime; {
 	case stale < 0:
 		return useFresh
 	case stale < e.While:
 		return useWhile
-	case !p.IgnoreClients && !e.Strict && c.has("max-stale"):
+	case !e.Strict && c.has("max-stale"):
 		if most, _ := c.seconds("max-stale"); c.whole("max-stale") || stale < most {
 			return useFresh
 		}
@@ -256,9 +254,9 @@ func (p *Cache) judgeUse(e *entry, c directives, now time.Time) use {
 }
 
 // mayReplaceError reports whether an entry may be the answer in place of an error.
-func (p *Cache) mayReplaceError(e *entry, c directives, now time.Time) bool {
+func mayReplaceError(e *entry, c directives, now time.Time) bool {
 	most := e.IfError
-	if t, ok := c.seconds("stale-if-error"); ok && !p.IgnoreClients && !e.Strict {
+	if t, ok := c.seconds("stale-if-error"); ok && !e.Strict {
 		most = max(most, t)
 	}
 	return e.age(now)-e.Lifetime < most

@@ -16,6 +16,7 @@ const refreshTimeout = 30 * time.Second
 // does, and lands the flight then.
 func (p *Cache) background(r *request, e *entry, fl *flight) bool {
 	copied := *r
+	copied.control = nil // the client's is about its own request: this one is the cache's
 	return p.env.Go(func(ctx context.Context) {
 		defer p.flights.land(fl)
 		ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
@@ -75,7 +76,7 @@ func (p *Cache) fetch(ctx context.Context, r *request, e *entry) error {
 		}
 		return nil
 	}
-	if failed(status) && p.mayReplaceError(e, r.control, now) {
+	if failed(status) && mayReplaceError(e, r.control, now) {
 		return nil
 	}
 	fresh.Body = body

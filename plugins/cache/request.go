@@ -49,8 +49,11 @@ func (p *Cache) read(s filter.Stream, h filter.RequestHeaders, endStream bool) (
 	if bypass != "" {
 		return r, bypass, nil
 	}
-	r.control = parseControl(r.fields.values("cache-control"))
-	if len(r.control) == 0 && !r.fields.has("cache-control") && strings.EqualFold(r.fields.get("pragma"), "no-cache") {
+	switch {
+	case p.IgnoreClients:
+	case r.fields.has("cache-control"):
+		r.control = parseControl(r.fields.values("cache-control"))
+	case strings.EqualFold(r.fields.get("pragma"), "no-cache"):
 		r.control = directives{{name: "no-cache"}}
 	}
 	_, known := claims.Caller.Get(s)

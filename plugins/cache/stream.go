@@ -69,11 +69,11 @@ func (st *stream) begin(h filter.RequestHeaders) filter.Action {
 	if action, ok := st.serve(entries, r.sent); ok {
 		return action
 	}
-	if !p.IgnoreClients && r.control.has("only-if-cached") {
+	if r.control.has("only-if-cached") {
 		return filter.Reply(http.StatusGatewayTimeout, "not stored", filter.WithDetails("moe.cache.only_if_cached"))
 	}
 	alone := pass || p.Collapse == 0 || r.method != http.MethodGet || r.fields.has("range") || r.control.has("no-store") ||
-		!p.IgnoreClients && r.control.has("no-cache")
+		r.control.has("no-cache")
 	if st.flies() || alone { // it is the one that revalidates, or need not wait
 		return st.ask(h, entries)
 	}
@@ -110,7 +110,7 @@ func (st *stream) serve(entries []*entry, now time.Time) (filter.Action, bool) {
 	if e == nil {
 		return filter.Action{}, false
 	}
-	switch p.judgeUse(e, r.control, now) {
+	switch judgeUse(e, r.control, now) {
 	case useFresh:
 		p.counts.hits.Inc()
 		return p.answer(e, r, now, "hit"), true
@@ -193,7 +193,7 @@ func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, e
 		if status == http.StatusNotModified && (st.stale.Header.has("etag") || st.stale.Header.has("last-modified")) {
 			return p.validated(st, all, now)
 		}
-		if failed(status) && p.mayReplaceError(st.stale, r.control, now) {
+		if failed(status) && mayReplaceError(st.stale, r.control, now) {
 			st.land(false)
 			p.counts.stale.Inc()
 			return p.answer(st.stale, r, now, "fwd=stale; fwd-status="+strconv.Itoa(status))
