@@ -512,6 +512,9 @@ func TestInvalidation(t *testing.T) {
 		{name: "of another method", method: "FROB", gone: []string{"/a"}},
 		{name: "with location", method: "PUT", status: 303, response: []string{"location", "/b", "content-location", "http://example.com/c?d"}, gone: []string{"/a", "/b", "/c?d"}},
 		{name: "with another host's location", method: "PUT", response: []string{"location", "http://other.example/b", "content-location", "//other.example/c?d"}, gone: []string{"/a"}},
+		{name: "with an origin in capitals", method: "PUT", response: []string{"location", "HTTP://EXAMPLE.com/b"}, gone: []string{"/a", "/b"}},
+		{name: "with letters that grow in lower case", method: "PUT", response: []string{"location", "http://example.com/" + strings.Repeat("\u023a", 20)}, gone: []string{"/a"}},
+		{name: "with a letter that folds to ASCII", method: "PUT", response: []string{"location", "http://\u212a.example/b"}, gone: []string{"/a"}},
 		{name: "that fails", method: "POST", status: 500},
 		{name: "that is safe", method: "OPTIONS"},
 	} {

@@ -111,8 +111,8 @@ func (r *request) invalidated(h fields) (tags []string) {
 	tags = []string{r.uri}
 	for _, name := range []string{"location", "content-location"} {
 		path := h.get(name)
-		if rest, ok := strings.CutPrefix(strings.ToLower(path), r.scheme+"://"+r.host); ok {
-			path = path[len(path)-len(rest):]
+		if origin := r.scheme + "://" + r.host; len(path) >= len(origin) && strings.EqualFold(path[:len(origin)], origin) {
+			path = path[len(origin):]
 		}
 		if strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") {
 			path, _, _ = strings.Cut(path, "#")
