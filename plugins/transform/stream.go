@@ -113,8 +113,12 @@ func (r *Request) headers(h filter.RequestHeaders, w *work) error {
 		if path == "" || path[0] != '/' || strings.ContainsAny(path, "?#") || !fieldValue(path) || strings.Contains(path, " ") {
 			return errors.New("the template for the path makes none")
 		}
-		if u, err := url.ParseRequestURI(path); err != nil || u.Path == "" {
+		u, err := url.ParseRequestURI(path)
+		if err != nil || u.Path == "" {
 			return errors.New("the template for the path makes none")
+		}
+		if dotted(u.Path) {
+			return errors.New("the template for the path makes one with dot segments")
 		}
 	}
 	if !r.Query.empty() {
@@ -152,6 +156,17 @@ func (r *Request) headers(h filter.RequestHeaders, w *work) error {
 		h.SetPath(path)
 	}
 	return nil
+}
+
+// dotted reports whether a decoded path has segments that lead elsewhere, as some server or other reads it: backslashes
+// may be slashes, and what follows a semicolon in a segment may not count.
+func dotted(path string) bool {
+	for segment := range strings.SplitSeq(strings.ReplaceAll(path, "\\", "/"), "/") {
+		if segment, _, _ = strings.Cut(segment, ";"); segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // OnRequest changes the request as a whole.

@@ -153,6 +153,38 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// TestPath: a template makes no path that leads out of what it says.
+func TestPath(t *testing.T) {
+	for _, c := range []struct {
+		name, path, want string // "": refused
+	}{
+		{name: "plain", path: "a/b", want: "/v2/a/b"},
+		{name: "dots in a name", path: "a..b/...", want: "/v2/a..b/..."},
+		{name: "a parent", path: "../admin"},
+		{name: "a parent at the end", path: "a/.."},
+		{name: "itself", path: "./a"},
+		{name: "escaped dots", path: "%2e%2E/admin"},
+		{name: "an escaped slash", path: "a%2f..%2fadmin"},
+		{name: "a backslash", path: `..\admin`},
+		{name: "an escaped backslash", path: "a%5c..%5Cadmin"},
+		{name: "a parameter", path: "..;a=b/admin"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := host(t, `{request: {path: '/v2/{{header "x-path"}}'}}`)
+			r := h.Get("/", "x-path", c.path)
+			if c.want == "" {
+				if r.Status != 400 || r.Upstream != nil {
+					t.Errorf("got %d, want 400", r.Status)
+				}
+				return
+			}
+			if r.Status != 200 || r.Upstream.URL.RequestURI() != c.want {
+				t.Errorf("got %d, want 200 for %s", r.Status, c.want)
+			}
+		})
+	}
+}
+
 // TestBounds: what would run for ever, or grow without end, ends with the budget and with maxBody.
 func TestBounds(t *testing.T) {
 	deep := strings.Repeat("<a>", 100000)
