@@ -84,8 +84,9 @@ func (p *Block) Provision(env *filter.Env) error {
 
 // stream remembers the rules that still have to see the body.
 type stream struct {
-	p    *Block
-	open []*Rule
+	p      *Block
+	open   []*Rule
+	failed error // of a rule, with failOpen
 }
 
 func (p *Block) newStream(filter.Stream) *stream { return &stream{p: p} }
@@ -112,11 +113,13 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 			return p.conclude(&r, denied, "")
 		}
 	}
-	if failed != nil {
-		return p.Conclude(&r, authz.Fail(failed))
-	}
-	if len(st.open) > 0 && h.Upgrade() == "" {
+	wait := len(st.open) > 0 && h.Upgrade() == ""
+	switch {
+	case wait && (failed == nil || p.FailOpen):
+		st.failed = failed
 		return filter.WaitPrefix(int(p.MaxBody) + 1)
+	case failed != nil:
+		return p.Conclude(&r, authz.Fail(failed))
 	}
 	return p.Conclude(&r, authz.Allow)
 }
@@ -135,6 +138,9 @@ func (st *stream) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.B
 	}
 	if why != "" && p.Unsearchable == "deny" {
 		return p.conclude(&r, st.open[0], why)
+	}
+	if st.failed != nil {
+		return p.Conclude(&r, authz.Fail(st.failed))
 	}
 	return p.Conclude(&r, authz.Allow)
 }

@@ -162,6 +162,12 @@ func TestModes(t *testing.T) {
 	if r := host(t, `{failOpen: true, rules: [{name: a, when: "int(request.query['n'][0]) > 1"}, {name: b, prefix: /}]}`).Get("/"); r.Status != 403 {
 		t.Errorf("got %d, want 403 of the second rule", r.Status)
 	}
+	for body, want := range map[string]int{"evil": 403, "good": 200} {
+		h := host(t, `{failOpen: true, rules: [{name: a, when: "int(request.query['n'][0]) > 1"}, {name: b, body: evil}]}`)
+		if r := h.Post("/?n=x", body); r.Status != want {
+			t.Errorf("the body %q beside a rule that fails: got %d, want %d", body, r.Status, want)
+		}
+	}
 }
 
 func TestRefused(t *testing.T) {
