@@ -305,6 +305,21 @@ func TestRevalidation(t *testing.T) {
 }
 
 // Requests with conditions and ranges get 304, 206 and 416 from what is stored.
+// A response that says to be older than a duration can be is stale, for all that time adds to its age.
+func TestOldest(t *testing.T) {
+	for _, header := range [][]string{
+		{"date", "Mon, 01 Jan 0001 00:00:00 GMT"},
+		{"age", "99999999999999999999"},
+	} {
+		t.Run(header[0], func(t *testing.T) {
+			b := newBed(t, "{}", append(header, "cache-control", "max-age=10", "etag", `"v"`)...)
+			b.wants(t, "1", "/")
+			b.advance(5 * time.Second)
+			b.wants(t, "2", "/")
+		})
+	}
+}
+
 func TestConditionsAndRanges(t *testing.T) {
 	const modified = "Thu, 01 Dec 1994 16:00:00 GMT"
 	b := newBed(t, "{}", "cache-control", "max-age=60", "etag", `"a"`, "last-modified", modified, "x-other", "y")

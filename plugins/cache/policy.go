@@ -133,6 +133,7 @@ func (p *Cache) time(e *entry, h fields, c directives, sent, now time.Time) bool
 	}
 	first, _ := cutList(h.get("age"))
 	e.Initial = max(0, now.Sub(date).Truncate(time.Second), parseSeconds(first)+max(0, now.Sub(sent)))
+	e.Initial = min(e.Initial, maxDuration/2) // ages of it do not overflow
 	shared, isShared := c.seconds("s-maxage")
 	age, isAge := c.seconds("max-age")
 	said := true
