@@ -69,22 +69,23 @@ func (m *memory) replace(key digest, entries []*entry, now time.Time) {
 	}
 }
 
-// put stores an entry, in place of the one for the same requests.
+// put stores an entry, in place of the one for the same requests. Of others with the key, nothing is known since then that
+// was not known before.
 func (m *memory) put(key digest, e *entry, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if e.size() > m.most {
 		return
 	}
-	kept := []*entry{e}
+	kept, known := []*entry{e}, now
 	if r := m.resources[key]; r != nil {
 		for _, other := range r.entries {
 			if !slices.Equal(other.Vary, e.Vary) && len(kept) < m.variants { // the ones that came last
-				kept = append(kept, other)
+				kept, known = append(kept, other), r.known
 			}
 		}
 	}
-	m.set(key, kept, time.Time{}, now)
+	m.set(key, kept, time.Time{}, known)
 	m.evict()
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"slices"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -107,21 +108,36 @@ func (p *Cache) keep(key digest, e *entry) {
 	if p.Redis == nil {
 		return
 	}
-	entries, _, _ := p.memory.get(key, p.now())
-	if len(entries) == 0 {
+	if e.size() <= p.memory.most {
+		p.env.Go(func(ctx context.Context) { p.share(ctx, key, e) })
+	}
+}
+
+// share stores an entry in Redis, beside the variants that are there. Those that only the memory has were purged there.
+func (p *Cache) share(ctx context.Context, key digest, e *entry) {
+	var b []byte
+	if !p.Redis.do(ctx, func(ctx context.Context) (err error) {
+		b, err = p.Redis.client.Get(ctx, p.Redis.key(key))
+		return err
+	}) {
 		return
 	}
-	p.env.Go(func(ctx context.Context) {
-		ttl, sets := time.Second, []string(nil)
-		for _, e := range entries {
-			ttl = max(ttl, e.use()-e.age(p.now()))
-			for _, t := range e.Tags {
-				sets = append(sets, p.Redis.set(t))
-			}
+	entries := []*entry{e}
+	there, _ := decode(b) // what is no response is replaced
+	for _, other := range there {
+		if !slices.Equal(other.Vary, e.Vary) && len(entries) < p.MaxVariants {
+			entries = append(entries, other)
 		}
-		p.Redis.do(ctx, func(ctx context.Context) error {
-			return p.Redis.client.Set(ctx, p.Redis.key(key), encode(entries), ttl, sets)
-		})
+	}
+	ttl, sets := time.Second, []string(nil)
+	for _, e := range entries {
+		ttl = max(ttl, e.use()-e.age(p.now()))
+		for _, t := range e.Tags {
+			sets = append(sets, p.Redis.set(t))
+		}
+	}
+	p.Redis.do(ctx, func(ctx context.Context) error {
+		return p.Redis.client.Set(ctx, p.Redis.key(key), encode(entries), ttl, sets)
 	})
 }
 

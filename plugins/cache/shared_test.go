@@ -43,6 +43,7 @@ func TestShared(t *testing.T) {
 	a, b := pair(t, s.Addr, "local: 0s, timeout: 5s", "cache-control", "max-age=60", "etag", `"v"`, "surrogate-key", "k", "vary", "x-v")
 	a.body = "\x00binary\xff"
 	a.wants(t, "1", "/", "x-v", "1")
+	authztest.Until(t, "the response is in Redis", func() bool { return inRedis(t, s) > 0 }) // or the other asks, too
 	share := func(count string, header ...string) {
 		t.Helper()
 		authztest.Until(t, "the other has answer "+count, func() bool { return from(b.Get("/", header...)) == count })
@@ -130,6 +131,21 @@ func TestPurgeWithoutRedis(t *testing.T) {
 		t.Errorf("Redis still has %d bytes, want none", n)
 	}
 	a.wants(t, "2", "/")
+}
+
+// A variant that another Envoy has purged does not come back with the next one that is stored.
+func TestPurgedVariantStaysAway(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := pair(t, s.Addr, "local: 1h, timeout: 5s", "cache-control", "max-age=60", "vary", "x-v")
+	a.wants(t, "1", "/", "x-v", "1")
+	authztest.Until(t, "the response is in Redis", func() bool { return inRedis(t, s) > 0 })
+	if r := b.Do(filtertest.NewRequest("PURGE", "/", "")); r.Body != `{"purged":1}` {
+		t.Fatalf("the purge answers %s, want 1", r.Body)
+	}
+	a.wants(t, "2", "/", "x-v", "2")
+	authztest.Until(t, "the other variant is in Redis", func() bool { return inRedis(t, s) > 0 })
+	b.wants(t, "2", "/", "x-v", "2")
+	b.wants(t, "3", "/", "x-v", "1")
 }
 
 // A client that leaves while its request waits for Redis leaves nobody waiting for it.
