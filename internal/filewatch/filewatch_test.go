@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func write(t *testing.T, file, text string) {
@@ -87,5 +89,70 @@ func TestAgain(t *testing.T) {
 	f.Again()
 	if !f.Settled() || f.Settled() {
 		t.Error("Again makes one change that has settled")
+	}
+}
+
+// settle returns the paths of a change that two looks have seen, or nil.
+func settle(f *Files) []string {
+	if f.Settled() || f.Settled() {
+		return f.Which()
+	}
+	return nil
+}
+
+func TestWhich(t *testing.T) {
+	dir := t.TempDir()
+	first, second, third := filepath.Join(dir, "first"), filepath.Join(dir, "second"), filepath.Join(dir, "third")
+	write(t, first, "one")
+	write(t, second, "one")
+	f := New(first, second, third)
+	for _, step := range []struct {
+		name string
+		do   func()
+		want []string
+	}{
+		{name: "nothing", do: func() {}},
+		{name: "one", do: func() { write(t, second, "two") }, want: []string{second}},
+		{name: "two at once", do: func() { write(t, first, "two"); write(t, second, "three") }, want: []string{first, second}},
+		{name: "a file comes", do: func() { write(t, third, "") }, want: []string{third}},
+		{name: "a file goes", do: func() { os.Remove(second) }, want: []string{second}},
+		{name: "another changes meanwhile", do: func() { write(t, first, "three") }, want: []string{first}},
+		{name: "the first goes", do: func() { os.Remove(first); write(t, third, "two") }},
+		{name: "the first comes", do: func() { write(t, first, "three") }, want: []string{third}},
+		{name: "not taken", do: f.Again, want: []string{first, second, third}},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			step.do()
+			if diff := cmp.Diff(step.want, settle(f)); diff != "" {
+				t.Errorf("what has changed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A change that comes before Follow is not lost, but what Follow adds has not changed.
+func TestFilesFollow(t *testing.T) {
+	dir := t.TempDir()
+	kept, added, dropped := filepath.Join(dir, "kept"), filepath.Join(dir, "added"), filepath.Join(dir, "dropped")
+	for _, p := range []string{kept, added, dropped} {
+		write(t, p, "one")
+	}
+	f := New(kept, dropped)
+	for _, p := range []string{kept, added, dropped} {
+		write(t, p, "two")
+	}
+	f.Follow(kept, added)
+	if diff := cmp.Diff([]string{kept}, settle(f)); diff != "" {
+		t.Errorf("what has changed before Follow (-want +got):\n%s", diff)
+	}
+	write(t, added, "three")
+	write(t, dropped, "three")
+	if diff := cmp.Diff([]string{added}, settle(f)); diff != "" {
+		t.Errorf("what has changed after Follow (-want +got):\n%s", diff)
+	}
+	f.Again()
+	f.Follow(kept, dropped)
+	if diff := cmp.Diff([]string{kept}, settle(f)); diff != "" {
+		t.Errorf("what is reported after Again and Follow (-want +got):\n%s", diff)
 	}
 }
