@@ -24,13 +24,17 @@ func (b *builder) accessLoggers() (all []*accesslogv3.AccessLog, err error) {
 	if len(b.o.AccessLoggers) > 0 && (b.o.ExtProc != nil || b.o.Golang != nil) {
 		return nil, errLoggersNeedModule
 	}
+	name := Name // Envoy finds the extension by the type of the configuration
+	if b.o.OtherLoggers {
+		name += "-other"
+	}
 	for i, l := range b.o.AccessLoggers {
 		s, err := toStruct(l.Config)
 		if err != nil {
 			return nil, fmt.Errorf("accessLoggers[%d]: %w", i, err)
 		}
 		all = append(all, &accesslogv3.AccessLog{
-			Name: Name, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(&modulesv3.DynamicModuleAccessLog{
+			Name: name, ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: pack(&modulesv3.DynamicModuleAccessLog{
 				DynamicModuleConfig: module(Name), LoggerName: l.Name, LoggerConfig: pack(s),
 			})},
 		})

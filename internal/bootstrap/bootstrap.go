@@ -28,6 +28,9 @@ type Options struct {
 	Golang       *Golang  // the plugins run in Envoy's Golang filter
 
 	AccessLoggers []AccessLogger // of every listener
+	// OtherLoggers gives the access loggers another name, which changes nothing else: Envoy sets them up again if it had
+	// them without.
+	OtherLoggers bool
 
 	// Dir is where Envoy finds the files of [Resources.Files]; "" has the bootstrap hold everything. Only if there is a
 	// directory does Envoy read certificates again when they change.

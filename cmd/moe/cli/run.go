@@ -142,6 +142,15 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if f.unchecked {
 		check = moefile.CheckFile
 	}
+	w := &watcher{f: f, cmd: cmd}
+	if f.watch {
+		if f.print || f.file == "-" {
+			return errors.New("--watch is for a file, and for an Envoy that moe starts")
+		}
+		if err := w.watch(); err != nil {
+			return err
+		}
+	}
 	file, err := load(f.file, moefile.Loader{Check: check, Host: host, Files: !f.print})
 	if err != nil {
 		if strings.Contains(err.Error(), "unknown plugin") {
@@ -149,9 +158,6 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 				"one; --no-validate leaves the check to Envoy")
 		}
 		return err
-	}
-	if f.watch && (f.print || f.file == "-") {
-		return errors.New("--watch is for a file, and for an Envoy that moe starts")
 	}
 	if f.split != "" {
 		return f.writeSplit(cmd, file)
@@ -215,11 +221,11 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		return f.serve(cmd, file, o, nil, started)
 	}
 	// Mistakes are found before Envoy gets them, whose words for them have no lines: also those of setting plugins up.
-	loader := moefile.Loader{Check: moefile.ProvisionPlugins, Host: host, Files: true}
+	w.loader = moefile.Loader{Check: moefile.ProvisionPlugins, Host: host, Files: true}
 	if f.unchecked {
-		loader.Check = moefile.CheckFile
+		w.loader.Check = moefile.CheckFile
 	}
-	w := &watcher{f: f, cmd: cmd, loader: loader, echo: upstream, golang: golang, dir: files.Path}
+	w.echo, w.golang, w.dir = upstream, golang, files.Path
 	if err := w.watch(file); err != nil {
 		return err
 	}

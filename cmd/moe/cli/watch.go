@@ -36,29 +36,49 @@ type watcher struct {
 	stat    func(ctx context.Context, name string) (uint64, error) // of the running Envoy
 
 	files   *filewatch.Files
-	watched []string
-	turn    bool // whether the configuration is written in its other form; see touch
+	file    *moefile.File // what Envoy has been given
+	secrets secretFiles   // in files
+	changed parts         // whose secrets have changed since Envoy was given them
+	turn    parts         // that are written in their other form, so that Envoy sets them up, and reads their secrets, again
 }
 
-// watch begins to look at the files. Call it before they are read, so that no edit is missed.
-func (w *watcher) watch(file *moefile.File) error {
+// parts are those of Envoy's configuration that hold secrets.
+type parts struct{ filter, loggers bool }
+
+// secretFiles are the files that {file: PATH} names, by the part of the configuration that does.
+type secretFiles struct{ filter, loggers []string }
+
+// watch looks at the moe.yaml and at the secrets of files from now on. Call it before they are read, so that no edit is
+// missed.
+func (w *watcher) watch(files ...*moefile.File) error {
 	dir, err := folder(w.f.file)
 	if err != nil {
 		return err
 	}
-	watched := []string{filepath.Join(dir, filepath.Base(w.f.file))}
-	if file != nil {
-		for _, path := range secretFiles(file) {
-			if !filepath.IsAbs(path) {
-				path = filepath.Join(dir, path)
-			}
-			watched = append(watched, path)
-		}
+	w.secrets = secretFiles{}
+	for _, f := range files {
+		of := secretsOf(f)
+		w.secrets.filter = append(w.secrets.filter, within(dir, of.filter)...)
+		w.secrets.loggers = append(w.secrets.loggers, within(dir, of.loggers)...)
 	}
-	if !slices.Equal(watched, w.watched) {
-		w.files, w.watched = filewatch.New(watched...), watched
+	paths := slices.Concat([]string{filepath.Join(dir, filepath.Base(w.f.file))}, w.secrets.filter, w.secrets.loggers)
+	if w.files == nil {
+		w.files = filewatch.New(paths...)
+	} else {
+		w.files.Follow(paths...)
 	}
 	return nil
+}
+
+// within returns paths with the relative ones below dir.
+func within(dir string, paths []string) []string {
+	all := slices.Clone(paths)
+	for i, p := range all {
+		if !filepath.IsAbs(p) {
+			all[i] = filepath.Join(dir, p)
+		}
+	}
+	return all
 }
 
 // run takes edits until ctx ends.
@@ -84,16 +104,11 @@ func (w *watcher) run(ctx context.Context) {
 
 // take reads the files again. If anything is wrong, Envoy goes on with what it has.
 func (w *watcher) take(ctx context.Context) {
-	file, err := load(w.f.file, w.loader)
-	var changed []string
-	var boot []byte
-	if err == nil {
-		boot, changed, err = w.change(ctx, w.options(file))
+	for _, path := range w.files.Which() {
+		w.changed.filter = w.changed.filter || slices.Contains(w.secrets.filter, path)
+		w.changed.loggers = w.changed.loggers || slices.Contains(w.secrets.loggers, path)
 	}
-	if err == nil && len(changed) == 0 { // a secret: Envoy would not read an equal configuration
-		w.turn = !w.turn
-		boot, changed, err = w.change(ctx, w.options(file))
-	}
+	boot, changed, err := w.give(ctx)
 	if err != nil {
 		for _, line := range messages(err) {
 			w.cmd.PrintErrln("moe:", line)
@@ -101,8 +116,9 @@ func (w *watcher) take(ctx context.Context) {
 		w.cmd.PrintErrln("moe: the configuration before goes on")
 		return
 	}
-	if err := w.watch(file); err != nil {
-		w.cmd.PrintErrln("moe:", err)
+	if len(changed) == 0 {
+		w.cmd.PrintErrf("moe: %s has changed, but nothing that concerns Envoy\n", w.f.file)
+		return
 	}
 	w.cmd.PrintErrf("moe: %s has changed; given to Envoy: %s\n", w.f.file, strings.Join(changed, ", "))
 	if string(boot) != string(w.boot) {
@@ -111,11 +127,32 @@ func (w *watcher) take(ctx context.Context) {
 	}
 }
 
+// give takes Envoy to what the files say, and returns the bootstrap and the files that it has changed for Envoy.
+func (w *watcher) give(ctx context.Context) (boot []byte, changed []string, err error) {
+	// The secrets are known before the plugins read them. Those that Envoy has stay watched: it may keep them.
+	file, err := load(w.f.file, moefile.Loader{Check: moefile.CheckFile, Host: w.loader.Host})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := w.watch(w.file, file); err != nil {
+		return nil, nil, err
+	}
+	if file, err = load(w.f.file, w.loader); err != nil {
+		return nil, nil, err
+	}
+	turn := parts{filter: w.turn.filter != w.changed.filter, loggers: w.turn.loggers != w.changed.loggers}
+	if boot, changed, err = w.change(ctx, w.options(file, turn)); err != nil {
+		return nil, nil, err
+	}
+	w.file, w.turn, w.changed = file, turn, parts{}
+	return boot, changed, w.watch(file)
+}
+
 // options are what Envoy is to have for a file.
-func (w *watcher) options(file *moefile.File) bootstrap.Options {
+func (w *watcher) options(file *moefile.File, turn parts) bootstrap.Options {
 	o := file.Bootstrap(w.f.admin, w.echo)
-	o.Golang, o.Dir = w.golang, w.dir
-	if w.turn {
+	o.Golang, o.Dir, o.OtherLoggers = w.golang, w.dir, turn.loggers
+	if turn.filter {
 		o.Filter = touch(o.Filter)
 	}
 	return o
@@ -123,7 +160,7 @@ func (w *watcher) options(file *moefile.File) bootstrap.Options {
 
 // begin writes the files that Envoy is started with.
 func (w *watcher) begin(file *moefile.File) (err error) {
-	w.current = w.options(file)
+	w.file, w.current = file, w.options(file, w.turn)
 	w.boot, _, err = w.f.write(w.current)
 	return err
 }
@@ -225,8 +262,19 @@ func touch(doc map[string]any) map[string]any {
 	return doc
 }
 
-// secretFiles returns the files that {file: PATH} names in a file, in order.
-func secretFiles(f *moefile.File) []string {
+// secretsOf returns the files that {file: PATH} names in a file, in order.
+func secretsOf(f *moefile.File) secretFiles {
+	ofFilter, ofLoggers := []any{config.Clone(f.Filter)}, []any{}
+	for _, r := range f.Routes {
+		ofFilter = append(ofFilter, r.Doc)
+	}
+	for _, l := range f.Loggers {
+		ofLoggers = append(ofLoggers, l.Config)
+	}
+	return secretFiles{filter: filesIn(ofFilter), loggers: filesIn(ofLoggers)}
+}
+
+func filesIn(data []any) []string {
 	found := map[string]bool{}
 	var find func(any)
 	find = func(v any) {
@@ -244,9 +292,6 @@ func secretFiles(f *moefile.File) []string {
 			}
 		}
 	}
-	find(config.Clone(f.Filter))
-	for _, r := range f.Routes {
-		find(r.Doc)
-	}
+	find(data)
 	return slices.Sorted(maps.Keys(found))
 }

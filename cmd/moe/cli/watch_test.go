@@ -1,10 +1,19 @@
 package cli
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
+	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/internal/moefile"
 )
 
@@ -36,14 +45,183 @@ func TestTouch(t *testing.T) {
 	}
 }
 
-func TestSecretFiles(t *testing.T) {
+func TestSecretsOf(t *testing.T) {
 	f, err := moefile.Parse([]byte("plugins: [{name: a, config: {secret: {file: b}, other: {file: c, more: 1}}}]\n"+
 		"consumers: [{name: x, credentials: {a: {keys: [{file: a}, {env: E}]}}}]\n"+
+		"accessLoggers: [{name: l, config: {headers: {x-key: {file: e}}}}]\n"+
 		"routes: [{plugins: [{name: a, config: {secret: {file: d}}}]}]"), moefile.CheckFile, moefile.Dynmod)
 	if err != nil {
 		t.Fatalf("moefile.Parse: %v", err)
 	}
-	if diff := cmp.Diff([]string{"a", "b", "d"}, secretFiles(f)); diff != "" {
-		t.Errorf("secretFiles (-want +got)\n%s", diff)
+	got := secretsOf(f)
+	if diff := cmp.Diff([]string{"a", "b", "d"}, got.filter); diff != "" {
+		t.Errorf("the filter's (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"e"}, got.loggers); diff != "" {
+		t.Errorf("the access loggers' (-want +got)\n%s", diff)
+	}
+}
+
+// edited is a watcher without an Envoy, whose files tests write.
+type edited struct {
+	*watcher
+	t   *testing.T
+	dir string
+	log bytes.Buffer
+}
+
+func newEdited(t *testing.T, check moefile.Check, files map[string]string) *edited {
+	t.Helper()
+	e := &edited{t: t, dir: t.TempDir()}
+	e.write(files)
+	cmd := &cobra.Command{}
+	cmd.SetErr(&e.log)
+	e.watcher = &watcher{
+		f: &runFlags{file: filepath.Join(e.dir, "moe.yaml"), admin: "127.0.0.1:0"}, cmd: cmd, dir: t.TempDir(),
+		loader: moefile.Loader{Check: check, Host: moefile.Dynmod}, timer: time.NewTimer(time.Hour),
+		stat: func(context.Context, string) (uint64, error) { return 0, nil },
+	}
+	file, err := load(e.f.file, e.loader)
+	if err != nil {
+		t.Fatalf("load: %v", err)
+	}
+	if err := errors.Join(e.watch(file), e.begin(file)); err != nil {
+		t.Fatalf("watch and begin: %v", err)
+	}
+	return e
+}
+
+// write writes files; one without text it removes.
+func (e *edited) write(files map[string]string) {
+	e.t.Helper()
+	for name, text := range files {
+		path := filepath.Join(e.dir, name)
+		if text == "" {
+			os.Remove(path)
+		} else if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			e.t.Fatalf("os.WriteFile: %v", err)
+		}
+	}
+}
+
+// edit writes files, has the watcher take them, and returns which of Envoy's files have other bytes then.
+func (e *edited) edit(files map[string]string) (changed []string) {
+	e.t.Helper()
+	read := func() map[string]string {
+		all := map[string]string{}
+		entries, err := os.ReadDir(e.watcher.dir)
+		if err != nil {
+			e.t.Fatalf("os.ReadDir: %v", err)
+		}
+		for _, entry := range entries {
+			text, err := os.ReadFile(filepath.Join(e.watcher.dir, entry.Name()))
+			if err != nil {
+				e.t.Fatalf("os.ReadFile: %v", err)
+			}
+			all[entry.Name()] = string(text)
+		}
+		return all
+	}
+	before := read()
+	e.write(files)
+	if e.files.Settled() || e.files.Settled() {
+		e.take(e.t.Context())
+	}
+	for name, text := range read() {
+		if before[name] != text {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+const (
+	filterFile = "filter-moe.yaml"
+	routesFile = "routes-moe.yaml"
+)
+
+// A secret that has changed reaches Envoy with whatever else has, and after whatever was wrong meanwhile.
+func TestTakeSecrets(t *testing.T) {
+	const route = "\nroutes: [{name: r, match: {path: /a}}]"
+	moe := func(file string) string {
+		return "listen: 127.0.0.1:8000\nupstream: http://127.0.0.1:1\nplugins: [{name: keyauth}]\n" +
+			"consumers: [{name: x, credentials: {keyauth: {keys: [{file: " + file + "}]}}}]"
+	}
+	type step struct {
+		name  string
+		files map[string]string
+		want  []string
+	}
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{name: "alone", steps: []step{
+			{name: "once", files: map[string]string{"key": "two"}, want: []string{filterFile}},
+			{name: "again", files: map[string]string{"key": "three"}, want: []string{filterFile}},
+		}},
+		{name: "a comment", steps: []step{{name: "alone", files: map[string]string{"moe.yaml": moe("key") + " # new"}}}},
+		{name: "with a route", steps: []step{
+			{
+				name: "at once", files: map[string]string{"key": "two", "moe.yaml": moe("key") + route},
+				want: []string{filterFile, routesFile},
+			},
+			{name: "the route alone", files: map[string]string{"moe.yaml": moe("key")}, want: []string{routesFile}},
+		}},
+		{name: "with a mistake", steps: []step{
+			{name: "at once", files: map[string]string{"key": "two", "moe.yaml": moe("key") + "\nwrong: 1"}},
+			{name: "mended", files: map[string]string{"moe.yaml": moe("key")}, want: []string{filterFile}},
+		}},
+		{name: "missing", steps: []step{
+			{name: "one that is new", files: map[string]string{"moe.yaml": moe("new")}},
+			{name: "it comes", files: map[string]string{"new": "two"}, want: []string{filterFile}},
+			{name: "the old one, not named any more", files: map[string]string{"key": ""}},
+			{name: "a route", files: map[string]string{"moe.yaml": moe("new") + route}, want: []string{routesFile}},
+		}},
+		{name: "removed with its name", steps: []step{
+			{name: "at once", files: map[string]string{"key": "", "new": "two", "moe.yaml": moe("new")}, want: []string{filterFile}},
+			{name: "a route", files: map[string]string{"moe.yaml": moe("new") + route}, want: []string{routesFile}},
+		}},
+		{name: "changed while a refused edit names another", steps: []step{
+			{name: "refused", files: map[string]string{"moe.yaml": moe("new")}},
+			{name: "changed", files: map[string]string{"key": "two"}},
+			{name: "back", files: map[string]string{"moe.yaml": moe("key")}, want: []string{filterFile}},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newEdited(t, moefile.ProvisionPlugins, map[string]string{"key": "one", "moe.yaml": moe("key")})
+			for _, s := range c.steps {
+				e.log.Reset()
+				if diff := cmp.Diff(s.want, e.edit(s.files)); diff != "" {
+					t.Errorf("%s: the files that Envoy reads again (-want +got):\n%s\n%s", s.name, diff, &e.log)
+				}
+			}
+		})
+	}
+}
+
+// A secret of an access logger has Envoy set up the access loggers again, and nothing else.
+func TestTakeLoggersSecrets(t *testing.T) {
+	e := newEdited(t, moefile.CheckFile, map[string]string{
+		"key": "one", "token": "one",
+		"moe.yaml": "listen: 127.0.0.1:8000\nupstream: http://127.0.0.1:1\nplugins: [{name: a, config: {key: {file: key}}}]\n" +
+			"accessLoggers: [{name: l, config: {token: {file: token}}}]",
+	})
+	for _, s := range []struct {
+		name  string
+		files map[string]string
+		want  []string
+	}{
+		{name: "the logger's", files: map[string]string{"token": "two"}, want: []string{bootstrap.ListenersFile}},
+		{name: "the logger's again", files: map[string]string{"token": "three"}, want: []string{bootstrap.ListenersFile}},
+		{name: "the filter's", files: map[string]string{"key": "two"}, want: []string{filterFile}},
+		{name: "both", files: map[string]string{"key": "three", "token": "four"}, want: []string{filterFile, bootstrap.ListenersFile}},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			if diff := cmp.Diff(s.want, e.edit(s.files)); diff != "" {
+				t.Errorf("the files that Envoy reads again (-want +got):\n%s\n%s", diff, &e.log)
+			}
+		})
 	}
 }
