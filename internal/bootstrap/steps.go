@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 
@@ -19,12 +20,13 @@ type Steps struct {
 }
 
 // NewSteps returns the steps from old to next. fits reports whether the documents of all routes can be merged over the
-// filter's. Both must be complete and have the same host.
-func NewSteps(old, next Options, fits func(filter map[string]any, routes []Route) bool) Steps {
+// filter's. Both must be complete and have the same host. Requests may still have the routes of earlier configurations, which
+// the steps fit, too.
+func NewSteps(old, next Options, fits func(filter map[string]any, routes []Route) bool, earlier ...Options) Steps {
 	first, second := old, next
 	first.Filter = next.Filter
-	if !reflect.DeepEqual(old.Filter, next.Filter) {
-		t := newTransition(&old, &next)
+	if len(earlier) > 0 || !reflect.DeepEqual(old.Filter, next.Filter) {
+		t := newTransition(&old, &next, earlier)
 		first.Filter, second.Filter = t.filter(&before, false), t.filter(&after, false)
 		if !fits(first.Filter, old.Routes) {
 			if merged := t.filter(&before, true); fits(merged, old.Routes) && fits(merged, next.Routes) {
@@ -56,16 +58,27 @@ type transition struct {
 	old, next []any // plugins of the filters
 	document  map[string]any
 	were, are []rows // what the routes say of a plugin, one for each and one for requests without a route
+	earlier   []configuration
+}
+
+// configuration is one that was before old.
+type configuration struct {
+	plugins []any
+	rows    []rows
 }
 
 // rows is what a route says of plugins, by id; one that it does not mention is absent.
 type rows map[string]document.Plugin
 
-func newTransition(old, next *Options) *transition {
-	return &transition{
+func newTransition(old, next *Options, earlier []Options) *transition {
+	t := &transition{
 		old: plugins(old.Filter), next: plugins(next.Filter), document: next.Filter,
 		were: rowsOf(old.Routes), are: rowsOf(next.Routes),
 	}
+	for i := range earlier {
+		t.earlier = append(t.earlier, configuration{plugins: plugins(earlier[i].Filter), rows: rowsOf(earlier[i].Routes)})
+	}
+	return t
 }
 
 // state is how a filter has a plugin.
@@ -126,10 +139,13 @@ func (t *transition) choose(id string, c *costs) state {
 		}
 		return cost
 	}
-	best, least := will, never*len(t.were)*len(t.are)*4
+	best, least := will, math.MaxInt
 	for _, s := range []state{will, off, absent, on} {
 		cost := count(s, t.were, was, runs, c.moreThanOld, c.lessThanOld) +
 			count(s, t.are, will, ran, c.moreThanNext, c.lessThanNext)
+		for _, e := range t.earlier {
+			cost += count(s, e.rows, stateOf(e.plugins, id), ran && runs, 0, 0)
+		}
 		if cost < least {
 			best, least = s, cost
 		}

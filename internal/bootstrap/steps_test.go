@@ -184,8 +184,12 @@ func TestStepsLeaveNoGap(t *testing.T) {
 		}
 	}
 	for range 300 {
-		old, next := draw(), draw()
-		s := NewSteps(old, next, fit)
+		earlier, old, next := draw(), draw(), draw()
+		old.Filter = NewSteps(earlier, old, fit).Now[1].Filter // as it stays for a time
+		s := NewSteps(old, next, fit, earlier)
+		if !fit(s.Now[0].Filter, earlier.Routes) || !fit(s.Now[1].Filter, earlier.Routes) {
+			t.Fatalf("a route of %v does not fit the filter of a step, from %v to %v by %v", earlier, old, next, s)
+		}
 		if !fit(s.Now[0].Filter, old.Routes) || !fit(s.Now[0].Filter, next.Routes) || !fit(s.Now[1].Filter, old.Routes) ||
 			!fit(s.Now[1].Filter, next.Routes) {
 			t.Fatalf("a route does not fit the filter of a step, from %v to %v by %v", old, next, s)
@@ -193,6 +197,55 @@ func TestStepsLeaveNoGap(t *testing.T) {
 		if gap := gapOf(t, &old, &next, s.Now); gap != "" {
 			t.Fatalf("%s, from %v to %v by %v", gap, old, next, s)
 		}
+	}
+}
+
+// Edits may follow each other while requests still have the routes from before the first.
+func TestStepsFitEarlierRoutes(t *testing.T) {
+	for _, c := range []struct {
+		name, filter, route string // before both edits
+		old, oldRoute       string // between them
+		next, nextRoute     string
+		want                string // plugins while a request may have the first route
+	}{
+		{
+			name: "a plugin is removed, then something else is edited", filter: "[{name: a}]", route: "[{id: a, config: {x: 1}}]",
+			old: "[{name: a, disabled: true}]", oldRoute: "[]", next: "[{name: b}]", nextRoute: "[]",
+			want: "[{name: b}, {name: a, disabled: true}]",
+		},
+		{
+			name: "a plugin is removed from the route, then from the filter", filter: "[{name: a}]", route: "[{id: a, config: {x: 1}}]",
+			old: "[{name: a}]", oldRoute: "[]", next: "[]", nextRoute: "[]", want: "[{name: a, disabled: true}]",
+		},
+		{
+			name: "a plugin is removed, then a route is edited", filter: "[{name: a}]", route: "[{id: a, config: {x: 1}}]",
+			old: "[{name: a, disabled: true}]", oldRoute: "[]", next: "[]", nextRoute: "[{name: b}]",
+			want: "[{name: a, disabled: true}]",
+		},
+		{
+			name: "a guard moves to a route, then something else is edited", filter: "[{name: a}]", route: "[]",
+			old: "[{name: a}]", oldRoute: "[{name: a}]", next: "[{name: b}]", nextRoute: "[{name: a}]",
+			want: "[{name: b}, {name: a}]",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			earlier, next := stepsOptions(t, c.filter, c.route), stepsOptions(t, c.next, c.nextRoute)
+			s := NewSteps(stepsOptions(t, c.old, c.oldRoute), next, fitting(t), earlier)
+			if diff := cmp.Diff(plugins(stepsOptions(t, c.want).Filter), plugins(s.Now[1].Filter)); diff != "" {
+				t.Errorf("the plugins of the second step (-want +got):\n%s", diff)
+			}
+			for i, o := range s.Now {
+				if !fitting(t)(o.Filter, earlier.Routes) {
+					t.Errorf("step %d: the route from before does not fit %v", i, o.Filter)
+				}
+			}
+			if s.Later == nil {
+				t.Fatal("got no step for later, want one")
+			}
+			if diff := cmp.Diff(next.Filter, s.Later.Filter); diff != "" {
+				t.Errorf("the last step's document (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

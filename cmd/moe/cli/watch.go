@@ -31,6 +31,7 @@ type watcher struct {
 	boot   []byte            // what Envoy has been started with
 
 	current bootstrap.Options                                      // what Envoy has been given last
+	before  []former                                               // what requests may still have the routes of
 	later   *bootstrap.Options                                     // what it is to be given when the timer fires; nil if that is current
 	timer   *time.Timer                                            // stopped while later is nil
 	stat    func(ctx context.Context, name string) (uint64, error) // of the running Envoy
@@ -40,6 +41,12 @@ type watcher struct {
 	secrets secretFiles   // in files
 	changed parts         // whose secrets have changed since Envoy was given them
 	turn    parts         // that are written in their other form, so that Envoy sets them up, and reads their secrets, again
+}
+
+// former is a configuration that an edit has replaced.
+type former struct {
+	options bootstrap.Options
+	until   time.Time // when no request has its routes any more
 }
 
 // parts are those of Envoy's configuration that hold secrets.
@@ -167,7 +174,11 @@ func (w *watcher) begin(file *moefile.File) (err error) {
 
 // change takes Envoy to next, step by step, and returns the bootstrap and the files that have changed.
 func (w *watcher) change(ctx context.Context, next bootstrap.Options) (boot []byte, changed []string, err error) {
-	steps := bootstrap.NewSteps(w.current, next, w.fit)
+	var earlier []bootstrap.Options
+	for _, b := range w.formers() {
+		earlier = append(earlier, b.options)
+	}
+	steps, old := bootstrap.NewSteps(w.current, next, w.fit, earlier...), w.current
 	if err := next.Check(); err != nil {
 		return nil, nil, err
 	}
@@ -185,11 +196,26 @@ func (w *watcher) change(ctx context.Context, next bootstrap.Options) (boot []by
 			w.warm(ctx, updates)
 		}
 	}
+	wait := oldRequests(&next)
+	w.before = append(w.formers(), former{options: old, until: time.Now().Add(wait)})
 	if w.later != nil {
-		w.timer.Reset(oldRequests(&next))
+		for _, b := range w.before {
+			wait = max(wait, time.Until(b.until))
+		}
+		w.timer.Reset(wait)
 	}
 	slices.Sort(changed)
 	return boot, slices.Compact(changed), nil
+}
+
+// formers returns those of before that requests may still have the routes of.
+func (w *watcher) formers() (all []former) {
+	for _, b := range w.before {
+		if time.Now().Before(b.until) {
+			all = append(all, b)
+		}
+	}
+	return all
 }
 
 // oldRequests is how long requests may have the routes of before: Envoy gives a request its routes when its first byte

@@ -225,3 +225,39 @@ func TestTakeLoggersSecrets(t *testing.T) {
 		})
 	}
 }
+
+// What requests of before an edit need stays through a second edit, until those requests are gone.
+func TestTakeFollowingEdits(t *testing.T) {
+	const head = "listen: 127.0.0.1:8000\nupstream: http://127.0.0.1:1\n"
+	e := newEdited(t, moefile.CheckFile, map[string]string{
+		"moe.yaml": head + "plugins: [{name: first}]\n" +
+			"routes: [{name: r, match: {path: /a}, plugins: [{id: first, config: {x: 1}}]}]",
+	})
+	has := func(plugin string) bool {
+		t.Helper()
+		text, err := os.ReadFile(filepath.Join(e.watcher.dir, filterFile))
+		if err != nil {
+			t.Fatalf("os.ReadFile: %v", err)
+		}
+		return bytes.Contains(text, []byte(plugin))
+	}
+	for _, next := range []string{"second", "third", "fourth"} {
+		t.Run(next, func(t *testing.T) {
+			e.edit(map[string]string{"moe.yaml": head + "plugins: [{name: " + next + "}]"})
+			if !has("first") || !has(next) {
+				t.Errorf("got first %v and %s %v, want both\n%s", has("first"), next, has(next), &e.log)
+			}
+		})
+	}
+	e.finish()
+	if has("first") || !has("fourth") {
+		t.Errorf("the filter at last: got first %v and fourth %v, want fourth alone\n%s", has("first"), has("fourth"), &e.log)
+	}
+	for i := range e.before {
+		e.before[i].until = time.Now()
+	}
+	e.edit(map[string]string{"moe.yaml": head + "plugins: [{name: fifth}]"})
+	if has("first") || len(e.before) != 1 {
+		t.Errorf("when no old request is left: got first %v and %d former configurations, want the last one", has("first"), len(e.before))
+	}
+}
