@@ -65,16 +65,25 @@ const (
 
 // messages are those that do not follow from the filter's name.
 var messages = map[string]struct{ own, route string }{
-	"cors":             {route: "CorsPolicy"},
-	"dynamic_modules":  {own: "DynamicModuleFilter"},
-	"ext_proc":         {own: "ExternalProcessor"},
-	"jwt_authn":        {own: "JwtAuthentication"},
-	"mcp":              {route: "McpOverride"},
-	"rate_limit_quota": {route: "RateLimitQuotaOverride"},
+	"cors":            {route: "CorsPolicy"},
+	"dynamic_modules": {own: "DynamicModuleFilter"},
+	"ext_proc":        {own: "ExternalProcessor"},
+	"golang":          {route: "ConfigsPerRoute"},
+	"jwt_authn":       {own: "JwtAuthentication"},
+	"mcp":             {route: "McpOverride"},
 }
 
-// filterMessages returns the messages that configure a filter of Envoy's and its routes. A filter without one for routes
-// takes its own there, if it takes any.
+// ownOnRoutes are the filters that take on routes the message that configures them: those whose factory in Envoy has
+// createRouteSpecificFilterConfigTyped of that message. Others refuse it, and with it all routes.
+var ownOnRoutes = map[string]bool{
+	"bandwidth_limit": true, "bandwidth_share": true, "csrf": true, "custom_response": true, "fault": true,
+	"file_server": true, "file_system_buffer": true, "grpc_json_reverse_transcoder": true, "grpc_json_transcoder": true,
+	"header_to_metadata": true, "json_to_metadata": true, "kill_request": true, "local_ratelimit": true,
+	"set_filter_state": true, "set_metadata": true, "transform": true,
+}
+
+// filterMessages returns the messages that configure a filter of Envoy's and its routes; route is nil for a filter that
+// routes cannot configure.
 func filterMessages(name string) (own, route protoreflect.MessageDescriptor, err error) {
 	short, ok := strings.CutPrefix(name, filterNames)
 	inPackage := map[string]protoreflect.MessageDescriptor{}
@@ -111,7 +120,7 @@ func filterMessages(name string) (own, route protoreflect.MessageDescriptor, err
 		return nil, nil, errors.New(`config must have "@type", because the filter's name does not tell its message`)
 	}
 	route = find(irregular.route, string(own.Name())+"PerRoute", plain+"PerRoute", "PerRouteConfig")
-	if route == nil {
+	if route == nil && ownOnRoutes[short] {
 		route = own
 	}
 	return own, route, nil
@@ -133,27 +142,46 @@ func knownFilters() []string {
 // typeField names the message that an object is, as in an Any.
 const typeField = "@type"
 
-// nativeConfig returns the configuration of one of Envoy's filters, or that of a route for it, and adds what is wrong.
-func (p *problems) nativeConfig(at, name string, data map[string]any, ofRoute bool) proto.Message {
-	var d protoreflect.MessageDescriptor
+// nativeMessage returns the message that configures one of Envoy's filters, or a route for it, or nil, and adds what is wrong.
+func (p *problems) nativeMessage(at, name string, data map[string]any, ofRoute bool) protoreflect.MessageDescriptor {
+	var given protoreflect.MessageDescriptor
 	if url, ok := data[typeField].(string); ok {
 		t, err := protoregistry.GlobalTypes.FindMessageByURL(url)
 		if err != nil {
 			p.add(config.Key(at+".config", typeField), "unknown message of Envoy's %q", url)
 			return nil
 		}
-		d = t.Descriptor()
+		given = t.Descriptor()
+	}
+	want, route, err := filterMessages(name)
+	switch {
+	case err != nil && given != nil:
+		return given // the name is one that people have chosen
+	case err != nil:
+		p.add(at+".name", "%v", err)
+		return nil
+	case ofRoute && route == nil:
+		p.add(at+".config", "%s has no configuration of a route's own; only disabled: true", name)
+		return nil
+	case ofRoute:
+		want = route
+	}
+	if given != nil && given.FullName() != want.FullName() {
+		p.add(config.Key(at+".config", typeField), "got %s, but %s takes %s here", given.FullName(), name, want.FullName())
+		return nil
+	}
+	return want
+}
+
+// nativeConfig returns the configuration of one of Envoy's filters, or that of a route for it, and adds what is wrong.
+func (p *problems) nativeConfig(at, name string, data map[string]any, ofRoute bool) proto.Message {
+	d := p.nativeMessage(at, name, data, ofRoute)
+	if d == nil {
+		return nil
+	}
+	if _, ok := data[typeField]; ok {
 		data = maps.Clone(data)
 		delete(data, typeField)
-	} else {
-		own, route, err := filterMessages(name)
-		if err != nil {
-			p.add(at+".name", "%v", err)
-			return nil
-		}
-		if d = own; ofRoute {
-			d = route
-		}
 	}
 	t, err := protoregistry.GlobalTypes.FindMessageByName(d.FullName())
 	if err != nil {

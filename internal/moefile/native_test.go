@@ -86,6 +86,24 @@ func TestEnvoyFilterErrors(t *testing.T) {
 			want: "routes[0].envoyFilters[0].config: is required, or disabled: true",
 		},
 		{
+			name: "a filter that routes cannot configure", text: "envoyFilters: [{name: envoy.filters.http.grpc_stats}]\n" +
+				"routes:\n- envoyFilters:\n  - name: envoy.filters.http.grpc_stats\n    config: {emit_filter_state: true}\n",
+			want: "f:5:5: routes[0].envoyFilters[0].config: envoy.filters.http.grpc_stats has no configuration of a route's own; " +
+				"only disabled: true",
+		},
+		{
+			name: "another filter's message", text: "envoyFilters: [{name: envoy.filters.http.cors, config: " +
+				`{"@type": type.googleapis.com/envoy.extensions.filters.http.csrf.v3.CsrfPolicy}}]`,
+			want: `got envoy.extensions.filters.http.csrf.v3.CsrfPolicy, but envoy.filters.http.cors takes ` +
+				`envoy.extensions.filters.http.cors.v3.Cors here`,
+		},
+		{
+			name: "a filter's message on a route", text: "envoyFilters: [{name: envoy.filters.http.rbac}]\n" +
+				"routes:\n- envoyFilters:\n  - name: envoy.filters.http.rbac\n" +
+				`    config: {"@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC}`,
+			want: "envoy.filters.http.rbac takes envoy.extensions.filters.http.rbac.v3.RBACPerRoute here",
+		},
+		{
 			name: "a position", text: "envoyFilters: [{name: envoy.filters.http.cors, position: between}]",
 			want: `envoyFilters[0].position: expected "before" or "after"`,
 		},
@@ -97,5 +115,41 @@ func TestEnvoyFilterErrors(t *testing.T) {
 				t.Errorf("Parse: got error %v, want one with %q", err, c.want)
 			}
 		})
+	}
+}
+
+// Routes configure a filter by its message for them, or by the filter's own where Envoy takes that.
+func TestEnvoyFiltersOfRoutes(t *testing.T) {
+	for _, c := range []struct {
+		name string // after envoy.filters.http.
+		ok   bool
+	}{
+		{name: "bandwidth_limit", ok: true},
+		{name: "cors", ok: true},
+		{name: "csrf", ok: true},
+		{name: "fault", ok: true},
+		{name: "header_mutation", ok: true},
+		{name: "header_to_metadata", ok: true},
+		{name: "rbac", ok: true},
+		{name: "set_metadata", ok: true},
+		{name: "adaptive_concurrency"},
+		{name: "cdn_loop"},
+		{name: "grpc_stats"},
+		{name: "health_check"},
+		{name: "ip_tagging"},
+		{name: "rate_limit_quota"},
+		{name: "tap"},
+	} {
+		for _, text := range []string{"config: {}", "disabled: true"} {
+			t.Run(c.name+" "+text, func(t *testing.T) {
+				name := "envoy.filters.http." + c.name
+				_, err := Parse(fmt.Appendf(nil, "envoyFilters: [{name: %s}]\nroutes: [{envoyFilters: [{name: %s, %s}]}]", name, name, text),
+					CheckFile, Dynmod)
+				refused := err != nil && strings.Contains(err.Error(), "has no configuration of a route's own")
+				if want := !c.ok && text != "disabled: true"; refused != want {
+					t.Errorf("Parse: got error %v, want it refused: %v", err, want)
+				}
+			})
+		}
 	}
 }
