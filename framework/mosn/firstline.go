@@ -18,13 +18,9 @@ type firstLine struct {
 	set atomic.Bool // a filter has set one of the variables
 }
 
-// decoded returns the path with its escapes resolved, as MOSN has it.
-func (f *firstLine) decoded() string {
-	if p, err := url.PathUnescape(f.path); err == nil {
-		return p
-	}
-	return f.path
-}
+// normalized returns the path as MOSN's filters have it. MOSN itself normalizes over HTTP/1 only; here both protocols have
+// the same path, so that no client gets past a filter by its choice of protocol.
+func (f *firstLine) normalized() string { return normalized(f.path) }
 
 // uri returns path and query.
 func (f *firstLine) uri() string {
@@ -84,9 +80,9 @@ func (st *stream) applyFirstLine() {
 		f.host, changed = host, true
 		h.SetHost(host)
 	}
-	path, query := text(varPath, f.decoded()), text(varQuery, f.query)
-	if path != f.decoded() || query != f.query {
-		if path != f.decoded() {
+	path, query := text(varPath, f.normalized()), text(varQuery, f.query)
+	if path != f.normalized() || query != f.query {
+		if path != f.normalized() {
 			f.path = (&url.URL{Path: path}).EscapedPath()
 		}
 		f.query, changed = query, true

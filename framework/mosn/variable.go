@@ -202,7 +202,7 @@ var requestTexts = map[string]func(*stream) string{
 	varHost:                func(st *stream) string { return st.first.host },
 	varAuthority:           func(st *stream) string { return st.first.host },
 	varMethod:              func(st *stream) string { return st.first.method },
-	varPath:                func(st *stream) string { return st.first.decoded() },
+	varPath:                func(st *stream) string { return st.first.normalized() },
 	"x-mosn-path-original": func(st *stream) string { return st.first.path },
 	varQuery:               func(st *stream) string { return st.first.query },
 }
@@ -240,7 +240,7 @@ var (
 var protocolTexts = map[string]func(*stream) string{
 	"request_scheme":        func(st *stream) string { return st.first.scheme },
 	"request_method":        func(st *stream) string { return st.first.method },
-	"request_path":          func(st *stream) string { return st.first.decoded() },
+	"request_path":          func(st *stream) string { return st.first.normalized() },
 	"request_path_original": func(st *stream) string { return st.first.path },
 	"request_uri":           func(st *stream) string { return st.first.uri() },
 	"request_arg":           func(st *stream) string { return st.first.query },

@@ -3,8 +3,11 @@ module mosn.io/moe/plugins/mosn
 go 1.26.0
 
 require (
+	github.com/valyala/fasthttp v1.40.0
+	mosn.io/api v1.6.0
 	mosn.io/moe v0.0.0
 	mosn.io/mosn v1.6.1
+	mosn.io/pkg v1.6.0
 )
 
 require (
@@ -113,7 +116,6 @@ require (
 	github.com/urfave/cli v1.22.1 // indirect
 	github.com/valllabh/ocsf-schema-golang v1.0.3 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
-	github.com/valyala/fasthttp v1.40.0 // indirect
 	github.com/valyala/fastjson v1.6.10 // indirect
 	github.com/vektah/gqlparser/v2 v2.5.58 // indirect
 	github.com/xeipuuv/gojsonpointer v0.0.0-20190905194746-02993c407bfb // indirect
@@ -143,8 +145,6 @@ require (
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1 // indirect
 	gopkg.in/yaml.v2 v2.4.0 // indirect
 	istio.io/gogo-genproto v0.0.0-20210113155706-4daf5697332f // indirect
-	mosn.io/api v1.6.0 // indirect
-	mosn.io/pkg v1.6.0 // indirect
 	mosn.io/proxy-wasm-go-host v0.2.1-0.20230626122511-25a9e133320e // indirect
 	rsc.io/binaryregexp v0.2.0 // indirect
 )
