@@ -3,6 +3,7 @@ package mosnconf
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,6 +63,15 @@ func TestConverts(t *testing.T) {
 		"headers": {
 			in:   whole("", `"route": {"cluster_name": "up", "request_headers_to_add": [{"header": {"key": "x-a", "value": "1"}, "append": false}]}`, ""),
 			want: `"request_headers_to_add":[{"append_action":"OVERWRITE_IF_EXISTS_OR_ADD","header":{"key":"x-a","value":"1"}}]`,
+		},
+		"an expression for paths": {
+			in:   strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "^/admin|^/internal"}`, 1),
+			want: `"safe_regex":{"regex":"\\C*(?:^/admin|^/internal)\\C*"}`,
+		},
+		"an expression for headers": {
+			in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`,
+				`{"prefix": "/", "headers": [{"name": "x-a", "value": "a|b", "regex": true}]}`, 1),
+			want: `"string_match":{"safe_regex":{"regex":"\\C*(?:a|b)\\C*"}}`,
 		},
 		"upstream protocol": {in: whole("", toUp, ""), want: `"explicit_http_config":{"http_protocol_options":{}}`},
 		"subsets": {
@@ -212,6 +222,37 @@ func TestRefuses(t *testing.T) {
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("the error does not say %q: %v", want, err)
+				}
+			}
+		})
+	}
+}
+
+// TestRegexSearches holds what becomes of an expression, which must match the whole text, against what it finds in MOSN. Go
+// has no \C, so that (?s:.) takes its place here.
+func TestRegexSearches(t *testing.T) {
+	texts := []string{
+		"", "/", "/admin", "/admin/x", "/internal", "/internal/x", "/x/admin", "/x/internal", "/ADMIN", "$", "/a$/x", "/a",
+		"/x\n/admin", "/admin\n", "/a.b", "/a|b", "/aab",
+	}
+	for _, expression := range []string{
+		"^/admin|^/internal", "/admin$|/internal$", "^/admin$|^/x", "admin", "^/admin", "admin$", `\$`, `a\$`, `^/a\$`, `[$]`,
+		"(?i)^/admin", "(?m)^/admin$", "(?s)x.+n", "^", "$", "", "|", `\Qa.b`, `\Qa|b\E$`, `\Q|`, `a\z`, `\A/a`, "a|", `\\`, "a{2}",
+	} {
+		t.Run(expression, func(t *testing.T) {
+			c := &converter{}
+			whole := c.regex("regex", expression)
+			if len(c.errs) > 0 {
+				t.Fatalf("the expression was refused: %v", c.errs)
+			}
+			matches, err := regexp.Compile(`\A(?:` + strings.ReplaceAll(whole, `\C*`, `(?s:.*)`) + `)\z`)
+			if err != nil {
+				t.Fatalf("the result %s does not compile: %v", whole, err)
+			}
+			finds := regexp.MustCompile(expression)
+			for _, text := range texts {
+				if got, want := matches.MatchString(text), finds.MatchString(text); got != want {
+					t.Errorf("%s matches %q: %v, want %v", whole, text, got, want)
 				}
 			}
 		})

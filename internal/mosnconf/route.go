@@ -148,19 +148,17 @@ func (c *converter) match(path string, m *routeMatch) obj {
 // byHeaders reports whether nothing but headers decides.
 func (m *routeMatch) byHeaders() bool { return m.Path == "" && m.Prefix == "" && m.Regex == "" }
 
-// regex converts an expression. MOSN looks for it anywhere in the text, and Envoy matches the whole.
+// regex converts an expression. MOSN looks for it anywhere in the text, and Envoy matches the whole. What may stand around
+// it are bytes (\C), which need not be UTF-8.
 func (c *converter) regex(path, text string) string {
 	if _, err := regexp.Compile(text); err != nil {
 		c.fail(path, "is not a regular expression: %v", err)
 		return text
 	}
-	if !strings.HasPrefix(text, "^") {
-		text = ".*(?:" + text + ")"
+	if _, err := regexp.Compile("(?:" + text + ")"); err != nil { // \Q without \E, which quotes to the end
+		text += `\E`
 	}
-	if !strings.HasSuffix(text, "$") {
-		text += ".*"
-	}
-	return text
+	return `\C*(?:` + text + `)\C*`
 }
 
 func (c *converter) redirect(path string, r *redirect) obj {
