@@ -64,6 +64,18 @@ func TestConverts(t *testing.T) {
 			in:   whole("", `"route": {"cluster_name": "up", "request_headers_to_add": [{"header": {"key": "x-a", "value": "1"}, "append": false}]}`, ""),
 			want: `"request_headers_to_add":[{"append_action":"OVERWRITE_IF_EXISTS_OR_ADD","header":{"key":"x-a","value":"1"}}]`,
 		},
+		"the path that decides": {
+			in:   whole("", toUp, ""),
+			want: `"merge_slashes":true,"normalize_path":true,"path_with_escaped_slashes_action":"UNESCAPE_AND_FORWARD"`,
+		},
+		"a path in any case": {
+			in:   strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"path": "/admin"}`, 1),
+			want: `"match":{"case_sensitive":false,"path":"/admin"}`,
+		},
+		"a prefix before a path": {
+			in:   strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"path": "/admin", "prefix": "/a"}`, 1),
+			want: `"match":{"prefix":"/a"}`,
+		},
 		"an expression for paths": {
 			in:   strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "^/admin|^/internal"}`, 1),
 			want: `"safe_regex":{"regex":"\\C*(?:^/admin|^/internal)\\C*"}`,
@@ -266,6 +278,29 @@ func TestNotes(t *testing.T) {
 	}
 	if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], "servers[0].default_log_path: ") {
 		t.Errorf("the notes are %q, want one about default_log_path", result.Notes)
+	}
+}
+
+// TestEscapable has routes whose requests clients may write in a way that only MOSN takes for the same.
+func TestEscapable(t *testing.T) {
+	for match, want := range map[string]string{
+		`{"prefix": "/a-b_c.d~e/9"}`: "",
+		`{"prefix": "/a:b"}`:         "match.prefix: has \":\"",
+		`{"path": "/a b"}`:           "match.path: has \" \"",
+		`{"path": "/ä"}`:             "match.path: has \"ä\"",
+		`{"path": "/100%"}`:          "match.path: has \"%\"",
+		`{"regex": "^/a:b"}`:         "",
+	} {
+		t.Run(match, func(t *testing.T) {
+			result, err := Convert([]byte(strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, match, 1)))
+			if err != nil {
+				t.Fatalf("cannot convert: %v", err)
+			}
+			notes := strings.Join(result.Notes, "\n")
+			if want == "" && strings.Contains(notes, "match.") || !strings.Contains(notes, want) {
+				t.Errorf("the notes are %q, want %q among them", notes, want)
+			}
+		})
 	}
 }
 

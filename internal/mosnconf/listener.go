@@ -127,6 +127,9 @@ func (c *converter) connectionManager(path, listenerPath string, l *listener, f 
 		"route_config": c.routeConfig(r.path, r.router, hasFilters, upstream),
 		// MOSN takes nothing from x-forwarded-for and adds nothing to it.
 		"use_remote_address": true, "skip_xff_append": true,
+		// MOSN routes and filters by the normalized path. With these, Envoy does too, and sends it upstream, so that no
+		// service takes the path for another one than was decided on.
+		"normalize_path": true, "merge_slashes": true, "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
 	}
 	if n := max(p.Extend.MaxHeader, p.Extend.HTTP1.MaxHeader); n > 0 {
 		manager["max_request_headers_kb"] = (n + 1023) / 1024

@@ -1,6 +1,7 @@
 package mosnconf
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"regexp"
@@ -109,11 +110,13 @@ func (c *converter) route(path string, r *routeConfig, hasFilters bool, upstream
 
 func (c *converter) match(path string, m *routeMatch) obj {
 	out := obj{}
-	switch {
-	case m.Path != "":
-		out["path"] = m.Path
+	switch { // in MOSN's order
 	case m.Prefix != "":
 		out["prefix"] = m.Prefix
+		c.escapable(path+".prefix", m.Prefix)
+	case m.Path != "": // which MOSN compares without regard to case
+		out["path"], out["case_sensitive"] = m.Path, false
+		c.escapable(path+".path", m.Path)
 	case m.Regex != "":
 		out["safe_regex"] = obj{"regex": c.regex(path+".regex", m.Regex)}
 	default: // by headers only; without any, MOSN takes every request
@@ -143,6 +146,17 @@ func (c *converter) match(path string, m *routeMatch) obj {
 		out["headers"] = headers
 	}
 	return out
+}
+
+// kept are the characters whose escapes stay when Envoy normalizes a path.
+var kept = regexp.MustCompile(`[^-._~/\\0-9A-Za-z]`)
+
+// escapable notes what Envoy does not find in a path in which a client has escaped it. MOSN resolves all escapes first.
+func (c *converter) escapable(path, text string) {
+	if found := kept.FindString(text); found != "" {
+		c.note(path, fmt.Sprintf("has %q, and Envoy takes another route if a client escapes it; add a route for that, or use regex",
+			found))
+	}
 }
 
 // byHeaders reports whether nothing but headers decides.
