@@ -163,10 +163,12 @@ func TestModes(t *testing.T) {
 		t.Errorf("got %d, want 403 of the second rule", r.Status)
 	}
 	for body, want := range map[string]int{"evil": 403, "good": 200} {
-		h := host(t, `{failOpen: true, rules: [{name: a, when: "int(request.query['n'][0]) > 1"}, {name: b, body: evil}]}`)
-		if r := h.Post("/?n=x", body); r.Status != want {
-			t.Errorf("the body %q beside a rule that fails: got %d, want %d", body, r.Status, want)
-		}
+		t.Run("the body "+body+" beside a rule that fails", func(t *testing.T) {
+			h := host(t, `{failOpen: true, rules: [{name: a, when: "int(request.query['n'][0]) > 1"}, {name: b, body: evil}]}`)
+			if r := h.Post("/?n=x", body); r.Status != want {
+				t.Errorf("got %d, want %d", r.Status, want)
+			}
+		})
 	}
 }
 

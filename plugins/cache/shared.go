@@ -123,7 +123,7 @@ func (p *Cache) share(ctx context.Context, key digest, e *entry) {
 		return
 	}
 	entries := []*entry{e}
-	there, _ := decode(b) // what is no response is replaced
+	there, _ := decode(b) // what is not a response is replaced
 	for _, other := range there {
 		if !slices.Equal(other.Vary, e.Vary) && len(entries) < p.MaxVariants {
 			entries = append(entries, other)

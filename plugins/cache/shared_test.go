@@ -121,9 +121,11 @@ func TestPurgeWithoutRedis(t *testing.T) {
 	}
 	s.Pause()
 	for _, when := range []string{"while Redis is asked", "while it is left alone"} {
-		if r := purge(); r.Status != 503 || r.Details != "moe.cache.purge_failed" {
-			t.Errorf("%s: got %d %s, want 503 moe.cache.purge_failed", when, r.Status, r.Details)
-		}
+		t.Run(when, func(t *testing.T) {
+			if r := purge(); r.Status != 503 || r.Details != "moe.cache.purge_failed" {
+				t.Errorf("got %d %s, want 503 moe.cache.purge_failed", r.Status, r.Details)
+			}
+		})
 	}
 	s.Resume()
 	authztest.Until(t, "a purge is done", func() bool { return purge().Status == 200 })

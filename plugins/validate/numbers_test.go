@@ -22,7 +22,7 @@ func TestBoundedNumber(t *testing.T) {
 		{name: "an exponent with zeros", text: "1e+0000000400", want: true},
 		{name: "too large an exponent", text: "1e401"},
 		{name: "too small an exponent", text: "1E-401"},
-		{name: "an exponent that is no int", text: "1e99999999999999999999"},
+		{name: "an exponent beyond int", text: "1e99999999999999999999"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := boundedNumber(c.text); got != c.want {
