@@ -94,10 +94,14 @@ func TestAgain(t *testing.T) {
 
 // settle returns the paths of a change that two looks have seen, or nil.
 func settle(f *Files) []string {
-	if f.Settled() || f.Settled() {
-		return f.Which()
+	settled := f.Settled()
+	if !settled {
+		settled = f.Settled()
 	}
-	return nil
+	if !settled {
+		return nil
+	}
+	return f.Which()
 }
 
 func TestWhich(t *testing.T) {

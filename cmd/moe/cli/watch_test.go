@@ -124,7 +124,11 @@ func (e *edited) edit(files map[string]string) (changed []string) {
 	}
 	before := read()
 	e.write(files)
-	if e.files.Settled() || e.files.Settled() {
+	settled := e.files.Settled()
+	if !settled { // a change counts when two looks have seen it
+		settled = e.files.Settled()
+	}
+	if settled {
 		e.take(e.t.Context())
 	}
 	for name, text := range read() {
