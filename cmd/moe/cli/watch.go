@@ -123,13 +123,15 @@ func (w *watcher) take(ctx context.Context) {
 		w.cmd.PrintErrln("moe: the configuration before goes on")
 		return
 	}
-	if len(changed) == 0 {
+	waits := string(boot) != string(w.boot)
+	w.boot = boot
+	switch {
+	case len(changed) > 0:
+		w.cmd.PrintErrf("moe: %s has changed; given to Envoy: %s\n", w.f.file, strings.Join(changed, ", "))
+	case !waits:
 		w.cmd.PrintErrf("moe: %s has changed, but nothing that concerns Envoy\n", w.f.file)
-		return
 	}
-	w.cmd.PrintErrf("moe: %s has changed; given to Envoy: %s\n", w.f.file, strings.Join(changed, ", "))
-	if string(boot) != string(w.boot) {
-		w.boot = boot
+	if waits {
 		w.cmd.PrintErrln("moe: a part of the change waits for the next start of moe run: Envoy reads its bootstrap once")
 	}
 }
