@@ -130,7 +130,7 @@ func init() {
 		}
 		ln.want("a relation that the model does not have", 503, ln.get("/body/x", alice...))
 		ln.want("a route without it", 200, ln.get("/chunks/1", alice...))
-		ln.want("without a segment", 503, ln.get("/", alice...))
+		ln.want("without a segment, which an expression wants", 403, ln.get("/", alice...))
 		f.post("/stores/"+store+"/write", m{"deletes": m{"tuple_keys": []m{tuple("user:bob", "reader", "document:echo")}}}, "")
 		b.Poll(func() error {
 			if r := ln.get("/echo", bob...); r.Status != 403 {
