@@ -18,11 +18,13 @@ import (
 )
 
 // provider is a real OpenID provider, of github.com/zitadel/oidc, for all cases. It lives as long as the process, because
-// its list of clients is a variable of that package.
+// its list of clients is a variable of that package. The cases of several hosts run at once, and who signs out ends all
+// sessions of the user and the client; so a client in which somebody signs out is of no use to other cases.
 var provider = sync.OnceValue(func() string {
 	const callback = "http://app.test/oidc/callback"
-	storage.RegisterClients(storage.WebClient("web", "web-secret", callback),
-		storage.WebClient("brief", "brief-secret", callback))
+	for _, name := range []string{"web", "leaving", "brief"} {
+		storage.RegisterClients(storage.WebClient(name, name+"-secret", callback))
+	}
 	var op http.Handler
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if id, _, _ := r.BasicAuth(); r.URL.Path == "/oauth/token" && id == "brief" {
@@ -125,7 +127,7 @@ func oidcDoc(client string, more string) string {
 
 func init() {
 	add("oidc: sign in and out", func(b *bed) {
-		ln := b.listen(oidcDoc("web", `logout: {path: /logout, provider: true}`))
+		ln := b.listen(oidcDoc("leaving", `logout: {path: /logout, provider: true}`))
 		if r := ln.get("/echo"); r.Status != 401 || b.reached(r) {
 			b.Errorf("a program gets %d", r.Status)
 		}
