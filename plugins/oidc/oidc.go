@@ -5,7 +5,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/outbound"
+	"mosn.io/moe/plugins/internal/signin"
 )
 
 // OIDC lets browsers in whose user has signed in at an OpenID provider (OpenID Connect Core, authorization code flow
@@ -50,8 +50,8 @@ type OIDC struct {
 	Connection outbound.Connection `json:"connection"`
 	claims.Output
 
-	keys     []sealer
-	site     http.SameSite
+	keys     *signin.Keys
+	cookies  signin.Cookies
 	provider *provider
 	redirect string
 	// callbackPath is the path of Redirect as browsers send it.
@@ -66,13 +66,7 @@ type OIDC struct {
 type Cookie struct {
 	// Name is that of the session's cookie; others begin with it. With the prefix __Host- it needs https.
 	Name string `json:"name" default:"__Host-oidc"`
-	// Domain shares the session with the hosts of a domain. It does not go with the prefix __Host-.
-	Domain string `json:"domain"`
-	// SameSite is the session's attribute. With strict, a link from another site signs in anew, without the user
-	// noticing more than a redirect.
-	SameSite string `json:"sameSite" default:"lax" enum:"strict,lax,none"`
-	// Insecure leaves the attribute secure away, for plain http.
-	Insecure bool `json:"insecure"`
+	signin.Attributes
 }
 
 // Logout is how users sign out.
@@ -93,8 +87,6 @@ func init() {
 		filter.Docs(docs))
 }
 
-const leastSecret = 32
-
 // Validate refuses what would send secrets in the clear, and cookies that no browser takes.
 func (o *OIDC) Validate() error {
 	errs := []error{o.Output.Validate()}
@@ -114,50 +106,25 @@ func (o *OIDC) Validate() error {
 	if o.ClientID == "" {
 		fail("clientID: must not be empty")
 	}
-	if len(o.CookieSecrets) == 0 {
-		fail("cookieSecrets: must not be empty")
-	}
-	for i, s := range o.CookieSecrets {
-		if len(s.Reveal()) < leastSecret {
-			fail("cookieSecrets[%d]: must be at least %d bytes", i, leastSecret)
-		}
-	}
+	errs = append(errs, signin.CheckSecrets(o.CookieSecrets))
 	if o.Lifetime < time.Minute || o.Lifetime > 400*24*time.Hour {
 		fail("lifetime: must be 1m to 400 days, which is as long as browsers keep cookies")
 	}
 	for name, path := range map[string]string{"login": o.Login, "logout.path": o.Logout.Path} {
-		if path != "" && (safePath(path) != path || strings.ContainsAny(path, "?#")) {
+		if path != "" && (signin.SafePath(path) != path || strings.ContainsAny(path, "?#")) {
 			fail("%s: must be a path that begins with one /, without a query", name)
 		}
-		if o.Redirect != nil && samePath(o.Redirect.EscapedPath(), path) {
+		if o.Redirect != nil && signin.SamePath(o.Redirect.EscapedPath(), path) {
 			fail("%s: must not be the path of redirect", name)
 		}
 	}
-	if samePath(o.Login, o.Logout.Path) {
+	if signin.SamePath(o.Login, o.Logout.Path) {
 		fail("login: must not be logout.path")
 	}
-	if r := o.Logout.Redirect; r != nil && !o.Logout.Provider && safePath(r.String()) != r.String() {
+	if r := o.Logout.Redirect; r != nil && !o.Logout.Provider && signin.SafePath(r.String()) != r.String() {
 		fail("logout.redirect: must be a path of this service unless logout.provider is set")
 	}
-	return errors.Join(append(errs, o.Cookie.validate())...)
-}
-
-func (c *Cookie) validate() error {
-	host := strings.HasPrefix(c.Name, "__Host-")
-	switch {
-	case c.Name == "" || strings.ContainsAny(c.Name, "=;, \t\"") || len(c.Name) > 100:
-		return errors.New("cookie.name: is not the name of a cookie")
-	case c.Insecure && (host || strings.HasPrefix(c.Name, "__Secure-")):
-		return errors.New("cookie.insecure: browsers take a cookie with the prefix __Host- or __Secure- over https only; " +
-			"choose another cookie.name")
-	case c.Domain != "" && host:
-		return errors.New("cookie.domain: browsers take no cookie with the prefix __Host- for a domain")
-	case strings.ContainsAny(c.Domain, "; ,\t"):
-		return errors.New("cookie.domain: is not a domain")
-	case c.Insecure && c.SameSite == "none":
-		return errors.New("cookie.sameSite: browsers take none over https only")
-	}
-	return nil
+	return errors.Join(append(errs, o.Cookie.Check(o.Cookie.Name))...)
 }
 
 // OwnsRequestHeaders is that of filter.HeaderOwner.
@@ -171,7 +138,10 @@ func (o *OIDC) OwnsRequestHeaders() []string {
 
 // ReadsCredentials is that of filter.CredentialReader.
 func (o *OIDC) ReadsCredentials() filter.CredentialPlaces {
-	return filter.CredentialPlaces{Cookies: []string{o.Cookie.Name + "*"}, Queries: []string{"code"}}
+	cookies := signin.Cookies{Name: o.Cookie.Name}
+	places := cookies.ReadsCredentials()
+	places.Queries = []string{"code"}
+	return places
 }
 
 // Provision begins to read the provider's addresses.
@@ -179,22 +149,16 @@ func (o *OIDC) Provision(env *filter.Env) error {
 	if err := o.Start(env, o.ForwardAccessToken); err != nil {
 		return err
 	}
-	o.site = map[string]http.SameSite{
-		"strict": http.SameSiteStrictMode, "lax": http.SameSiteLaxMode, "none": http.SameSiteNoneMode,
-	}[o.Cookie.SameSite]
-	for _, s := range o.CookieSecrets {
-		k, err := newSealer(s, o.Issuer.String()+"\x00"+o.ClientID)
-		if err != nil {
-			return err
-		}
-		o.keys = append(o.keys, k)
+	o.cookies = signin.Cookies{Name: o.Cookie.Name, Attributes: o.Cookie.Attributes}
+	var err error
+	if o.keys, err = signin.NewKeys(o.CookieSecrets, "moe oidc cookies 1", o.Issuer.String()+"\x00"+o.ClientID); err != nil {
+		return err
 	}
 	o.redirect, o.callbackPath = o.Redirect.String(), o.Redirect.EscapedPath()
 	o.Scopes = append([]string{"openid"}, slices.DeleteFunc(o.Scopes, func(s string) bool { return s == "openid" })...)
 	o.signedIn, o.signedOut = env.Counter("signed_in"), env.Counter("signed_out")
 	o.refreshed, o.refused = env.Counter("refreshed"), env.Tag("reason").Counter("refused")
 	o.failed = env.Counter("provider_failed")
-	var err error
 	if o.provider, err = o.findProvider(env); err != nil {
 		return fmt.Errorf("connection.%w", err)
 	}

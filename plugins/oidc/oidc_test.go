@@ -72,6 +72,11 @@ func TestCookieAttributes(t *testing.T) {
 	if b.jar["__Host-oidc"] == "" {
 		t.Errorf(`b.jar["__Host-oidc"] is empty: %v`, b.jar)
 	}
+	// A redirect that began at the provider would not carry a strict cookie, and the sign-in would begin again for ever.
+	if r.Status != 200 || r.Header.Get("location") != "" || !strings.Contains(r.Body, `content="0;url=/"`) ||
+		r.Header.Get("content-type") != "text/html; charset=utf-8" {
+		t.Errorf("got %d %v %q, want a page of this site that goes on to /", r.Status, r.Header, r.Body)
+	}
 }
 
 // Scripts and programs get 401, since they cannot follow to a page to sign in at.
@@ -195,9 +200,9 @@ func TestLifetime(t *testing.T) {
 	b := newBrowser(t, filtertest.New(t, o))
 	b.signIn(p, "/")
 	u := session{Subject: "tom", Claims: []byte(`{}`), Begun: time.Now().Add(-2 * time.Hour).Unix()}
-	text, err := o.keys[0].seal("session", u, time.Now().Add(time.Hour)) // as if the lifetime had been shortened since
+	text, err := o.keys.Seal("session", u, time.Now().Add(time.Hour)) // as if the lifetime had been shortened since
 	if err != nil {
-		t.Fatalf("o.keys[0].seal: %v", err)
+		t.Fatalf("o.keys.Seal: %v", err)
 	}
 	b.jar["__Host-oidc"] = text
 	if r := b.ask("/"); r.Status != 302 || b.jar["__Host-oidc"] != "" {

@@ -22,6 +22,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/signin"
 )
 
 var signing = sync.OnceValue(func() *rsa.PrivateKey {
@@ -216,8 +217,8 @@ func config(p *idp) *OIDC {
 	o := &OIDC{
 		Issuer: address(p.t, p.URL), ClientID: "me", ClientSecret: filter.NewSecret("the-client-secret"),
 		Redirect: address(p.t, "https://app.example/cb"), CookieSecrets: []filter.Secret{filter.NewSecret(cookieSecret)},
-		Cookie: Cookie{Name: "__Host-oidc", SameSite: "lax"}, Lifetime: time.Hour, Refresh: true, Login: "/login",
-		Logout: Logout{Path: "/logout"},
+		Cookie:   Cookie{Name: "__Host-oidc", Attributes: signin.Attributes{SameSite: "lax"}},
+		Lifetime: time.Hour, Refresh: true, Login: "/login", Logout: Logout{Path: "/logout"},
 	}
 	o.Connection.Timeout = 10 * time.Second
 	return o

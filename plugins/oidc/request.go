@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/signin"
 )
 
 // stream has the cookies that the response is to set.
@@ -24,21 +25,21 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	o := st.o
 	o.Strip(h)
 	path, query, _ := strings.Cut(h.Path(), "?")
-	j := o.cookiesOf(h)
+	j := o.cookies.Read(h)
 	switch {
-	case samePath(path, o.callbackPath):
+	case signin.SamePath(path, o.callbackPath):
 		return o.callback(s, h, query, j)
-	case samePath(path, o.Logout.Path):
+	case signin.SamePath(path, o.Logout.Path):
 		return o.logout(s, h, j)
-	case samePath(path, o.Login):
-		return o.signIn(s, h, j, o.returnTo(query), nil)
+	case signin.SamePath(path, o.Login):
+		return o.signIn(s, h, j, signin.ReturnTo(query, o.here()), nil)
 	}
 	now := time.Now()
 	var u session
-	if j.session == "" {
+	if j.Session == "" {
 		return o.absent(s, h, j)
 	}
-	if open(o.keys, "session", j.session, &u, now) != nil {
+	if o.keys.Open("session", j.Session, &u, now) != nil {
 		s.Log().Info("a session's cookie cannot be opened")
 		return o.again(s, h, j, "session")
 	}
@@ -56,18 +57,18 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 }
 
 // absent answers a request without a session: other plugins may know who it is.
-func (o *OIDC) absent(s filter.Stream, h filter.RequestHeaders, j jar) filter.Action {
+func (o *OIDC) absent(s filter.Stream, h filter.RequestHeaders, j signin.Jar) filter.Action {
 	return o.signInOr(s, h, j, filter.Unauthenticated)
 }
 
 // again answers a request whose session is over.
-func (o *OIDC) again(s filter.Stream, h filter.RequestHeaders, j jar, reason string) filter.Action {
+func (o *OIDC) again(s filter.Stream, h filter.RequestHeaders, j signin.Jar, reason string) filter.Action {
 	o.refused.With(reason).Inc()
 	return o.signInOr(s, h, j, func(a filter.Action) filter.Action { return a })
 }
 
 // accept lets a request pass, and tells the upstream who it is.
-func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j jar, u *session) filter.Action {
+func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j signin.Jar, u *session) filter.Action {
 	ms, err := claims.Object(nil, u.Claims)
 	if err != nil { // of a session that an older version has let in
 		return o.again(s, h, j, "session")
@@ -81,7 +82,7 @@ func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j jar, u *sessio
 		o.refused.With("consumer").Inc()
 		return reply(http.StatusForbidden, "consumer", "you are not known here")
 	}
-	o.hide(h)
+	o.cookies.Hide(h)
 	if o.ForwardAccessToken {
 		h.Set("authorization", "Bearer "+u.Access)
 	}
@@ -89,7 +90,7 @@ func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j jar, u *sessio
 }
 
 // refresh gets new tokens first.
-func (st *stream) refresh(s filter.Stream, h filter.RequestHeaders, j jar, u *session) filter.Action {
+func (st *stream) refresh(s filter.Stream, h filter.RequestHeaders, j signin.Jar, u *session) filter.Action {
 	o := st.o
 	return filter.Go(func(ctx context.Context) filter.Action {
 		m := o.provider.wait(ctx)
@@ -106,7 +107,7 @@ func (st *stream) refresh(s filter.Stream, h filter.RequestHeaders, j jar, u *se
 			s.Log().Info("a session is not refreshed", "error", x.err)
 			return o.again(s, h, j, "ended")
 		}
-		st.set = o.sessionCookies(x.text, j, time.Until(x.session.expires(o)))
+		st.set = o.cookies.Session(x.text, j, time.Until(x.session.expires(o)))
 		return o.accept(s, h, j, x.session)
 	})
 }
@@ -136,7 +137,7 @@ func (o *OIDC) renew(m *metadata, old *session) (*session, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := o.keys[0].seal("session", u, u.expires(o))
+	text, err := o.keys.Seal("session", u, u.expires(o))
 	if err == nil {
 		o.refreshed.Inc()
 	}

@@ -26,11 +26,11 @@ func (r *refreshes) age(d time.Duration) {
 func (b *browser) age(o *OIDC, d time.Duration) {
 	b.t.Helper()
 	var u session
-	if err := open(o.keys, "session", b.jar["__Host-oidc"], &u, time.Now()); err != nil {
+	if err := o.keys.Open("session", b.jar["__Host-oidc"], &u, time.Now()); err != nil {
 		b.t.Fatalf("opening the session's cookie: %v", err)
 	}
 	u.AccessExpires -= int64(d / time.Second)
-	text, err := o.keys[0].seal("session", u, u.expires(o))
+	text, err := o.keys.Seal("session", u, u.expires(o))
 	if err != nil {
 		b.t.Fatalf("sealing the session: %v", err)
 	}
@@ -133,7 +133,7 @@ func seal(t *testing.T, o *OIDC, refresh string) string {
 	t.Helper()
 	now := time.Now().Unix()
 	u := session{Subject: "tom", Claims: []byte(`{"sub":"tom"}`), Begun: now - 30, Access: "old", AccessExpires: now - 5, Refresh: refresh}
-	text, err := o.keys[0].seal("session", u, u.expires(o))
+	text, err := o.keys.Seal("session", u, u.expires(o))
 	if err != nil {
 		t.Fatalf("sealing a session: %v", err)
 	}

@@ -3,9 +3,7 @@ package oidc
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -16,6 +14,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/origin"
+	"mosn.io/moe/plugins/internal/signin"
 )
 
 const (
@@ -23,7 +22,6 @@ const (
 	signInTime = 10 * time.Minute
 	// maxQuery is how long the query of the provider's answer may be.
 	maxQuery = 8 << 10
-	maxBack  = 2 << 10
 )
 
 // attempt is what the browser keeps while its user signs in.
@@ -34,51 +32,36 @@ type attempt struct {
 	Back     string `json:"b"`
 }
 
-// stateKey ends the name of an attempt's cookie, so that each tab of a browser may sign in.
-func stateKey(state string) string {
-	sum := sha256.Sum256([]byte(state))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
-}
+// here is the origin of this service.
+func (o *OIDC) here() string { return o.Redirect.Scheme + "://" + o.Redirect.Host }
 
 // signInOr sends a browser that asks for a page to the provider, and answers others with 401: a script cannot follow
 // to a page to sign in at. wrap gets the answer.
-func (o *OIDC) signInOr(s filter.Stream, h filter.RequestHeaders, j jar, wrap func(filter.Action) filter.Action,
+func (o *OIDC) signInOr(s filter.Stream, h filter.RequestHeaders, j signin.Jar, wrap func(filter.Action) filter.Action,
 ) filter.Action {
-	if navigates(h) {
-		return o.signIn(s, h, j, safePath(h.Path()), wrap)
+	if signin.Navigates(h) {
+		return o.signIn(s, h, j, signin.SafePath(h.Path()), wrap)
 	}
 	opts := []filter.ReplyOption{
 		filter.WithHeader("www-authenticate", `Cookie realm="moe", cookie-name="`+o.Cookie.Name+`"`),
 	}
-	for _, c := range o.noSession(j) {
+	for _, c := range o.cookies.NoSession(j) {
 		opts = append(opts, filter.WithCookie(c))
 	}
 	return wrap(reply(http.StatusUnauthorized, "sign_in", "sign in first", opts...))
 }
 
-// navigates reports whether a browser asks for a page.
-func navigates(h filter.RequestHeaders) bool {
-	if m := h.Method(); m != http.MethodGet && m != http.MethodHead {
-		return false
-	}
-	if mode := h.Get("sec-fetch-mode"); mode != "" {
-		return mode == "navigate"
-	}
-	return !strings.EqualFold(h.Get("x-requested-with"), "XMLHttpRequest") &&
-		strings.Contains(h.Get("accept"), "text/html")
-}
-
 // signIn sends the browser to the provider, at once where it is known where that is.
-func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j jar, back string,
+func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j signin.Jar, back string,
 	wrap func(filter.Action) filter.Action,
 ) filter.Action {
 	if wrap == nil {
 		wrap = func(a filter.Action) filter.Action { return a }
 	}
-	here := o.Redirect.Scheme + "://" + o.Redirect.Host
+	here := o.here()
 	if o.Cookie.Domain == "" && !origin.SameHost(here, h.Host()) {
 		// The provider sends the browser back to another host of this service: it must begin there.
-		return wrap(reply(http.StatusFound, "host", "", filter.WithHeader("location", here+safePath(h.Path()))))
+		return wrap(reply(http.StatusFound, "host", "", filter.WithHeader("location", here+signin.SafePath(h.Path()))))
 	}
 	if m := o.provider.meta.Load(); m != nil {
 		return wrap(o.begin(s, m, j, back))
@@ -91,33 +74,29 @@ func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j jar, back stri
 	})
 }
 
-func (o *OIDC) begin(s filter.Stream, m *metadata, j jar, back string) filter.Action {
-	if path, _, _ := strings.Cut(back, "?"); samePath(path, o.callbackPath) ||
-		samePath(path, o.Logout.Path) || samePath(path, o.Login) {
+func (o *OIDC) begin(s filter.Stream, m *metadata, j signin.Jar, back string) filter.Action {
+	if path, _, _ := strings.Cut(back, "?"); signin.SamePath(path, o.callbackPath) ||
+		signin.SamePath(path, o.Logout.Path) || signin.SamePath(path, o.Login) {
 		back = "/"
 	}
 	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Back: back}
-	text, err := o.keys[0].seal("state", a, time.Now().Add(signInTime))
+	text, err := o.keys.Seal("state", a, time.Now().Add(signInTime))
 	if err != nil {
 		return filter.Fail(err)
 	}
 	to := m.oauth.AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce))
-	opts := []filter.ReplyOption{
-		filter.WithHeader("location", to), filter.WithCookie(o.stateCookie(stateKey(a.State), text, signInTime)),
+	opts := []filter.ReplyOption{filter.WithHeader("location", to)}
+	for _, c := range o.cookies.Begun(a.State, text, j, signInTime) {
+		opts = append(opts, filter.WithCookie(c))
 	}
-	if len(j.states) >= maxStates {
-		for key := range j.states {
-			opts = append(opts, filter.WithCookie(o.stateCookie(key, "", 0)))
-		}
-	}
-	for _, c := range o.noSession(j) {
+	for _, c := range o.cookies.NoSession(j) {
 		opts = append(opts, filter.WithCookie(c))
 	}
 	return reply(http.StatusFound, "sign_in", "", opts...)
 }
 
 // callback takes the provider's answer.
-func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, j jar) filter.Action {
+func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, j signin.Jar) filter.Action {
 	if h.Method() != http.MethodGet {
 		return wrongMethod("GET")
 	}
@@ -134,12 +113,11 @@ func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, 
 	}
 	state := q.Get("state")
 	var a attempt
-	key := stateKey(state)
-	if open(o.keys, "state", j.states[key], &a, time.Now()) != nil || state == "" ||
+	if o.keys.Open("state", j.State(state), &a, time.Now()) != nil || state == "" ||
 		subtle.ConstantTimeCompare([]byte(a.State), []byte(state)) != 1 {
 		return bad("state", notHere, http.StatusBadRequest)
 	}
-	once := filter.WithCookie(o.stateCookie(key, "", 0)) // a state is good once
+	once := filter.WithCookie(o.cookies.Ended(state)) // a state is good once
 	const foreign = "the answer is of another provider"
 	switch {
 	case q.Has("iss") && q.Get("iss") != o.Issuer.String(): // RFC 9207
@@ -167,32 +145,31 @@ func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, 
 			s.Log().Warn("cannot get tokens", "error", err)
 			return o.unavailable()
 		}
-		text, err := o.keys[0].seal("session", u, u.expires(o))
+		text, err := o.keys.Seal("session", u, u.expires(o))
 		if err != nil {
 			return filter.Fail(err)
 		}
 		o.signedIn.Inc()
-		opts := []filter.ReplyOption{
-			once, filter.WithHeader("location", a.Back), filter.WithHeader("referrer-policy", "no-referrer"),
-		}
-		for _, c := range o.sessionCookies(text, j, o.Lifetime) {
+		status, body, opts := o.cookies.Onward(a.Back)
+		opts = append(opts, once)
+		for _, c := range o.cookies.Session(text, j, o.Lifetime) {
 			opts = append(opts, filter.WithCookie(c))
 		}
-		return reply(http.StatusFound, "signed_in", "", opts...)
+		return reply(status, "signed_in", body, opts...)
 	})
 }
 
 // logout ends a session, and the provider's if that is wanted.
-func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Action {
+func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j signin.Jar) filter.Action {
 	if m := h.Method(); m != http.MethodGet && m != http.MethodPost {
 		return wrongMethod("GET, POST")
 	}
-	if !o.meansIt(h) {
+	if !signin.MeansIt(h, o.Cookie.Domain != "") {
 		o.refused.With("logout").Inc()
 		return reply(http.StatusForbidden, "logout", "only a page of this site can sign you out")
 	}
 	var opts []filter.ReplyOption
-	for _, c := range o.noSession(j) {
+	for _, c := range o.cookies.NoSession(j) {
 		opts = append(opts, filter.WithCookie(c))
 	}
 	o.signedOut.Inc()
@@ -210,7 +187,7 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 		return finish(to)
 	}
 	var u session
-	_ = open(o.keys, "session", j.session, &u, time.Now()) // without a session there is no hint
+	_ = o.keys.Open("session", j.Session, &u, time.Now()) // without a session there is no hint
 	return filter.Go(func(ctx context.Context) filter.Action {
 		m := o.provider.wait(ctx)
 		if m == nil || m.endSession == "" {
@@ -234,61 +211,14 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j jar) filter.Ac
 	})
 }
 
-// meansIt reports whether a request to sign out comes from a page of this origin, or from the user. Browsers say where a
-// request comes from, each in one of these headers at least; a client that sends none of them is not a browser, or one from before 2023.
-func (o *OIDC) meansIt(h filter.RequestHeaders) bool {
-	for _, name := range []string{"sec-purpose", "purpose", "x-moz"} {
-		if strings.Contains(strings.ToLower(h.Get(name)), "prefetch") {
-			return false // the browser guesses where the user will go
-		}
-	}
-	if site := h.Get("sec-fetch-site"); site != "" {
-		return site == "same-origin" || site == "none" || site == "same-site" && o.Cookie.Domain != ""
-	}
-	from := h.Get("origin")
-	if from == "" && h.Has("referer") {
-		from, _ = origin.Of(h.Get("referer"))
-		return origin.SameHost(from, h.Host())
-	}
-	return from == "" || origin.SameHost(from, h.Host())
-}
-
 // wrongMethod answers a request for one of the plugin's own paths.
 func wrongMethod(allowed string) filter.Action {
 	return reply(http.StatusMethodNotAllowed, "method", "method not allowed", filter.WithHeader("allow", allowed))
 }
 
 func safeOrNothing(to string) string {
-	if safePath(to) != to {
+	if signin.SafePath(to) != to {
 		return ""
 	}
 	return to
-}
-
-// returnTo is where the user wants to be after signing in: an address of this origin, or "/".
-func (o *OIDC) returnTo(query string) string {
-	q, err := url.ParseQuery(query)
-	if err != nil || len(q["return"]) != 1 {
-		return "/"
-	}
-	v := q.Get("return")
-	here := o.Redirect.Scheme + "://" + o.Redirect.Host
-	if rest, ok := strings.CutPrefix(v, here); ok && (rest == "" || rest[0] == '/') {
-		v = rest
-	}
-	return safePath(v)
-}
-
-// safePath returns a path, with a query, that leads nowhere but to this origin: path itself, or "/". Browsers take
-// "//" and "/\" for the beginning of another host, and pass over control characters and spaces.
-func safePath(path string) string {
-	if len(path) == 0 || len(path) > maxBack || path[0] != '/' || len(path) > 1 && path[1] == '/' {
-		return "/"
-	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
-			return "/"
-		}
-	}
-	return path
 }

@@ -1,10 +1,10 @@
-package oidc
+package signin
 
 import "strings"
 
-// samePath reports whether the path of a request is that of a configured address. Both may have escapes; they are compared
+// SamePath reports whether the path of a request is that of a configured address. Both may have escapes; they are compared
 // as RFC 3986, section 6.2.2, has it: %c3 is %C3 and %61 is a, but %2F is not a slash.
-func samePath(path, configured string) bool {
+func SamePath(path, configured string) bool {
 	if configured == "" || path == configured {
 		return configured != ""
 	}
@@ -42,4 +42,21 @@ func value(c byte) byte {
 
 func unreserved(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// maxBack is how long a path may be that users are led to.
+const maxBack = 2 << 10
+
+// SafePath returns a path, with a query, that leads nowhere but to this origin: path itself, or "/". Browsers take
+// "//" and "/\" for the beginning of another host, and pass over control characters and spaces.
+func SafePath(path string) string {
+	if len(path) == 0 || len(path) > maxBack || path[0] != '/' || len(path) > 1 && path[1] == '/' {
+		return "/"
+	}
+	for i := range len(path) {
+		if c := path[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
+			return "/"
+		}
+	}
+	return path
 }
