@@ -44,6 +44,8 @@
 //   - Suspend, resume: a direction waits for a plugin, and goes on when the plugin's result is there.
 //   - Hold: a plugin keeps the headers back until it has the body (WaitBody, WaitPrefix). Hold has no other meaning.
 //   - Reply: an answer that a plugin or the framework gives in place of the upstream's.
+//   - Observation: what an observer of a stream learns: that a phase or a wait begins or ends, a reply, a time-out, a
+//     panic, a reset. Traces and metrics are made of observations.
 //   - Sink: what takes the events and replies that leave a chain. Each host has one.
 //   - Misuse: something a plugin did that its contract forbids, such as changing headers that it has passed on. It is
 //     reported once and counted.

@@ -15,7 +15,7 @@ func (st *Stream) apply(d *direction, a core.Action) {
 	i := d.current()
 	switch a.Kind {
 	case core.Go:
-		st.suspendFor(d, a.P.Go)
+		st.suspendFor(d, WaitsForGo, a.P.Go)
 		return
 	case core.Reply:
 		st.replied(d, i, d.at, a.P)
@@ -113,6 +113,9 @@ func (st *Stream) holdHeaders(d *direction, prefix int) {
 		d.held.whole, d.stage = true, atWhole
 		return
 	}
+	if st.Observer != nil {
+		st.observeHold(d)
+	}
 	st.next(d)
 }
 
@@ -128,6 +131,9 @@ func (st *Stream) holdOn(d *direction, prefix int) {
 		prefix += len(d.held.body)
 	}
 	d.held.prefix = prefix
+	if st.Observer != nil {
+		st.observeHold(d)
+	}
 	st.next(d)
 }
 

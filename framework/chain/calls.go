@@ -84,7 +84,7 @@ func (st *Stream) callWhole(d *direction) {
 func (st *Stream) returns(d *direction, a core.Action) core.Action {
 	st.calling = false
 	if st.Observer != nil && a.Kind != core.Go {
-		st.observe(d)
+		st.observeEnd(d, false)
 	}
 	return a
 }

@@ -63,7 +63,7 @@ func (st *Stream) switchChain(d *direction) bool {
 	to, err := st.consumerChain(consumer)
 	if wait, ok := err.(notReady); ok {
 		st.consumer.settled = false
-		st.suspendFor(d, func(ctx context.Context) core.Action {
+		st.suspendFor(d, WaitsForConsumer, func(ctx context.Context) core.Action {
 			return core.Action{Kind: core.Again, P: &core.Payload{Err: wait.call(ctx)}}
 		})
 		return false

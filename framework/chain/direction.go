@@ -1,8 +1,6 @@
 package chain
 
 import (
-	"time"
-
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/phase"
 )
@@ -60,7 +58,6 @@ type direction struct {
 	pipes  pipes
 	queue  queue
 	reader *replyReader // of a reply, or nil
-	began  time.Time    // when the plugin whose turn it is was called; zero without an observer and once it has been reported
 }
 
 // course is how far a direction has come: all that a stream of headers alone changes.
@@ -140,7 +137,6 @@ func (d *direction) reset() {
 		return
 	}
 	d.used, d.flight, d.held, d.length, d.pipes, d.reader = false, flight{}, held{}, length{}, pipes{}, nil
-	d.began = time.Time{}
 	d.queue.clear()
 }
 

@@ -19,6 +19,9 @@ func VerifyStreams(bug func(string)) (restore func()) {
 					bug(fmt.Sprintf("a stream that is over leaves %s in direction %d", what, i))
 				}
 			}
+			for _, what := range st.observed.leftovers() {
+				bug("a stream that is over leaves the observer " + what)
+			}
 			return
 		}
 		for _, what := range st.contradictions(d, from) {
@@ -91,6 +94,27 @@ func (d *direction) leftovers() (all []string) {
 	for _, e := range d.queue.events[:cap(d.queue.events)] {
 		must(e.chunk == nil, "a chunk in the memory of its queue")
 	}
-	must(d.began.IsZero(), "a time")
+	return all
+}
+
+// leftovers returns what is still remembered for an observer that must be gone when the stream is over.
+func (o *observed) leftovers() (all []string) {
+	if o == nil {
+		return nil
+	}
+	if o.headers {
+		all = append(all, "its interest in headers")
+	}
+	for dir := range o.d {
+		d := &o.d[dir]
+		if !d.began.IsZero() || !d.waits.IsZero() || !d.holding.IsZero() {
+			all = append(all, fmt.Sprintf("a phase or a wait of direction %d", dir))
+		}
+		for _, f := range d.before[:cap(d.before)] {
+			if f.Value != "" {
+				all = append(all, "a header")
+			}
+		}
+	}
 	return all
 }

@@ -36,10 +36,10 @@ func (st *Stream) fence(d *direction, fault *guard.Fault) {
 // failPhase ends the phase in flight of d, whose plugin has panicked: with 500, or a reset when the response has begun.
 func (st *Stream) failPhase(d *direction, fault *guard.Fault) {
 	i := d.index(d.at)
-	if st.Observer != nil {
-		st.observe(d)
-	}
 	st.panicIn(i, d.phase().String(), fault)
+	if st.Observer != nil {
+		st.observeEnd(d, true)
+	}
 	if !st.over && d.stage != dead {
 		st.reply(d, d.at, failed, st.chain.details[i]+".panic")
 	}

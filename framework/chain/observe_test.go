@@ -3,7 +3,7 @@ package chain_test
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,19 +15,97 @@ import (
 	"mosn.io/moe/framework/internal/phase"
 )
 
-// observed notes what is reported to it.
+// observed notes what is reported to it, but for how long things took, which it adds up.
 type observed struct {
 	all  []string
 	took map[string]time.Duration
 }
 
-func (o *observed) Observe(plugin string, phase phase.Phase, took time.Duration) {
-	what := fmt.Sprint(plugin, " ", phase)
-	o.all = append(o.all, what)
+func (o *observed) Observe(e chain.Observation) {
+	what := strings.TrimSpace(fmt.Sprint(e.Plugin, " ", e.Phase))
+	o.note(e, what)
 	if o.took == nil {
 		o.took = map[string]time.Duration{}
 	}
-	o.took[what] += took
+	if e.Kind == chain.PhaseEnds {
+		o.took[what] += e.Took
+		o.took[what+" waited"] += e.Waited
+	}
+}
+
+func (o *observed) note(e chain.Observation, what string) {
+	text := ""
+	switch e.Kind {
+	case chain.PhaseBegins:
+		text = what
+	case chain.PhaseEnds:
+		text = what + " ends"
+		if e.Cut {
+			text = what + " is cut"
+		}
+		for _, c := range e.Changed {
+			text += fmt.Sprintf(" %s %d→%d", c.Name, c.Before, c.After)
+		}
+	case chain.WaitBegins:
+		text = what + " waits for " + e.Wait.String()
+	case chain.WaitEnds:
+		text = e.Plugin + " has waited for " + e.Wait.String()
+	case chain.PluginTimesOut:
+		text = e.Plugin + " times out, " + e.Wait.String()
+	case chain.PluginPanics:
+		text = e.Plugin + " panics in " + e.Details
+	case chain.StreamReplies:
+		text = fmt.Sprint(e.Plugin, " replies ", e.Status, " ", e.Details, " own ", e.Own)
+	case chain.StreamResets:
+		text = "reset " + e.Details
+	case chain.StreamEnds:
+		text = "end"
+	}
+	o.all = append(o.all, text)
+}
+
+// pairs checks that what begins for an observer ends for it, once, and before the stream does.
+type pairs struct {
+	h     *strict
+	phase [core.Directions]string
+	done  string
+	waits int
+	ended bool
+}
+
+func (p *pairs) Observe(e chain.Observation) {
+	if p.ended {
+		p.h.bug("observed after the end: %v", e.Kind)
+	}
+	if !p.h.on {
+		p.h.bug("observed off the stream's thread: %v", e.Kind)
+	}
+	open := &p.done
+	if int(e.Phase) < phase.Count && phase.Table[e.Phase].Direction != core.NoDirection {
+		open = &p.phase[phase.Table[e.Phase].Direction]
+	}
+	what := e.Plugin + " " + e.Phase.String()
+	switch e.Kind {
+	case chain.PhaseBegins:
+		if *open != "" {
+			p.h.bug("%s begins in %s", what, *open)
+		}
+		*open = what
+	case chain.PhaseEnds:
+		if *open != what {
+			p.h.bug("%s ends in %q", what, *open)
+		}
+		*open = ""
+	case chain.WaitBegins:
+		p.waits++
+	case chain.WaitEnds:
+		p.waits--
+	case chain.StreamEnds:
+		p.ended = true
+		if p.waits != 0 || p.done != "" || p.phase != [core.Directions]string{} {
+			p.h.bug("the stream ends with %d waits and the phases %q", p.waits, p.phase)
+		}
+	}
 }
 
 func probeChain(o chain.Options, all ...*probe) *chain.Chain {
@@ -55,9 +133,13 @@ func TestObserver(t *testing.T) {
 	st.Data(chain.Response, []byte("b"), true)
 	st.Done()
 	want := []string{
-		"p0 OnRequestHeaders", "p1 OnRequestHeaders", "p0 OnRequestBody", "p0 OnRequestTrailers", "p1 OnRequest",
-		"p1 OnResponseHeaders", "p0 OnResponseHeaders", "p1 OnResponseBody", "p0 OnComplete",
-		"p1 OnComplete",
+		"p0 OnRequestHeaders", "p0 OnRequestHeaders ends", "p1 OnRequestHeaders", "p1 OnRequestHeaders ends",
+		"p1 OnRequest waits for body", "p0 OnRequestBody", "p0 OnRequestBody ends", "p0 OnRequestTrailers",
+		"p0 OnRequestTrailers ends", "p1 has waited for body", "p1 OnRequest", "p1 OnRequest ends",
+		"p1 OnResponseHeaders", "p1 OnResponseHeaders ends", "p0 OnResponseHeaders", "p0 OnResponseHeaders ends",
+		"p1 OnResponseBody", "p1 panics in OnResponseBody", "p1 OnResponseBody is cut",
+		"p1 replies 500 moe.p1.panic own false", "reset reply (moe.p1.panic) after the response has begun",
+		"p0 OnComplete", "p0 OnComplete ends", "p1 OnComplete", "p1 OnComplete ends", "end",
 	}
 	if diff := cmp.Diff(want, o.all); diff != "" {
 		t.Errorf("the calls (-want +got):\n%s", diff)
@@ -85,14 +167,20 @@ func TestObserverOfGo(t *testing.T) {
 	st.Observer = o
 	fill(st)
 	st.Headers(chain.Request, true)
-	if len(o.all) != 0 {
-		t.Errorf("told before the function has returned: %v", o.all)
+	const what = "p0 OnRequestHeaders"
+	if diff := cmp.Diff([]string{what, what + " waits for go"}, o.all); diff != "" {
+		t.Errorf("told before the function has returned (-want +got):\n%s", diff)
 	}
 	(<-box.c)()
 	st.Done()
-	const what = "p0 OnRequestHeaders"
-	if !slices.Equal(o.all, []string{what, "p0 OnComplete"}) || o.took[what] < wait {
-		t.Errorf("got %v, %v", o.all, o.took)
+	want := []string{
+		what, what + " waits for go", "p0 has waited for go", what + " ends", "p0 OnComplete", "p0 OnComplete ends", "end",
+	}
+	if diff := cmp.Diff(want, o.all); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if took, waited := o.took[what], o.took[what+" waited"]; took < wait || waited < wait || waited > took {
+		t.Errorf("the phase took %v and waited %v, want %v or more", took, waited, wait)
 	}
 }
 
@@ -115,8 +203,44 @@ func TestObserverOfTimeout(t *testing.T) {
 	(<-box.c)() // the timeout
 	(<-box.c)() // the function, which is late
 	st.Done()
-	if diff := cmp.Diff([]string{"p0 OnRequestHeaders", "p0 OnComplete"}, o.all); diff != "" {
+	want := []string{
+		"p0 OnRequestHeaders", "p0 OnRequestHeaders waits for go", "p0 times out, go", "p0 has waited for go",
+		"p0 OnRequestHeaders is cut", "p0 replies 504 moe.p0.timeout own false", "p0 OnComplete", "p0 OnComplete ends", "end",
+	}
+	if diff := cmp.Diff(want, o.all); diff != "" {
 		t.Errorf("the calls (-want +got):\n%s", diff)
+	}
+}
+
+// The observer learns of a plugin's own reply, and of the headers that phases change: names and sizes, no values.
+func TestObserverOfReplyAndHeaders(t *testing.T) {
+	o := &observed{}
+	c := probeChain(chain.Options{Observe: func(st *chain.Stream) chain.Observer {
+		st.ObserveHeaders()
+		return o
+	}}, &probe{reqH: func(_ filter.Stream, h filter.Headers, _ bool) filter.Action {
+		h.Set("x-new", "secret")
+		h.Add("x-new", "s")
+		h.Set("x-request-id", h.Get("x-request-id")) // as it was
+		h.Del("accept")
+		h.Set(":path", "/abc")
+		return filter.Continue
+	}}, &probe{reqH: func(filter.Stream, filter.Headers, bool) filter.Action {
+		return filter.Reply(403, "")
+	}})
+	st := c.Start(dead{}, dead{})
+	fill(st)
+	st.H[core.RequestHeaders].Fields = append(st.H[core.RequestHeaders].Fields, core.Field{Name: "accept", Value: "any"})
+	st.Headers(chain.Request, true)
+	st.Done()
+	want := []string{
+		"p0 OnRequestHeaders", "p0 OnRequestHeaders ends :path 1→4 x-new -1→7 accept 6→-1",
+		"p1 OnRequestHeaders", "p1 OnRequestHeaders ends", "p1 replies 403 moe.p1 own true",
+		"p0 OnResponseHeaders", "p0 OnResponseHeaders ends", "p0 OnComplete", "p0 OnComplete ends", "p1 OnComplete",
+		"p1 OnComplete ends", "end",
+	}
+	if diff := cmp.Diff(want, o.all); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
 
@@ -145,4 +269,4 @@ func TestNoObserverCosts(t *testing.T) {
 // counts ignores what is reported to it.
 type counts struct{}
 
-func (counts) Observe(string, phase.Phase, time.Duration) {}
+func (counts) Observe(chain.Observation) {}

@@ -19,6 +19,9 @@ type phases struct {
 	done  filter.CompleteHandler
 }
 
+// newStreamPhase names, in reports, the function that makes a plugin's handler.
+const newStreamPhase = "newStream"
+
 // The messages of a direction, as they index Chain.next.
 const (
 	headersMessage = iota

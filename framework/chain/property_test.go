@@ -57,11 +57,21 @@ func interleave(seed uint64) []string {
 	}
 	c := chain.New(ps, o)
 	h.st = c.Start(h, h)
+	watched := &pairs{h: h}
+	if seed%2 == 0 {
+		h.st.Observer = watched
+		if seed%4 == 0 {
+			h.st.ObserveHeaders()
+		}
+	}
 	h.drive(r, c, [2][]func(){h.script(r, 0), h.script(r, 1)})
 	for range 3 { // what comes late
 		for h.post(r) {
 		}
 		runtime.Gosched()
+	}
+	if seed%2 == 0 && !watched.ended {
+		h.bug("the observer did not learn of the end")
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -78,6 +78,9 @@ func (st *Stream) replyBroken(d *direction) {
 // reply starts the chain's own response, at the plugins that ran before the one at a position of d. It replaces a
 // response that is under way and not sent; once it is sent, the stream is reset.
 func (st *Stream) reply(d *direction, at position, r *core.Payload, details string) {
+	if st.Observer != nil {
+		st.observeReply(d, at, r, details)
+	}
 	response := &st.d[Response]
 	if response.sent {
 		st.replyTooLate(d.index(min(at, d.n-1)), details)
@@ -195,6 +198,7 @@ func (st *Stream) reset(reason string) {
 		return
 	}
 	st.over = true
+	st.tellObserver(StreamResets, "", 0, reason)
 	st.revoke(&st.d[Request])
 	st.revoke(&st.d[Response])
 	st.halt()

@@ -107,6 +107,7 @@ func (st *Stream) panicIn(i index, where string, fault *guard.Fault) {
 	c := st.chain
 	value, _ := guard.Text(fault.Value)
 	c.cells[i].panics.Add(1)
+	st.tellObserver(PluginPanics, c.names[i], 0, where)
 	c.loggers[i].Error("panic", about(st.requestID(), "phase", where, "value", value, "stack", string(fault.Stack))...)
 	if c.options.Misuse != nil {
 		c.options.Misuse(c.names[i], fmt.Sprintf("panics in %s: %s\n%s", where, value, fault.Stack))

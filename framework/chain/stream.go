@@ -1,13 +1,10 @@
 package chain
 
 import (
-	"time"
-
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/deadline"
 	"mosn.io/moe/framework/internal/guard"
-	"mosn.io/moe/framework/internal/phase"
 )
 
 // Stream runs one stream. Its methods are to be called on the stream's thread.
@@ -22,9 +19,10 @@ type Stream struct {
 	// Reply describes the chain's own response.
 	Reply
 
-	// Observer receives how long plugins take. A host may set it after Start and before it feeds the stream; it is nil
-	// in the next stream that gets this memory.
+	// Observer learns what happens to the stream; nil where nobody observes it, which costs next to nothing. It is what
+	// Options.Observe returned; a host may set another after Start and before it feeds the stream.
 	Observer Observer
+	observed *observed
 }
 
 // Reply says what a host must know of a response that is the chain's own, beside its headers.
@@ -72,6 +70,9 @@ func (c *Chain) Start(host core.Host, sink core.Sink) *Stream {
 	for dir := range st.d {
 		st.d[dir].n = position(len(c.plugins))
 	}
+	if c.options.Observe != nil {
+		st.Observer = c.options.Observe(st)
+	}
 	if c.perStream {
 		st.makeHandlers(make([]phases, 0, len(c.plugins)))
 	}
@@ -94,7 +95,7 @@ func (st *Stream) makeHandler(i index) (p phases) {
 	returned := false
 	defer func() {
 		if v := guard.Recovered(recover(), returned); v != nil {
-			st.panicIn(i, "newStream", v)
+			st.panicIn(i, newStreamPhase, v)
 			st.broken = i + 1
 		}
 	}()
@@ -213,6 +214,9 @@ func (st *Stream) completeFrom(next int) {
 
 // end makes every handle stale and gives the stream's memory back, unless a run uses it still.
 func (st *Stream) end() {
+	if st.Observer != nil {
+		st.observeStreamEnd()
+	}
 	st.Mu.Lock()
 	st.Stream.Reset()
 	st.Mu.Unlock()
@@ -231,9 +235,7 @@ func (st *Stream) callComplete(i index, h filter.CompleteHandler) {
 	if st.Observer == nil {
 		h.OnComplete(st.handle(i))
 	} else {
-		began := time.Now()
-		h.OnComplete(st.handle(i))
-		st.Observer.Observe(st.chain.names[i], phase.OnComplete, time.Since(began))
+		st.observeComplete(i, h)
 	}
 	returned = true
 }
@@ -249,6 +251,9 @@ func (st *Stream) halt() {
 
 // drop ends whatever a direction waits for.
 func (st *Stream) drop(d *direction) {
+	if st.Observer != nil {
+		st.observeCut(d)
+	}
 	st.resume(d)
 	for _, p := range d.pipes.all {
 		p.stop(core.ErrStreamDone)

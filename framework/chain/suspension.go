@@ -27,11 +27,14 @@ type call struct {
 }
 
 // suspendFor has the direction wait for f.
-func (st *Stream) suspendFor(d *direction, f func(context.Context) core.Action) {
+func (st *Stream) suspendFor(d *direction, wait WaitKind, f func(context.Context) core.Action) {
 	if d.dir == Request && !d.sent && !d.held.holds {
 		st.passed = d.at
 	}
 	c := &call{suspension: st.suspend(d), f: f}
+	if st.Observer != nil {
+		st.observeSuspend(d, wait)
+	}
 	go c.run(st.handle(d.current()).Context())
 }
 
@@ -58,9 +61,12 @@ func (c *call) resume() {
 	ok := false
 	defer st.endRun(d, &ok)
 	st.resume(d)
+	if st.Observer != nil {
+		st.observeResume(d)
+	}
 	if c.returned {
 		if st.Observer != nil && c.a.Kind != core.Go {
-			st.observe(d)
+			st.observeEnd(d, false)
 		}
 		st.apply(d, c.a)
 	} else {
@@ -138,6 +144,7 @@ func (st *Stream) expireBody(d *direction) {
 	ok := false
 	defer st.endRun(response, &ok)
 	details := st.chain.details[d.index(d.held.by)] + ".body_timeout"
+	st.tellObserver(PluginTimesOut, st.chain.names[d.index(d.held.by)], WaitsForBody, details)
 	if d == response {
 		st.reply(d, d.held.by, responseStalled, details)
 	} else {
@@ -151,7 +158,7 @@ func (st *Stream) expireBody(d *direction) {
 func (st *Stream) expire(d *direction) {
 	at, i := d.at, d.current()
 	if st.Observer != nil {
-		st.observe(d)
+		st.observeTimeout(d)
 	}
 	st.chain.cells[i].timeouts.Add(1)
 	st.tell(i, "does not answer within "+st.home.options.Timeout.String(), "phase", d.phase().String())

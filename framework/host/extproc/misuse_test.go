@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/internal/phase"
 )
 
@@ -206,7 +207,9 @@ func TestMetrics(t *testing.T) {
 func TestTimingsBound(t *testing.T) {
 	var all timings
 	for i := range maxTimed + 10 {
-		all.Observe(fmt.Sprint("p", i), phase.OnComplete, time.Millisecond)
+		all.Observe(chain.Observation{
+			Kind: chain.PhaseEnds, Plugin: fmt.Sprint("p", i), Phase: phase.OnComplete, Took: time.Millisecond,
+		})
 	}
 	equal(t, "plugins", len(all.all()), maxTimed)
 	equal(t, "others", all.other[phase.OnComplete].count.Load(), int64(10))

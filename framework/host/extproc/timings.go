@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/internal/phase"
 )
 
@@ -67,8 +68,10 @@ type timings struct {
 type timingsOf [phase.Count]timing
 
 // Observe adds to a plugin's timings.
-func (t *timings) Observe(plugin string, phase phase.Phase, took time.Duration) {
-	t.of(plugin)[phase].add(took)
+func (t *timings) Observe(e chain.Observation) {
+	if e.Kind == chain.PhaseEnds {
+		t.of(e.Plugin)[e.Phase].add(e.Took)
+	}
 }
 
 func (t *timings) all() map[string]*timingsOf {
