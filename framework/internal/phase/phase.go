@@ -118,6 +118,14 @@ func Of(t reflect.Type) (s Set) {
 	return s
 }
 
+// SetOf returns the set of phases.
+func SetOf(phases ...Phase) (s Set) {
+	for _, p := range phases {
+		s |= 1 << p
+	}
+	return s
+}
+
 // Has reports whether p is in s.
 func (s Set) Has(p Phase) bool { return s&(1<<p) != 0 }
 
