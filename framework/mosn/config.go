@@ -3,9 +3,12 @@ package mosn
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"sync"
 
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // Filters runs MOSN's stream filters, from a list as a listener has it in mosn_config.json.
@@ -21,6 +24,7 @@ type Filters struct {
 	shared      *factories
 	unsupported *filter.Tagged[*filter.Counter]
 	late        *filter.Tagged[*filter.Counter]
+	slow        *filter.Tagged[*filter.Counter]
 	reported    *sync.Map // what the log has said
 	env         *filter.Env
 }
@@ -31,9 +35,38 @@ type StreamFilter struct {
 	Type string `json:"type" validate:"required"`
 	// Config is the filter's own, as the filter defines it.
 	Config map[string]any `json:"config,omitempty"`
+	// Blocking says whether the filter may block: wait for a network, a lock or a timer, or compute for long. A list
+	// without such filters runs on Envoy's thread, which is quicker. The default is what is declared of the type, and true
+	// where nothing is.
+	Blocking *bool `json:"blocking,omitempty"`
 }
 
-func init() { filter.RegisterPerStream("mosn", filter.Access, newStream) }
+func init() {
+	internals.Register(&filter.Registration{
+		Registration: extension.Registration{
+			Name: "mosn", Config: reflect.TypeFor[Filters](), New: func() any { return new(Filters) },
+		},
+		Stage: filter.Access, Handler: reflect.TypeFor[*stream](),
+		PerStream: func(f any, s filter.Stream) any { return newStream(f.(*Filters), s) },
+		Phases:    func(f any) phase.Set { return f.(*Filters).phases() },
+	}, nil)
+}
+
+// phases returns the phases in which the filters take part. All lists have the request's headers, for what filters of the
+// response ask about the request.
+func (f *Filters) phases() phase.Set {
+	all := []phase.Phase{phase.OnRequestHeaders, phase.OnComplete}
+	if f.shared.shape.receives && f.wants().request() {
+		all = append(all, phase.OnRequest, phase.OnRequestTrailers)
+	}
+	if f.shared.shape.sends {
+		all = append(all, phase.OnResponseHeaders)
+		if f.wants().response() {
+			all = append(all, phase.OnResponse, phase.OnResponseTrailers)
+		}
+	}
+	return phase.SetOf(all...)
+}
 
 // Provision makes the filters' factories, or takes those that another configuration has made of the same list: two routes
 // that differ in per_filter_config alone share them, and so share what the filters count.
@@ -42,6 +75,7 @@ func (f *Filters) Provision(env *filter.Env) error {
 	f.reported = new(sync.Map)
 	f.unsupported = env.Tag("method").Counter("unsupported")
 	f.late = env.Tag("method").Counter("late_calls")
+	f.slow = env.Tag("type").Counter("slow_calls")
 	prepareVariables()
 	logTo(env.Log())
 	var err error

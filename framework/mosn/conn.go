@@ -15,8 +15,7 @@ import (
 
 // connection is the client's connection as far as a stream knows it. What it is made of belongs to Envoy.
 type connection struct {
-	st     *stream
-	remote netip.AddrPort
+	st *stream
 }
 
 func (c *connection) no(method string) error {
@@ -31,10 +30,11 @@ func (c *connection) LocalAddr() net.Addr { return parseAddr(c.st.attr(filter.At
 
 // RemoteAddr returns the client's address by Envoy's rules, or an empty one on a Unix socket.
 func (c *connection) RemoteAddr() net.Addr {
-	if !c.remote.IsValid() {
+	addr := c.st.client().addr
+	if !addr.IsValid() {
 		return &net.UnixAddr{Net: "unix"}
 	}
-	return net.TCPAddrFromAddrPort(c.remote)
+	return net.TCPAddrFromAddrPort(addr)
 }
 
 // parseAddr returns an address that Envoy has written, or nil.

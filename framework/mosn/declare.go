@@ -27,6 +27,9 @@ type Declaration struct {
 	// Config is a zero value of the struct as which the filter reads its configuration, or nil. Fields that it does not
 	// have are then errors; MOSN ignores them.
 	Config any
+	// NeverBlocks says that neither the filters nor their factory wait for a network, a lock that is held for long, or a
+	// timer, nor compute for long. A list of such filters runs on Envoy's thread, and others on goroutines.
+	NeverBlocks bool
 }
 
 var declarations = struct {
@@ -35,8 +38,9 @@ var declarations = struct {
 }{m: map[string]declared{}}
 
 type declared struct {
-	body   Body
-	config reflect.Type
+	body        Body
+	config      reflect.Type
+	neverBlocks bool
 }
 
 // Declare says what is known about a type of filter. It is called in an init function, by the filter's package or by the
@@ -44,7 +48,7 @@ type declared struct {
 func Declare(typ string, d Declaration) {
 	declarations.Lock()
 	defer declarations.Unlock()
-	declarations.m[typ] = declared{d.Body, reflect.TypeOf(d.Config)}
+	declarations.m[typ] = declared{d.Body, reflect.TypeOf(d.Config), d.NeverBlocks}
 }
 
 func declarationOf(typ string) declared {

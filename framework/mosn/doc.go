@@ -20,8 +20,8 @@
 //
 // # A stream
 //
-// All of MOSN's code runs on goroutines, since its filters may block: one goroutine for the request's filters and one for
-// the response's. The phases BeforeRoute, AfterRoute and AfterChooseHost run one after the other before the request goes
+// A list of filters runs on Envoy's thread if none of them may block, as [Declare] or the configuration's blocking says.
+// Other lists run on goroutines: one for the request's filters and one for the response's. The phases BeforeRoute, AfterRoute and AfterChooseHost run one after the other before the request goes
 // on, and BeforeSend when there is a response, be it the upstream's or a filter's own. As in MOSN, StreamFilterStop leaves
 // out what remains of the phase and no more; what ends a request is a reply.
 //

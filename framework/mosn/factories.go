@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"mosn.io/api"
 	"mosn.io/moe/framework/config"
@@ -19,10 +20,17 @@ import (
 type factories struct {
 	key    string
 	refs   refs.Count
-	list   []api.StreamFilterChainFactory
+	list   []typedFactory
 	body   Body // what the filters read
 	shape  shape
+	blocks atomic.Bool // a filter may block, or has done so
 	health hostHealth
+}
+
+// typedFactory makes the filters of one entry of the list.
+type typedFactory struct {
+	typ string
+	api.StreamFilterChainFactory
 }
 
 // shape is what filters a stream gets, as far as the factories show it before there is a stream.
@@ -58,8 +66,12 @@ func acquireFactories(list []StreamFilter) (*factories, error) {
 			errs = append(errs, fmt.Errorf("stream_filters[%d]: %s: %w", i, entry.Type, err))
 			continue
 		}
-		f.list = append(f.list, factory)
-		body := declarationOf(entry.Type).body
+		f.list = append(f.list, typedFactory{entry.Type, factory})
+		declared := declarationOf(entry.Type)
+		if entry.Blocking == nil && !declared.neverBlocks || entry.Blocking != nil && *entry.Blocking {
+			f.blocks.Store(true)
+		}
+		body := declared.body
 		bodies[0] = bodies[0] || (body == "" && s.receives) || body.request()
 		bodies[1] = bodies[1] || (body == "" && s.sends) || body.response()
 		f.shape = shape{f.shape.receives || s.receives, f.shape.sends || s.sends, f.shape.logs || s.logs}
@@ -192,7 +204,7 @@ func probe(f api.StreamFilterChainFactory) (s shape, err error) {
 			s, err = shape{receives: true, sends: true, logs: true}, nil
 		}
 	}()
-	f.CreateFilterChain(newContext(context.Background(), nil), &c)
+	f.CreateFilterChain(newContext(context.Background()), &c)
 	for _, r := range c.receivers {
 		r.filter.OnDestroy()
 	}
@@ -208,30 +220,40 @@ func probe(f api.StreamFilterChainFactory) (s shape, err error) {
 
 // collected is what factories add for one stream.
 type collected struct {
+	typ       string // of the factory whose turn it is
 	receivers []receiver
 	senders   []sender
-	logs      []api.AccessLog
+	logs      []accessLog
 }
 
 type receiver struct {
+	typ    string
 	filter api.StreamReceiverFilter
 	phase  api.ReceiverFilterPhase
 }
 
 type sender struct {
+	typ    string
 	filter api.StreamSenderFilter
 	phase  api.SenderFilterPhase
 }
 
 func (c *collected) AddStreamReceiverFilter(f api.StreamReceiverFilter, p api.ReceiverFilterPhase) {
-	c.receivers = append(c.receivers, receiver{f, p})
+	c.receivers = append(c.receivers, receiver{c.typ, f, p})
 }
 
 func (c *collected) AddStreamSenderFilter(f api.StreamSenderFilter, p api.SenderFilterPhase) {
-	c.senders = append(c.senders, sender{f, p})
+	c.senders = append(c.senders, sender{c.typ, f, p})
 }
 
-func (c *collected) AddStreamAccessLog(l api.AccessLog) { c.logs = append(c.logs, l) }
+type accessLog struct {
+	typ string
+	api.AccessLog
+}
+
+func (c *collected) AddStreamAccessLog(l api.AccessLog) {
+	c.logs = append(c.logs, accessLog{c.typ, l})
+}
 
 // isNil reports whether v is nil or holds a nil pointer.
 func isNil(v any) bool {

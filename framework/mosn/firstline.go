@@ -2,8 +2,10 @@ package mosn
 
 import (
 	"context"
+	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"mosn.io/api"
@@ -42,17 +44,34 @@ var protocols = map[string]api.ProtocolName{
 	"HTTP/1.0": protocolHTTP1, "HTTP/1.1": protocolHTTP1, "HTTP/2": protocolHTTP2, "HTTP/3": protocolHTTP3,
 }
 
-// prefetch asks Envoy, on its own thread, for what most filters need.
-func (st *stream) prefetch(h filter.RequestHeaders) {
-	st.first.method, st.first.scheme, st.first.host = h.Method(), h.Scheme(), h.Host()
-	st.first.path, st.first.query, _ = strings.Cut(h.Path(), "?")
-	st.conn.remote = st.s.RemoteAddr()
-	protocol, err := st.s.Attr(filter.AttrProtocol)
-	if err != nil {
-		protocol = "HTTP/1.1"
-	}
-	st.info.protocol = protocols[protocol]
+// read takes the line from the headers.
+func (f *firstLine) read(h filter.RequestHeaders) {
+	f.method, f.scheme, f.host = h.Method(), h.Scheme(), h.Host()
+	f.path, f.query, _ = strings.Cut(h.Path(), "?")
 }
+
+// peer is what Envoy is asked about the client once, when a filter wants to know.
+type peer struct {
+	once     sync.Once
+	addr     netip.AddrPort
+	protocol api.ProtocolName
+}
+
+// client returns what Envoy knows of the client.
+func (st *stream) client() *peer {
+	st.peer.once.Do(func() {
+		st.peer.addr = st.s.RemoteAddr()
+		protocol, err := st.s.Attr(filter.AttrProtocol)
+		if err != nil {
+			protocol = "HTTP/1.1"
+		}
+		st.peer.protocol = protocols[protocol]
+	})
+	return &st.peer
+}
+
+// prefetch asks Envoy, on its own thread, for what most filters need, so that their goroutine need not wait for the thread.
+func (st *stream) prefetch() { st.client() }
 
 // applyFirstLine changes the request as filters have set its variables.
 func (st *stream) applyFirstLine() {
@@ -111,6 +130,9 @@ const (
 
 // forwardMetadata tells Envoy's router what filters have set for MOSN's in variables.
 func (st *stream) forwardMetadata() {
+	if !st.forwards.Load() {
+		return
+	}
 	if v, err := variable.Get(st.ctx, varRouterMeta); err == nil {
 		if m, isMeta := v.(map[string]string); isMeta {
 			for key, value := range m {

@@ -99,6 +99,9 @@ func (b *block) Range(f func(key, value string) bool) {
 	}
 }
 
+// copyOf returns a copy of headers for filters.
+func copyOf(h filter.Headers) api.HeaderMap { return (&block{h: h}).Clone() }
+
 // Clone returns a copy that remembers which fields it had from the start.
 func (b *block) Clone() api.HeaderMap {
 	b.mu.Lock()

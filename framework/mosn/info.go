@@ -58,6 +58,7 @@ func (i *info) freeze(st *stream) {
 			known[a] = v
 		}
 	}
+	st.client()
 	code := st.s.ResponseHeaders().Status()
 	now := time.Since(st.begun)
 	i.mu.Lock()
@@ -192,7 +193,12 @@ func (i *info) SetBytesReceived(n uint64) {
 }
 
 // Protocol returns the client's protocol by MOSN's names: Http1, Http2, and Http3, which MOSN does not have.
-func (i *info) Protocol() api.ProtocolName { return get(i, &i.protocol) }
+func (i *info) Protocol() api.ProtocolName {
+	if p := get(i, &i.protocol); p != "" {
+		return p
+	}
+	return i.st.client().protocol
+}
 
 // SetProtocol sets it.
 func (i *info) SetProtocol(p api.ProtocolName) { put(i, &i.protocol, p) }

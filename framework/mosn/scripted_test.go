@@ -9,7 +9,7 @@ import (
 
 	"mosn.io/api"
 	"mosn.io/moe/framework/filtertest"
-	_ "mosn.io/moe/framework/mosn"
+	"mosn.io/moe/framework/mosn"
 )
 
 // script is what a filter of the type "scripted" does. Tests register theirs by name.
@@ -82,9 +82,16 @@ func register(creator api.StreamFilterFactoryCreator) string {
 	return name
 }
 
+// neverBlock has typeOf declare of each script that it does not block.
+var neverBlock bool
+
 // typeOf registers a script.
 func typeOf(s script) string {
-	return register(func(map[string]any) (api.StreamFilterChainFactory, error) { return s, nil })
+	typ := register(func(map[string]any) (api.StreamFilterChainFactory, error) { return s, nil })
+	if neverBlock {
+		mosn.Declare(typ, mosn.Declaration{NeverBlocks: true})
+	}
+	return typ
 }
 
 // config is the plugin's configuration with filters of these types, and what more there is to say in it.

@@ -2,9 +2,11 @@ package mosn
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mosn.io/api"
@@ -43,16 +45,22 @@ type stream struct {
 	next  int // index of the receiver that runs next: MOSN keeps it from one phase to the next
 	phase api.ReceiverFilterPhase
 	first firstLine
+	peer  peer
 
-	info info
-	conn connection
-	ways route
+	info     info
+	conn     connection
+	ways     route
+	parent   parentContext
+	receiver receiveHandler
+	sender   sendHandler
+	forwards atomic.Bool // a filter has set a variable for the router
 
+	making    sync.Mutex
 	mu        sync.Mutex
 	made      bool      // the filters are there
 	filters   collected // changed once, by the first run
 	stage     stage
-	running   bool // a run of filters is on its goroutine
+	running   bool // filters run, or are about to on a goroutine
 	destroyed bool
 	reply     *reply // what a filter has answered
 	request   message
@@ -61,36 +69,44 @@ type stream struct {
 
 // message is one direction of the stream.
 type message struct {
-	block    *block        // the headers, where they are Envoy's
+	block    *block        // the headers, where they are Envoy's: own
 	headers  api.HeaderMap // block, or those of a reply
 	data     api.IoBuffer  // nil where there is no body, or one that the filters do not read
 	given    []byte        // the body as it came
 	trailers api.HeaderMap // a copy, which filters may change
 
 	trailersGiven api.HeaderMap // as they came
+
+	own block
+}
+
+// arrive has filters find the headers h.
+func (m *message) arrive(h filter.Headers) {
+	m.own.h = h
+	m.block, m.headers = &m.own, &m.own
 }
 
 func newStream(f *Filters, s filter.Stream) *stream {
 	st := &stream{plugin: f, s: s, begun: time.Now(), later: internals.Later(s)}
-	st.info.st, st.conn.st, st.ways.st = st, st, st
+	st.info.st, st.conn.st, st.ways.st, st.parent.st, st.receiver.st, st.sender.st = st, st, st, st, st, st
 	return st
 }
 
 // OnRequestHeaders runs the filters, or waits for the body that they read.
 func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
-	st.prefetch(h)
+	st.first.read(h)
 	switch {
 	case !st.plugin.shared.shape.receives:
 		return filter.Continue
 	case st.plugin.wants().request() && !end && h.Upgrade() == "":
 		return filter.WaitBody
 	}
-	return filter.Go(func(context.Context) filter.Action { return st.receive(filter.Body{}, false) })
+	return st.run(receiving, func() filter.Action { return st.receive(filter.Body{}, false) })
 }
 
 // OnRequest runs the filters.
 func (st *stream) OnRequest(s filter.Stream, h filter.RequestHeaders, b filter.Body) filter.Action {
-	return filter.Go(func(context.Context) filter.Action { return st.receive(b, true) })
+	return st.run(receiving, func() filter.Action { return st.receive(b, true) })
 }
 
 // OnRequestTrailers sends on what filters have made of the trailers.
@@ -101,18 +117,15 @@ func (st *stream) OnRequestTrailers(s filter.Stream, t filter.Headers) filter.Ac
 
 // OnResponseHeaders is OnRequestHeaders for the response.
 func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
-	switch {
-	case !st.plugin.shared.shape.sends:
-		return filter.Continue
-	case st.plugin.wants().response() && !end && s.RequestHeaders().Upgrade() == "":
+	if st.plugin.wants().response() && !end && s.RequestHeaders().Upgrade() == "" {
 		return filter.WaitBody
 	}
-	return filter.Go(func(context.Context) filter.Action { return st.send(h, filter.Body{}, false) })
+	return st.run(sending, func() filter.Action { return st.send(h, filter.Body{}, false) })
 }
 
 // OnResponse runs the filters of the response.
 func (st *stream) OnResponse(s filter.Stream, h filter.ResponseHeaders, b filter.Body) filter.Action {
-	return filter.Go(func(context.Context) filter.Action { return st.send(h, b, true) })
+	return st.run(sending, func() filter.Action { return st.send(h, b, true) })
 }
 
 // OnResponseTrailers sends on what filters have made of the trailers.
@@ -121,7 +134,7 @@ func (st *stream) OnResponseTrailers(s filter.Stream, t filter.Headers) filter.A
 	return filter.Continue
 }
 
-// OnComplete writes the filters' access logs and destroys them, off Envoy's thread.
+// OnComplete writes the filters' access logs and destroys them: as they run, on Envoy's thread or off it.
 func (st *stream) OnComplete(s filter.Stream) {
 	st.mu.Lock()
 	st.stage = over
@@ -130,51 +143,79 @@ func (st *stream) OnComplete(s filter.Stream) {
 	if running {
 		time.AfterFunc(destroyAfter, st.destroy)
 	}
-	if !made && !st.plugin.shared.shape.logs {
+	logs := st.plugin.shared.shape.logs
+	if !logs && (!made || running) {
 		return
 	}
+	var requestHeaders, responseHeaders api.HeaderMap
+	if logs {
+		requestHeaders, responseHeaders = copyOf(s.RequestHeaders().Headers), copyOf(s.ResponseHeaders().Headers)
+		st.info.freeze(st)
+	}
 	finish := func(context.Context) {
+		if logs {
+			st.log(requestHeaders, responseHeaders)
+		}
 		if !running {
 			st.destroy()
 		}
 	}
-	if st.plugin.shared.shape.logs {
-		reqHeaders, respHeaders := (&block{h: s.RequestHeaders().Headers}).Clone(), (&block{h: s.ResponseHeaders().Headers}).Clone()
-		st.info.freeze(st)
-		finish = func(context.Context) {
-			st.create()
-			for _, l := range st.filters.logs {
-				l.Log(st.ctx, reqHeaders, respHeaders, &st.info)
-			}
-			if !running {
-				st.destroy()
-			}
-		}
+	if st.plugin.shared.blocks.Load() && st.plugin.env.Go(finish) {
+		return
 	}
-	if !st.plugin.env.Go(finish) {
-		finish(context.Background())
+	finish(context.Background())
+}
+
+// log writes the access logs.
+func (st *stream) log(requestHeaders, responseHeaders api.HeaderMap) {
+	st.guarded("making filters for an access log", st.create)
+	w := st.watch()
+	for _, l := range st.filters.logs {
+		st.guarded("an access log", func() { l.Log(st.ctx, requestHeaders, responseHeaders, &st.info) })
+		w.lap(l.typ)
 	}
 }
 
 // create makes the stream's filters, once.
 func (st *stream) create() {
+	st.making.Lock()
+	defer st.making.Unlock()
 	if st.made {
 		return
 	}
-	st.ctx = newContext(st.s.Context(), st)
-	var made collected
+	st.ctx = newContext(&st.parent)
+	made := collected{}
+	w := st.watch()
 	for _, f := range st.plugin.shared.list {
+		made.typ = f.typ
 		f.CreateFilterChain(st.ctx, &made)
+		w.lap(f.typ)
 	}
 	for _, r := range made.receivers {
-		r.filter.SetReceiveFilterHandler(&receiveHandler{handler{st}})
+		r.filter.SetReceiveFilterHandler(&st.receiver)
 	}
 	for _, s := range made.senders {
-		s.filter.SetSenderFilterHandler(&sendHandler{handler{st}})
+		s.filter.SetSenderFilterHandler(&st.sender)
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.filters, st.made = made, true
+}
+
+// run runs f, in which filters run: on the stream's thread, or on a goroutine if one of them may block.
+func (st *stream) run(s stage, f func() filter.Action) filter.Action {
+	if !st.plugin.shared.blocks.Load() {
+		st.enter(s)
+		defer st.leave()
+		return f()
+	}
+	st.prefetch()
+	return filter.Go(func(context.Context) filter.Action {
+		st.parent.own()
+		st.enter(s)
+		defer st.leave()
+		return f()
+	})
 }
 
 // enter begins a run of filters, and leave ends it.
@@ -209,19 +250,22 @@ func (st *stream) destroy() {
 	if again {
 		return
 	}
+	w := st.watch()
 	for _, r := range filters.receivers {
-		st.guarded(r.filter.OnDestroy)
+		st.guarded("OnDestroy", r.filter.OnDestroy)
+		w.lap(r.typ)
 	}
 	for _, s := range filters.senders {
-		st.guarded(s.filter.OnDestroy)
+		st.guarded("OnDestroy", s.filter.OnDestroy)
+		w.lap(s.typ)
 	}
 }
 
 // guarded calls what has no phase to fail any more.
-func (st *stream) guarded(f func()) {
+func (st *stream) guarded(in string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			st.plugin.env.Log().Error("a MOSN filter panicked in OnDestroy", "panic", v)
+			st.plugin.env.Log().Error("a MOSN filter panicked", "in", in, "panic", fmt.Sprint(v))
 		}
 	}()
 	f()
@@ -229,11 +273,7 @@ func (st *stream) guarded(f func()) {
 
 // receive runs the filters of the request.
 func (st *stream) receive(b filter.Body, whole bool) filter.Action {
-	st.enter(receiving)
-	defer st.leave()
-	h := st.s.RequestHeaders().Headers
-	st.request.block = &block{h: h}
-	st.request.headers = st.request.block
+	st.request.arrive(st.s.RequestHeaders().Headers)
 	if whole {
 		st.request.take(b)
 		st.request.takeTrailers(st.s.RequestTrailers())
@@ -288,13 +328,16 @@ func (st *stream) receivePhase(phase api.ReceiverFilterPhase) (action filter.Act
 // runReceivers calls the filters of a phase until one stops it. MOSN does not take a filter that wants a phase again for
 // done, and begins with it then.
 func (st *stream) runReceivers(phase api.ReceiverFilterPhase) api.StreamFilterStatus {
+	w := st.watch()
 	for ; st.next < len(st.filters.receivers); st.next++ {
-		r := st.filters.receivers[st.next]
+		r := &st.filters.receivers[st.next]
 		if r.phase != phase {
 			continue
 		}
 		st.request.block.begin()
-		switch status := r.filter.OnReceive(st.ctx, st.request.headers, st.request.buffer(), st.request.trailers); status {
+		status := r.filter.OnReceive(st.ctx, st.request.headers, st.request.buffer(), st.request.trailers)
+		w.lap(r.typ)
+		switch status {
 		case api.StreamFilterStop, api.StreamFiltertermination:
 			st.next = 0
 			return status
@@ -308,10 +351,7 @@ func (st *stream) runReceivers(phase api.ReceiverFilterPhase) api.StreamFilterSt
 
 // send runs the filters of the response.
 func (st *stream) send(h filter.ResponseHeaders, b filter.Body, whole bool) filter.Action {
-	st.enter(sending)
-	defer st.leave()
-	st.response.block = &block{h: h.Headers}
-	st.response.headers = st.response.block
+	st.response.arrive(h.Headers)
 	if whole {
 		st.response.take(b)
 		st.response.takeTrailers(st.s.ResponseTrailers())
@@ -337,11 +377,13 @@ func (st *stream) send(h filter.ResponseHeaders, b filter.Body, whole bool) filt
 
 // runSenders calls the filters of the response until one stops it.
 func (st *stream) runSenders() api.StreamFilterStatus {
+	w := st.watch()
 	for _, s := range st.filters.senders {
 		if s.phase != api.BeforeSend {
 			continue
 		}
 		status := s.filter.Append(st.ctx, st.response.headers, st.response.buffer(), st.response.trailers)
+		w.lap(s.typ)
 		switch status {
 		case api.StreamFilterStop, api.StreamFiltertermination:
 			return status
@@ -427,7 +469,7 @@ func (m *message) setData(data api.IoBuffer) {
 // takeTrailers has filters find trailers, which Envoy lets go in a phase of their own.
 func (m *message) takeTrailers(t filter.Headers) {
 	if t.Len() > 0 {
-		m.trailers = (&block{h: t}).Clone()
+		m.trailers = copyOf(t)
 		m.trailersGiven = m.trailers.Clone()
 	}
 }

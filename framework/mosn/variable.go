@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"mosn.io/api"
 	"mosn.io/moe/framework/filter"
@@ -38,11 +39,46 @@ const (
 
 type streamKey struct{}
 
-// newContext returns a context as MOSN's filters expect it: with variables and pools. st may be nil.
-func newContext(parent context.Context, st *stream) context.Context {
-	if st != nil {
-		parent = context.WithValue(parent, streamKey{}, st)
+// parentContext is the parent of the context that filters get. It leads to the stream, and makes the stream's own context
+// when somebody asks for that: Envoy is then told to announce the stream's end at once, which few filters need.
+type parentContext struct {
+	st   *stream
+	once sync.Once
+	ctx  context.Context
+}
+
+func (p *parentContext) own() context.Context {
+	p.once.Do(func() { p.ctx = p.st.s.Context() })
+	return p.ctx
+}
+
+// Deadline is that of context.Context, as Done and Err are.
+func (p *parentContext) Deadline() (time.Time, bool) { return p.own().Deadline() }
+
+// Done is closed when the stream ends.
+func (p *parentContext) Done() <-chan struct{} { return p.own().Done() }
+
+// Err says why the stream has ended.
+func (p *parentContext) Err() error { return p.own().Err() }
+
+// Value is that of context.Context.
+func (p *parentContext) Value(key any) any {
+	if key == (streamKey{}) {
+		return p.st
 	}
+	return p.own().Value(key)
+}
+
+// setForRouter is the setter of variables that MOSN's router reads; see forwardMetadata.
+func setForRouter(ctx context.Context, value *variable.IndexedValue, v any) error {
+	if st := streamOf(ctx); st != nil {
+		st.forwards.Store(true)
+	}
+	return variable.DefaultSetter(ctx, value, v)
+}
+
+// newContext returns a context as MOSN's filters expect it: with variables and pools.
+func newContext(parent context.Context) context.Context {
 	return variable.NewVariableContext(buffer.NewBufferPoolContext(parent))
 }
 
@@ -66,6 +102,14 @@ var prepareVariables = sync.OnceFunc(func() {
 	}
 	for name, get := range objects {
 		define(variable.NewVariable(name, nil, objectGetter(get), variable.DefaultSetter, 0))
+	}
+	for _, name := range []string{varTryTimeout, varGlobalTimeout} {
+		define(variable.NewStringVariable(name, nil, nil, func(ctx context.Context, v *variable.IndexedValue, text string) error {
+			return setForRouter(ctx, v, text)
+		}, 0))
+	}
+	for _, name := range []string{varRouterMeta, varDisableRetry} {
+		define(variable.NewVariable(name, nil, nil, setForRouter, 0))
 	}
 	for _, name := range plainTexts {
 		if _, err := variable.Check(name); err != nil {
@@ -226,11 +270,11 @@ var objects = map[string]func(*stream) any{
 // plainTexts and plainObjects hold what filters put there.
 var (
 	plainTexts = []string{
-		varStatus, varDirectResponse, varTryTimeout, varGlobalTimeout, "proxy_hijack_status", "proxy_gzip_switch",
-		"x-mosn-direction", "x-mosn-rpc-service", "x-mosn-rpc-method",
+		varStatus, varDirectResponse, "proxy_hijack_status", "proxy_gzip_switch", "x-mosn-direction", "x-mosn-rpc-service",
+		"x-mosn-rpc-method",
 	}
 	plainObjects = []string{
-		varRouterMeta, varDisableRetry, "upstream_protocol", "stream_id", "trace_id", "trace_span", "span_key",
+		"upstream_protocol", "stream_id", "trace_id", "trace_span", "span_key",
 		"listener_name", "listener_type", "access_logs", "proxy_general_config", "upstream_connection_id",
 		"x-mosn-req-raw-data", "x-mosn-resp-raw-data",
 	}

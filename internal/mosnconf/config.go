@@ -89,9 +89,10 @@ type networkFilter struct {
 }
 
 type streamFilter struct {
-	Type   string         `json:"type" validate:"required"`
-	Config map[string]any `json:"config"`
-	Plugin any            `json:"go_plugin_config" no:"Envoy loads no Go plugins; moe build puts filters into its library"`
+	Type     string         `json:"type" validate:"required"`
+	Config   map[string]any `json:"config"`
+	Blocking *bool          `json:"blocking"` // the plugin's; MOSN has no such field, and ignores it
+	Plugin   any            `json:"go_plugin_config" no:"Envoy loads no Go plugins; moe build puts filters into its library"`
 }
 
 type proxy struct {

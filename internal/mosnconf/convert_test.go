@@ -39,6 +39,10 @@ func TestConverts(t *testing.T) {
 			in:   whole(`"stream_filters": [{"type": "gzip", "config": {"gzip_level": 6}}],`, toUp, ""),
 			want: `"plugins":[{"config":{"stream_filters":[{"config":{"gzip_level":6},"type":"gzip"}]},"name":"mosn"}]`,
 		},
+		"a stream filter that does not block": {
+			in:   whole(`"stream_filters": [{"type": "gzip", "blocking": false}],`, toUp, ""),
+			want: `"stream_filters":[{"blocking":false,"type":"gzip"}]`,
+		},
 		"per_filter_config": {
 			in:   whole(`"stream_filters": [{"type": "fault"}],`, toUp+`, "per_filter_config": {"fault": {"abort": {"status": 5}}}`, ""),
 			want: `"per_filter_config":{"fault":{"abort":{"status":5}}}`,

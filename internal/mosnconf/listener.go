@@ -221,6 +221,9 @@ func streamFilters(filters []streamFilter) (out list) {
 		if f.Config != nil {
 			one["config"] = f.Config
 		}
+		if f.Blocking != nil {
+			one["blocking"] = *f.Blocking
+		}
 		out = append(out, one)
 	}
 	return out

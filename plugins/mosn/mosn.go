@@ -29,16 +29,16 @@ import (
 func init() {
 	log.DefaultLogger, log.StartLogger, log.Proxy = mosn.DefaultLogger(), mosn.DefaultLogger(), mosn.ProxyLogger()
 	for typ, d := range map[string]mosn.Declaration{
-		headertometadata.HeaderToMetadata: {Body: mosn.BodyNone, Config: headertometadata.FilterFactory{}},
-		v2.IPAccess:                       {Body: mosn.BodyNone, Config: ipaccess.Conf{}},
-		v2.PayloadLimit:                   {Body: mosn.BodyRequest, Config: v2.StreamPayloadLimit{}},
+		headertometadata.HeaderToMetadata: {Body: mosn.BodyNone, Config: headertometadata.FilterFactory{}, NeverBlocks: true},
+		v2.IPAccess:                       {Body: mosn.BodyNone, Config: ipaccess.Conf{}, NeverBlocks: true},
+		v2.PayloadLimit:                   {Body: mosn.BodyRequest, Config: v2.StreamPayloadLimit{}, NeverBlocks: true},
 		v2.Gzip:                           {Body: mosn.BodyResponse, Config: v2.StreamGzip{}},
 		v2.FaultStream:                    {Body: mosn.BodyNone, Config: v2.StreamFaultInject{}},
 		v2.FaultTolerance:                 {Body: mosn.BodyNone},
 		flowcontrol.FlowControlFilterName: {Body: mosn.BodyNone},
-		v2.DSL:                            {Body: mosn.BodyBoth, Config: v2.StreamDSL{}},
+		v2.DSL:                            {Body: mosn.BodyBoth, Config: v2.StreamDSL{}, NeverBlocks: true},
 		istio.JwtAuthn:                    {Body: mosn.BodyNone},
-		istio.RBAC:                        {Body: mosn.BodyNone},
+		istio.RBAC:                        {Body: mosn.BodyNone, NeverBlocks: true},
 	} {
 		mosn.Declare(typ, d)
 	}
