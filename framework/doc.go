@@ -11,6 +11,7 @@
 //
 //   - filter is what the author of an HTTP filter imports.
 //   - accesslog is what the author of an access logger imports.
+//   - certvalidator is what the author of a certificate validator imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
 //   - document is the configuration of a chain: one struct, from which its schema and its merge derive.

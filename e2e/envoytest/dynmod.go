@@ -42,6 +42,16 @@ func (d DynamicModule) AccessLog(name, logger string, config M) M {
 	return M{"name": name, "typed_config": d.with("access_loggers.dynamic_modules.v3.DynamicModuleAccessLog", fields)}
 }
 
+// CertValidator returns the custom_validator_config of a validation context; the validator's configuration may be nil.
+func (d DynamicModule) CertValidator(validator string, config M) M {
+	fields := M{"validator_name": validator}
+	if config != nil {
+		fields["validator_config"] = config
+	}
+	return M{"name": "envoy.tls.cert_validator.dynamic_modules", "typed_config": d.with(
+		"transport_sockets.tls.cert_validator.dynamic_modules.v3.DynamicModuleCertValidatorConfig", fields)}
+}
+
 func (d DynamicModule) with(extension string, config M) M {
 	config["@type"] = "type.googleapis.com/envoy.extensions." + extension
 	config["dynamic_module_config"] = M{"name": string(d), "do_not_close": true}

@@ -29,6 +29,7 @@ var areas = []area{
 	{folder: "framework/extension", uses: "framework/internal", light: true},
 	{folder: "framework/filter", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/accesslog", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/certvalidator", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
@@ -43,13 +44,17 @@ var areas = []area{
 	// Hosts. What a host can do is data in framework/host, for programs that run no host.
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
-	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog " + toDocuments},
+	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog " +
+		"framework/certvalidator " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/extproc", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
 		"framework/config"},
+	{folder: "framework/internal/testhost", uses: "framework/internal framework/extension framework/config"},
 	{folder: "framework/accesslog/accesslogtest", uses: "framework/accesslog framework/internal framework/extension " +
-		"framework/config"},
+		"framework/internal/testhost"},
+	{folder: "framework/certvalidator/certvalidatortest", uses: "framework/certvalidator framework/internal " +
+		"framework/extension framework/internal/testhost"},
 	{folder: "framework/vet"},
 
 	// MOSN's filters as a plugin.
@@ -63,7 +68,8 @@ var areas = []area{
 	{folder: "internal/ldaptest"},
 	{folder: "internal/geotest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
-	{folder: "plugins", uses: "framework/extension framework/accesslog framework/filter framework/nethttp plugins/internal"},
+	{folder: "plugins", uses: "framework/extension framework/accesslog framework/certvalidator framework/filter " +
+		"framework/nethttp plugins/internal"},
 
 	// Consumers from files.
 	{folder: "pkg/consumer", uses: "framework/config framework/document framework/assembly internal/filewatch"},

@@ -5,10 +5,6 @@
 package accesslogtest
 
 import (
-	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
 	"net/netip"
 	"reflect"
 	"sync/atomic"
@@ -16,66 +12,25 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/accesslog"
-	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/testhost"
 )
 
-var (
-	shared   = extension.Internals(core.Internal{})
-	newEntry = accesslog.Internals(core.Internal{}).NewEntry
-)
+var newEntry = accesslog.Internals(core.Internal{}).NewEntry
 
 // New makes the access logger whose registered struct is T from a configuration as an operator writes it, YAML or JSON:
 // decoded strictly, validated, provisioned. It is closed when the test ends. The error is what an operator would see.
 func New[T any](t testing.TB, conf string) (*T, error) {
 	t.Helper()
-	var reg *accesslog.Registration
+	var reg *extension.Registration
 	for _, r := range accesslog.Registrations() {
 		if r.Config == reflect.TypeFor[T]() {
-			reg = r
+			reg = &r.Registration
 		}
 	}
-	if reg == nil {
-		return nil, fmt.Errorf("accesslogtest: %v is not registered", reflect.TypeFor[T]())
-	}
-	doc, err := config.Parse([]byte(conf))
-	if err != nil {
-		return nil, err
-	}
-	value := reg.New()
-	if err := (&config.Decoder{Plugin: reg.Name}).Decode(doc, value); err != nil {
-		return nil, err
-	}
-	env, closeEnv := shared.NewEnv(extension.EnvConfig{
-		Host: host{slog.NewTextHandler(t.Output(), nil)}, ID: reg.Name, Plugin: reg.Name, Decode: config.Decode,
-	})
-	t.Cleanup(closeEnv)
-	if p, ok := value.(extension.Provisioner); ok {
-		if err := p.Provision(env); err != nil {
-			return nil, config.FromPlugin("", reg.Config, err).Of(reg.Name)
-		}
-	}
-	shared.Seal(env)
-	if c, ok := value.(io.Closer); ok {
-		t.Cleanup(func() {
-			if err := c.Close(); err != nil {
-				t.Errorf("Close of %s: %v", reg.Name, err)
-			}
-		})
-	}
-	return value.(*T), nil
+	return testhost.New[T](t, "accesslogtest", reg, conf)
 }
-
-type host struct{ log slog.Handler }
-
-func (host) Name() string { return "accesslogtest" }
-
-func (host) Capabilities() uint32 { return uint32(extension.CanRecordHistogram) }
-
-func (h host) Log() slog.Handler { return h.log }
-
-func (host) Transport(string) (http.RoundTripper, error) { return nil, extension.ErrUnsupported }
 
 // Entry is what Envoy knows in a test. What is not in it Envoy has no value for; the zero Times are those of a stream
 // that began and ended at once.

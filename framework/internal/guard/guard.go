@@ -57,8 +57,21 @@ func Text(v any) (string, *Fault) {
 
 // call returns what f returns, which calls methods of v.
 func call(v any, f func() string) (string, *Fault) {
+	text, fault := Await(Patience, nil, f)
+	switch {
+	case fault == nil:
+		return text, nil
+	case fault.Stack == nil:
+		return fmt.Sprintf("(a %T whose text cannot be had: its method does not return)", v), fault
+	}
+	return fmt.Sprintf("(a %T whose text cannot be had: its method panics)", v), fault
+}
+
+// Await returns what f returns, which runs on a goroutine of its own, and how it ended. One that takes longer than patience
+// is left alone; that fault has no stack. Meanwhile the caller runs the functions that come by turns, which may be nil.
+func Await[T any](patience time.Duration, turns <-chan func(), f func() T) (T, *Fault) {
 	type result struct {
-		text  string
+		value T
 		fault *Fault
 	}
 	c := make(chan result, 1)
@@ -69,20 +82,21 @@ func call(v any, f func() string) (string, *Fault) {
 			r.fault = Recovered(recover(), returned)
 			c <- r
 		}()
-		r.text = f()
+		r.value = f()
 		returned = true
 	}()
-	timer := time.NewTimer(Patience)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	select {
-	case r := <-c:
-		if r.fault != nil {
-			return fmt.Sprintf("(a %T whose text cannot be had: its method panics)", v), r.fault
+	for {
+		select {
+		case turn := <-turns:
+			turn()
+		case r := <-c:
+			return r.value, r.fault
+		case <-timer.C:
+			var none T
+			return none, &Fault{errors.New("no return within " + patience.String()), nil}
 		}
-		return r.text, nil
-	case <-timer.C:
-		return fmt.Sprintf("(a %T whose text cannot be had: its method does not return)", v),
-			&Fault{errors.New("no text within " + Patience.String()), nil}
 	}
 }
 

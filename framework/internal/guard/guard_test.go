@@ -41,7 +41,7 @@ func TestText(t *testing.T) {
 		{name: "typed nil", v: (*pointerError)(nil), want: "its method panics", fault: "nil pointer dereference"},
 		{name: "a String that panics", v: panics{}, want: "its method panics", fault: "no text"},
 		{name: "an Error that calls Goexit", v: exits{}, want: "its method panics", fault: "Goexit"},
-		{name: "an Error that does not return", v: hangs{until}, want: "does not return", fault: "no text within 1s"},
+		{name: "an Error that does not return", v: hangs{until}, want: "does not return", fault: "no return within 1s"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, fault := Text(c.v)

@@ -17,17 +17,13 @@ package accesslog
 import "C"
 
 import (
-	"fmt"
-	"log/slog"
-	"net/http"
 	"unsafe"
 
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/assembly"
-	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
-	"mosn.io/moe/framework/host/dynmod/internal/wire"
+	"mosn.io/moe/framework/host/dynmod/internal/kind"
 	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -43,6 +39,11 @@ type logger struct {
 
 var loggers inproc.Table[*logger]
 
+var loggerKind = &kind.Kind{
+	Key: "accesslog", Words: "access logger", Field: "logger", All: kind.Of(accesslog.Registrations),
+	Can: extension.CanRecordHistogram,
+}
+
 var newEntry = accesslog.Internals(core.Internal{}).NewEntry
 
 // moeAccessLoggerNew makes the configuration of an access logger and returns its number; 0 has Envoy reject it.
@@ -51,37 +52,13 @@ var newEntry = accesslog.Internals(core.Internal{}).NewEntry
 func moeAccessLoggerNew(envoy unsafe.Pointer, name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t) (id C.uint32_t) {
 	what := C.GoStringN(name, C.int(nameLen))
 	defer inproc.Fence(dynlog.Handler, "framework panic in the access logger "+what)
-	l, err := newLogger(what, C.GoBytes(unsafe.Pointer(value), C.int(valueLen)))
+	own, err := loggerKind.Acquire(what, C.GoBytes(unsafe.Pointer(value), C.int(valueLen)))
 	if err != nil {
-		slog.New(dynlog.Handler).Error("configuration rejected: "+err.Error(), "access logger", what)
 		return 0
 	}
+	l := &logger{name: what, own: own, log: own.Value().(accesslog.Logger)}
 	l.metrics.define(envoy, append(l.own.Metrics(), panicsOf(l)))
 	return C.uint32_t(loggers.Add(l, nil))
-}
-
-func newLogger(name string, raw []byte) (*logger, error) {
-	reg := accesslog.Lookup(name)
-	if reg == nil {
-		return nil, fmt.Errorf("logger_name: %q: %s", name, config.Unknown("access logger", name, names()))
-	}
-	doc, err := wire.Parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("logger_config: %w", err)
-	}
-	own, err := assembly.Acquire(configHost{}, "accesslog", &reg.Registration, doc)
-	if err != nil {
-		return nil, err
-	}
-	return &logger{name: name, own: own, log: own.Value().(accesslog.Logger)}, nil
-}
-
-// names lists the access loggers that are compiled in.
-func names() (all []string) {
-	for _, reg := range accesslog.Registrations() {
-		all = append(all, reg.Name)
-	}
-	return all
 }
 
 // panicsOf makes the count of l's panics.
@@ -130,17 +107,4 @@ func (l *logger) fence(method string) {
 		l.panics.Add(1)
 		inproc.LogPanic(dynlog.Handler, "panic in "+method+" of the access logger "+l.name, v)
 	}
-}
-
-// configHost is core.ConfigHost for all access loggers.
-type configHost struct{}
-
-func (configHost) Name() string { return "dynmod" }
-
-func (configHost) Capabilities() uint32 { return uint32(extension.CanRecordHistogram) }
-
-func (configHost) Log() slog.Handler { return dynlog.Handler }
-
-func (configHost) Transport(string) (http.RoundTripper, error) {
-	return nil, fmt.Errorf("an access logger makes no requests over Envoy's clusters; use net/http: %w", extension.ErrUnsupported)
 }

@@ -1,0 +1,220 @@
+package certvalidator_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mosn.io/moe/framework/certvalidator"
+	"mosn.io/moe/framework/certvalidator/certvalidatortest"
+)
+
+// pinned accepts certificates by their sums.
+type pinned struct {
+	SHA256 []string `json:"sha256" validate:"required"`
+}
+
+func (p *pinned) Verify(h certvalidator.Handshake) certvalidator.Verdict {
+	if sum := sha256.Sum256(h.Raw()[0]); slices.Contains(p.SHA256, hex.EncodeToString(sum[:])) {
+		return certvalidator.Accept()
+	}
+	return certvalidator.Refuse("this certificate is not pinned")
+}
+
+func init() { certvalidator.Register[pinned]("pinned") }
+
+func ExampleRegister() {
+	// type Pinned struct {
+	// 	SHA256 []string `json:"sha256" validate:"required"`
+	// }
+	//
+	// func init() { certvalidator.Register[Pinned]("pinned") }
+	//
+	// func (p *Pinned) Verify(h certvalidator.Handshake) certvalidator.Verdict { … }
+	fmt.Println(certvalidator.Lookup("pinned").Name)
+	// Output: pinned
+}
+
+func TestConfiguration(t *testing.T) {
+	sum := sha256.Sum256([]byte("good"))
+	v, err := certvalidatortest.New[pinned](t, "sha256: ["+hex.EncodeToString(sum[:])+"]")
+	if err != nil {
+		t.Fatalf("certvalidatortest.New: %v", err)
+	}
+	for der, want := range map[string]bool{"good": true, "bad": false} {
+		t.Run(der, func(t *testing.T) {
+			got := certvalidatortest.Handshake{Certificates: [][]byte{[]byte(der)}}.Verify(t, v)
+			if got.Accepted() != want || got.Validated() != want {
+				t.Errorf("the verdict on %q is %+v, want accepted %v", der, got, want)
+			}
+		})
+	}
+	for name, conf := range map[string]string{"unknown field": "sha265: [a]", "wrong type": "sha256: {}", "absent": ""} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := certvalidatortest.New[pinned](t, conf); err == nil || !strings.Contains(err.Error(), "sha2") {
+				t.Errorf("certvalidatortest.New of %q: got error %v, want one that names the field", conf, err)
+			}
+		})
+	}
+}
+
+type verifyFunc func(certvalidator.Handshake) certvalidator.Verdict
+
+func (f verifyFunc) Verify(h certvalidator.Handshake) certvalidator.Verdict { return f(h) }
+
+// What does not end in a verdict refuses the certificate.
+func TestVerdicts(t *testing.T) {
+	type result struct {
+		Accepted, Validated bool
+		Reason              string
+		Alert               certvalidator.Alert
+	}
+	stand := make(chan struct{})
+	t.Cleanup(func() { close(stand) })
+	for _, c := range []struct {
+		name   string
+		verify verifyFunc
+		want   result
+	}{
+		{
+			name: "accepted", verify: func(certvalidator.Handshake) certvalidator.Verdict { return certvalidator.Accept() },
+			want: result{Accepted: true, Validated: true, Alert: certvalidator.CertificateUnknown},
+		},
+		{
+			name:   "accepted, not validated",
+			verify: func(certvalidator.Handshake) certvalidator.Verdict { return certvalidator.AcceptUnvalidated() },
+			want:   result{Accepted: true, Alert: certvalidator.CertificateUnknown},
+		},
+		{
+			name: "refused",
+			verify: func(certvalidator.Handshake) certvalidator.Verdict {
+				return certvalidator.Refuse("too old").WithAlert(certvalidator.CertificateExpired)
+			},
+			want: result{Reason: "too old", Alert: certvalidator.CertificateExpired},
+		},
+		{
+			name: "a reason with what a peer might write",
+			verify: func(certvalidator.Handshake) certvalidator.Verdict {
+				return certvalidator.Refuse("cn a\nb\xff\x00" + strings.Repeat("x", 600))
+			},
+			want: result{Reason: "cn a?b??" + strings.Repeat("x", 504), Alert: certvalidator.CertificateUnknown},
+		},
+		{
+			name: "no verdict", verify: func(certvalidator.Handshake) (v certvalidator.Verdict) { return v },
+			want: result{Reason: "the validator gave no verdict", Alert: certvalidator.CertificateUnknown},
+		},
+		{
+			name: "a panic", verify: func(certvalidator.Handshake) certvalidator.Verdict { panic("as told") },
+			want: result{Reason: "the validator panicked", Alert: certvalidator.InternalError},
+		},
+		{
+			name: "Goexit", verify: func(certvalidator.Handshake) certvalidator.Verdict { runtime.Goexit(); return certvalidator.Accept() },
+			want: result{Reason: "the validator panicked", Alert: certvalidator.InternalError},
+		},
+		{
+			name:   "no return",
+			verify: func(certvalidator.Handshake) certvalidator.Verdict { <-stand; return certvalidator.Accept() },
+			want:   result{Reason: "the validator gave no verdict within 1s", Alert: certvalidator.InternalError},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			v := certvalidatortest.Handshake{Certificates: [][]byte{{0}}}.Verify(t, c.verify)
+			got := result{v.Accepted(), v.Validated(), v.Reason(), v.Alert()}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("the verdict (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A handle tells what the peer has sent, asks the thread that waits, and finds nothing once there is a verdict.
+func TestHandshake(t *testing.T) {
+	state := map[string]string{"there": "before"}
+	var kept certvalidator.Handshake
+	v := certvalidatortest.Handshake{
+		Certificates: [][]byte{{1}, {2}}, ServerName: "a.example", IsServer: true, FilterState: state,
+	}.Verify(t, verifyFunc(func(h certvalidator.Handshake) certvalidator.Verdict {
+		kept = h
+		if err := h.SetFilterState("who", "me"); err != nil {
+			t.Errorf("SetFilterState: %v", err)
+		}
+		if err := h.SetFilterState("there", "now"); !errors.Is(err, certvalidator.ErrFilterStateTaken) {
+			t.Errorf("SetFilterState of what is there gives %v, want ErrFilterStateTaken", err)
+		}
+		if got, err := h.FilterState("there"); got != "before" || err != nil {
+			t.Errorf("FilterState gives %q, %v; want before", got, err)
+		}
+		if _, err := h.FilterState("none"); !errors.Is(err, certvalidator.ErrNotFound) {
+			t.Errorf("FilterState of what is not there gives %v, want ErrNotFound", err)
+		}
+		if _, err := h.Certificates(); err == nil || !strings.Contains(err.Error(), "certificate 1") {
+			t.Errorf("Certificates gives %v, want an error that says which", err)
+		}
+		return certvalidator.Accept()
+	}))
+	if !v.Accepted() {
+		t.Errorf("the verdict is %+v, want accepted", v)
+	}
+	if diff := cmp.Diff(map[string]string{"there": "before", "who": "me"}, state); diff != "" {
+		t.Errorf("the filter state (-want +got):\n%s", diff)
+	}
+	if err := kept.SetFilterState("late", "x"); !errors.Is(err, certvalidator.ErrHandshakeOver) {
+		t.Errorf("SetFilterState after the verdict gives %v, want ErrHandshakeOver", err)
+	}
+	if _, err := kept.FilterState("who"); !errors.Is(err, certvalidator.ErrHandshakeOver) {
+		t.Errorf("FilterState after the verdict gives %v, want ErrHandshakeOver", err)
+	}
+	if diff := cmp.Diff([]any{[][]byte{{1}, {2}}, "a.example", true}, []any{kept.Raw(), kept.ServerName(), kept.IsServer()}); diff != "" {
+		t.Errorf("what the peer has sent (-want +got):\n%s", diff)
+	}
+}
+
+// The zero handle is that of no handshake.
+func TestZeroHandshake(t *testing.T) {
+	var h certvalidator.Handshake
+	if _, err := h.Certificates(); !errors.Is(err, certvalidator.ErrHandshakeOver) {
+		t.Errorf("Certificates gives %v, want ErrHandshakeOver", err)
+	}
+	if err := h.SetFilterState("a", "b"); !errors.Is(err, certvalidator.ErrHandshakeOver) {
+		t.Errorf("SetFilterState gives %v, want ErrHandshakeOver", err)
+	}
+	if h.Raw() != nil || h.ServerName() != "" || h.IsServer() {
+		t.Errorf("the zero handle tells %v, %q, %v", h.Raw(), h.ServerName(), h.IsServer())
+	}
+}
+
+type (
+	noVerify   struct{}
+	badContext struct{ pinned }
+)
+
+func (*badContext) SessionContext() string { return "" }
+
+func TestRegisterRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		register func()
+		want     string
+	}{
+		"no Verify":              {func() { certvalidator.Register[noVerify]("noverify") }, "must have the method"},
+		"another SessionContext": {func() { certvalidator.Register[badContext]("badcontext") }, "SessionContext must be"},
+		"a name that is not":     {func() { certvalidator.Register[pinned]("Pinned") }, "may only contain"},
+		"a name taken":           {func() { certvalidator.Register[pinned]("pinned") }, "duplicate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), c.want) {
+					t.Errorf("Register panics with %v, want %q in it", v, c.want)
+				}
+			}()
+			c.register()
+		})
+	}
+}
