@@ -14,6 +14,7 @@
 //   - certvalidator is what the author of a certificate validator imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
+//   - telemetry lets chains and plugins take part in traces; telemetry/otlp exports those of the process.
 //   - document is the configuration of a chain: one struct, from which its schema and its merge derive.
 //   - config decodes, defaults, validates and merges any struct; it knows no document and no filter.
 //   - assembly turns documents into provisioned plugins and chains.

@@ -1,4 +1,4 @@
-// Package main is libmoe.so: the plugin library and the hosts that run it inside Envoy.
+// Package main is libmoe.so: the plugin library, the hosts that run it inside Envoy, and the exporter of traces.
 package main
 
 import (
@@ -6,6 +6,7 @@ import (
 	_ "mosn.io/moe/framework/host/dynmod/accesslog"
 	_ "mosn.io/moe/framework/host/dynmod/certvalidator"
 	_ "mosn.io/moe/framework/host/golang"
+	_ "mosn.io/moe/framework/telemetry/otlp"
 	_ "mosn.io/moe/pkg/consumer"
 	_ "mosn.io/moe/plugins"
 )

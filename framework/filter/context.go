@@ -3,14 +3,16 @@ package filter
 import (
 	"context"
 	"log/slog"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Context is cancelled when the stream ends, with the cause [ErrStreamDone], or when a plugin has exceeded the chain's
-// timeout. It carries the trace that the request's traceparent names (W3C Trace Context), if there is a valid one, as
-// go.opentelemetry.io/otel/trace's remote span context. An http.RoundTripper from [Env.Transport] finds the stream in
-// it. The context of a stream that has ended is cancelled.
+// timeout. The context of a stream that has ended is cancelled.
+//
+// trace.SpanFromContext (go.opentelemetry.io/otel/trace) finds the stream's span in it: Envoy's own where Envoy traces the
+// request and the host can reach its span, or the span that MoE makes where the process exports traces itself. Tracers of
+// otel.Tracer, or of the span's TracerProvider, make children of it. Where nobody traces, it carries the remote span that
+// the request names, by traceparent (W3C Trace Context) or B3. The request's baggage is in it too. An http.RoundTripper from [Env.Transport]
+// finds the stream in it.
 func (s Stream) Context() context.Context {
 	if s.c != nil {
 		s.c.Escape(s.gen)
@@ -23,66 +25,6 @@ func (s Stream) Context() context.Context {
 	}
 	defer s.c.Mu.Unlock()
 	return s.c.Context(parent)
-}
-
-// traceContext is the parent of the stream's context, if that has not been made yet.
-func (s Stream) traceContext() context.Context {
-	ctx := context.Background()
-	if !s.lock() {
-		return ctx
-	}
-	made := s.c.Ctx != nil
-	s.c.Mu.Unlock()
-	if made {
-		return ctx
-	}
-	h := s.RequestHeaders()
-	sc, ok := parseTraceparent(h.Get("traceparent"))
-	if !ok {
-		return ctx
-	}
-	if state, err := trace.ParseTraceState(h.Get("tracestate")); err == nil {
-		sc = sc.WithTraceState(state)
-	}
-	return trace.ContextWithRemoteSpanContext(ctx, sc)
-}
-
-// parseTraceparent reads https://www.w3.org/TR/trace-context/#traceparent-header.
-func parseTraceparent(v string) (sc trace.SpanContext, ok bool) {
-	const length = 55 // 00-<32>-<16>-<2>
-	if len(v) < length || v[2] != '-' || v[35] != '-' || v[52] != '-' || classOf(v[:length])&upper != 0 {
-		return sc, false
-	}
-	if version := v[:2]; !isHex(version) || version == "ff" || version == "00" && len(v) != length ||
-		len(v) > length && v[length] != '-' {
-		return sc, false
-	}
-	id, err1 := trace.TraceIDFromHex(v[3:35])
-	span, err2 := trace.SpanIDFromHex(v[36:52])
-	if err1 != nil || err2 != nil || !isHex(v[53:55]) {
-		return sc, false
-	}
-	flags := trace.TraceFlags(unhex(v[53])<<4|unhex(v[54])) & trace.FlagsSampled
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: span, TraceFlags: flags, Remote: true}), true
-}
-
-func isHex(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if unhex(s[i]) > 15 {
-			return false
-		}
-	}
-	return true
-}
-
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	}
-	return 255
 }
 
 // Log returns the logger to Envoy's log. What it logs carries the plugin's name and, as long as the stream lives and

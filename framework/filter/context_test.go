@@ -25,9 +25,14 @@ func TestTraceparent(t *testing.T) {
 
 func FuzzTraceparent(f *testing.F) {
 	f.Add("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	f.Add("4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-d-00f067aa0ba902b7")
 	f.Fuzz(func(t *testing.T, v string) {
 		if sc, ok := parseTraceparent(v); ok && (!sc.IsValid() || !strings.HasPrefix(v[3:], sc.TraceID().String())) {
 			t.Errorf("%q is taken for the span context %+v", v, sc)
+		}
+		id, _, _ := strings.Cut(v, "-")
+		if sc, ok := parseB3(v); ok && (!sc.IsValid() || !strings.HasSuffix(sc.TraceID().String(), id)) {
+			t.Errorf("%q is taken for B3's span context %+v", v, sc)
 		}
 	})
 }

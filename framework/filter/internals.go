@@ -1,6 +1,10 @@
 package filter
 
 import (
+	"context"
+
+	"go.opentelemetry.io/otel/trace"
+
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -23,6 +27,16 @@ func (internals) Headers(c *core.Stream, plugin, block int) Headers {
 // Body is Stream for a body.
 func (internals) Body(c *core.Stream, plugin int, dir core.Direction) Body {
 	return Body{c, c.Gen, dir, uint16(plugin)}
+}
+
+// RemoteContext returns a context with the span that the request names, if it names one, and its baggage: what a span for the
+// stream begins with. It is called on the stream's thread.
+func (internals) RemoteContext(s Stream) context.Context {
+	ctx := s.withBaggage(context.Background())
+	if sc := s.remoteSpan(s.host()); sc.IsValid() {
+		ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
+	}
+	return ctx
 }
 
 // Action returns what a carries.

@@ -162,8 +162,8 @@ func TestHostsOfTheCheckout(t *testing.T) {
 		t.Fatalf("%v: hostImports: %v; len(hosts) = 0, want another", hosts, err)
 	}
 	for _, h := range hosts {
-		if !strings.HasPrefix(h, Module+"/framework/host/") && h != Module+"/pkg/consumer" {
-			t.Errorf("cmd/libmoe imports %s, which is not a host", h)
+		if !strings.HasPrefix(h, Module+"/framework/") && h != Module+"/pkg/consumer" {
+			t.Errorf("cmd/libmoe imports %s, which is neither a host nor the exporter of traces", h)
 		}
 	}
 	own, err := ownPlugins(root, []string{"hello"}, nil)

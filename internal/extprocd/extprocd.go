@@ -23,12 +23,17 @@ import (
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/host/extproc"
+	"mosn.io/moe/framework/telemetry"
+	_ "mosn.io/moe/framework/telemetry/otlp" // exports where the environment asks for it
 	"mosn.io/moe/internal/filewatch"
 	"mosn.io/moe/internal/moefile"
 )
 
 // serviceName is what health checks may ask for besides "", which is the whole server.
 const serviceName = "envoy.service.ext_proc.v3.ExternalProcessor"
+
+// flushWait is how long traces may take to leave when the process stops.
+const flushWait = 5 * time.Second
 
 // Options configure a process.
 type Options struct {
@@ -144,6 +149,7 @@ func Run(ctx context.Context, o Options) error {
 			a.draining.Store(true)
 			h.Shutdown()
 			stop(g, o.Drain, log)
+			telemetry.Flush(flushWait)
 			return nil
 		}
 	}

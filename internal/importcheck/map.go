@@ -18,8 +18,8 @@ type area struct {
 var lightModules = []string{"go.opentelemetry.io/otel", "github.com/cespare/xxhash"}
 
 // toDocuments is what it takes to run chains of plugins by documents.
-const toDocuments = "framework/internal framework/extension framework/filter framework/chain framework/config " +
-	"framework/document framework/assembly"
+const toDocuments = "framework/internal framework/extension framework/filter framework/chain framework/telemetry " +
+	"framework/config framework/document framework/assembly"
 
 // areas is the map, from the bottom to the top: an area uses only areas that are listed before it. Plugins know
 // filter alone; chain runs plugins; assembly makes chains from documents; hosts feed them; programs put it together.
@@ -34,6 +34,10 @@ var areas = []area{
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
 	{folder: "framework/chain", uses: "framework/internal framework/extension framework/filter"},
+
+	// What is to be seen of streams: traces. The SDK is for those who want it.
+	{folder: "framework/telemetry", uses: "framework/internal framework/extension framework/filter framework/chain"},
+	{folder: "framework/telemetry/otlp", uses: "framework/telemetry"},
 
 	// Configuration. The decoder knows neither documents nor filters; the document knows what a chain consists of.
 	{folder: "framework/config", uses: "framework/extension"},
@@ -88,7 +92,7 @@ var areas = []area{
 	{folder: "internal/protocheck", uses: "framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension internal/protocheck"},
 	{folder: "internal/moefile", uses: "framework/host framework/accesslog internal/bootstrap pkg/consumer " + toDocuments},
-	{folder: "internal/extprocd", uses: "framework/host/extproc internal/filewatch internal/moefile " + toDocuments},
+	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
 
 	// Istio's resources. It knows what hosts can do and runs none.
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
@@ -96,7 +100,7 @@ var areas = []area{
 	// Programs.
 	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
-	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang pkg/consumer plugins"},
+	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
 		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir"},

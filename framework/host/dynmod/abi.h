@@ -238,6 +238,17 @@ CALLBACK bool CB(http_filter_get_attribute_int)(void *, T(attribute_id), uint64_
 CALLBACK bool CB(http_filter_get_attribute_bool)(void *, T(attribute_id), bool *);
 CALLBACK bool CB(http_get_cluster_name)(void *, ebuf *);
 
+// Callbacks: spans. That of the stream is Envoy's; children are the module's until it finishes them.
+CALLBACK void *CB(http_get_active_span)(void *);
+CALLBACK void CB(http_span_set_tag)(void *, mbuf, mbuf);
+CALLBACK void CB(http_span_set_operation)(void *, mbuf);
+CALLBACK void CB(http_span_log)(void *, void *, mbuf);
+CALLBACK void CB(http_span_set_sampled)(void *, bool);
+CALLBACK bool CB(http_span_get_trace_id)(void *, ebuf *);
+CALLBACK bool CB(http_span_get_span_id)(void *, ebuf *);
+CALLBACK void *CB(http_span_spawn_child)(void *, void *, mbuf);
+CALLBACK void CB(http_child_span_finish)(void *);
+
 // Callbacks: threads.
 CALLBACK void *CB(http_filter_scheduler_new)(void *);
 CALLBACK void CB(http_filter_scheduler_commit)(void *, uint64_t);

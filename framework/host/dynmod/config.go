@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/chain"
@@ -19,7 +20,11 @@ import (
 	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
 	"mosn.io/moe/framework/host/dynmod/internal/wire"
 	"mosn.io/moe/framework/host/internal/inproc"
+	"mosn.io/moe/framework/telemetry"
 )
+
+// flushWait is how long traces may take to leave when Envoy drops the last configuration.
+const flushWait = time.Second
 
 // logger writes to Envoy's log.
 var logger = dynlog.Handler
@@ -88,6 +93,10 @@ func moeConfigDestroy(id C.uint32_t) {
 	}
 	conf.destroy()
 	inproc.Background(logger, "closing a filter", conf.filter.Close)
+	for range configs.All() {
+		return
+	}
+	telemetry.Flush(flushWait) // Envoy may be about to exit, and waits for nothing else
 }
 
 // moeRouteNew makes a per-route configuration and returns its number; 0 has Envoy reject it.

@@ -72,6 +72,7 @@ func (s *envoyStream) event(e *C.moe_event) {
 	case e.kind == C.EVENT_COMPLETE:
 		s.Complete()
 		s.done = true
+		s.endSpans()
 	}
 }
 

@@ -32,6 +32,7 @@ type envoyStream struct {
 	done   bool // OnComplete has run
 
 	replyEnded bool // Envoy knows of the reply's end
+	spans      spans
 }
 
 // way is what Envoy knows of one direction.
@@ -100,6 +101,7 @@ func (s *envoyStream) finish() {
 	if s.Chain != nil && !s.done {
 		s.Chain.Done()
 	}
+	s.endSpans()
 	s.End()
 	for _, c := range s.callouts.end() {
 		c.fail(core.ErrStreamDone)
@@ -107,7 +109,7 @@ func (s *envoyStream) finish() {
 	s.c.completed = 1 // C frees it
 	s.c, s.handle, s.conf, s.bound, s.e = nil, nil, nil, nil, nil
 	s.Exchange, s.ways = exchange.Exchange{}, [2]way{}
-	s.failed, s.done, s.replyEnded = false, false, false
+	s.failed, s.done, s.replyEnded, s.spans = false, false, false, spans{}
 }
 
 func cbool(b bool) C.uint8_t {

@@ -23,7 +23,10 @@ import (
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/framework/telemetry"
 )
+
+func init() { telemetry.Install() }
 
 // Name is how plugins and docs call this host.
 const Name = "extproc"

@@ -23,6 +23,7 @@ import (
 	"mosn.io/moe/framework/host"
 	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/telemetry"
 )
 
 // conf is one configuration that Envoy has a number of: a filter's, a route's, or what both make.
@@ -251,11 +252,18 @@ func forget(id uint64) {
 	confs.Lock()
 	c := confs.numbered[id]
 	delete(confs.numbered, id)
+	last := len(confs.numbered) == 0
 	confs.Unlock()
 	if c != nil {
 		c.release()
 	}
+	if last {
+		telemetry.Flush(flushWait)
+	}
 }
+
+// flushWait is how long traces may take to leave when Envoy drops the last configuration, as it does before it exits.
+const flushWait = time.Second
 
 // unused is called once nothing uses a configuration any more. To close plugins may take as long as their goroutines
 // do, and so is done off Envoy's threads.

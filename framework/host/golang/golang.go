@@ -37,9 +37,12 @@ import (
 
 	"mosn.io/moe/framework/host/internal/exchange"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/telemetry"
 )
 
 //go:generate go run ./internal/abigen
+
+func init() { telemetry.Install() }
 
 // Name is how plugins and docs call this host.
 const Name = "golang"

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Internal is an argument of functions in public packages that only the framework's own are to call.
@@ -154,6 +156,7 @@ type Stream struct {
 	Loggers  []*slog.Logger // of the plugins
 	Ctx      context.Context
 	Cancel   context.CancelCauseFunc
+	Span     trace.Span // that an observer has made for the stream; nil: the host's, if that has one
 	Vals     []Val
 	Consumer any
 	Misuse   func(plugin int, what, request string) // request is its id
@@ -226,6 +229,7 @@ func (s *Stream) Reset() {
 	}
 	s.Remote, s.Escaped = 0, false
 	s.Host, s.Consumer, s.Misuse, s.Loggers = nil, nil, nil, nil
+	s.Span = nil
 	s.EndContext(ErrStreamDone)
 }
 

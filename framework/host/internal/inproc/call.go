@@ -114,6 +114,16 @@ func (h Handle) withdraw(c call) bool {
 // wait. drop, which may be nil, runs instead where the object ends before.
 func (h Handle) Later(f, drop func()) error { return h.later(f, drop, false) }
 
+// Now runs f with Envoy's side of the object: at once on its thread, and otherwise soon. It does not wait, and f does not run
+// where the object ends before.
+func (h Handle) Now(f func()) error {
+	l := h.life
+	l.mu.Lock()
+	soon := l.gen != h.gen || l.depth == 0 || !l.door.OnThread()
+	l.mu.Unlock()
+	return h.later(f, nil, soon)
+}
+
 // Soon is Later for what should not wait for the object's next event. On the object's thread it waits too, until the
 // crossing ends.
 func (h Handle) Soon(f, drop func()) error { return h.later(f, drop, true) }

@@ -54,7 +54,9 @@ struct fake_stream {
   bool route_fixed; // and is not looked for any more: the response's headers have gone
   bool has_code;    // of a response
   bool ends_in_reply, answers_in_continue, answered;
-  bool dead; // its destruction has returned
+  void *span;     // Envoy's own, once it was asked for
+  int open_spans; // that the module has not finished
+  bool dead;      // its destruction has returned
   fake_outcome outcome;
 };
 

@@ -10,6 +10,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
 	"mosn.io/moe/framework/filter"
 	_ "mosn.io/moe/framework/host/dynmod"
 )
@@ -106,7 +111,7 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 				s.SetFilterState("a", "b")
 				s.ClearRouteCache()
 				s.SetUpstreamHost("127.0.0.1:1", false)
-				s.Context().Err()
+				p.trace(s, tag)
 				p.look(s, tag)
 			}()
 		}
@@ -123,6 +128,7 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 		return later(func(context.Context) filter.Action {
 			if p.Touch {
 				p.look(s, tag)
+				p.trace(s, tag)
 			}
 			return filter.Continue
 		})
@@ -158,6 +164,27 @@ func (p *probe) act(s filter.Stream, whole bool) filter.Action {
 		panic("told to")
 	}
 	return filter.Continue
+}
+
+// trace makes spans below the stream's, and leaves one of them open.
+func (p *probe) trace(s filter.Stream, tag string) {
+	ctx := s.Context()
+	own := trace.SpanFromContext(ctx)
+	if id := own.SpanContext().TraceID(); own.SpanContext().IsValid() && id.String() != fmt.Sprintf("%032s", tag) {
+		reportForeign("the trace of the stream %s is %s", tag, id)
+	}
+	own.SetAttributes(attribute.String("", "no key"), attribute.Int("sampling.priority", 1))
+	ctx, first := otel.Tracer("fakeprobe").Start(ctx, "first", trace.WithAttributes(attribute.Bool("a", true)))
+	_, second := first.TracerProvider().Tracer("other").Start(ctx, "second", trace.WithSpanKind(trace.SpanKindServer))
+	second.RecordError(io.ErrUnexpectedEOF)
+	second.SetStatus(codes.Error, "why")
+	first.End()
+	first.SetName("too late")
+	first.End()
+	otel.Tracer("fakeprobe").Start(ctx, "below one that has ended")
+	second.AddEvent("event", trace.WithAttributes(attribute.Int("n", 1)))
+	own.End()
+	own.SetName("Envoy's own goes on")
 }
 
 // look reads the stream in every way.

@@ -144,6 +144,8 @@ void fake_complete(fake_stream *s) {
 
 void fake_destroy(fake_stream *s) {
   ON(http_filter_destroy)(s->module);
+  if (s->open_spans > 0)
+    fault("a stream is destroyed with %d spans that are not finished", s->open_spans);
   s->module = NULL; // which is why the module hears nothing of the resets that follow
   for (callout *o = s->callouts, *next; o != NULL; o = next) {
     next = o->next;

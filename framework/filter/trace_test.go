@@ -1,0 +1,161 @@
+package filter
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/trace"
+
+	"mosn.io/moe/framework/internal/core"
+)
+
+const (
+	traceID  = "0af7651916cd43dd8448eb211c80319c"
+	spanID   = "b7ad6b7169203331"
+	otherID  = "00f067aa0ba902b7"
+	ofW3C    = "00-" + traceID + "-" + otherID + "-01"
+	halfID   = "8448eb211c80319c"
+	halfFull = "0000000000000000" + halfID
+)
+
+// The request's span is the one of W3C's headers, or else of B3's; what is broken is none.
+func TestSpanFrom(t *testing.T) {
+	for name, c := range map[string]struct {
+		headers string // "name: value" lines
+		want    string // trace/span/flags; "" is none
+	}{
+		"nothing":                        {"", ""},
+		"traceparent":                    {"traceparent: " + ofW3C, traceID + "/" + otherID + "/01"},
+		"traceparent before b3":          {"traceparent: " + ofW3C + "\nb3: " + traceID + "-" + spanID, traceID + "/" + otherID + "/01"},
+		"broken traceparent, good b3":    {"traceparent: 00-1\nb3: " + traceID + "-" + spanID + "-0", traceID + "/" + spanID + "/00"},
+		"b3 that is sampled":             {"b3: " + traceID + "-" + spanID + "-1", traceID + "/" + spanID + "/01"},
+		"b3 for debugging":               {"b3: " + traceID + "-" + spanID + "-d", traceID + "/" + spanID + "/01"},
+		"b3 without a decision":          {"b3: " + traceID + "-" + spanID, traceID + "/" + spanID + "/01"},
+		"b3 with a parent":               {"b3: " + traceID + "-" + spanID + "-1-" + otherID, traceID + "/" + spanID + "/01"},
+		"b3 of half the length":          {"b3: " + halfID + "-" + spanID, halfFull + "/" + spanID + "/01"},
+		"b3 that only decides":           {"b3: 0", ""},
+		"b3 with a broken parent":        {"b3: " + traceID + "-" + spanID + "-1-xyz", ""},
+		"b3 with another decision":       {"b3: " + traceID + "-" + spanID + "-x", ""},
+		"b3 with more parts":             {"b3: " + traceID + "-" + spanID + "-1-" + otherID + "-1", ""},
+		"b3 of zeros":                    {"b3: " + strings.Repeat("0", 32) + "-" + spanID, ""},
+		"b3 that is not ASCII":           {"b3: é" + traceID[2:] + "-" + spanID, ""},
+		"x-b3 headers":                   {"x-b3-traceid: " + traceID + "\nx-b3-spanid: " + spanID + "\nx-b3-sampled: 0", traceID + "/" + spanID + "/00"},
+		"x-b3 headers for debugging":     {"x-b3-traceid: " + traceID + "\nx-b3-spanid: " + spanID + "\nx-b3-sampled: 0\nx-b3-flags: 1", traceID + "/" + spanID + "/01"},
+		"x-b3 headers without a span":    {"x-b3-traceid: " + traceID, ""},
+		"x-b3 headers in capital digits": {"x-b3-traceid: " + strings.ToUpper(traceID) + "\nx-b3-spanid: " + spanID, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			headers := map[string]string{}
+			for line := range strings.Lines(c.headers) {
+				k, v, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+				headers[k] = v
+			}
+			got := ""
+			if sc := spanFrom(func(name string) string { return headers[name] }); sc.IsValid() {
+				got = sc.TraceID().String() + "/" + sc.SpanID().String() + "/" + sc.TraceFlags().String()
+				if !sc.IsRemote() {
+					t.Error("the span is not remote, want a remote one")
+				}
+			}
+			if got != c.want {
+				t.Errorf("the span of %q is %q, want %q", c.headers, got, c.want)
+			}
+		})
+	}
+}
+
+// streamWith returns a stream whose request has these headers, and what runs it.
+func streamWith(fields ...core.Field) (Stream, *core.Stream) {
+	c := &core.Stream{Host: bareHost{}}
+	c.H[core.RequestHeaders] = core.Block{Fields: fields, Present: true}
+	return internals{}.Stream(c, 0), c
+}
+
+// bareHost is a host that has nothing.
+type bareHost struct{ core.Host }
+
+func (bareHost) Escaped() {}
+
+// Baggage is in the context within the limits of W3C; a client cannot make it grow, nor break the request with it.
+func TestBaggage(t *testing.T) {
+	for name, c := range map[string]struct {
+		value string
+		want  int // members
+	}{
+		"none":                 {"", 0},
+		"one":                  {"user=alice", 1},
+		"with properties":      {"user=alice;secret, b=2", 2},
+		"10,000 entries":       {strings.Repeat("a=b,", 10_000) + "c=d", 0},
+		"a long value":         {"a=" + strings.Repeat("x", 9000), 0},
+		"not ASCII":            {"a=é", 0},
+		"no value":             {"a", 0},
+		"control characters":   {"a=\x01", 0},
+		"percent and no digit": {"a=%", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := streamWith(core.Field{Name: "baggage", Value: c.value})
+			if got := baggage.FromContext(s.Context()).Len(); got != c.want {
+				t.Errorf("%d members of %.40q, want %d", got, c.value, c.want)
+			}
+		})
+	}
+}
+
+// spanned is a host that has a span for its stream, or an observer's is there, or Envoy has told the host of one.
+type spanned struct {
+	bareHost
+	span    core.HostSpan
+	headers map[string]string
+}
+
+func (h spanned) Span() core.HostSpan { return h.span }
+
+func (h spanned) TraceHeader(name string) string { return h.headers[name] }
+
+type someSpan struct {
+	trace.Span
+	id byte
+}
+
+func (s someSpan) Child(string, *trace.SpanConfig) core.HostSpan { return nil }
+
+func (s someSpan) SpanContext() trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{s.id}, SpanID: trace.SpanID{s.id}})
+}
+
+// The stream's span is what an observer has made, or else the host's own, or else a remote one.
+func TestContextSpan(t *testing.T) {
+	remote := core.Field{Name: "traceparent", Value: ofW3C}
+	host := spanned{span: someSpan{id: 2}}
+	for name, c := range map[string]struct {
+		observers trace.Span
+		host      core.Host
+		want      string // how the trace's id begins
+	}{
+		"an observer's":           {someSpan{id: 1}, host, "01"},
+		"the host's":              {nil, host, "02"},
+		"of what Envoy tells":     {nil, spanned{headers: map[string]string{"b3": halfID + "-" + spanID}}, "00"},
+		"of the request's header": {nil, spanned{}, "0a"},
+		"a host without spans":    {nil, bareHost{}, "0a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, c2 := streamWith(remote)
+			c2.Host, c2.Span = c.host, c.observers
+			if got := trace.SpanContextFromContext(s.Context()).TraceID().String()[:2]; got != c.want {
+				t.Errorf("the trace's id begins with %s, want %s", got, c.want)
+			}
+			if got := trace.SpanContextFromContext(internals{}.RemoteContext(s)).TraceID().String()[:2]; got == "01" || got == "02" {
+				t.Errorf("the remote context has the span %s, want a remote one", got)
+			}
+		})
+	}
+	t.Run("a stream that is done", func(t *testing.T) {
+		s, c := streamWith(remote)
+		c.Gen++
+		if ctx := s.Context(); trace.SpanContextFromContext(ctx).IsValid() || context.Cause(ctx) != ErrStreamDone {
+			t.Errorf("its context has a span or the cause %v, want none and %v", context.Cause(ctx), ErrStreamDone)
+		}
+	})
+}
