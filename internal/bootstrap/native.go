@@ -68,6 +68,7 @@ var messages = map[string]struct{ own, route string }{
 	"cors":            {route: "CorsPolicy"},
 	"dynamic_modules": {own: "DynamicModuleFilter"},
 	"ext_proc":        {own: "ExternalProcessor"},
+	"filter_chain":    {route: "FilterChainConfigPerRoute"},
 	"golang":          {route: "ConfigsPerRoute"},
 	"jwt_authn":       {own: "JwtAuthentication"},
 	"mcp":             {route: "McpOverride"},
@@ -81,6 +82,9 @@ var ownOnRoutes = map[string]bool{
 	"header_to_metadata": true, "json_to_metadata": true, "kill_request": true, "local_ratelimit": true,
 	"set_filter_state": true, "set_metadata": true, "transform": true,
 }
+
+// refusedOnRoutes are the filters for which Envoy's API has a message for routes, and Envoy no factory that takes it.
+var refusedOnRoutes = map[string]bool{"thrift_to_metadata": true}
 
 // filterMessages returns the messages that configure a filter of Envoy's and its routes; route is nil for a filter that
 // routes cannot configure.
@@ -118,6 +122,9 @@ func filterMessages(name string) (own, route protoreflect.MessageDescriptor, err
 	}
 	if own == nil {
 		return nil, nil, errors.New(`config must have "@type", because the filter's name does not tell its message`)
+	}
+	if refusedOnRoutes[short] {
+		return own, nil, nil
 	}
 	route = find(irregular.route, string(own.Name())+"PerRoute", plain+"PerRoute", "PerRouteConfig")
 	if route == nil && ownOnRoutes[short] {

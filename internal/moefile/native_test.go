@@ -128,6 +128,7 @@ func TestEnvoyFiltersOfRoutes(t *testing.T) {
 		{name: "cors", ok: true},
 		{name: "csrf", ok: true},
 		{name: "fault", ok: true},
+		{name: "filter_chain", ok: true},
 		{name: "header_mutation", ok: true},
 		{name: "header_to_metadata", ok: true},
 		{name: "rbac", ok: true},
@@ -139,6 +140,7 @@ func TestEnvoyFiltersOfRoutes(t *testing.T) {
 		{name: "ip_tagging"},
 		{name: "rate_limit_quota"},
 		{name: "tap"},
+		{name: "thrift_to_metadata"},
 	} {
 		for _, text := range []string{"config: {}", "disabled: true"} {
 			t.Run(c.name+" "+text, func(t *testing.T) {
