@@ -13,7 +13,8 @@ type Listen struct {
 	Name   string // of the filter's configuration; default "moe"
 	Chain  any    // its document; see [Chain]
 	Before []M    // HTTP filters before it
-	After  []M    // and after it
+	Parts  []Part // behind it, where several filters under test share a chain
+	After  []M    // and after all of these
 	Routes []M    // default: everything to cluster "up"
 	VHost  M      // merged into the virtual host
 	HCM    M      // merged into the connection manager
@@ -24,6 +25,13 @@ type Listen struct {
 	Clusters []M // that the routes need beside those of every station
 
 	keep bool // beyond the scenario
+}
+
+// Part is a further filter under test.
+type Part struct {
+	Name    string // in the connection manager, by which routes configure it
+	Between []M    // HTTP filters in front of it
+	Chain   any    // its document
 }
 
 // Listener is a listener of Envoy.
@@ -150,6 +158,9 @@ func (ln *Listener) build(l Listen) error {
 		if r := ln.filter.Release; r != nil {
 			b.releases[r] = true
 		}
+		if err := ln.addParts(name); err != nil {
+			return err
+		}
 	}
 	filters := l.around(ln.filter.HTTP)
 	upgrades := A{M{"upgrade_type": "websocket"}, M{"upgrade_type": "CONNECT"}}
@@ -188,6 +199,35 @@ func (ln *Listener) build(l Listen) error {
 	}
 	if l.Buffer > 0 {
 		ln.config["per_connection_buffer_limit_bytes"] = l.Buffer
+	}
+	return nil
+}
+
+// addParts adds the further filters under test to that which is there.
+func (ln *Listener) addParts(name string) error {
+	for _, p := range ln.spec.Parts {
+		f, err := ln.bed.Host.Filter(ln.bed, name, p.Chain)
+		if err != nil {
+			return err
+		}
+		if f.Release != nil {
+			ln.bed.releases[f.Release] = true
+		}
+		for _, list := range []struct {
+			to   *[]M
+			from []M
+		}{{&ln.filter.HTTP, f.HTTP}, {&ln.filter.Tunnels, f.Tunnels}} {
+			if len(list.from) == 0 {
+				continue
+			}
+			*list.to = append(*list.to, p.Between...)
+			for _, m := range list.from {
+				m = maps.Clone(m)
+				m["name"] = p.Name
+				*list.to = append(*list.to, m)
+			}
+		}
+		ln.filter.Clusters = append(ln.filter.Clusters, f.Clusters...)
 	}
 	return nil
 }
@@ -235,8 +275,9 @@ func To(cluster, prefix string, more ...M) M {
 	return r
 }
 
-// PerRoute writes typed_per_filter_config with a route's document, for [To] or Listen.VHost.
-func (b *Bed) PerRoute(doc any) M {
+// PerRoute writes typed_per_filter_config with a route's document, for [To] or Listen.VHost; parts are the names of
+// further filters under test.
+func (b *Bed) PerRoute(doc any, parts ...string) M {
 	b.Helper()
 	c, err := b.Host.Route(b, FilterName, doc)
 	if err != nil {
@@ -245,7 +286,11 @@ func (b *Bed) PerRoute(doc any) M {
 	if c == nil {
 		return M{}
 	}
-	return M{"typed_per_filter_config": M{FilterName: c}}
+	of := M{FilterName: c}
+	for _, name := range parts {
+		of[name] = c
+	}
+	return M{"typed_per_filter_config": of}
 }
 
 // name returns a fresh name and a fresh address of the loopback network.

@@ -20,6 +20,7 @@ import (
 	"mosn.io/moe/e2e/conformance"
 	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/host"
 	"mosn.io/moe/framework/host/extproc"
 )
 
@@ -188,8 +189,8 @@ func (h *Host) Filter(tb testing.TB, name string, doc any) (conformance.Filter, 
 		"request_attributes":  Attributes,
 		"response_attributes": a{"response.code", "response.code_details", "response.flags", "upstream.address"},
 		"metadata_options": m{
-			"forwarding_namespaces": m{"untyped": a{"moe.test", "race", "stale", "from.lua"}},
-			"receiving_namespaces":  m{"untyped": a{"moe", "moe.authz", "moe.test", "race", "stale"}},
+			"forwarding_namespaces": m{"untyped": a{"moe.test", "race", "stale", "from.lua", host.PartNamespace}},
+			"receiving_namespaces":  m{"untyped": a{"moe", "moe.authz", "moe.test", "race", "stale", host.PartNamespace}},
 		},
 		"mutation_rules":              m{"allow_all_routing": true, "allow_envoy": true},
 		"allow_content_length_header": true,

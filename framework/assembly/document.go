@@ -59,6 +59,7 @@ func (r *reading) read(name string, data any, l level) *checked {
 	}
 	r.checkHeader(d.ConsumerHeader)
 	r.checkSource(d.ConsumerSource)
+	r.checkStages(d, l)
 	c := &checked{doc: d}
 	c.entries = r.entries("plugins", d.Plugins, l)
 	c.consumers = r.consumers(d)

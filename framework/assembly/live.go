@@ -44,9 +44,9 @@ func (p *plan) build(l *live, host core.ConfigHost, meter *chain.Meter) (err err
 		l.instances = append(l.instances, in)
 		plugins = append(plugins, in.plugin)
 	}
-	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: l.unused}
+	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: l.unused, Part: p.part}
 	if p.authn || len(p.owned) > 0 {
-		options.Identity = &chain.Identity{Header: p.header, Owned: p.owned}
+		options.Identity = &chain.Identity{Header: p.header, Owned: p.owned, ReadLater: p.later}
 	}
 	if p.doc != nil && p.doc.consumers.source != nil {
 		if l.set, err = p.doc.consumers.acquire(slog.New(host.Log())); err != nil {

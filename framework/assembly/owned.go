@@ -18,14 +18,10 @@ func (r *reading) owned(d *checked) []string {
 			if e.reg == nil {
 				continue
 			}
-			owner, ok := e.reg.New().(filter.HeaderOwner)
-			if !ok {
-				continue
-			}
-			decoder := &config.Decoder{Partial: true, Reader: r.reader()}
-			_ = decoder.Decode(data(e.Config), owner) // what is wrong with it is reported by who checks the configuration
-			for _, name := range ownedBy(owner) {
-				names = append(names, strings.ToLower(name))
+			if owner, ok := bare[filter.HeaderOwner](r, e); ok {
+				for _, name := range ownedBy(owner) {
+					names = append(names, strings.ToLower(name))
+				}
 			}
 		}
 	}
@@ -35,6 +31,15 @@ func (r *reading) owned(d *checked) []string {
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// bare returns the struct of an entry, with as much of its configuration as can be decoded, if it implements I.
+func bare[I any](r *reading, e entry) (of I, ok bool) {
+	if of, ok = e.reg.New().(I); ok {
+		decoder := &config.Decoder{Partial: true, Reader: r.reader()}
+		_ = decoder.Decode(data(e.Config), of) // what is wrong with it is reported by who checks the configuration
+	}
+	return of, ok
 }
 
 // ownedBy asks a plugin, whose code may panic where its configuration is incomplete.

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
@@ -21,6 +22,8 @@ type plan struct {
 	header  string   // that tells the consumer's name
 	authn   bool     // some plugin of the document authenticates, even if it is disabled
 	owned   []string // request headers that only plugins may set
+	later   []string // those in which plugins look for credentials that do not run in the first part of the chain
+	part    chain.Part
 	doc     *checked
 	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
 	key     digest
@@ -44,9 +47,12 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 	}
 	p.specs = r.specs(host, d.entries, d)
 	p.authn = slices.ContainsFunc(d.entries, func(e entry) bool { return e.reg != nil && e.reg.Stage == filter.Authn })
-	p.owned = r.owned(d)
+	p.owned, p.later, p.part = r.owned(d), r.readLater(d), partOf(d.doc)
+	if p.part != (chain.Part{}) && d.doc.Order == document.AsListed {
+		r.fail("order", "plugins that run as listed cannot be divided among filters by their stages")
+	}
 	own := newHash()
-	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;", p.timeout, p.any, p.header, p.authn, p.owned)
+	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part)
 	for _, s := range p.specs {
 		own.h.Write(s.key[:])
 	}
@@ -79,7 +85,7 @@ func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *p
 	before, d := len(r.errs), base.doc
 	cp := &plan{
 		host: base.host, timeout: base.timeout, any: base.any, header: base.header, authn: base.authn, owned: base.owned,
-		secrets: r.reader(), decoded: base.decoded,
+		later: base.later, part: base.part, secrets: r.reader(), decoded: base.decoded,
 	}
 	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries), d)
 	h := newHash()
@@ -125,6 +131,8 @@ func (r *reading) specs(host string, entries []entry, d *checked) []spec {
 			r.fail(e.path+".id", "the filter has no plugin with id %s; give its name to add one", quoted(e.ID))
 			continue
 		case e.reg == nil: // reported when the document was read
+			continue
+		case !runs(d.doc, e.reg.Stage):
 			continue
 		}
 		s := spec{entry: e}

@@ -28,6 +28,9 @@ type Identity struct {
 	// as in Header. One in which a plugin of the chain looks for credentials is removed only when the request has passed
 	// authentication, and stays if it was that plugin that let the request pass. See [filter.HeaderOwner].
 	Owned []string
+	// ReadLater are request headers, in lower case, in which plugins of a part look for credentials that is not the first:
+	// of those in Owned, the part with these plugins removes what clients send.
+	ReadLater []string
 }
 
 // strip removes from the request what a client could forge, before any plugin sees it.

@@ -52,6 +52,11 @@ func ownershipOf(plugins []Plugin, s schemes, names []string) (w ownership) {
 	return w
 }
 
+// divide leaves to another part of the plugins what that removes.
+func (w *ownership) divide(p Part, readLater []string) {
+	w.first = slices.DeleteFunc(w.first, func(name string) bool { return mentions(readLater, name) != p.Follows })
+}
+
 // onePlace reports whether a plugin looks for credentials in one place alone. One that looks in several has let a request
 // pass for what it found in one of them, and has not looked at the others.
 func onePlace(p filter.CredentialPlaces) bool {

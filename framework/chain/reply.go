@@ -98,6 +98,9 @@ func (st *Stream) reply(d *direction, at position, r *core.Payload, details stri
 	}
 	first = max(first, response.first)
 
+	if d.dir == Request {
+		_ = st.handOver() // for what notes the request; nothing else of the next part sees it
+	}
 	st.Reply = Reply{Replied: true, ReplyDetails: details, ReplyGRPC: r.GRPC}
 	st.kill(&st.d[Request])
 	st.revoke(response)

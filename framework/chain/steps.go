@@ -65,7 +65,7 @@ func (st *Stream) headersStep(d *direction) {
 		st.reply(d, d.at, badUpgrade, "moe.upgrade_with_body")
 		return
 	}
-	if d.dir == Request && !st.pastGates(d) {
+	if d.dir == Request && (d.at == d.first && !st.enter(d) || !st.pastGates(d)) {
 		return
 	}
 	if d.at = st.chain.next[d.dir][headersMessage][d.at]; d.at < d.n {
@@ -74,6 +74,9 @@ func (st *Stream) headersStep(d *direction) {
 			return
 		}
 		st.callHeaders(d)
+		return
+	}
+	if d.dir == Request && !st.leave(d) {
 		return
 	}
 	d.sent = true

@@ -49,6 +49,7 @@ type life struct {
 	gone     bool     // Done was called in the midst of a run
 	high     bool     // downstream is above its high watermark
 	consumer consumerSwitch
+	part     partState
 }
 
 func (c *Chain) newStream() *Stream {
@@ -115,7 +116,9 @@ func (st *Stream) handle(i index) filter.Stream { return internals.Stream(&st.St
 // Stream.Remote is set.
 func (st *Stream) Headers(dir core.Direction, end bool) {
 	if id := st.chain.options.Identity; id != nil && dir == Request {
-		st.strip(id)
+		if !st.chain.options.Part.Follows {
+			st.strip(id)
+		}
 		st.stripOwned()
 	}
 	st.feed(dir, event{kind: atHeaders, end: end})
@@ -171,7 +174,11 @@ func (st *Stream) begin(d *direction, e event) {
 func (st *Stream) Skip(dir core.Direction) {
 	d := &st.d[dir]
 	d.sent = true
-	if dir == Request {
+	if dir == Request && st.home.options.Part.Follows {
+		// A filter before has answered: no plugin of this part has seen the request. One whose request has not passed
+		// that filter either has nothing to tell.
+		_ = st.takeOver()
+	} else if dir == Request {
 		st.passed = d.n
 	} else {
 		d.first = d.n - st.passed

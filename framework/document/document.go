@@ -18,6 +18,10 @@ type Document struct {
 	Route
 	// GenericSecrets lists the generic secrets of Envoy's that the plugins may ask for.
 	GenericSecrets []GenericSecret `json:"generic_secrets"`
+	// Stages are those whose plugins the filter runs, where several filters of a listener share a chain so that filters of
+	// Envoy's own can stand in between; all by default. Those filters have the same document but for this field, and
+	// each stage is one filter's. Plugins must run in the order of stages.
+	Stages []string `json:"stages" enum:"access,authn,authz,traffic,transform,observe" validate:"unique"`
 }
 
 // Route is what a route may say about the chain: everything but what belongs to the whole filter. It is merged over the
@@ -112,6 +116,9 @@ const (
 
 // GenericSecretsField is the name of [Document.GenericSecrets] in a document.
 const GenericSecretsField = "generic_secrets"
+
+// StagesField is the name of [Document.Stages] in a document.
+const StagesField = "stages"
 
 // Fields returns the names of the fields of a filter's document.
 func Fields() []string { return config.Names(reflect.TypeFor[Document]()) }

@@ -219,7 +219,7 @@ func filled(t *testing.T, typ reflect.Type) reflect.Value {
 // A field that is declared is merged, and survives being written and read, without anything else that names it.
 func TestEveryFieldIsMergedAndEncoded(t *testing.T) {
 	full := filled(t, reflect.TypeFor[Document]()).Interface().(Document)
-	full.Order, full.Authentication = AsListed, AnyScheme // fields with an enum
+	full.Order, full.Authentication, full.Stages = AsListed, AnyScheme, []string{"access"} // fields with an enum
 	merged, err := (&Merger{}).Merge(&Document{}, &full)
 	if err != nil {
 		t.Fatalf("Merge over an empty document: got error %v, want none", err)
@@ -249,7 +249,7 @@ func TestEveryFieldIsMergedAndEncoded(t *testing.T) {
 }
 
 func TestFields(t *testing.T) {
-	if diff := cmp.Diff(append(RouteFields(), GenericSecretsField), Fields()); diff != "" {
-		t.Errorf("Fields (-a route's and generic_secrets +got):\n%s", diff)
+	if diff := cmp.Diff(append(RouteFields(), GenericSecretsField, StagesField), Fields()); diff != "" {
+		t.Errorf("Fields (-a route's and the filter's own +got):\n%s", diff)
 	}
 }

@@ -15,9 +15,12 @@ import (
 	previousv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	httpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"mosn.io/moe/framework/host"
 )
 
 // serverCluster is the cluster of the processing server.
@@ -41,7 +44,15 @@ type ExtProc struct {
 	CA, Cert, Key string // files: the server's authority, Envoy's own certificate and its key; may be empty
 }
 
-func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
+func (x *ExtProc) filter(p *Part) *extprocv3.ExternalProcessor {
+	mode, namespaces := x.Mode, x.Namespaces
+	var initial []*corev3.HeaderValue
+	if p.Stages != nil {
+		initial = []*corev3.HeaderValue{{Key: host.ExtProcStagesKey, Value: p.String()}}
+		namespaces = append(slices.Clip(namespaces), host.PartNamespace)
+		mode = proto.Clone(mode).(*extprocv3.ProcessingMode)
+		mode.RequestHeaderMode = extprocv3.ProcessingMode_SEND // by which a part knows what the one before has found
+	}
 	grpc := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
 		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: serverCluster},
 	}, RetryPolicy: &corev3.RetryPolicy{
@@ -58,9 +69,9 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 			},
 		}},
 		HostSelectionRetryMaxAttempts: 5,
-	}}
+	}, InitialMetadata: initial}
 	f := &extprocv3.ExternalProcessor{
-		GrpcService: grpc, FailureModeAllow: x.FailOpen, ProcessingMode: x.Mode,
+		GrpcService: grpc, FailureModeAllow: x.FailOpen, ProcessingMode: mode,
 		RequestAttributes: x.Attributes, ResponseAttributes: x.Response,
 		MessageTimeout: durationpb.New(x.MessageTimeout), MaxMessageTimeout: durationpb.New(x.MaxMessageTimeout),
 		// Without it :method, :scheme, :authority and host stay as they are, whatever a plugin sets.
@@ -70,8 +81,8 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 		AllowModeOverride: x.Mode.GetRequestBodyMode() != extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED &&
 			x.Mode.GetResponseBodyMode() != extprocv3.ProcessingMode_FULL_DUPLEX_STREAMED,
 	}
-	if len(x.Namespaces) > 0 {
-		all := &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: x.Namespaces}
+	if len(namespaces) > 0 {
+		all := &extprocv3.MetadataOptions_MetadataNamespaces{Untyped: namespaces}
 		f.MetadataOptions = &extprocv3.MetadataOptions{ForwardingNamespaces: all, ReceivingNamespaces: all}
 	}
 	return f
@@ -79,18 +90,22 @@ func (x *ExtProc) filter() *extprocv3.ExternalProcessor {
 
 // upgrades are for tunnels: WebSocket, and CONNECT where a route lets it. Where bodies are sent they need a filter of
 // their own, which does not send them: Envoy would hold the headers back for bytes that do not come.
-func (x *ExtProc) upgrades(filters []*hcmv3.HttpFilter) (all []*hcmv3.HttpConnectionManager_UpgradeConfig) {
+func (x *ExtProc) upgrades(filters []*hcmv3.HttpFilter, parts []Part) (all []*hcmv3.HttpConnectionManager_UpgradeConfig) {
 	for _, kind := range []string{"websocket", "CONNECT"} {
 		u := &hcmv3.HttpConnectionManager_UpgradeConfig{UpgradeType: kind}
 		if x.Mode.GetRequestBodyMode() != extprocv3.ProcessingMode_NONE ||
 			x.Mode.GetResponseBodyMode() != extprocv3.ProcessingMode_NONE {
-			f := x.filter()
-			f.ProcessingMode = &extprocv3.ProcessingMode{
-				RequestHeaderMode: x.Mode.GetRequestHeaderMode(), ResponseHeaderMode: x.Mode.GetResponseHeaderMode(),
-				RequestTrailerMode: extprocv3.ProcessingMode_SKIP, ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
-			}
 			u.Filters = slices.Clone(filters)
-			u.Filters[slices.IndexFunc(filters, func(f *hcmv3.HttpFilter) bool { return f.Name == Name })] = httpFilter(Name, f)
+			for i := range parts {
+				p := &parts[i]
+				f := x.filter(p)
+				f.ProcessingMode = &extprocv3.ProcessingMode{
+					RequestHeaderMode: f.ProcessingMode.GetRequestHeaderMode(), ResponseHeaderMode: x.Mode.GetResponseHeaderMode(),
+					RequestTrailerMode: extprocv3.ProcessingMode_SKIP, ResponseTrailerMode: extprocv3.ProcessingMode_SKIP,
+				}
+				at := slices.IndexFunc(filters, func(f *hcmv3.HttpFilter) bool { return f.Name == p.Name })
+				u.Filters[at] = httpFilter(p.Name, f)
+			}
 		}
 		all = append(all, u)
 	}
@@ -101,9 +116,9 @@ func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
 	if _, err := ParseAddress(x.Server); err != nil {
 		return nil, err
 	}
-	host, text, _ := net.SplitHostPort(x.Server)
-	if host == "" || host == "localhost" {
-		host = "127.0.0.1"
+	address, text, _ := net.SplitHostPort(x.Server)
+	if address == "" || address == "localhost" {
+		address = "127.0.0.1"
 	}
 	port, _ := strconv.ParseUint(text, 10, 16)
 	h2 := &httpv3.HttpProtocolOptions{
@@ -122,7 +137,7 @@ func (x *ExtProc) cluster() (*clusterv3.Cluster, error) {
 			ClusterName: serverCluster,
 			Endpoints: []*endpointv3.LocalityLbEndpoints{{LbEndpoints: []*endpointv3.LbEndpoint{{
 				HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-					Endpoint: &endpointv3.Endpoint{Address: socket(host, uint32(port))},
+					Endpoint: &endpointv3.Endpoint{Address: socket(address, uint32(port))},
 				},
 			}}}},
 		},

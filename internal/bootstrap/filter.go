@@ -18,12 +18,13 @@ func module(name string) *modulev3.DynamicModuleConfig {
 	return &modulev3.DynamicModuleConfig{Name: name, DoNotClose: true}
 }
 
-// filter is the configuration of the HTTP filter with the plugins.
-func (o *Options) filter() (proto.Message, error) {
+// filter is the configuration of an HTTP filter with plugins.
+func (o *Options) filter(p *Part) (proto.Message, error) {
+	doc := p.Of(o.Filter)
 	if o.Golang != nil {
-		return o.Golang.filter(o.Filter)
+		return o.Golang.filter(doc)
 	}
-	s, err := toStruct(o.Filter)
+	s, err := toStruct(doc)
 	if err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func (b *builder) connectionManager(
 	}
 	upgrades := []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}}
 	if b.o.ExtProc != nil {
-		upgrades = b.o.ExtProc.upgrades(filters)
+		upgrades = b.o.ExtProc.upgrades(filters, b.o.parts())
 	}
 	m := &hcmv3.HttpConnectionManager{StatPrefix: l.Name, HttpFilters: filters, UpgradeConfigs: upgrades, AccessLog: loggers}
 	b.refer(m, routes)
@@ -137,22 +137,36 @@ func (b *builder) connectionManager(
 	return m, nil
 }
 
-// httpFilters are those of every listener: the plugins', if there are plugins, Envoy's own before and after it, and the
-// router.
-func (b *builder) httpFilters() ([]*hcmv3.HttpFilter, error) {
-	filters := b.natives("before")
-	switch {
-	case b.o.ExtProc != nil:
-		filters = append(filters, httpFilter(Name, b.o.ExtProc.filter()))
-	case b.o.Filter != nil:
-		config, err := b.o.filter()
-		if err != nil {
-			return nil, err
+// httpFilters are those of every listener: the plugins', if there are plugins, Envoy's own around and between them, and
+// the router.
+func (b *builder) httpFilters() (filters []*hcmv3.HttpFilter, err error) {
+	parts := b.o.parts()
+	for boundary := range len(Stages) + 1 {
+		filters = append(filters, b.natives(boundary)...)
+		for i := range parts {
+			if parts[i].First() != boundary {
+				continue
+			}
+			f, err := b.part(&parts[i])
+			if err != nil {
+				return nil, err
+			}
+			filters = append(filters, f)
 		}
-		filters = append(filters, b.filter(Name, config))
 	}
-	filters = append(filters, b.natives("after")...)
 	return append(filters, httpFilter("envoy.filters.http.router", &routerv3.Router{})), nil
+}
+
+// part returns a filter with plugins.
+func (b *builder) part(p *Part) (*hcmv3.HttpFilter, error) {
+	if b.o.ExtProc != nil {
+		return httpFilter(p.Name, b.o.ExtProc.filter(p)), nil
+	}
+	config, err := b.o.filter(p)
+	if err != nil {
+		return nil, err
+	}
+	return b.filter(p.Name, config), nil
 }
 
 // routes returns those of a listener.

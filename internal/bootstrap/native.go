@@ -15,21 +15,33 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/internal/protocheck"
 )
 
-// EnvoyFilter is an HTTP filter of Envoy's own, before or after the plugins.
+// EnvoyFilter is an HTTP filter of Envoy's own, before the plugins, between them or after them.
 type EnvoyFilter struct {
 	// Name is Envoy's for the filter, such as envoy.filters.http.local_ratelimit.
 	Name string `json:"name" validate:"required"`
 	// ID tells entries of one filter apart; it is the name by default.
 	ID string `json:"id"`
-	// Position says whether requests come to the filter before the plugins or after them; responses, the other way round.
-	// Filters of one position stand as listed.
-	Position string `json:"position" default:"before" enum:"before,after"`
+	Placement
 	// Config is the filter's configuration, with Envoy's fields; "@type" names its message where the name does not.
 	Config map[string]any `json:"config"`
 }
+
+// Placement is where a filter of Envoy's own stands.
+type Placement struct {
+	// Position says whether requests come to the filter before the plugins or after them; responses, the other way round.
+	// Filters of one place stand as listed.
+	Position string `json:"position" default:"before" enum:"before,after"`
+	// Stage puts the filter before or after the plugins of one stage, in place of all plugins. The plugins must run in the
+	// order of stages.
+	Stage string `json:"stage" enum:"access,authn,authz,traffic,transform,observe"`
+}
+
+// behind is the position after the plugins.
+const behind = "after"
 
 // RouteEnvoyFilter is what a route has of its own for one of Envoy's filters.
 type RouteEnvoyFilter struct {
@@ -212,12 +224,16 @@ func (p *problems) nativeConfig(at, name string, data map[string]any, ofRoute bo
 
 func (o *Options) checkEnvoyFilters(p *problems) {
 	seen := map[string]bool{Name: true, filterNames + "router": true}
+	parts := map[string]bool{}
+	for _, part := range o.parts() {
+		parts[part.Name] = true
+	}
 	for i := range o.EnvoyFilters {
 		f := &o.EnvoyFilters[i]
 		at := config.Index("envoyFilters", i)
 		switch id := f.id(); {
-		case id == Name:
-			p.add(at+".id", "%q is the filter with the plugins; choose another id", id)
+		case id == Name || parts[id]:
+			p.add(at+".id", "%q is a filter with plugins; choose another id", id)
 		case f.Name == filterNames+"router":
 			p.add(at+".name", "the router ends every list of filters already")
 		case seen[id] && f.ID != "":
@@ -230,6 +246,7 @@ func (o *Options) checkEnvoyFilters(p *problems) {
 			p.nativeConfig(at, f.Name, f.Config, false)
 		}
 	}
+	o.checkDivided(p)
 	for i := range o.Routes {
 		routed := map[string]bool{}
 		for j := range o.Routes[i].EnvoyFilters {
@@ -261,6 +278,26 @@ func (o *Options) checkEnvoyFilters(p *problems) {
 	}
 }
 
+// checkDivided checks that plugins run by stage where filters stand between stages.
+func (o *Options) checkDivided(p *problems) {
+	i := slices.IndexFunc(o.EnvoyFilters, func(f EnvoyFilter) bool { return f.Stage != "" })
+	if i < 0 {
+		return
+	}
+	listed := func(doc map[string]any) bool { return doc["order"] == string(document.AsListed) }
+	if listed(o.Filter) {
+		p.add(config.Index("envoyFilters", i)+".stage", "needs order: stage, because plugins that run as listed cannot be "+
+			"divided by their stages")
+		return
+	}
+	for i := range o.Routes {
+		if listed(o.Routes[i].Doc) {
+			p.add(config.Index("routes", i)+".order", "envoyFilters stand between plugins, which cannot be divided by their "+
+				"stages if they run as listed")
+		}
+	}
+}
+
 func (o *Options) envoyFilter(id string) *EnvoyFilter {
 	for i := range o.EnvoyFilters {
 		if o.EnvoyFilters[i].id() == id {
@@ -277,10 +314,10 @@ func (o *Options) envoyFilterIDs() (ids []string) {
 	return ids
 }
 
-// natives returns Envoy's own filters of a position, which Check has found to be good.
-func (b *builder) natives(position string) (all []*hcmv3.HttpFilter) {
+// natives returns Envoy's own filters at a boundary of stages, which Check has found to be good.
+func (b *builder) natives(boundary int) (all []*hcmv3.HttpFilter) {
 	for i := range b.o.EnvoyFilters {
-		if f := &b.o.EnvoyFilters[i]; f.Position == position {
+		if f := &b.o.EnvoyFilters[i]; f.Boundary() == boundary {
 			all = append(all, b.filter(f.id(), native(f.Name, f.Config, false)))
 		}
 	}

@@ -1,6 +1,8 @@
 package bootstrap
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
@@ -8,10 +10,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Envoy's own filters stand around the plugins whatever host those have, for tunnels too.
+// Envoy's own filters stand around the plugins and between them whatever host those have, for tunnels too.
 func TestEnvoyFiltersOfHosts(t *testing.T) {
-	const cors, mutation, router = "envoy.filters.http.cors", "envoy.filters.http.header_mutation", "envoy.filters.http.router"
-	want := []string{cors, Name, mutation, router}
+	const (
+		cors, mutation, router = "envoy.filters.http.cors", "envoy.filters.http.header_mutation", "envoy.filters.http.router"
+		limit, second          = "envoy.filters.http.local_ratelimit", "second"
+	)
+	want := []string{cors, Name, limit, "moe-authz", second, "moe-observe", mutation, router}
 	for name, set := range map[string]func(o *Options){
 		"dynmod": func(*Options) {},
 		"golang": func(o *Options) { o.Golang = &Golang{Library: "/libmoe.so"} },
@@ -25,7 +30,13 @@ func TestEnvoyFiltersOfHosts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := options(t, "http://127.0.0.1:1")
 			o.Filter = map[string]any{"plugins": []any{map[string]any{"name": "a"}}}
-			o.EnvoyFilters = []EnvoyFilter{{Name: mutation, Position: "after"}, {Name: cors, Position: "before"}}
+			o.EnvoyFilters = []EnvoyFilter{
+				{Name: mutation, Placement: Placement{Position: "after"}},
+				{Name: cors, ID: second, Placement: Placement{Position: "before", Stage: "observe"}},
+				{Name: cors, Placement: Placement{Position: "before"}},
+				{Name: limit, Placement: Placement{Position: "after", Stage: "authn"}, Config: map[string]any{"stat_prefix": "x"}},
+			}
+			o.Routes = []Route{{Name: "r", Doc: map[string]any{"timeout": "1s"}}}
 			set(&o)
 			b, err := New(o)
 			if err != nil {
@@ -38,6 +49,17 @@ func TestEnvoyFiltersOfHosts(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, filterList(m.HttpFilters)); diff != "" {
 				t.Errorf("the filters (-want +got):\n%s", diff)
+			}
+			var configured []string
+			for _, r := range m.GetRouteConfig().VirtualHosts[0].Routes {
+				configured = append(configured, slices.Sorted(maps.Keys(r.TypedPerFilterConfig))...)
+			}
+			wantConfigured := []string{Name, "moe-authz", "moe-observe"}
+			if name == "extproc" {
+				wantConfigured = nil // the server knows routes by their names
+			}
+			if diff := cmp.Diff(wantConfigured, configured); diff != "" {
+				t.Errorf("the filters that the route configures (-want +got):\n%s", diff)
 			}
 			for _, u := range m.UpgradeConfigs {
 				if name != "extproc" {

@@ -16,7 +16,7 @@ func Struct(doc map[string]any) (*structpb.Struct, error) { return toStruct(doc)
 
 // Filter returns the HTTP filter that sends streams to the server over the cluster named cluster.
 func (x *ExtProc) Filter(cluster string) *extprocv3.ExternalProcessor {
-	f := x.filter()
+	f := x.filter(&Part{})
 	f.GrpcService.GetEnvoyGrpc().ClusterName = cluster
 	return f
 }

@@ -53,7 +53,10 @@ func (b *builder) route(r *Route) (*routev3.Route, error) {
 		if err != nil {
 			return nil, err
 		}
-		route.TypedPerFilterConfig = map[string]*anypb.Any{Name: pack(config)}
+		route.TypedPerFilterConfig = map[string]*anypb.Any{}
+		for _, part := range b.o.parts() {
+			route.TypedPerFilterConfig[part.Name] = pack(config)
+		}
 	}
 	b.perRouteNatives(route, r.EnvoyFilters)
 	return route, nil

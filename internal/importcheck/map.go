@@ -90,7 +90,7 @@ var areas = []area{
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/protocheck", uses: "framework/config"},
-	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension internal/protocheck"},
+	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension framework/host internal/protocheck"},
 	{folder: "internal/moefile", uses: "framework/host framework/accesslog internal/bootstrap pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
 

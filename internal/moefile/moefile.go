@@ -3,6 +3,7 @@
 package moefile
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -26,7 +27,7 @@ type File struct {
 	Routes    []bootstrap.Route
 	Edge      bootstrap.Edge
 	Loggers   []bootstrap.AccessLogger
-	Filters   []bootstrap.EnvoyFilter // Envoy's own, before and after the plugins
+	Filters   []bootstrap.EnvoyFilter // Envoy's own, before, between and after the plugins
 
 	whole  bool // it says where requests come from or go
 	source source
@@ -40,7 +41,7 @@ type file struct {
 	Routes []route `json:"routes"`
 	// AccessLoggers are access loggers in Go, of every listener.
 	AccessLoggers []bootstrap.AccessLogger `json:"accessLoggers"`
-	// EnvoyFilters are HTTP filters of Envoy's own, before or after the plugins.
+	// EnvoyFilters are HTTP filters of Envoy's own, before the plugins, between them or after them.
 	EnvoyFilters []bootstrap.EnvoyFilter `json:"envoyFilters"`
 }
 
@@ -74,6 +75,9 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 		return nil
 	}
 	f := &File{Filter: object(d.Raw), Loggers: d.AccessLoggers, Filters: d.EnvoyFilters}
+	if f.Filter[document.StagesField] != nil {
+		add(document.StagesField, errors.New("is made of envoyFilters; give one of these a stage"))
+	}
 	f.connect(&d, add)
 	taken := map[string]bool{"default": true}
 	for i, r := range d.Routes {

@@ -107,6 +107,28 @@ func TestEnvoyFilterErrors(t *testing.T) {
 			name: "a position", text: "envoyFilters: [{name: envoy.filters.http.cors, position: between}]",
 			want: `envoyFilters[0].position: expected "before" or "after"`,
 		},
+		{
+			name: "a stage", text: "envoyFilters: [{name: envoy.filters.http.cors, stage: authentication}]",
+			want: `envoyFilters[0].stage: expected`,
+		},
+		{
+			name: "the name of a filter with plugins", text: "envoyFilters:\n- {name: envoy.filters.http.cors, id: moe-authz, stage: authz}",
+			want: `f:2:35: envoyFilters[0].id: "moe-authz" is a filter with plugins; choose another id`,
+		},
+		{
+			name: "between plugins that run as listed", text: "order: listed\nplugins: [{name: guard}]\n" +
+				"envoyFilters:\n- {name: envoy.filters.http.cors, stage: authz}",
+			want: "f:4:35: envoyFilters[0].stage: needs order: stage, because plugins that run as listed cannot be divided by their stages",
+		},
+		{
+			name: "between plugins that run as listed on a route", text: "envoyFilters: [{name: envoy.filters.http.cors, stage: authz}]\n" +
+				"routes: [{order: listed}]",
+			want: "f:2:11: routes[0].order: envoyFilters stand between plugins, which cannot be divided by their stages if they run as listed",
+		},
+		{
+			name: "stages of a filter's document", text: "stages: [access]",
+			want: "f:1:1: stages: is made of envoyFilters; give one of these a stage",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Loader{Name: "f"}.Parse([]byte(c.text))

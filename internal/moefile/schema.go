@@ -27,7 +27,9 @@ func Reflect(docs config.Docs) ([]byte, error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return nil, err
 	}
-	s["properties"].(map[string]any)["upstream"].(map[string]any)["pattern"] = upstreams
+	properties := s["properties"].(map[string]any)
+	properties["upstream"].(map[string]any)["pattern"] = upstreams
+	delete(properties, document.StagesField) // which envoyFilters make
 	return config.Indent(s)
 }
 

@@ -7,11 +7,13 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/refs"
 )
@@ -27,13 +29,24 @@ type Config struct {
 type generation struct {
 	srv    *Server
 	name   string
+	doc    any
 	filter *assembly.Filter
 	routes map[string]*assembly.Route
 	refs   refs.Count
 
 	mu    sync.Mutex
 	given map[string]*given // routes that came with streams, by their documents
+	parts map[string]*part  // of the filter, by their stages
 }
+
+// part is the filter with the plugins of some stages alone.
+type part struct {
+	filter *assembly.Filter
+	err    error
+}
+
+// maxParts is how many different lists of stages streams may bring. All that are right are fewer.
+const maxParts = 100
 
 type given struct {
 	route *assembly.Route
@@ -46,7 +59,9 @@ const maxGiven = 10_000
 // Load replaces the configuration. After an error the one before goes on; the error names every mistake.
 func (s *Server) Load(c Config) error {
 	orElse(&c.Name, assembly.ChainName)
-	g := &generation{srv: s, name: c.Name, routes: map[string]*assembly.Route{}, given: map[string]*given{}}
+	g := &generation{
+		srv: s, name: c.Name, doc: c.Doc, routes: map[string]*assembly.Route{}, given: map[string]*given{}, parts: map[string]*part{},
+	}
 	var err error
 	if g.filter, err = s.assembler.Filter(c.Name, c.Doc); err != nil {
 		return err
@@ -123,25 +138,70 @@ func (g *generation) close() {
 			r.route.Close()
 		}
 	}
+	for _, p := range g.parts {
+		if p.filter != nil {
+			g.srv.o.Registry.remove(p.filter)
+			p.filter.Close()
+		}
+	}
 	g.filter.Close()
 }
 
-// chain returns the chain for a stream: doc is a route's document that came with it, names are routes that it may be
-// on, of which the first that the configuration knows counts.
-func (g *generation) chain(doc string, names ...string) (*chain.Chain, error) {
+// chain returns the chain for a stream: stages are those whose plugins run, or "" for all, doc is a route's document that
+// came with it, names are routes that it may be on, of which the first that the configuration knows counts.
+func (g *generation) chain(stages, doc string, names ...string) (*chain.Chain, error) {
+	f, err := g.part(stages)
+	if err != nil {
+		return nil, err
+	}
 	if doc != "" {
 		r, err := g.give(doc)
 		if err != nil {
 			return nil, err
 		}
-		return g.filter.Chain(r)
+		return f.Chain(r)
 	}
 	for _, name := range names {
 		if r := g.routes[name]; r != nil {
-			return g.filter.Chain(r)
+			return f.Chain(r)
 		}
 	}
-	return g.filter.Chain(nil)
+	return f.Chain(nil)
+}
+
+// part returns the filter with the plugins of these stages. Its plugins are those of the whole filter, which runs already.
+func (g *generation) part(stages string) (*assembly.Filter, error) {
+	if stages == "" {
+		return g.filter, nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p := g.parts[stages]; p != nil {
+		return p.filter, p.err
+	}
+	if len(g.parts) >= maxParts {
+		return nil, fmt.Errorf("more than %d different %s", maxParts, StagesKey)
+	}
+	p := &part{}
+	if doc, ok := g.doc.(map[string]any); ok && g.name == assembly.ChainName {
+		var list []any
+		for name := range strings.SplitSeq(stages, ",") {
+			list = append(list, name)
+		}
+		doc = maps.Clone(doc)
+		doc[document.StagesField] = list
+		p.filter, p.err = g.srv.assembler.Filter(g.name, doc)
+	} else {
+		p.err = errors.New("the server runs one plugin, which has no part")
+	}
+	if p.err != nil {
+		p.err = fmt.Errorf("%s: %w", StagesKey, p.err)
+		g.srv.log.Error("requests of these stages are refused: " + p.err.Error())
+	} else {
+		g.srv.o.Registry.add(p.filter)
+	}
+	g.parts[stages] = p
+	return p.filter, p.err
 }
 
 func (g *generation) give(doc string) (*assembly.Route, error) {

@@ -34,12 +34,14 @@ const Name = "extproc"
 // Capabilities are what plugins may need of this host.
 const Capabilities = host.ExtProc
 
-// Keys of the gRPC initial metadata by which Envoy chooses a stream's route.
+// Keys of the gRPC initial metadata by which Envoy chooses a stream's chain.
 const (
 	// RouteKey names a route of the configuration.
 	RouteKey = "moe-route"
 	// ConfigKey has a route's document itself, as JSON or YAML.
 	ConfigKey = host.ExtProcConfigKey
+	// StagesKey lists the stages whose plugins run.
+	StagesKey = host.ExtProcStagesKey
 )
 
 // Options refine a server. Zero values are defaults.

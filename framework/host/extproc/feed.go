@@ -32,7 +32,7 @@ func (s *grpcStream) begin(m *extprocv3.ProcessingRequest) error {
 	if v := s.attributes["xds.route_name"]; v != nil {
 		route = v.GetStringValue()
 	}
-	c, err := s.gen.chain(s.told(ConfigKey), s.told(RouteKey), route)
+	c, err := s.gen.chain(s.told(StagesKey), s.told(ConfigKey), s.told(RouteKey), route)
 	if err != nil {
 		if s.observe {
 			return status.Error(codes.FailedPrecondition, err.Error())

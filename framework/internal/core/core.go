@@ -142,6 +142,13 @@ var (
 // Val is a typed value shared by the plugins of a stream.
 type Val struct{ Key, Value any }
 
+// SharedKey is the Key of a Val, a string, that further filters of the stream with plugins see as well.
+type SharedKey string
+
+// PartNamespace is the namespace of Envoy's dynamic metadata in which a filter with some plugins of a chain tells the next
+// what it has found out. It is apart from that which access logs print.
+const PartNamespace = "moe.part"
+
 // Stream is the shared state of one stream. It is pooled: the memory stays a Stream and Gen tells its lives apart,
 // so a stale handle finds another Gen and does nothing. Mu guards every field; Gen is written on the stream's thread
 // only, which may therefore read it without Mu.

@@ -10,7 +10,7 @@ import (
 // Caller is who a request is from, for plugins that keep apart what is not everybody's, such as a cache: whether or not that is
 // a listed consumer, and also when the credential is no longer in the request. It is a digest of what all plugins have given to
 // [AddCaller].
-var Caller = filter.NewKey[string]("caller")
+var Caller = filter.NewSharedKey("moe.caller")
 
 // AddCaller has parts tell the request's caller apart from others, besides what other plugins have added before.
 func AddCaller(s filter.Stream, parts ...string) {

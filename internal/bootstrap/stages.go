@@ -1,0 +1,93 @@
+package bootstrap
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"mosn.io/moe/framework/document"
+)
+
+// Stages are the names of the stages in which plugins run, in order.
+var Stages = []string{"access", "authn", "authz", "traffic", "transform", "observe"}
+
+// Part is a filter with the plugins of some stages, as there are several where Envoy's own filters stand between plugins.
+type Part struct {
+	Name   string   // of the filter
+	Stages []string // nil: all of them
+}
+
+// Boundary is where a filter of Envoy's own stands: behind the plugins of that many stages.
+func (p *Placement) Boundary() int {
+	switch at := slices.Index(Stages, p.Stage); {
+	case at >= 0 && p.Position == behind:
+		return at + 1
+	case at >= 0:
+		return at
+	case p.Position == behind:
+		return len(Stages)
+	}
+	return 0
+}
+
+// Divide returns the filters among which filters of Envoy's own at these places divide the plugins, in order. The first
+// has the name given, and those of others begin with it.
+func Divide(name string, places []Placement) []Part {
+	cuts := []int{0}
+	for i := range places {
+		if at := places[i].Boundary(); at > 0 && at < len(Stages) {
+			cuts = append(cuts, at)
+		}
+	}
+	slices.Sort(cuts)
+	cuts = slices.Compact(cuts)
+	if len(cuts) == 1 {
+		return []Part{{Name: name}}
+	}
+	parts := make([]Part, len(cuts))
+	for i, from := range cuts {
+		to := len(Stages)
+		if i+1 < len(cuts) {
+			to = cuts[i+1]
+		}
+		parts[i] = Part{Name: name + "-" + Stages[from], Stages: Stages[from:to]}
+	}
+	parts[0].Name = name
+	return parts
+}
+
+// First returns how many stages are before those of p.
+func (p *Part) First() int {
+	if p.Stages == nil {
+		return 0
+	}
+	return slices.Index(Stages, p.Stages[0])
+}
+
+// Of returns the document of a filter with the plugins of p.
+func (p *Part) Of(doc map[string]any) map[string]any {
+	if p.Stages == nil {
+		return doc
+	}
+	list := make([]any, len(p.Stages))
+	for i, s := range p.Stages {
+		list[i] = s
+	}
+	doc = maps.Clone(doc)
+	doc[document.StagesField] = list
+	return doc
+}
+
+// String returns the stages as [host.ExtProcStagesKey] has them.
+func (p *Part) String() string { return strings.Join(p.Stages, ",") }
+
+func (o *Options) parts() []Part {
+	if o.Filter == nil && o.ExtProc == nil {
+		return nil
+	}
+	places := make([]Placement, len(o.EnvoyFilters))
+	for i := range o.EnvoyFilters {
+		places[i] = o.EnvoyFilters[i].Placement
+	}
+	return Divide(Name, places)
+}
