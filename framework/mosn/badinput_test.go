@@ -101,6 +101,9 @@ func TestPanics(t *testing.T) {
 				}
 			}
 			waitFor(t, "a line about the panic", func() bool { return strings.Contains(h.Log(), "panic") })
+			if !strings.Contains(h.Log(), "scripted") || !strings.Contains(h.Log(), "oops") {
+				t.Errorf("the log names neither the filter's type nor what it panicked with: %s", h.Log())
+			}
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"mosn.io/api"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/internal/guard"
 	"mosn.io/moe/framework/internal/refs"
 )
 
@@ -61,7 +62,7 @@ func acquireFactories(list []StreamFilter) (*factories, error) {
 			errs = append(errs, fmt.Errorf("stream_filters[%d]%w", i, err))
 			continue
 		}
-		s, err := probe(factory)
+		s, err := probe(entry.Type, factory)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("stream_filters[%d]: %s: %w", i, entry.Type, err))
 			continue
@@ -118,7 +119,8 @@ func (e StreamFilter) create() (f api.StreamFilterChainFactory, err error) {
 	}
 	defer func() {
 		if v := recover(); v != nil {
-			f, err = nil, fmt.Errorf(": the factory of %q panicked: %v", e.Type, v)
+			text, _ := guard.Text(v)
+			f, err = nil, fmt.Errorf(": the factory of %q panicked: %s", e.Type, text)
 		}
 	}()
 	f, err = api.CreateStreamFilterChainFactory(e.Type, given)
@@ -195,13 +197,16 @@ func fieldNames(t reflect.Type) (names []string) {
 }
 
 // probe makes the filters of a stream that does not exist, to see which phases they take part in. A factory that cannot
-// do without a stream may add anything later. One that adds nothing has found its configuration wrong too late to say so,
+// do without a stream panics, and may add anything later; one that cannot do with its configuration panics for every stream. One that adds nothing has found its configuration wrong too late to say so,
 // as MOSN's jwt_authn does: requests would pass unchecked.
-func probe(f api.StreamFilterChainFactory) (s shape, err error) {
+func probe(typ string, f api.StreamFilterChainFactory) (s shape, err error) {
 	var c collected
 	defer func() {
-		if recover() != nil {
+		if v := recover(); v != nil {
 			s, err = shape{receives: true, sends: true, logs: true}, nil
+			text, _ := guard.Text(v)
+			output.Load().Warn("the factory of a MOSN filter panics when it makes filters without a stream; if it needs none, "+
+				"its configuration is at fault, and requests will be answered with 500", "type", typ, "panic", text)
 		}
 	}()
 	f.CreateFilterChain(newContext(context.Background()), &c)

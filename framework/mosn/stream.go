@@ -2,7 +2,6 @@ package mosn
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strconv"
 	"sync"
@@ -44,8 +43,10 @@ type stream struct {
 
 	next  int // index of the receiver that runs next: MOSN keeps it from one phase to the next
 	phase api.ReceiverFilterPhase
-	first firstLine
-	peer  peer
+
+	called string // the type of the filter that was called last
+	first  firstLine
+	peer   peer
 
 	info     info
 	conn     connection
@@ -168,10 +169,10 @@ func (st *stream) OnComplete(s filter.Stream) {
 
 // log writes the access logs.
 func (st *stream) log(requestHeaders, responseHeaders api.HeaderMap) {
-	st.guarded("making filters for an access log", st.create)
+	st.guarded("", "CreateFilterChain", st.create)
 	w := st.watch()
 	for _, l := range st.filters.logs {
-		st.guarded("an access log", func() { l.Log(st.ctx, requestHeaders, responseHeaders, &st.info) })
+		st.guarded(l.typ, "Log", func() { l.Log(st.ctx, requestHeaders, responseHeaders, &st.info) })
 		w.lap(l.typ)
 	}
 }
@@ -187,7 +188,7 @@ func (st *stream) create() {
 	made := collected{}
 	w := st.watch()
 	for _, f := range st.plugin.shared.list {
-		made.typ = f.typ
+		made.typ, st.called = f.typ, f.typ
 		f.CreateFilterChain(st.ctx, &made)
 		w.lap(f.typ)
 	}
@@ -207,6 +208,7 @@ func (st *stream) run(s stage, f func() filter.Action) filter.Action {
 	if !st.plugin.shared.blocks.Load() {
 		st.enter(s)
 		defer st.leave()
+		defer st.blame()
 		return f()
 	}
 	st.prefetch()
@@ -214,6 +216,7 @@ func (st *stream) run(s stage, f func() filter.Action) filter.Action {
 		st.parent.own()
 		st.enter(s)
 		defer st.leave()
+		defer st.blame()
 		return f()
 	})
 }
@@ -252,23 +255,13 @@ func (st *stream) destroy() {
 	}
 	w := st.watch()
 	for _, r := range filters.receivers {
-		st.guarded("OnDestroy", r.filter.OnDestroy)
+		st.guarded(r.typ, "OnDestroy", r.filter.OnDestroy)
 		w.lap(r.typ)
 	}
 	for _, s := range filters.senders {
-		st.guarded("OnDestroy", s.filter.OnDestroy)
+		st.guarded(s.typ, "OnDestroy", s.filter.OnDestroy)
 		w.lap(s.typ)
 	}
-}
-
-// guarded calls what has no phase to fail any more.
-func (st *stream) guarded(in string, f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			st.plugin.env.Log().Error("a MOSN filter panicked", "in", in, "panic", fmt.Sprint(v))
-		}
-	}()
-	f()
 }
 
 // receive runs the filters of the request.
@@ -280,10 +273,11 @@ func (st *stream) receive(b filter.Body, whole bool) filter.Action {
 	}
 	st.create()
 
+	w := st.watch()
 	for _, phase := range []api.ReceiverFilterPhase{api.BeforeRoute, api.AfterRoute, api.AfterChooseHost} {
 		st.phase = phase
 		before := st.routed()
-		if action, done := st.receivePhase(phase); done {
+		if action, done := st.receivePhase(phase, &w); done {
 			return action
 		}
 		if phase == api.BeforeRoute && before != st.routed() { // MOSN chooses the route after this phase
@@ -304,9 +298,9 @@ func (st *stream) receive(b filter.Body, whole bool) filter.Action {
 const mostRounds = 10
 
 // receivePhase runs the filters of one phase. done is true where the request does not go on.
-func (st *stream) receivePhase(phase api.ReceiverFilterPhase) (action filter.Action, done bool) {
+func (st *stream) receivePhase(phase api.ReceiverFilterPhase, w *watch) (action filter.Action, done bool) {
 	for range mostRounds {
-		status := st.runReceivers(phase)
+		status := st.runReceivers(phase, w)
 		if status == api.StreamFiltertermination {
 			return filter.Reset("a MOSN filter has terminated the stream"), true
 		}
@@ -327,14 +321,14 @@ func (st *stream) receivePhase(phase api.ReceiverFilterPhase) (action filter.Act
 
 // runReceivers calls the filters of a phase until one stops it. MOSN does not take a filter that wants a phase again for
 // done, and begins with it then.
-func (st *stream) runReceivers(phase api.ReceiverFilterPhase) api.StreamFilterStatus {
-	w := st.watch()
+func (st *stream) runReceivers(phase api.ReceiverFilterPhase, w *watch) api.StreamFilterStatus {
 	for ; st.next < len(st.filters.receivers); st.next++ {
 		r := &st.filters.receivers[st.next]
 		if r.phase != phase {
 			continue
 		}
 		st.request.block.begin()
+		st.called = r.typ
 		status := r.filter.OnReceive(st.ctx, st.request.headers, st.request.buffer(), st.request.trailers)
 		w.lap(r.typ)
 		switch status {
@@ -382,6 +376,7 @@ func (st *stream) runSenders() api.StreamFilterStatus {
 		if s.phase != api.BeforeSend {
 			continue
 		}
+		st.called = s.typ
 		status := s.filter.Append(st.ctx, st.response.headers, st.response.buffer(), st.response.trailers)
 		w.lap(s.typ)
 		switch status {
