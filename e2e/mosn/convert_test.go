@@ -4,35 +4,14 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"mosn.io/moe/e2e/conformance"
-	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/framework/config"
 )
-
-// command builds the command moe, or returns $E2E_MOE.
-func command(t testing.TB) string {
-	t.Helper()
-	if given := os.Getenv("E2E_MOE"); given != "" {
-		return given
-	}
-	root, err := envoytest.Root()
-	if err != nil {
-		t.Fatalf("envoytest.Root: %v", err)
-	}
-	out := filepath.Join(t.TempDir(), "moe")
-	cmd := exec.Command("go", "build", "-o", out, "./cmd/moe")
-	cmd.Dir = root
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build moe: %v\n%s", err, text)
-	}
-	return out
-}
 
 // convert has moe convert a mosn_config.json. The error is what moe prints.
 func convert(moe, file string) (bootstrap m, err error) {

@@ -280,8 +280,8 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatalf("envoytest.Find: %v", err)
 	}
-	binary, moe := built(t, "E2E_MOSN", "peer", "mosn"), command(t)
-	module := built(t, "E2E_MODULE", "libmoe", "libmoe.so", "-buildmode=c-shared")
+	binary, moe := peer.of(t), command.of(t)
+	module := library(t)
 	envoy := bins[len(bins)-1].Path
 	for _, s := range sites(t, mosn) {
 		t.Run(s.name, func(t *testing.T) {

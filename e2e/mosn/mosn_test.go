@@ -5,6 +5,7 @@
 package mosn
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -24,7 +25,15 @@ import (
 
 func TestMain(t *testing.M) {
 	extproc.Main()
-	os.Exit(t.Run())
+	os.Exit(func() int {
+		var err error
+		if programs, err = os.MkdirTemp("", "e2e-mosn-"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(programs)
+		return t.Run()
+	}())
 }
 
 // newest is the Envoy on which hosts beside the first one run, unless $ENVOY_VERSIONS says otherwise.
@@ -52,17 +61,17 @@ func TestAgainstMOSN(t *testing.T) {
 	if err != nil {
 		t.Fatalf("cannot write MOSN's configuration: %v", err)
 	}
-	bootstrap, err := convert(command(t), file)
+	bootstrap, err := convert(command.of(t), file)
 	if err != nil {
 		t.Fatalf("cannot convert MOSN's configuration: %v", err)
 	}
 	p.converted = takeApart(t, bootstrap)
-	stop, err := startMOSN(built(t, "E2E_MOSN", "peer", "mosn"), file, slices.Collect(maps.Values(addrs))...)
+	stop, err := startMOSN(peer.of(t), file, slices.Collect(maps.Values(addrs))...)
 	if err != nil {
 		t.Fatalf("cannot start MOSN: %v", err)
 	}
 	t.Cleanup(stop)
-	t.Setenv("E2E_MODULE", built(t, "E2E_MODULE", "libmoe", "libmoe.so", "-buildmode=c-shared"))
+	t.Setenv("E2E_MODULE", library(t))
 	p.expect(t, addrs)
 	bins, err := envoytest.Find()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"testing"
 	"time"
 
 	"mosn.io/moe/e2e/envoytest"
@@ -49,18 +48,4 @@ func accepts(addr string) (err error) {
 		}
 	}
 	return err
-}
-
-// built returns what the environment names, or compiles one of this module's commands.
-func built(t testing.TB, variable, folder, output string, flags ...string) string {
-	t.Helper()
-	if given := os.Getenv(variable); given != "" {
-		return given
-	}
-	out := filepath.Join(t.TempDir(), output)
-	cmd := exec.Command("go", append(append([]string{"build", "-o", out}, flags...), "./"+folder)...)
-	if text, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("cannot build ./%s: %v\n%s", folder, err, text)
-	}
-	return out
 }

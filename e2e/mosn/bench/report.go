@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,25 +23,29 @@ func (r results) print(w io.Writer) {
 	fmt.Fprintln(w, "|---|---|---|---|---|---|---|---|")
 	for _, load := range workloads {
 		for _, protocol := range protocols {
-			mosn, envoy := r[key{load.name, protocol, "MOSN"}], r[key{load.name, protocol, "Envoy"}]
-			if load.plugin != nil {
-				fmt.Fprintf(w, "| %s | %s | | %.0f | | | | %.0f |\n", load.name, protocol, median(micros(envoy)), median(rates(envoy)))
-				continue
-			}
+			mosn := r[key{cmp.Or(load.against, load.name), protocol, "MOSN"}]
+			envoy := r[key{load.name, protocol, "Envoy"}]
 			ratio := pairwise(micros(mosn), micros(envoy), func(a, b float64) float64 { return a / b })
 			fmt.Fprintf(w, "| %s | %s | %.0f | %.0f | %.2f | %.2f … %.2f | %.0f | %.0f |\n", load.name, protocol,
 				median(micros(mosn)), median(micros(envoy)), median(ratio), quantile(ratio, 0.25), quantile(ratio, 0.75),
 				median(rates(mosn)), median(rates(envoy)))
 		}
 	}
-	fmt.Fprintln(w, "\n| over a plain plugin, in Envoy | | µs | quartiles |\n|---|---|---|---|")
-	for _, name := range []string{"plain plugin, filter.Go", "ip_access"} {
+	fmt.Fprintln(w, "\n| over a plain plugin, in Envoy | | µs | quartiles | × filter.Go's |\n|---|---|---|---|---|")
+	const async = "plain plugin, filter.Go"
+	for _, name := range []string{async, "ip_access", "ip_access, goroutine"} {
 		for _, protocol := range protocols {
-			over := pairwise(micros(r[key{name, protocol, "Envoy"}]), micros(r[key{"plain plugin", protocol, "Envoy"}]),
-				func(a, b float64) float64 { return a - b })
-			fmt.Fprintf(w, "| %s | %s | %+.1f | %+.1f … %+.1f |\n", name, protocol, median(over), quantile(over, 0.25), quantile(over, 0.75))
+			over := r.overPlain(name, protocol)
+			fmt.Fprintf(w, "| %s | %s | %+.1f | %+.1f … %+.1f | %.1f |\n", name, protocol, median(over), quantile(over, 0.25),
+				quantile(over, 0.75), median(over)/median(r.overPlain(async, protocol)))
 		}
 	}
+}
+
+// overPlain is what a workload costs Envoy over the plain plugin.
+func (r results) overPlain(name, protocol string) []float64 {
+	return pairwise(micros(r[key{name, protocol, "Envoy"}]), micros(r[key{"plain plugin", protocol, "Envoy"}]),
+		func(a, b float64) float64 { return a - b })
 }
 
 func micros(all []sample) []float64 { return each(all, func(s sample) float64 { return s.micros }) }

@@ -15,7 +15,8 @@ import (
 type workload struct {
 	name    string
 	filters string // MOSN's, in JSON
-	plugin  m      // in Envoy only, in place of the plugin mosn: what the adapter is compared with
+	against string // the workload of MOSN's that Envoy is compared with, if it is not this one: MOSN does not run this one
+	plugin  m      // in place of the plugin mosn: what the adapter is compared with
 	header  []string
 	body    string
 }
@@ -24,11 +25,8 @@ var ip = []string{"X-Real-Ip", "8.8.8.8"}
 
 var workloads = []workload{
 	{name: "no filter", filters: `[]`, header: ip},
-	{
-		name: "ip_access", header: ip,
-		filters: `[{"type": "ip_access", "config": {"default_action": "allow", "header": "x-real-ip",
-			"ips": [{"action": "deny", "addrs": ["10.0.0.0/8", "192.168.0.0/16", "9.9.9.9"]}]}}]`,
-	},
+	{name: "ip_access", header: ip, filters: ipAccess("false")},
+	{name: "ip_access, goroutine", against: "ip_access", header: ip, filters: ipAccess("true")},
 	{
 		name: "header_to_metadata", header: []string{"X-Version", "v1"},
 		filters: `[{"type": "header_to_metadata", "config": {"request_rules": [
@@ -38,8 +36,14 @@ var workloads = []workload{
 		name: "payload_limit", body: strings.Repeat("x", 1<<10),
 		filters: `[{"type": "payload_limit", "config": {"max_entity_size ": 100000, "http_status": 413}}]`,
 	},
-	{name: "plain plugin", plugin: plain("plainip"), header: ip},
-	{name: "plain plugin, filter.Go", plugin: plain("plainipasync"), header: ip},
+	{name: "plain plugin", against: "ip_access", plugin: plain("plainip"), header: ip},
+	{name: "plain plugin, filter.Go", against: "ip_access", plugin: plain("plainipasync"), header: ip},
+}
+
+// ipAccess is a list with ip_access, which blocks or does not.
+func ipAccess(blocking string) string {
+	return `[{"type": "ip_access", "blocking": ` + blocking + `, "config": {"default_action": "allow", "header": "x-real-ip",
+		"ips": [{"action": "deny", "addrs": ["10.0.0.0/8", "192.168.0.0/16", "9.9.9.9"]}]}}]`
 }
 
 func plain(name string) m {
@@ -99,7 +103,7 @@ func startProxies(dir string, s settings, upstream string) (*proxies, error) {
 func (p *proxies) write(dir, proxy, upstream string) (string, error) {
 	var listeners, routers []any
 	for _, w := range workloads {
-		if w.plugin != nil && proxy == "MOSN" {
+		if w.against != "" && proxy == "MOSN" {
 			continue
 		}
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
