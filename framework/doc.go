@@ -12,6 +12,7 @@
 //   - filter is what the author of an HTTP filter imports.
 //   - accesslog is what the author of an access logger imports.
 //   - certvalidator is what the author of a certificate validator imports.
+//   - network is what the author of a network filter imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
 //   - telemetry lets chains and plugins take part in traces; telemetry/otlp exports those of the process.

@@ -30,6 +30,7 @@ var areas = []area{
 	{folder: "framework/filter", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/accesslog", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/certvalidator", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/network", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
@@ -48,7 +49,7 @@ var areas = []area{
 	// Hosts. What a host can do is data in framework/host, for programs that run no host.
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
-	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog " +
+	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog framework/network " +
 		"framework/certvalidator " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/extproc", uses: "framework/host framework/host/internal " + toDocuments},
@@ -59,6 +60,8 @@ var areas = []area{
 		"framework/internal/testhost"},
 	{folder: "framework/certvalidator/certvalidatortest", uses: "framework/certvalidator framework/internal " +
 		"framework/extension framework/internal/testhost"},
+	{folder: "framework/network/networktest", uses: "framework/network framework/internal framework/extension " +
+		"framework/internal/testhost"},
 	{folder: "framework/vet"},
 
 	// MOSN's filters as a plugin.
@@ -72,7 +75,7 @@ var areas = []area{
 	{folder: "internal/ldaptest"},
 	{folder: "internal/geotest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
-	{folder: "plugins", uses: "framework/extension framework/accesslog framework/certvalidator framework/filter " +
+	{folder: "plugins", uses: "framework/extension framework/accesslog framework/certvalidator framework/network framework/filter " +
 		"framework/nethttp plugins/internal"},
 
 	// Consumers from files.
@@ -91,7 +94,8 @@ var areas = []area{
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/protocheck", uses: "framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension framework/host internal/protocheck"},
-	{folder: "internal/moefile", uses: "framework/host framework/accesslog internal/bootstrap pkg/consumer " + toDocuments},
+	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/network internal/bootstrap " +
+		"pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
 
 	// Istio's resources. It knows what hosts can do and runs none.

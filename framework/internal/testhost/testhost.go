@@ -16,21 +16,30 @@ import (
 
 var shared = extension.Internals(core.Internal{})
 
-// New makes the extension whose registered struct is T from a configuration as an operator writes it, YAML or JSON:
-// decoded strictly, validated, provisioned. It is closed when the test ends. reg is T's registration, or nil if there is
-// none; name is what the in-memory host is called. The error is what an operator would see.
+// New is Provision for kinds that need no Env.
 func New[T any](t testing.TB, name string, reg *extension.Registration, conf string) (*T, error) {
 	t.Helper()
+	value, _, err := Provision[T](t, name, reg, conf)
+	return value, err
+}
+
+// Provision makes the extension whose registered struct is T from a configuration as an operator writes it, YAML or JSON:
+// decoded strictly, validated, provisioned. It is closed when the test ends. reg is T's registration, or nil if there is
+// none; name is what the in-memory host is called. The error is what an operator would see.
+func Provision[T any](
+	t testing.TB, name string, reg *extension.Registration, conf string,
+) (*T, *extension.Env, error) {
+	t.Helper()
 	if reg == nil {
-		return nil, fmt.Errorf("%s: %v is not registered", name, reflect.TypeFor[T]())
+		return nil, nil, fmt.Errorf("%s: %v is not registered", name, reflect.TypeFor[T]())
 	}
 	doc, err := config.Parse([]byte(conf))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	value := reg.New()
 	if err := (&config.Decoder{Plugin: reg.Name}).Decode(doc, value); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	env, closeEnv := shared.NewEnv(extension.EnvConfig{
 		Host: host{name, slog.NewTextHandler(t.Output(), nil)}, ID: reg.Name, Plugin: reg.Name, Decode: config.Decode,
@@ -38,7 +47,7 @@ func New[T any](t testing.TB, name string, reg *extension.Registration, conf str
 	t.Cleanup(closeEnv)
 	if p, ok := value.(extension.Provisioner); ok {
 		if err := p.Provision(env); err != nil {
-			return nil, config.FromPlugin("", reg.Config, err).Of(reg.Name)
+			return nil, nil, config.FromPlugin("", reg.Config, err).Of(reg.Name)
 		}
 	}
 	shared.Seal(env)
@@ -49,7 +58,7 @@ func New[T any](t testing.TB, name string, reg *extension.Registration, conf str
 			}
 		})
 	}
-	return value.(*T), nil
+	return value.(*T), env, nil
 }
 
 type host struct {
