@@ -2,6 +2,7 @@ package assembly
 
 import (
 	"fmt"
+	"log/slog"
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
@@ -82,6 +83,9 @@ func (x *Extension) Value() any { return x.value }
 
 // Metrics returns what it has declared.
 func (x *Extension) Metrics() []*core.Metric { return shared.Metrics(x.env) }
+
+// Log returns the logger to the host's log, with the extension's name.
+func (x *Extension) Log() *slog.Logger { return x.env.Log() }
 
 // Release drops a reference; the last one closes the extension, and returns when it is closed.
 func (x *Extension) Release() {

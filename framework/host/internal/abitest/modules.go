@@ -59,8 +59,8 @@ func Types(t *testing.T, theirs, ours string) (constants int) {
 		constants++
 	}
 	found := structs.FindAllStringSubmatch(types, -1)
-	if len(found) == 0 {
-		t.Fatalf("no struct was found in %s", ours)
+	if len(found) == 0 && constants == 0 {
+		t.Fatalf("neither a struct nor a constant was found in %s", ours)
 	}
 	for _, m := range found {
 		b.WriteString("typedef struct {" + m[1] + "} ours_" + m[2] + ";\n")

@@ -1,0 +1,120 @@
+// Package network runs network filters of framework/network in any stock Envoy, through Envoy's C ABI for dynamic
+// modules. Import it for its side effect into package main of a shared library, beside package dynmod, whose module it
+// becomes a part of:
+//
+//	import (
+//		_ "mosn.io/moe/framework/host/dynmod"
+//		_ "mosn.io/moe/framework/host/dynmod/network"
+//	)
+//
+// Envoy configures such a filter with its registered name as filter_name and its configuration as filter_config.
+package network
+
+/*
+#cgo CFLAGS: -std=gnu11 -O2 -Wall -Werror -Wno-unused-parameter
+#include "conn.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"unsafe"
+
+	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/extension"
+	_ "mosn.io/moe/framework/host/dynmod" // which says what threads are Envoy's
+	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
+	"mosn.io/moe/framework/host/dynmod/internal/wire"
+	"mosn.io/moe/framework/host/internal/inproc"
+	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/network"
+)
+
+// filter is one configuration of a network filter in Envoy.
+type filter struct {
+	reg     *network.Registration
+	own     *assembly.Extension
+	metrics metrics
+	panics  *core.Cell
+}
+
+var (
+	filters inproc.Table[*filter]
+	newFlow = network.Internals(core.Internal{}).NewFlow
+)
+
+// moeNetworkNew makes the configuration of a network filter; false has Envoy reject it.
+//
+//export moeNetworkNew
+func moeNetworkNew(
+	c *C.moe_network_config, envoy unsafe.Pointer, name *C.char, nameLen C.size_t, value *C.char, valueLen C.size_t,
+) (ok C.bool) {
+	what := C.GoStringN(name, C.int(nameLen))
+	defer inproc.Fence(dynlog.Handler, "framework panic in the network filter "+what)
+	f, err := newFilter(what, C.GoBytes(unsafe.Pointer(value), C.int(valueLen)))
+	if err != nil {
+		slog.New(dynlog.Handler).Error("configuration rejected: "+err.Error(), "network filter", what)
+		return false
+	}
+	f.metrics.define(envoy, append(f.own.Metrics(), panicsOf(f)))
+	c.wants = C.uint32_t(f.reg.Wants())
+	c.id = C.uint32_t(filters.Add(f, nil))
+	return true
+}
+
+func newFilter(name string, raw []byte) (*filter, error) {
+	reg := network.Lookup(name)
+	if reg == nil {
+		return nil, fmt.Errorf("filter_name: %q: %s", name, config.Unknown("network filter", name, names()))
+	}
+	doc, err := wire.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("filter_config: %w", err)
+	}
+	own, err := assembly.Acquire(configHost{}, "network", &reg.Registration, doc)
+	if err != nil {
+		return nil, err
+	}
+	return &filter{reg: reg, own: own}, nil
+}
+
+// names lists the network filters that are compiled in.
+func names() (all []string) {
+	for _, reg := range network.Registrations() {
+		all = append(all, reg.Name)
+	}
+	return all
+}
+
+// panicsOf makes the count of f's panics.
+func panicsOf(f *filter) *core.Metric {
+	m := &core.Metric{Kind: core.Counter, Name: "moe.network.panics", Tags: []string{"filter"}}
+	f.panics = m.With(f.reg.Name)
+	return m
+}
+
+//export moeNetworkDestroy
+func moeNetworkDestroy(id C.uint32_t) {
+	defer inproc.Fence(dynlog.Handler, "framework panic while a network filter was destroyed")
+	if f := filters.Remove(uint32(id)); f != nil {
+		inproc.Background(dynlog.Handler, "closing a network filter", f.own.Release)
+	}
+}
+
+// configHost is core.ConfigHost for all network filters.
+type configHost struct{}
+
+func (configHost) Name() string { return "dynmod" }
+
+func (configHost) Capabilities() uint32 {
+	return uint32(extension.CanRecordHistogram | extension.CanUseFilterState | extension.CanSetMetadata)
+}
+
+func (configHost) Log() slog.Handler { return dynlog.Handler }
+
+func (configHost) Transport(string) (http.RoundTripper, error) {
+	return nil, fmt.Errorf("a network filter makes no requests over Envoy's clusters; use net/http: %w", extension.ErrUnsupported)
+}
