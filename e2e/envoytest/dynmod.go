@@ -52,6 +52,15 @@ func (d DynamicModule) CertValidator(validator string, config M) M {
 		"transport_sockets.tls.cert_validator.dynamic_modules.v3.DynamicModuleCertValidatorConfig", fields)}
 }
 
+// NetworkFilter returns a network filter, called as in the module; its configuration may be nil.
+func (d DynamicModule) NetworkFilter(filter string, config M) M {
+	fields := M{"filter_name": filter}
+	if config != nil {
+		fields["filter_config"] = config
+	}
+	return M{"name": filter, "typed_config": d.with("filters.network.dynamic_modules.v3.DynamicModuleNetworkFilter", fields)}
+}
+
 func (d DynamicModule) with(extension string, config M) M {
 	config["@type"] = "type.googleapis.com/envoy.extensions." + extension
 	config["dynamic_module_config"] = M{"name": string(d), "do_not_close": true}
