@@ -20,16 +20,25 @@ type countRow struct {
 	Worker float64 `json:"worker"`
 	Over   float64 `json:"overNone"`
 	Others float64 `json:"othersOverNone"`
+	Misses *misses `json:"misses,omitempty"` // of the worker
+}
+
+// misses are those of the caches that callgrind simulates, for a request: of the first level, for instructions and for
+// data, and of the last one.
+type misses struct {
+	Code float64 `json:"code"`
+	Data float64 `json:"data"`
+	Last float64 `json:"lastLevel"`
 }
 
 // count runs each variant's Envoy under valgrind's callgrind, one after the other, for n requests on one connection.
-func count(ctx context.Context, h *host, vs []variant, n int, extra int, progress func(string)) ([]countRow, error) {
+func count(ctx context.Context, h *host, vs []variant, s settings, progress func(string)) ([]countRow, error) {
 	dir, err := os.MkdirTemp("", "moe-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	script, err := callgrindScript(dir, h.envoy)
+	script, err := callgrindScript(dir, h.envoy, s.Cache)
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +49,7 @@ func count(ctx context.Context, h *host, vs []variant, n int, extra int, progres
 	}
 	var out []countRow
 	for _, v := range vs {
-		row, err := countOne(ctx, under, v, dir, n, extra)
+		row, err := countOne(ctx, under, v, dir, s.Count, s.Extra)
 		if err != nil {
 			under.stop()
 			return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -60,14 +69,18 @@ func count(ctx context.Context, h *host, vs []variant, n int, extra int, progres
 }
 
 // callgrindScript writes a program that runs Envoy, with the arguments it is given, in its own process under valgrind.
-func callgrindScript(dir, envoy string) (string, error) {
+func callgrindScript(dir, envoy string, cache bool) (string, error) {
 	valgrind, err := exec.LookPath("valgrind")
 	if err != nil {
 		return "", fmt.Errorf("-callgrind: %w", err)
 	}
 	path := filepath.Join(dir, "envoy")
-	text := fmt.Sprintf("#!/bin/sh\nexec %q --tool=callgrind --separate-threads=yes --callgrind-out-file=%q %q \"$@\"\n",
-		valgrind, filepath.Join(dir, "out.%p"), envoy)
+	simulate := "no"
+	if cache {
+		simulate = "yes"
+	}
+	text := fmt.Sprintf("#!/bin/sh\nexec %q --tool=callgrind --cache-sim=%s --separate-threads=yes --callgrind-out-file=%q %q \"$@\"\n",
+		valgrind, simulate, filepath.Join(dir, "out.%p"), envoy)
 	return path, os.WriteFile(path, []byte(text), 0o755)
 }
 
@@ -97,39 +110,73 @@ func countOne(ctx context.Context, h *host, v variant, dir string, n, extra int)
 		return row, err
 	}
 	worker, others, err := readCounts(filepath.Join(dir, "out."+pid+".1-*"))
-	row.Worker, row.Others = worker/float64(done), others/float64(done)
+	row.Worker, row.Others = worker.instructions/float64(done), others/float64(done)
+	if m := worker.misses; m != nil {
+		row.Misses = &misses{Code: m.Code / float64(done), Data: m.Data / float64(done), Last: m.Last / float64(done)}
+	}
 	return row, err
 }
 
 // readCounts returns the instructions of the busiest thread and of all others, from the files of one dump.
-func readCounts(pattern string) (worker, others float64, err error) {
+func readCounts(pattern string) (worker totals, others float64, err error) {
 	files, err := filepath.Glob(pattern)
 	if err != nil {
-		return 0, 0, err
+		return worker, 0, err
 	}
 	for _, f := range files {
 		p, err := os.ReadFile(f)
 		if err != nil {
-			return 0, 0, err
+			return worker, 0, err
 		}
-		n, err := parseTotals(p)
+		t, err := parseTotals(p)
 		if err != nil {
-			return 0, 0, fmt.Errorf("%s: %w", f, err)
+			return worker, 0, fmt.Errorf("%s: %w", f, err)
 		}
-		worker, others = max(worker, n), others+min(worker, n)
+		if t.instructions > worker.instructions {
+			worker, t = t, worker
+		}
+		others += t.instructions
 	}
-	if worker == 0 {
-		return 0, 0, fmt.Errorf("callgrind has written nothing to %s", pattern)
+	if worker.instructions == 0 {
+		return worker, 0, fmt.Errorf("callgrind has written nothing to %s", pattern)
 	}
 	return worker, others, nil
 }
 
-// parseTotals finds the line "totals: N".
-func parseTotals(p []byte) (float64, error) {
+// totals are what one thread has done.
+type totals struct {
+	instructions float64
+	misses       *misses // nil without a simulation of caches
+}
+
+// parseTotals reads the line "totals: N …", whose numbers are in the order of the line "events: Ir …". Without the latter
+// there is one number, of instructions.
+func parseTotals(p []byte) (totals, error) {
+	events := []string{"Ir"}
 	for line := range bytes.Lines(p) {
-		if number, ok := strings.CutPrefix(string(line), "totals: "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if names, ok := strings.CutPrefix(string(line), "events: "); ok {
+			events = strings.Fields(names)
 		}
+		numbers, ok := strings.CutPrefix(string(line), "totals: ")
+		if !ok {
+			continue
+		}
+		byName := map[string]float64{}
+		for i, n := range strings.Fields(numbers) { // zeros at the end are left out
+			v, err := strconv.ParseFloat(n, 64)
+			if err != nil || i >= len(events) {
+				return totals{}, fmt.Errorf("totals: %q does not fit the events %q", numbers, events)
+			}
+			byName[events[i]] = v
+		}
+		t := totals{instructions: byName["Ir"]}
+		if len(events) > 1 {
+			t.misses = &misses{
+				Code: byName["I1mr"], Data: byName["D1mr"] + byName["D1mw"],
+				Last: byName["ILmr"] + byName["DLmr"] + byName["DLmw"],
+			}
+		}
+		return t, nil
 	}
-	return 0, fmt.Errorf("no totals")
+	return totals{}, fmt.Errorf("no totals")
 }

@@ -58,19 +58,19 @@ func TestMeasure(t *testing.T) {
 			t.Errorf("h.stop: %v", err)
 		}
 	})
-	s := settings{Rounds: 2, Slice: 20e6, Conns: 2, Depth: 2, Memory: 100}
+	s := settings{Launches: 2, Rounds: 2, Slice: 20e6, Conns: 2, Depth: 2, Memory: 100}
 	vs := choose(variants(h.names), regexp.MustCompile("^native-ten$"))
 	var r report
 	if err := r.fill(t.Context(), h, s, vs, memoryVariants()[:1]); err != nil {
 		t.Fatalf("r.fill: %v", err)
 	}
-	if len(r.Variants) != 2 || len(r.Variants[1].Slices) != 2 || len(h.started) != 1 {
+	if len(r.Variants) != 2 || len(r.Variants[1].Launches) != 2 || len(r.Variants[1].Launches[1]) != 2 || len(h.started) != 1 {
 		t.Fatalf("%d variants, %+v", len(r.Variants), r)
 	}
 	for _, v := range r.Variants {
-		if v.Worker <= 0 || v.Slices[0][0].Requests < 2 {
-			t.Errorf("v.Worker = %v, want more than 0; v.Slices[0][0].Requests = %d, want at least 2: %+v",
-				v.Worker, v.Slices[0][0].Requests, v)
+		if v.Worker <= 0 || v.Launches[1][0][0].Requests < 2 {
+			t.Errorf("v.Worker = %v, want more than 0; v.Launches[1][0][0].Requests = %d, want at least 2: %+v",
+				v.Worker, v.Launches[1][0][0].Requests, v)
 		}
 	}
 	if m := r.Memory; len(m) != 1 || m[0].Start < 1<<20 || m[0].Peak < m[0].End {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 type settings struct {
 	Envoy    string        `json:"-"`
 	Match    string        `json:"variants"`
+	Launches int           `json:"launches"`
 	Rounds   int           `json:"rounds"`
 	Slice    time.Duration `json:"slice"`
 	Conns    int           `json:"connections"`
@@ -33,6 +35,7 @@ type settings struct {
 	Upstream bool          `json:"upstream"`
 	Memory   int           `json:"memoryRequests"`
 	Count    int           `json:"callgrindRequests"`
+	Cache    bool          `json:"cacheSimulation"`
 	JSON     string        `json:"-"`
 	Modules  string        `json:"-"`
 }
@@ -45,10 +48,13 @@ func (s settings) String() string {
 	if s.Upstream {
 		from = "an upstream"
 	}
-	how := fmt.Sprintf("CPU time: median of %d interleaved rounds of %v; %d connections × %d requests",
-		s.Rounds, s.Slice, s.Conns, s.Depth)
+	how := fmt.Sprintf("CPU time: median of %d launches of %d interleaved rounds of %v; %d connections × %d requests",
+		s.Launches, s.Rounds, s.Slice, s.Conns, s.Depth)
 	if s.Count > 0 {
 		how = fmt.Sprintf("instructions by callgrind: mean of %d requests", s.Count)
+		if s.Cache {
+			how += ", with misses of the caches that it simulates"
+		}
 	}
 	return fmt.Sprintf("%s; ten filters set %s headers; %d further request headers; responses from %s",
 		how, headers, s.Extra, from)
@@ -58,8 +64,9 @@ func flags() settings {
 	var s settings
 	flag.StringVar(&s.Envoy, "envoy", "", "Envoy's `path` (default: $ENVOY, else the checkout's .envoy, else PATH)")
 	flag.StringVar(&s.Match, "variants", ".", "measure the variants whose names match this `regexp`")
-	flag.IntVar(&s.Rounds, "rounds", 20, "how often every variant is measured")
-	flag.DurationVar(&s.Slice, "slice", 500*time.Millisecond, "how long each time")
+	flag.IntVar(&s.Launches, "launches", 10, "how often every Envoy is started anew; a goal takes 6 to be decided")
+	flag.IntVar(&s.Rounds, "rounds", 4, "how often every variant is measured in a launch")
+	flag.DurationVar(&s.Slice, "slice", 300*time.Millisecond, "how long each time")
 	flag.IntVar(&s.Conns, "conns", 8, "connections")
 	flag.IntVar(&s.Depth, "pipeline", 1, "requests that each connection sends in one piece; Envoy answers 2 at most")
 	flag.IntVar(&s.Extra, "extra-headers", 0, "further request headers that no filter reads")
@@ -67,6 +74,7 @@ func flags() settings {
 	flag.BoolVar(&s.Upstream, "upstream", false, "responses come from an upstream, a second Envoy")
 	flag.IntVar(&s.Memory, "memory", 100_000, "requests of the memory test; 0 for none")
 	flag.IntVar(&s.Count, "callgrind", 0, "instead of all else, count instructions under valgrind for so many requests")
+	flag.BoolVar(&s.Cache, "cache", false, "with -callgrind: count misses of its simulated caches, too; three times as slow")
 	flag.StringVar(&s.JSON, "json", "", "write the results to this `file`; default build/bench/results.json")
 	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder`, as they are (default: build them)")
 	flag.Parse()
@@ -90,8 +98,8 @@ func bench(ctx context.Context, s settings) error {
 	if err != nil {
 		return fmt.Errorf("-variants: %w", err)
 	}
-	if s.Rounds < 1 || s.Slice < 10*time.Millisecond || s.Conns < 1 || s.Depth < 1 {
-		return errors.New("a run needs a round, a slice of 10ms, a connection and a request at least")
+	if s.Launches < 1 || s.Rounds < 1 || s.Slice < 10*time.Millisecond || s.Conns < 1 || s.Depth < 1 {
+		return errors.New("a run needs a launch, a round, a slice of 10ms, a connection and a request at least")
 	}
 	if s.Count > 0 && s.Upstream {
 		return errors.New("-callgrind and -upstream don't go together")
@@ -141,25 +149,48 @@ func bench(ctx context.Context, s settings) error {
 func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) (err error) {
 	if s.Count > 0 {
 		vs = slices.DeleteFunc(vs, func(v variant) bool { return v.forward }) // under valgrind there is no upstream
-		r.Counts, err = count(ctx, h, vs, s.Count, s.Extra, progress)
-		over, whole := map[string]float64{}, map[string]float64{}
+		r.Counts, err = count(ctx, h, vs, s, progress)
+		cost := costs{}
 		for _, c := range r.Counts {
-			over[c.Name], whole[c.Name] = c.Over, c.Worker
+			cost[c.Name] = variantCost{over: []float64{c.Over}, whole: []float64{c.Worker}}
 		}
-		r.Goals = judge(over, whole)
+		r.Goals = judge(cost, true)
 		return err
 	}
+	var subjects []*subject
+	for _, v := range vs {
+		subjects = append(subjects, &subject{variant: v})
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := range s.Launches {
+		err := launchAll(ctx, h, s, subjects, rng)
+		if err := errors.Join(err, h.stop()); err != nil {
+			return err
+		}
+		progress(fmt.Sprintf("launch %d of %d", n+1, s.Launches))
+	}
+	r.Variants = rows(subjects)
+	r.Goals = judge(costsOf(subjects), false)
+	if len(ms) == 0 {
+		return nil
+	}
+	r.Memory, err = memory(ctx, h, ms, s.Memory, s.Conns, progress)
+	return err
+}
+
+// launchAll starts an Envoy for each subject, in any order, and measures them.
+func launchAll(ctx context.Context, h *host, s settings, subjects []*subject, rng *rand.Rand) error {
 	upstream := 0
-	if s.Upstream || slices.ContainsFunc(vs, func(v variant) bool { return v.forward }) {
+	if s.Upstream || slices.ContainsFunc(subjects, func(s *subject) bool { return s.forward }) {
 		p, err := h.start(ctx, variant{name: "upstream", forward: true}, 0, false)
 		if err != nil {
 			return err
 		}
 		upstream = p.port
 	}
-	var subjects []*subject
-	for _, v := range vs {
-		p, err := h.start(ctx, v, upstream, s.Upstream || v.forward)
+	for _, i := range rng.Perm(len(subjects)) {
+		v := subjects[i]
+		p, err := h.start(ctx, v.variant, upstream, s.Upstream || v.forward)
 		if err != nil {
 			return err
 		}
@@ -169,23 +200,9 @@ func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant
 		}
 		defer c.close()
 		c.vary(v.consumers)
-		subjects = append(subjects, &subject{variant: v, process: p, client: c})
+		v.begins(p, c)
 	}
-	progress(fmt.Sprintf("%d Envoys run", len(h.started)))
-	if err := measure(ctx, subjects, s.Rounds, s.Slice, progress); err != nil {
-		return err
-	}
-	r.Variants = rows(subjects)
-	over, whole := map[string]float64{}, map[string]float64{}
-	for _, v := range r.Variants {
-		over[v.Name], whole[v.Name] = v.Over.Median, v.Worker
-	}
-	r.Goals = judge(over, whole)
-	if err := h.stop(); err != nil || len(ms) == 0 {
-		return err
-	}
-	r.Memory, err = memory(ctx, h, ms, s.Memory, s.Conns, progress)
-	return err
+	return measure(ctx, subjects, s.Rounds, s.Slice, rng)
 }
 
 // moduleRoot returns the folder of the main module.

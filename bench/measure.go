@@ -13,9 +13,19 @@ const settle = 5 * time.Millisecond
 // A subject is a variant that is being measured.
 type subject struct {
 	variant
-	process *process
-	client  *client
-	slices  [][]sample // by round
+	process  *process
+	client   *client
+	launches []launch
+}
+
+// A launch is what was measured between the start of a variant's Envoy and its end: the slices of each round. Where the
+// memory of a process comes to lie decides as much as its code does, so only launches are independent of each other.
+type launch [][]sample
+
+// begins notes that the variant has a new Envoy.
+func (s *subject) begins(p *process, c *client) {
+	s.process, s.client = p, c
+	s.launches = append(s.launches, nil)
 }
 
 // sample is one slice of load on one variant.
@@ -23,6 +33,7 @@ type sample struct {
 	Requests int     `json:"requests"`
 	Seconds  float64 `json:"seconds"`
 	WorkerUS float64 `json:"workerMicroseconds"` // CPU per request
+	KernelUS float64 `json:"kernelMicroseconds"` // of that, in the kernel
 	OthersUS float64 `json:"othersMicroseconds"`
 }
 
@@ -52,7 +63,8 @@ func (s *subject) load(d time.Duration) (sample, error) {
 		return sample{}, err
 	}
 	used := after.sub(before)
-	return sample{n, seconds, micros(used.worker) / float64(n), micros(used.others) / float64(n)}, nil
+	per := func(d time.Duration) float64 { return micros(d) / float64(n) }
+	return sample{n, seconds, per(used.worker), per(used.kernel), per(used.others)}, nil
 }
 
 // for_ has a client send requests for d.
@@ -63,10 +75,9 @@ func for_(d time.Duration) func(int) bool {
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
-// measure loads every subject once a round, in an order that changes from round to round, and the one without a filter
+// measure loads every subject of one launch once a round, in an order that changes from round to round, and the one without a filter
 // twice, at the beginning and in the middle: all others are compared with the mean of the two.
-func measure(ctx context.Context, subjects []*subject, rounds int, d time.Duration, progress func(string)) error {
-	rng := rand.New(rand.NewPCG(1, 2))
+func measure(ctx context.Context, subjects []*subject, rounds int, d time.Duration, rng *rand.Rand) error {
 	for round := range rounds {
 		for _, i := range order(len(subjects), rng) {
 			if ctx.Err() != nil {
@@ -77,12 +88,12 @@ func measure(ctx context.Context, subjects []*subject, rounds int, d time.Durati
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
-			if len(s.slices) <= round {
-				s.slices = append(s.slices, nil)
+			l := &s.launches[len(s.launches)-1]
+			if len(*l) <= round {
+				*l = append(*l, nil)
 			}
-			s.slices[round] = append(s.slices[round], one)
+			(*l)[round] = append((*l)[round], one)
 		}
-		progress(fmt.Sprintf("round %d of %d", round+1, rounds))
 	}
 	return nil
 }

@@ -13,9 +13,12 @@ import (
 const workerName = "wrk:worker_0"
 
 // cpu is CPU time, as the scheduler accounts it: exact for a thread that sleeps.
-type cpu struct{ worker, others time.Duration }
+// The kernel's part of the worker's is coarser: it comes in ticks.
+type cpu struct{ worker, kernel, others time.Duration }
 
-func (a cpu) sub(b cpu) cpu { return cpu{a.worker - b.worker, a.others - b.others} }
+func (a cpu) sub(b cpu) cpu {
+	return cpu{a.worker - b.worker, a.kernel - b.kernel, a.others - b.others}
+}
 
 // findWorker returns the id of the worker's thread. Threads that a Go runtime starts from it take its name over, so it
 // is the first of that name.
@@ -66,6 +69,9 @@ func readCPU(pid, worker int) (cpu, error) {
 		}
 		if t.Name() == strconv.Itoa(worker) {
 			c.worker = d
+			if c.kernel, err = readKernel(pid, worker); err != nil {
+				return c, err
+			}
 		} else {
 			c.others += d
 		}
@@ -78,6 +84,29 @@ func parseSchedstat(s string) (time.Duration, error) {
 	first, _, _ := strings.Cut(s, " ")
 	n, err := strconv.ParseInt(strings.TrimSpace(first), 10, 64)
 	return time.Duration(n), err
+}
+
+// tick is what the kernel counts its own time in where a file shows it, whatever its clock does.
+const tick = time.Second / 100
+
+// readKernel returns how long a thread has been in the kernel.
+func readKernel(pid, tid int) (time.Duration, error) {
+	p, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/stat", pid, tid))
+	if err != nil {
+		return 0, err
+	}
+	return parseStat(string(p))
+}
+
+// parseStat finds stime, which is the 13th field behind the name in parentheses.
+func parseStat(s string) (time.Duration, error) {
+	const stime = 13
+	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	if len(f) < stime {
+		return 0, fmt.Errorf("%d fields behind the name, want %d at least", len(f), stime)
+	}
+	n, err := strconv.ParseInt(f[stime-1], 10, 64)
+	return time.Duration(n) * tick, err
 }
 
 // rss is a process's memory in bytes: now, and the most since the last resetPeak.

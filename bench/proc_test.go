@@ -22,6 +22,20 @@ func TestParseSchedstat(t *testing.T) {
 	}
 }
 
+func TestParseStat(t *testing.T) {
+	const stat = "7 (a (strange) name) S 1 7 7 0 -1 4194304 100 0 0 0 250 31 0 0 20 0 1 0 1234\n"
+	if d, err := parseStat(stat); err != nil || d != 310*time.Millisecond {
+		t.Errorf("parseStat(stat) = %v and error %v, want 310ms", d, err)
+	}
+	for _, bad := range []string{"", "7 (a) S 1 2 3\n", "7 (a) S 1 7 7 0 -1 4194304 100 0 0 0 250 x 0 0\n"} {
+		t.Run(fmt.Sprintf("%q", bad), func(t *testing.T) {
+			if _, err := parseStat(bad); err == nil {
+				t.Errorf("%q is accepted", bad)
+			}
+		})
+	}
+}
+
 func TestParseRSS(t *testing.T) {
 	const status = "Name:\tenvoy\nVmPeak:\t  900000 kB\nVmHWM:\t   61000 kB\nVmRSS:\t   60000 kB\nThreads:\t4\n"
 	if r, err := parseRSS(status); err != nil || r != (rss{60000 << 10, 61000 << 10}) {

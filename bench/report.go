@@ -7,32 +7,6 @@ import (
 	"strings"
 )
 
-// A goal is a bound on the cost of one variant, in multiples of another's; both over no filter at all, with the same
-// requests.
-type goal struct {
-	variant, than string
-	factor        float64
-}
-
-var goals = []goal{
-	{"moe-one", "sdk-one", 0.6},
-	{"moe-one", "lua-one", 0.6},
-	{"moe-ten", "sdk-ten", 0.35},
-	{"moe-ten", "native-ten", 0.9},
-	{"moe-ten", "lua-ten", 0.15},
-	{"moe-nop", "c-nop", 1.3},
-	{"moe-async", "sdk-async", 0.9},
-	{"moe-golang-one", "golang-one", 1},
-	{"moe-golang-ten", "moe-golang-one", 1.15},
-	{"golang-nop", "sdk-nop", 2},
-	{"moe-jwt", "native-jwt", 1.3},
-	{"moe-jwt-cached", "native-jwt", 0.8},
-	{"moe-ratelimit", "native-ratelimit", 1.3},
-}
-
-// wholeGoals are bounds on what a request costs in all, what Envoy does without a filter included.
-var wholeGoals = []goal{{"keyauth-100k", "keyauth-10", 1.1}, {"moe-cache", proxied, 0.5}}
-
 // report is what a run has found; it is also its JSON.
 type report struct {
 	Machine  machine     `json:"machine"`
@@ -43,15 +17,17 @@ type report struct {
 	Memory   []memoryRow `json:"memory,omitempty"`
 }
 
-// row is a variant's result: medians over the rounds, in microseconds of CPU per request.
+// row is a variant's result: medians over the launches, in microseconds of CPU per request.
 type row struct {
-	Name   string     `json:"name"`
-	What   string     `json:"what"`
-	Worker float64    `json:"workerMicroseconds"`
-	Over   spread     `json:"overNone"`       // the worker's, less that of no filter in the same round
-	Others spread     `json:"othersOverNone"` // the same of all other threads
-	Busy   float64    `json:"busy"`           // median share of the time in which the worker ran
-	Slices [][]sample `json:"slices"`
+	Name     string   `json:"name"`
+	What     string   `json:"what"`
+	Worker   float64  `json:"workerMicroseconds"`
+	Kernel   float64  `json:"kernelMicroseconds"` // of these
+	Over     spread   `json:"overNone"`           // the worker's, less that of no filter in the same rounds
+	Within   interval `json:"overNoneInterval"`   // of the median of Over
+	Others   spread   `json:"othersOverNone"`     // the same of all other threads
+	Busy     float64  `json:"busy"`               // median share of the time in which the worker ran
+	Launches []launch `json:"launches"`
 }
 
 // spread is a median with its quartiles.
@@ -65,18 +41,10 @@ func spreadOf(xs []float64) spread {
 	return spread{quantile(xs, 0.25), median(xs), quantile(xs, 0.75)}
 }
 
-type goalRow struct {
-	Variant string  `json:"variant"`
-	Than    string  `json:"than"`
-	Goal    float64 `json:"goal"`
-	Ratio   float64 `json:"ratio"`
-	OK      bool    `json:"ok"`
-}
-
 // perRound returns one number a round: the mean of f over its slices.
-func (s *subject) perRound(f func(sample) float64) []float64 {
+func (l launch) perRound(f func(sample) float64) []float64 {
 	var out []float64
-	for _, round := range s.slices {
+	for _, round := range l {
 		var xs []float64
 		for _, one := range round {
 			xs = append(xs, f(one))
@@ -86,7 +54,26 @@ func (s *subject) perRound(f func(sample) float64) []float64 {
 	return out
 }
 
+// perLaunch returns one number a launch: the median over its rounds.
+func (s *subject) perLaunch(f func(sample) float64) []float64 {
+	var out []float64
+	for _, l := range s.launches {
+		out = append(out, median(l.perRound(f)))
+	}
+	return out
+}
+
+// over is perLaunch less what base has in the same round.
+func (s *subject) over(base *subject, f func(sample) float64) []float64 {
+	var out []float64
+	for i, l := range s.launches {
+		out = append(out, median(minus(l.perRound(f), base.launches[i].perRound(f))))
+	}
+	return out
+}
+
 func worker(s sample) float64 { return s.WorkerUS }
+func kernel(s sample) float64 { return s.KernelUS }
 func others(s sample) float64 { return s.OthersUS }
 
 // baseOf returns the one of those before v that it is compared with: the first, or that of v's base.
@@ -99,37 +86,25 @@ func baseOf[T any](v variant, list []T, name func(T) string) T {
 	return list[0]
 }
 
+func (s *subject) base(all []*subject) *subject {
+	return baseOf(s.variant, all, func(s *subject) string { return s.name })
+}
+
 // rows compares every subject with the one without a filter.
 func rows(subjects []*subject) []row {
 	var out []row
 	for _, s := range subjects {
-		base := baseOf(s.variant, subjects, func(s *subject) string { return s.name })
-		r := row{Name: s.name, What: s.what, Slices: s.slices}
-		r.Worker = median(s.perRound(worker))
-		r.Over = spreadOf(minus(s.perRound(worker), base.perRound(worker)))
-		r.Others = spreadOf(minus(s.perRound(others), base.perRound(others)))
-		r.Busy = median(s.perRound(sample.busy))
-		out = append(out, r)
-	}
-	return out
-}
-
-// judge holds what variants cost, over none and in all, against the goals; those whose variants were not measured are
-// left out.
-func judge(over, whole map[string]float64) []goalRow {
-	return append(holdAgainst(goals, over), holdAgainst(wholeGoals, whole)...)
-}
-
-func holdAgainst(goals []goal, cost map[string]float64) []goalRow {
-	var out []goalRow
-	for _, g := range goals {
-		a, ok := cost[g.variant]
-		b, ok2 := cost[g.than]
-		if !ok || !ok2 {
-			continue
-		}
-		ratio := a / b
-		out = append(out, goalRow{g.variant, g.than, g.factor, ratio, b > 0 && ratio <= g.factor})
+		base := s.base(subjects)
+		over := s.over(base, worker)
+		out = append(out, row{
+			Name: s.name, What: s.what, Launches: s.launches,
+			Worker: median(s.perLaunch(worker)),
+			Kernel: median(s.perLaunch(kernel)),
+			Over:   spreadOf(over),
+			Within: resample(len(over), func(drawn []int) float64 { return median(pick(over, drawn)) }),
+			Others: spreadOf(s.over(base, others)),
+			Busy:   median(s.perLaunch(sample.busy)),
+		})
 	}
 	return out
 }
@@ -154,13 +129,17 @@ func (r *report) print(w io.Writer) {
 }
 
 func (r *report) variantTable() [][]string {
-	table := [][]string{{"variant", "", "worker µs", "over none", "quartiles", "other threads", "busy"}}
+	table := [][]string{{"variant", "", "worker µs", "kernel", "over none", "95 %", "quartiles", "other threads", "busy"}}
 	for _, v := range r.Variants {
-		line := []string{v.Name, v.What, fmt.Sprintf("%.1f", v.Worker), "", "", "", fmt.Sprintf("%.0f%%", v.Busy*100)}
+		line := []string{
+			v.Name, v.What, fmt.Sprintf("%.1f", v.Worker), fmt.Sprintf("%.1f", v.Kernel), "", "", "", "",
+			fmt.Sprintf("%.0f%%", v.Busy*100),
+		}
 		if v.Name != none {
-			line[3] = fmt.Sprintf("%+.2f", v.Over.Median)
-			line[4] = fmt.Sprintf("%+.2f … %+.2f", v.Over.Low, v.Over.High)
-			line[5] = fmt.Sprintf("%+.2f", v.Others.Median)
+			line[4] = fmt.Sprintf("%+.2f", v.Over.Median)
+			line[5] = fmt.Sprintf("%+.2f … %+.2f", v.Within.Low, v.Within.High)
+			line[6] = fmt.Sprintf("%+.2f … %+.2f", v.Over.Low, v.Over.High)
+			line[7] = fmt.Sprintf("%+.2f", v.Others.Median)
 		}
 		table = append(table, line)
 	}
@@ -169,10 +148,18 @@ func (r *report) variantTable() [][]string {
 
 func (r *report) countTable() [][]string {
 	table := [][]string{{"variant", "", "worker", "over none", "other threads"}}
+	cache := r.Counts[0].Misses != nil
+	if cache {
+		table[0] = append(table[0], "misses: code", "data", "last level")
+	}
 	for _, c := range r.Counts {
 		line := []string{c.Name, c.What, fmt.Sprintf("%.0f", c.Worker), "", ""}
 		if c.Name != none {
 			line[3], line[4] = fmt.Sprintf("%+.0f", c.Over), fmt.Sprintf("%+.0f", c.Others)
+		}
+		if cache {
+			line = append(line, fmt.Sprintf("%.0f", c.Misses.Code), fmt.Sprintf("%.0f", c.Misses.Data),
+				fmt.Sprintf("%.1f", c.Misses.Last))
 		}
 		table = append(table, line)
 	}
@@ -180,13 +167,10 @@ func (r *report) countTable() [][]string {
 }
 
 func (r *report) goalTable() [][]string {
-	table := [][]string{{"goal", "at most", "measured", ""}}
+	table := [][]string{{"goal", "at most", "measured", "95 %", ""}}
 	for _, g := range r.Goals {
-		word := "miss"
-		if g.OK {
-			word = "ok"
-		}
-		table = append(table, []string{g.Variant + " / " + g.Than, fmt.Sprintf("%.2f", g.Goal), number(g.Ratio), word})
+		within := number(g.Within.Low) + " … " + number(g.Within.High)
+		table = append(table, []string{g.Goal, fmt.Sprintf("%.2f", g.AtMost), number(g.Ratio), within, g.Verdict})
 	}
 	return table
 }
@@ -204,11 +188,11 @@ func (r *report) memoryTable() [][]string {
 
 func mib(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
-func number(x float64) string {
-	if math.IsNaN(x) || math.IsInf(x, 0) {
+func number(x figure) string {
+	if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f", x)
+	return fmt.Sprintf("%.2f", float64(x))
 }
 
 // markdown writes a table whose columns line up.
