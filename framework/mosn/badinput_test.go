@@ -294,6 +294,39 @@ func TestTerminateLater(t *testing.T) {
 	}
 }
 
+// TestTerminateTooLate terminates a stream whose response has begun, with and without filters of the response.
+func TestTerminateTooLate(t *testing.T) {
+	for name, more := range map[string]func(c *call) api.StreamFilterStatus{
+		"without filters of the response": nil,
+		"with them":                       func(*call) api.StreamFilterStatus { return api.StreamFilterContinue },
+	} {
+		t.Run(name, func(t *testing.T) {
+			begun, result := make(chan struct{}), make(chan bool)
+			h := tolerant(t, script{onAppend: more, onReceive: func(c *call) api.StreamFilterStatus {
+				go func() {
+					<-begun
+					result <- c.receive.TerminateStream(504)
+				}()
+				return api.StreamFilterContinue
+			}})
+			h.Attrs = map[filter.Attr]string{}
+			h.Leave = func(after string) bool {
+				if after == "response headers" {
+					h.Attrs["response.code"] = "200"
+					close(begun)
+					if <-result {
+						t.Error("TerminateStream reports true when the response has begun, want false")
+					}
+				}
+				return false
+			}
+			if r := h.Get("/"); r.Status != 200 {
+				t.Errorf("status %d, want 200", r.Status)
+			}
+		})
+	}
+}
+
 // TestSharedFactories has configurations that differ in the route's part share what the factories count.
 func TestSharedFactories(t *testing.T) {
 	var made atomic.Int32

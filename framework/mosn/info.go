@@ -13,7 +13,7 @@ import (
 // Attributes of Envoy's that filter has no name for.
 const (
 	attrConnectionID  filter.Attr = "connection.id"
-	attrMTLS          filter.Attr = "connection.mtls"
+	attrResponseCode  filter.Attr = "response.code"
 	attrUpstreamLocal filter.Attr = "upstream.local_address"
 )
 

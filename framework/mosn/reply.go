@@ -158,8 +158,9 @@ func (r *reply) action(st *stream) filter.Action {
 
 // terminate answers a request at any time before its response has begun: see api's TerminateStream.
 func (st *stream) terminate(code int) bool {
+	answered := st.answered()
 	st.mu.Lock()
-	if st.stage == over || st.stage == sending || st.info.hasResponse() || st.info.terminated {
+	if st.stage == over || st.stage == sending || answered || st.info.terminated {
 		st.mu.Unlock()
 		return false
 	}
@@ -175,6 +176,12 @@ func (st *stream) terminate(code int) bool {
 		st.later(func() filter.Action { return filter.Reply(code, "") })
 	}
 	return true
+}
+
+// answered reports whether the response has begun. A list without filters of the response is not called for it, so that
+// Envoy is asked.
+func (st *stream) answered() bool {
+	return st.info.hasResponse() || !st.plugin.shared.shape.sends && st.number(attrResponseCode) != 0
 }
 
 // stringBuffer returns a buffer with text.
