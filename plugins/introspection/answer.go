@@ -3,28 +3,23 @@ package introspection
 import (
 	"bytes"
 	"context"
-	"crypto/subtle"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
-	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/lookup"
+	"mosn.io/moe/plugins/internal/possession"
 )
 
 // identity is what the server has said of a token. It does not change.
 type identity struct {
-	why  *bearer.Reason // it is refused; nil if it is good
-	says claims.Described
-	// certificate is the SHA-256 digest of the only certificate whose owner may use the token; nil: anybody may.
-	certificate []byte
+	why   *bearer.Reason // it is refused; nil if it is good
+	says  claims.Described
+	bound possession.Confirmation
 }
 
 func refused(why *bearer.Reason) (lookup.Answer[*identity], error) {
@@ -94,8 +89,8 @@ func (p *Introspection) read(body []byte, now time.Time) (a lookup.Answer[*ident
 		}
 	}
 	id := &identity{}
-	if id.certificate, err = boundCertificate(member("cnf")); err != nil {
-		return refused(notBound)
+	if id.bound, err = possession.Read(member("cnf")); err != nil {
+		return refused(possession.NotBound)
 	}
 	if id.says, err = p.Describe(issuer, said); err != nil {
 		return refused(badClaim)
@@ -116,35 +111,4 @@ func date(value []byte) (t time.Time, ok bool, err error) {
 		return t, false, errAnswer
 	}
 	return t, true, nil
-}
-
-// boundCertificate reads the confirmation of a token (RFC 8705, section 3.2). One of another kind, such as that of DPoP, is
-// an error: a token that must not be used as a bearer token is not taken for one.
-func boundCertificate(cnf []byte) ([]byte, error) {
-	if cnf == nil || bytes.Equal(cnf, []byte("null")) {
-		return nil, nil
-	}
-	methods, err := claims.Object(nil, cnf)
-	if err != nil || len(methods) != 1 || methods[0].Name != "x5t#S256" {
-		return nil, errAnswer
-	}
-	text, _ := claims.Str(methods[0].Value)
-	digest, err := base64.RawURLEncoding.Strict().DecodeString(strings.TrimRight(text, "="))
-	if err != nil || len(digest) != 32 {
-		return nil, errAnswer
-	}
-	return digest, nil
-}
-
-// boundTo reports whether the stream's client may use the token.
-func (id *identity) boundTo(s filter.Stream) bool {
-	if id.certificate == nil {
-		return true
-	}
-	text, err := s.Attr(filter.AttrPeerDigest)
-	if err != nil {
-		return false
-	}
-	digest, err := hex.DecodeString(strings.ReplaceAll(text, ":", ""))
-	return err == nil && subtle.ConstantTimeCompare(digest, id.certificate) == 1
 }

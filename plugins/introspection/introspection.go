@@ -14,9 +14,11 @@ import (
 	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/lookup"
+	"mosn.io/moe/plugins/internal/match"
 	"mosn.io/moe/plugins/internal/oauthclient"
 	"mosn.io/moe/plugins/internal/outbound"
 	"mosn.io/moe/plugins/internal/place"
+	"mosn.io/moe/plugins/internal/possession"
 )
 
 // Introspection lets requests pass that carry a token which the authorization server says is active.
@@ -43,6 +45,8 @@ type Introspection struct {
 	RequiredClaims []claims.Requirement `json:"requiredClaims"`
 	// Leeway is by how much clocks may differ, for exp and nbf.
 	Leeway time.Duration `json:"leeway" default:"0s"`
+	// DPoP takes tokens that are bound to a client's key (RFC 9449).
+	DPoP *possession.DPoP `json:"dpop"`
 	claims.Output
 	lookup.Cache
 
@@ -62,7 +66,7 @@ func init() {
 }
 
 var (
-	reasons bearer.Reasons
+	reasons = append(bearer.Reasons(nil), possession.Reasons...)
 
 	missing     = reasons.New("missing", 401, "", "missing token")
 	several     = reasons.New("several", 400, "invalid_request", "more than one token")
@@ -75,7 +79,6 @@ var (
 	badIssuer   = reasons.Bad("issuer", "the token is of another issuer")
 	badAudience = reasons.Bad("audience", "the token is for another audience")
 	badClaim    = reasons.Bad("unfit_claim", "the token has a claim that cannot be passed on")
-	notBound    = reasons.Bad("bound", "the token is for another client")
 	unknown     = reasons.Bad("consumer", "the token belongs to no consumer")
 )
 
@@ -93,6 +96,9 @@ func (p *Introspection) Validate() error {
 	below("connection.", p.Connection.Validate())
 	below("client.", p.Client.Validate())
 	below("from.", p.From.Validate())
+	if p.DPoP != nil {
+		errs = append(errs, match.Within("dpop", p.DPoP.Validate()))
+	}
 	if p.Leeway < 0 || p.Leeway > time.Hour {
 		errs = append(errs, errors.New("leeway: must be 0s to 1h"))
 	}
@@ -102,7 +108,7 @@ func (p *Introspection) Validate() error {
 // ReadsCredentials is that of filter.CredentialReader.
 func (p *Introspection) ReadsCredentials() filter.CredentialPlaces {
 	from := p.from()
-	return from.Credentials()
+	return p.DPoP.Credentials(from.Credentials())
 }
 
 // from is where the token is looked for.
@@ -115,6 +121,10 @@ func (p *Introspection) Provision(env *filter.Env) error {
 	if err := p.Start(env, p.Forward); err != nil {
 		return err
 	}
+	if err := p.DPoP.Start(); err != nil {
+		return err
+	}
+	p.refusals.Also = p.DPoP.Challenge(p.Realm)
 	p.refusals.Start(env, p.Realm, missing, reasons)
 	p.accepted = env.Counter("accepted")
 	p.answers = lookup.New[*identity](env, p.Cache)

@@ -15,6 +15,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
 )
 
 // server is an authorization server that answers what a test wants.
@@ -229,6 +230,33 @@ func TestBoundToCertificate(t *testing.T) {
 			}
 			if got := outcome(h.Get("/", with("bound")...)); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestDPoP: a token that is bound to a key is good with a proof of the key, once, also from the cache.
+func TestDPoP(t *testing.T) {
+	owner, other := plugintest.NewProver(t), plugintest.NewProver(t)
+	s := serve(t, map[string]any{"bound": map[string]any{"active": true, "cnf": map[string]any{"jkt": owner.Thumbprint}}})
+	h := s.host(t, `, "dpop": {"origins": ["https://api.example"]}`)
+	proof := owner.Proof("bound", "GET", "https://api.example/")
+	for _, c := range []struct {
+		name   string
+		header []string
+		want   string
+	}{
+		{"proven", []string{"authorization", "DPoP bound", "dpop", proof}, "200"},
+		{"the same proof", []string{"authorization", "DPoP bound", "dpop", proof}, "401 proof_replayed"},
+		{"another proof", []string{"authorization", "dpop bound", "dpop", owner.Proof("bound", "GET", "https://api.example/")}, "200"},
+		{"another key", []string{"authorization", "DPoP bound", "dpop", other.Proof("bound", "GET", "https://api.example/")}, "401 proof"},
+		{"as a bearer token", with("bound"), "401 bound"},
+		{"two", append(with("bound"), "authorization", "DPoP bound"), "400 several"},
+		{"nothing", nil, "401 missing"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := outcome(h.Get("/", c.header...)); got != c.want {
+				t.Errorf("got %s, want %s:\n%s", got, c.want, h.Log())
 			}
 		})
 	}

@@ -12,6 +12,7 @@ type statement struct {
 	members       []claims.Member
 	iss           string
 	aud           []byte
+	cnf           []byte
 	exp, nbf, iat time.Time // zero if the token has no such claim
 }
 
@@ -34,6 +35,8 @@ func readClaims(payload []byte) (*statement, error) {
 			ok = v[0] == '"'
 		case "aud":
 			c.aud, ok = v, v[0] == '"' || v[0] == '['
+		case "cnf":
+			c.cnf = v
 		case "exp":
 			c.exp, ok = claims.NumericDate(v)
 		case "nbf":

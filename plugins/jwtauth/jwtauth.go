@@ -16,7 +16,9 @@ import (
 	"mosn.io/moe/plugins/internal/discovery"
 	"mosn.io/moe/plugins/internal/jwe"
 	"mosn.io/moe/plugins/internal/jws"
+	"mosn.io/moe/plugins/internal/match"
 	"mosn.io/moe/plugins/internal/place"
+	"mosn.io/moe/plugins/internal/possession"
 	"mosn.io/moe/plugins/internal/reload"
 	"mosn.io/moe/plugins/internal/remember"
 )
@@ -36,6 +38,10 @@ type JWTAuth struct {
 	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
 	// Decryption takes tokens that are encrypted (RFC 7516), too: signed tokens in them, as RFC 7519, section 11.2, advises.
 	Decryption *Decryption `json:"decryption"`
+	// IgnoreBinding takes tokens that are bound to a client's certificate or key as if they were not.
+	IgnoreBinding bool `json:"ignoreBinding"`
+	// DPoP takes tokens that are bound to a client's key (RFC 9449).
+	DPoP *possession.DPoP `json:"dpop"`
 	reload.Files
 
 	refusals bearer.Refusals
@@ -84,6 +90,12 @@ func (j *JWTAuth) Validate() error {
 	if err := j.From.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("from.%w", err))
 	}
+	if d := j.DPoP; d != nil {
+		errs = append(errs, match.Within("dpop", d.Validate()))
+		if j.IgnoreBinding {
+			errs = append(errs, errors.New("ignoreBinding: does not go with dpop"))
+		}
+	}
 	if d := j.Decryption; d != nil {
 		if _, err := jwe.ReadKeys([]byte(d.Keys.Reveal())); err != nil {
 			errs = append(errs, fmt.Errorf("decryption.keys: %w", err))
@@ -95,7 +107,7 @@ func (j *JWTAuth) Validate() error {
 // ReadsCredentials is that of filter.CredentialReader.
 func (j *JWTAuth) ReadsCredentials() filter.CredentialPlaces {
 	from := j.from()
-	return from.Credentials()
+	return j.DPoP.Credentials(from.Credentials())
 }
 
 // from is where the token is looked for.
@@ -108,6 +120,10 @@ func (j *JWTAuth) Provision(env *filter.Env) error {
 	if err := j.Start(env, j.Forward); err != nil {
 		return err
 	}
+	if err := j.DPoP.Start(); err != nil {
+		return err
+	}
+	j.refusals.Also = j.DPoP.Challenge(j.Realm)
 	j.refusals.Start(env, j.Realm, missing, reasons)
 	if d := j.Decryption; d != nil {
 		var err error
@@ -189,7 +205,7 @@ func (p *Provider) start(env *filter.Env) error {
 		return err
 	}
 	env.Go(func(ctx context.Context) {
-		discovery.Follow(ctx, func(ctx context.Context) error {
+		discovery.Follow(ctx, discovery.Every, func(ctx context.Context) error {
 			d, err := discovery.Read(ctx, client, issuer)
 			if err != nil {
 				return err

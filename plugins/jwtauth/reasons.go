@@ -1,12 +1,15 @@
 package jwtauth
 
-import "mosn.io/moe/plugins/internal/bearer"
+import (
+	"mosn.io/moe/plugins/internal/bearer"
+	"mosn.io/moe/plugins/internal/possession"
+)
 
 // reason is why a request does not pass.
 type reason = bearer.Reason
 
 var (
-	reasons bearer.Reasons
+	reasons = append(bearer.Reasons(nil), possession.Reasons...)
 
 	missing     = reasons.New("missing", 401, "", "missing token")
 	several     = reasons.New("several", 400, "invalid_request", "more than one token")

@@ -12,6 +12,7 @@ import (
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/jwe"
 	"mosn.io/moe/plugins/internal/jws"
+	"mosn.io/moe/plugins/internal/possession"
 	"mosn.io/moe/plugins/internal/remember"
 )
 
@@ -21,6 +22,14 @@ type identity struct {
 	keys     *jws.Set  // that it was verified with
 	until    time.Time // zero: for ever
 	says     claims.Described
+	bound    possession.Confirmation
+}
+
+// query is a token as a request has it.
+type query struct {
+	text string
+	sum  remember.Key // with which it is remembered
+	dpop bool         // whether it came with the scheme DPoP
 }
 
 // good reports whether the token would still be verified.
@@ -32,27 +41,32 @@ func (id *identity) good(now time.Time) bool {
 func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	j.Strip(h) // the client does not say who it is
 	text, n := j.From.Find(h)
+	proven, m := j.DPoP.Find(h)
 	switch {
-	case n == 0:
+	case n+m == 0:
 		return j.refusals.Refuse(s, missing)
-	case n > 1, strings.IndexByte(text, ',') >= 0: // Envoy joins two fields authorization to one
+	case m == 1:
+		text = proven
+	}
+	switch {
+	case n+m > 1, strings.IndexByte(text, ',') >= 0: // Envoy joins two fields authorization to one
 		return j.refusals.Refuse(s, several)
 	case len(text) > bearer.MaxToken:
 		return j.refusals.Refuse(s, malformed)
 	}
 	now := time.Now()
-	var sum remember.Key
+	q := query{text: text, dpop: m == 1}
 	if j.cache != nil {
-		sum = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // which only reads it
+		q.sum = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // which only reads it
 		good := func(id *identity) bool { return id.good(now) }
-		if id, ok := j.cache.Get(&sum, good); ok {
+		if id, ok := j.cache.Get(&q.sum, good); ok {
 			j.hits.Inc()
-			return j.accept(s, h, id)
+			return j.accept(s, h, id, q)
 		}
 	}
 	if j.Decryption != nil {
 		if jwe.Is(text) {
-			return j.decrypt(s, h, text, sum)
+			return j.decrypt(s, h, q)
 		}
 		if j.Decryption.Required {
 			return j.refusals.Refuse(s, notSecret)
@@ -60,9 +74,9 @@ func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	}
 	id, p, why := j.verify(text, now)
 	if over := p.unknownKey(why); over != nil {
-		return j.later(s, h, text, sum, p, over)
+		return j.later(s, h, q, p, over)
 	}
-	return j.conclude(s, h, &sum, id, why)
+	return j.conclude(s, h, q, id, why)
 }
 
 // unknownKey asks for a new reading of the keys if that may help, and returns a channel that is closed when it is over.
@@ -74,13 +88,11 @@ func (p *Provider) unknownKey(why *reason) <-chan struct{} {
 }
 
 // later decides when the reading of keys is over.
-func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, text string, sum remember.Key, p *Provider,
-	over <-chan struct{},
-) filter.Action {
+func (j *JWTAuth) later(s filter.Stream, h filter.RequestHeaders, q query, p *Provider, over <-chan struct{}) filter.Action {
 	return filter.Go(func(ctx context.Context) filter.Action {
 		p.wait(ctx, over)
-		id, _, why := j.verify(text, time.Now())
-		return j.conclude(s, h, &sum, id, why)
+		id, _, why := j.verify(q.text, time.Now())
+		return j.conclude(s, h, q, id, why)
 	})
 }
 
@@ -96,9 +108,9 @@ func (p *Provider) wait(ctx context.Context, over <-chan struct{}) {
 }
 
 // decrypt decides about the token in an encrypted one. It does so on a goroutine, as decryption takes long.
-func (j *JWTAuth) decrypt(s filter.Stream, h filter.RequestHeaders, text string, sum remember.Key) filter.Action {
+func (j *JWTAuth) decrypt(s filter.Stream, h filter.RequestHeaders, q query) filter.Action {
 	return filter.Go(func(ctx context.Context) filter.Action {
-		inner, err := j.Decryption.set.Decrypt(ctx, text)
+		inner, err := j.Decryption.set.Decrypt(ctx, q.text)
 		if err != nil {
 			return j.refusals.Refuse(s, badCipher)
 		}
@@ -107,7 +119,7 @@ func (j *JWTAuth) decrypt(s filter.Stream, h filter.RequestHeaders, text string,
 			p.wait(ctx, over)
 			id, _, why = j.verify(inner, time.Now())
 		}
-		return j.conclude(s, h, &sum, id, why)
+		return j.conclude(s, h, q, id, why)
 	})
 }
 
@@ -134,6 +146,11 @@ func (j *JWTAuth) verify(text string, now time.Time) (*identity, *Provider, *rea
 	if id.until, why = p.check(t, c, now); why != nil {
 		return nil, p, why
 	}
+	if !j.IgnoreBinding {
+		if id.bound, err = possession.Read(c.cnf); err != nil {
+			return nil, p, possession.NotBound
+		}
+	}
 	if id.says, err = j.Describe(c.iss, c.members); err != nil {
 		return nil, p, badClaim
 	}
@@ -146,15 +163,14 @@ func (j *JWTAuth) verify(text string, now time.Time) (*identity, *Provider, *rea
 }
 
 // conclude remembers a token that is good and lets its request pass, or refuses the request.
-func (j *JWTAuth) conclude(s filter.Stream, h filter.RequestHeaders, sum *remember.Key, id *identity, why *reason,
-) filter.Action {
+func (j *JWTAuth) conclude(s filter.Stream, h filter.RequestHeaders, q query, id *identity, why *reason) filter.Action {
 	if why != nil {
 		return j.refusals.Refuse(s, why)
 	}
 	if j.cache != nil {
-		j.cache.Put(sum, id)
+		j.cache.Put(&q.sum, id)
 	}
-	return j.accept(s, h, id)
+	return j.accept(s, h, id, q)
 }
 
 // providerOf returns the provider of an issuer, or the one without an issuer.
@@ -188,12 +204,16 @@ func (p *Provider) verify(t *jws.Token) (*jws.Set, *reason) {
 }
 
 // accept lets the request pass.
-func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity) filter.Action {
+func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity, q query) filter.Action {
+	if why := id.bound.Check(s, h, j.DPoP, q.text, q.dpop); why != nil {
+		return j.refusals.Refuse(s, why)
+	}
 	if !j.Tell(s, h, &id.says) {
 		return j.refusals.Refuse(s, unknown)
 	}
 	if !j.Forward {
 		j.From.Take(h)
+		j.DPoP.Take(h)
 	}
 	j.accepted.Inc()
 	return filter.Continue

@@ -46,7 +46,7 @@ func TestCallbackRefused(t *testing.T) {
 			query:  func(s string) string { return "state=" + s + "&code=%zz" },
 			status: 400, reason: "state",
 		},
-		{name: "no cookie", change: func(b *browser) { clear(b.jar) }, status: 400, reason: "state"},
+		{name: "no cookie", change: func(b *browser) { clear(b.Jar) }, status: 400, reason: "state"},
 		{name: "tampered cookie", change: func(b *browser) { tamper(b) }, status: 400, reason: "state"},
 		{
 			name:   "no code",
@@ -118,9 +118,9 @@ func TestCallbackRefused(t *testing.T) {
 			if c.query != nil {
 				query = c.query(q.Get("state"))
 			}
-			r := b.ask("/cb?" + query)
-			if r.Status != c.status || r.Details != "moe.oidc."+c.reason || r.Upstream != nil || b.jar["__Host-oidc"] != "" {
-				t.Errorf("%d %q %v, want %d %q", r.Status, r.Details, b.jar, c.status, c.reason)
+			r := b.Ask("/cb?" + query)
+			if r.Status != c.status || r.Details != "moe.oidc."+c.reason || r.Upstream != nil || b.Jar["__Host-oidc"] != "" {
+				t.Errorf("%d %q %v, want %d %q", r.Status, r.Details, b.Jar, c.status, c.reason)
 			}
 			if strings.Contains(r.Body, "access_denied") || strings.Contains(r.Body, "evil") {
 				t.Error("the answer has text of the request:", r.Body)
@@ -146,12 +146,12 @@ func answer(name string, v any) func(*idp) {
 
 // tamper changes a bit of each cookie.
 func tamper(b *browser) {
-	for name, v := range b.jar {
+	for name, v := range b.Jar {
 		text := []byte(v)
 		if text[20]++; text[20] > 'z' || text[20] == '[' || text[20] == ':' || text[20] == '.' || text[20] == '`' {
 			text[20] = 'A'
 		}
-		b.jar[name] = string(text)
+		b.Jar[name] = string(text)
 	}
 }
 
@@ -162,23 +162,23 @@ func TestStateOfAnotherSession(t *testing.T) {
 	attacker, victim := newBrowser(t, h), newBrowser(t, h)
 	stolen := attacker.begin(p, "/").Get("state")
 	victim.begin(p, "/")
-	if r := victim.ask("/cb?code=abc&state=" + stolen); r.Status != 400 || victim.jar["__Host-oidc"] != "" {
+	if r := victim.Ask("/cb?code=abc&state=" + stolen); r.Status != 400 || victim.Jar["__Host-oidc"] != "" {
 		t.Error("with another state in the jar:", r.Status)
 	}
 	// Not even under the name that the cookie of that state has.
-	for _, v := range maps.Clone(victim.jar) {
-		for name := range attacker.jar {
-			victim.jar[name] = v
+	for _, v := range maps.Clone(victim.Jar) {
+		for name := range attacker.Jar {
+			victim.Jar[name] = v
 		}
 	}
-	if r := victim.ask("/cb?code=abc&state=" + stolen); r.Status != 400 || victim.jar["__Host-oidc"] != "" {
+	if r := victim.Ask("/cb?code=abc&state=" + stolen); r.Status != 400 || victim.Jar["__Host-oidc"] != "" {
 		t.Error("with a renamed cookie:", r.Status)
 	}
 	// A state is good once: its cookie goes with the answer.
 	b := newBrowser(t, h)
 	q := b.begin(p, "/")
-	b.ask("/cb?code=abc&state=" + q.Get("state"))
-	if r := b.ask("/cb?code=abc&state=" + q.Get("state")); r.Status != 400 {
+	b.Ask("/cb?code=abc&state=" + q.Get("state"))
+	if r := b.Ask("/cb?code=abc&state=" + q.Get("state")); r.Status != 400 {
 		t.Error("a state is good twice:", r.Status)
 	}
 }
@@ -188,10 +188,10 @@ func TestTamperedSessions(t *testing.T) {
 	h := filtertest.New(t, config(p))
 	b := newBrowser(t, h)
 	b.signIn(p, "/")
-	good := b.jar["__Host-oidc"]
+	good := b.Jar["__Host-oidc"]
 	b.begin(p, "/login")
 	state := ""
-	for name, v := range b.jar {
+	for name, v := range b.Jar {
 		if strings.HasPrefix(name, "__Host-oidc-state-") {
 			state = v
 		}
@@ -216,32 +216,32 @@ func TestTamperedSessions(t *testing.T) {
 		"twice": good + good, "base64 padded": good + "==", "empty": "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.jar = map[string]string{"__Host-oidc": v}
-			r := b.ask("/")
+			b.Jar = map[string]string{"__Host-oidc": v}
+			r := b.Ask("/")
 			if r.Status != 302 || r.Upstream != nil || r.Details != "moe.oidc.sign_in" {
 				t.Errorf("%s: r.Status = %d, want 302; r.Upstream = %+v, want nil; r.Details = %q, want %q",
 					name, r.Status, r.Upstream, r.Details, "moe.oidc.sign_in")
 			}
 		})
 	}
-	b.jar = map[string]string{"__Host-oidc": good}
+	b.Jar = map[string]string{"__Host-oidc": good}
 	for i := range good {
 		if i%16 != 0 {
 			continue
 		}
 		text := []byte(good)
 		text[i] ^= 1
-		b.jar["__Host-oidc"] = string(text)
-		if r := b.ask("/"); r.Status != 302 {
+		b.Jar["__Host-oidc"] = string(text)
+		if r := b.Ask("/"); r.Status != 302 {
 			t.Errorf("with byte %d changed: %d", i, r.Status)
 		}
 	}
-	b.jar = map[string]string{"__Host-oidc": good}
-	if r := b.ask("/"); r.Status != 200 {
+	b.Jar = map[string]string{"__Host-oidc": good}
+	if r := b.Ask("/"); r.Status != 200 {
 		t.Error("the good one", r.Status)
 	}
 	// Two cookies of one name: the first counts, as the one of the longest path that a browser sends first.
-	r := newBrowser(t, h).ask("/", "cookie", "__Host-oidc=x; __Host-oidc="+good)
+	r := newBrowser(t, h).Ask("/", "cookie", "__Host-oidc=x; __Host-oidc="+good)
 	if r.Status != 302 {
 		t.Errorf("r.Status = %d, want 302", r.Status)
 	}
@@ -266,7 +266,7 @@ func TestOpenRedirect(t *testing.T) {
 		t.Run(fmt.Sprintf("%.40q", given), func(t *testing.T) {
 			b := newBrowser(t, h)
 			q := b.begin(p, "/login?return="+url.QueryEscape(given))
-			r := b.ask("/cb?code=abc&state=" + q.Get("state"))
+			r := b.Ask("/cb?code=abc&state=" + q.Get("state"))
 			got := r.Header.Get("location")
 			if r.Status != 302 || got != want {
 				t.Errorf("%.60q leads to %q, want %q", given, got, want)
@@ -281,7 +281,7 @@ func TestOpenRedirect(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", query), func(t *testing.T) {
 			b := newBrowser(t, h)
 			q := b.begin(p, "/login?"+query)
-			if got := b.ask("/cb?code=abc&state=" + q.Get("state")).Header.Get("location"); got != "/" {
+			if got := b.Ask("/cb?code=abc&state=" + q.Get("state")).Header.Get("location"); got != "/" {
 				t.Errorf("%q leads to %q", query, got)
 			}
 		})
@@ -294,16 +294,16 @@ func TestProviderIsDown(t *testing.T) {
 	p.set(func() { p.down = true })
 	o := config(p)
 	h := filtertest.New(t, o)
-	r := newBrowser(t, h).ask("/")
+	r := newBrowser(t, h).Ask("/")
 	if r.Status != 503 || r.Header.Get("retry-after") == "" || r.Upstream != nil || r.Details != "moe.oidc.provider" {
 		t.Errorf("got %d %s, want 503 moe.oidc.provider with retry-after", r.Status, r.Details)
 	}
-	if r := newBrowser(t, h).do(filtertest.NewRequest("POST", "/", "")); r.Status != 401 {
+	if r := newBrowser(t, h).Do(filtertest.NewRequest("POST", "/", "")); r.Status != 401 {
 		t.Errorf("r.Status = %d, want 401", r.Status)
 	}
 	p.set(func() { p.down = false })
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if newBrowser(t, h).ask("/").Status == 302 {
+		if newBrowser(t, h).Ask("/").Status == 302 {
 			break
 		}
 		if time.Now().After(end) {
@@ -320,7 +320,7 @@ func TestProviderLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := newIDP(t)
 			p.set(func() { p.meta = meta })
-			if r := newBrowser(t, filtertest.New(t, config(p))).ask("/"); r.Status != 503 {
+			if r := newBrowser(t, filtertest.New(t, config(p))).Ask("/"); r.Status != 503 {
 				t.Errorf("%s: r.Status = %d, want 503", name, r.Status)
 			}
 		})
@@ -334,7 +334,7 @@ func TestProviderIsSlow(t *testing.T) {
 	b := newBrowser(t, filtertest.New(t, o))
 	var q url.Values
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if r := b.ask("/"); r.Status == http.StatusFound { // discovery itself may be slow on a busy machine
+		if r := b.Ask("/"); r.Status == http.StatusFound { // discovery itself may be slow on a busy machine
 			q = b.begin(p, "/")
 			break
 		}
@@ -344,9 +344,9 @@ func TestProviderIsSlow(t *testing.T) {
 	}
 	hold := make(chan struct{})
 	p.set(func() { p.hold = hold })
-	if r := b.ask("/cb?code=abc&state=" + q.Get("state")); r.Status != 503 || b.jar["__Host-oidc"] != "" {
-		t.Errorf(`r.Status = %d, want 503; b.jar["__Host-oidc"] = %q, want %q: %q`,
-			r.Status, b.jar["__Host-oidc"], "", r.Details)
+	if r := b.Ask("/cb?code=abc&state=" + q.Get("state")); r.Status != 503 || b.Jar["__Host-oidc"] != "" {
+		t.Errorf(`r.Status = %d, want 503; b.Jar["__Host-oidc"] = %q, want %q: %q`,
+			r.Status, b.Jar["__Host-oidc"], "", r.Details)
 	}
 	close(hold)
 }

@@ -62,7 +62,7 @@ func TestConfiguration(t *testing.T) {
 		{name: "login on another host", want: "login", change: map[string]any{"login": "//evil"}},
 		{name: "login at the redirect", want: "login", change: map[string]any{"login": "/cb"}},
 		{
-			name: "login at the logout", want: "login",
+			name: "login at the logout", want: "logout.path: must not be the path of login",
 			change: map[string]any{"login": "/x", "logout": map[string]any{"path": "/x"}},
 		},
 		{name: "logout with a query", want: "logout.path", change: in("logout", map[string]any{"path": "/x?y"})},

@@ -12,8 +12,8 @@ import (
 
 // finish ends a sign-in that was begun, with more in the query of the provider's answer.
 func (b *browser) finish(state, more string) *filtertest.Response {
-	b.t.Helper()
-	return b.ask("/cb?code=abc&state=" + state + more)
+	b.T.Helper()
+	return b.Ask("/cb?code=abc&state=" + state + more)
 }
 
 // TestProviderKeys: which of the provider's keys verify ID tokens.
@@ -48,7 +48,7 @@ func TestProviderKeys(t *testing.T) {
 			h := filtertest.New(t, config(p))
 			b := newBrowser(t, h)
 			r := b.finish(b.begin(p, "/").Get("state"), "")
-			if r.Status != c.status || (b.jar["__Host-oidc"] != "") != (c.status == 302) {
+			if r.Status != c.status || (b.Jar["__Host-oidc"] != "") != (c.status == 302) {
 				t.Errorf("got %d %s, want %d:\n%s", r.Status, r.Details, c.status, h.Log())
 			}
 		})
@@ -109,7 +109,7 @@ func TestTokenType(t *testing.T) {
 		p.set(func() { p.answer = map[string]any{"expires_in": 5} })
 		b.signIn(p, "/")
 		p.set(func() { p.answer = map[string]any{"token_type": "DPoP"} })
-		if r := b.ask("/"); r.Status != 302 || r.Upstream != nil {
+		if r := b.Ask("/"); r.Status != 302 || r.Upstream != nil {
 			t.Errorf("got %d %s, want 302 to the provider", r.Status, r.Details)
 		}
 	})
@@ -123,17 +123,17 @@ func TestMethods(t *testing.T) {
 		t.Run(method, func(t *testing.T) {
 			b := newBrowser(t, h)
 			state := b.begin(p, "/").Get("state")
-			r := b.do(filtertest.NewRequest(method, "/cb?code=abc&state="+state, ""))
-			if r.Status != 405 || r.Header.Get("allow") != "GET" || b.jar["__Host-oidc"] != "" {
+			r := b.Do(filtertest.NewRequest(method, "/cb?code=abc&state="+state, ""))
+			if r.Status != 405 || r.Header.Get("allow") != "GET" || b.Jar["__Host-oidc"] != "" {
 				t.Errorf("callback: got %d, allow %q, want 405, GET", r.Status, r.Header.Get("allow"))
 			}
 			b.signIn(p, "/")
-			r = b.do(filtertest.NewRequest(method, "/logout", "", "sec-fetch-site", "same-origin"))
+			r = b.Do(filtertest.NewRequest(method, "/logout", "", "sec-fetch-site", "same-origin"))
 			if method == "POST" {
-				if r.Status != 200 || b.jar["__Host-oidc"] != "" {
+				if r.Status != 200 || b.Jar["__Host-oidc"] != "" {
 					t.Errorf("logout: got %d %s, want 200 and no session", r.Status, r.Details)
 				}
-			} else if r.Status != 405 || r.Header.Get("allow") != "GET, POST" || b.jar["__Host-oidc"] == "" {
+			} else if r.Status != 405 || r.Header.Get("allow") != "GET, POST" || b.Jar["__Host-oidc"] == "" {
 				t.Errorf("logout: got %d, allow %q, want 405, \"GET, POST\"", r.Status, r.Header.Get("allow"))
 			}
 		})
@@ -167,8 +167,8 @@ func TestWhoSignsOut(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBrowser(t, h)
 			b.signIn(p, "/")
-			r := b.ask("/logout", c.header...)
-			if out := b.jar["__Host-oidc"] == ""; out != c.out || (r.Status == 200) != c.out {
+			r := b.Ask("/logout", c.header...)
+			if out := b.Jar["__Host-oidc"] == ""; out != c.out || (r.Status == 200) != c.out {
 				t.Errorf("got %d %s, signed out: %v; want %v", r.Status, r.Details, out, c.out)
 			}
 		})
@@ -190,12 +190,12 @@ func TestRedirectWithEscapes(t *testing.T) {
 			o.Redirect = address(t, c.redirect)
 			h := filtertest.New(t, o)
 			b := newBrowser(t, h)
-			r := b.ask("/page")
+			r := b.Ask("/page")
 			q := address(t, r.Header.Get("location")).Query()
 			p.set(func() {
 				p.challenge, p.nonce, p.redirect = q.Get("code_challenge"), q.Get("nonce"), o.Redirect.String()
 			})
-			r = b.ask(c.path + "?code=abc&state=" + q.Get("state"))
+			r = b.Ask(c.path + "?code=abc&state=" + q.Get("state"))
 			if r.Status != 302 || r.Header.Get("location") != "/page" || r.Details != "moe.oidc.signed_in" {
 				t.Errorf("got %d %s to %q, want 302 to /page", r.Status, r.Details, r.Header.Get("location"))
 			}
@@ -214,8 +214,8 @@ func TestTwiceClaimedSession(t *testing.T) {
 	if err != nil {
 		t.Fatalf("sealing a session: %v", err)
 	}
-	b.jar["__Host-oidc"] = text
-	if r := b.ask("/"); r.Status != 302 || r.Details != "moe.oidc.sign_in" {
+	b.Jar["__Host-oidc"] = text
+	if r := b.Ask("/"); r.Status != 302 || r.Details != "moe.oidc.sign_in" {
 		t.Errorf("got %d %s, want 302 moe.oidc.sign_in", r.Status, r.Details)
 	}
 }

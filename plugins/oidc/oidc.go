@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -110,17 +109,11 @@ func (o *OIDC) Validate() error {
 	if o.Lifetime < time.Minute || o.Lifetime > 400*24*time.Hour {
 		fail("lifetime: must be 1m to 400 days, which is as long as browsers keep cookies")
 	}
-	for name, path := range map[string]string{"login": o.Login, "logout.path": o.Logout.Path} {
-		if path != "" && (signin.SafePath(path) != path || strings.ContainsAny(path, "?#")) {
-			fail("%s: must be a path that begins with one /, without a query", name)
-		}
-		if o.Redirect != nil && signin.SamePath(o.Redirect.EscapedPath(), path) {
-			fail("%s: must not be the path of redirect", name)
-		}
+	own := []signin.Path{{Field: "login", Path: o.Login}, {Field: "logout.path", Path: o.Logout.Path}}
+	if o.Redirect != nil {
+		own = append([]signin.Path{{Field: "redirect", Path: o.Redirect.EscapedPath()}}, own...)
 	}
-	if signin.SamePath(o.Login, o.Logout.Path) {
-		fail("login: must not be logout.path")
-	}
+	errs = append(errs, signin.CheckPaths(own...))
 	if r := o.Logout.Redirect; r != nil && !o.Logout.Provider && signin.SafePath(r.String()) != r.String() {
 		fail("logout.redirect: must be a path of this service unless logout.provider is set")
 	}

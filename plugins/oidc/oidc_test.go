@@ -26,13 +26,13 @@ func TestSignIn(t *testing.T) {
 	if to := b.signIn(p, "/page?a=b&c=%2F"); to != "/page?a=b&c=%2F" {
 		t.Errorf(`b.signIn(p, "/page?a=b&c=%%2F") = %q, want %q`, to, "/page?a=b&c=%2F")
 	}
-	b.jar["other"] = "x"
-	r := b.ask("/page", "x-user", "root", "x-roles", "admin")
+	b.Jar["other"] = "x"
+	r := b.Ask("/page", "x-user", "root", "x-roles", "admin")
 	if r.Upstream == nil || r.Upstream.Header.Get("x-user") != "tom" || r.Upstream.Header.Get("x-roles") != "a,b" ||
 		len(r.Upstream.Header.Values("x-user")) != 1 || r.Upstream.Header.Get("cookie") != "other=x" {
 		t.Fatalf("got %d and %v, want the claims in the headers and only the other cookie", r.Status, r.Upstream)
 	}
-	if r := b.do(filtertest.NewRequest("POST", "/form", "x")); r.Status != 200 || r.Sent != "x" {
+	if r := b.Do(filtertest.NewRequest("POST", "/form", "x")); r.Status != 200 || r.Sent != "x" {
 		t.Errorf("r.Status = %d, want 200; r.Sent = %q, want %q", r.Status, r.Sent, "x")
 	}
 	for _, secret := range []string{"very-secret", "the-client-secret", "tom"} {
@@ -40,7 +40,7 @@ func TestSignIn(t *testing.T) {
 			if strings.Contains(h.Log(), secret) {
 				t.Errorf("the log has %q", secret)
 			}
-			for name, v := range b.jar {
+			for name, v := range b.Jar {
 				if strings.Contains(v, secret) {
 					t.Errorf("the cookie %s can be read", name)
 				}
@@ -54,7 +54,7 @@ func TestCookieAttributes(t *testing.T) {
 	o := config(p)
 	o.Cookie.SameSite = "strict"
 	b := newBrowser(t, filtertest.New(t, o))
-	r := b.ask("/")
+	r := b.Ask("/")
 	states := (&http.Response{Header: r.Header}).Cookies()
 	if len(states) != 1 || !states[0].HttpOnly || !states[0].Secure || states[0].Path != "/" || states[0].Domain != "" ||
 		states[0].SameSite != http.SameSiteLaxMode || states[0].MaxAge != 600 ||
@@ -62,15 +62,15 @@ func TestCookieAttributes(t *testing.T) {
 		t.Errorf("got %v, want one lax state cookie of 10 minutes and no-store", r.Header)
 	}
 	q := b.begin(p, "/")
-	r = b.ask("/cb?code=abc&state=" + q.Get("state"))
+	r = b.Ask("/cb?code=abc&state=" + q.Get("state"))
 	for _, c := range (&http.Response{Header: r.Header}).Cookies() {
 		if c.Name == "__Host-oidc" && (!c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode ||
 			c.MaxAge != 3600) {
 			t.Errorf("got %+v, want a strict session of an hour", c)
 		}
 	}
-	if b.jar["__Host-oidc"] == "" {
-		t.Errorf(`b.jar["__Host-oidc"] is empty: %v`, b.jar)
+	if b.Jar["__Host-oidc"] == "" {
+		t.Errorf(`b.Jar["__Host-oidc"] is empty: %v`, b.Jar)
 	}
 	// A redirect that began at the provider would not carry a strict cookie, and the sign-in would begin again for ever.
 	if r.Status != 200 || r.Header.Get("location") != "" || !strings.Contains(r.Body, `content="0;url=/"`) ||
@@ -106,7 +106,7 @@ func TestWhoIsRedirected(t *testing.T) {
 		{name: "OPTIONS", method: "OPTIONS", header: []string{"accept", "text/html"}, status: 401},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newBrowser(t, h).do(filtertest.NewRequest(c.method, "/", "", c.header...))
+			r := newBrowser(t, h).Do(filtertest.NewRequest(c.method, "/", "", c.header...))
 			if r.Status != c.status || r.Upstream != nil || c.status == 401 && r.Header.Get("www-authenticate") == "" {
 				t.Errorf("%+v: got %d %v", c, r.Status, r.Header)
 			}
@@ -119,7 +119,7 @@ func TestOtherHost(t *testing.T) {
 	b := newBrowser(t, filtertest.New(t, config(p)))
 	r := filtertest.NewRequest("GET", "/page?x=1", "", "accept", "text/html")
 	r.Host = "www.app.example"
-	if w := b.do(r); w.Status != 302 || w.Header.Get("location") != "https://app.example/page?x=1" {
+	if w := b.Do(r); w.Status != 302 || w.Header.Get("location") != "https://app.example/page?x=1" {
 		t.Errorf(`w.Status = %d, want 302; w.Header.Get("location") = %q, want %q: %v`,
 			w.Status, w.Header.Get("location"), "https://app.example/page?x=1", w.Header)
 	}
@@ -133,10 +133,10 @@ func TestRefresh(t *testing.T) {
 	b := newBrowser(t, h)
 	p.set(func() { p.answer = map[string]any{"expires_in": 5, "access_token": "one"} }) // over at once, see early
 	b.signIn(p, "/")
-	old := b.jar["__Host-oidc"]
+	old := b.Jar["__Host-oidc"]
 	p.set(func() { p.answer, p.nonce = map[string]any{"access_token": "two"}, "" })
-	r := b.ask("/", "authorization", "Bearer mine")
-	if r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" || b.jar["__Host-oidc"] == old {
+	r := b.Ask("/", "authorization", "Bearer mine")
+	if r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" || b.Jar["__Host-oidc"] == old {
 		t.Fatalf("got %d %s and %v, want the token two and another cookie:\n%s", r.Status, r.Details, r.Upstream, h.Log())
 	}
 	// Tabs that come late with the old cookie share what the first got.
@@ -144,8 +144,8 @@ func TestRefresh(t *testing.T) {
 	for range 10 {
 		tabs.Go(func() {
 			late := newBrowser(t, h)
-			late.jar["__Host-oidc"] = old
-			if r := late.ask("/"); r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" {
+			late.Jar["__Host-oidc"] = old
+			if r := late.Ask("/"); r.Status != 200 || r.Upstream.Header.Get("authorization") != "Bearer two" {
 				t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("authorization") = %q, want %q: %q`,
 					r.Status, r.Upstream.Header.Get("authorization"), "Bearer two", r.Details)
 			}
@@ -182,13 +182,13 @@ func TestRefreshRefused(t *testing.T) {
 			p.set(func() { p.answer = map[string]any{"expires_in": 5} })
 			b.signIn(p, "/")
 			p.set(func() { p.answer = nil; c.set(p) })
-			r := b.ask("/")
+			r := b.Ask("/")
 			if r.Status != c.status || r.Upstream != nil {
 				t.Errorf("r.Status = %d, want %d; r.Upstream = %+v, want nil: %q",
 					r.Status, c.status, r.Upstream, r.Details)
 			}
-			if (b.jar["__Host-oidc"] == "") != (c.status == 302) {
-				t.Error("the session is kept or lost wrongly", b.jar)
+			if (b.Jar["__Host-oidc"] == "") != (c.status == 302) {
+				t.Error("the session is kept or lost wrongly", b.Jar)
 			}
 		})
 	}
@@ -204,10 +204,10 @@ func TestLifetime(t *testing.T) {
 	if err != nil {
 		t.Fatalf("o.keys.Seal: %v", err)
 	}
-	b.jar["__Host-oidc"] = text
-	if r := b.ask("/"); r.Status != 302 || b.jar["__Host-oidc"] != "" {
-		t.Errorf(`r.Status = %d, want 302; b.jar["__Host-oidc"] = %q, want %q: %v`,
-			r.Status, b.jar["__Host-oidc"], "", b.jar)
+	b.Jar["__Host-oidc"] = text
+	if r := b.Ask("/"); r.Status != 302 || b.Jar["__Host-oidc"] != "" {
+		t.Errorf(`r.Status = %d, want 302; b.Jar["__Host-oidc"] = %q, want %q: %v`,
+			r.Status, b.Jar["__Host-oidc"], "", b.Jar)
 	}
 }
 
@@ -217,14 +217,14 @@ func TestLogout(t *testing.T) {
 	h := filtertest.New(t, o)
 	b := newBrowser(t, h)
 	b.signIn(p, "/")
-	if r := b.ask("/logout", "sec-fetch-site", "cross-site", "sec-fetch-mode", "no-cors"); r.Status != 403 {
+	if r := b.Ask("/logout", "sec-fetch-site", "cross-site", "sec-fetch-mode", "no-cors"); r.Status != 403 {
 		t.Error("an image of another site signs out", r.Status)
 	}
-	if r := b.ask("/logout"); r.Status != 200 || r.Body != "signed out" || b.jar["__Host-oidc"] != "" {
-		t.Errorf(`r.Status = %d, want 200; r.Body = %q, want %q; b.jar["__Host-oidc"] = %q, want %q: %v`,
-			r.Status, r.Body, "signed out", b.jar["__Host-oidc"], "", b.jar)
+	if r := b.Ask("/logout"); r.Status != 200 || r.Body != "signed out" || b.Jar["__Host-oidc"] != "" {
+		t.Errorf(`r.Status = %d, want 200; r.Body = %q, want %q; b.Jar["__Host-oidc"] = %q, want %q: %v`,
+			r.Status, r.Body, "signed out", b.Jar["__Host-oidc"], "", b.Jar)
 	}
-	if r := b.ask("/"); r.Status != 302 {
+	if r := b.Ask("/"); r.Status != 302 {
 		t.Errorf("r.Status = %d, want 302", r.Status)
 	}
 
@@ -233,12 +233,12 @@ func TestLogout(t *testing.T) {
 	h = filtertest.New(t, o)
 	b = newBrowser(t, h)
 	b.signIn(p, "/")
-	r := b.ask("/logout")
+	r := b.Ask("/logout")
 	to := address(t, r.Header.Get("location"))
 	if r.Status != 302 || !strings.HasPrefix(to.String(), p.URL+"/end?") || to.Query().Get("client_id") != "me" ||
 		to.Query().Get("y") != "2" || to.Query().Get("post_logout_redirect_uri") != "https://app.example/bye" ||
-		strings.Count(to.Query().Get("id_token_hint"), ".") != 2 || b.jar["__Host-oidc"] != "" {
-		t.Errorf("got %d to %v with %v, want 302 to the provider's end and no session", r.Status, to, b.jar)
+		strings.Count(to.Query().Get("id_token_hint"), ".") != 2 || b.Jar["__Host-oidc"] != "" {
+		t.Errorf("got %d to %v with %v, want 302 to the provider's end and no session", r.Status, to, b.Jar)
 	}
 }
 
@@ -252,40 +252,40 @@ func TestPieces(t *testing.T) {
 	big := strings.Repeat("x", 7000)
 	p.set(func() { p.claims = map[string]any{"big": big} })
 	b.signIn(p, "/")
-	if b.jar["__Host-oidc.0"] == "" || b.jar["__Host-oidc.2"] == "" || b.jar["__Host-oidc"] != "" {
-		t.Fatalf(`b.jar["__Host-oidc.0"] is empty; b.jar["__Host-oidc.2"] is empty; b.jar["__Host-oidc"] = %q, want %q: %d`,
-			b.jar["__Host-oidc"], "", len(b.jar))
+	if b.Jar["__Host-oidc.0"] == "" || b.Jar["__Host-oidc.2"] == "" || b.Jar["__Host-oidc"] != "" {
+		t.Fatalf(`b.Jar["__Host-oidc.0"] is empty; b.Jar["__Host-oidc.2"] is empty; b.Jar["__Host-oidc"] = %q, want %q: %d`,
+			b.Jar["__Host-oidc"], "", len(b.Jar))
 	}
-	if r := b.ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-big") != big || r.Upstream.Header.Get("cookie") != "" {
+	if r := b.Ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-big") != big || r.Upstream.Header.Get("cookie") != "" {
 		t.Errorf("got %d %s, want 200 with the big claim and no cookie", r.Status, r.Details)
 	}
 	swapped := newBrowser(t, h)
-	for k, v := range b.jar {
-		swapped.jar[k] = v
+	for k, v := range b.Jar {
+		swapped.Jar[k] = v
 	}
-	swapped.jar["__Host-oidc.0"], swapped.jar["__Host-oidc.1"] = swapped.jar["__Host-oidc.1"], swapped.jar["__Host-oidc.0"]
-	if r := swapped.ask("/"); r.Status != 302 {
+	swapped.Jar["__Host-oidc.0"], swapped.Jar["__Host-oidc.1"] = swapped.Jar["__Host-oidc.1"], swapped.Jar["__Host-oidc.0"]
+	if r := swapped.Ask("/"); r.Status != 302 {
 		t.Error("swapped pieces pass")
 	}
-	delete(b.jar, "__Host-oidc.1")
-	if r := b.ask("/"); r.Status != 302 || r.Upstream != nil {
+	delete(b.Jar, "__Host-oidc.1")
+	if r := b.Ask("/"); r.Status != 302 || r.Upstream != nil {
 		t.Errorf("r.Status = %d, want 302; r.Upstream = %+v, want nil", r.Status, r.Upstream)
 	}
 	// A smaller session takes the pieces of the old one away.
 	p.set(func() { p.claims = nil })
 	b.signIn(p, "/login")
-	if r := b.ask("/"); r.Status != 200 || b.jar["__Host-oidc"] == "" || b.jar["__Host-oidc.0"] != "" {
-		t.Errorf(`r.Status = %d, want 200; b.jar["__Host-oidc"] is empty; b.jar["__Host-oidc.0"] = %q, want %q: %d`,
-			r.Status, b.jar["__Host-oidc.0"], "", len(b.jar))
+	if r := b.Ask("/"); r.Status != 200 || b.Jar["__Host-oidc"] == "" || b.Jar["__Host-oidc.0"] != "" {
+		t.Errorf(`r.Status = %d, want 200; b.Jar["__Host-oidc"] is empty; b.Jar["__Host-oidc.0"] = %q, want %q: %d`,
+			r.Status, b.Jar["__Host-oidc.0"], "", len(b.Jar))
 	}
 	// One that fits in no cookies is an error, and no half session.
 	b = newBrowser(t, h)
 	p.set(func() { p.claims = map[string]any{"big": strings.Repeat("x", 60000)} })
 	q := b.begin(p, "/")
-	r := b.ask("/cb?code=abc&state=" + q.Get("state"))
-	if r.Status != 500 || b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"] != "" {
-		t.Errorf(`r.Status = %d, want 500; b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"] = %q, want %q`,
-			r.Status, b.jar["__Host-oidc"]+b.jar["__Host-oidc.0"], "")
+	r := b.Ask("/cb?code=abc&state=" + q.Get("state"))
+	if r.Status != 500 || b.Jar["__Host-oidc"]+b.Jar["__Host-oidc.0"] != "" {
+		t.Errorf(`r.Status = %d, want 500; b.Jar["__Host-oidc"]+b.Jar["__Host-oidc.0"] = %q, want %q`,
+			r.Status, b.Jar["__Host-oidc"]+b.Jar["__Host-oidc.0"], "")
 	}
 }
 
@@ -295,19 +295,19 @@ func TestKeyRotation(t *testing.T) {
 	b.signIn(p, "/")
 	o := config(p)
 	o.CookieSecrets = []filter.Secret{filter.NewSecret(strings.Repeat("n", 32)), filter.NewSecret(cookieSecret)}
-	b.h = filtertest.New(t, o)
-	if r := b.ask("/"); r.Status != 200 {
+	b.Host = filtertest.New(t, o)
+	if r := b.Ask("/"); r.Status != 200 {
 		t.Error("the old secret does not open", r.Status)
 	}
-	fresh := newBrowser(t, b.h)
+	fresh := newBrowser(t, b.Host)
 	fresh.signIn(p, "/")
 	o = config(p)
 	o.CookieSecrets = []filter.Secret{filter.NewSecret(strings.Repeat("n", 32))}
 	h := filtertest.New(t, o)
-	if fresh.h = h; fresh.ask("/").Status != 200 {
+	if fresh.Host = h; fresh.Ask("/").Status != 200 {
 		t.Error("the new secret does not seal")
 	}
-	if b.h = h; b.ask("/").Status != 302 {
+	if b.Host = h; b.Ask("/").Status != 302 {
 		t.Error("a secret that is gone opens")
 	}
 }
@@ -326,14 +326,14 @@ func TestConsumers(t *testing.T) {
 	}
 	b := newBrowser(t, h)
 	b.signIn(p, "/")
-	if r := b.ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-consumer") != "thomas" {
+	if r := b.Ask("/"); r.Status != 200 || r.Upstream.Header.Get("x-consumer") != "thomas" {
 		t.Errorf(`r.Status = %d, want 200; r.Upstream.Header.Get("x-consumer") = %q, want %q: %q`,
 			r.Status, r.Upstream.Header.Get("x-consumer"), "thomas", r.Details)
 	}
 	p.set(func() { p.claims = map[string]any{"sub": "eve"} })
 	b = newBrowser(t, h)
 	b.signIn(p, "/")
-	if r := b.ask("/"); r.Status != 403 || r.Upstream != nil {
+	if r := b.Ask("/"); r.Status != 403 || r.Upstream != nil {
 		t.Errorf("r.Status = %d, want 403; r.Upstream = %+v, want nil: %q", r.Status, r.Upstream, r.Details)
 	}
 }

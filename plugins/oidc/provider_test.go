@@ -22,6 +22,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
 	"mosn.io/moe/plugins/internal/signin"
 )
 
@@ -224,62 +225,26 @@ func config(p *idp) *OIDC {
 	return o
 }
 
-// browser keeps cookies, as browsers do.
-type browser struct {
-	t   *testing.T
-	h   *filtertest.Host
-	jar map[string]string
-}
+// browser is one that signs in at an idp.
+type browser struct{ *plugintest.User }
 
 func newBrowser(t *testing.T, h *filtertest.Host) *browser {
-	return &browser{t, h, map[string]string{}}
-}
-
-// ask asks for a page, or with header for something else.
-func (b *browser) ask(path string, header ...string) *filtertest.Response {
-	b.t.Helper()
-	return b.do(filtertest.NewRequest("GET", path, "", append([]string{"accept", "text/html"}, header...)...))
-}
-
-func (b *browser) do(r *http.Request) *filtertest.Response {
-	b.t.Helper()
-	if r.Host == "example.com" {
-		r.Host = "app.example"
-	}
-	var all []string
-	for k, v := range b.jar {
-		all = append(all, k+"="+v)
-	}
-	if len(all) > 0 {
-		r.Header.Add("cookie", strings.Join(all, "; "))
-	}
-	w := b.h.Do(r)
-	for _, c := range (&http.Response{Header: w.Header}).Cookies() {
-		if len(c.Name)+len(c.Value) > 4000 {
-			b.t.Errorf("the cookie %s has %d bytes", c.Name, len(c.Value))
-		}
-		if c.MaxAge < 0 {
-			delete(b.jar, c.Name)
-		} else {
-			b.jar[c.Name] = c.Value
-		}
-	}
-	return w
+	return &browser{plugintest.NewUser(t, h)}
 }
 
 // begin asks for a page and returns what the browser takes to the provider.
 func (b *browser) begin(p *idp, path string) url.Values {
-	b.t.Helper()
-	r := b.ask(path)
+	b.T.Helper()
+	r := b.Ask(path)
 	if r.Status != 302 || r.Upstream != nil {
-		b.t.Fatal(r.Status, r.Details, b.h.Log())
+		b.T.Fatal(r.Status, r.Details, b.Host.Log())
 	}
-	to := address(b.t, r.Header.Get("location"))
+	to := address(b.T, r.Header.Get("location"))
 	q := to.Query()
 	if !strings.HasPrefix(to.String(), p.URL+"/auth?") || q.Get("x") != "1" || q.Get("response_type") != "code" ||
 		q.Get("client_id") != "me" || q.Get("redirect_uri") != "https://app.example/cb" ||
 		q.Get("code_challenge_method") != "S256" || len(q.Get("state")) < 20 || len(q.Get("nonce")) < 20 {
-		b.t.Error(to)
+		b.T.Error(to)
 	}
 	p.set(func() { p.challenge, p.nonce = q.Get("code_challenge"), q.Get("nonce") })
 	return q
@@ -287,11 +252,11 @@ func (b *browser) begin(p *idp, path string) url.Values {
 
 // signIn signs in and returns where it led.
 func (b *browser) signIn(p *idp, path string) string {
-	b.t.Helper()
+	b.T.Helper()
 	q := b.begin(p, path)
-	r := b.ask("/cb?code=abc&state=" + q.Get("state"))
+	r := b.Ask("/cb?code=abc&state=" + q.Get("state"))
 	if r.Status != 302 || r.Details != "moe.oidc.signed_in" {
-		b.t.Fatal(r.Status, r.Body, r.Details, b.h.Log())
+		b.T.Fatal(r.Status, r.Body, r.Details, b.Host.Log())
 	}
 	return r.Header.Get("location")
 }

@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/claims"
+	"mosn.io/moe/plugins/internal/origin"
 	"mosn.io/moe/plugins/internal/signin"
 )
 
@@ -27,11 +28,11 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	path, query, _ := strings.Cut(h.Path(), "?")
 	j := o.cookies.Read(h)
 	switch {
-	case signin.SamePath(path, o.callbackPath):
+	case origin.SamePath(path, o.callbackPath):
 		return o.callback(s, h, query, j)
-	case signin.SamePath(path, o.Logout.Path):
+	case origin.SamePath(path, o.Logout.Path):
 		return o.logout(s, h, j)
-	case signin.SamePath(path, o.Login):
+	case origin.SamePath(path, o.Login):
 		return o.signIn(s, h, j, signin.ReturnTo(query, o.here()), nil)
 	}
 	now := time.Now()

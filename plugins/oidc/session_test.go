@@ -24,30 +24,30 @@ func (r *refreshes) age(d time.Duration) {
 
 // aged is the browser's session after a time: its cookie with an expiry that has come nearer.
 func (b *browser) age(o *OIDC, d time.Duration) {
-	b.t.Helper()
+	b.T.Helper()
 	var u session
-	if err := o.keys.Open("session", b.jar["__Host-oidc"], &u, time.Now()); err != nil {
-		b.t.Fatalf("opening the session's cookie: %v", err)
+	if err := o.keys.Open("session", b.Jar["__Host-oidc"], &u, time.Now()); err != nil {
+		b.T.Fatalf("opening the session's cookie: %v", err)
 	}
 	u.AccessExpires -= int64(d / time.Second)
 	text, err := o.keys.Seal("session", u, u.expires(o))
 	if err != nil {
-		b.t.Fatalf("sealing the session: %v", err)
+		b.T.Fatalf("sealing the session: %v", err)
 	}
-	b.jar["__Host-oidc"] = text
+	b.Jar["__Host-oidc"] = text
 	o.fresh.age(d)
 }
 
 // forwarded asks for a page and checks which access token the upstream sees.
 func (b *browser) forwarded(what, want string) {
-	b.t.Helper()
-	r := b.ask("/x")
+	b.T.Helper()
+	r := b.Ask("/x")
 	if r.Status != 200 || r.Upstream == nil {
-		b.t.Errorf("%s: got %d %s, want 200:\n%s", what, r.Status, r.Details, b.h.Log())
+		b.T.Errorf("%s: got %d %s, want 200:\n%s", what, r.Status, r.Details, b.Host.Log())
 		return
 	}
 	if got := r.Upstream.Header.Get("authorization"); got != "Bearer "+want {
-		b.t.Errorf("%s: the upstream gets %q, want the token %q", what, got, want)
+		b.T.Errorf("%s: the upstream gets %q, want the token %q", what, got, want)
 	}
 }
 
@@ -102,19 +102,19 @@ func TestRefreshTokenChanges(t *testing.T) {
 	b.signIn(p, "/")
 	b.age(o, 2*time.Second)
 	late := newBrowser(t, h)
-	late.jar["__Host-oidc"] = b.jar["__Host-oidc"]
+	late.Jar["__Host-oidc"] = b.Jar["__Host-oidc"]
 	next("at2", "rt2")
 	b.forwarded("after the first is over", "at2")
 	late.forwarded("a tab that comes late", "at2")
 	next("at3", "rt3")
 	o.fresh.age(15 * time.Second)
-	late.jar["__Host-oidc"] = seal(t, o, "rt1")
+	late.Jar["__Host-oidc"] = seal(t, o, "rt1")
 	late.forwarded("a tab that comes when the second is over", "at3")
 	var tabs sync.WaitGroup
 	for range 10 {
 		tabs.Go(func() {
 			tab := newBrowser(t, h)
-			tab.jar["__Host-oidc"] = seal(t, o, "rt1")
+			tab.Jar["__Host-oidc"] = seal(t, o, "rt1")
 			tab.forwarded("tabs at the same time", "at3")
 		})
 	}

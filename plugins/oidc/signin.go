@@ -42,13 +42,7 @@ func (o *OIDC) signInOr(s filter.Stream, h filter.RequestHeaders, j signin.Jar, 
 	if signin.Navigates(h) {
 		return o.signIn(s, h, j, signin.SafePath(h.Path()), wrap)
 	}
-	opts := []filter.ReplyOption{
-		filter.WithHeader("www-authenticate", `Cookie realm="moe", cookie-name="`+o.Cookie.Name+`"`),
-	}
-	for _, c := range o.cookies.NoSession(j) {
-		opts = append(opts, filter.WithCookie(c))
-	}
-	return wrap(reply(http.StatusUnauthorized, "sign_in", "sign in first", opts...))
+	return wrap(reply(http.StatusUnauthorized, "sign_in", "sign in first", o.cookies.Unauthorized(j)...))
 }
 
 // signIn sends the browser to the provider, at once where it is known where that is.
@@ -58,10 +52,8 @@ func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j signin.Jar, ba
 	if wrap == nil {
 		wrap = func(a filter.Action) filter.Action { return a }
 	}
-	here := o.here()
-	if o.Cookie.Domain == "" && !origin.SameHost(here, h.Host()) {
-		// The provider sends the browser back to another host of this service: it must begin there.
-		return wrap(reply(http.StatusFound, "host", "", filter.WithHeader("location", here+signin.SafePath(h.Path()))))
+	if to := o.cookies.Elsewhere(h, o.here()); to != "" {
+		return wrap(reply(http.StatusFound, "host", "", filter.WithHeader("location", to)))
 	}
 	if m := o.provider.meta.Load(); m != nil {
 		return wrap(o.begin(s, m, j, back))
@@ -75,8 +67,8 @@ func (o *OIDC) signIn(s filter.Stream, h filter.RequestHeaders, j signin.Jar, ba
 }
 
 func (o *OIDC) begin(s filter.Stream, m *metadata, j signin.Jar, back string) filter.Action {
-	if path, _, _ := strings.Cut(back, "?"); signin.SamePath(path, o.callbackPath) ||
-		signin.SamePath(path, o.Logout.Path) || signin.SamePath(path, o.Login) {
+	if path, _, _ := strings.Cut(back, "?"); origin.SamePath(path, o.callbackPath) ||
+		origin.SamePath(path, o.Logout.Path) || origin.SamePath(path, o.Login) {
 		back = "/"
 	}
 	a := attempt{State: rand.Text(), Nonce: rand.Text(), Verifier: oauth2.GenerateVerifier(), Back: back}
@@ -85,14 +77,8 @@ func (o *OIDC) begin(s filter.Stream, m *metadata, j signin.Jar, back string) fi
 		return filter.Fail(err)
 	}
 	to := m.oauth.AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce))
-	opts := []filter.ReplyOption{filter.WithHeader("location", to)}
-	for _, c := range o.cookies.Begun(a.State, text, j, signInTime) {
-		opts = append(opts, filter.WithCookie(c))
-	}
-	for _, c := range o.cookies.NoSession(j) {
-		opts = append(opts, filter.WithCookie(c))
-	}
-	return reply(http.StatusFound, "sign_in", "", opts...)
+	opts := signin.With(append(o.cookies.Begun(a.State, text, j, signInTime), o.cookies.NoSession(j)...))
+	return reply(http.StatusFound, "sign_in", "", append(opts, filter.WithHeader("location", to))...)
 }
 
 // callback takes the provider's answer.
@@ -151,10 +137,7 @@ func (o *OIDC) callback(s filter.Stream, h filter.RequestHeaders, query string, 
 		}
 		o.signedIn.Inc()
 		status, body, opts := o.cookies.Onward(a.Back)
-		opts = append(opts, once)
-		for _, c := range o.cookies.Session(text, j, o.Lifetime) {
-			opts = append(opts, filter.WithCookie(c))
-		}
+		opts = append(append(opts, once), signin.With(o.cookies.Session(text, j, o.Lifetime))...)
 		return reply(status, "signed_in", body, opts...)
 	})
 }
@@ -168,10 +151,7 @@ func (o *OIDC) logout(s filter.Stream, h filter.RequestHeaders, j signin.Jar) fi
 		o.refused.With("logout").Inc()
 		return reply(http.StatusForbidden, "logout", "only a page of this site can sign you out")
 	}
-	var opts []filter.ReplyOption
-	for _, c := range o.cookies.NoSession(j) {
-		opts = append(opts, filter.WithCookie(c))
-	}
+	opts := signin.With(o.cookies.NoSession(j))
 	o.signedOut.Inc()
 	to := ""
 	if o.Logout.Redirect != nil {

@@ -35,18 +35,10 @@ func (p *TokenExchange) OnRequestHeaders(s filter.Stream, h filter.RequestHeader
 	case !bearer.WellFormed(token):
 		return p.refusals.Refuse(s, malformed)
 	}
-	key := p.answers.Key(token)
-	if x, ok := p.answers.Known(key, time.Now()); ok {
-		return p.conclude(s, h, x)
-	}
-	return filter.Go(func(ctx context.Context) filter.Action {
-		x, err := p.answers.Ask(ctx, key, func(ctx context.Context) (lookup.Answer[*exchange], error) {
-			return p.ask(ctx, token)
-		})
+	return p.answers.Serve(s, p.answers.Key(token), func(ctx context.Context) (lookup.Answer[*exchange], error) {
+		return p.ask(ctx, token)
+	}, func(x *exchange, err error) filter.Action {
 		if err != nil {
-			if !errors.Is(err, filter.ErrStreamDone) {
-				s.Log().Warn("cannot exchange a token", "error", err)
-			}
 			return p.refusals.Refuse(s, noAnswer)
 		}
 		return p.conclude(s, h, x)

@@ -2,6 +2,7 @@
 package bearer
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -34,16 +35,22 @@ type Reason struct {
 	Code string
 	// Text is for the client.
 	Text string
+	// Scheme is that of www-authenticate, Bearer if it is empty, and Params are what that scheme has besides.
+	Scheme, Params string
 }
 
 // Reasons are a plugin's. Add them as package variables.
 type Reasons []*Reason
 
-// New adds a reason.
+// New adds a reason of the scheme Bearer.
 func (l *Reasons) New(name string, status int, code, text string) *Reason {
-	r := &Reason{Name: name, Status: status, Code: code, Text: text}
-	*l = append(*l, r)
-	return r
+	return l.Add(Reason{Name: name, Status: status, Code: code, Text: text})
+}
+
+// Add adds a reason.
+func (l *Reasons) Add(r Reason) *Reason {
+	*l = append(*l, &r)
+	return &r
 }
 
 // Bad adds a reason to answer 401 with invalid_token.
@@ -51,6 +58,8 @@ func (l *Reasons) Bad(name, text string) *Reason { return l.New(name, 401, "inva
 
 // Refusals are a plugin's replies to requests that it does not let pass, with their counter.
 type Refusals struct {
+	// Also is another challenge for requests that have no token, set before Start; "" is none.
+	Also    string
 	replies map[*Reason]filter.Action
 	missing *Reason
 	refused *filter.Tagged[*filter.Counter]
@@ -63,12 +72,15 @@ func (r *Refusals) Start(env *filter.Env, realm string, missing *Reason, all Rea
 	r.replies = make(map[*Reason]filter.Action, len(all))
 	for _, why := range all {
 		opts := []filter.ReplyOption{filter.WithDetails("moe." + env.Plugin + "." + why.Name)}
-		switch challenge := fmt.Sprintf("Bearer realm=%q", realm); {
+		switch challenge := fmt.Sprintf("%s realm=%q%s", cmp.Or(why.Scheme, "Bearer"), realm, why.Params); {
 		case why.Code != "":
 			challenge += fmt.Sprintf(", error=%q, error_description=%q", why.Code, why.Text)
 			opts = append(opts, filter.WithHeader("www-authenticate", challenge))
 		case why.Status == 401:
 			opts = append(opts, filter.WithHeader("www-authenticate", challenge))
+		}
+		if why == missing && r.Also != "" {
+			opts = append(opts, filter.WithHeader("www-authenticate", r.Also))
 		}
 		r.replies[why] = filter.Reply(why.Status, why.Text, opts...)
 	}

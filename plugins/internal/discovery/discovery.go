@@ -16,9 +16,11 @@ import (
 	"mosn.io/moe/plugins/internal/outbound"
 )
 
+// Every is how often what an issuer says of itself is read anew.
+const Every = time.Hour
+
 const (
-	maxDocument = 1 << 20 // bytes
-	rediscovery = time.Hour
+	maxDocument = 1 << 20          // bytes
 	longestWait = 30 * time.Second // between two tries
 )
 
@@ -87,11 +89,11 @@ func read(ctx context.Context, client *http.Client, from *url.URL, issuer string
 }
 
 // Follow calls find now, and again and again: after an error, for which it calls failed, after 1 s, 2 s, 4 s and so on up to half
-// a minute; otherwise every hour. It returns when ctx ends.
-func Follow(ctx context.Context, find func(ctx context.Context) error, failed func(error)) {
+// a minute; otherwise after every. It returns when ctx ends.
+func Follow(ctx context.Context, every time.Duration, find func(ctx context.Context) error, failed func(error)) {
 	backoff := time.Second
 	for {
-		next := rediscovery
+		next := every
 		if err := guard.Do(func() error { return find(ctx) }); err == nil {
 			backoff = time.Second
 		} else if ctx.Err() == nil {

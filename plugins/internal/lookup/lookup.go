@@ -67,6 +67,8 @@ type Answer[V any] struct {
 	Value V
 	// Refused is whether the credential is bad. Such answers have a room of their own: guesses do not evict what is good.
 	Refused bool
+	// Forget has the answer not remembered, as one that is too long.
+	Forget bool
 	// Until is when a good answer ends by itself; the zero Time: never.
 	Until time.Time
 }
@@ -129,6 +131,23 @@ func (t *Table[V]) Ask(ctx context.Context, k remember.Key, f func(ctx context.C
 	}
 }
 
+// Serve decides about a request by its credential: at once where that is known, and otherwise when f, as in [Table.Ask], has answered.
+// An error is logged, unless it is that the stream is over.
+func (t *Table[V]) Serve(s filter.Stream, k remember.Key, f func(ctx context.Context) (Answer[V], error),
+	conclude func(V, error) filter.Action,
+) filter.Action {
+	if v, ok := t.Known(k, time.Now()); ok {
+		return conclude(v, nil)
+	}
+	return filter.Go(func(ctx context.Context) filter.Action {
+		v, err := t.Ask(ctx, k, f)
+		if err != nil && !errors.Is(err, filter.ErrStreamDone) {
+			s.Log().Warn("no answer about a credential", "error", err)
+		}
+		return conclude(v, err)
+	})
+}
+
 // begin returns the question about a credential that is under way, or a new one.
 func (t *Table[V]) begin(k remember.Key, f func(ctx context.Context) (Answer[V], error)) (*question[V], error) {
 	t.mu.Lock()
@@ -163,6 +182,7 @@ func (t *Table[V]) end(k remember.Key, q *question[V], a Answer[V], err error) {
 	switch until := now.Add(t.cache.CacheTTL); {
 	case err != nil:
 		t.failed.Inc()
+	case a.Forget:
 	case a.Refused:
 		if t.cache.RefusedTTL > 0 {
 			t.refused.Put(&k, entry[V]{a.Value, now.Add(t.cache.RefusedTTL)})

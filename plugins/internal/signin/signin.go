@@ -77,3 +77,28 @@ func (c *Cookies) Onward(back string) (status int, body string, header []filter.
 		filter.WithHeader("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
 	}
 }
+
+// Unauthorized returns the headers of the answer to a request without a session that asks for no page: a script cannot follow to a
+// page to sign in at.
+func (c *Cookies) Unauthorized(had Jar) []filter.ReplyOption {
+	opts := []filter.ReplyOption{filter.WithHeader("www-authenticate", `Cookie realm="moe", cookie-name="`+c.Name+`"`)}
+	return append(opts, With(c.NoSession(had))...)
+}
+
+// With has a reply set cookies.
+func With(cookies []*http.Cookie) []filter.ReplyOption {
+	opts := make([]filter.ReplyOption, len(cookies))
+	for i, c := range cookies {
+		opts[i] = filter.WithCookie(c)
+	}
+	return opts
+}
+
+// Elsewhere returns where a sign-in is to begin if not at this host: the provider sends the browser back to the origin here, whose
+// cookies this host does not have.
+func (c *Cookies) Elsewhere(h filter.RequestHeaders, here string) (location string) {
+	if c.Domain != "" || origin.SameHost(here, h.Host()) {
+		return ""
+	}
+	return here + SafePath(h.Path())
+}

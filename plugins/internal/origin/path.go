@@ -1,4 +1,4 @@
-package signin
+package origin
 
 import "strings"
 
@@ -42,21 +42,4 @@ func value(c byte) byte {
 
 func unreserved(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("-._~", c) >= 0
-}
-
-// maxBack is how long a path may be that users are led to.
-const maxBack = 2 << 10
-
-// SafePath returns a path, with a query, that leads nowhere but to this origin: path itself, or "/". Browsers take
-// "//" and "/\" for the beginning of another host, and pass over control characters and spaces.
-func SafePath(path string) string {
-	if len(path) == 0 || len(path) > maxBack || path[0] != '/' || len(path) > 1 && path[1] == '/' {
-		return "/"
-	}
-	for i := range len(path) {
-		if c := path[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
-			return "/"
-		}
-	}
-	return path
 }
