@@ -185,4 +185,51 @@ plugins:
 		server.Stop()
 		ln.want("a service that is down", 503, ln.post("/echo", "", "x-say", "yes"))
 	})
+
+	add("extauth: remembered decisions", func(b *bed) {
+		a, server := serveAuthorizer(b)
+		ln := b.listen(fmt.Sprintf(`
+plugins:
+- name: extauth
+  config:
+    url: grpc://%s
+    errorStatus: 503
+    cache: {key: [{from: header, name: x-say}, {from: path}], ttl: 1h, deniedTTL: 1h}`, a.addr))
+		for _, c := range []struct {
+			name, path, say string
+			status          int
+			asked           bool
+		}{
+			{name: "allowed", path: "/echo?debug=1", say: "yes", status: 200, asked: true},
+			{name: "allowed again", path: "/echo?debug=2", say: "yes", status: 200, asked: false},
+			{name: "denied", path: "/echo", say: "no", status: 402, asked: true},
+			{name: "denied again", path: "/echo", say: "no", status: 402, asked: false},
+			{name: "an error", path: "/echo", say: "error", status: 503, asked: true},
+			{name: "an error again", path: "/echo", say: "error", status: 503, asked: true},
+			{name: "another path", path: "/chunks/1", say: "yes", status: 200, asked: true},
+		} {
+			b.Run(c.name, func() {
+				r := ln.get(c.path, "x-say", c.say, "cookie", "a=b")
+				a.mu.Lock()
+				_, asked := a.asked[r.ID]
+				a.mu.Unlock()
+				if r.Status != c.status || asked != c.asked {
+					b.Fatalf("got %d, and the service was asked: %v, want %d and %v", r.Status, asked, c.status, c.asked)
+				}
+				if c.say != "yes" {
+					return
+				}
+				if h := b.upstream(r).Header; h.Get("x-user") != "alice" || h.Get("cookie") != "" || r.Header.Get("x-seen") != "yes" {
+					b.Errorf("the upstream sees %v and the client %v, want what the service said", h, r.Header)
+				}
+			})
+		}
+		server.Stop()
+		if r := ln.get("/echo", "x-say", "yes"); r.Status != 200 {
+			b.Errorf("what is remembered, with the service down: got %d, want 200", r.Status)
+		}
+		if r := ln.get("/echo", "x-say", "other"); r.Status != 503 {
+			b.Errorf("what is not: got %d, want 503", r.Status)
+		}
+	})
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/outbound"
 )
@@ -19,11 +18,11 @@ import (
 const maxAnswer = 1 << 20
 
 // request makes what the service is sent: the request's method, host and path after the prefix, and headers of it.
-func (p *ExtAuth) request(ctx context.Context, h filter.RequestHeaders, b body) (*http.Request, error) {
+func (p *ExtAuth) request(h filter.RequestHeaders, b body) (*http.Request, error) {
 	if h.Method() == http.MethodConnect {
 		return nil, errors.New("the service cannot be asked about CONNECT")
 	}
-	q, err := http.NewRequestWithContext(ctx, h.Method(), p.URL.String(), bytes.NewReader(b.data))
+	q, err := http.NewRequest(h.Method(), p.URL.String(), bytes.NewReader(b.data))
 	if err != nil {
 		return nil, errors.New("the request has an invalid method") // err quotes it
 	}
@@ -80,11 +79,11 @@ func escape(path string) string {
 }
 
 // call asks the service.
-func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request) (authz.Verdict, error) {
-	ctx, cancel := context.WithTimeout(q.Context(), p.Timeout) // for all tries together
+func (p *ExtAuth) call(ctx context.Context, q *http.Request) (d decision, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout) // for all tries together
 	defer cancel()
 	var resp *http.Response
-	err := p.again(ctx, func() (again bool, err error) {
+	err = p.again(ctx, func() (again bool, err error) {
 		try := q.Clone(ctx)
 		if q.GetBody != nil {
 			if try.Body, err = q.GetBody(); err != nil {
@@ -101,31 +100,36 @@ func (p *ExtAuth) call(s filter.Stream, h filter.RequestHeaders, q *http.Request
 		return false, nil
 	})
 	if err != nil {
-		return authz.Verdict{}, outbound.Plain(err)
+		return d, outbound.Plain(err)
 	}
 	defer resp.Body.Close()
 	answer, err := fields(resp.Header)
 	if err != nil {
-		return authz.Verdict{}, err
+		return d, err
 	}
+	for _, f := range answer {
+		d.size += len(f.name) + len(f.value)
+	}
+	d.note = func(s filter.Stream) { p.note(s, answer) }
 	switch status := resp.StatusCode; {
 	case status == http.StatusOK:
 		// Its end is waited for, so that the connection can be used again, and because an answer that breaks off is not a decision.
 		// A long one is not worth it.
 		if _, err := outbound.ReadAll(resp.Body, 64<<10); err != nil && !errors.Is(err, outbound.ErrTooLong) {
-			return authz.Verdict{}, outbound.Plain(err)
+			return d, outbound.Plain(err)
 		}
-		p.note(s, answer)
-		return authz.Verdict{Allowed: true, Apply: func() { p.apply(s, h, answer) }}, nil
+		d.allowed, d.apply = true, func(s filter.Stream, h filter.RequestHeaders) { p.apply(s, h, answer) }
+		return d, nil
 	case status < 300 || status >= 500:
-		return authz.Verdict{}, fmt.Errorf("the service answers %d", status)
+		return d, fmt.Errorf("the service answers %d", status)
 	default:
 		text, err := outbound.ReadAll(resp.Body, maxAnswer)
 		if err != nil {
-			return authz.Verdict{}, outbound.Plain(err)
+			return d, outbound.Plain(err)
 		}
-		p.note(s, answer)
-		return p.denied(status, string(text), answer), nil
+		d.size += len(text)
+		d.reply, d.reason = p.denied(status, string(text), answer), fmt.Sprintf("the service answers %d", status)
+		return d, nil
 	}
 }
 
@@ -232,7 +236,7 @@ func (p *ExtAuth) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _
 }
 
 // denied is the reply of the service, for the client.
-func (p *ExtAuth) denied(status int, text string, answer []field) authz.Verdict {
+func (p *ExtAuth) denied(status int, text string, answer []field) *filter.Action {
 	opts := []filter.ReplyOption{filter.WithDetails("moe.extauth.denied")}
 	for _, f := range answer {
 		switch f.name {
@@ -245,7 +249,7 @@ func (p *ExtAuth) denied(status int, text string, answer []field) authz.Verdict 
 		opts = append(opts, filter.WithHeader(f.name, f.value))
 	}
 	reply := filter.Reply(status, text, opts...)
-	return authz.Verdict{Reply: &reply, Reason: fmt.Sprintf("the service answers %d", status)}
+	return &reply
 }
 
 // note puts headers of an answer into metadata. A host that cannot set it does not make the request fail.

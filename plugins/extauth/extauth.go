@@ -10,12 +10,14 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/fieldname"
+	"mosn.io/moe/plugins/internal/lookup"
 	"mosn.io/moe/plugins/internal/outbound"
 )
 
@@ -51,6 +53,8 @@ type ExtAuth struct {
 	SendMetadata []authz.Metadata `json:"sendMetadata"`
 	// Retries is how often the service is asked again that cannot be reached, within timeout.
 	Retries int `json:"retries" validate:"min=0,max=10"`
+	// Cache has answers remembered.
+	Cache *Cache `json:"cache"`
 	// ClearRouteCache has Envoy choose the route again when an answer has changed the request.
 	ClearRouteCache bool `json:"clearRouteCache"`
 	// FailureHeader tells the upstream, by x-envoy-auth-failure-mode-allowed: true, that failOpen has let a request pass.
@@ -60,6 +64,7 @@ type ExtAuth struct {
 	send, upstream, upstreamAppend, clientOnSuccess, deny, meta names
 
 	authorization authv3.AuthorizationClient
+	known         *lookup.Table[decision] // nil: nothing is remembered
 
 	client    *http.Client
 	done      func()
@@ -97,7 +102,7 @@ func (p *ExtAuth) Validate() error {
 			errs = append(errs, errors.New("url: must have no query and no fragment"))
 		}
 	}
-	errs = append(errs, p.Connection.Validate(), p.checkExtensions())
+	errs = append(errs, p.Connection.Validate(), p.checkExtensions(), p.checkCache())
 	if p.Retries < 0 || p.Retries > 10 {
 		errs = append(errs, errors.New("retries: must be 0 to 10"))
 	}
@@ -139,6 +144,10 @@ func (p *ExtAuth) Provision(env *filter.Env) (err error) {
 	p.namespace, p.metadata = "moe."+env.ID, env.Has(filter.CanSetMetadata)
 	if p.ClearRouteCache && !env.Has(filter.CanClearRouteCache) {
 		return errors.New("clearRouteCache: this host cannot have the route chosen again")
+	}
+	if c := p.Cache; c != nil {
+		c.Key.Start()
+		p.known = lookup.New[decision](env, lookup.Cache{CacheSize: c.Size, CacheTTL: c.TTL, RefusedTTL: c.DeniedTTL})
 	}
 	if p.overGRPC() {
 		return p.dial()
@@ -198,34 +207,43 @@ type body struct {
 	partial bool
 }
 
+// question asks the service. It uses no stream, as what is answered may be for several.
+type question func(ctx context.Context) (decision, error)
+
 func (p *ExtAuth) ask(s filter.Stream, h filter.RequestHeaders, b body) filter.Action {
 	r, _ := rawPath.Request(s, h)
-	if p.overGRPC() {
-		q, err := p.checkRequest(&r, b)
-		return p.AskLater(&r, nil, func(ctx context.Context) (v authz.Verdict) {
-			if err == nil {
-				v, err = p.check(ctx, s, h, q)
-			}
-			if err != nil {
-				return p.fail(h, err)
-			}
-			return v
-		})
+	q, err := p.question(&r, b)
+	key, remembered := p.key(&r)
+	if !p.overGRPC() && !p.KeepClientHeaders && !p.Shadow { // whatever lets it pass in the end
+		p.upstream.removeFrom(h)
+	}
+	if remembered && err == nil {
+		if d, ok := p.known.Known(key, time.Now()); ok {
+			return p.Conclude(&r, p.verdict(d, s, h))
+		}
 	}
 	return p.AskLater(&r, nil, func(ctx context.Context) authz.Verdict {
-		q, err := p.request(ctx, h, b)
-		if !p.KeepClientHeaders && !p.Shadow { // whatever lets it pass in the end
-			p.upstream.removeFrom(h)
+		var d decision
+		if err == nil && remembered {
+			d, err = p.remember(ctx, key, q)
+		} else if err == nil {
+			d, err = q(ctx)
 		}
 		if err != nil {
 			return p.fail(h, err)
 		}
-		v, err := p.call(s, h, q)
-		if err != nil {
-			return p.fail(h, err)
-		}
-		return v
+		return p.verdict(d, s, h)
 	})
+}
+
+// question makes what the service is asked about a request.
+func (p *ExtAuth) question(r *authz.Request, b body) (question, error) {
+	if p.overGRPC() {
+		q, err := p.checkRequest(r, b)
+		return func(ctx context.Context) (decision, error) { return p.check(ctx, q) }, err
+	}
+	q, err := p.request(r.Headers, b)
+	return func(ctx context.Context) (decision, error) { return p.call(ctx, q) }, err
 }
 
 func (p *ExtAuth) fail(h filter.RequestHeaders, err error) authz.Verdict {

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -208,8 +209,7 @@ func address(at string) *corev3.Address {
 }
 
 // check asks the service over gRPC.
-func (p *ExtAuth) check(ctx context.Context, s filter.Stream, h filter.RequestHeaders, q *authv3.CheckRequest,
-) (authz.Verdict, error) {
+func (p *ExtAuth) check(ctx context.Context, q *authv3.CheckRequest) (decision, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
 	for name, value := range p.Add {
@@ -221,43 +221,41 @@ func (p *ExtAuth) check(ctx context.Context, s filter.Stream, h filter.RequestHe
 		return status.Code(err) == codes.Unavailable, err
 	})
 	if err != nil {
-		return authz.Verdict{}, fmt.Errorf("the service answers %s", status.Code(err))
+		return decision{}, fmt.Errorf("the service answers %s", status.Code(err))
 	}
-	return p.read(s, h, answer)
+	return p.read(answer)
 }
 
 // read says what an answer means.
-func (p *ExtAuth) read(s filter.Stream, h filter.RequestHeaders, answer *authv3.CheckResponse) (v authz.Verdict, err error) {
+func (p *ExtAuth) read(answer *authv3.CheckResponse) (d decision, err error) {
 	if answer.GetStatus() == nil && answer.GetHttpResponse() == nil {
-		return v, errors.New("the service's answer says nothing")
+		return d, errors.New("the service's answer says nothing")
 	}
 	code := codes.Code(answer.GetStatus().GetCode())
 	ok, denied := answer.GetOkResponse(), answer.GetDeniedResponse()
 	switch {
 	case answer.GetErrorResponse() != nil:
-		return v, errors.New("the service says that it cannot decide")
+		return d, errors.New("the service says that it cannot decide")
 	case code == codes.OK && denied != nil:
-		return v, errors.New("the service's answer allows and denies")
+		return d, errors.New("the service's answer allows and denies")
 	}
 	said := answer.GetDynamicMetadata()
 	//lint:ignore SA1019 services that are older set this one, which counts for Envoy before the other
 	if older := ok.GetDynamicMetadata(); older != nil {
 		said = older
 	}
+	d.size, d.note = proto.Size(answer), func(s filter.Stream) { p.noteMetadata(s, said) }
 	if code == codes.OK {
 		change, err := changes(ok)
 		if err != nil {
-			return v, err
+			return d, err
 		}
-		p.noteMetadata(s, said)
-		return authz.Verdict{Allowed: true, Apply: func() { change.apply(s, h, p.ClearRouteCache) }}, nil
+		d.allowed, d.apply = true, func(s filter.Stream, h filter.RequestHeaders) { change.apply(s, h, p.ClearRouteCache) }
+		return d, nil
 	}
-	reply, err := denial(denied)
-	if err != nil {
-		return v, err
-	}
-	p.noteMetadata(s, said)
-	return authz.Verdict{Reply: reply, Reason: fmt.Sprintf("the service answers %s", code)}, nil
+	d.reason = fmt.Sprintf("the service answers %s", code)
+	d.reply, err = denial(denied)
+	return d, err
 }
 
 // noteMetadata puts what the service says into metadata. A host that cannot set it does not make the request fail.

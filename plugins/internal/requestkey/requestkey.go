@@ -49,6 +49,20 @@ func (k Key) Append(b []byte, mode *authz.Mode, r *authz.Request) ([]byte, error
 	return b, nil
 }
 
+// Several reports whether a header, a query parameter or a cookie of the key is in a request more than once: all such requests have
+// one key, whatever the values are.
+func (k Key) Several(h filter.RequestHeaders) bool {
+	for i := range k {
+		switch k[i].From {
+		case "header", "query", "cookie":
+			if _, n := k[i].find(h); n > 1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Part is a part of a key.
 type Part struct {
 	// From is where the part is found: address (the client's), header, query, cookie, path, method, host, consumer (its
