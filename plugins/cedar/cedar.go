@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cedar-policy/cedar-go"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
@@ -27,6 +28,10 @@ type Cedar struct {
 	Entities []any `json:"entities"`
 	// EntityFiles are files of JSON with more of them, or directories of files that are named *.json.
 	EntityFiles []string `json:"entityFiles"`
+	// Schema is what policies and entities must keep to, in Cedar's language or as JSON.
+	Schema string `json:"schema"`
+	// SchemaFile is a file with it instead: JSON if it is named *.json.
+	SchemaFile string `json:"schemaFile"`
 	// Subject says who a request is from: the id of the principal.
 	Subject authz.Subject `json:"subject"`
 	// PrincipalType is the type of principals.
@@ -53,6 +58,7 @@ type rules struct {
 	n        int
 	entities cedar.EntityMap
 	uses     uses
+	checks   *validate.Validator // nil without a schema
 }
 
 // uses tells which parts of a request the policies mention, so that others need not be made.
@@ -69,6 +75,9 @@ func (p *Cedar) Validate() error {
 	if p.Policies == "" && len(p.PolicyFiles) == 0 {
 		errs = append(errs, errors.New("policies: is required, or policyFiles"))
 	}
+	if p.Schema != "" && p.SchemaFile != "" {
+		errs = append(errs, errors.New("schema: schema and schemaFile are mutually exclusive"))
+	}
 	for _, t := range []struct {
 		field, value string
 	}{
@@ -83,6 +92,9 @@ func (p *Cedar) Validate() error {
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
+	}
+	if p.SchemaFile != "" {
+		return nil // what is inline is checked with the file
 	}
 	_, err := p.parse(nil)
 	return err
@@ -107,6 +119,9 @@ func isType(name string) bool {
 func (p *Cedar) Provision(env *filter.Env) error {
 	p.Start(env)
 	paths := append(append([]string{}, p.PolicyFiles...), p.EntityFiles...)
+	if p.SchemaFile != "" {
+		paths = append(paths, p.SchemaFile)
+	}
 	return p.Follow(env, []string{".cedar", ".json"}, paths, func(files []reload.File) error {
 		r, err := p.parse(files)
 		if err == nil {
@@ -119,6 +134,10 @@ func (p *Cedar) Provision(env *filter.Env) error {
 // parse makes rules of what is inline and of files.
 func (p *Cedar) parse(files []reload.File) (*rules, error) {
 	r := &rules{policies: cedar.NewPolicySet(), entities: cedar.EntityMap{}}
+	var err error
+	if r.checks, err = p.checks(files); err != nil {
+		return nil, err
+	}
 	if err := r.addPolicies("policies", []byte(p.Policies)); err != nil {
 		return nil, err
 	}
@@ -132,8 +151,8 @@ func (p *Cedar) parse(files []reload.File) (*rules, error) {
 		}
 	}
 	for _, f := range files {
-		var err error
 		switch {
+		case f.Path == p.SchemaFile:
 		case p.is(p.EntityFiles, f.Path) && !strings.HasSuffix(f.Path, ".cedar"):
 			err = r.addEntities(f.Path, f.Data)
 		case p.is(p.PolicyFiles, f.Path) && !strings.HasSuffix(f.Path, ".json"):
@@ -142,6 +161,9 @@ func (p *Cedar) parse(files []reload.File) (*rules, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if err := r.check(); err != nil {
+		return nil, err
 	}
 	return r, nil
 }
