@@ -2,8 +2,13 @@
 package keyauth
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"time"
+	"unsafe"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authn"
@@ -36,6 +41,50 @@ type Credential struct {
 	Key filter.Secret `json:"key"`
 	// Keys are more of them.
 	Keys []filter.Secret `json:"keys"`
+	// Hashes are the SHA-256 sums of keys that are not written here themselves, in hexadecimal.
+	Hashes []string `json:"hashes"`
+	// Expires is when the keys end, as RFC 3339 has it: 2027-01-31T00:00:00Z. Without it they do not.
+	Expires time.Time `json:"expires"`
+}
+
+// maxKey is how many bytes a key may have.
+const maxKey = 4096
+
+// Validate checks the keys and their sums.
+func (c *Credential) Validate() error {
+	var errs []error
+	for i, text := range c.Hashes {
+		if sum, err := hex.DecodeString(text); err != nil || len(sum) != sha256.Size {
+			errs = append(errs, fmt.Errorf("hashes[%d]: must be a SHA-256 sum: 64 digits in hexadecimal", i))
+		}
+	}
+	for _, k := range append([]filter.Secret{c.Key}, c.Keys...) {
+		if len(k.Reveal()) > maxKey {
+			errs = append(errs, fmt.Errorf("key: must not have more than %d bytes", maxKey))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// sums are what the consumer is found by: the SHA-256 sums of the keys. An empty key has none, and is refused.
+func (c *Credential) sums() (sums []string) {
+	keys := c.Keys
+	if c.Key.Reveal() != "" || len(c.Keys)+len(c.Hashes) == 0 {
+		keys = append([]filter.Secret{c.Key}, keys...)
+	}
+	for _, k := range keys {
+		if k.Reveal() == "" {
+			sums = append(sums, "")
+			continue
+		}
+		sum := sha256.Sum256([]byte(k.Reveal()))
+		sums = append(sums, string(sum[:]))
+	}
+	for _, text := range c.Hashes {
+		sum, _ := hex.DecodeString(text) // Validate has tried
+		sums = append(sums, string(sum))
+	}
+	return sums
 }
 
 //go:embed README.md schema.json
@@ -49,6 +98,7 @@ var (
 	ambiguous = &authn.Wrong{Reason: "ambiguous", Text: "more than one key"}
 	empty     = &authn.Wrong{Reason: "empty", Text: "the key is empty"}
 	unknown   = &authn.Wrong{Reason: "unknown", Text: "unknown key"}
+	expired   = &authn.Wrong{Reason: "expired", Text: "the key has expired"}
 )
 
 // Validate refuses places that no request has.
@@ -95,15 +145,7 @@ func (k *KeyAuth) Provision(env *filter.Env) (err error) {
 		scheme = "ApiKey"
 	}
 	k.refuse.Start(env, scheme+` realm="`+k.Realm+`"`)
-	k.consumers, err = filter.IndexConsumers(env, func(c *Credential) (keys []string) {
-		if c.Key.Reveal() != "" || len(c.Keys) == 0 {
-			keys = append(keys, c.Key.Reveal())
-		}
-		for _, k := range c.Keys {
-			keys = append(keys, k.Reveal())
-		}
-		return keys
-	})
+	k.consumers, err = filter.IndexConsumers(env, (*Credential).sums)
 	return err
 }
 
@@ -118,9 +160,13 @@ func (k *KeyAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	case key == "":
 		return k.refuse.Refuse(s, empty, "")
 	}
-	c, _ := k.consumers.Find(key)
-	if c == nil {
+	sum := sha256.Sum256(unsafe.Slice(unsafe.StringData(key), len(key))) // which only reads it
+	c, credential := k.consumers.Find(unsafe.String(&sum[0], len(sum)))  // likewise
+	switch {
+	case c == nil:
 		return k.refuse.Refuse(s, unknown, "")
+	case !credential.Expires.IsZero() && !time.Now().Before(credential.Expires):
+		return k.refuse.Refuse(s, expired, c.Name)
 	}
 	if !k.Forward {
 		k.places.Take(h)

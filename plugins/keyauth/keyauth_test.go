@@ -1,9 +1,12 @@
 package keyauth
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/filtertest"
@@ -228,6 +231,52 @@ func BenchmarkKeyAuth(b *testing.B) {
 				b.Fatalf("h.Load: %v", err)
 			}
 			h.Get("/a/path", append(plugintest.Browser, "x-api-key", "6f1ed002ab5595859014ebf0951522d9-7")...)
+		})
+	}
+}
+
+// TestHashes: keys may be known by their sums, which cannot be used as keys, and end at a time.
+func TestHashes(t *testing.T) {
+	sum := sha256.Sum256([]byte("k1"))
+	text := hex.EncodeToString(sum[:])
+	later, before := time.Now().Add(time.Hour).Format(time.RFC3339), time.Now().Add(-time.Hour).Format(time.RFC3339)
+	h := must(t, `{}`, []*filter.Consumer{
+		consumer("tom", map[string]any{"hashes": []any{strings.ToUpper(text)}, "expires": later}),
+		consumer("ann", map[string]any{"key": "k2", "expires": before}),
+		consumer("eve", map[string]any{"key": text}),
+	})
+	for _, c := range []struct{ name, key, want string }{
+		{"the key", "k1", "tom"},
+		{"the sum is another's key", text, "eve"},
+		{"the sum in capitals", strings.ToUpper(text), ".unknown"},
+		{"the sum as bytes", string(sum[:]), ".unknown"},
+		{"expired", "k2", ".expired"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := h.Get("/", "x-api-key", c.key)
+			got := strings.TrimPrefix(r.Details, "moe.keyauth")
+			if r.Upstream != nil {
+				got = r.Upstream.Header.Get("x-who")
+			}
+			if got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+	for _, c := range []struct {
+		name, want string
+		list       []*filter.Consumer
+	}{
+		{"the same key twice", "", []*filter.Consumer{consumer("a", map[string]any{"key": "k1"}), consumer("b", map[string]any{"hashes": []any{text}})}},
+		{"not a sum", "hashes[0]", []*filter.Consumer{consumer("a", map[string]any{"hashes": []any{"k1"}})}},
+		{"a short one", "hashes[0]", []*filter.Consumer{consumer("a", map[string]any{"hashes": []any{"abcd"}})}},
+		{"not a time", "expires", []*filter.Consumer{consumer("a", map[string]any{"key": "k", "expires": "tomorrow"})}},
+		{"nothing", "", []*filter.Consumer{consumer("a", map[string]any{"expires": later})}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := load(t, `{}`, c.list); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), text) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
 		})
 	}
 }
