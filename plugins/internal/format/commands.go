@@ -54,6 +54,7 @@ func init() {
 		"PATH":         {optional, true, path},
 		"QUERY_PARAMS": {optional, true, queryParams},
 		"CEL":          {required, true, cel},
+		"COALESCE":     {required, true, coalesce},
 		"TRACE_ID":     simple(traceID),
 		"SPAN_ID":      simple(spanID),
 

@@ -74,7 +74,7 @@ func Parse(text string) (*Format, error) {
 				flush()
 				f.parts = append(f.parts, p)
 			}
-			f.start = f.start || strings.HasPrefix(text[pos:], "%START_TIME")
+			f.start = f.start || strings.Contains(text[pos:pos+n], "START_TIME")
 			pos += n
 		}
 	}
@@ -105,32 +105,44 @@ func parseCommand(s string) (part, int, error) {
 		return part{}, 0, fmt.Errorf("not a command like %%NAME%%, %%NAME(ARGUMENT)%% or %%NAME(ARGUMENT):LENGTH%%; " +
 			"a plain per cent sign is written %%%%")
 	}
+	var length *int
+	if tail != "" {
+		most, err := strconv.Atoi(tail)
+		if err != nil {
+			return part{}, 0, fmt.Errorf("%s: the length %s is too large", name, tail)
+		}
+		length = &most
+	}
+	p, err := newPart(name, argument, has, length)
+	return p, i + n, err
+}
+
+// newPart compiles a command. has is whether it has an argument, which may be empty.
+func newPart(name, argument string, has bool, length *int) (part, error) {
 	c, ok := commands[name]
 	switch {
 	case !ok:
-		return part{}, 0, fmt.Errorf("unknown command %s; known are %s", name, strings.Join(Known(), ", "))
+		return part{}, fmt.Errorf("unknown command %s; known are %s", name, strings.Join(Known(), ", "))
 	case c.argument == required && argument == "":
-		return part{}, 0, fmt.Errorf("%s needs an argument: %%%s(…)%%", name, name)
+		return part{}, fmt.Errorf("%s needs an argument: %%%s(…)%%", name, name)
 	case c.argument == forbidden && has:
-		return part{}, 0, fmt.Errorf("%s takes no argument", name)
-	case !c.length && tail != "":
-		return part{}, 0, fmt.Errorf("%s takes no length", name)
+		return part{}, fmt.Errorf("%s takes no argument", name)
+	case !c.length && length != nil:
+		return part{}, fmt.Errorf("%s takes no length", name)
 	}
 	p := part{max: -1}
-	var err error
-	if tail != "" {
-		if p.max, err = strconv.Atoi(tail); err != nil {
-			return part{}, 0, fmt.Errorf("%s: the length %s is too large", name, tail)
-		}
+	if length != nil {
+		p.max = max(*length, 0)
 	}
+	var err error
 	if p.get, err = c.make(argument); err != nil {
-		return part{}, 0, fmt.Errorf("%s: %w", name, err)
+		return part{}, fmt.Errorf("%s: %w", name, err)
 	}
 	p.from = sources(name, argument)
 	if c.constant() {
-		p.text, p.get = p.get(filter.Stream{}), nil
+		p.text, p.get = p.cut(p.get(filter.Stream{})), nil
 	}
-	return p, i + n, nil
+	return p, nil
 }
 
 // parseTail reads the "%" or ":LENGTH%" that ends a command; n is -1 where there is neither.
@@ -205,6 +217,8 @@ func sources(name, argument string) []string {
 	switch name {
 	case "REQ", "REQUEST_HEADER", "RESP", "RESPONSE_HEADER", "TRAILER", "RESPONSE_TRAILER":
 		return strings.Split(strings.ToLower(argument), "?")
+	case "COALESCE":
+		return coalesced(argument)
 	case "PATH":
 		return []string{":path"}
 	case "QUERY_PARAMS":

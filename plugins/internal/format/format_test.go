@@ -59,7 +59,11 @@ func TestFormat(t *testing.T) {
 		"plain":      "plain",
 		"100%%":      "100%",
 		"%%REQ(x)%%": "%REQ(x)%",
-		"%PATH%":     "/path?q=a%20b&empty=", "%PATH(NQ)%": "/path", "%PATH(WQ:PATH):5%": "/path", "%PATH(NQ:ORIG)%": "",
+		`%COALESCE({"operators": [{"command": "REQ", "param": "x-none"}, {"command": "REQ", "param": "x-user", "max_length": 3}, "HOSTNAME"]})%`: "tom",
+		`a-%COALESCE({"operators": [{"command": "REQ", "param": "x-empty"}, {"command": "PATH", "param": "NQ"}]}):3%`:                            "a-/pa",
+		`%COALESCE({"operators": [{"command": "ENVIRONMENT", "param": "MOE_FORMAT_TEST"}]})%`:                                                    "from the environment",
+		`%COALESCE({"operators": [{"command": "REQ", "param": "x-none"}]})%`:                                                                     "",
+		"%PATH%": "/path?q=a%20b&empty=", "%PATH(NQ)%": "/path", "%PATH(WQ:PATH):5%": "/path", "%PATH(NQ:ORIG)%": "",
 		"%QUERY_PARAMS(ORIG)%": "q=a%20b&empty=", "%QUERY_PARAMS%": "q=a%20b&empty=",
 		"%TRACE_ID%-%SPAN_ID%":                     "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
 		"%DURATION%|%BYTES_RECEIVED%|%BYTES_SENT%": "12|3|4", "%UPSTREAM_REQUEST_ATTEMPT_COUNT%": "2",
@@ -162,29 +166,39 @@ func TestTime(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"ab%":                           "position 2: not a command",
-		"50% off":                       "position 2: not a command",
-		"%REQ":                          "not a command",
-		"%REQ(x%":                       "not a command",
-		"%REQ(x):%":                     "not a command",
-		"%REQ(x):a%":                    "not a command",
-		"%req(x)%":                      "not a command",
-		"a %NOPE% b":                    "position 2: unknown command NOPE; known are BYTES_RECEIVED, BYTES_SENT, CEL,",
-		"%REQ%":                         "REQ needs an argument",
-		"%REQ()%":                       "REQ needs an argument",
-		"%REQ(a b)%":                    `"a b" is not the name of a header`,
-		"%REQ(a?b?c)%":                  "more than one alternative",
-		"%REQ(a?)%":                     "empty",
-		"%PROTOCOL(x)%":                 "takes no argument",
-		"%PROTOCOL:3%":                  "takes no length",
-		"%REQ(x):99999999999999999999%": "too large",
-		"%DYNAMIC_METADATA(ns)%":        "NAMESPACE:KEY",
-		"%FILTER_STATE(key)%":           "key:PLAIN",
-		"%FILTER_STATE(key:TYPED)%":     "key:PLAIN",
-		"%START_TIME(%Q)%":              "unknown %Q",
-		"%START_TIME(%3S)%":             "%3f",
-		"%START_TIME(a\nb)%":            "line break",
-		"%START_TIME(%Y%)%":             "single %",
+		"ab%":                                   "position 2: not a command",
+		"50% off":                               "position 2: not a command",
+		"%REQ":                                  "not a command",
+		"%REQ(x%":                               "not a command",
+		"%REQ(x):%":                             "not a command",
+		"%REQ(x):a%":                            "not a command",
+		"%req(x)%":                              "not a command",
+		"a %NOPE% b":                            "position 2: unknown command NOPE; known are BYTES_RECEIVED, BYTES_SENT, CEL, COALESCE,",
+		"%REQ%":                                 "REQ needs an argument",
+		"%REQ()%":                               "REQ needs an argument",
+		"%REQ(a b)%":                            `"a b" is not the name of a header`,
+		"%REQ(a?b?c)%":                          "more than one alternative",
+		"%REQ(a?)%":                             "empty",
+		"%PROTOCOL(x)%":                         "takes no argument",
+		"%PROTOCOL:3%":                          "takes no length",
+		"%REQ(x):99999999999999999999%":         "too large",
+		"%DYNAMIC_METADATA(ns)%":                "NAMESPACE:KEY",
+		"%FILTER_STATE(key)%":                   "key:PLAIN",
+		"%FILTER_STATE(key:TYPED)%":             "key:PLAIN",
+		"%START_TIME(%Q)%":                      "unknown %Q",
+		"%START_TIME(%3S)%":                     "%3f",
+		"%START_TIME(a\nb)%":                    "line break",
+		"%START_TIME(%Y%)%":                     "single %",
+		"%COALESCE%":                            "needs an argument",
+		"%COALESCE(x)%":                         "expected {",
+		"%COALESCE({})%":                        "operators: must be 1 to 32",
+		`%COALESCE({"operators": [], "x": 1})%`: "expected {",
+		`%COALESCE({"operators": ["NOPE"]})%`:   "operators[0]: unknown command NOPE",
+		`%COALESCE({"operators": ["REQ"]})%`:    "operators[0]: REQ needs an argument",
+		`%COALESCE({"operators": [{"command": "PROTOCOL", "max_length": 1}]})%`:                      "operators[0]: PROTOCOL takes no length",
+		`%COALESCE({"operators": [{"command": "COALESCE", "param": "x"}]})%`:                         "operators[0]: must not be COALESCE",
+		`%COALESCE({"operators": ["PROTOCOL"]}{})%`:                                                  "more than one value",
+		`%COALESCE({"operators": [` + strings.Repeat(`"PROTOCOL",`, maxOperators) + `"PROTOCOL"]})%`: "operators: must be 1 to 32",
 	} {
 		t.Run(text, func(t *testing.T) {
 			_, err := Parse(text)
@@ -209,7 +223,7 @@ func TestFlags(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"a%%b", "%REQ(a?b):3%", "%START_TIME(%s.%3f)%", "%DYNAMIC_METADATA(a:b)%", "%(", "%A("} {
+	for _, s := range []string{"a%%b", "%REQ(a?b):3%", "%START_TIME(%s.%3f)%", "%DYNAMIC_METADATA(a:b)%", "%(", "%A(", `%COALESCE({"operators":["PROTOCOL",{"command":"REQ","param":"a"}]}):2%`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
