@@ -31,6 +31,8 @@ const (
 	provider = `{issuer: i, keys: {secret: 0123456789abcdef0123456789abcdef}}`
 	client   = `issuer: 'https://idp.example', clientID: me, redirect: 'https://a.example/cb', ` +
 		`cookieSecrets: [0123456789abcdef0123456789abcdef]`
+	service = `acs: 'https://a.example/acs', idp: {metadataURL: 'https://idp.example/metadata'}, ` +
+		`cookieSecrets: [0123456789abcdef0123456789abcdef]`
 	ldap  = `url: 'ldaps://ldap.example', userDN: 'uid={username},dc=example'`
 	asker = `endpoint: 'https://as.example/introspect', client: {id: me, secret: s}`
 )
@@ -61,6 +63,10 @@ func TestReadsCredentials(t *testing.T) {
 		{
 			"oidc", "oidc", `{` + client + `}`,
 			filter.CredentialPlaces{Queries: []string{"code"}, Cookies: []string{"__Host-oidc*"}},
+		},
+		{
+			"saml", "saml", `{` + service + `}`,
+			filter.CredentialPlaces{Queries: []string{"SAMLRequest", "SAMLResponse"}, Cookies: []string{"__Host-saml*"}},
 		},
 		{
 			"introspection by default", "introspection", `{` + asker + `}`,
@@ -114,6 +120,7 @@ func TestOwnsRequestHeaders(t *testing.T) {
 		{"tokenexchange", "tokenexchange", `{` + asker + `}`, nil},
 		{"tokenexchange to another header", "tokenexchange", `{` + asker + `, header: x-internal}`, []string{"x-internal"}},
 		{"oidc", "oidc", `{` + client + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
+		{"saml", "saml", `{` + service + `, ` + claims + `}`, []string{"x-user", "X-Roles"}},
 		{"oidc with the access token", "oidc", `{` + client + `, forwardAccessToken: true}`, []string{"authorization"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

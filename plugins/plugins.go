@@ -38,6 +38,7 @@ import (
 	_ "mosn.io/moe/plugins/redis"
 	_ "mosn.io/moe/plugins/replay"
 	_ "mosn.io/moe/plugins/requestid"
+	_ "mosn.io/moe/plugins/saml"
 	_ "mosn.io/moe/plugins/script"
 	_ "mosn.io/moe/plugins/tokenauth"
 	_ "mosn.io/moe/plugins/tokenexchange"

@@ -61,11 +61,16 @@ type browser struct {
 
 func (w *browser) get(path string, header ...string) *client.Response {
 	w.b.Helper()
-	header = append([]string{"accept", "text/html"}, header...)
+	return w.do(client.Request{Path: path, Header: append([]string{"accept", "text/html"}, header...)})
+}
+
+func (w *browser) do(q client.Request) *client.Response {
+	w.b.Helper()
+	q.Host = "app.test"
 	for k, v := range w.jar {
-		header = append(header, "cookie", k+"="+v)
+		q.Header = append(q.Header, "cookie", k+"="+v)
 	}
-	r := w.ln.Do(client.Request{Host: "app.test", Path: path, Header: header})
+	r := w.ln.Do(q)
 	for _, c := range (&http.Response{Header: r.Header}).Cookies() {
 		if c.MaxAge < 0 {
 			delete(w.jar, c.Name)
