@@ -58,6 +58,9 @@ func (r *reading) read(name string, data any, l level) *checked {
 		r.fail("timeout", "expected a duration above 0; leave it out for 30s")
 	}
 	r.checkHeader(d.ConsumerHeader)
+	if s := d.TraceSampling; s != nil && (*s < 0 || *s > 1) && !r.has("traceSampling") {
+		r.fail("traceSampling", "expected a number from 0 to 1")
+	}
 	r.checkSource(d.ConsumerSource)
 	r.checkStages(d, l)
 	c := &checked{doc: d}

@@ -44,7 +44,9 @@ func (p *plan) build(l *live, host core.ConfigHost, meter *chain.Meter) (err err
 		l.instances = append(l.instances, in)
 		plugins = append(plugins, in.plugin)
 	}
-	options := chain.Options{Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: l.unused, Part: p.part}
+	options := chain.Options{
+		Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: l.unused, Part: p.part, Observe: p.traces.Observe(),
+	}
 	if p.authn || len(p.owned) > 0 {
 		options.Identity = &chain.Identity{Header: p.header, Owned: p.owned, ReadLater: p.later}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/telemetry"
 )
 
 // pair is what a filter and a route make together.
@@ -123,7 +124,7 @@ func (f *Filter) Metrics() []*core.Metric {
 	for _, l := range f.chains.All() {
 		all = l.metrics(all)
 	}
-	return unique(all)
+	return unique(append(all, telemetry.Metrics()...))
 }
 
 // ChainMetrics returns the metrics that streams of Chain(r) may record: the chain's and those of its consumers' chains.
@@ -133,7 +134,7 @@ func (f *Filter) ChainMetrics(r *Route) []*core.Metric {
 	if err != nil {
 		return nil
 	}
-	return unique(l.metrics(nil))
+	return unique(append(l.metrics(nil), telemetry.Metrics()...))
 }
 
 // MetricsVersion changes when streams of Chain(r) may come to record metrics that ChainMetrics did not return before,

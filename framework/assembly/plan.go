@@ -11,6 +11,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/telemetry"
 )
 
 // plan is a chain that is to be built: its plugins in the order in which they run.
@@ -18,8 +19,9 @@ type plan struct {
 	host    string
 	specs   []spec
 	timeout time.Duration
-	any     bool     // one scheme is enough
-	header  string   // that tells the consumer's name
+	any     bool   // one scheme is enough
+	header  string // that tells the consumer's name
+	traces  telemetry.Traces
 	authn   bool     // some plugin of the document authenticates, even if it is disabled
 	owned   []string // request headers that only plugins may set
 	later   []string // those in which plugins look for credentials that do not run in the first part of the chain
@@ -43,7 +45,7 @@ type spec struct {
 func (r *reading) newPlan(host string, d *checked) *plan {
 	p := &plan{
 		host: host, doc: d, timeout: d.doc.Timeout, any: d.doc.Authentication == document.AnyScheme,
-		header: strings.ToLower(d.doc.ConsumerHeader), secrets: r.reader(), decoded: &decodings{},
+		header: strings.ToLower(d.doc.ConsumerHeader), traces: traces(d.doc), secrets: r.reader(), decoded: &decodings{},
 	}
 	p.specs = r.specs(host, d.entries, d)
 	p.authn = slices.ContainsFunc(d.entries, func(e entry) bool { return e.reg != nil && e.reg.Stage == filter.Authn })
@@ -52,7 +54,8 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 		r.fail("order", "plugins that run as listed cannot be divided among filters by their stages")
 	}
 	own := newHash()
-	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part)
+	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;%q;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part,
+		fmt.Sprint(p.traces))
 	for _, s := range p.specs {
 		own.h.Write(s.key[:])
 	}
@@ -85,7 +88,7 @@ func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *p
 	before, d := len(r.errs), base.doc
 	cp := &plan{
 		host: base.host, timeout: base.timeout, any: base.any, header: base.header, authn: base.authn, owned: base.owned,
-		later: base.later, part: base.part, secrets: r.reader(), decoded: base.decoded,
+		later: base.later, part: base.part, traces: base.traces, secrets: r.reader(), decoded: base.decoded,
 	}
 	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries), d)
 	h := newHash()
@@ -102,6 +105,15 @@ func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *p
 			"when it is not known yet who the consumer is; list those after it", quoted(name))
 	}
 	return cp
+}
+
+// traces returns what of a document's streams is in their traces.
+func traces(d *document.Document) telemetry.Traces {
+	t := telemetry.Traces{Detail: telemetry.Detail(d.Traces), Sampling: 1}
+	if d.TraceSampling != nil {
+		t.Sampling = *d.TraceSampling
+	}
+	return t
 }
 
 // early reports whether a plugin runs before it is known who the consumer is.

@@ -23,7 +23,8 @@ type ObservationKind uint8
 // The kinds of observations. Every PhaseBegins of a plugin is followed by one PhaseEnds, and a WaitBegins by one
 // WaitEnds, in the same direction and before StreamEnds.
 const (
-	PhaseBegins    ObservationKind = iota // a plugin's method is about to be called
+	StreamBegins   ObservationKind = iota // the request's headers are here
+	PhaseBegins                           // a plugin's method is about to be called
 	PhaseEnds                             // the plugin has decided, or its phase was cut short; Took, Waited, Cut, Changed
 	WaitBegins                            // the plugin makes its direction wait; Wait
 	WaitEnds                              // Wait, Took
@@ -94,6 +95,23 @@ type observedDirection struct {
 	block  int // whose fields before holds, or -1
 	before []core.Field
 	change []HeaderChange
+}
+
+// AddObserver has o observe the stream too. A host calls it after Start and before it feeds the stream.
+func (st *Stream) AddObserver(o Observer) {
+	if st.Observer != nil {
+		o = both{st.Observer, o}
+	}
+	st.Observer = o
+}
+
+// both are two observers of one stream.
+type both struct{ first, second Observer }
+
+// Observe is that of Observer.
+func (b both) Observe(e Observation) {
+	b.first.Observe(e)
+	b.second.Observe(e)
 }
 
 // ObserveHeaders has the stream's observer learn which headers each phase has changed.

@@ -36,6 +36,8 @@ func (o *observed) Observe(e chain.Observation) {
 func (o *observed) note(e chain.Observation, what string) {
 	text := ""
 	switch e.Kind {
+	case chain.StreamBegins:
+		text = "begin"
 	case chain.PhaseBegins:
 		text = what
 	case chain.PhaseEnds:
@@ -124,7 +126,9 @@ func TestObserver(t *testing.T) {
 	})
 	o := &observed{}
 	st := c.Start(dead{}, dead{})
-	st.Observer = o
+	second := &observed{}
+	st.AddObserver(o)
+	st.AddObserver(second)
 	fill(st)
 	st.Headers(chain.Request, false)
 	st.Data(chain.Request, []byte("a"), false)
@@ -133,7 +137,7 @@ func TestObserver(t *testing.T) {
 	st.Data(chain.Response, []byte("b"), true)
 	st.Done()
 	want := []string{
-		"p0 OnRequestHeaders", "p0 OnRequestHeaders ends", "p1 OnRequestHeaders", "p1 OnRequestHeaders ends",
+		"begin", "p0 OnRequestHeaders", "p0 OnRequestHeaders ends", "p1 OnRequestHeaders", "p1 OnRequestHeaders ends",
 		"p1 OnRequest waits for body", "p0 OnRequestBody", "p0 OnRequestBody ends", "p0 OnRequestTrailers",
 		"p0 OnRequestTrailers ends", "p1 has waited for body", "p1 OnRequest", "p1 OnRequest ends",
 		"p1 OnResponseHeaders", "p1 OnResponseHeaders ends", "p0 OnResponseHeaders", "p0 OnResponseHeaders ends",
@@ -143,6 +147,9 @@ func TestObserver(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, o.all); diff != "" {
 		t.Errorf("the calls (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(o.all, second.all); diff != "" {
+		t.Errorf("what two observers have learned (-first +second):\n%s", diff)
 	}
 
 	st = c.Start(dead{}, dead{}) // of the same memory
@@ -168,13 +175,13 @@ func TestObserverOfGo(t *testing.T) {
 	fill(st)
 	st.Headers(chain.Request, true)
 	const what = "p0 OnRequestHeaders"
-	if diff := cmp.Diff([]string{what, what + " waits for go"}, o.all); diff != "" {
+	if diff := cmp.Diff([]string{"begin", what, what + " waits for go"}, o.all); diff != "" {
 		t.Errorf("told before the function has returned (-want +got):\n%s", diff)
 	}
 	(<-box.c)()
 	st.Done()
 	want := []string{
-		what, what + " waits for go", "p0 has waited for go", what + " ends", "p0 OnComplete", "p0 OnComplete ends", "end",
+		"begin", what, what + " waits for go", "p0 has waited for go", what + " ends", "p0 OnComplete", "p0 OnComplete ends", "end",
 	}
 	if diff := cmp.Diff(want, o.all); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
@@ -204,7 +211,7 @@ func TestObserverOfTimeout(t *testing.T) {
 	(<-box.c)() // the function, which is late
 	st.Done()
 	want := []string{
-		"p0 OnRequestHeaders", "p0 OnRequestHeaders waits for go", "p0 times out, go", "p0 has waited for go",
+		"begin", "p0 OnRequestHeaders", "p0 OnRequestHeaders waits for go", "p0 times out, go", "p0 has waited for go",
 		"p0 OnRequestHeaders is cut", "p0 replies 504 moe.p0.timeout own false", "p0 OnComplete", "p0 OnComplete ends", "end",
 	}
 	if diff := cmp.Diff(want, o.all); diff != "" {
@@ -234,7 +241,7 @@ func TestObserverOfReplyAndHeaders(t *testing.T) {
 	st.Headers(chain.Request, true)
 	st.Done()
 	want := []string{
-		"p0 OnRequestHeaders", "p0 OnRequestHeaders ends :path 1→4 x-new -1→7 accept 6→-1",
+		"begin", "p0 OnRequestHeaders", "p0 OnRequestHeaders ends :path 1→4 x-new -1→7 accept 6→-1",
 		"p1 OnRequestHeaders", "p1 OnRequestHeaders ends", "p1 replies 403 moe.p1 own true",
 		"p0 OnResponseHeaders", "p0 OnResponseHeaders ends", "p0 OnComplete", "p0 OnComplete ends", "p1 OnComplete",
 		"p1 OnComplete ends", "end",

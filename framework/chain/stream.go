@@ -121,6 +121,9 @@ func (st *Stream) Headers(dir core.Direction, end bool) {
 		}
 		st.stripOwned()
 	}
+	if st.Observer != nil && dir == Request {
+		st.tellObserver(StreamBegins, "", 0, "")
+	}
 	st.feed(dir, event{kind: atHeaders, end: end})
 }
 

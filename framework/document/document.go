@@ -43,6 +43,12 @@ type Route struct {
 	// ConsumerHeader is the request header that tells the upstream the consumer's name; none by default. What a client
 	// sends in it is removed.
 	ConsumerHeader string `json:"consumerHeader"`
+	// Traces says what of a stream is in its trace: nothing but what plugins add (off), what plugins do as events of the
+	// stream's span (stream), or also a span for each phase of each plugin (phases). Without it, it is stream where MoE exports
+	// traces itself, by OTEL_… variables, and off in Envoy's traces.
+	Traces Traces `json:"traces" enum:"off,stream,phases"`
+	// TraceSampling is the part of the traces in which phases have spans, from 0 to 1.
+	TraceSampling *float64 `json:"traceSampling" validate:"omitempty,min=0,max=1" absent:"1"`
 }
 
 // Plugin is an entry of a chain.
@@ -104,6 +110,9 @@ const (
 	ByStage  Order = "stage"
 	AsListed Order = "listed"
 )
+
+// Traces says how much of a stream is in its trace; an empty one depends on who makes the trace.
+type Traces string
 
 // Authentication says when a stream counts as authenticated.
 type Authentication string

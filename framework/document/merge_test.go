@@ -196,6 +196,8 @@ func filled(t *testing.T, typ reflect.Type) reflect.Value {
 		v.SetBool(true)
 	case reflect.Int64:
 		v.SetInt(int64(time.Minute))
+	case reflect.Float64:
+		v.SetFloat(0.5)
 	case reflect.Pointer:
 		v.Set(reflect.New(typ.Elem()))
 		v.Elem().Set(filled(t, typ.Elem()))
@@ -220,6 +222,7 @@ func filled(t *testing.T, typ reflect.Type) reflect.Value {
 func TestEveryFieldIsMergedAndEncoded(t *testing.T) {
 	full := filled(t, reflect.TypeFor[Document]()).Interface().(Document)
 	full.Order, full.Authentication, full.Stages = AsListed, AnyScheme, []string{"access"} // fields with an enum
+	full.Traces = "phases"
 	merged, err := (&Merger{}).Merge(&Document{}, &full)
 	if err != nil {
 		t.Fatalf("Merge over an empty document: got error %v, want none", err)

@@ -43,7 +43,7 @@ var areas = []area{
 	// Configuration. The decoder knows neither documents nor filters; the document knows what a chain consists of.
 	{folder: "framework/config", uses: "framework/extension"},
 	{folder: "framework/document", uses: "framework/extension framework/filter framework/config"},
-	{folder: "framework/assembly", uses: "framework/internal framework/extension framework/filter framework/chain " +
+	{folder: "framework/assembly", uses: "framework/internal framework/extension framework/filter framework/chain framework/telemetry " +
 		"framework/config framework/document"},
 
 	// Hosts. What a host can do is data in framework/host, for programs that run no host.

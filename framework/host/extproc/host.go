@@ -197,3 +197,7 @@ func (s *grpcStream) Fetch(int) []core.Field { return nil }
 
 // BufferLimit is the server's.
 func (s *grpcStream) BufferLimit() int { return s.srv.o.BufferLimit }
+
+// TraceHeader returns what Envoy says of its own span with the call, which it makes a part of the trace; the request that it
+// sends is part of the client's only. Where Envoy's tracer has sent nothing, the request's headers say it.
+func (s *grpcStream) TraceHeader(name string) string { return s.told(name) }
