@@ -96,6 +96,12 @@ func TestConfiguration(t *testing.T) {
 			name: "claim to a pseudo-header", want: "claimsToHeaders",
 			change: map[string]any{"claimsToHeaders": []any{map[string]any{"claim": "sub", "header": ":path"}}},
 		},
+		{name: "own parameter", want: "parameters.state", change: in("parameters", map[string]any{"state": "x"})},
+		{name: "half of the endpoints", want: "endpoints.token", change: in("endpoints", map[string]any{"authorization": "https://idp.example/auth"})},
+		{name: "endpoint over http", want: "endpoints.keys", change: in("endpoints", map[string]any{
+			"authorization": "https://idp.example/auth", "token": "https://idp.example/token", "keys": "http://idp.example/keys",
+		})},
+		{name: "bad header for the ID token", want: "idTokenHeader", change: map[string]any{"idTokenHeader": "a b"}},
 		{name: "misspelt field", want: "typo", change: map[string]any{"typo": 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -43,6 +44,14 @@ type OIDC struct {
 	Login string `json:"login"`
 	// Logout is how users sign out.
 	Logout Logout `json:"logout"`
+	// Parameters are what the provider is asked for besides, such as prompt, acr_values or audience.
+	Parameters map[string]string `json:"parameters"`
+	// Endpoints are the provider's addresses, where it does not say them itself.
+	Endpoints *Endpoints `json:"endpoints"`
+	// UserInfo adds what the provider's UserInfo endpoint says to the claims of the ID token, which go before.
+	UserInfo bool `json:"userInfo"`
+	// IDTokenHeader is a request header by which the upstream sees the ID token.
+	IDTokenHeader string `json:"idTokenHeader"`
 	// ForwardAccessToken sends the access token to the upstream, in the header authorization.
 	ForwardAccessToken bool `json:"forwardAccessToken"`
 	// Connection is how the provider is reached.
@@ -78,6 +87,20 @@ type Logout struct {
 	Redirect *url.URL `json:"redirect"`
 }
 
+// Endpoints are the addresses of a provider that does not say them itself.
+type Endpoints struct {
+	// Authorization is where users sign in.
+	Authorization *url.URL `json:"authorization" validate:"required"`
+	// Token is where codes are exchanged.
+	Token *url.URL `json:"token" validate:"required"`
+	// Keys is where the keys are that ID tokens are signed with.
+	Keys *url.URL `json:"keys" validate:"required"`
+	// UserInfo is where it tells more about users.
+	UserInfo *url.URL `json:"userInfo"`
+	// EndSession is where users sign out.
+	EndSession *url.URL `json:"endSession"`
+}
+
 //go:embed README.md schema.json
 var docs embed.FS
 
@@ -105,7 +128,7 @@ func (o *OIDC) Validate() error {
 	if o.ClientID == "" {
 		fail("clientID: must not be empty")
 	}
-	errs = append(errs, signin.CheckSecrets(o.CookieSecrets))
+	errs = append(errs, signin.CheckSecrets(o.CookieSecrets), o.checkMore())
 	if o.Lifetime < time.Minute || o.Lifetime > 400*24*time.Hour {
 		fail("lifetime: must be 1m to 400 days, which is as long as browsers keep cookies")
 	}
@@ -126,6 +149,9 @@ func (o *OIDC) OwnsRequestHeaders() []string {
 	if o.ForwardAccessToken {
 		names = append(names, "authorization")
 	}
+	if o.IDTokenHeader != "" {
+		names = append(names, o.IDTokenHeader)
+	}
 	return names
 }
 
@@ -139,7 +165,7 @@ func (o *OIDC) ReadsCredentials() filter.CredentialPlaces {
 
 // Provision begins to read the provider's addresses.
 func (o *OIDC) Provision(env *filter.Env) error {
-	if err := o.Start(env, o.ForwardAccessToken); err != nil {
+	if err := o.Start(env, o.ForwardAccessToken || o.IDTokenHeader != ""); err != nil {
 		return err
 	}
 	o.cookies = signin.Cookies{Name: o.Cookie.Name, Attributes: o.Cookie.Attributes}
@@ -147,6 +173,7 @@ func (o *OIDC) Provision(env *filter.Env) error {
 	if o.keys, err = signin.NewKeys(o.CookieSecrets, "moe oidc cookies 1", o.Issuer.String()+"\x00"+o.ClientID); err != nil {
 		return err
 	}
+	o.IDTokenHeader = strings.ToLower(o.IDTokenHeader)
 	o.redirect, o.callbackPath = o.Redirect.String(), o.Redirect.EscapedPath()
 	o.Scopes = append([]string{"openid"}, slices.DeleteFunc(o.Scopes, func(s string) bool { return s == "openid" })...)
 	o.signedIn, o.signedOut = env.Counter("signed_in"), env.Counter("signed_out")

@@ -47,6 +47,7 @@ type metadata struct {
 	oauth      oauth2.Config
 	verifier   *oidc.IDTokenVerifier
 	endSession string
+	userInfo   string
 	saysIssuer bool // answers to the browser name the issuer (RFC 9207)
 }
 
@@ -105,23 +106,32 @@ func (p *provider) discover(ctx context.Context) (m *metadata, err error) {
 }
 
 func (p *provider) readMetadata(ctx context.Context) (*metadata, error) {
-	ctx = oidc.ClientContext(ctx, p.client)
-	found, err := oidc.NewProvider(ctx, p.o.Issuer.String())
-	if err != nil {
-		return nil, err
-	}
 	var more struct {
 		Keys       string   `json:"jwks_uri"`
 		Algorithms []string `json:"id_token_signing_alg_values_supported"`
 		EndSession string   `json:"end_session_endpoint"`
 		Auth       []string `json:"token_endpoint_auth_methods_supported"`
+		UserInfo   string   `json:"userinfo_endpoint"`
 		SaysIssuer bool     `json:"authorization_response_iss_parameter_supported"`
 	}
-	if err := found.Claims(&more); err != nil {
-		return nil, err
+	var ends oauth2.Endpoint
+	if e := p.o.Endpoints; e != nil {
+		a := e.addresses()
+		ends, more.Keys, more.UserInfo, more.EndSession = a.Endpoint, a.keys, a.userInfo, a.endSession
+	} else {
+		found, err := oidc.NewProvider(oidc.ClientContext(ctx, p.client), p.o.Issuer.String())
+		if err != nil {
+			return nil, err
+		}
+		if err := found.Claims(&more); err != nil {
+			return nil, err
+		}
+		ends = found.Endpoint()
 	}
-	ends := found.Endpoint()
-	for _, address := range []string{ends.AuthURL, ends.TokenURL, more.Keys, more.EndSession} {
+	if p.o.UserInfo && more.UserInfo == "" {
+		return nil, errors.New("userinfo_endpoint is missing")
+	}
+	for _, address := range []string{ends.AuthURL, ends.TokenURL, more.Keys, more.EndSession, more.UserInfo} {
 		if u, err := url.Parse(address); address != "" && (err != nil || p.o.Connection.Check(u) != nil) {
 			return nil, fmt.Errorf("the address %q is not https", address)
 		}
@@ -146,7 +156,7 @@ func (p *provider) readMetadata(ctx context.Context) (*metadata, error) {
 		verifier: oidc.NewVerifier(p.o.Issuer.String(), idTokenKeys{p.keys}, &oidc.Config{
 			ClientID: p.o.ClientID, SupportedSigningAlgs: supported(more.Algorithms),
 		}),
-		endSession: more.EndSession, saysIssuer: more.SaysIssuer,
+		endSession: more.EndSession, userInfo: more.UserInfo, saysIssuer: more.SaysIssuer,
 	}, nil
 }
 
@@ -193,7 +203,10 @@ func (p *provider) exchange(ctx context.Context, m *metadata, code string, a *at
 	if subtle.ConstantTimeCompare([]byte(id.Nonce), []byte(a.Nonce)) != 1 {
 		return nil, fmt.Errorf("%w: it is of another sign-in", errToken)
 	}
-	return s, s.take(p.o, id, raw, t)
+	if err := s.take(p.o, id, raw, t); err != nil {
+		return nil, err
+	}
+	return s, p.addUserInfo(ctx, m, s, t.AccessToken)
 }
 
 // renew gets new tokens with a refresh token.
@@ -218,7 +231,10 @@ func (p *provider) renew(ctx context.Context, m *metadata, old *session) (*sessi
 	if id.Subject != old.Subject {
 		return nil, fmt.Errorf("%w: it names another user", errToken)
 	}
-	return &s, s.take(p.o, id, raw, t)
+	if err := s.take(p.o, id, raw, t); err != nil {
+		return nil, err
+	}
+	return &s, p.addUserInfo(ctx, m, &s, t.AccessToken)
 }
 
 // classify tells a provider that refuses from one that does not work. The error has no text of the provider's, which
@@ -249,7 +265,7 @@ func (s *session) take(o *OIDC, id *oidc.IDToken, raw string, t *oauth2.Token) e
 		if err := id.Claims(&s.Claims); err != nil {
 			return fmt.Errorf("%w: %w", errToken, err)
 		}
-		if o.Logout.Provider {
+		if o.Logout.Provider || o.IDTokenHeader != "" {
 			s.ID = raw
 		}
 	}

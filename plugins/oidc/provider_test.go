@@ -54,6 +54,8 @@ type idp struct {
 	down      bool            // discovery fails
 	meta      map[string]any  // over what it says of itself
 	refreshed map[string]int  // uses of refresh tokens
+
+	info func(http.ResponseWriter) // what it says of the user
 }
 
 func newIDP(t *testing.T) *idp {
@@ -62,6 +64,15 @@ func newIDP(t *testing.T) *idp {
 	mux.HandleFunc("/.well-known/openid-configuration", p.discovery)
 	mux.HandleFunc("/jwks", p.keys)
 	mux.HandleFunc("/token", p.token)
+	mux.HandleFunc("/userinfo", func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.info == nil || r.Header.Get("authorization") == "" {
+			w.WriteHeader(403)
+			return
+		}
+		p.info(w)
+	})
 	p.Server = httptest.NewServer(mux)
 	t.Cleanup(p.Server.Close)
 	return p
@@ -82,7 +93,7 @@ func (p *idp) discovery(w http.ResponseWriter, _ *http.Request) {
 	}
 	m := map[string]any{
 		"issuer": p.URL, "authorization_endpoint": p.URL + "/auth?x=1", "token_endpoint": p.URL + "/token",
-		"jwks_uri": p.URL + "/jwks", "end_session_endpoint": p.URL + "/end?y=2",
+		"jwks_uri": p.URL + "/jwks", "userinfo_endpoint": p.URL + "/userinfo", "end_session_endpoint": p.URL + "/end?y=2",
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 	}
 	maps.Copy(m, p.meta)

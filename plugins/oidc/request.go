@@ -25,6 +25,9 @@ func (o *OIDC) newStream(filter.Stream) *stream { return &stream{o: o} }
 func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	o := st.o
 	o.Strip(h)
+	if o.IDTokenHeader != "" {
+		h.Del(o.IDTokenHeader)
+	}
 	path, query, _ := strings.Cut(h.Path(), "?")
 	j := o.cookies.Read(h)
 	switch {
@@ -86,6 +89,9 @@ func (o *OIDC) accept(s filter.Stream, h filter.RequestHeaders, j signin.Jar, u 
 	o.cookies.Hide(h)
 	if o.ForwardAccessToken {
 		h.Set("authorization", "Bearer "+u.Access)
+	}
+	if o.IDTokenHeader != "" && u.ID != "" {
+		h.Set(o.IDTokenHeader, u.ID)
 	}
 	return filter.Continue
 }

@@ -76,7 +76,8 @@ func (o *OIDC) begin(s filter.Stream, m *metadata, j signin.Jar, back string) fi
 	if err != nil {
 		return filter.Fail(err)
 	}
-	to := m.oauth.AuthCodeURL(a.State, oauth2.S256ChallengeOption(a.Verifier), oauth2.SetAuthURLParam("nonce", a.Nonce))
+	to := m.oauth.AuthCodeURL(a.State, append(o.parameters(), oauth2.S256ChallengeOption(a.Verifier),
+		oauth2.SetAuthURLParam("nonce", a.Nonce))...)
 	opts := signin.With(append(o.cookies.Begun(a.State, text, j, signInTime), o.cookies.NoSession(j)...))
 	return reply(http.StatusFound, "sign_in", "", append(opts, filter.WithHeader("location", to))...)
 }
