@@ -61,6 +61,10 @@ func TestReadsCredentials(t *testing.T) {
 			filter.CredentialPlaces{Headers: []string{"x-jwt"}, Queries: []string{"jwt"}, Cookies: []string{"jwt"}},
 		},
 		{
+			"jwtauth with DPoP", "jwtauth", `{providers: [` + provider + `], dpop: {}}`,
+			filter.CredentialPlaces{Headers: []string{"authorization", "dpop"}},
+		},
+		{
 			"oidc", "oidc", `{` + client + `}`,
 			filter.CredentialPlaces{Queries: []string{"code"}, Cookies: []string{"__Host-oidc*"}},
 		},

@@ -2,6 +2,7 @@ package saml
 
 import (
 	"encoding/base64"
+	"fmt"
 	"maps"
 	"net/url"
 	"strings"
@@ -486,4 +487,51 @@ func text(e *etree.Element) string {
 		panic(err)
 	}
 	return s
+}
+
+// TestBombs: answers that are deep, wide, or full of names cost no more than their length, and nobody signs in.
+func TestBombs(t *testing.T) {
+	const room = maxForm / 2 // in base64 and escapes it becomes longer
+	head := `<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol" xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion" ID="a" Version="2.0">`
+	fill := func(text string) string { return strings.Repeat(text, (room-2*len(head))/len(text)) }
+	several := func(format string) string {
+		var b strings.Builder
+		for i := 0; b.Len() < room-2*len(head)-100; i++ {
+			fmt.Fprintf(&b, format, i)
+		}
+		return b.String()
+	}
+	const signature = `<ds:Signature xmlns:ds="http://www.w3.org/2000/09/xmldsig#"><ds:SignedInfo/></ds:Signature>`
+	deep := (room - 2*len(head)) / len("<a></a>")
+	for name, body := range map[string]string{
+		"deep":              strings.Repeat("<a>", deep) + strings.Repeat("</a>", deep),
+		"wide":              fill("<a/>"),
+		"attributes":        `<a ` + several(`a%d=""`+" ") + `/>`,
+		"names":             `<a ` + several(`xmlns:n%d="u"`+" ") + `/>` + signature,
+		"names in depth":    strings.Repeat(`<a xmlns:b="c">`, deep/4) + strings.Repeat("</a>", deep/4),
+		"assertions":        fill(`<saml:Assertion ID="b"/>`),
+		"encrypted":         fill(`<saml:EncryptedAssertion/>`),
+		"signatures":        fill(signature),
+		"comments":          fill(`<!---->`),
+		"not closed":        fill("<a>"),
+		"entities":          fill("&lt;"),
+		"unknown entities":  fill("&x;"),
+		"processing":        fill("<?a b?>"),
+		"names and parents": `<a ` + several(`xmlns:n%d="u"`+" ") + `>` + signature + `<saml:Assertion ID="b">` + signature + `</saml:Assertion></a>`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newIDP(t)
+			h := filtertest.New(t, p.withKey())
+			u := newUser(p, h)
+			q := u.begin("/")
+			began := time.Now()
+			text := head + body + `</samlp:Response>`
+			r := u.post("/saml/acs", url.Values{"SAMLResponse": {base64.StdEncoding.EncodeToString([]byte(text))}, "RelayState": {q.RelayState}})
+			if took := time.Since(began); r.Status != 403 || r.Details != "moe.saml.assertion" || took > 10*time.Second {
+				t.Errorf("got %d %s after %v, want 403 moe.saml.assertion at once", r.Status, r.Details, took)
+			} else {
+				t.Log(took)
+			}
+		})
+	}
 }

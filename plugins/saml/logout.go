@@ -13,6 +13,9 @@ import (
 	"mosn.io/moe/plugins/internal/signin"
 )
 
+// maxRelay is how many bytes of RelayState are sent back; SAML has 80.
+const maxRelay = 1 << 10
+
 // logout ends a session, and the identity provider's if that is wanted.
 func (p *SAML) logout(s filter.Stream, h filter.RequestHeaders) filter.Action {
 	if m := h.Method(); m != http.MethodGet && m != http.MethodPost {
@@ -92,7 +95,7 @@ func (p *SAML) leave(sp *saml.ServiceProvider, u *session, j signin.Jar, opts []
 func (p *SAML) serviceAsked(s filter.Stream, h filter.RequestHeaders, query, form string) filter.Action {
 	const bad = "this is not a message about signing out"
 	f, err := url.ParseQuery(query + form)
-	if err != nil || len(query) > maxForm || len(f["RelayState"]) > 1 || len(f["SAMLRequest"])+len(f["SAMLResponse"]) != 1 {
+	if err != nil || len(query) > maxForm || len(f["RelayState"]) > 1 || len(f.Get("RelayState")) > maxRelay || len(f["SAMLRequest"])+len(f["SAMLResponse"]) != 1 {
 		return p.refuse("logout_message", http.StatusBadRequest, bad)
 	}
 	r, err := http.NewRequest(http.MethodGet, p.at(p.Logout.Service).String(), strings.NewReader(form))
@@ -106,9 +109,10 @@ func (p *SAML) serviceAsked(s filter.Stream, h filter.RequestHeaders, query, for
 	j := p.cookies.Read(h)
 	return filter.Go(func(ctx context.Context) filter.Action {
 		sp := p.idp.wait(ctx)
-		if sp == nil {
+		if sp == nil || !p.turn(ctx) {
 			return p.unavailable()
 		}
+		defer p.done()
 		if f.Has("SAMLResponse") {
 			return p.answered(s, sp, r, j, f.Get("RelayState"))
 		}

@@ -175,6 +175,11 @@ func TestIdentityProviderEnds(t *testing.T) {
 			q := saml.LogoutRequest{ID: "id-x", Version: "2.0", IssueInstant: time.Now(), Destination: "https://app.example/saml/slo", Issuer: &saml.Issuer{Value: "https://idp.example/metadata"}, NameID: &saml.NameID{Value: "tom"}}
 			return url.Values{"SAMLRequest": {encode(q.Element())}}
 		}, status: 403},
+		{name: "long state", order: func() url.Values {
+			f := order(provider(), nil)
+			f.Set("RelayState", strings.Repeat("x", maxRelay+1))
+			return f
+		}, status: 400},
 		{name: "two", order: func() url.Values {
 			f := order(provider(), nil)
 			f.Add("SAMLRequest", f.Get("SAMLRequest"))

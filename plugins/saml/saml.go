@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strings"
 	"time"
 
@@ -66,7 +67,8 @@ type SAML struct {
 	acsPath string   // as browsers send it
 	replays *nonces.Memory
 	ended   *endings
-	clock   *dsig.Clock // nil: that of the machine
+	checks  chan struct{} // has one for each message that is being checked
+	clock   *dsig.Clock   // nil: that of the machine
 
 	signedIn, signedOut, endedBy *filter.Counter
 	refused                      *filter.Tagged[*filter.Counter]
@@ -184,6 +186,7 @@ func (p *SAML) Provision(env *filter.Env) (err error) {
 	}
 	p.replays = nonces.New(maxReplays, saml.MaxIssueDelay+saml.MaxClockSkew)
 	p.ended = newEndings(maxEnded)
+	p.checks = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	p.signedIn, p.signedOut, p.endedBy = env.Counter("signed_in"), env.Counter("signed_out"), env.Counter("ended")
 	p.refused = env.Tag("reason").Counter("refused")
 	p.idp, err = p.findIDP(env)

@@ -105,9 +105,10 @@ func (p *SAML) consume(s filter.Stream, h filter.RequestHeaders, text string) fi
 	once := filter.WithCookie(p.cookies.Ended(state)) // a state is good once
 	return filter.Go(func(ctx context.Context) filter.Action {
 		sp := p.idp.wait(ctx)
-		if sp == nil {
+		if sp == nil || !p.turn(ctx) {
 			return p.unavailable()
 		}
+		defer p.done()
 		u, err := p.session(sp, f.Get("SAMLResponse"), a.Request)
 		var status saml.ErrBadStatus
 		switch {
@@ -130,6 +131,18 @@ func (p *SAML) consume(s filter.Stream, h filter.RequestHeaders, text string) fi
 		return reply(code, "signed_in", body, opts...)
 	})
 }
+
+// turn waits until a message may be checked. Checking takes long, and anybody can send messages, so that few are checked at a time.
+func (p *SAML) turn(ctx context.Context) bool {
+	select {
+	case p.checks <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *SAML) done() { <-p.checks }
 
 // session returns the session of an answer to a request, if the answer is good.
 func (p *SAML) session(sp *saml.ServiceProvider, answer, request string) (*session, error) {

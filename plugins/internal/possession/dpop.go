@@ -71,10 +71,15 @@ func (d *DPoP) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Credentials adds to places where a token is found with the scheme DPoP.
+// Credentials adds to places where a token is found with the scheme DPoP, and its proof, which another Envoy would take.
 func (d *DPoP) Credentials(places filter.CredentialPlaces) filter.CredentialPlaces {
-	if d != nil && !slices.Contains(places.Headers, "authorization") {
-		places.Headers = append(places.Headers, "authorization")
+	if d == nil {
+		return places
+	}
+	for _, name := range []string{"authorization", "dpop"} {
+		if !slices.Contains(places.Headers, name) {
+			places.Headers = append(places.Headers, name)
+		}
 	}
 	return places
 }
