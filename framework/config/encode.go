@@ -1,6 +1,7 @@
 package config
 
 import (
+	"encoding"
 	"fmt"
 	"reflect"
 	"strings"
@@ -26,6 +27,13 @@ func encode(v reflect.Value) (any, error) {
 	t := v.Type()
 	if t == durationType {
 		return shortDuration(v.Interface().(time.Duration)), nil
+	}
+	if ref, ok := v.Interface().(SecretRef); ok {
+		return ref.Data(), nil
+	}
+	if text, ok := v.Interface().(encoding.TextMarshaler); ok && t != secretType && readerOf(t) != nil {
+		b, err := text.MarshalText()
+		return string(b), err
 	}
 	if readerOf(t) != nil {
 		return nil, fmt.Errorf("config: Encode of %v, which has no plain form", t)

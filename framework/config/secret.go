@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 
@@ -45,6 +46,24 @@ func secret(r *run, n node) (any, error) {
 	r.secrets = append(r.secrets, v)
 	return extension.NewSecret(v), nil
 }
+
+// SecretRef is a secret as it is written in a document that is passed on: {env: NAME}, {file: PATH} or a string. It never
+// prints. To read the secret, decode Data into an extension.Secret.
+type SecretRef struct{ data any }
+
+// NewSecretRef returns a reference that is written as data.
+func NewSecretRef(data any) SecretRef { return SecretRef{data} }
+
+// Data returns generic data, or nil for the zero SecretRef.
+func (s SecretRef) Data() any { return Clone(s.data) }
+
+// Equal reports whether both are written alike.
+func (s SecretRef) Equal(other SecretRef) bool { return reflect.DeepEqual(s.data, other.data) }
+
+// Format prints [secret], whatever the verb.
+func (s SecretRef) Format(f fmt.State, verb rune) { extension.Secret{}.Format(f, verb) }
+
+func secretRef(_ *run, n node) (any, error) { return SecretRef{Clone(n.v)}, nil }
 
 // SecretReader reads secrets, each once: what a variable or file held at first is what it holds for all who share the
 // reader, so that a digest of secrets and the structs that they are decoded into agree. The zero value is ready; nil

@@ -64,7 +64,8 @@ func init() {
 			text(`a time such as "2006-01-02T15:04:05Z"`, parseTime),
 			map[string]any{"type": "string", "format": "date-time"},
 		},
-		secretType: {secret, secretSchema},
+		secretType:                   {secret, secretSchema},
+		reflect.TypeFor[SecretRef](): {secretRef, secretSchema},
 	}
 }
 
