@@ -97,7 +97,7 @@ type observedDirection struct {
 	change []HeaderChange
 }
 
-// AddObserver has o observe the stream too. A host calls it after Start and before it feeds the stream.
+// AddObserver has o observe the stream too. It is called after Start and before the stream is fed, or by Options.Watch.
 func (st *Stream) AddObserver(o Observer) {
 	if st.Observer != nil {
 		o = both{st.Observer, o}
@@ -112,6 +112,36 @@ type both struct{ first, second Observer }
 func (b both) Observe(e Observation) {
 	b.first.Observe(e)
 	b.second.Observe(e)
+}
+
+// Annotator is an Observer with something to add to the response.
+type Annotator interface {
+	Observer
+	// Annotate returns a field that is added to the headers of the response, which have passed all plugins; one without a
+	// name is none. It is called once at most, on the stream's thread.
+	Annotate() core.Field
+}
+
+// annotate adds what o, one of the stream's observers, says to the response's headers.
+func (st *Stream) annotate(o Observer) {
+	if b, ok := o.(both); ok {
+		st.annotate(b.first)
+		st.annotate(b.second)
+		return
+	}
+	a, ok := o.(Annotator)
+	if !ok {
+		return
+	}
+	f := a.Annotate()
+	if !internals.ValidReplyField(f) {
+		return
+	}
+	st.Mu.Lock()
+	b := &st.H[core.ResponseHeaders]
+	b.MarkChanged(f.Name, b.Index(f.Name))
+	b.Fields, b.Multi = append(b.Fields, f), true
+	st.Mu.Unlock()
 }
 
 // ObserveHeaders has the stream's observer learn which headers each phase has changed.

@@ -277,3 +277,68 @@ func TestNoObserverCosts(t *testing.T) {
 type counts struct{}
 
 func (counts) Observe(chain.Observation) {}
+
+// annotating adds a field to the response.
+type annotating struct {
+	observed
+	field core.Field
+}
+
+func (a *annotating) Annotate() core.Field { return a.field }
+
+// Several observers of one stream learn the same, and what they add goes beside what is there.
+func TestSeveralObservers(t *testing.T) {
+	first, second := &observed{}, &annotating{field: core.Field{Name: "x-b", Value: "2"}}
+	third := &annotating{field: core.Field{Name: "x-b", Value: "3"}}
+	nothing := &annotating{}
+	watched := 0
+	c := probeChain(chain.Options{
+		Observe: func(*chain.Stream) chain.Observer { return first },
+		Watch: func(st *chain.Stream) chain.Observer {
+			watched++
+			st.RemoveRequestHeader("x-secret")
+			if h := &st.H[core.RequestHeaders]; h.Index("x-a") < 0 || h.Index("x-secret") >= 0 || h.Index("x_secret") >= 0 {
+				t.Errorf("Watch: the headers are %v, want x-a and no x-secret", h.Fields)
+			}
+			return second
+		},
+	}, &probe{})
+	st := c.Start(dead{}, dead{})
+	st.AddObserver(third)
+	st.AddObserver(nothing)
+	for block, fields := range map[int][]core.Field{
+		core.RequestHeaders: {
+			{Name: "x-a", Value: "1"}, {Name: "x-secret", Value: "hush"}, {Name: "x_secret", Value: "hush"},
+		},
+		core.ResponseHeaders: {{Name: ":status", Value: "200"}, {Name: "x-b", Value: "1"}},
+	} {
+		st.H[block].Fields, st.H[block].Present = append(st.H[block].Fields, fields...), true
+	}
+	st.Headers(chain.Request, true)
+	st.Headers(chain.Response, true)
+	h := &st.H[core.ResponseHeaders]
+	var got []string
+	for _, f := range h.Fields {
+		got = append(got, f.Name+"="+f.Value)
+	}
+	if diff := cmp.Diff([]string{":status=200", "x-b=1", "x-b=3", "x-b=2"}, got); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"x-b"}, h.Changed); diff != "" || !h.Multi || h.Fresh != 0 {
+		t.Errorf("changed (-want +got):\n%s\nmulti %t, fresh %b; want multi and none fresh", diff, h.Multi, h.Fresh)
+	}
+	st.Done()
+	if watched != 1 {
+		t.Errorf("Watch was called %d times, want once", watched)
+	}
+	if len(first.all) == 0 || first.all[0] != "begin" {
+		t.Errorf("observed: %q, want begin first", first.all)
+	}
+	for name, o := range map[string]*annotating{"Watch's": second, "the host's": third, "one without a field": nothing} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(first.all, o.all); diff != "" {
+				t.Errorf("observed (-first +this):\n%s", diff)
+			}
+		})
+	}
+}

@@ -108,6 +108,12 @@ func (st *Stream) passer() int {
 }
 
 // removeRequestHeaders removes the fields whose names remove reports.
+// RemoveRequestHeader removes a header, also with _ for -, that no plugin and no upstream is to see. It is for
+// Options.Watch.
+func (st *Stream) RemoveRequestHeader(name string) {
+	st.removeRequestHeaders(func(n string) bool { return forged(n, name) })
+}
+
 func (st *Stream) removeRequestHeaders(remove func(name string) bool) {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()

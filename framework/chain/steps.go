@@ -83,6 +83,9 @@ func (st *Stream) headersStep(d *direction) {
 	if d.dir == Request {
 		st.passed = d.n
 	}
+	if st.Observer != nil && d.dir == Response {
+		st.annotate(st.Observer)
+	}
 	st.beforeHeaders(d)
 	st.sink.Headers(d.dir, d.headersEnd)
 	st.next(d)

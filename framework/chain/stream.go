@@ -20,7 +20,7 @@ type Stream struct {
 	Reply
 
 	// Observer learns what happens to the stream; nil where nobody observes it, which costs next to nothing. It is what
-	// Options.Observe returned; a host may set another after Start and before it feeds the stream.
+	// Options.Observe returned, with those of AddObserver.
 	Observer Observer
 	observed *observed
 }
@@ -115,6 +115,11 @@ func (st *Stream) handle(i index) filter.Stream { return internals.Stream(&st.St
 // Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
 // Stream.Remote is set.
 func (st *Stream) Headers(dir core.Direction, end bool) {
+	if watch := st.home.options.Watch; watch != nil && dir == Request {
+		if o := watch(st); o != nil {
+			st.AddObserver(o)
+		}
+	}
 	if id := st.chain.options.Identity; id != nil && dir == Request {
 		if !st.chain.options.Part.Follows {
 			st.strip(id)
