@@ -1,9 +1,11 @@
 // Package envoylog is a slog.Handler for hosts inside of Envoy: it writes records to Envoy's log, as "msg key=value …".
+// An attribute that is a json.RawMessage is written last and as it is, so that whoever reads the log can parse it.
 package envoylog
 
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync"
 )
@@ -80,11 +82,44 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
 	h.out.text.Reset()
-	if err := h.Handler.Handle(ctx, r); err != nil {
+	rest, raw := withoutJSON(r)
+	if err := h.Handler.Handle(ctx, rest); err != nil {
 		return err
 	}
-	h.out.sink.Write(levelOf(r.Level), bytes.TrimRight(h.out.text.Bytes(), "\n"))
+	text := bytes.TrimRight(h.out.text.Bytes(), "\n")
+	for _, a := range raw {
+		text = append(append(append(append(text, ' '), a.Key...), '='), a.Value.Any().(json.RawMessage)...)
+	}
+	h.out.sink.Write(levelOf(r.Level), text)
 	return nil
+}
+
+// withoutJSON returns r without its attributes that are JSON already, and those.
+func withoutJSON(r slog.Record) (rest slog.Record, raw []slog.Attr) {
+	isJSON := func(a slog.Attr) bool {
+		if a.Value.Kind() != slog.KindAny {
+			return false
+		}
+		_, ok := a.Value.Any().(json.RawMessage)
+		return ok
+	}
+	r.Attrs(func(a slog.Attr) bool {
+		if isJSON(a) {
+			raw = append(raw, a)
+		}
+		return true
+	})
+	if raw == nil {
+		return r, nil
+	}
+	rest = slog.NewRecord(r.Time, r.Level, r.Message, r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		if !isJSON(a) {
+			rest.AddAttrs(a)
+		}
+		return true
+	})
+	return rest, raw
 }
 
 // WithAttrs is that of slog.Handler.

@@ -1,6 +1,7 @@
 package envoylog
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,8 +21,10 @@ func TestHandler(t *testing.T) {
 	log.With("plugin", "p").WithGroup("g").Warn("d", "level", "x")
 	log.Error("e\nf", "error", errors.New("no \"luck\""))
 	log.Log(t.Context(), slog.LevelError+4, "h")
+	log.Info("i", "record", json.RawMessage(`{"a b":"c"}`), "n", 3)
 	want := []string{
 		"1 msg=a", `2 msg="b c" n=2`, "3 msg=d plugin=p g.level=x", `4 msg="e\nf" error="no \"luck\""`, "4 msg=h",
+		`2 msg=i n=3 record={"a b":"c"}`,
 	}
 	if strings.Join(lines, "|") != strings.Join(want, "|") {
 		t.Errorf("got  %q\nwant %q", lines, want)
