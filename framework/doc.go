@@ -16,6 +16,7 @@
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
 //   - telemetry lets chains and plugins take part in traces; telemetry/otlp exports those of the process.
+//   - debugview shows what the plugins of a chain do with chosen requests.
 //   - document is the configuration of a chain: one struct, from which its schema and its merge derive.
 //   - config decodes, defaults, validates and merges any struct; it knows no document and no filter.
 //   - assembly turns documents into provisioned plugins and chains.

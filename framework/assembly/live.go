@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"mosn.io/moe/framework/chain"
+	"mosn.io/moe/framework/debugview"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/refs"
 )
@@ -49,6 +50,11 @@ func (p *plan) build(l *live, host core.ConfigHost, meter *chain.Meter) (err err
 	}
 	if p.authn || len(p.owned) > 0 {
 		options.Identity = &chain.Identity{Header: p.header, Owned: p.owned, ReadLater: p.later}
+	}
+	if p.debug != nil {
+		o := *p.debug
+		o.Log, o.Leads, o.Follows = slog.New(host.Log()), p.part.Leads, p.part.Follows
+		options.Watch = debugview.New(o).Watch
 	}
 	if p.doc != nil && p.doc.consumers.source != nil {
 		if l.set, err = p.doc.consumers.acquire(slog.New(host.Log())); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/debugview"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/telemetry"
@@ -26,6 +27,7 @@ type plan struct {
 	owned   []string // request headers that only plugins may set
 	later   []string // those in which plugins look for credentials that do not run in the first part of the chain
 	part    chain.Part
+	debug   *debugview.Options // without a log; nil where nothing is shown
 	doc     *checked
 	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
 	key     digest
@@ -53,7 +55,9 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 	if p.part != (chain.Part{}) && d.doc.Order == document.AsListed {
 		r.fail("order", "plugins that run as listed cannot be divided among filters by their stages")
 	}
+	p.debug = r.debug(d.doc.Debug)
 	own := newHash()
+	own.debug(d.doc.Debug, r.reader())
 	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;%q;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part,
 		fmt.Sprint(p.traces))
 	for _, s := range p.specs {
@@ -88,7 +92,8 @@ func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *p
 	before, d := len(r.errs), base.doc
 	cp := &plan{
 		host: base.host, timeout: base.timeout, any: base.any, header: base.header, authn: base.authn, owned: base.owned,
-		later: base.later, part: base.part, traces: base.traces, secrets: r.reader(), decoded: base.decoded,
+		later: base.later, part: base.part, traces: base.traces, debug: base.debug,
+		secrets: r.reader(), decoded: base.decoded,
 	}
 	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries), d)
 	h := newHash()

@@ -7,6 +7,7 @@ package document
 
 import (
 	"cmp"
+	"net/netip"
 	"reflect"
 	"time"
 
@@ -49,6 +50,50 @@ type Route struct {
 	Traces Traces `json:"traces" enum:"off,stream,phases"`
 	// TraceSampling is the part of the traces in which phases have spans, from 0 to 1.
 	TraceSampling *float64 `json:"traceSampling" validate:"omitempty,min=0,max=1" absent:"1"`
+	// Debug shows what the plugins do with chosen requests; by default nothing is shown. That of a route replaces the
+	// filter's.
+	Debug *Debug `json:"debug"`
+}
+
+// Debug says which requests are shown, and how. At least one of serverTiming, record and slow shows something.
+type Debug struct {
+	// When says which requests are chosen; one of its ways is enough.
+	When DebugWhen `json:"when"`
+	// ServerTiming adds a Server-Timing header to the responses of requests that were chosen by token or header. It names
+	// the plugins that have run, and says how long each took.
+	ServerTiming bool `json:"serverTiming"`
+	// Record logs chosen requests: which plugins ran, in which order, what each changed (headers by name, and sizes), how
+	// long it took and what it waited for.
+	Record bool `json:"record"`
+	// Slow logs, as a warning, every request whose plugins have taken as long together, with what they waited for calls of
+	// their own. By default no request is too slow.
+	Slow time.Duration `json:"slow"`
+}
+
+// DebugWhen says which requests are chosen.
+type DebugWhen struct {
+	// Token chooses requests that bring a signed token; `moe debug token` makes them.
+	Token *DebugToken `json:"token"`
+	// Header chooses requests that have a header and come from networks that are allowed to ask.
+	Header *DebugHeader `json:"header"`
+	// Sample is the share of all requests that is chosen by chance, from 0 to 1.
+	Sample float64 `json:"sample"`
+}
+
+// DebugToken says what tokens are valid.
+type DebugToken struct {
+	// Header is the request header with the token. It does not reach plugins and upstreams.
+	Header string `json:"header" default:"x-moe-debug"`
+	// Key is the secret that tokens are signed with, of 16 bytes at least.
+	Key config.SecretRef `json:"key"`
+}
+
+// DebugHeader says who may ask with a header.
+type DebugHeader struct {
+	// Name of the request header. Its value does not matter.
+	Name string `json:"name"`
+	// Networks that requests with the header may come from, by the client's address as Envoy determines it.
+	Networks []netip.Prefix `json:"networks"`
 }
 
 // Plugin is an entry of a chain.

@@ -19,7 +19,7 @@ var lightModules = []string{"go.opentelemetry.io/otel", "github.com/cespare/xxha
 
 // toDocuments is what it takes to run chains of plugins by documents.
 const toDocuments = "framework/internal framework/extension framework/filter framework/chain framework/telemetry " +
-	"framework/config framework/document framework/assembly"
+	"framework/debugview framework/config framework/document framework/assembly"
 
 // areas is the map, from the bottom to the top: an area uses only areas that are listed before it. Plugins know
 // filter alone; chain runs plugins; assembly makes chains from documents; hosts feed them; programs put it together.
@@ -35,6 +35,7 @@ var areas = []area{
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
 	{folder: "framework/chain", uses: "framework/internal framework/extension framework/filter"},
+	{folder: "framework/debugview", uses: "framework/internal framework/extension framework/filter framework/chain"},
 
 	// What is to be seen of streams: traces. The SDK is for those who want it.
 	{folder: "framework/telemetry", uses: "framework/internal framework/extension framework/filter framework/chain"},
@@ -44,7 +45,7 @@ var areas = []area{
 	{folder: "framework/config", uses: "framework/extension"},
 	{folder: "framework/document", uses: "framework/extension framework/filter framework/config"},
 	{folder: "framework/assembly", uses: "framework/internal framework/extension framework/filter framework/chain framework/telemetry " +
-		"framework/config framework/document"},
+		"framework/debugview framework/config framework/document"},
 
 	// Hosts. What a host can do is data in framework/host, for programs that run no host.
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
@@ -106,7 +107,7 @@ var areas = []area{
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
-		"framework/host framework/host/extproc framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
+		"framework/host framework/host/extproc framework/debugview framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
 		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
 	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},

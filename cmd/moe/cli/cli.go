@@ -150,7 +150,7 @@ func New() *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(
 		runCommand(), extprocCommand(), validateCommand(), pluginsCommand(), schemaCommand(), newCommand(), buildCommand(),
-		vetCommand(), istioCommand(), mosnCommand(), versionCommand(),
+		vetCommand(), istioCommand(), mosnCommand(), debugCommand(), versionCommand(),
 	)
 	return root
 }

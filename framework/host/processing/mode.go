@@ -20,9 +20,12 @@ func Mode(sends phase.Messages) *modev3.ProcessingMode {
 }
 
 // ModeFor returns the mode that has Envoy send what the plugins implement. It includes the request's headers, which
-// phases of the response may read.
-func ModeFor(plugins []*filter.Registration) *modev3.ProcessingMode {
+// phases of the response may read, and with debug those of the response, which the debug view of a chain sees.
+func ModeFor(plugins []*filter.Registration, debug bool) *modev3.ProcessingMode {
 	sends := phase.Headers(core.Request)
+	if debug {
+		sends |= phase.Headers(core.Response)
+	}
 	for _, reg := range plugins {
 		sends |= host.Phases(reg).Sends()
 	}

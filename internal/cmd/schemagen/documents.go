@@ -245,6 +245,10 @@ func typeName(t reflect.Type) (string, reflect.Type) {
 		return "duration", nil
 	case t.String() == "time.Time":
 		return "time", nil
+	case t.String() == "netip.Prefix":
+		return "CIDR", nil
+	case t.String() == "config.SecretRef":
+		return "secret", nil
 	}
 	switch t.Kind() {
 	case reflect.Pointer:
@@ -264,6 +268,8 @@ func typeName(t reflect.Type) (string, reflect.Type) {
 		return "boolean", nil
 	case reflect.Interface:
 		return "any", nil
+	case reflect.Float64:
+		return "number", nil
 	}
 	return t.Kind().String(), nil
 }

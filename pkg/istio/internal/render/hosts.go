@@ -185,5 +185,5 @@ func processingMode(doc *document.Document) *extprocv3.ProcessingMode {
 	for i := range doc.Consumers {
 		add(doc.Consumers[i].Plugins)
 	}
-	return processing.ModeFor(on)
+	return processing.ModeFor(on, doc.Debug != nil)
 }
