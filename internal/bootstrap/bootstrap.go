@@ -72,6 +72,7 @@ func Build(o Options) (*bootstrapv3.Bootstrap, *Resources, error) {
 		// Whoever looks why Envoy is full must get in.
 		Admin:           &bootstrapv3.Admin{Address: admin, IgnoreGlobalConnLimit: true},
 		OverloadManager: o.Edge.Limits.overloadManager(),
+		LayeredRuntime:  o.runtime(),
 	}
 	b.serve(s)
 	return s, b.r, nil

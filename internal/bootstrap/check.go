@@ -49,8 +49,12 @@ func (o *Options) Check() error {
 		r := &o.Routes[i]
 		at := config.Index("routes", i)
 		for j, name := range r.Listeners {
-			if !slices.ContainsFunc(o.Listeners, func(l Listener) bool { return l.Name == name }) {
+			n := slices.IndexFunc(o.Listeners, func(l Listener) bool { return l.Name == name })
+			switch {
+			case n < 0:
 				p.add(config.Index(at+".listeners", j), "%s", config.Unknown("listener", name, o.listenerNames()))
+			case o.Listeners[n].TCP != nil:
+				p.add(config.Index(at+".listeners", j), "the listener %q passes TCP on and has no routes", name)
 			}
 		}
 		o.checkAction(p, at, r)
@@ -105,6 +109,7 @@ func (o *Options) checkListeners(p *problems) {
 		if l.TLS != nil {
 			l.TLS.check(p, at+".tls")
 		}
+		o.checkNetwork(p, at, l)
 	}
 }
 

@@ -26,6 +26,10 @@ type Listener struct {
 	TLS *ListenerTLS `json:"tls"`
 	// HTTP3 takes HTTP/3 on the same port of UDP, too, and tells clients so (alt-svc). It needs tls.
 	HTTP3 bool `json:"http3"`
+	// TCP passes connections on as they are: no plugins and no routes, but networkFilters.
+	TCP *TCP `json:"tcp"`
+	// NetworkFilters are network filters in Go, in order, before what takes HTTP or passes TCP on.
+	NetworkFilters []NetworkFilter `json:"networkFilters"`
 }
 
 // quicSuffix is what the name of the listener for HTTP/3 has more than that of its listener for TCP.
@@ -40,37 +44,60 @@ func (b *builder) listener(l *Listener) error {
 	if err != nil {
 		return fmt.Errorf("address: %w", err)
 	}
-	routes, err := b.routes(l)
-	if err != nil {
-		return err
-	}
-	manager, err := b.connectionManager(l, routes)
+	chain, manager, err := b.filterChain(l)
 	if err != nil {
 		return err
 	}
 	tcp := &listenerv3.Listener{
 		Name: l.Name, Address: address, PerConnectionBufferLimitBytes: b.o.Edge.Limits.buffer(),
-		FilterChains: []*listenerv3.FilterChain{filterChain(manager)},
+		FilterChains: []*listenerv3.FilterChain{chain},
 	}
 	b.r.Listeners = append(b.r.Listeners, tcp)
-	if l.TLS == nil {
-		return nil
-	}
-	context := b.listenerTLS(l)
-	chain := tcp.FilterChains[0]
-	chain.TransportSocket = transportSocket("envoy.transport_sockets.tls", context)
-	chain.TransportSocketConnectTimeout = durationpb.New(handshakeTimeout)
-	if len(l.TLS.ServerNames) > 0 {
-		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.TLS.ServerNames}
+	if l.TCP != nil && l.TCP.ServerNames || l.TLS != nil && len(l.TLS.ServerNames) > 0 {
 		tcp.ListenerFilters = []*listenerv3.ListenerFilter{{
 			Name:       "envoy.filters.listener.tls_inspector",
 			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&inspectorv3.TlsInspector{})},
 		}}
 	}
+	if l.TLS == nil {
+		return nil
+	}
+	context := b.listenerTLS(l)
+	if l.TCP != nil {
+		context.CommonTlsContext.AlpnProtocols = nil // those of HTTP
+	}
+	chain.TransportSocket = transportSocket("envoy.transport_sockets.tls", context)
+	chain.TransportSocketConnectTimeout = durationpb.New(handshakeTimeout)
+	if len(l.TLS.ServerNames) > 0 {
+		chain.FilterChainMatch = &listenerv3.FilterChainMatch{ServerNames: l.TLS.ServerNames}
+	}
 	if l.HTTP3 {
 		b.r.Listeners = append(b.r.Listeners, b.quic(l, address, manager, chain.FilterChainMatch))
 	}
 	return nil
+}
+
+// filterChain handles what comes in at l: by its network filters, and then tcp_proxy or a connection manager, which it
+// returns, too.
+func (b *builder) filterChain(l *Listener) (*listenerv3.FilterChain, *hcmv3.HttpConnectionManager, error) {
+	filters, err := b.networkFilters(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.TCP != nil {
+		return &listenerv3.FilterChain{Filters: append(filters, l.TCP.proxy(l))}, nil, nil
+	}
+	routes, err := b.routes(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	manager, err := b.connectionManager(l, routes)
+	if err != nil {
+		return nil, nil, err
+	}
+	chain := filterChain(manager)
+	chain.Filters = append(filters, chain.Filters...)
+	return chain, manager, nil
 }
 
 // quic is the listener for HTTP/3 beside l's for TCP, with the same connection manager.

@@ -52,6 +52,10 @@ func (f *File) check(l Loader, add func(path string, err error)) {
 		return
 	}
 	f.checkLoggers(l.Host, add)
+	f.checkNetworkFilters(l.Host, add)
+	if f.Filter == nil {
+		return // no listener takes HTTP
+	}
 	checked, lent := f, (*lentSecrets)(nil)
 	if l.WithoutSecrets {
 		checked, lent = f.lendSecrets()

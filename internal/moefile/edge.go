@@ -62,6 +62,11 @@ func (f *File) connect(d *file, add func(path string, err error)) {
 			config.Unknown("upstream", name, names)))
 		return ""
 	}
+	for i := range f.Listeners {
+		if t := f.Listeners[i].TCP; t != nil {
+			t.Upstream = known(config.Index("listeners", i)+".tcp.upstream", t.Upstream)
+		}
+	}
 	for i := range d.Routes {
 		r := &d.Routes[i]
 		at := config.Index("routes", i)
@@ -72,6 +77,17 @@ func (f *File) connect(d *file, add func(path string, err error)) {
 		}
 	}
 	f.choose(d, add)
+	if !f.takesHTTP() {
+		if f.Filter["plugins"] != nil {
+			add("plugins", fmt.Errorf("no listener takes HTTP: give the file one without tcp, or leave them out"))
+		}
+		f.Filter = nil
+	}
+}
+
+// takesHTTP reports whether there is a listener that plugins and routes are for.
+func (f *File) takesHTTP() bool {
+	return slices.ContainsFunc(f.Listeners, func(l bootstrap.Listener) bool { return l.TCP == nil })
 }
 
 // addUpstreams takes those that the file names. Those that could not be used are left out, as it has been said why.
@@ -114,6 +130,9 @@ func (f *File) named(path, text, name string, add func(path string, err error)) 
 // choose finds the upstream for what matches no route.
 func (f *File) choose(d *file, add func(path string, err error)) {
 	f.Upstream = d.Upstream
+	if d.Upstream == "" && !f.takesHTTP() {
+		return
+	}
 	switch given := d.Upstream; {
 	case given == Echo || given == "" && len(d.Upstreams) == 0:
 		f.Echo, f.Default = true, bootstrap.Name

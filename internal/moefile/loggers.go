@@ -6,32 +6,57 @@ import (
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/extension"
+	"mosn.io/moe/framework/network"
 )
 
 // checkLoggers checks the access loggers by their own code; nothing is opened.
 func (f *File) checkLoggers(h Host, add func(path string, err error)) {
 	if len(f.Loggers) > 0 && h != Dynmod {
-		add("accessLoggers", fmt.Errorf("they run in Envoys that load MoE as a dynamic module, and this is for the host %s", h.name))
+		add("accessLoggers", needsModule(h))
 		return
 	}
 	for i, l := range f.Loggers {
-		at := config.Index("accessLoggers", i)
-		reg := accesslog.Lookup(l.Name)
-		if reg == nil {
-			add(at+".name", fmt.Errorf("%q: %s", l.Name, config.Unknown("access logger", l.Name, loggerNames())))
-			continue
-		}
-		var doc any
-		if l.Config != nil {
-			doc = l.Config
-		}
-		add(at+".config", assembly.Check(&reg.Registration, doc, h.caps))
+		checkExtension("access logger", accesslog.Registrations(), config.Index("accessLoggers", i), l.Name, l.Config, h, add)
 	}
 }
 
-func loggerNames() (names []string) {
-	for _, r := range accesslog.Registrations() {
-		names = append(names, r.Name)
+// checkNetworkFilters does the same for network filters.
+func (f *File) checkNetworkFilters(h Host, add func(path string, err error)) {
+	for i, l := range f.Listeners {
+		at := config.Index("listeners", i) + ".networkFilters"
+		if len(l.NetworkFilters) > 0 && h != Dynmod {
+			add(at, needsModule(h))
+			continue
+		}
+		for j, n := range l.NetworkFilters {
+			checkExtension("network filter", network.Registrations(), config.Index(at, j), n.Name, n.Config, h, add)
+		}
 	}
-	return names
+}
+
+func needsModule(h Host) error {
+	return fmt.Errorf("they run in Envoys that load MoE as a dynamic module, and this is for the host %s", h.name)
+}
+
+// checkExtension checks one extension of a kind, whose registrations are given.
+func checkExtension[R interface {
+	Base() *extension.Registration
+}](
+	kind string, regs []R, at, name string, conf map[string]any, h Host, add func(path string, err error),
+) {
+	var names []string
+	for _, r := range regs {
+		reg := r.Base()
+		if reg.Name == name {
+			var doc any
+			if conf != nil {
+				doc = conf
+			}
+			add(at+".config", assembly.Check(reg, doc, h.caps))
+			return
+		}
+		names = append(names, reg.Name)
+	}
+	add(at+".name", fmt.Errorf("%q: %s", name, config.Unknown(kind, name, names)))
 }

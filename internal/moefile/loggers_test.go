@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/framework/network"
 	"mosn.io/moe/internal/bootstrap"
 )
 
@@ -79,5 +80,53 @@ func TestAccessLoggersOfListeners(t *testing.T) {
 	}
 	if n := strings.Count(string(text), "logger_name: lines"); n != 2 {
 		t.Errorf("the access logger stands %d times in the configuration, want 2:\n%s", n, text)
+	}
+}
+
+// stones is a network filter that is particular about its configuration.
+type stones struct {
+	N int `json:"n" validate:"required"`
+}
+
+func init() { network.Register[stones]("stones") }
+
+func (*stones) OnConnection(*network.Conn) network.Action { return network.Continue }
+
+// Network filters are checked likewise, and a file of TCP alone needs no plugins and no upstream of HTTP.
+func TestNetworkFilters(t *testing.T) {
+	const tcp = "listeners:\n- name: tcp\n  address: ':1'\n  tcp: {upstream: '127.0.0.1:2'}\n"
+	for _, c := range []struct {
+		name, text string
+		host       Host
+		want       []string
+	}{
+		{name: "good", text: tcp + "  networkFilters: [{name: stones, config: {n: 1}}]\n", host: Dynmod},
+		{name: "TCP alone", text: tcp, host: Dynmod},
+		{
+			name: "plugins for nobody", text: plugins + tcp, host: Dynmod,
+			want: []string{`moe.yaml:1:1: plugins: no listener takes HTTP: give the file one without tcp, or leave them out`},
+		},
+		{
+			name: "everything wrong", host: Dynmod, text: tcp + "  networkFilters:\n  - name: stone\n  - name: stones\n",
+			want: []string{
+				`moe.yaml:6:5: listeners[0].networkFilters[0].name: "stone": unknown network filter; did you mean "stones"?`,
+				`moe.yaml:7:5: listeners[0].networkFilters[1].config.n: is required and not 0 (stones)`,
+			},
+		},
+		{
+			name: "an upstream that is not there", host: Dynmod, text: strings.Replace(tcp, "127.0.0.1:2", "down", 1),
+			want: []string{`moe.yaml:4:9: listeners[0].tcp.upstream: unknown upstream; there is none; give a name of upstreams, or an address such as HOST:PORT`},
+		},
+		{
+			name: "a host that has none", host: Golang, text: tcp + "  networkFilters: [{name: stones, config: {n: 1}}]\n",
+			want: []string{`moe.yaml:5:3: listeners[0].networkFilters: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
