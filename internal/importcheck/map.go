@@ -103,7 +103,7 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
-	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/config framework/document pkg/istio " +
+	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/config framework/document pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +

@@ -4,37 +4,18 @@ package iprestriction
 import (
 	"embed"
 	"errors"
-	"net/netip"
-	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/clientaddr"
-	"mosn.io/moe/plugins/internal/ipset"
-	"mosn.io/moe/plugins/internal/reload"
+	"mosn.io/moe/plugins/internal/iplists"
 )
 
 // IPRestriction denies the requests whose client address is in a list, or in none.
 type IPRestriction struct {
-	// Allow lists the networks and addresses that may call. If it and allowFile are missing, all may that are not denied.
-	Allow []netip.Prefix `json:"allow" merge:"append"`
-	// Deny lists those that may not, even if they are in allow.
-	Deny []netip.Prefix `json:"deny" merge:"append"`
-	// AllowFile lists more networks and addresses that may call, one per line. It is read again when it changes.
-	AllowFile string `json:"allowFile"`
-	// DenyFile lists more that may not, in the same form.
-	DenyFile string `json:"denyFile"`
+	iplists.Lists
 	clientaddr.Finder
 	authz.Common
-	reload.Files
-
-	rules atomic.Pointer[rules]
-}
-
-// rules are the lists as they are now.
-type rules struct {
-	allow *ipset.Set // nil: all
-	deny  *ipset.Set
 }
 
 //go:embed README.md schema.json
@@ -43,48 +24,12 @@ var docs embed.FS
 func init() { filter.Register[IPRestriction]("iprestriction", filter.Access, filter.Docs(docs)) }
 
 // Validate refuses a configuration that denies nothing.
-func (p *IPRestriction) Validate() error {
-	errs := []error{p.Files.Validate(), p.Finder.Validate()}
-	if len(p.Allow) == 0 && len(p.Deny) == 0 && p.AllowFile == "" && p.DenyFile == "" {
-		errs = append(errs, errors.New("allow, deny, allowFile and denyFile are all empty: give one list"))
-	}
-	if p.AllowFile != "" && p.AllowFile == p.DenyFile {
-		errs = append(errs, errors.New("denyFile: must not be allowFile"))
-	}
-	return errors.Join(errs...)
-}
+func (p *IPRestriction) Validate() error { return errors.Join(p.Lists.Validate(), p.Finder.Validate()) }
 
 // Provision reads the files and goes on to follow them.
 func (p *IPRestriction) Provision(env *filter.Env) error {
-	p.Start(env)
-	var paths []string
-	for _, f := range []string{p.AllowFile, p.DenyFile} {
-		if f != "" {
-			paths = append(paths, f)
-		}
-	}
-	return p.Follow(env, nil, paths, p.load)
-}
-
-func (p *IPRestriction) load(files []reload.File) error {
-	allow, deny := p.Allow, p.Deny
-	for _, f := range files {
-		list, err := ipset.ParseFile(f.Path, f.Data)
-		if err != nil {
-			return err
-		}
-		if f.Path == p.AllowFile {
-			allow = append(allow[:len(allow):len(allow)], list...)
-		} else {
-			deny = append(deny[:len(deny):len(deny)], list...)
-		}
-	}
-	r := &rules{deny: ipset.New(deny)}
-	if len(p.Allow) > 0 || p.AllowFile != "" { // an empty list allows no address
-		r.allow = ipset.New(allow)
-	}
-	p.rules.Store(r)
-	return nil
+	p.Common.Start(env)
+	return p.Lists.Start(env)
 }
 
 // rawPath is for the log only.
@@ -96,11 +41,6 @@ func (p *IPRestriction) OnRequestHeaders(s filter.Stream, h filter.RequestHeader
 	return p.Conclude(&r, p.verdict(&r))
 }
 
-const (
-	inDeny  = "the address is in the list deny"
-	noAllow = "the address is not in the list allow"
-)
-
 func (p *IPRestriction) verdict(r *authz.Request) authz.Verdict {
 	addr, err := p.Find(&p.Mode, r)
 	switch {
@@ -110,11 +50,8 @@ func (p *IPRestriction) verdict(r *authz.Request) authz.Verdict {
 		// The client may have written it: no error of the rules, with which failOpen would let it pass.
 		return authz.Verdict{Reason: err.Error()}
 	}
-	switch rules := p.rules.Load(); {
-	case rules.deny.Has(addr):
-		return authz.Verdict{Reason: inDeny}
-	case rules.allow != nil && !rules.allow.Has(addr):
-		return authz.Verdict{Reason: noAllow}
+	if reason := p.Refuses(addr); reason != "" {
+		return authz.Verdict{Reason: reason}
 	}
 	return authz.Allow
 }

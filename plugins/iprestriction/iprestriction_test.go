@@ -13,8 +13,8 @@ import (
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/clientaddr"
+	"mosn.io/moe/plugins/internal/iplists"
 	"mosn.io/moe/plugins/internal/plugintest"
-	"mosn.io/moe/plugins/internal/reload"
 )
 
 func host(t *testing.T, config, source string) *filtertest.Host {
@@ -122,8 +122,8 @@ func TestWhatIsNoted(t *testing.T) {
 	h := host(t, `{deny: [192.0.2.0/24], shadow: true}`, "192.0.2.7:1")
 	r := h.Get("/x?token=geheim")
 	if r.Metadata["moe.iprestriction/decision"] != "deny" || r.Metadata["moe.iprestriction/shadow"] != true ||
-		r.Metadata["moe.iprestriction/reason"] != inDeny {
-		t.Errorf("got %v, want deny, shadow and the reason %q", r.Metadata, inDeny)
+		r.Metadata["moe.iprestriction/reason"] != "the address is in the list deny" {
+		t.Errorf("got %v, want deny, shadow and a reason that names the list deny", r.Metadata)
 	}
 	log := h.Log()
 	if !strings.Contains(log, "source=192.0.2.7") || !strings.Contains(log, "path=/x ") || strings.Contains(log, "geheim") {
@@ -250,7 +250,7 @@ func BenchmarkAllowed(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			benchmark(b, &IPRestriction{
-				Deny: list, Finder: clientaddr.Finder{Address: "xForwardedFor"}, Common: authz.Common{Status: 403}, Files: reload.Files{},
+				Lists: iplists.Lists{Deny: list}, Finder: clientaddr.Finder{Address: "xForwardedFor"}, Common: authz.Common{Status: 403},
 			})
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"mosn.io/moe/framework/config"
-	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/internal/doccomments"
 )
 
@@ -18,7 +18,7 @@ const module = "mosn.io/moe"
 
 // generate makes the schemas of regs, writes those that differ from what is there if write is set, and returns their
 // paths.
-func generate(regs []*filter.Registration, write bool) (changed []string, err error) {
+func generate(regs []*extension.Registration, write bool) (changed []string, err error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return nil, err

@@ -1,14 +1,10 @@
 package main
 
-import (
-	"testing"
-
-	"mosn.io/moe/framework/filter"
-)
+import "testing"
 
 // What is written must be what the source says now.
 func TestSchemasAreFresh(t *testing.T) {
-	stale, err := generate(filter.Registrations(), false)
+	stale, err := generate(registrations(), false)
 	if err != nil {
 		t.Fatalf("generate: %v", err)
 	}

@@ -10,14 +10,27 @@ import (
 	"fmt"
 	"os"
 
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/network"
 	_ "mosn.io/moe/plugins"
 )
+
+// registrations are those of plugins and network filters.
+func registrations() (all []*extension.Registration) {
+	for _, r := range filter.Registrations() {
+		all = append(all, r.Base())
+	}
+	for _, r := range network.Registrations() {
+		all = append(all, r.Base())
+	}
+	return all
+}
 
 func main() {
 	check := flag.Bool("check", false, "only tell what would change")
 	flag.Parse()
-	changed, err := generate(filter.Registrations(), !*check)
+	changed, err := generate(registrations(), !*check)
 	if err == nil {
 		var more []string
 		more, err = generateDocuments(!*check)
