@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
@@ -14,6 +15,7 @@ import (
 	"mosn.io/moe/plugins/internal/bearer"
 	"mosn.io/moe/plugins/internal/claims"
 	"mosn.io/moe/plugins/internal/discovery"
+	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/jwe"
 	"mosn.io/moe/plugins/internal/jws"
 	"mosn.io/moe/plugins/internal/match"
@@ -34,6 +36,10 @@ type JWTAuth struct {
 	// Realm is that of the header www-authenticate.
 	Realm string `json:"realm" default:"moe"`
 	claims.Output
+	// PayloadHeader is a request header by which the upstream sees all that the token says, in base64url without padding.
+	PayloadHeader string `json:"payloadHeader"`
+	// ClearRouteCache has Envoy choose the route again, by the headers that a token has set.
+	ClearRouteCache bool `json:"clearRouteCache"`
 	// CacheSize is how many verified tokens are remembered, so that they need not be verified again. 0: none.
 	CacheSize int `json:"cacheSize" validate:"min=0,max=10000000"`
 	// Decryption takes tokens that are encrypted (RFC 7516), too: signed tokens in them, as RFC 7519, section 11.2, advises.
@@ -87,6 +93,11 @@ func (j *JWTAuth) Validate() error {
 	if len(j.Providers) == 0 {
 		errs = append(errs, errors.New("providers: must not be empty"))
 	}
+	if j.PayloadHeader != "" {
+		if err := fieldname.Check(j.PayloadHeader); err != nil {
+			errs = append(errs, fmt.Errorf("payloadHeader: %w", err))
+		}
+	}
 	if err := j.From.Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("from.%w", err))
 	}
@@ -104,6 +115,15 @@ func (j *JWTAuth) Validate() error {
 	return errors.Join(append(errs, authn.CheckRealm(j.Realm))...)
 }
 
+// OwnsRequestHeaders is that of filter.HeaderOwner.
+func (j *JWTAuth) OwnsRequestHeaders() []string {
+	names := j.Output.OwnsRequestHeaders()
+	if j.PayloadHeader != "" {
+		names = append(names, strings.ToLower(j.PayloadHeader))
+	}
+	return names
+}
+
 // ReadsCredentials is that of filter.CredentialReader.
 func (j *JWTAuth) ReadsCredentials() filter.CredentialPlaces {
 	from := j.from()
@@ -117,8 +137,12 @@ func (j *JWTAuth) from() place.Places { return j.From.OrBearer() }
 func (j *JWTAuth) Provision(env *filter.Env) error {
 	j.From = j.from()
 	j.From.Lower()
-	if err := j.Start(env, j.Forward); err != nil {
+	j.PayloadHeader = strings.ToLower(j.PayloadHeader)
+	if err := j.Start(env, j.Forward || j.PayloadHeader != ""); err != nil {
 		return err
+	}
+	if j.ClearRouteCache && !env.Has(filter.CanClearRouteCache) {
+		return errors.New("clearRouteCache: this host cannot have the route chosen again")
 	}
 	if err := j.DPoP.Start(); err != nil {
 		return err

@@ -3,6 +3,7 @@ package jwtauth
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"strings"
 	"time"
 	"unsafe"
@@ -23,6 +24,7 @@ type identity struct {
 	until    time.Time // zero: for ever
 	says     claims.Described
 	bound    possession.Confirmation
+	payload  string // for payloadHeader
 }
 
 // query is a token as a request has it.
@@ -40,6 +42,9 @@ func (id *identity) good(now time.Time) bool {
 // OnRequestHeaders looks for the token and checks it, at once where the key is at hand.
 func (j *JWTAuth) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
 	j.Strip(h) // the client does not say who it is
+	if j.PayloadHeader != "" {
+		h.Del(j.PayloadHeader)
+	}
 	text, n := j.From.Find(h)
 	proven, m := j.DPoP.Find(h)
 	switch {
@@ -151,6 +156,9 @@ func (j *JWTAuth) verify(text string, now time.Time) (*identity, *Provider, *rea
 			return nil, p, possession.NotBound
 		}
 	}
+	if j.PayloadHeader != "" {
+		id.payload = base64.RawURLEncoding.EncodeToString(t.Payload)
+	}
 	if id.says, err = j.Describe(c.iss, c.members); err != nil {
 		return nil, p, badClaim
 	}
@@ -214,6 +222,14 @@ func (j *JWTAuth) accept(s filter.Stream, h filter.RequestHeaders, id *identity,
 	if !j.Forward {
 		j.From.Take(h)
 		j.DPoP.Take(h)
+	}
+	if j.PayloadHeader != "" {
+		h.Set(j.PayloadHeader, id.payload)
+	}
+	if j.ClearRouteCache {
+		if err := s.ClearRouteCache(); err != nil {
+			s.Log().Error("cannot have the route chosen again", "error", err)
+		}
 	}
 	j.accepted.Inc()
 	return filter.Continue

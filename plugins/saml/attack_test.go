@@ -20,7 +20,6 @@ import (
 // attack is a sign-in that must not succeed, or not as eve.
 type attack struct {
 	name   string
-	before func(*testIDP)              // before the browser is sent there
 	claim  func(*saml.Assertion)       // before it is signed
 	doc    func(*saml.IdpAuthnRequest) // what is signed
 	form   func(url.Values)            // what is posted
