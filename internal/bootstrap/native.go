@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,12 +56,10 @@ type RouteEnvoyFilter struct {
 	Disabled bool `json:"disabled"`
 }
 
-func (f *EnvoyFilter) id() string {
-	if f.ID != "" {
-		return f.ID
-	}
-	return f.Name
-}
+func (f *EnvoyFilter) id() string { return f.EntryID() }
+
+// EntryID returns f's ID, or its name if it has none.
+func (f *EnvoyFilter) EntryID() string { return cmp.Or(f.ID, f.Name) }
 
 func (f *RouteEnvoyFilter) id() string {
 	if f.ID != "" {
@@ -222,6 +221,18 @@ func (p *problems) nativeConfig(at, name string, data map[string]any, ofRoute bo
 	return m
 }
 
+// CheckEnvoyFilters reports what is wrong with filters of Envoy's own, which are nobody's routes' yet. The error is a
+// config.Errors whose paths begin with envoyFilters.
+func CheckEnvoyFilters(filters []EnvoyFilter) error {
+	p := &problems{}
+	o := &Options{Filter: map[string]any{}, EnvoyFilters: filters}
+	o.checkEnvoyFilters(p)
+	return p.all.Err()
+}
+
+// Message returns the message that configures f, which Check or [CheckEnvoyFilters] has found to be good.
+func (f *EnvoyFilter) Message() proto.Message { return native(f.Name, f.Config, false) }
+
 func (o *Options) checkEnvoyFilters(p *problems) {
 	seen := map[string]bool{Name: true, filterNames + "router": true}
 	parts := map[string]bool{}
@@ -318,7 +329,7 @@ func (o *Options) envoyFilterIDs() (ids []string) {
 func (b *builder) natives(boundary int) (all []*hcmv3.HttpFilter) {
 	for i := range b.o.EnvoyFilters {
 		if f := &b.o.EnvoyFilters[i]; f.Boundary() == boundary {
-			all = append(all, b.filter(f.id(), native(f.Name, f.Config, false)))
+			all = append(all, b.filter(f.id(), f.Message()))
 		}
 	}
 	return all

@@ -14,9 +14,9 @@ import (
 // Struct returns a document as Envoy's configuration carries it. Its errors name the place in doc.
 func Struct(doc map[string]any) (*structpb.Struct, error) { return toStruct(doc) }
 
-// Filter returns the HTTP filter that sends streams to the server over the cluster named cluster.
-func (x *ExtProc) Filter(cluster string) *extprocv3.ExternalProcessor {
-	f := x.filter(&Part{})
+// Filter returns the HTTP filter that sends streams to the server over the cluster named cluster, for the plugins of a part.
+func (x *ExtProc) Filter(cluster string, p *Part) *extprocv3.ExternalProcessor {
+	f := x.filter(p)
 	f.GrpcService.GetEnvoyGrpc().ClusterName = cluster
 	return f
 }

@@ -88,6 +88,22 @@ func TestBadInput(t *testing.T) {
 		"wrong type":                  {"plugins: 7", ":5:3: spec.plugins: expected a list, got a number"},
 		"wrong type in a plugin":      {"plugins:\n- name: hello\n  config: {value: 7}", ":7:14: spec.plugins[0].config.value: expected"},
 		"nothing":                     {"order: stage", ":4:1: spec: neither this policy nor one that it meets has plugins"},
+		"a filter of Envoy's with a wrong field": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac, config: {rule: {}}}]",
+			`:6:59: spec.envoyFilters[0].config.rule: unknown field; did you mean "rules"?`,
+		},
+		"a filter of Envoy's twice": {
+			hello + "envoyFilters:\n- {name: envoy.filters.http.rbac}\n- {name: envoy.filters.http.rbac}",
+			":8:6: spec.envoyFilters[1].name: duplicate filter; give one of the two an id",
+		},
+		"a filter of Envoy's for a route": {
+			hello + "targetRefs: [{kind: VirtualService, name: shop}]\nenvoyFilters: [{name: envoy.filters.http.rbac}]",
+			":7:3: spec.envoyFilters: filters of Envoy's own see all requests of a listener, and this policy is for some of them",
+		},
+		"a filter of Envoy's between plugins as listed": {
+			hello + "order: listed\nenvoyFilters: [{name: envoy.filters.http.rbac, stage: authz}]",
+			":7:50: spec.envoyFilters[0].stage: needs order: stage, because plugins that run as listed cannot be divided",
+		},
 		"both targets": {
 			hello + "selector: {matchLabels: {a: b}}\ntargetRefs: [{kind: Service, name: reviews}]",
 			":7:3: spec.targetRefs: a policy has a selector or targetRefs",

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	_ "mosn.io/moe/pkg/istio/envoytypes"
 	_ "mosn.io/moe/plugins"
 
 	"mosn.io/moe/pkg/istio/internal/diff"

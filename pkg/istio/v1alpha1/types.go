@@ -66,6 +66,10 @@ type FilterPolicySpec struct {
 	// proxyVersion, and a proxy takes that whose expression its version matches. All policies that meet in one proxy
 	// must agree; those without hosts follow the others.
 	Hosts []Host `json:"hosts" validate:"max=8"`
+	// EnvoyFilters are HTTP filters of Envoy's own, before the plugins, between them or after them, as in moe.yaml. They see
+	// all requests of the listeners that have the chain, so a policy that lists some targets workloads or whole Gateways.
+	// What policies list that meet in one proxy adds up, the less specific policies' first.
+	EnvoyFilters []EnvoyFilter `json:"envoyFilters" validate:"max=32"`
 	// Insert says where among Envoy's HTTP filters the chain stands; all policies that meet in one proxy must agree.
 	Insert *Insert `json:"insert"`
 	// Delivery of the chain's configuration: by extension config discovery (ecds), which is the default, a change leaves
@@ -171,6 +175,22 @@ type ExtProcTLS struct {
 	CertFile string `json:"certFile"`
 	// KeyFile is that of the certificate's key.
 	KeyFile string `json:"keyFile"`
+}
+
+// EnvoyFilter is an HTTP filter of Envoy's own.
+type EnvoyFilter struct {
+	// Name is Envoy's for the filter, such as envoy.filters.http.local_ratelimit.
+	Name string `json:"name" validate:"required"`
+	// ID tells entries of one filter apart; it is the name by default.
+	ID string `json:"id"`
+	// Position says whether requests come to the filter before the plugins or after them; responses, the other way round.
+	// Filters of one place stand as listed.
+	Position string `json:"position" default:"before" enum:"before,after"`
+	// Stage puts the filter before or after the plugins of one stage, in place of all plugins. The plugins must run in the
+	// order of stages.
+	Stage string `json:"stage" enum:"access,authn,authz,traffic,transform,observe"`
+	// Config is the filter's configuration, with Envoy's fields; "@type" names its message where the name does not.
+	Config map[string]any `json:"config"`
 }
 
 // Insert is a place among the HTTP filters of a listener: at most one of its fields is given, and none is beforeRouter.

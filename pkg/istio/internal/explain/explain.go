@@ -147,6 +147,17 @@ func describeSettings(b *strings.Builder, s plan.Settings) {
 	}
 	fmt.Fprintf(b, "  host: %s (%s); place: %s (%s); delivery: %s (%s)\n", strings.Join(hosts, ", "), by(s.HostsFrom),
 		describeInsert(s.Insert), by(s.InsertFrom), delivery, by(s.DeliveryFrom))
+	for _, n := range s.Natives {
+		place := n.Position + " the plugins"
+		if n.Stage != "" {
+			place += " of stage " + n.Stage
+		}
+		name := n.EntryID()
+		if name != n.Name {
+			name += " (" + n.Name + ")"
+		}
+		fmt.Fprintf(b, "  %s: %s (%s)\n", name, place, n.From)
+	}
 }
 
 func describeHost(h v1alpha1.Host) string {

@@ -73,8 +73,8 @@ type ProxyChain struct {
 	Doc           *Document
 	Sent          *Document // Doc, or one with a placeholder
 	Settings      Settings
-	Filter        string   // the name of the HTTP filter, and of its configuration for ECDS
-	Wider         []string // the filters of the sets around
+	Filter        string   // the name of the first HTTP filter with plugins, and of its configuration for ECDS
+	Wider         []string // all filters of the sets around
 	Inherited     bool     // the chain is that of the next wider set
 
 	ofRoutes []*Contribution // to parts of its proxies' route configuration
@@ -157,6 +157,7 @@ func (g *planner) planProxies(s proxyset.Set) {
 	b.ofRoutes = others
 	slices.SortStableFunc(b.Contributions, compareContributions)
 	b.Settings = g.settle(s, append(slices.Clone(b.Contributions), others...))
+	b.Settings.Natives = g.settleNatives(b.Contributions, others)
 	b.Doc = Merge(b.Contributions, true, g.p)
 	b.Sent = b.Doc
 	if len(b.Doc.Plugins) == 0 {
@@ -167,7 +168,7 @@ func (g *planner) planProxies(s proxyset.Set) {
 	b.Filter = filterNameOf(s, len(around)-1)
 	for _, w := range around[:len(around)-1] {
 		if o := g.chainOf[w.Key()]; !o.Inherited {
-			b.Wider = append(b.Wider, o.Filter)
+			b.Wider = append(b.Wider, o.names()...)
 		}
 	}
 	if len(around) > 1 {
@@ -201,6 +202,7 @@ func (g *planner) planProxies(s proxyset.Set) {
 	}
 	g.checkFailOpen(b.Settings, b.Doc)
 	g.checkSecrets(b.Settings, b.Doc)
+	g.checkDivided(b.Settings, b.Doc)
 }
 
 // filterNameOf returns the name of the filter of a set that is inside of depth others. Envoy asks for a filter's
@@ -293,8 +295,13 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 		}
 	}
 	for _, in := range g.inside[b.Proxies.Key()] {
-		if sameHosts(in, b) && !slices.Contains(r.Filters, in.Filter) {
-			r.Filters = append(r.Filters, in.Filter)
+		if !sameHosts(in, b) {
+			continue
+		}
+		for _, name := range in.Settings.partNames(in.Filter) {
+			if !slices.Contains(r.Filters, name) {
+				r.Filters = append(r.Filters, name)
+			}
 		}
 	}
 	r.Doc = Merge(r.Contributions, false, g.p)
@@ -307,6 +314,7 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 			return assembly.ValidateRoute(assembly.ChainName, b.checked, raw, caps)
 		})
 	g.checkFailOpen(r.Settings, r.Doc)
+	g.checkDivided(r.Settings, r.Doc)
 	r.Own = Merge(own, false, &manifest.Problems{})
 	if r.Waypoint {
 		r.Filters = []string{routeFilter(b, r.Route)}

@@ -23,12 +23,15 @@ type Settings struct {
 	Hosts  []v1alpha1.Host
 	Insert v1alpha1.Insert
 	Inline bool
+	// Natives are filters of Envoy's own, as policies for all requests of the proxies list them.
+	Natives []Native
 
 	HostsFrom, InsertFrom, DeliveryFrom *policy.Policy // who says so; nil: the default
 }
 
 func (s Settings) same(o Settings) bool {
-	return s.Inline == o.Inline && s.Insert == o.Insert && reflect.DeepEqual(s.Hosts, o.Hosts)
+	return s.Inline == o.Inline && s.Insert == o.Insert && reflect.DeepEqual(s.Hosts, o.Hosts) &&
+		slices.EqualFunc(s.Natives, o.Natives, func(a, b Native) bool { return reflect.DeepEqual(a.EnvoyFilter, b.EnvoyFilter) })
 }
 
 // External reports whether a server of its own runs the chain.

@@ -24,11 +24,23 @@ func (pol *Policy) check(p *manifest.Problems) {
 		pol.checkHost(config.Index("spec.hosts", i), h, p)
 	}
 	pol.checkInsert(p)
+	p.AddConfig(pol.Object, "spec", bootstrap.CheckEnvoyFilters(pol.Natives()))
 	for i, m := range pol.Spec.SecretMounts {
 		if m.MountPath != "" && !path.IsAbs(m.MountPath) {
 			p.At(pol.Object, config.Index("spec.secretMounts", i)+".mountPath", "expected an absolute path")
 		}
 	}
+}
+
+// Natives returns the filters of Envoy's own that the policy lists.
+func (pol *Policy) Natives() []bootstrap.EnvoyFilter {
+	all := make([]bootstrap.EnvoyFilter, len(pol.Spec.EnvoyFilters))
+	for i, f := range pol.Spec.EnvoyFilters {
+		all[i] = bootstrap.EnvoyFilter{
+			Name: f.Name, ID: f.ID, Placement: bootstrap.Placement{Position: f.Position, Stage: f.Stage}, Config: f.Config,
+		}
+	}
+	return all
 }
 
 func (pol *Policy) checkTargets(p *manifest.Problems) {
@@ -70,7 +82,8 @@ func (pol *Policy) checkInsert(p *manifest.Problems) {
 		p.At(pol.Object, "spec.insert.after", "nothing runs behind the router")
 	}
 	for field, name := range map[string]string{"before": in.Before, "after": in.After} {
-		if name == ChainFilter || strings.HasPrefix(name, ChainFilter+".") {
+		if name == ChainFilter || strings.HasPrefix(name, ChainFilter+".") || strings.HasPrefix(name, ChainFilter+"-") ||
+			strings.HasPrefix(name, ChainFilter+"/") {
 			p.At(pol.Object, "spec.insert."+field, "%s is the chain itself", name)
 		}
 	}

@@ -22,11 +22,13 @@ import (
 	"mosn.io/moe/pkg/istio/v1alpha1"
 )
 
-// filterConfig returns the configuration of the HTTP filter with a chain.
-func filterConfig(h *v1alpha1.Host, doc *document.Document) (proto.Message, error) {
+// filterConfig returns the configuration of the HTTP filter with a part of a chain.
+func filterConfig(h *v1alpha1.Host, doc *document.Document, part *bootstrap.Part) (proto.Message, error) {
 	if h.ExtProc != nil {
-		return extProcFilter(h.ExtProc, doc)
+		return extProcFilter(h.ExtProc, doc, part)
 	}
+	divided := *doc
+	divided.Stages, doc = part.Stages, &divided
 	if h.Golang != nil {
 		return golangFilter(h.Golang, doc)
 	}
@@ -125,15 +127,15 @@ func extProcCluster(x *v1alpha1.ExtProc) (*clusterv3.Cluster, error) {
 
 func clusterName(x *v1alpha1.ExtProc) string { return "moe-extproc|" + x.Address }
 
-func extProcFilter(x *v1alpha1.ExtProc, doc *document.Document) (proto.Message, error) {
+func extProcFilter(x *v1alpha1.ExtProc, doc *document.Document, part *bootstrap.Part) (proto.Message, error) {
 	metadata, err := configMetadata(doc)
 	if err != nil {
 		return nil, err
 	}
 	b := extProcServer(x)
 	b.Mode = processingMode(doc)
-	f := b.Filter(clusterName(x))
-	f.GrpcService.InitialMetadata = metadata
+	f := b.Filter(clusterName(x), part)
+	f.GrpcService.InitialMetadata = append(f.GrpcService.InitialMetadata, metadata...)
 	return f, nil
 }
 

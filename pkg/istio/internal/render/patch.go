@@ -1,6 +1,7 @@
 package render
 
 import (
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	rbacconfigv3 "github.com/envoyproxy/go-control-plane/envoy/config/rbac/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -12,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 	networking "istio.io/api/networking/v1alpha3"
 
+	"mosn.io/moe/framework/document"
+	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/pkg/istio/internal/plan"
 	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
@@ -89,12 +92,16 @@ func httpMatch(s proxyset.Set, h *v1alpha1.Host, name string) *objectMatch {
 	return m
 }
 
-// insertion returns the patches that put f into its place, in the order in which Istio applies them.
+// insertion returns the patches that put filters into their place, in the order in which Istio applies them.
 //
 // Istio passes over an insertion before or after a filter that a listener does not have. So the place is marked first,
-// where it should be and right before the router, which every listener has; then f takes the first of the marks, and the
-// others go. What marks is a filter that denies every request: should it ever stay, nothing gets past it.
-func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, f *hcmv3.HttpFilter) ([]*Patch, error) {
+// where it should be and right before the router, which every listener has; then the last filter takes the first of the
+// marks, and the others go. What marks is a filter that denies every request: should it ever stay, nothing gets past it. The
+// other filters come right before the last.
+func insertion(
+	s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []string, filters []*hcmv3.HttpFilter,
+) ([]*Patch, error) {
+	last := filters[len(filters)-1]
 	var all []*Patch
 	var failed error
 	add := func(op Operation, at string, value proto.Message) {
@@ -116,9 +123,12 @@ func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []str
 	}
 	switch {
 	case in.Position == "first":
-		add(first, "", f)
+		add(first, "", last)
 	case in == v1alpha1.Insert{} || in.Position == "beforeRouter":
-		add(before, policy.RouterFilter, f)
+		for _, f := range filters {
+			add(before, policy.RouterFilter, f)
+		}
+		return all, failed
 	default:
 		place, err := deniesAll()
 		if err != nil {
@@ -133,8 +143,11 @@ func insertion(s proxyset.Set, h *v1alpha1.Host, in v1alpha1.Insert, wider []str
 			add(after, in.After, place)
 		}
 		add(before, policy.RouterFilter, place)
-		add(replace, PlaceFilter, f)
+		add(replace, PlaceFilter, last)
 		add(remove, PlaceFilter, nil)
+	}
+	for _, f := range filters[:len(filters)-1] {
+		add(before, last.Name, f)
 	}
 	return all, failed
 }
@@ -167,38 +180,84 @@ func basePatches(b *plan.ProxyChain, h *v1alpha1.Host) ([]*Patch, error) {
 	if err != nil {
 		return nil, err
 	}
-	config, err := filterConfig(h, &b.Sent.Document)
-	if err != nil {
-		return nil, err
-	}
-	all, err := filterPatches(b, h, b.Filter, b.Wider, config)
+	all, err := chainPatches(b, h, []ownChain{{name: b.Filter, doc: &b.Sent.Document}})
 	if cluster != nil {
 		all = append([]*Patch{cluster}, all...)
 	}
 	return all, err
 }
 
-// filterPatches returns those that put a filter of that name and configuration in the place of a chain, for the filters of
-// wider sets.
-func filterPatches(b *plan.ProxyChain, h *v1alpha1.Host, name string, wider []string, config proto.Message) ([]*Patch, error) {
+// ownChain is one of the chains that the listeners of some proxies have, and its filter's name.
+type ownChain struct {
+	name string
+	doc  *document.Document
+	skip *matcherv3.Matcher // which requests do not pass it; nil: none
+}
+
+// chainPatches returns the patches that put chains in their place, with filters of Envoy's own around them and between
+// their parts, for the filters of wider sets.
+func chainPatches(b *plan.ProxyChain, h *v1alpha1.Host, chains []ownChain) ([]*Patch, error) {
+	var all []*Patch
+	var filters []*hcmv3.HttpFilter
+	for boundary := range len(bootstrap.Stages) + 1 {
+		for i := range b.Settings.Natives {
+			if n := &b.Settings.Natives[i]; n.Boundary() == boundary {
+				packed, err := anypb.New(n.Message())
+				if err != nil {
+					return nil, err
+				}
+				filters = append(filters, inListener(plan.NativeName(b.Filter, n), packed))
+			}
+		}
+		for _, c := range chains {
+			parts := b.Settings.Parts(c.name)
+			for i := range parts {
+				if parts[i].First() != boundary {
+					continue
+				}
+				f, discovery, err := partFilter(b, h, c, &parts[i])
+				if err != nil {
+					return nil, err
+				}
+				filters = append(filters, f)
+				if discovery != nil {
+					all = append(all, discovery)
+				}
+			}
+		}
+	}
+	if len(filters) == 0 {
+		return all, nil
+	}
+	inserted, err := insertion(b.Proxies, h, b.Settings.Insert, b.Wider, filters)
+	return append(all, inserted...), err
+}
+
+// partFilter returns the filter with a part of a chain, and the patch that has its configuration discovered, if it is.
+func partFilter(b *plan.ProxyChain, h *v1alpha1.Host, c ownChain, part *bootstrap.Part) (*hcmv3.HttpFilter, *Patch, error) {
+	config, err := filterConfig(h, c.doc, part)
+	if err == nil && c.skip != nil {
+		config, err = skipping(config, part.Name, c.skip)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
 	packed, err := anypb.New(config)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var all []*Patch
-	f := &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: packed}}
-	if h.ExtProc == nil && !b.Settings.Inline {
-		f = discovered(name, packed.TypeUrl)
-		extension := &corev3.TypedExtensionConfig{Name: name, TypedConfig: packed}
-		m := matchProxy(b.Proxies.Traffic, h)
-		add, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, add)
+	if h.ExtProc != nil || b.Settings.Inline {
+		return inListener(part.Name, packed), nil, nil
 	}
-	inserted, err := insertion(b.Proxies, h, b.Settings.Insert, wider, f)
-	return append(all, inserted...), err
+	extension := &corev3.TypedExtensionConfig{Name: part.Name, TypedConfig: packed}
+	m := matchProxy(b.Proxies.Traffic, h)
+	discovery, err := newPatch(networking.EnvoyFilter_EXTENSION_CONFIG, m, networking.EnvoyFilter_Patch_ADD, extension)
+	return discovered(part.Name, packed.TypeUrl), discovery, err
+}
+
+// inListener is a filter whose configuration the listener has.
+func inListener(name string, config *anypb.Any) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: config}}
 }
 
 // clusterPatch returns the patch that adds the cluster of a host's server; nil if it has none.

@@ -44,18 +44,6 @@ func waypointTarget(s proxyset.Set) *selectorv1beta1.PolicyTargetReference {
 // its own: which of them a request passes is a matter of the name of its route.
 func waypointPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.Host) ([]*Patch, error) {
 	var all []*Patch
-	add := func(doc *plan.Document, name string, wider []string, skip *matcherv3.Matcher) error {
-		config, err := filterConfig(h, &doc.Document)
-		if err == nil && skip != nil {
-			config, err = skipping(config, name, skip)
-		}
-		if err != nil {
-			return err
-		}
-		patches, err := filterPatches(b, h, name, wider, config)
-		all = append(all, patches...)
-		return err
-	}
 	cluster, err := clusterPatch(b, h)
 	if err != nil {
 		return nil, err
@@ -63,6 +51,7 @@ func waypointPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.
 	if cluster != nil {
 		all = append(all, cluster)
 	}
+	var chains []ownChain
 	var others []*expr.Expr
 	for _, r := range routes {
 		others = append(others, routeName("_==_", r.Route))
@@ -72,20 +61,17 @@ func waypointPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.
 		if err != nil {
 			return nil, err
 		}
-		if err := add(b.Doc, b.Filter, b.Wider, skip); err != nil {
-			return nil, err
-		}
+		chains = append(chains, ownChain{name: b.Filter, doc: &b.Doc.Document, skip: skip})
 	}
 	for _, r := range routes {
 		skip, err := skipWhere(routeName("_!=_", r.Route))
 		if err != nil {
 			return nil, err
 		}
-		if err := add(r.Doc, r.Filters[0], nil, skip); err != nil {
-			return nil, err
-		}
+		chains = append(chains, ownChain{name: r.Filters[0], doc: &r.Doc.Document, skip: skip})
 	}
-	return all, nil
+	patches, err := chainPatches(b, h, chains)
+	return append(all, patches...), err
 }
 
 // skipping wraps the configuration of a filter, so that requests which skip matches do not pass it.
