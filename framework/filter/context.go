@@ -28,7 +28,7 @@ func (s Stream) Context() context.Context {
 }
 
 // Log returns the logger to Envoy's log. What it logs carries the plugin's name and, as long as the stream lives and
-// where the request has one, its x-request-id.
+// where the request has them, its x-request-id and the id of its trace.
 func (s Stream) Log() *slog.Logger {
 	if !s.lock() {
 		return slog.New(slog.DiscardHandler)
@@ -37,7 +37,7 @@ func (s Stream) Log() *slog.Logger {
 	return slog.New(&streamHandler{s.c.Loggers[s.plugin].Handler(), s})
 }
 
-// streamHandler adds the stream's id when something is in fact logged.
+// streamHandler adds the ids of the stream and of its trace when something is in fact logged.
 type streamHandler struct {
 	slog.Handler
 	s Stream
@@ -47,6 +47,9 @@ type streamHandler struct {
 func (h *streamHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id := h.s.RequestHeaders().Get("x-request-id"); id != "" {
 		r.AddAttrs(slog.String("request_id", id))
+	}
+	if id := h.s.traceID(); id.IsValid() {
+		r.AddAttrs(slog.String("trace_id", id.String()))
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -36,6 +36,23 @@ func (s Stream) traceContext() context.Context {
 	return ctx
 }
 
+// traceID returns the id of the stream's trace as far as it is known without asking the host, which may wait: of a span that
+// was made or asked for, or of the one that the request names.
+func (s Stream) traceID() (id trace.TraceID) {
+	if !s.lock() {
+		return id
+	}
+	span, ctx := s.c.Span, s.c.Ctx
+	s.c.Mu.Unlock()
+	switch {
+	case span != nil:
+		return span.SpanContext().TraceID()
+	case ctx != nil:
+		return trace.SpanContextFromContext(ctx).TraceID()
+	}
+	return spanFrom(s.RequestHeaders().Get).TraceID()
+}
+
 // withBaggage adds the request's baggage (https://www.w3.org/TR/baggage/). One that is broken, or longer than W3C's limits,
 // is none.
 func (s Stream) withBaggage(ctx context.Context) context.Context {
