@@ -20,7 +20,7 @@ SOAKTIME ?= 10m
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X mosn.io/moe/internal/build.Version=$(VERSION)
 # Go modules of this repository; each is built and tested in its own folder.
-MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod e2e/bridge/plugins/go.mod e2e/mosn/go.mod e2e/openfga/go.mod plugins/mosn/go.mod \
+MODULES := $(patsubst %/go.mod,%,$(wildcard go.mod e2e/go.mod e2e/bridge/plugins/go.mod e2e/mosn/go.mod e2e/openfga/go.mod e2e/otelcol/go.mod plugins/mosn/go.mod \
   docs/examples/mosnfilter/go.mod bench/upstreamsdk/go.mod))
 MODULES := $(patsubst go.mod,.,$(MODULES))
 STATICCHECK := .tools/staticcheck-$(STATICCHECK_VERSION)/staticcheck

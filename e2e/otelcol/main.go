@@ -1,0 +1,90 @@
+// Command otelcol is an OpenTelemetry Collector for tests: it takes traces over OTLP, by gRPC and HTTP, and prints each
+// batch that it has taken as a line of OTLP's JSON. It is a module of its own, as the collector needs other versions of much
+// that the rest has.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/otlpreceiver"
+	"go.opentelemetry.io/collector/service/telemetry/otelconftelemetry"
+)
+
+// main serves until it is interrupted. Its arguments are the addresses for gRPC and for HTTP.
+func main() {
+	c, err := otelcol.NewCollector(otelcol.CollectorSettings{
+		BuildInfo: component.BuildInfo{Command: "otelcol", Version: "test"},
+		Factories: factories,
+		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
+			URIs:              []string{"yaml:" + configuration(os.Args[1], os.Args[2])},
+			ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory()},
+		}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := c.Run(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func configuration(grpc, http string) string {
+	return `
+receivers:
+  otlp:
+    protocols:
+      grpc: {endpoint: "` + grpc + `"}
+      http: {endpoint: "` + http + `"}
+exporters: {lines: }
+service:
+  telemetry:
+    metrics: {level: none}
+  pipelines:
+    traces: {receivers: [otlp], exporters: [lines]}
+`
+}
+
+func factories() (otelcol.Factories, error) {
+	lines := exporter.NewFactory(component.MustNewType("lines"),
+		func() component.Config { return &struct{}{} },
+		exporter.WithTraces(newLines, component.StabilityLevelStable))
+	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
+	if err != nil {
+		return otelcol.Factories{}, err
+	}
+	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](lines)
+	return otelcol.Factories{Receivers: receivers, Exporters: exporters, Telemetry: otelconftelemetry.NewFactory()}, err
+}
+
+// printer is the exporter.
+type printer struct {
+	component.StartFunc
+	component.ShutdownFunc
+}
+
+func newLines(context.Context, exporter.Settings, component.Config) (exporter.Traces, error) {
+	return &printer{}, nil
+}
+
+// Capabilities is that of consumer.Traces.
+func (*printer) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+// ConsumeTraces prints a batch.
+func (*printer) ConsumeTraces(_ context.Context, batch ptrace.Traces) error {
+	line, err := (&ptrace.JSONMarshaler{}).MarshalTraces(batch)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(append(line, '\n')) // in one piece
+	return err
+}
