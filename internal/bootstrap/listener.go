@@ -219,7 +219,7 @@ func (b *builder) routes(l *Listener) (*routev3.RouteConfiguration, error) {
 		routes = append(routes, rest)
 	}
 	c := &routev3.RouteConfiguration{
-		Name:         l.Name,
+		Name:         l.Name + b.o.division(),
 		VirtualHosts: []*routev3.VirtualHost{{Name: l.Name, Domains: []string{"*"}, Routes: routes}},
 	}
 	if l.HTTP3 {

@@ -16,7 +16,7 @@ func TestEnvoyFiltersOfHosts(t *testing.T) {
 		cors, mutation, router = "envoy.filters.http.cors", "envoy.filters.http.header_mutation", "envoy.filters.http.router"
 		limit, second          = "envoy.filters.http.local_ratelimit", "second"
 	)
-	want := []string{cors, Name, limit, "moe-authz", second, "moe-observe", mutation, router}
+	want := []string{cors, "moe-access-authn", limit, "moe-authz-transform", second, "moe-observe", mutation, router}
 	for name, set := range map[string]func(o *Options){
 		"dynmod": func(*Options) {},
 		"golang": func(o *Options) { o.Golang = &Golang{Library: "/libmoe.so"} },
@@ -50,11 +50,14 @@ func TestEnvoyFiltersOfHosts(t *testing.T) {
 			if diff := cmp.Diff(want, filterList(m.HttpFilters)); diff != "" {
 				t.Errorf("the filters (-want +got):\n%s", diff)
 			}
+			if got, want := m.GetRouteConfig().Name, Name+"/authz/observe"; got != want {
+				t.Errorf("the routes have the name %q, want %q, which no other division has", got, want)
+			}
 			var configured []string
 			for _, r := range m.GetRouteConfig().VirtualHosts[0].Routes {
 				configured = append(configured, slices.Sorted(maps.Keys(r.TypedPerFilterConfig))...)
 			}
-			wantConfigured := []string{Name, "moe-authz", "moe-observe"}
+			wantConfigured := []string{"moe-access-authn", "moe-authz-transform", "moe-observe"}
 			if name == "extproc" {
 				wantConfigured = nil // the server knows routes by their names
 			}

@@ -30,8 +30,9 @@ func (p *Placement) Boundary() int {
 	return 0
 }
 
-// Divide returns the filters among which filters of Envoy's own at these places divide the plugins, in order. The first
-// has the name given, and those of others begin with it.
+// Divide returns the filters among which filters of Envoy's own at these places divide the plugins, in order. Each name
+// begins with the one given and says which stages the filter runs: connections of a listener that drains have its filters,
+// and take over whatever configuration comes under their names.
 func Divide(name string, places []Placement) []Part {
 	cuts := []int{0}
 	for i := range places {
@@ -51,8 +52,10 @@ func Divide(name string, places []Placement) []Part {
 			to = cuts[i+1]
 		}
 		parts[i] = Part{Name: name + "-" + Stages[from], Stages: Stages[from:to]}
+		if to-from > 1 {
+			parts[i].Name += "-" + Stages[to-1]
+		}
 	}
-	parts[0].Name = name
 	return parts
 }
 
@@ -80,6 +83,16 @@ func (p *Part) Of(doc map[string]any) map[string]any {
 
 // String returns the stages as [host.ExtProcStagesKey] has them.
 func (p *Part) String() string { return strings.Join(p.Stages, ",") }
+
+// division is what names of routes end in where parts share the plugins: connections of a listener that drains keep the
+// routes that configure its filters.
+func (o *Options) division() (suffix string) {
+	parts := o.parts()
+	for i := 1; i < len(parts); i++ {
+		suffix += "/" + parts[i].Stages[0]
+	}
+	return suffix
+}
 
 func (o *Options) parts() []Part {
 	if o.Filter == nil && o.ExtProc == nil {

@@ -112,8 +112,8 @@ func TestEnvoyFilterErrors(t *testing.T) {
 			want: `envoyFilters[0].stage: expected`,
 		},
 		{
-			name: "the name of a filter with plugins", text: "envoyFilters:\n- {name: envoy.filters.http.cors, id: moe-authz, stage: authz}",
-			want: `f:2:35: envoyFilters[0].id: "moe-authz" is a filter with plugins; choose another id`,
+			name: "the name of a filter with plugins", text: "envoyFilters:\n- {name: envoy.filters.http.cors, id: moe-authz-observe, stage: authz}",
+			want: `f:2:35: envoyFilters[0].id: "moe-authz-observe" is a filter with plugins; choose another id`,
 		},
 		{
 			name: "between plugins that run as listed", text: "order: listed\nplugins: [{name: guard}]\n" +

@@ -298,7 +298,8 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 		if !sameHosts(in, b) {
 			continue
 		}
-		for _, name := range in.Settings.partNames(in.Filter) {
+		// Listeners that drain may have the filter as it was before others divided it.
+		for _, name := range append(in.Settings.partNames(in.Filter), in.Filter) {
 			if !slices.Contains(r.Filters, name) {
 				r.Filters = append(r.Filters, name)
 			}
