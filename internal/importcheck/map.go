@@ -106,7 +106,7 @@ var areas = []area{
 	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/config framework/document pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
-	{folder: "cmd/moe/cli", uses: "framework/extension framework/filter framework/config framework/document " +
+	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/extension framework/network framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/debugview framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
 		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},

@@ -20,7 +20,7 @@ func pluginsCommand() *cobra.Command {
 		Short: "List the plugins that are compiled in, or describe one",
 		Long: text(`
 			plugins lists the plugins of this moe: the stage that each runs in (access, authn, authz, traffic, transform,
-			observe), and what it does. With a name, it prints that plugin's documentation, an example and the JSON Schema of
+			observe; network for network filters, accesslog for access loggers), and what it does. With a name, it prints that plugin's documentation, an example and the JSON Schema of
 			its configuration. As JSON, each plugin also has the phases that it takes part in.`),
 		Example: examples(`
 			moe plugins
@@ -34,18 +34,14 @@ func pluginsCommand() *cobra.Command {
 			if len(args) == 0 {
 				return list(w, format)
 			}
-			reg, err := lookup(args[0])
-			if err != nil {
-				return err
-			}
-			p, err := describe(reg)
+			p, manual, err := describeNamed(args[0])
 			if err != nil {
 				return err
 			}
 			if format == "json" {
 				return writeJSON(w, p)
 			}
-			p.print(w, manualOf(reg))
+			p.print(w, manual)
 			return nil
 		}),
 	}
@@ -61,10 +57,28 @@ func completePlugins(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 	for _, reg := range filter.Registrations() {
 		names = append(names, reg.Name)
 	}
+	for _, o := range others() {
+		if filter.Lookup(o.Name) == nil {
+			names = append(names, o.Name)
+		}
+	}
 	if len(args) > 0 {
 		names = nil
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// describeNamed describes a plugin, or else a network filter or an access logger, and returns its manual.
+func describeNamed(name string) (*plugin, string, error) {
+	if o, ok := lookupOther(name); ok && filter.Lookup(name) == nil {
+		return o.describe()
+	}
+	reg, err := lookup(name)
+	if err != nil {
+		return nil, "", err
+	}
+	p, err := describe(reg)
+	return p, manualOf(reg), err
 }
 
 func lookup(name string) (*filter.Registration, error) {
@@ -82,6 +96,13 @@ func list(w io.Writer, format string) error {
 	all := []*plugin{}
 	for _, reg := range filter.Registrations() {
 		p, err := describe(reg)
+		if err != nil {
+			return err
+		}
+		all = append(all, p)
+	}
+	for _, o := range others() {
+		p, _, err := o.describe()
 		if err != nil {
 			return err
 		}

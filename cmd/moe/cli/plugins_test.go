@@ -60,12 +60,14 @@ func TestPluginsTable(t *testing.T) {
 			t.Errorf("got a Markdown link in %q, want its text alone", line)
 		}
 	}
-	if want := len(filter.Registrations()); listed != want {
+	if want := len(filter.Registrations()) + len(others()); listed != want {
 		t.Errorf("got %d plugins, want %d:\n%s", listed, want, stdout)
 	}
 	for _, want := range []string{
 		`(?m)^hello +transform +adds a header to every response$`,
 		`(?m)^noted +traffic *$`,
+		`(?m)^redisguard +network +refuses commands of Redis`,
+		`(?m)^accesslog +accesslog *$`,
 		`(?m)^opa +authz +\S.*\n {10,}\S`, // its summary takes two lines
 	} {
 		t.Run(want, func(t *testing.T) {
@@ -106,8 +108,9 @@ func TestVersion(t *testing.T) {
 func TestPluginsJSON(t *testing.T) {
 	status, stdout, stderr := moe(t, "plugins", "-o", "json")
 	var all []plugin
-	if err := json.Unmarshal([]byte(stdout), &all); status != 0 || err != nil || len(all) != len(filter.Registrations()) {
-		t.Fatalf("moe plugins -o json: got status %d, error %v, %d plugins and %q; want 0 and all %d plugins", status, err, len(all), stderr, len(filter.Registrations()))
+	want := len(filter.Registrations()) + len(others())
+	if err := json.Unmarshal([]byte(stdout), &all); status != 0 || err != nil || len(all) != want {
+		t.Fatalf("moe plugins -o json: got status %d, error %v, %d plugins and %q; want 0 and all %d plugins", status, err, len(all), stderr, want)
 	}
 	status, stdout, _ = moe(t, "plugins", "noted", "-o", "json")
 	var p plugin
@@ -146,6 +149,35 @@ func TestPluginWithoutManual(t *testing.T) {
 		t.Run(fmt.Sprintf("%.40q", want), func(t *testing.T) {
 			if !strings.Contains(stdout, want) {
 				t.Errorf("the description lacks %q:\n%s", want, stdout)
+			}
+		})
+	}
+}
+
+func TestNetworkFilterHasManual(t *testing.T) {
+	_, stdout, _ := moe(t, "plugins", "redisguard")
+	for _, want := range []string{"# redisguard\n", "\n## Metrics\n", "networkFilters:", `"maxArguments"`} {
+		t.Run(want, func(t *testing.T) {
+			if !strings.Contains(stdout, want) {
+				t.Errorf("the manual lacks %q", want)
+			}
+		})
+	}
+}
+
+// The examples of network filters are files that are good.
+func TestNetworkFilterExamples(t *testing.T) {
+	for _, o := range others() {
+		if o.kind != "network" {
+			continue
+		}
+		t.Run(o.Name, func(t *testing.T) {
+			p, _, err := o.describe()
+			if err != nil {
+				t.Fatalf("describe: %v", err)
+			}
+			if _, err := moefile.Parse([]byte(p.Example), moefile.CheckPlugins, moefile.Dynmod); err != nil {
+				t.Errorf("moefile.Parse: %v\n%s", err, p.Example)
 			}
 		})
 	}
