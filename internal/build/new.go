@@ -22,11 +22,18 @@ var templates = template.Must(template.ParseFS(scaffold, "scaffold/*.tmpl"))
 
 // NewOptions describe the plugin to begin.
 type NewOptions struct {
+	Kind     string // of [Kinds]; "" means the first
 	Name     string // of the plugin and its package
 	Dir      string // folder to create; "" means Name
 	Module   string // path of its Go module; "" means example.com/Name
 	Checkout string // of MoE; "" means what Checkout("") finds
 }
+
+// Network is the kind of network filters.
+const Network = "network"
+
+// Kinds are what New can begin: a plugin for HTTP, or a network filter.
+var Kinds = []string{"http", Network}
 
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
@@ -35,9 +42,11 @@ var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 // empty, and returns the folder.
 func New(o NewOptions) (dir string, err error) {
 	switch {
+	case o.Kind != "" && !slices.Contains(Kinds, o.Kind):
+		return "", fmt.Errorf("--kind: expected %s, got %q", strings.Join(Kinds, " or "), o.Kind)
 	case !pluginName.MatchString(o.Name):
 		return "", fmt.Errorf("%q: a plugin's name is lower-case letters and digits, as a Go package's", o.Name)
-	case token.IsKeyword(o.Name), slices.Contains([]string{"main", "filter", "fmt", "strings", "init", "test"}, o.Name):
+	case token.IsKeyword(o.Name), slices.Contains([]string{"main", "filter", "network", "bytes", "errors", "fmt", "strings", "init", "test"}, o.Name):
 		return "", fmt.Errorf("%q cannot be the name of a plugin's package; choose another", o.Name)
 	}
 	root, err := Checkout(o.Checkout)
@@ -70,16 +79,29 @@ func New(o NewOptions) (dir string, err error) {
 
 // expand returns the files of the templates.
 func expand(o NewOptions) (map[string][]byte, error) {
-	data := struct{ Name, Type, Module string }{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module}
+	data := struct {
+		Name, Type, Module string
+		Network            bool
+	}{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module, o.Kind == Network}
 	files := map[string][]byte{}
-	for name, from := range map[string]string{
+	from := map[string]string{
 		o.Name + ".go":      "plugin.go.tmpl",
 		o.Name + "_test.go": "plugin_test.go.tmpl",
 		"README.md":         "README.md.tmpl",
 		"schema.json":       "schema.json.tmpl",
 		"Makefile":          "Makefile.tmpl",
 		"moe.yaml":          "moe.yaml.tmpl",
-	} {
+	}
+	if o.Kind == Network {
+		from = map[string]string{
+			o.Name + ".go":      "network.go.tmpl",
+			o.Name + "_test.go": "network_test.go.tmpl",
+			"README.md":         "network_README.md.tmpl",
+			"Makefile":          "Makefile.tmpl",
+			"moe.yaml":          "network_moe.yaml.tmpl",
+		}
+	}
+	for name, from := range from {
 		var b bytes.Buffer
 		if err := templates.ExecuteTemplate(&b, from, data); err != nil {
 			return nil, err

@@ -14,13 +14,14 @@ func newCommand() *cobra.Command {
 		Use:   "new NAME",
 		Short: "Begin a plugin of your own",
 		Long: text(`
-			new makes a folder with a plugin that works, to change into yours: the plugin and its test, a README, a moe.yaml to
+			new makes a folder with a plugin that works, or with --kind network a network filter, to change into yours: the plugin and its test, a README, a moe.yaml to
 			try it with, a Makefile that builds it into a libmoe.so and a moe, and a go.mod. That one requires what the plugin
 			imports, and refers to MoE's sources: the checkout that you or this program are in, or --moe DIR.`),
 		Example: examples(`
 			moe new greet
 			cd greet && go test ./... && make run
-			moe new greet --module git.example.com/team/greet --dir ~/src/greet`),
+			moe new greet --module git.example.com/team/greet --dir ~/src/greet
+			moe new lines --kind network`),
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: does(func(cmd *cobra.Command, args []string) error {
@@ -35,6 +36,8 @@ func newCommand() *cobra.Command {
 		}),
 	}
 	fl := c.Flags()
+	fl.Var(&enum{&o.Kind, build.Kinds}, "kind", "`KIND`: http, for a plugin, or network, for a network filter (default: http)")
+	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(build.Kinds, cobra.ShellCompDirectiveNoFileComp))
 	fl.StringVar(&o.Dir, "dir", "", "`DIR` to make (default: NAME)")
 	fl.StringVar(&o.Module, "module", "", "`PATH` of its Go module (default: example.com/NAME)")
 	fl.StringVar(&o.Checkout, "moe", "", "`DIR` of MoE's sources (default: $MOE, or where moe or you are)")
