@@ -44,6 +44,7 @@ import (
 	_ "mosn.io/moe/plugins/saml"
 	_ "mosn.io/moe/plugins/script"
 	_ "mosn.io/moe/plugins/sniroute"
+	_ "mosn.io/moe/plugins/spiffe"
 	_ "mosn.io/moe/plugins/tokenauth"
 	_ "mosn.io/moe/plugins/tokenexchange"
 	_ "mosn.io/moe/plugins/transform"

@@ -25,6 +25,15 @@ type Registration struct {
 // Base returns r: what a kind's own registration, which embeds a Registration, shares with the others.
 func (r *Registration) Base() *Registration { return r }
 
+// Bases returns the part of registrations that is alike in all kinds.
+func Bases[R interface{ Base() *Registration }](all []R) []*Registration {
+	bases := make([]*Registration, len(all))
+	for i, r := range all {
+		bases[i] = r.Base()
+	}
+	return bases
+}
+
 // Option refines the registration of any kind of extension.
 type Option func(*Registration)
 

@@ -113,7 +113,19 @@ func (o *Options) checkListeners(p *problems) {
 	}
 }
 
+func (c *ClientCertificates) check(p *problems, at string) {
+	if c.Validator != nil {
+		c.Validator.check(p, at, field{"trustedCa", c.TrustedCA != ""}, field{"subjectAltNames", c.SubjectAltNames != nil},
+			field{"crl", c.CRL != ""})
+	} else if c.TrustedCA == "" {
+		p.add(at+".trustedCa", "is required, or a validator")
+	}
+}
+
 func (t *ListenerTLS) check(p *problems, at string) {
+	if c := t.ClientCertificates; c != nil {
+		c.check(p, at+".clientCertificates")
+	}
 	sds := 0
 	for i := range t.Certificates {
 		c := &t.Certificates[i]
@@ -184,7 +196,12 @@ func (o *Options) checkUpstreams(p *problems) {
 			p.add(at+".protocol", "http3 needs tls")
 		}
 		if t := u.TLS; t != nil {
-			if u.URL == "" && u.serverName() == "" && len(t.SubjectAltNames) == 0 {
+			if v := t.Validator; v != nil {
+				v.check(p, at+".tls", field{"trustedCa", t.TrustedCA != ""}, field{"subjectAltNames", t.SubjectAltNames != nil})
+				if u.Protocol == http3 {
+					p.add(at+".tls.validator", "certificate validators are for TLS over TCP; choose another protocol")
+				}
+			} else if u.URL == "" && u.serverName() == "" && len(t.SubjectAltNames) == 0 {
 				p.add(at+".tls.serverName", "is required, because the endpoints have different hosts")
 			}
 			if t.Certificate != nil {

@@ -46,8 +46,11 @@ type Certificate struct {
 
 // ClientCertificates says which certificates clients must have.
 type ClientCertificates struct {
-	// TrustedCA is a PEM file with the authorities of clients.
-	TrustedCA string `json:"trustedCa" validate:"required"`
+	// TrustedCA is a PEM file with the authorities of clients. This or validator is required.
+	TrustedCA string `json:"trustedCa"`
+	// Validator decides in Go which certificates are good, in place of trustedCa, subjectAltNames and crl. Clients cannot
+	// resume TLS sessions then, since Envoy would not ask it about those.
+	Validator *CertValidator `json:"validator"`
 	// Required refuses clients without a certificate; false only verifies those that have one.
 	Required bool `json:"required" default:"true"`
 	// SubjectAltNames are the names of which a client's certificate must have one: DNS names, URIs such as
@@ -68,6 +71,8 @@ type UpstreamTLS struct {
 	SubjectAltNames []string `json:"subjectAltNames" validate:"omitempty,min=1"`
 	// TrustedCA is a PEM file with the upstream's authorities; the system's by default.
 	TrustedCA string `json:"trustedCa"`
+	// Validator decides in Go which certificates are good, in place of trustedCa and subjectAltNames.
+	Validator *CertValidator `json:"validator"`
 	// Certificate is Envoy's own, for an upstream that asks for one.
 	Certificate *Certificate `json:"certificate"`
 }
@@ -89,6 +94,14 @@ func (b *builder) listenerTLS(l *Listener) *tlsv3.DownstreamTlsContext {
 	c := &tlsv3.DownstreamTlsContext{CommonTlsContext: common}
 	if m := t.ClientCertificates; m != nil {
 		c.RequireClientCertificate = wrapperspb.Bool(m.Required)
+		if m.Validator != nil {
+			m.Validator.decide(common)
+			c.DisableStatefulSessionResumption = true
+			c.SessionTicketKeysType = &tlsv3.DownstreamTlsContext_DisableStatelessSessionResumption{
+				DisableStatelessSessionResumption: true,
+			}
+			return c
+		}
 		v := &tlsv3.CertificateValidationContext{
 			TrustedCa: fileSource(m.TrustedCA), MatchTypedSubjectAltNames: names(m.SubjectAltNames),
 		}
@@ -126,20 +139,29 @@ func (b *builder) upstreamTLS(u *Upstream) *tlsv3.UpstreamTlsContext {
 			c.Sni = name
 		}
 	}
-	ca := t.TrustedCA
-	if ca == "" {
-		ca = systemCA()
-	}
-	v := &tlsv3.CertificateValidationContext{TrustedCa: fileSource(ca), MatchTypedSubjectAltNames: names(expected)}
-	if t.TrustedCA == "" { // the system's is replaced with the system
-		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
+	if t.Validator != nil {
+		t.Validator.decide(common)
 	} else {
-		b.validation(common, "upstream-"+u.Name+"-authorities", v)
+		b.authorities(common, u, expected)
 	}
 	if t.Certificate != nil {
 		b.certificate(common, "upstream-"+u.Name, t.Certificate)
 	}
 	return c
+}
+
+// authorities has a context expect one of names in a certificate of u, of its authorities or the system's.
+func (b *builder) authorities(common *tlsv3.CommonTlsContext, u *Upstream, expected []string) {
+	ca := u.TLS.TrustedCA
+	if ca == "" {
+		ca = systemCA()
+	}
+	v := &tlsv3.CertificateValidationContext{TrustedCa: fileSource(ca), MatchTypedSubjectAltNames: names(expected)}
+	if u.TLS.TrustedCA == "" { // the system's is replaced with the system
+		common.ValidationContextType = &tlsv3.CommonTlsContext_ValidationContext{ValidationContext: v}
+	} else {
+		b.validation(common, "upstream-"+u.Name+"-authorities", v)
+	}
 }
 
 // certificate adds a certificate to a context. One in files is a secret of its own if there is a directory for it,

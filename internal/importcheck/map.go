@@ -95,7 +95,7 @@ var areas = []area{
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/protocheck", uses: "framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension framework/host internal/protocheck"},
-	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/network internal/bootstrap " +
+	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/certvalidator framework/network internal/bootstrap " +
 		"pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
 
@@ -103,7 +103,7 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
-	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/config framework/document pkg/istio " +
+	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/certvalidator framework/config framework/document pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/extension framework/network framework/filter framework/config framework/document " +

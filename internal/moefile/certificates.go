@@ -38,7 +38,9 @@ func (f *File) checkFiles(withoutSecrets bool, report func(path string, err erro
 			}
 		}
 		if c := t.ClientCertificates; c != nil {
-			add(at+".clientCertificates.trustedCa", checkAuthorities(c.TrustedCA))
+			if c.TrustedCA != "" {
+				add(at+".clientCertificates.trustedCa", checkAuthorities(c.TrustedCA))
+			}
 			if c.CRL != "" {
 				_, err := os.ReadFile(c.CRL)
 				add(at+".clientCertificates.crl", err)

@@ -53,6 +53,7 @@ func (f *File) check(l Loader, add func(path string, err error)) {
 	}
 	f.checkLoggers(l.Host, add)
 	f.checkNetworkFilters(l.Host, add)
+	f.checkCertValidators(l.Host, add)
 	if f.Filter == nil {
 		return // no listener takes HTTP
 	}

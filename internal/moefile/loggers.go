@@ -5,9 +5,11 @@ import (
 
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/assembly"
+	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/network"
+	"mosn.io/moe/internal/bootstrap"
 )
 
 // checkLoggers checks the access loggers by their own code; nothing is opened.
@@ -31,6 +33,29 @@ func (f *File) checkNetworkFilters(h Host, add func(path string, err error)) {
 		}
 		for j, n := range l.NetworkFilters {
 			checkExtension("network filter", network.Registrations(), config.Index(at, j), n.Name, n.Config, h, add)
+		}
+	}
+}
+
+// checkCertValidators does the same for certificate validators.
+func (f *File) checkCertValidators(h Host, add func(path string, err error)) {
+	check := func(at string, v *bootstrap.CertValidator) {
+		switch {
+		case v == nil:
+		case h != Dynmod:
+			add(at, needsModule(h))
+		default:
+			checkExtension("certificate validator", certvalidator.Registrations(), at, v.Name, v.Config, h, add)
+		}
+	}
+	for i := range f.Listeners {
+		if t := f.Listeners[i].TLS; t != nil && t.ClientCertificates != nil {
+			check(config.Index("listeners", i)+".tls.clientCertificates.validator", t.ClientCertificates.Validator)
+		}
+	}
+	for i := range f.Upstreams {
+		if t := f.Upstreams[i].TLS; t != nil {
+			check(config.Index("upstreams", i)+".tls.validator", t.Validator)
 		}
 	}
 }

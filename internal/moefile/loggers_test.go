@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/network"
 	"mosn.io/moe/internal/bootstrap"
 )
@@ -56,6 +57,48 @@ func TestAccessLoggers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// pinned is a certificate validator that is particular about its configuration.
+type pinned struct {
+	Sum string `json:"sum" validate:"required"`
+}
+
+func init() { certvalidator.Register[pinned]("pinned") }
+
+func (*pinned) Verify(certvalidator.Handshake) certvalidator.Verdict { return certvalidator.Accept() }
+
+// Certificate validators are checked likewise, wherever they are.
+func TestCertValidators(t *testing.T) {
+	text := plugins + `listeners:
+- {name: a, address: ":1", tls: {certificates: [{certificateChain: c, privateKey: k}], clientCertificates: {validator: {name: pined}}}}
+upstreams:
+- {name: u, endpoints: ["a.test:1"], tls: {validator: {name: pinned, config: {sun: x}}}}
+upstream: u
+`
+	for _, c := range []struct {
+		name string
+		host Host
+		want []string
+	}{
+		{name: "what is wrong", host: Dynmod, want: []string{
+			`moe.yaml:3:121: listeners[0].tls.clientCertificates.validator.name: "pined": unknown certificate validator; did you mean "pinned"?`,
+			`moe.yaml:5:79: upstreams[0].tls.validator.config.sun: unknown field; did you mean "sum"? (pinned)`,
+		}},
+		{name: "a host that has none", host: Golang, want: []string{
+			`moe.yaml:3:109: listeners[0].tls.clientCertificates.validator: they run in Envoys that load MoE as a dynamic module, ` +
+				`and this is for the host golang`,
+			`moe.yaml:5:44: upstreams[0].tls.validator: they run in Envoys that load MoE as a dynamic module, ` +
+				`and this is for the host golang`,
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(text))
 			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
 				t.Errorf("the errors (-want +got):\n%s", diff)
 			}

@@ -42,6 +42,14 @@ func New(tb testing.TB, dir string) *Authority {
 // Issue writes NAME.crt and NAME.key, for a server or client with these names: DNS names, URIs or addresses.
 func (a *Authority) Issue(tb testing.TB, name string, names ...string) (certificate, privateKey string) {
 	tb.Helper()
+	return a.IssueLike(tb, name, func(*x509.Certificate) {}, names...)
+}
+
+// IssueLike is Issue of a certificate that change has had a look at.
+func (a *Authority) IssueLike(
+	tb testing.TB, name string, change func(*x509.Certificate), names ...string,
+) (certificate, privateKey string) {
+	tb.Helper()
 	k := key(tb)
 	c := &x509.Certificate{
 		SerialNumber: serial(tb), Subject: pkix.Name{CommonName: name},
@@ -63,6 +71,7 @@ func (a *Authority) Issue(tb testing.TB, name string, names ...string) (certific
 			c.DNSNames = append(c.DNSNames, n)
 		}
 	}
+	change(c)
 	certificate, privateKey = filepath.Join(a.dir, name+".crt"), filepath.Join(a.dir, name+".key")
 	der, err := x509.MarshalPKCS8PrivateKey(k)
 	if err != nil {

@@ -9,22 +9,19 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 
+	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/network"
 	_ "mosn.io/moe/plugins"
 )
 
-// registrations are those of plugins and network filters.
-func registrations() (all []*extension.Registration) {
-	for _, r := range filter.Registrations() {
-		all = append(all, r.Base())
-	}
-	for _, r := range network.Registrations() {
-		all = append(all, r.Base())
-	}
-	return all
+// registrations are those of all kinds that have their schemas in folders of their own.
+func registrations() []*extension.Registration {
+	return slices.Concat(extension.Bases(filter.Registrations()), extension.Bases(network.Registrations()),
+		extension.Bases(certvalidator.Registrations()))
 }
 
 func main() {

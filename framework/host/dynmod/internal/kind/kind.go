@@ -27,12 +27,7 @@ type Kind struct {
 func Of[R interface {
 	Base() *extension.Registration
 }](all func() []R) func() []*extension.Registration {
-	return func() (bases []*extension.Registration) {
-		for _, r := range all() {
-			bases = append(bases, r.Base())
-		}
-		return bases
-	}
+	return func() []*extension.Registration { return extension.Bases(all()) }
 }
 
 // Acquire returns the extension that Envoy's configuration of it makes. Every successful Acquire needs a Release. The
