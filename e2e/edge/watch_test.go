@@ -25,6 +25,7 @@ type watched struct {
 	file string
 	url  string
 	log  *log
+	out  *log // what it prints
 
 	stop context.CancelFunc
 	done chan error
@@ -33,8 +34,8 @@ type watched struct {
 	firstLost      atomic.Value
 }
 
-// startWatch runs moe run --watch in this process, with a file that holds text, and waits until it serves.
-func startWatch(t *testing.T, s *site, text func(listen string) string) *watched {
+// startWatch runs moe run --watch in this process, with more flags and a file that holds text, and waits until it serves.
+func startWatch(t *testing.T, s *site, text func(listen string) string, flags ...string) *watched {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -43,14 +44,15 @@ func startWatch(t *testing.T, s *site, text func(listen string) string) *watched
 	listen := ln.Addr().String()
 	ln.Close()
 	w := &watched{
-		t: t, file: filepath.Join(t.TempDir(), "moe.yaml"), url: "http://" + listen, log: &log{}, done: make(chan error, 1),
+		t: t, file: filepath.Join(t.TempDir(), "moe.yaml"), url: "http://" + listen, log: &log{}, out: &log{},
+		done: make(chan error, 1),
 	}
 	w.write(text(listen))
 	c := cli.New()
-	c.SetArgs([]string{
+	c.SetArgs(append([]string{
 		"run", "--watch", "-c", w.file, "--envoy", s.bin.Path, "--module", s.module, "--concurrency", "2",
-	})
-	c.SetOut(io.Discard)
+	}, flags...))
+	c.SetOut(w.out)
 	c.SetErr(w.log)
 	ctx, stop := context.WithCancel(t.Context())
 	w.stop = stop

@@ -23,6 +23,7 @@ type runFlags struct {
 	envoyFlags
 	file, host, admin, pluginLevel, split string
 	print, unchecked, watch               bool
+	trace                                 traceFlags
 }
 
 func runCommand() *cobra.Command {
@@ -70,6 +71,9 @@ func runCommand() *cobra.Command {
 			that is wrong is reported with its line, and the one before goes on. What a running Envoy cannot take waits for
 			the next start, and is reported, too.
 
+			With --trace, each request is drawn when it has ended: its plugins in the order in which they ran, when and how
+			long each did, what it waited for, which headers it changed, and who replied.
+
 			--host golang has Envoy reach the plugins as its Golang filter does. As stock Envoys lack that filter, run has
 			libgolang_bridge.so, from beside libmoe.so, take its place; --print-config prints the configuration of an Envoy
 			that has it, for which --module says where that finds libmoe.so.`),
@@ -77,6 +81,7 @@ func runCommand() *cobra.Command {
 			moe run -c moe.yaml
 			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
 			moe run -c moe.yaml --watch
+			moe run -c moe.yaml --trace --trace-path /api/
 			moe run -c moe.yaml --print-config > envoy.yaml
 			moe run -c moe.yaml --print-config --split /etc/envoy/moe
 			moe run --host golang --print-config --module /usr/local/lib/libmoe.so
@@ -92,6 +97,7 @@ func runCommand() *cobra.Command {
 		"change")
 	c.MarkFlagDirname("split")
 	fl.BoolVar(&f.watch, "watch", false, "have edits of the file go live, without a restart and without a lost request")
+	f.trace.add(c)
 	hostFlag(c, &f.host)
 	f.add(c)
 	fl.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDR` of Envoy's admin page; port 0 is any free one")
@@ -135,6 +141,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if err := f.envoyFlags.check(); err != nil {
 		return err
 	}
+	if err := f.trace.check(f); err != nil {
+		return err
+	}
 	if host == moefile.Golang && !f.print && f.split == "" {
 		host = moefile.Bridge
 	}
@@ -151,7 +160,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	file, err := load(f.file, moefile.Loader{Check: check, Host: host, Files: !f.print})
+	file, err := f.load(moefile.Loader{Check: check, Host: host, Files: !f.print})
 	if err != nil {
 		if strings.Contains(err.Error(), "unknown plugin") {
 			cmd.PrintErrln("moe: plugins of others are known to a moe that has them: `moe build --with … --cli FILE` makes " +
@@ -197,6 +206,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
+	o.Log = f.trace.writer(o.Log, cmd.OutOrStdout())
 	if o.Dir, err = folder(f.file); err != nil {
 		return err
 	}

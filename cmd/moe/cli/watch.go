@@ -139,14 +139,14 @@ func (w *watcher) take(ctx context.Context) {
 // give takes Envoy to what the files say, and returns the bootstrap and the files that it has changed for Envoy.
 func (w *watcher) give(ctx context.Context) (boot []byte, changed []string, err error) {
 	// The secrets are known before the plugins read them. Those that Envoy has stay watched: it may keep them.
-	file, err := load(w.f.file, moefile.Loader{Check: moefile.CheckFile, Host: w.loader.Host})
+	file, err := w.f.load(moefile.Loader{Check: moefile.CheckFile, Host: w.loader.Host})
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := w.watch(w.file, file); err != nil {
 		return nil, nil, err
 	}
-	if file, err = load(w.f.file, w.loader); err != nil {
+	if file, err = w.f.load(w.loader); err != nil {
 		return nil, nil, err
 	}
 	turn := parts{filter: w.turn.filter != w.changed.filter, loggers: w.turn.loggers != w.changed.loggers}
