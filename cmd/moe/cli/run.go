@@ -52,7 +52,7 @@ func runCommand() *cobra.Command {
 			    - {name: tokenauth, disabled: true}
 			  - match: {path: /old}       # a route may also have an upstream, weights, a redirect or a response
 			    redirect: {pathRedirect: /new}
-			  envoyFilters: []            # HTTP filters of Envoy's own, before or after the plugins
+			  envoyFilters: []            # HTTP filters of Envoy's own around the plugins or between them
 			  trustedProxies: []          # networks of proxies in front, whose x-forwarded-for is believed
 			  http: {}                    # paths, headers and time-outs
 			  limits: {}                  # connections, memory, buffers
