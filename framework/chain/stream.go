@@ -71,7 +71,7 @@ func (c *Chain) Start(host core.Host, sink core.Sink) *Stream {
 	for dir := range st.d {
 		st.d[dir].n = position(len(c.plugins))
 	}
-	if c.options.Observe != nil {
+	if !c.plain && c.options.Observe != nil {
 		st.Observer = c.options.Observe(st)
 	}
 	if c.perStream {
@@ -115,21 +115,26 @@ func (st *Stream) handle(i index) filter.Stream { return internals.Stream(&st.St
 // Headers feeds the chain with the headers of a direction. The fields of a block are in Stream.H by then, or its bit in
 // Stream.Remote is set.
 func (st *Stream) Headers(dir core.Direction, end bool) {
-	if watch := st.home.options.Watch; watch != nil && dir == Request {
+	if dir == Request && (!st.chain.plain || st.Observer != nil) {
+		st.arrives()
+	}
+	st.feed(dir, event{kind: atHeaders, end: end})
+}
+
+// arrives does what a request needs before its headers pass the plugins.
+func (st *Stream) arrives() {
+	if watch := st.home.options.Watch; watch != nil {
 		if o := watch(st); o != nil {
 			st.AddObserver(o)
 		}
 	}
-	if id := st.chain.options.Identity; id != nil && dir == Request {
+	if id := st.chain.options.Identity; id != nil {
 		if !st.chain.options.Part.Follows {
 			st.strip(id)
 		}
 		st.stripOwned()
 	}
-	if st.Observer != nil && dir == Request {
-		st.tellObserver(StreamBegins, "", 0, "")
-	}
-	st.feed(dir, event{kind: atHeaders, end: end})
+	st.tellObserver(StreamBegins, "", 0, "")
 }
 
 // Data feeds a chunk, which is Go's, and the chain's from then on.

@@ -122,7 +122,7 @@ func TestTracedWithSpan(t *testing.T) {
 			}
 			got := map[string]string{}
 			for _, kv := range child.Attributes() {
-				got[string(kv.Key)] = kv.Value.Emit()
+				got[string(kv.Key)] = kv.Value.String()
 			}
 			all := map[string]string{
 				"http.request.method": "_OTHER", "server.address": "pot.test", "url.path": "/path", "moe.cluster": "pots",

@@ -3,8 +3,6 @@ package filter
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -32,11 +30,8 @@ func (internals) Body(c *core.Stream, plugin int, dir core.Direction) Body {
 // RemoteContext returns a context with the span that the request names, if it names one, and its baggage: what a span for the
 // stream begins with. It is called on the stream's thread.
 func (internals) RemoteContext(s Stream) context.Context {
-	ctx := s.withBaggage(context.Background())
-	if sc := s.remoteSpan(s.host()); sc.IsValid() {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, sc)
-	}
-	return ctx
+	h := s.traceHeaders()
+	return h.withRemoteSpan(h.withBaggage(context.Background()), s.host())
 }
 
 // Action returns what a carries.

@@ -21,7 +21,8 @@ func (s Stream) traceContext() context.Context {
 	if made {
 		return ctx
 	}
-	ctx = s.withBaggage(ctx)
+	h := s.traceHeaders()
+	ctx = h.withBaggage(ctx)
 	if span != nil {
 		return trace.ContextWithSpan(ctx, span)
 	}
@@ -30,10 +31,66 @@ func (s Stream) traceContext() context.Context {
 			return trace.ContextWithSpan(ctx, span)
 		}
 	}
-	if sc := s.remoteSpan(host); sc.IsValid() {
-		return trace.ContextWithRemoteSpanContext(ctx, sc)
+	return h.withRemoteSpan(ctx, host)
+}
+
+// traceHeaders are the headers of a request that say which trace it belongs to.
+type traceHeaders struct {
+	parent, state, b3                string // traceparent, tracestate, b3
+	b3Trace, b3Span, sampled, b3Flag string // x-b3-…
+	baggage                          string
+	some                             bool // one of them is there
+}
+
+// traceHeaders finds them in one pass.
+func (s Stream) traceHeaders() (t traceHeaders) {
+	b := s.RequestHeaders().lock()
+	if b == nil {
+		return t
 	}
-	return ctx
+	defer s.c.Mu.Unlock()
+	for i := range b.Fields {
+		if n := b.Fields[i].Name; n != "" && (n[0] == 't' || n[0] == 'b' || n[0] == 'x') { // as few do
+			t.note(b.Fields[i].Name, b.Fields[i].Value)
+		}
+	}
+	return t
+}
+
+// note takes a header; of several with one name, the first.
+func (t *traceHeaders) note(name, value string) {
+	into := (*string)(nil)
+	switch name {
+	case "traceparent":
+		into = &t.parent
+	case "tracestate":
+		into = &t.state
+	case "b3":
+		into = &t.b3
+	case "x-b3-traceid":
+		into = &t.b3Trace
+	case "x-b3-spanid":
+		into = &t.b3Span
+	case "x-b3-sampled":
+		into = &t.sampled
+	case "x-b3-flags":
+		into = &t.b3Flag
+	case "baggage":
+		into = &t.baggage
+	}
+	if into != nil && *into == "" {
+		*into, t.some = value, true
+	}
+}
+
+// carried returns those that Envoy has told the host.
+func carried(c core.TraceCarrier) (t traceHeaders) {
+	for _, name := range [...]string{
+		"traceparent", "tracestate", "b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags",
+	} {
+		t.note(name, c.TraceHeader(name))
+	}
+	return t
 }
 
 // traceID returns the id of the stream's trace as far as it is known without asking the host, which may wait: of a span that
@@ -50,51 +107,61 @@ func (s Stream) traceID() (id trace.TraceID) {
 	case ctx != nil:
 		return trace.SpanContextFromContext(ctx).TraceID()
 	}
-	return spanFrom(s.RequestHeaders().Get).TraceID()
+	h := s.traceHeaders()
+	return h.span().TraceID()
 }
 
 // withBaggage adds the request's baggage (https://www.w3.org/TR/baggage/). One that is broken, or longer than W3C's limits,
 // is none.
-func (s Stream) withBaggage(ctx context.Context) context.Context {
-	v := s.RequestHeaders().Get("baggage")
-	if v == "" {
+func (t *traceHeaders) withBaggage(ctx context.Context) context.Context {
+	if t.baggage == "" {
 		return ctx
 	}
-	b, err := baggage.Parse(v)
+	b, err := baggage.Parse(t.baggage)
 	if err != nil {
 		return ctx
 	}
 	return baggage.ContextWithBaggage(ctx, b)
 }
 
-// remoteSpan returns the span that the request belongs to: what Envoy has told the host of it, or else what the request's
+// withRemoteSpan adds the span that the request belongs to: what Envoy has told the host of it, or else what the request's
 // headers say.
-func (s Stream) remoteSpan(host core.Host) trace.SpanContext {
+func (t *traceHeaders) withRemoteSpan(ctx context.Context, host core.Host) context.Context {
 	if c, ok := host.(core.TraceCarrier); ok {
-		if sc := spanFrom(c.TraceHeader); sc.IsValid() {
-			return sc
+		told := carried(c)
+		if sc := told.span(); sc.IsValid() {
+			return trace.ContextWithRemoteSpanContext(ctx, sc)
 		}
 	}
-	return spanFrom(s.RequestHeaders().Get)
+	if !t.some {
+		return ctx
+	}
+	if sc := t.span(); sc.IsValid() {
+		return trace.ContextWithRemoteSpanContext(ctx, sc)
+	}
+	return ctx
 }
 
-// spanFrom reads W3C's headers, or else those of B3 (https://github.com/openzipkin/b3-propagation). The result is not valid
+// span reads W3C's headers, or else those of B3 (https://github.com/openzipkin/b3-propagation). The result is not valid
 // where neither are there and right.
-func spanFrom(get func(name string) string) trace.SpanContext {
-	if sc, ok := parseTraceparent(get("traceparent")); ok {
-		if state, err := trace.ParseTraceState(get("tracestate")); err == nil {
+func (t *traceHeaders) span() (sc trace.SpanContext) {
+	if !t.some {
+		return sc
+	}
+	if sc, ok := parseTraceparent(t.parent); ok {
+		if state, err := trace.ParseTraceState(t.state); err == nil {
 			sc = sc.WithTraceState(state)
 		}
 		return sc
 	}
-	if sc, ok := parseB3(get("b3")); ok {
+	if sc, ok := parseB3(t.b3); ok {
 		return sc
 	}
-	sampled := get("x-b3-sampled")
-	if get("x-b3-flags") == "1" {
+	sampled := t.sampled
+	if t.b3Flag == "1" {
 		sampled = "d"
 	}
-	sc, _ := b3Span(get("x-b3-traceid"), get("x-b3-spanid"), sampled)
+	sc, _ = b3Span(t.b3Trace, t.b3Span, sampled)
 	return sc
 }
 

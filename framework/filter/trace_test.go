@@ -49,13 +49,15 @@ func TestSpanFrom(t *testing.T) {
 		"x-b3 headers in capital digits": {"x-b3-traceid: " + strings.ToUpper(traceID) + "\nx-b3-spanid: " + spanID, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			headers := map[string]string{}
+			var headers []core.Field
 			for line := range strings.Lines(c.headers) {
 				k, v, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
-				headers[k] = v
+				headers = append(headers, core.Field{Name: k, Value: v})
 			}
+			s, _ := streamWith(headers...)
+			h := s.traceHeaders()
 			got := ""
-			if sc := spanFrom(func(name string) string { return headers[name] }); sc.IsValid() {
+			if sc := h.span(); sc.IsValid() {
 				got = sc.TraceID().String() + "/" + sc.SpanID().String() + "/" + sc.TraceFlags().String()
 				if !sc.IsRemote() {
 					t.Error("the span is not remote, want a remote one")
