@@ -65,7 +65,7 @@ func (st *Stream) headersStep(d *direction) {
 		st.reply(d, d.at, badUpgrade, "moe.upgrade_with_body")
 		return
 	}
-	if d.dir == Request && (d.at == d.first && !st.enter(d) || !st.pastGates(d)) {
+	if d.dir == Request && (d.at == d.first && st.home.options.Part.Follows && !st.enter(d) || !st.pastGates(d)) {
 		return
 	}
 	if d.at = st.chain.next[d.dir][headersMessage][d.at]; d.at < d.n {
@@ -76,7 +76,7 @@ func (st *Stream) headersStep(d *direction) {
 		st.callHeaders(d)
 		return
 	}
-	if d.dir == Request && !st.leave(d) {
+	if d.dir == Request && st.home.options.Part.Leads && !st.leave(d) {
 		return
 	}
 	d.sent = true
