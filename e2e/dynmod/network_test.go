@@ -1,6 +1,7 @@
 package dynmod
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -168,7 +169,7 @@ func TestNetwork(t *testing.T) {
 			listeners = append(listeners, netListener("panic-"+in, "echo", netProbe(m{"do": "panic", "in": in})))
 		}
 		listeners = append(listeners, netListener("panic-close", "echo", netProbe(m{"do": "panic", "in": "close"})))
-		if err := e.SetListeners(listeners); err != nil {
+		if err := e.SetListeners(append(listeners, boxListeners()...)); err != nil {
 			t.Fatalf("e.SetListeners: %v", err)
 		}
 		for _, c := range []struct {
@@ -185,6 +186,7 @@ func TestNetwork(t *testing.T) {
 			{"panics", testNetPanics},
 			{"bytes that are held at the end", testHeldAtEnd},
 			{"clients that say nothing, and resets at any time", testResets},
+			{"network filters in the box", testNetBox},
 			{"bad configurations", testNetRefused},
 			{"configurations change under connections", testNetPushes},
 		} {
@@ -417,4 +419,90 @@ func testNetPushes(b *netBed) {
 		}
 		b.dial("pushes") // stays, and says nothing
 	}
+}
+
+// boxed is a network filter in the box.
+func boxed(name string, config m) m {
+	return envoytest.MoE.NetworkFilter(name, envoytest.Document(envoytest.Struct, config))
+}
+
+// boxListeners have the network filters in the box.
+func boxListeners() []m {
+	routed := netListener("routed", "echo", boxed("sniroute", m{
+		"routes": a{m{"names": a{"*.other.example"}, "cluster": "other"}}, "default": "echo",
+	}))
+	routed["listener_filters"] = a{m{"name": "tls", "typed_config": m{
+		"@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+	}}}
+	return []m{
+		netListener("guarded", "echo", boxed("redisguard", m{"deny": a{"FLUSHALL"}})),
+		netListener("closing", "echo", boxed("redisguard", m{"deny": a{"FLUSHALL"}, "close": true})),
+		netListener("denied", "echo", boxed("ipallow", m{"deny": a{"127.0.0.0/8"}})),
+		netListener("allowed", "echo", boxed("ipallow", m{"allow": a{"127.0.0.0/8"}})),
+		netListener("two", "echo", boxed("connlimit", m{"perAddress": 2})),
+		routed,
+	}
+}
+
+func testNetBox(b *netBed) {
+	all := func() int { return 1 << 20 }
+	const get, flush = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "*1\r\n$8\r\nflushall\r\n"
+	for _, c := range []struct{ name, listener, text, want string }{
+		{"redisguard", "guarded", get + flush + get, get + "*1\r\n$17\r\nREFUSED_BY_POLICY\r\n" + get},
+		{"ipallow", "allowed", "x", "x"},
+	} {
+		b.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, (&netBed{t, b.envoy}).exchange(c.listener, c.text, all)); diff != "" {
+				t.Errorf("what came back (-want +got):\n%s", diff)
+			}
+		})
+	}
+	b.Run("redisguard closes", func(t *testing.T) {
+		c := (&netBed{t, b.envoy}).dial("closing")
+		_, _ = io.WriteString(c, flush)
+		if p, err := io.ReadAll(c); string(p) != "-ERR the command is refused\r\n" {
+			t.Errorf("the client gets %q, %v; want an error, and the end", p, err)
+		}
+	})
+	b.Run("ipallow denies", func(t *testing.T) {
+		b := &netBed{t, b.envoy}
+		b.wantClosed(b.dial("denied"))
+	})
+	b.Run("sniroute without a name", func(t *testing.T) {
+		c := (&netBed{t, b.envoy}).dial("routed")
+		const text = "plain text" // an end at once would be one before the TLS inspector has looked
+		_, _ = io.WriteString(c, text)
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(c, got); err != nil || string(got) != text {
+			t.Errorf("the client gets %q, %v; want %q", got, err, text)
+		}
+	})
+	b.Run("sniroute", func(t *testing.T) {
+		c := (&netBed{t, b.envoy}).dial("routed")
+		_ = tls.Client(c, &tls.Config{ServerName: "www.other.example"}).Handshake() // with a server that speaks no TLS
+		(&logBed{t, b.envoy}).counted(`^cluster\.other\.upstream_cx_total$`, 2)     // that of before, and this one
+	})
+	b.Run("connlimit", func(t *testing.T) {
+		b := &netBed{t, b.envoy}
+		open := []*net.TCPConn{b.dial("two"), b.dial("two")}
+		for _, c := range open {
+			if _, err := io.WriteString(c, "x"); err != nil {
+				t.Fatalf("writing: %v", err)
+			}
+			if _, err := io.ReadFull(c, make([]byte, 1)); err != nil {
+				t.Fatalf("reading: %v", err)
+			}
+		}
+		b.wantClosed(b.dial("two"))
+		open[0].Close()
+		if err := envoytest.Poll(patience, func() error {
+			c := b.dial("two")
+			defer c.Close()
+			_, _ = io.WriteString(c, "x")
+			_, err := io.ReadFull(c, make([]byte, 1))
+			return err
+		}); err != nil {
+			t.Errorf("a connection after another has gone: %v", err)
+		}
+	})
 }
