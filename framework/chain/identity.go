@@ -82,7 +82,7 @@ func (st *Stream) setIdentityHeader(name, value string) {
 	i := b.Index(name)
 	b.MarkChanged(name, i)
 	if i >= 0 { // a plugin has set one
-		b.Fields[i].Value = value
+		b.SetValue(i, value)
 		return
 	}
 	b.Fields = append(b.Fields, core.Field{Name: name, Value: value})

@@ -37,6 +37,7 @@ func (st *Stream) setLength(dir core.Direction, n int64) {
 	defer st.Mu.Unlock()
 	b := &st.H[dir.Headers()]
 	b.MarkChanged("content-length", b.Index("content-length"))
+	b.Own()
 	kept := b.Fields[:0]
 	for _, f := range b.Fields {
 		if f.Name != "content-length" {

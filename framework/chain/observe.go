@@ -187,6 +187,7 @@ func (st *Stream) observeBegin(d *direction) {
 	}
 	if o.block >= 0 {
 		st.Mu.Lock()
+		st.H[o.block].Own() // as they are looked at when the host may have taken its memory back
 		o.before = append(o.before[:0], st.H[o.block].Fields...)
 		st.Mu.Unlock()
 	}

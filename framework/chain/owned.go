@@ -122,11 +122,12 @@ func (st *Stream) removeRequestHeaders(remove func(name string) bool) {
 	}
 	b := &st.H[core.RequestHeaders]
 	for i := 0; i < len(b.Fields); {
-		name := b.Fields[i].Name
-		if !remove(name) {
+		if !remove(b.Fields[i].Name) {
 			i++
 			continue
 		}
+		b.Own()
+		name := b.Fields[i].Name
 		b.MarkChanged(name, i)
 		copy(b.Fields[i:], b.Fields[i+1:])
 		b.Fields[len(b.Fields)-1] = core.Field{}

@@ -137,12 +137,13 @@ func (st *Stream) writeReply(r *core.Payload) {
 	st.Remote &^= 1<<core.ResponseHeaders | 1<<core.ResponseTrailers
 	t := &st.H[core.ResponseTrailers]
 	t.ClearChanges()
-	t.Fields, t.Present = t.Fields[:0], false
+	t.Drop()
 	b := &st.H[core.ResponseHeaders]
 	b.Owner.Store(0)
 	b.ClearChanges()
+	b.Drop()
 	b.Present = true
-	b.Fields = append(b.Fields[:0], core.Field{Name: ":status", Value: status(r.Status)})
+	b.Fields = append(b.Fields, core.Field{Name: ":status", Value: status(r.Status)})
 	typed, length := false, r.Reader != nil
 	for _, f := range r.Header {
 		if !internals.ValidReplyField(f) || f.Name == "content-length" && !length {

@@ -51,7 +51,7 @@ func put(b *core.Block, i int, key, value string) {
 	if i < 0 {
 		b.Fields = append(b.Fields, core.Field{Name: key, Value: value})
 	} else {
-		b.Fields[i].Value = value
+		b.SetValue(i, value)
 		remove(b, i+1, key)
 	}
 }
@@ -116,9 +116,14 @@ func (h Headers) change(key, why string) *core.Block {
 	return nil
 }
 
+// remove removes the fields called key, from the from-th on.
 func remove(b *core.Block, from int, key string) {
-	n := from
-	for i := from; i < len(b.Fields); i++ {
+	n := b.IndexFrom(from, key)
+	if n < 0 {
+		return
+	}
+	b.Own() // which tells by their places what is lent
+	for i := n; i < len(b.Fields); i++ {
 		if b.Fields[i].Name != key {
 			if n != i {
 				b.Fields[n] = b.Fields[i]
@@ -126,8 +131,6 @@ func remove(b *core.Block, from int, key string) {
 			n++
 		}
 	}
-	if n < len(b.Fields) {
-		clear(b.Fields[n:])
-		b.Fields = b.Fields[:n]
-	}
+	clear(b.Fields[n:])
+	b.Fields = b.Fields[:n]
 }

@@ -297,7 +297,7 @@ func (o *observer) status() int {
 	block := &st.H[core.ResponseHeaders]
 	text := ""
 	if i := block.Index(":status"); i >= 0 {
-		text = block.Fields[i].Value
+		text = st.Value(block, i)
 	}
 	host := st.Host
 	st.Mu.Unlock()

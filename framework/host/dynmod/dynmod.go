@@ -13,7 +13,8 @@
 // Envoy calls on the thread of the stream's worker. Go is entered once for each phase that some plugin of the chain
 // implements, with the phase's headers or bytes, and leaves behind in C memory a list of what is to be changed, which
 // the C side carries out. A stream's C side and its Go side find each other by an index, so that no Go pointer is kept
-// outside of Go, and headers and bytes are copied into Go's memory at once, so that none of Envoy's is kept inside.
+// outside of Go. Headers are looked at where they are, and what plugins read of them is copied; bytes are copied at once. So
+// no memory of Envoy's is kept inside.
 package dynmod
 
 /*
@@ -40,7 +41,12 @@ func goBuffer(b C.ebuf) string { return goString(b.ptr, b.length) }
 
 // goFields appends headers of Envoy's to fields.
 func goFields(fields []core.Field, headers *C.eheader, n C.size_t) []core.Field {
-	return exchange.AppendLent(fields, unsafe.Slice((*core.Field)(unsafe.Pointer(headers)), int(n)))
+	return exchange.AppendLent(fields, lentFields(headers, n))
+}
+
+// lentFields shows headers of Envoy's where they are.
+func lentFields(headers *C.eheader, n C.size_t) []core.Field {
+	return unsafe.Slice((*core.Field)(unsafe.Pointer(headers)), int(n))
 }
 
 // An eheader lies in memory as a Field does: a pointer and a length for the name, and likewise for the value. One that

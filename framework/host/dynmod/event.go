@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // moeEvent is where C enters Go for all that concerns streams.
@@ -166,11 +167,37 @@ func (s *envoyStream) takeHeld(dir core.Direction) []byte {
 	return p
 }
 
-// load copies the event's headers or trailers into the chain's block.
+// load brings the event's headers or trailers into the chain's block. They stay where they are: in Envoy's memory, until
+// leave returns them, or in that of C's copy, which lasts as long as the stream.
 func (s *envoyStream) load(block int, e *C.moe_event) {
-	s.Load(block, func(to []core.Field) []core.Field {
-		return goFields(to, (*C.eheader)(unsafe.Pointer(e.headers)), e.headers_n)
-	})
+	if e.headers_n > core.MaxLent {
+		s.Load(block, func(to []core.Field) []core.Field { return goFields(to, e.headers, e.headers_n) })
+		return
+	}
+	s.Lend(block, lentFields(e.headers, e.headers_n))
+	if e.kept == 0 {
+		s.loans |= 1 << block
+	}
+}
+
+// later are the messages that may come when those of a block have passed.
+var later = [...]phase.Messages{
+	core.RequestHeaders:   ^phase.RequestHeaders,
+	core.RequestTrailers:  ^(phase.RequestHeaders | phase.RequestBody | phase.RequestTrailers),
+	core.ResponseHeaders:  ^(phase.RequestHeaders | phase.ResponseHeaders),
+	core.ResponseTrailers: phase.Complete,
+}
+
+// returnLoans gives Envoy's memory back before Envoy goes on.
+func (s *envoyStream) returnLoans() {
+	for block := range later {
+		if s.loans&(1<<block) != 0 {
+			dir := core.Direction(block / 2)
+			needed := phase.Messages(s.c.wants)&later[block] != 0 || !s.Reply.Begun && !s.Dirs[dir].HeadersOut
+			s.Return(block, needed)
+		}
+	}
+	s.loans = 0
 }
 
 // skip notes that the headers of dir have passed by, because no plugin wanted them.

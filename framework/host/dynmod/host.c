@@ -15,12 +15,12 @@ uint64_t moe_now(void) {
 // callback, which nothing here calls.
 extern __attribute__((weak)) void envoy_dynamic_module_callback_http_get_header_values(void);
 
-static bool since_139(void) { return envoy_dynamic_module_callback_http_get_header_values != NULL; }
+bool moe_since_139(void) { return envoy_dynamic_module_callback_http_get_header_values != NULL; }
 
 bool moe_set_filter_state(moe_instance *s, mbuf key, mbuf value) {
   ebuf there;
   // Envoy 1.38 keeps what is there, says that it does not, and logs a bug of its own.
-  if (!since_139() && (CB(http_get_filter_state_bytes)(s->envoy, key, &there) ||
+  if (!moe_since_139() && (CB(http_get_filter_state_bytes)(s->envoy, key, &there) ||
                        CB(http_get_filter_state_typed)(s->envoy, key, &there)))
     return false;
   return CB(http_set_filter_state_typed)(s->envoy, key, value) || CB(http_set_filter_state_bytes)(s->envoy, key, value);
@@ -29,7 +29,7 @@ bool moe_set_filter_state(moe_instance *s, mbuf key, mbuf value) {
 moe_value moe_attribute(moe_instance *s, int id, int kind) {
   moe_value v = {.kind = VALUE_NONE};
   bool truth, any = kind == VALUE_NONE;
-  if (any && !since_139())
+  if (any && !moe_since_139())
     return v;
   if ((any || kind == VALUE_TEXT) && CB(http_filter_get_attribute_string)(s->envoy, id, &v.text) && v.text.length > 0) {
     v.kind = VALUE_TEXT;
@@ -58,10 +58,7 @@ void moe_answered(moe_instance *s) {
   s->answered = true;
   if (((s->wants & later) == 0 && !s->escaped) || !CB(http_get_cluster_name)(s->envoy, &name))
     return;
-  s->cluster = malloc(name.length + 1);
-  if (s->cluster == NULL)
-    return;
-  memcpy(s->cluster, name.ptr, name.length);
+  s->cluster = moe_keep(s, name.ptr, name.length);
   s->cluster_len = name.length;
 }
 

@@ -111,6 +111,7 @@ func (s *envoyStream) bufferedChunks(dir core.Direction) (*C.ebuf, C.size_t) {
 // pushHeaders hands the changes so far to Envoy while the chain still works on the block. s.Chain.Mu is held.
 func (s *envoyStream) pushHeaders(block int) {
 	b := &s.Chain.H[block]
+	b.Own() // Envoy moves its own
 	m := &scratch{}
 	defer m.free()
 	kind := C.envoy_dynamic_module_type_http_header_type(block)

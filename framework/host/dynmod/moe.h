@@ -15,6 +15,7 @@ enum {
   WANT_RESPONSE_BODY = 16,
   WANT_RESPONSE_TRAILERS = 32,
   WANT_COMPLETE = 64,
+  WANT_RESPONSE_ANY = WANT_RESPONSE_HEADERS | WANT_RESPONSE_BODY | WANT_RESPONSE_TRAILERS,
 };
 
 // One filter configuration in Envoy. Envoy destroys it on the thread that drops the last reference to it: where it came by
@@ -51,11 +52,12 @@ typedef struct moe_instance {
   uint8_t depth;      // C: crossings under way on the stack
   uint8_t called;     // C: it has started callouts, of which Envoy may tell when it has destroyed the filter
   uint8_t answered;   // C: the response's headers have come: Envoy looks for no other route, see moe_cluster
-  char *details;      // C: of a local reply of another filter's or of Envoy's, malloc'd
+  char *details;      // C: of a local reply of another filter's or of Envoy's, in text; only where Envoy does not tell
   size_t details_len; // C
-  char *cluster;      // C: its name as the response came, malloc'd; NULL without one, and where nobody may ask for it
+  char *cluster;      // C: its name as the response came, in text; NULL without one, and where nobody may ask for it
   size_t cluster_len; // C
-  struct moe_instance *next; // C: in the list of streams to be freed later
+  struct moe_text *text; // C: copies that last as long as the stream
+  struct moe_instance *next; // C: in a list of streams to be freed later, or to be used again
 } moe_instance;
 
 enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
@@ -92,6 +94,7 @@ typedef struct {
   uint32_t end;
   uint32_t thread;      // number of this thread, from 1 on
   uint32_t route;       // id of the most specific route configuration, 0 without one
+  uint32_t kept;        // the headers' strings are C's copies and last as long as the stream
   uint32_t callout;     // Go's token, in EVENT_CALLOUT_STARTED
   uint64_t callout_id;  // Envoy's, in EVENT_CALLOUT_…
   moe_config *config;   // whose event this is where there is no stream
@@ -140,6 +143,12 @@ typedef struct {
   uint32_t n2;
 } moe_verb;
 
+// Memory of instances and of what is copied for them, see instance.c. Only the stream's thread uses them.
+moe_instance *moe_instance_new(void); // zeroed
+void moe_instance_free(moe_instance *s);
+char *moe_text(moe_instance *s, size_t n); // room for n bytes, which lasts as long as the stream
+char *moe_keep(moe_instance *s, const char *p, size_t n); // a copy of p in it
+
 void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
 void moe_apply(moe_event *e);
 mheader *moe_read_headers(const uint8_t *p, size_t n);
@@ -157,6 +166,7 @@ typedef struct {
   uint64_t number;
 } moe_value;
 
+bool moe_since_139(void); // Envoy tells modules all attributes
 uint64_t moe_now(void); // CLOCK_MONOTONIC, ns
 moe_value moe_attribute(moe_instance *s, int id, int kind); // VALUE_NONE: of any kind
 bool moe_cluster(moe_instance *s, ebuf *name);

@@ -30,9 +30,7 @@ static uint32_t thread(void) {
 static void free_stream(moe_instance *s) {
   if (s->scheduler != NULL)
     CB(http_filter_scheduler_delete)(s->scheduler);
-  free(s->details);
-  free(s->cluster);
-  free(s);
+  moe_instance_free(s);
 }
 
 // Streams of this thread that are over, but of whose callouts Envoy may tell while it destroys their filter.
@@ -93,9 +91,7 @@ static inline bool wanted(moe_instance *s, uint32_t phase) {
 
 HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
   free_lingering();
-  moe_instance *s = calloc(1, sizeof *s);
-  if (s == NULL)
-    return NULL;
+  moe_instance *s = moe_instance_new();
   s->start = moe_now();
   s->envoy = filter;
   s->config = (moe_config *)config;
@@ -103,17 +99,64 @@ HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
   return s;
 }
 
-static uint32_t headers(moe_instance *s, uint32_t dir, bool end, uint32_t route) {
-  size_t n = CB(http_get_headers_size)(s->envoy, 2 * dir);
+// put copies n bytes, few in most cases, and returns the end of the copy.
+static inline char *put(char *to, const char *p, size_t n) {
+  if (n >= 8 && n <= 16) {
+    uint64_t first, last;
+    memcpy(&first, p, 8);
+    memcpy(&last, p + n - 8, 8);
+    memcpy(to, &first, 8);
+    memcpy(to + n - 8, &last, 8);
+  } else if (n >= 4 && n < 8) {
+    uint32_t first, last;
+    memcpy(&first, p, 4);
+    memcpy(&last, p + n - 4, 4);
+    memcpy(to, &first, 4);
+    memcpy(to + n - 4, &last, 4);
+  } else if (n > 0) {
+    memcpy(to, p, n);
+  }
+  return to + n;
+}
+
+// keep has headers last as long as the stream.
+static void keep(moe_instance *s, eheader *all, size_t n) {
+  size_t size = 0;
+  for (size_t i = 0; i < n; i++)
+    size += all[i].key_length + all[i].value_length;
+  char *to = moe_text(s, size);
+  for (size_t i = 0; i < n; i++) {
+    char *name = to, *value = put(name, all[i].key_ptr, all[i].key_length);
+    to = put(value, all[i].value_ptr, all[i].value_length);
+    all[i].key_ptr = name;
+    all[i].value_ptr = value;
+  }
+}
+
+// cross_headers enters Go with the headers or trailers of a block. They are Envoy's own, which Go may see until it returns,
+// unless what comes later may have somebody look at them again.
+static uint32_t cross_headers(moe_event *e, int block, uint32_t later) {
+  moe_instance *s = e->stream;
+  size_t n = CB(http_get_headers_size)(s->envoy, block);
   eheader stack[STACK_HEADERS], *all = n > STACK_HEADERS ? malloc(n * sizeof *all) : stack;
   if (all == NULL)
     abort();
-  CB(http_get_headers)(s->envoy, 2 * dir, all);
-  moe_event e = {.stream = s, .kind = EVENT_HEADERS, .dir = dir, .end = end, .route = route, .headers = all, .headers_n = n};
-  moe_cross(&e);
+  CB(http_get_headers)(s->envoy, block, all);
+  if ((s->wants & later) != 0 && n <= STACK_HEADERS) {
+    keep(s, all, n);
+    e->kept = 1;
+  }
+  e->headers = all;
+  e->headers_n = n;
+  moe_cross(e);
   if (all != stack)
     free(all);
-  return e.status;
+  return e->status;
+}
+
+static uint32_t headers(moe_instance *s, uint32_t dir, bool end, uint32_t route) {
+  moe_event e = {.stream = s, .kind = EVENT_HEADERS, .dir = dir, .end = end, .route = route};
+  return cross_headers(&e, 2 * dir, ~(dir == 0 ? WANT_REQUEST_HEADERS : WANT_REQUEST_HEADERS | WANT_RESPONSE_HEADERS));
 }
 
 static uint32_t data(moe_instance *s, uint32_t dir, bool end) {
@@ -152,16 +195,8 @@ static uint32_t trailers(moe_instance *s, uint32_t dir) {
   }
   if (!wanted(s, dir == 0 ? WANT_REQUEST_TRAILERS : WANT_RESPONSE_TRAILERS))
     return STATUS_CONTINUE;
-  size_t n = CB(http_get_headers_size)(s->envoy, 2 * dir + 1);
-  eheader stack[STACK_HEADERS], *all = n > STACK_HEADERS ? malloc(n * sizeof *all) : stack;
-  if (all == NULL)
-    abort();
-  CB(http_get_headers)(s->envoy, 2 * dir + 1, all);
-  moe_event e = {.stream = s, .kind = EVENT_TRAILERS, .dir = dir, .end = true, .headers = all, .headers_n = n};
-  moe_cross(&e);
-  if (all != stack)
-    free(all);
-  return e.status;
+  moe_event e = {.stream = s, .kind = EVENT_TRAILERS, .dir = dir, .end = true};
+  return cross_headers(&e, 2 * dir + 1, dir == 0 ? WANT_RESPONSE_ANY | WANT_COMPLETE : WANT_COMPLETE);
 }
 
 HOOK T(on_http_filter_request_headers_status)
@@ -271,13 +306,8 @@ HOOK T(on_http_filter_local_reply_status)
     ON(http_filter_local_reply)(void *envoy, const void *stream, uint32_t code, ebuf details, bool reset) {
   // Kept for the attribute response.code_details, which older Envoys don't offer to modules.
   moe_instance *s = (moe_instance *)stream;
-  if (!moe_alive(s))
-    return 0;
-  char *copy = malloc(details.length + 1);
-  if (copy != NULL) {
-    memcpy(copy, details.ptr, details.length);
-    free(s->details);
-    s->details = copy;
+  if (!moe_since_139() && moe_alive(s)) {
+    s->details = moe_keep(s, details.ptr, details.length);
     s->details_len = details.length;
   }
   return 0;

@@ -28,8 +28,9 @@ type envoyStream struct {
 	bound  *bound
 	e      *C.moe_event // of the crossing under way
 	ways   [2]way
-	failed bool // there is no chain: the stream is refused
-	done   bool // OnComplete has run
+	loans  uint8 // bit i: block i is in Envoy's memory, until the crossing ends
+	failed bool  // there is no chain: the stream is refused
+	done   bool  // OnComplete has run
 
 	replyEnded bool // Envoy knows of the reply's end
 	spans      spans
@@ -79,6 +80,9 @@ func (s *envoyStream) write() writer { return writer{s.e} }
 
 // leave ends a crossing; outer is the event of the one around it, if there is one.
 func (s *envoyStream) leave(outer *C.moe_event) {
+	if s.loans != 0 {
+		s.returnLoans()
+	}
 	s.Leave()
 	s.e = outer
 }
@@ -108,7 +112,7 @@ func (s *envoyStream) finish() {
 	}
 	s.c.completed = 1 // C frees it
 	s.c, s.handle, s.conf, s.bound, s.e = nil, nil, nil, nil, nil
-	s.Exchange, s.ways = exchange.Exchange{}, [2]way{}
+	s.Exchange, s.ways, s.loans = exchange.Exchange{}, [2]way{}, 0
 	s.failed, s.done, s.replyEnded, s.spans = false, false, false, spans{}
 }
 

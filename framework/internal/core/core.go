@@ -23,6 +23,7 @@ type Field struct{ Name, Value string }
 type Block struct {
 	Fields  []Field
 	Present bool // the block has arrived and Fields holds it
+	lent    lent // which strings in Fields are the host's
 
 	// Owner is 1 + the plugin whose turn it is; 0: frozen. The chain stores it on the stream's thread without
 	// Stream.Mu; a change of the block reads it and works with Mu held.
@@ -42,12 +43,15 @@ type Block struct {
 }
 
 // Index returns the index of the first field called name, or -1.
-func (b *Block) Index(name string) int {
+func (b *Block) Index(name string) int { return b.IndexFrom(0, name) }
+
+// IndexFrom is Index for the fields from the from-th on.
+func (b *Block) IndexFrom(from int, name string) int {
 	if name == "" {
 		return -1
 	}
 	last := len(name) - 1
-	for i := range b.Fields {
+	for i := from; i < len(b.Fields); i++ {
 		// Names of one length tend to begin alike.
 		if n := b.Fields[i].Name; len(n) == len(name) && n[last] == name[last] && n == name {
 			return i
@@ -69,6 +73,11 @@ func (b *Block) MarkChanged(name string, at int) {
 	b.Changed = append(b.Changed, name)
 }
 
+// Fill puts fields, whose strings are Go's, into b.
+func (b *Block) Fill(fields []Field) {
+	b.Fields, b.Present, b.lent = append(b.Fields[:0], fields...), true, lent{}
+}
+
 // ClearChanges forgets the changes: the host has carried them out.
 func (b *Block) ClearChanges() {
 	clear(b.Changed)
@@ -79,7 +88,7 @@ func (b *Block) ClearChanges() {
 func (b *Block) clear() {
 	clear(b.Fields)
 	b.ClearChanges()
-	b.Fields, b.Present = b.Fields[:0], false
+	b.Fields, b.Present, b.lent = b.Fields[:0], false, lent{}
 	if b.Owner.Load() != 0 {
 		b.Owner.Store(0)
 	}
@@ -161,6 +170,7 @@ type Stream struct {
 	B        [2]Body
 	Host     Host
 	Loggers  []*slog.Logger // of the plugins
+	text     []byte         // of short strings that were copied; it is used on by the next life
 	Ctx      context.Context
 	Cancel   context.CancelCauseFunc
 	Span     trace.Span // that an observer has made for the stream; nil: the host's, if that has one
@@ -186,7 +196,7 @@ func (s *Stream) Fetch(gen uint32, block int) bool {
 	}
 	if bit := uint8(1) << block; s.Remote&bit != 0 && fields != nil {
 		s.Remote &^= bit
-		s.H[block].Fields, s.H[block].Present = append(s.H[block].Fields[:0], fields...), true
+		s.H[block].Fill(fields)
 	}
 	return true
 }
@@ -195,7 +205,7 @@ func (s *Stream) Fetch(gen uint32, block int) bool {
 func (s *Stream) RequestID() string {
 	b := &s.H[RequestHeaders]
 	if i := b.Index("x-request-id"); i >= 0 {
-		return b.Fields[i].Value
+		return s.Value(b, i)
 	}
 	return ""
 }

@@ -106,7 +106,31 @@ func (d *Direction) Unshare() {
 func (x *Exchange) Load(block int, fill func(to []core.Field) []core.Field) {
 	x.Chain.Mu.Lock()
 	b := &x.Chain.H[block]
-	b.Fields, b.Present = fill(b.Fields[:0]), true
+	b.Drop()
+	b.Fields, b.Present = fill(b.Fields), true
+	x.Chain.Mu.Unlock()
+}
+
+// Lend fills a block that has come with fields whose strings are a host's memory, core.MaxLent at most. Where that memory
+// lasts no longer than the call into the chain, Return follows.
+func (x *Exchange) Lend(block int, fields []core.Field) {
+	x.Chain.Mu.Lock()
+	x.Chain.H[block].Lend(fields)
+	x.Chain.Mu.Unlock()
+}
+
+// Return takes the host's memory back from a block. The block is kept, as a copy, where needed says so or a goroutine may
+// look at it; otherwise who still asks gets it from Envoy.
+func (x *Exchange) Return(block int, needed bool) {
+	x.Chain.Mu.Lock()
+	switch b := &x.Chain.H[block]; {
+	case !b.IsLent(): // a reply has taken its place, or somebody has asked for all of it
+	case needed || x.Chain.Stream.Escaped || len(b.Changed) > 0:
+		b.Own()
+	default:
+		b.Drop()
+		x.Chain.Stream.Remote |= 1 << block
+	}
 	x.Chain.Mu.Unlock()
 }
 

@@ -67,23 +67,31 @@ func (l *Life) Inside() bool { return l.depth > 0 }
 // Wake. As one of these may panic, Leave is deferred before.
 func (l *Life) Enter(woken bool) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.depth++
 	if woken {
 		l.coming = false
 	}
-	if len(l.calls) > 0 {
-		l.serve()
+	if len(l.calls) == 0 {
+		l.mu.Unlock() // without a defer, which would cost as much as all of this
+		return
 	}
+	defer l.mu.Unlock()
+	l.serve()
 }
 
 // Leave ends a crossing, after it has served the calls that have come meanwhile. What comes later has Envoy come back.
 func (l *Life) Leave() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.depth == 0 { // a crossing within this one has ended the life
+		l.mu.Unlock()
 		return
 	}
+	if len(l.calls) == 0 && len(l.posts) == 0 && !l.escaped { // nobody but the object's thread has been here
+		l.depth--
+		l.mu.Unlock()
+		return
+	}
+	defer l.mu.Unlock()
 	defer l.leave() // even if a call panics
 	if len(l.calls) > 0 {
 		l.serve()

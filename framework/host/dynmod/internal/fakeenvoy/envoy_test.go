@@ -97,12 +97,17 @@ func (m *mainThread) do(f func()) {
 	<-done
 }
 
-// config makes a configuration.
+// config makes a configuration of the plugin fakeprobe.
 func (m *mainThread) config(t *testing.T, plugin string) *fakeenvoy.Config {
+	t.Helper()
+	return m.configOf(t, "fakeprobe", plugin)
+}
+
+func (m *mainThread) configOf(t *testing.T, name, plugin string) *fakeenvoy.Config {
 	t.Helper()
 	var c *fakeenvoy.Config
 	var err error
-	m.do(func() { c, err = fakeenvoy.NewConfig(m.thread, "fakeprobe", plugin) })
+	m.do(func() { c, err = fakeenvoy.NewConfig(m.thread, name, plugin) })
 	if err != nil {
 		t.Fatalf("configuration %s: %v\n%s", plugin, err, strings.Join(fakeenvoy.Log(), "\n"))
 	}

@@ -32,7 +32,40 @@ type probe struct {
 	env *filter.Env
 }
 
-func init() { filter.Register[probe]("fakeprobe", filter.Transform) }
+// asker is a probe that has only the request's headers, and answerer one that has only the response's: where no other
+// phase can ask for them, headers are looked at where Envoy has them.
+type (
+	asker struct {
+		Do    string `json:"do"`
+		Touch bool   `json:"touch"`
+
+		probe probe
+	}
+	answerer asker
+)
+
+func init() {
+	filter.Register[probe]("fakeprobe", filter.Transform)
+	filter.Register[asker]("fakeasker", filter.Transform)
+	filter.Register[answerer]("fakeanswerer", filter.Transform)
+}
+
+func (a *asker) Provision(env *filter.Env) error {
+	a.probe = probe{Do: a.Do, Touch: a.Touch}
+	return a.probe.Provision(env)
+}
+
+func (a *asker) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	h.Set("x-asked", h.Get("x-tag"))
+	return a.probe.act(s, false)
+}
+
+func (a *answerer) Provision(env *filter.Env) error { return (*asker)(a).Provision(env) }
+
+func (a *answerer) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
+	h.Set("x-answered", h.Get("x-tag"))
+	return a.probe.act(s, false)
+}
 
 // running counts the goroutines of plugins, foreign are the texts that belong to another stream.
 var (

@@ -29,10 +29,17 @@ type live struct {
 // streams from goroutines, while the main thread replaces the configurations, which call over clusters themselves.
 func TestRandomLives(t *testing.T) {
 	m := startMain(t)
+	random := rand.New(rand.NewPCG(3, 3))
 	deeds := []string{"", "go", "call", "call", "leave", "wait", "body", "reply", "reader", "panic"}
 	make := func(n int) *fakeenvoy.Config {
-		c := m.config(t, document(deeds[n%len(deeds)], fmt.Sprintf(`, "background": %v`, n%3 != 0)))
-		return c
+		deed := deeds[n%len(deeds)]
+		switch random.IntN(4) {
+		case 0:
+			return m.configOf(t, "fakeasker", document(deed, fmt.Sprintf(`, "touch": %v`, n%3 != 0)))
+		case 1:
+			return m.configOf(t, "fakeanswerer", document(deed, fmt.Sprintf(`, "touch": %v`, n%3 != 0)))
+		}
+		return m.config(t, document(deed, fmt.Sprintf(`, "background": %v`, n%3 != 0)))
 	}
 	// What workers take their configurations from.
 	var mu sync.Mutex

@@ -29,6 +29,21 @@ static void put(fake_stream *s, int block, const char *key, const char *value) {
   set(&s->blocks[block], key, strlen(key), value, strlen(value));
 }
 
+static void spoil(text *t) {
+  char *old = t->p;
+  *t = copy(old, t->n);
+  memset(old, '#', t->n);
+  free(old);
+}
+
+// move puts headers elsewhere, as Envoy may do with them when the module does not look.
+static void move(field *block) {
+  for (field *f = block; f != NULL; f = f->next) {
+    spoil(&f->key);
+    spoil(&f->value);
+  }
+}
+
 static void clear(field **block) {
   for (field *f = *block, *next; f != NULL; f = next) {
     next = f->next;
@@ -107,7 +122,7 @@ static int data(fake_stream *s, int dir, bool end, const char *p, size_t n) {
   return status;
 }
 
-int fake_event(fake_stream *s, int kind, int dir, bool end, char *p, size_t n) {
+static int message(fake_stream *s, int kind, int dir, bool end, char *p, size_t n) {
   switch (kind) {
   case FAKE_HEADERS:
     return headers(s, dir, end);
@@ -117,6 +132,13 @@ int fake_event(fake_stream *s, int kind, int dir, bool end, char *p, size_t n) {
   put(s, 2 * dir + 1, "x-tag", s->name);
   return dir == 0 ? (int)ON(http_filter_request_trailers)(s, s->module)
                   : (int)ON(http_filter_response_trailers)(s, s->module);
+}
+
+int fake_event(fake_stream *s, int kind, int dir, bool end, char *p, size_t n) {
+  int status = message(s, kind, dir, end, p, n);
+  for (int block = 0; block < 4 && !s->dead; block++)
+    move(s->blocks[block]);
+  return status;
 }
 
 void fake_local_reply(fake_stream *s) {
@@ -189,6 +211,7 @@ bool CB(http_add_header)(void *of, T(http_header_type) block, mbuf key, mbuf val
   fake_stream *s = of;
   if (!alive(s, "http_add_header"))
     return false;
+  move(s->blocks[block]);
   set(&s->blocks[block], key.ptr, key.length, value.ptr, value.length);
   return true;
 }
@@ -197,6 +220,7 @@ bool CB(http_set_header)(void *of, T(http_header_type) block, mbuf key, mbuf val
   fake_stream *s = of;
   if (!alive(s, "http_set_header"))
     return false;
+  move(s->blocks[block]);
   del(&s->blocks[block], key);
   if (value.ptr != NULL)
     set(&s->blocks[block], key.ptr, key.length, value.ptr, value.length);
