@@ -24,8 +24,19 @@ import (
 // file has what was recorded; paths are those of the module's root.
 const file = "bench/quick/recorded.json"
 
-// of is the package whose benchmarks are counted.
-const of = "./framework/chain"
+// packages are those whose benchmarks are counted; Crossing is the host's, which includes the chain and an Envoy that
+// a test plays.
+const (
+	ofChain = "./framework/chain"
+	ofHost  = "./framework/host/dynmod/internal/fakeenvoy"
+)
+
+func packageOf(benchmark string) string {
+	if benchmark == "Crossing" {
+		return ofHost
+	}
+	return ofChain
+}
 
 // Runs of a benchmark: what the process itself costs goes out of the difference.
 const (
@@ -71,9 +82,12 @@ func run(write bool) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary := filepath.Join(dir, "chain.test")
-	if out, err := exec.Command("go", "test", "-c", "-o", binary, of).CombinedOutput(); err != nil {
-		return fmt.Errorf("go test -c: %w\n%s", err, out)
+	binaries := map[string]string{}
+	for _, of := range []string{ofChain, ofHost} {
+		binaries[of] = filepath.Join(dir, filepath.Base(of)+".test")
+		if out, err := exec.Command("go", "test", "-c", "-o", binaries[of], of).CombinedOutput(); err != nil {
+			return fmt.Errorf("go test -c: %w\n%s", err, out)
+		}
 	}
 	now := record{Go: runtime.Version() + " " + runtime.GOARCH, Benchmarks: map[string]cost{}}
 	valgrind, missing := exec.LookPath("valgrind")
@@ -81,7 +95,7 @@ func run(write bool) error {
 		return fmt.Errorf("-record: %w", missing)
 	}
 	for name := range recorded.Benchmarks {
-		c := cost{}
+		c, binary := cost{}, binaries[packageOf(name)]
 		if c.Allocations, err = allocations(binary, name); err != nil {
 			return err
 		}

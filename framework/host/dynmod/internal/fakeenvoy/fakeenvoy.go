@@ -82,6 +82,9 @@ func NewStream(c *Config, t *Thread, tag int) *Stream {
 	return &Stream{s, tag}
 }
 
+// Renew makes s another stream, of c.
+func (s *Stream) Renew(c *Config, t *Thread) { s.c = C.fake_stream_new(c.c, t.c, C.int(s.Tag)) }
+
 // Manners tells what happens from within callbacks: a reply or a reset ends the stream, and to continue the request
 // brings its response.
 func (s *Stream) Manners(endsInReply, answersInContinue bool) {
