@@ -107,13 +107,13 @@ func (st *Stream) passer() int {
 	return slices.Index(st.chain.schemes.kinds, lastScheme)
 }
 
-// removeRequestHeaders removes the fields whose names remove reports.
 // RemoveRequestHeader removes a header, also with _ for -, that no plugin and no upstream is to see. It is for
 // Options.Watch.
 func (st *Stream) RemoveRequestHeader(name string) {
 	st.removeRequestHeaders(func(n string) bool { return forged(n, name) })
 }
 
+// removeRequestHeaders removes the fields whose names remove reports.
 func (st *Stream) removeRequestHeaders(remove func(name string) bool) {
 	st.Mu.Lock()
 	defer st.Mu.Unlock()

@@ -61,12 +61,13 @@ func (st *Stream) nextEvent(d *direction) bool {
 }
 
 func (st *Stream) headersStep(d *direction) {
-	if d.dir == Request && d.at == d.first && !d.headersEnd && st.hidesBody() {
-		st.reply(d, d.at, badUpgrade, "moe.upgrade_with_body")
-		return
-	}
-	if d.dir == Request && (d.at == d.first && st.home.options.Part.Follows && !st.enter(d) || !st.pastGates(d)) {
-		return
+	if d.dir == Request {
+		if d.at == d.first && (!d.headersEnd || st.home.options.Part.Follows) && !st.admit(d) {
+			return
+		}
+		if !st.pastGates(d) {
+			return
+		}
 	}
 	if d.at = st.chain.next[d.dir][headersMessage][d.at]; d.at < d.n {
 		if kinds := st.chain.schemes.kinds; kinds != nil && d.dir == Request && kinds[d.at] != noScheme && st.skips(d.index(d.at)) {
@@ -76,19 +77,27 @@ func (st *Stream) headersStep(d *direction) {
 		st.callHeaders(d)
 		return
 	}
-	if d.dir == Request && st.home.options.Part.Leads && !st.leave(d) {
-		return
-	}
-	d.sent = true
 	if d.dir == Request {
+		if st.home.options.Part.Leads && !st.leave(d) {
+			return
+		}
 		st.passed = d.n
-	}
-	if st.Observer != nil && d.dir == Response {
+	} else if st.Observer != nil {
 		st.annotate(st.Observer)
 	}
+	d.sent = true
 	st.beforeHeaders(d)
 	st.sink.Headers(d.dir, d.headersEnd)
 	st.next(d)
+}
+
+// admit lets the request's headers come to the first plugin. It reports false when the request was answered.
+func (st *Stream) admit(d *direction) bool {
+	if !d.headersEnd && st.hidesBody() {
+		st.reply(d, d.at, badUpgrade, "moe.upgrade_with_body")
+		return false
+	}
+	return !st.home.options.Part.Follows || st.enter(d)
 }
 
 // pastGates has the request pass the points between plugins where the chain itself decides. It reports false when the
