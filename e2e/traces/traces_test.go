@@ -22,10 +22,7 @@ import (
 	_ "mosn.io/moe/framework/telemetry/otlp" // this binary is the server of extproc too
 )
 
-type (
-	m = conformance.M
-	a = conformance.A
-)
+type m = conformance.M
 
 // newest is the Envoy that runs unless $ENVOY or $ENVOY_VERSIONS says otherwise.
 const newest = "1.40.0"
