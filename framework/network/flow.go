@@ -42,6 +42,9 @@ type Flow struct {
 	settling   bool
 	delayed    bool // Envoy waits with closing
 	unmade     bool // newFilter has panicked
+	writing    int  // events of Write under way, one within the other
+	postponed  []op // what must not be done within these
+	readWaits  bool // bytes for the upstream are among it
 
 	mu     sync.Mutex // guards what follows
 	ops    []op
@@ -332,6 +335,10 @@ func (f *Flow) inject(dir Direction) {
 	if f.closed || len(w.out) == 0 && !w.outEnd {
 		return
 	}
+	if dir == Read && f.writing > 0 {
+		f.postponeRead()
+		return
+	}
 	if dir == Read && !f.ready {
 		if !f.host.ReadingEnabled() {
 			f.poll()
@@ -377,6 +384,10 @@ func (f *Flow) resume(s *suspension, a Action) {
 
 func (f *Flow) resumeConnection(s *suspension, a Action) {
 	if f.connecting != s {
+		return
+	}
+	if f.writing > 0 { // the filters behind would begin
+		f.postpone(op{kind: opResult, waiting: s, action: a})
 		return
 	}
 	f.connecting = nil
@@ -476,11 +487,25 @@ func (f *Flow) finish(a Action) {
 	}
 	f.closing = true
 	f.delay()
+	last := f.ways[Read].out
+	lastEnd := f.ways[Read].outEnd
 	for dir := range f.ways {
 		f.ways[dir].queue, f.ways[dir].held, f.ways[dir].out = nil, nil, nil
 		f.ways[dir].queueEnd, f.ways[dir].outEnd = false, false
 	}
-	f.host.Close(how, "moe."+f.reg.Name+": "+a.reason)
+	shut := func() { f.host.Close(how, "moe."+f.reg.Name+": "+a.reason) }
+	if how == Abort || f.writing == 0 || len(last) == 0 && !lastEnd {
+		shut()
+		return
+	}
+	f.postpone(op{kind: opCall, run: func() { // what was injected before goes first
+		f.ways[Read].out, f.ways[Read].outEnd = last, lastEnd
+		f.inject(Read)
+		f.ways[Read].out, f.ways[Read].outEnd = nil, false
+		if !f.closed {
+			shut()
+		}
+	}})
 }
 
 // misuse closes a connection whose filter returned what it must not.

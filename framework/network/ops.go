@@ -75,6 +75,42 @@ func (f *Flow) Settle() {
 	f.apply()
 }
 
+// BeginWrite begins an event of the direction [Write], and EndWrite ends it, after all that the host does within it.
+//
+// Until then nothing goes on to the upstream: a filter behind this one may answer at once, and Envoy, which keeps one
+// buffer of what it writes for a connection, would have lost that of the event when the filter returns
+// (https://github.com/envoyproxy/envoy/blob/main/source/common/network/connection_impl.cc, ConnectionImpl::write).
+func (f *Flow) BeginWrite() { f.writing++ }
+
+// EndWrite is BeginWrite's other end.
+func (f *Flow) EndWrite() {
+	f.writing--
+	if f.writing > 0 || len(f.postponed) == 0 {
+		return
+	}
+	ops := f.postponed
+	f.postponed, f.readWaits = nil, false
+	f.mu.Lock()
+	if f.over {
+		f.mu.Unlock()
+		return
+	}
+	f.ops = append(ops, f.ops...)
+	f.mu.Unlock()
+	f.host.Wake()
+}
+
+// postpone keeps what must not be done within an event of Write for an event of its own.
+func (f *Flow) postpone(o op) { f.postponed = append(f.postponed, o) }
+
+// postponeRead postpones what is for the upstream.
+func (f *Flow) postponeRead() {
+	if !f.readWaits {
+		f.readWaits = true
+		f.postpone(op{kind: opCall, run: func() { f.flush(Read) }})
+	}
+}
+
 // apply does what was asked for.
 func (f *Flow) apply() {
 	for {

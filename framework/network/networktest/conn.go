@@ -84,8 +84,14 @@ func (c *Conn) cross(want network.Wants, f func()) {
 	if !wanted || over {
 		return
 	}
+	if want == network.WantWrite {
+		c.flow.BeginWrite()
+	}
 	f()
 	c.flow.Settle()
+	if want == network.WantWrite {
+		c.flow.EndWrite()
+	}
 	quiet, wants := c.flow.Quiet(), c.flow.Wants()
 	c.mu.Lock()
 	c.wants = wants
@@ -120,8 +126,15 @@ func (c *Conn) begin() {
 	stop := false
 	c.enter(network.WantConnection, func() { stop = c.flow.Connected() })
 	if !stop {
-		envoy{c}.ContinueReading()
+		c.beginBehind()
 	}
+}
+
+// beginBehind notes that the filters behind this one begin.
+func (c *Conn) beginBehind() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began = c.closed == nil
 }
 
 // data passes bytes through the filter. The thread is held.

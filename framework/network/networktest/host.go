@@ -60,17 +60,27 @@ func (e envoy) Replace(d network.Direction, p []byte) {
 func (e envoy) Inject(d network.Direction, p []byte, end bool) {
 	c := e.c
 	if d == network.Read {
-		e.ContinueReading() // as Envoy begins the filters behind, too
+		c.notWriting("bytes for the upstream are injected")
+		c.beginBehind() // as Envoy begins the filters behind, too
 	}
 	c.pass(d, p, end)
 }
 
 // ContinueReading is network.Host's.
 func (e envoy) ContinueReading() {
-	c := e.c
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.began = c.closed == nil
+	e.c.notWriting("reading is continued")
+	e.c.beginBehind()
+}
+
+// notWriting fails the test within an event of the write direction. A filter behind may answer at once there, and Envoy
+// crashes when it comes back to the event.
+func (c *Conn) notWriting(what string) {
+	for e := c.in; e != nil; e = e.outer {
+		if e.dir == network.Write {
+			c.t.Errorf("%s within an event of the write direction", what)
+			return
+		}
+	}
 }
 
 // DisableReading is network.Host's.

@@ -62,7 +62,10 @@ func moeNetworkEvent(e *C.moe_conn_event) {
 	var x *conn
 	t.Cross(dynlog.Handler, func() {
 		x = t.conn(e.conn)
-		defer x.leave()
+		if e.kind == C.CONN_WRITE {
+			x.flow.BeginWrite()
+		}
+		defer x.leave(e.kind == C.CONN_WRITE)
 		x.Enter(e.kind == C.CONN_SCHEDULED)
 		x.event(e)
 		x.Work()
@@ -110,8 +113,11 @@ func (x *conn) data(d network.Direction, e *C.moe_conn_event) (stop bool) {
 }
 
 // leave ends a crossing. The outermost one of a connection tells C what comes next.
-func (x *conn) leave() {
+func (x *conn) leave(write bool) {
 	c := x.c
+	if write {
+		x.flow.EndWrite()
+	}
 	if c.envoy != nil {
 		x.filter.metrics.flush(c)
 	}
