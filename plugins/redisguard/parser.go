@@ -89,7 +89,7 @@ type command struct {
 // begin reads the head of a command: its name, and its first argument if there is one that is short.
 func (p *parser) begin(in []byte, g *RedisGuard) (c command, err error) {
 	if in[0] != '*' {
-		return inline(in)
+		return inline(in, g)
 	}
 	args, at, err := number(in, '*')
 	switch {
@@ -104,6 +104,9 @@ func (p *parser) begin(in []byte, g *RedisGuard) (c command, err error) {
 	if err != nil || length == 0 {
 		return c, err
 	}
+	if !plain(name) {
+		return c, errMalformed
+	}
 	at += length
 	c = command{name: name, args: args - 1}
 	if args > 1 {
@@ -111,9 +114,13 @@ func (p *parser) begin(in []byte, g *RedisGuard) (c command, err error) {
 		switch {
 		case err != nil && !long:
 			return command{}, err
-		case long: // no subcommand is so long
+		case long && g.twoWords[name]: // a NUL in it could end a subcommand
+			return command{}, errMalformed
+		case long: // a key or a value
 		case length == 0:
 			return command{}, nil
+		case g.twoWords[name] && !plain(sub):
+			return command{}, errMalformed
 		default:
 			c.sub, c.args = sub, c.args-1
 			at += length
@@ -121,6 +128,28 @@ func (p *parser) begin(in []byte, g *RedisGuard) (c command, err error) {
 	}
 	c.length = at
 	return c, nil
+}
+
+// plain reports whether a word is of visible ASCII alone. Redis compares names as C does, up to a NUL: it takes
+// FLUSHALL, a NUL and anything for FLUSHALL.
+func plain(word string) bool {
+	for i := range len(word) {
+		if word[i] < 0x21 || word[i] > 0x7e {
+			return false
+		}
+	}
+	return word != ""
+}
+
+// upper is strings.ToUpper for ASCII alone, as Redis's own.
+func upper(word []byte) string {
+	b := bytes.Clone(word)
+	for i, c := range b {
+		if c >= 'a' && c <= 'z' {
+			b[i] = c - 'a' + 'A'
+		}
+	}
+	return string(b)
 }
 
 // argument reads a bulk string of at most maxName bytes, in upper case. length is 0 where more must come; long, with an
@@ -140,7 +169,7 @@ func argument(in []byte) (text string, length int, long bool, err error) {
 	case in[at+size] != '\r' || in[at+size+1] != '\n':
 		return "", 0, false, errMalformed
 	}
-	return strings.ToUpper(string(in[at : at+size])), at + size + 2, false, nil
+	return upper(in[at : at+size]), at + size + 2, false, nil
 }
 
 // number reads a line of a number after a mark. length is 0 where more must come.
@@ -165,7 +194,7 @@ func number(in []byte, mark byte) (n, length int, err error) {
 
 // inline reads a command in the form of a line of words. One with quotes is refused, since Redis reads those by rules of its
 // own.
-func inline(in []byte) (c command, err error) {
+func inline(in []byte, g *RedisGuard) (c command, err error) {
 	end := bytes.IndexByte(in, '\n')
 	if end < 0 {
 		if len(in) > maxInline {
@@ -176,13 +205,16 @@ func inline(in []byte) (c command, err error) {
 	if end > maxInline || bytes.ContainsAny(in[:end], "\"'\\\x00") {
 		return c, errMalformed
 	}
-	words := strings.Fields(strings.ToUpper(string(in[:end])))
+	words := strings.FieldsFunc(upper(in[:end]), func(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' })
 	c.length = end + 1
 	if len(words) > 0 {
 		c.name = words[0]
 	}
 	if len(words) > 1 {
 		c.sub = words[1]
+	}
+	if len(words) > 0 && !plain(c.name) || g.twoWords[c.name] && len(words) > 1 && !plain(c.sub) {
+		return command{}, errMalformed
 	}
 	return c, nil
 }

@@ -24,6 +24,7 @@ type RedisGuard struct {
 	MaxArgument network.Size `json:"maxArgument" default:"512MiB" validate:"min=1,max=536870912"`
 
 	allow, deny map[string]bool
+	twoWords    map[string]bool // commands of which a list has subcommands
 	refused     *network.Counter
 	malformed   *network.Counter
 }
@@ -39,20 +40,41 @@ func (g *RedisGuard) Validate() error {
 		return errors.New("allow and deny are both empty: give one list")
 	}
 	var errs []error
+	g.twoWords = map[string]bool{}
 	set := func(field string, list []string) map[string]bool {
 		all := map[string]bool{}
 		for i, command := range list {
-			words := strings.Fields(command)
-			if len(words) == 0 || len(words) > 2 {
-				errs = append(errs, fmt.Errorf("%s[%d]: expected a command such as GET, or one with its subcommand such as \"CONFIG GET\"", field, i))
+			words, err := parse(command)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("%s[%d]: %w", field, i, err))
 				continue
 			}
-			all[strings.ToUpper(strings.Join(words, " "))] = true
+			all[strings.Join(words, " ")] = true
+			if len(words) == 2 {
+				g.twoWords[words[0]] = true
+			}
 		}
 		return all
 	}
 	g.allow, g.deny = set("allow", g.Allow), set("deny", g.Deny)
 	return errors.Join(errs...)
+}
+
+// parse reads a command of a list, as `CONFIG SET` or as Redis's ACLs and its COMMAND LIST write it, `config|set`.
+func parse(command string) ([]string, error) {
+	words := strings.Fields(strings.ReplaceAll(upper([]byte(command)), "|", " "))
+	if len(words) == 0 || len(words) > 2 || strings.Count(command, "|") > 1 {
+		return nil, fmt.Errorf("%q: expected a command such as GET, or one with its subcommand such as \"CONFIG GET\"", command)
+	}
+	for _, w := range words {
+		if len(w) > maxName {
+			return nil, fmt.Errorf("%.80q: a word is longer than %d bytes, and no command is", w, maxName)
+		}
+		if printable(w) != w {
+			return nil, fmt.Errorf("%q: %q cannot be a command: expected letters, digits, \".\", \"_\" and \"-\", without wildcards and categories", command, w)
+		}
+	}
+	return words, nil
 }
 
 // Provision declares metrics.

@@ -41,6 +41,16 @@ func TestRedisGuard(t *testing.T) {
 		{name: "too many arguments", conf: "deny: [DEL]\nmaxArguments: 2", in: resp("SET", "a", "b"), closed: "protocol error"},
 		{name: "too long an argument", conf: "deny: [DEL]\nmaxArgument: 99", in: resp("SET", "a", strings.Repeat("x", 100)), closed: "protocol error"},
 		{name: "quotes in a line", conf: "deny: [DEL]", in: "\"DEL\" a\r\n", closed: "protocol error"},
+		{name: "a NUL behind the name", conf: "deny: [FLUSHALL]", in: resp("FLUSHALL\x00123"), closed: "protocol error"},
+		{name: "a name that is not ASCII", conf: "deny: [FLUSHALL]", in: resp("FLUſHALL"), closed: "protocol error"},
+		{name: "a space in the name", conf: "deny: [FLUSHALL]", in: resp("FLUSHALL "), closed: "protocol error"},
+		{name: "an empty name", conf: "deny: [FLUSHALL]", in: resp(""), closed: "protocol error"},
+		{name: "a NUL behind the subcommand", conf: "deny: [CONFIG SET]", in: resp("CONFIG", "SET\x00", "a", "b"), closed: "protocol error"},
+		{name: "a NUL and much behind the subcommand", conf: "deny: [CONFIG SET]", in: resp("CONFIG", "SET\x00"+long, "a", "b"), closed: "protocol error"},
+		{name: "a NUL behind a key", conf: "deny: [CONFIG SET]", in: resp("GET", "SET\x00"), out: resp("GET", "SET\x00")},
+		{name: "a line with bytes that are not ASCII", conf: "deny: [FLUSHALL]", in: "FLUSHALL\xa0\r\n", closed: "protocol error"},
+		{name: "a line with a NUL", conf: "deny: [FLUSHALL]", in: "FLUSHALL\x00 a\r\n", closed: "protocol error"},
+		{name: "a rule with a bar", conf: "deny: [config|set]", in: resp("CONFIG", "SET", "a", "b") + resp("CONFIG", "GET", "a"), out: refusal + resp("CONFIG", "GET", "a")},
 		{name: "TLS", conf: "deny: [DEL]", in: "\x16\x03\x01\x02\x00\x01\x00\n", closed: "protocol error"},
 	} {
 		for name, size := range map[string]int{"in one piece": len(c.in), "one byte at a time": 1, "in pieces of 7": 7} {
@@ -94,6 +104,13 @@ func TestRefused(t *testing.T) {
 		{"no list", "{}", "give one list"},
 		{"three words", "deny: [A B C]", "deny[0]"},
 		{"no word", "allow: ['']", "allow[0]"},
+		{"three words with bars", "deny: ['A|B|C']", "deny[0]"},
+		{"two bars", "deny: ['A||B']", "deny[0]"},
+		{"a category", "deny: ['@dangerous']", "cannot be a command"},
+		{"a wildcard", "deny: ['CONFIG *']", "cannot be a command"},
+		{"a comma", "deny: ['DEL, SET']", "cannot be a command"},
+		{"letters that are not ASCII", "deny: ['FLUſHÄLL']", "cannot be a command"},
+		{"a long word", "deny: [" + strings.Repeat("A", 65) + "]", "longer than 64 bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := networktest.New[RedisGuard](t, c.conf); err == nil || !strings.Contains(err.Error(), c.want) {
