@@ -240,7 +240,7 @@ func TestDPoP(t *testing.T) {
 	owner, other := plugintest.NewProver(t), plugintest.NewProver(t)
 	s := serve(t, map[string]any{"bound": map[string]any{"active": true, "cnf": map[string]any{"jkt": owner.Thumbprint}}})
 	h := s.host(t, `, "dpop": {"origins": ["https://api.example"]}`)
-	proof := owner.Proof("bound", "GET", "https://api.example/")
+	proof := owner.Proof(t, "bound", "GET", "https://api.example/")
 	for _, c := range []struct {
 		name   string
 		header []string
@@ -248,8 +248,8 @@ func TestDPoP(t *testing.T) {
 	}{
 		{"proven", []string{"authorization", "DPoP bound", "dpop", proof}, "200"},
 		{"the same proof", []string{"authorization", "DPoP bound", "dpop", proof}, "401 proof_replayed"},
-		{"another proof", []string{"authorization", "dpop bound", "dpop", owner.Proof("bound", "GET", "https://api.example/")}, "200"},
-		{"another key", []string{"authorization", "DPoP bound", "dpop", other.Proof("bound", "GET", "https://api.example/")}, "401 proof"},
+		{"another proof", []string{"authorization", "dpop bound", "dpop", owner.Proof(t, "bound", "GET", "https://api.example/")}, "200"},
+		{"another key", []string{"authorization", "DPoP bound", "dpop", other.Proof(t, "bound", "GET", "https://api.example/")}, "401 proof"},
 		{"as a bearer token", with("bound"), "401 bound"},
 		{"two", append(with("bound"), "authorization", "DPoP bound"), "400 several"},
 		{"nothing", nil, "401 missing"},

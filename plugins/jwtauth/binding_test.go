@@ -21,7 +21,7 @@ func TestBinding(t *testing.T) {
 	byKey := bound(map[string]any{"jkt": owner.Thumbprint})
 	plain, odd := bound(nil), bound(map[string]any{"jwk": map[string]any{}})
 	proven := func(token string, by *plugintest.Prover) []string {
-		return []string{"authorization", "DPoP " + token, "dpop", by.Proof(token, "GET", address)}
+		return []string{"authorization", "DPoP " + token, "dpop", by.Proof(t, token, "GET", address)}
 	}
 	for _, c := range []struct {
 		name   string
@@ -44,7 +44,7 @@ func TestBinding(t *testing.T) {
 		{name: "key as a bearer token", dpop: &possession.DPoP{}, header: withToken(byKey), want: "bound"},
 		{
 			name: "key as a bearer token with a proof", dpop: &possession.DPoP{}, want: "bound",
-			header: append(withToken(byKey), "dpop", owner.Proof(byKey, "GET", address)),
+			header: append(withToken(byKey), "dpop", owner.Proof(t, byKey, "GET", address)),
 		},
 		{name: "two schemes", dpop: &possession.DPoP{}, header: append(proven(byKey, owner), withToken(plain)...), want: "several"},
 		{name: "not bound", dpop: &possession.DPoP{}, header: withToken(plain)},

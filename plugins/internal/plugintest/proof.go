@@ -20,7 +20,6 @@ type Prover struct {
 	// Thumbprint is the key's (RFC 7638), as tokens have it in cnf.
 	Thumbprint string
 
-	t      testing.TB
 	key    *ecdsa.PrivateKey
 	public jwk.Key
 }
@@ -40,17 +39,17 @@ func NewProver(t testing.TB) *Prover {
 	if err != nil {
 		t.Fatalf("Thumbprint: %v", err)
 	}
-	return &Prover{Thumbprint: base64.RawURLEncoding.EncodeToString(sum), t: t, key: key, public: public}
+	return &Prover{Thumbprint: base64.RawURLEncoding.EncodeToString(sum), key: key, public: public}
 }
 
 // Proof is one for a request with a token.
-func (p *Prover) Proof(token, method, address string) string {
-	p.t.Helper()
+func (p *Prover) Proof(t testing.TB, token, method, address string) string {
+	t.Helper()
 	sum := sha256.Sum256([]byte(token))
 	encode := func(v any) string {
 		text, err := json.Marshal(v)
 		if err != nil {
-			p.t.Fatalf("json.Marshal: %v", err)
+			t.Fatalf("json.Marshal: %v", err)
 		}
 		return base64.RawURLEncoding.EncodeToString(text)
 	}
@@ -60,7 +59,7 @@ func (p *Prover) Proof(token, method, address string) string {
 	})
 	signature, err := jwsbb.Sign(p.key, "ES256", []byte(signed), rand.Reader)
 	if err != nil {
-		p.t.Fatalf("jwsbb.Sign: %v", err)
+		t.Fatalf("jwsbb.Sign: %v", err)
 	}
 	return signed + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
