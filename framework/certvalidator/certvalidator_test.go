@@ -8,12 +8,17 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/certvalidator/certvalidatortest"
+	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/guard"
 )
 
 // pinned accepts certificates by their sums.
@@ -134,6 +139,75 @@ func TestVerdicts(t *testing.T) {
 		})
 	}
 }
+
+// Calls that do not return are asked for no more once there are eight; when one returns, the next certificate is decided
+// about.
+func TestOverdue(t *testing.T) {
+	const most = 8
+	internals := certvalidator.Internals(core.Internal{})
+	var calls certvalidator.Calls
+	var asked atomic.Int32
+	stand := make(chan struct{})
+	returned := sync.OnceFunc(func() { close(stand) })
+	t.Cleanup(returned)
+	hangs := verifyFunc(func(certvalidator.Handshake) certvalidator.Verdict {
+		asked.Add(1)
+		<-stand
+		return certvalidator.Accept()
+	})
+	verify := func(v certvalidator.Verifier) (certvalidator.Verdict, *guard.Fault) {
+		return internals.Verify(v, &calls, certvalidator.Asked{Raw: [][]byte{{0}}})
+	}
+	faults := make(chan *guard.Fault, most)
+	for range most {
+		go func() {
+			_, fault := verify(hangs)
+			faults <- fault
+		}()
+	}
+	told := 0
+	for range most {
+		if fault := <-faults; fault == nil || fault.Stack != nil {
+			t.Errorf("a call that hangs gives the fault %+v, want one without a stack", fault)
+		} else if strings.Contains(fmt.Sprint(fault.Value), "8 calls of the validator are overdue") {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("%d faults say that the validator is asked no more, want that of the last call alone", told)
+	}
+	for range 3 {
+		v, fault := verify(hangs)
+		if fault != nil || v.Accepted() || !strings.Contains(v.Reason(), "8 calls of the validator are overdue") ||
+			v.Alert() != certvalidator.InternalError {
+			t.Errorf("the verdict is %+v with fault %v, want a refusal that says why, and none", v, fault)
+		}
+	}
+	if n := asked.Load(); n != most {
+		t.Errorf("the validator was asked %d times, want %d", n, most)
+	}
+	if _, fault := internals.SessionContext(&bound{}, &calls); fault == nil {
+		t.Error("SessionContext is asked, want a fault while calls are overdue")
+	}
+	returned()
+	accepts := verifyFunc(func(certvalidator.Handshake) certvalidator.Verdict { return certvalidator.Accept() })
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if v, _ := verify(accepts); v.Accepted() {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("certificates are still refused 5 s after the calls have returned")
+		}
+	}
+	if _, fault := internals.SessionContext(&bound{}, &calls); fault != nil {
+		t.Errorf("SessionContext gives the fault %+v after the calls have returned", fault)
+	}
+}
+
+// bound is a validator with a context of sessions.
+type bound struct{ pinned }
+
+func (*bound) SessionContext() []byte { return []byte("context") }
 
 // A handle tells what the peer has sent, asks the thread that waits, and finds nothing once there is a verdict.
 func TestHandshake(t *testing.T) {

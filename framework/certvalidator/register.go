@@ -13,7 +13,8 @@ type Verifier interface {
 	// Verify decides about the certificates of a peer. Envoy's thread, which serves nobody else meanwhile, waits for the
 	// verdict: it has to come from what is in memory, in far less than a millisecond. What takes time belongs on a
 	// goroutine of [Env.Go], ahead of handshakes. A panic, [runtime.Goexit], and a verdict that takes more than a second
-	// refuse the certificate, and are logged. Several goroutines call Verify at once.
+	// refuse the certificate, and are logged. While eight calls of a configuration have taken longer than that and still run,
+	// certificates are refused without a call. Several goroutines call Verify at once.
 	Verify(h Handshake) Verdict
 }
 

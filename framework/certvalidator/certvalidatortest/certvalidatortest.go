@@ -43,7 +43,7 @@ type Handshake struct {
 // Verify has v decide, as Envoy does: what goes wrong in v refuses the certificate, and is logged.
 func (h Handshake) Verify(t testing.TB, v certvalidator.Verifier) certvalidator.Verdict {
 	t.Helper()
-	verdict, fault := internals.Verify(v, certvalidator.Asked{
+	verdict, fault := internals.Verify(v, new(certvalidator.Calls), certvalidator.Asked{
 		Raw: h.Certificates, ServerName: h.ServerName, IsServer: h.IsServer, Source: source{h},
 	})
 	if fault != nil {

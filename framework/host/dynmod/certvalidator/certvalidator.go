@@ -36,6 +36,7 @@ import (
 type validator struct {
 	name  string
 	own   *assembly.Extension
+	calls certvalidator.Calls
 	envoy uintptr // Envoy's configuration, to tell it from a call
 }
 
@@ -59,7 +60,7 @@ func moeCertValidatorNew(
 	if err != nil {
 		return 0
 	}
-	return C.uint32_t(validators.Add(&validator{what, own, uintptr(envoy)}, nil))
+	return C.uint32_t(validators.Add(&validator{name: what, own: own, envoy: uintptr(envoy)}, nil))
 }
 
 //export moeCertValidatorDestroy
@@ -94,7 +95,7 @@ func moeCertValidatorVerify(
 	for _, b := range unsafe.Slice(certs, int(n)) {
 		asked.Raw = append(asked.Raw, C.GoBytes(unsafe.Pointer(b.ptr), C.int(b.length)))
 	}
-	verdict, fault := internals.Verify(v.verifier(), asked)
+	verdict, fault := internals.Verify(v.verifier(), &v.calls, asked)
 	v.report("Verify", fault)
 	return c.answer(v, verdict)
 }
@@ -140,7 +141,7 @@ func moeCertValidatorDigest(id C.uint32_t, digest *C.uint8_t) (any C.bool) {
 	if _, ok := v.verifier().(certvalidator.SessionBinder); !ok {
 		return false
 	}
-	context, fault := internals.SessionContext(v.verifier())
+	context, fault := internals.SessionContext(v.verifier(), &v.calls)
 	v.report("SessionContext", fault)
 	if fault == nil {
 		*into = sha256.Sum256(context)
