@@ -1,7 +1,9 @@
 package moefile
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -78,10 +80,24 @@ func (f *File) connect(d *file, add func(path string, err error)) {
 	}
 	f.choose(d, add)
 	if !f.takesHTTP() {
-		if f.Filter["plugins"] != nil {
-			add("plugins", fmt.Errorf("no listener takes HTTP: give the file one without tcp, or leave them out"))
-		}
 		f.Filter = nil
+	}
+}
+
+// ofHTTP are fields that are for HTTP alone, beside those of the chain.
+var ofHTTP = []string{"accessLoggers", "envoyFilters", "http", "routes", "trustedHops", "trustedProxies"}
+
+// checkHTTP refuses the fields of a file, raw, that nothing would heed because no listener takes HTTP. chain are those of
+// the chain.
+func (f *File) checkHTTP(raw any, chain map[string]any, add func(path string, err error)) {
+	if f.takesHTTP() {
+		return
+	}
+	given, _ := raw.(map[string]any)
+	for _, field := range slices.Concat(slices.Sorted(maps.Keys(chain)), ofHTTP) {
+		if given[field] != nil {
+			add(field, errors.New("no listener takes HTTP: give the file one without tcp, or leave this out"))
+		}
 	}
 }
 

@@ -137,6 +137,7 @@ func (*stones) OnConnection(*network.Conn) network.Action { return network.Conti
 
 // Network filters are checked likewise, and a file of TCP alone needs no plugins and no upstream of HTTP.
 func TestNetworkFilters(t *testing.T) {
+	const nobody = "no listener takes HTTP: give the file one without tcp, or leave this out"
 	const tcp = "listeners:\n- name: tcp\n  address: ':1'\n  tcp: {upstream: '127.0.0.1:2'}\n"
 	for _, c := range []struct {
 		name, text string
@@ -147,7 +148,22 @@ func TestNetworkFilters(t *testing.T) {
 		{name: "TCP alone", text: tcp, host: Dynmod},
 		{
 			name: "plugins for nobody", text: plugins + tcp, host: Dynmod,
-			want: []string{`moe.yaml:1:1: plugins: no listener takes HTTP: give the file one without tcp, or leave them out`},
+			want: []string{`moe.yaml:1:1: plugins: no listener takes HTTP: give the file one without tcp, or leave this out`},
+		},
+		{
+			name: "a chain, routes and HTTP for nobody", host: Dynmod,
+			text: tcp + "consumers: [{name: a}]\norder: listed\ntimeout: 1s\nroutes: [{match: {prefix: /a}}]\nhttp: {maxHeadersCount: 7}\n" +
+				"trustedProxies: [10.0.0.0/8]\nenvoyFilters: [{name: envoy.filters.http.cors}]\n" +
+				"accessLoggers: [{name: lines, config: {to: x}}]\n",
+			want: []string{
+				`moe.yaml:5:1: consumers: ` + nobody, `moe.yaml:6:1: order: ` + nobody, `moe.yaml:7:1: timeout: ` + nobody,
+				`moe.yaml:8:1: routes: ` + nobody, `moe.yaml:9:1: http: ` + nobody,
+				`moe.yaml:10:1: trustedProxies: ` + nobody, `moe.yaml:11:1: envoyFilters: ` + nobody,
+				`moe.yaml:12:1: accessLoggers: ` + nobody,
+			},
+		},
+		{
+			name: "limits", host: Dynmod, text: tcp + "limits: {maxConnections: 7}\n",
 		},
 		{
 			name: "everything wrong", host: Dynmod, text: tcp + "  networkFilters:\n  - name: stone\n  - name: stones\n",

@@ -78,7 +78,9 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 	if f.Filter[document.StagesField] != nil {
 		add(document.StagesField, errors.New("is made of envoyFilters; give one of these a stage"))
 	}
+	chain := f.Filter
 	f.connect(&d, add)
+	f.checkHTTP(raw, chain, add)
 	taken := map[string]bool{"default": true}
 	for i, r := range d.Routes {
 		if name := routeName(r.Name, i); taken[name] {
