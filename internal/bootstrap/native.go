@@ -291,7 +291,7 @@ func (o *Options) checkEnvoyFilters(p *problems) {
 
 // checkDivided checks that plugins run by stage where filters stand between stages.
 func (o *Options) checkDivided(p *problems) {
-	i := slices.IndexFunc(o.EnvoyFilters, func(f EnvoyFilter) bool { return f.Stage != "" })
+	i := slices.IndexFunc(o.EnvoyFilters, func(f EnvoyFilter) bool { return f.Divides() })
 	if i < 0 {
 		return
 	}

@@ -30,14 +30,20 @@ func (p *Placement) Boundary() int {
 	return 0
 }
 
+// Divides reports whether a filter of Envoy's own stands between plugins, and not before or after all of them.
+func (p *Placement) Divides() bool {
+	at := p.Boundary()
+	return at > 0 && at < len(Stages)
+}
+
 // Divide returns the filters among which filters of Envoy's own at these places divide the plugins, in order. Each name
 // begins with the one given and says which stages the filter runs: connections of a listener that drains have its filters,
 // and take over whatever configuration comes under their names.
 func Divide(name string, places []Placement) []Part {
 	cuts := []int{0}
 	for i := range places {
-		if at := places[i].Boundary(); at > 0 && at < len(Stages) {
-			cuts = append(cuts, at)
+		if places[i].Divides() {
+			cuts = append(cuts, places[i].Boundary())
 		}
 	}
 	slices.Sort(cuts)

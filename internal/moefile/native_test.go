@@ -39,6 +39,20 @@ func TestEnvoyFilterNames(t *testing.T) {
 	}
 }
 
+// Plugins may run as listed beside filters that a stage puts before or after all of them.
+func TestListedUndivided(t *testing.T) {
+	for name, place := range map[string]string{
+		"before": "stage: access, position: before", "after": "stage: observe, position: after", "no stage": "position: after",
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "order: listed\nenvoyFilters: [{name: envoy.filters.http.cors, " + place + "}]\nroutes: [{order: listed}]"
+			if _, err := Parse([]byte(text), CheckFile, Dynmod); err != nil {
+				t.Errorf("Parse: got error %v, want none", err)
+			}
+		})
+	}
+}
+
 // Mistakes in the configuration of Envoy's own filters are found before Envoy is asked, each in its place.
 func TestEnvoyFilterErrors(t *testing.T) {
 	const limit = "envoyFilters:\n- name: envoy.filters.http.local_ratelimit\n  config:\n    stat_prefix: a\n"

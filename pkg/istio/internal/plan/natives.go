@@ -46,7 +46,7 @@ func (g *planner) checkDivided(s Settings, d *Document) {
 		return
 	}
 	for _, n := range s.Natives {
-		if n.Stage != "" {
+		if n.Divides() {
 			o := d.Origins("order")
 			by := o[len(o)-1].From.Policy
 			g.p.At(n.From.Object, n.path+".stage", "needs order: stage, because plugins that run as listed cannot be divided by "+
