@@ -3,6 +3,7 @@ package mosn_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -164,6 +165,63 @@ func TestDestroyedOnce(t *testing.T) {
 	time.Sleep(10 * time.Millisecond)
 	if destroyed.Load() != 1 || early.Load() != 0 {
 		t.Errorf("OnDestroy was called %d times, %d of them while the filter ran; want once, and none", destroyed.Load(), early.Load())
+	}
+}
+
+// slowlyMade is a factory that takes longer than a stream waits for its filters.
+type slowlyMade struct {
+	script
+	made *atomic.Int32
+}
+
+func (s slowlyMade) CreateFilterChain(ctx context.Context, callbacks api.StreamFilterChainFactoryCallbacks) {
+	if s.made.Add(1) > 1 { // the first is made when the configuration loads
+		time.Sleep(1300 * time.Millisecond)
+	}
+	s.script.CreateFilterChain(ctx, callbacks)
+}
+
+// TestMadeLate has filters made when their stream is long over: they are destroyed like others, also one that waits for it.
+func TestMadeLate(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		t.Run(fmt.Sprintf("waits for its end %t", waits), func(t *testing.T) {
+			var made, destroyed atomic.Int32
+			over := make(chan struct{}, 2) // one more, from the filters that are made when the configuration loads
+			ended := make(chan struct{})
+			factory := slowlyMade{made: &made, script: script{
+				onReceive: func(*call) api.StreamFilterStatus {
+					defer close(ended)
+					if waits {
+						<-over
+					}
+					return api.StreamFilterContinue
+				},
+				onDestroy: func() {
+					destroyed.Add(1)
+					over <- struct{}{}
+				},
+			}}
+			typ := register(func(map[string]any) (api.StreamFilterChainFactory, error) { return factory, nil })
+			h := &filtertest.Host{AllowsBugs: true, Timeout: 50 * time.Millisecond}
+			if err := h.Load(t, listOf(t, [2]string{typ, ""})); err != nil {
+				t.Fatalf("cannot load the configuration: %v", err)
+			}
+			<-over
+			destroyed.Store(0)
+			if r := h.Get("/"); r.Status != 504 {
+				t.Errorf("status %d, want 504", r.Status)
+			}
+			waitFor(t, "OnDestroy", func() bool { return destroyed.Load() > 0 })
+			select {
+			case <-ended:
+			case <-time.After(5 * time.Second):
+				t.Error("the filter still runs 5 s after OnDestroy")
+			}
+			time.Sleep(10 * time.Millisecond)
+			if n := destroyed.Load(); n != 1 {
+				t.Errorf("OnDestroy was called %d times, want once", n)
+			}
+		})
 	}
 }
 

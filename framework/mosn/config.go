@@ -25,6 +25,7 @@ type Filters struct {
 	unsupported *filter.Tagged[*filter.Counter]
 	late        *filter.Tagged[*filter.Counter]
 	slow        *filter.Tagged[*filter.Counter]
+	pace        *pace
 	reported    *sync.Map // what the log has said
 	env         *filter.Env
 }
@@ -89,6 +90,7 @@ func (f *Filters) Provision(env *filter.Env) error {
 		return errors.New("per_filter_config: " + err.Error())
 	}
 	f.PerFilterConfig = route
+	f.pace = newPace(f.shared.blocks)
 	return nil
 }
 

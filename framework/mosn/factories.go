@@ -9,7 +9,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"mosn.io/api"
 	"mosn.io/moe/framework/config"
@@ -24,7 +23,7 @@ type factories struct {
 	list   []typedFactory
 	body   Body // what the filters read
 	shape  shape
-	blocks atomic.Bool // a filter may block, or has done so
+	blocks bool // a filter may block
 	health hostHealth
 }
 
@@ -70,7 +69,7 @@ func acquireFactories(list []StreamFilter) (*factories, error) {
 		f.list = append(f.list, typedFactory{entry.Type, factory})
 		declared := declarationOf(entry.Type)
 		if entry.Blocking == nil && !declared.neverBlocks || entry.Blocking != nil && *entry.Blocking {
-			f.blocks.Store(true)
+			f.blocks = true
 		}
 		body := declared.body
 		bodies[0] = bodies[0] || (body == "" && s.receives) || body.request()

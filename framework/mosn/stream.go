@@ -161,7 +161,7 @@ func (st *stream) OnComplete(s filter.Stream) {
 			st.destroy()
 		}
 	}
-	if st.plugin.shared.blocks.Load() && st.plugin.env.Go(finish) {
+	if st.plugin.pace.blocks.Load() && st.plugin.env.Go(finish) {
 		return
 	}
 	finish(context.Background())
@@ -201,11 +201,14 @@ func (st *stream) create() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.filters, st.made = made, true
+	if st.stage == over && st.running { // the call of destroy that OnComplete arranged may have found no filters
+		time.AfterFunc(destroyAfter, st.destroy)
+	}
 }
 
 // run runs f, in which filters run: on the stream's thread, or on a goroutine if one of them may block.
 func (st *stream) run(s stage, f func() filter.Action) filter.Action {
-	if !st.plugin.shared.blocks.Load() {
+	if !st.plugin.pace.blocks.Load() {
 		st.enter(s)
 		defer st.leave()
 		defer st.blame()
@@ -244,13 +247,13 @@ func (st *stream) leave() {
 	}
 }
 
-// destroy tells the filters that the stream is over.
+// destroy tells the filters that the stream is over, once they are there.
 func (st *stream) destroy() {
 	st.mu.Lock()
-	again, filters := st.destroyed, st.filters
-	st.destroyed = true
+	due, filters := st.made && !st.destroyed, st.filters
+	st.destroyed = st.destroyed || due
 	st.mu.Unlock()
-	if again {
+	if !due {
 		return
 	}
 	w := st.watch()

@@ -99,8 +99,8 @@ func TestWhere(t *testing.T) {
 	}
 }
 
-// TestKeepsTheThread has a filter that is declared not to block wait all the same. It is reported, and runs on goroutines
-// from then on, where the chain's time-out bounds it.
+// TestKeepsTheThread has a filter that is declared not to block wait all the same, time and again. It is reported, and runs
+// on goroutines from then on, where the chain's time-out bounds it; another configuration of the same list does not.
 func TestKeepsTheThread(t *testing.T) {
 	waits := script{onReceive: func(*call) api.StreamFilterStatus {
 		time.Sleep(250 * time.Millisecond)
@@ -112,15 +112,24 @@ func TestKeepsTheThread(t *testing.T) {
 	if err := h.Load(t, listOf(t, [2]string{typ, ""})); err != nil {
 		t.Fatalf("cannot load the configuration: %v", err)
 	}
+	other := &filtertest.Host{AllowsBugs: true, Timeout: 50 * time.Millisecond}
+	conf := listOf(t, [2]string{typ, ""})
+	conf.JSON = strings.TrimSuffix(conf.JSON, "}") + `, "per_filter_config": {"of": "another"}}`
+	if err := other.Load(t, conf); err != nil {
+		t.Fatalf("cannot load the other configuration: %v", err)
+	}
 	var got []int
-	for range 3 {
+	for range 5 {
 		got = append(got, h.Get("/").Status)
 	}
-	if want := "[200 504 504]"; fmt.Sprint(got) != want {
-		t.Errorf("statuses %v, want %s: the first on the thread, the others bounded", got, want)
+	if want := "[200 200 200 504 504]"; fmt.Sprint(got) != want {
+		t.Errorf("statuses %v, want %s: the first three on the thread, the others bounded", got, want)
 	}
-	if n := h.Metric("slow_calls", typ); n != 1 {
-		t.Errorf("slow_calls{%s} = %d, want 1", typ, n)
+	if r := other.Get("/"); r.Status != 200 {
+		t.Errorf("status %d of another configuration, want 200 from the thread", r.Status)
+	}
+	if n := h.Metric("slow_calls", typ); n != 3 {
+		t.Errorf("slow_calls{%s} = %d, want 3", typ, n)
 	}
 	if n := strings.Count(h.Log(), "kept Envoy's thread"); n != 1 || !strings.Contains(h.Log(), typ) {
 		t.Errorf("the log tells of the filter %d times, want once, with its type %s: %s", n, typ, h.Log())
