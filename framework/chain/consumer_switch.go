@@ -17,6 +17,7 @@ const (
 type consumerSwitch struct {
 	settled    bool  // the point of switching is past
 	identified bool  // the consumer has been made known outside the chain
+	waits      bool  // the request waits for the chain
 	err        error // why the chain could not be made that the stream has waited for
 }
 
@@ -57,12 +58,13 @@ func (st *Stream) switchChain(d *direction) bool {
 	if st.home.options.ForConsumer == nil {
 		return true
 	}
+	st.consumer.waits = false
 	if err := st.consumer.err; err != nil {
 		return st.switchFailed(d, consumer, err)
 	}
 	to, err := st.consumerChain(consumer)
 	if wait, ok := err.(notReady); ok {
-		st.consumer.settled = false
+		st.consumer.settled, st.consumer.waits = false, true
 		st.suspendFor(d, WaitsForConsumer, func(ctx context.Context) core.Action {
 			return core.Action{Kind: core.Again, P: &core.Payload{Err: wait.call(ctx)}}
 		})
@@ -94,6 +96,17 @@ func (st *Stream) switchFailed(d *direction, consumer *filter.Consumer, err erro
 	}
 	st.reply(d, d.at, failed, "moe.consumer")
 	return false
+}
+
+// expireConsumer answers a request whose consumer's chain is not made in time. No plugin is to blame, and there may be none.
+func (st *Stream) expireConsumer(d *direction) {
+	if st.Observer != nil {
+		st.observeTimeout(d)
+	}
+	if len(st.chain.loggers) > 0 {
+		st.log(index(max(d.at-1, 0))).Error("the consumer's chain is not made in time", "timeout", st.home.options.Timeout.String())
+	}
+	st.endWait(d, d.at, noConsumerChain, "moe.consumer.timeout")
 }
 
 // consumerChain guards against a panic of what assembles the chain.

@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,6 +95,50 @@ func TestChainIsNotReady(t *testing.T) {
 			}
 			if to.Acquire() {
 				t.Error("a chain that nobody holds can be held")
+			}
+		})
+	}
+}
+
+// A chain without plugins may wait for the chain of a consumer that was found before it. When that takes too long, no plugin is
+// blamed, whether there is one or not.
+func TestChainIsNotReadyInTime(t *testing.T) {
+	wait := func(context.Context) error { <-t.Context().Done(); return t.Context().Err() }
+	for name, plugins := range map[string][]chain.Plugin{
+		"no plugins": nil,
+		"a plugin":   {{Name: "who", Reg: filter.Lookup("who"), Config: &who{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &observed{}
+			sink := &bareSink{posts: make(chan func(), 8)}
+			c := chain.New(plugins, chain.Options{
+				Timeout:     10 * time.Millisecond,
+				ForConsumer: func(*filter.Consumer) (*chain.Chain, error) { return nil, chain.NotReady(wait) },
+				Observe:     func(*chain.Stream) chain.Observer { return o },
+			})
+			st := c.Start(bareHost{}, sink)
+			st.Consumer = &filter.Consumer{Name: "tom"}
+			b := &st.H[core.RequestHeaders]
+			b.Fields, b.Present = []core.Field{{Name: ":method", Value: "GET"}}, true
+			st.Headers(core.Request, true)
+			select {
+			case f := <-sink.posts:
+				f()
+			case <-time.After(20 * time.Second):
+				t.Fatal("it waits for ever")
+			}
+			if got := st.H[core.ResponseHeaders].Fields[0].Value; got != "504" || st.ReplyDetails != "moe.consumer.timeout" {
+				t.Errorf("status %s, details %q, want 504 and moe.consumer.timeout", got, st.ReplyDetails)
+			}
+			for _, m := range c.Metrics() {
+				if m.Name == "moe.timeouts" && m.Sum() != 0 {
+					t.Errorf("%d time-outs are counted for plugins, want 0", m.Sum())
+				}
+			}
+			st.Done()
+			late, reply := " times out, consumer", " replies 504 moe.consumer.timeout own false"
+			if !slices.Contains(o.all, late) || !slices.Contains(o.all, reply) {
+				t.Errorf("observed %q, want %q and %q among it", o.all, late, reply)
 			}
 		})
 	}

@@ -293,11 +293,12 @@ func (st *Stream) observeCut(d *direction) {
 // observeTimeout tells the observer that what a direction waits for does not come, and that its phase has ended so.
 func (st *Stream) observeTimeout(d *direction) {
 	o := st.observing(d)
-	e := Observation{Kind: PluginTimesOut, Plugin: st.chain.names[d.current()], Phase: d.phase()}
+	e := Observation{Kind: PluginTimesOut, Phase: phase.Phase(phase.Count)}
 	if !o.waits.IsZero() {
-		if e.Wait = o.wait; e.Wait == WaitsForConsumer {
-			e.Plugin, e.Phase = "", phase.Phase(phase.Count)
-		}
+		e.Wait = o.wait
+	}
+	if e.Wait != WaitsForConsumer {
+		e.Plugin, e.Phase = st.chain.names[d.current()], d.phase()
 	}
 	st.Observer.Observe(e)
 	st.observeCut(d)
@@ -307,7 +308,7 @@ func (st *Stream) observeTimeout(d *direction) {
 func (st *Stream) observeReply(d *direction, at position, r *core.Payload, details string) {
 	e := Observation{Kind: StreamReplies, Phase: phase.Phase(phase.Count), Status: r.Status, Details: details}
 	switch r {
-	case badUpgrade:
+	case badUpgrade, noConsumerChain:
 	case failed, requestTooLarge, responseTooLarge, requestStalled, responseStalled, timedOut:
 		e.Plugin = st.nameAt(d, at)
 	default:

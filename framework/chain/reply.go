@@ -26,6 +26,8 @@ var (
 		Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("upstream timeout"),
 	}
 	timedOut = &core.Payload{Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("filter timeout")}
+	// noConsumerChain is for a consumer's chain that is not made in time. No plugin is at fault.
+	noConsumerChain = &core.Payload{Status: http.StatusGatewayTimeout, GRPC: -1, Body: []byte("filter timeout")}
 )
 
 // replied answers with the reply of plugin i, which is at a position of d.
@@ -197,7 +199,10 @@ func (st *Stream) replyTooLate(i index, details string) {
 }
 
 // reset ends the stream abruptly.
-func (st *Stream) reset(reason string) {
+func (st *Stream) reset(reason string) { st.resetBecause(reason, "") }
+
+// resetBecause is reset for an error of a plugin's. What that says may be a secret, so observers learn the reason only.
+func (st *Stream) resetBecause(reason, text string) {
 	if st.over {
 		return
 	}
@@ -206,6 +211,9 @@ func (st *Stream) reset(reason string) {
 	st.revoke(&st.d[Request])
 	st.revoke(&st.d[Response])
 	st.halt()
+	if text != "" {
+		reason += ": " + text
+	}
 	st.sink.Reset(reason)
 }
 

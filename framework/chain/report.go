@@ -99,17 +99,17 @@ func (st *Stream) sourceFailed(i index, what, reason string, err error) {
 	}
 	text := st.errorText(i, err)
 	st.log(i).Error(what+" failed", "error", text)
-	st.reset(reason + ": " + text)
+	st.resetBecause(reason, text)
 }
 
-// panicIn counts and logs a panic of plugin i.
+// panicIn counts and logs a panic of plugin i. The observer comes last, so that one that panics itself hides nothing.
 func (st *Stream) panicIn(i index, where string, fault *guard.Fault) {
 	c := st.chain
 	value, _ := guard.Text(fault.Value)
 	c.cells[i].panics.Add(1)
-	st.tellObserver(PluginPanics, c.names[i], 0, where)
 	c.loggers[i].Error("panic", about(st.requestID(), "phase", where, "value", value, "stack", string(fault.Stack))...)
 	if c.options.Misuse != nil {
 		c.options.Misuse(c.names[i], fmt.Sprintf("panics in %s: %s\n%s", where, value, fault.Stack))
 	}
+	st.tellObserver(PluginPanics, c.names[i], 0, where)
 }

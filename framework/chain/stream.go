@@ -96,8 +96,8 @@ func (st *Stream) makeHandler(i index) (p phases) {
 	returned := false
 	defer func() {
 		if v := guard.Recovered(recover(), returned); v != nil {
-			st.panicIn(i, newStreamPhase, v)
 			st.broken = i + 1
+			st.panicIn(i, newStreamPhase, v)
 		}
 	}()
 	v := c.plugins[i].Reg.PerStream(c.plugins[i].Config, st.handle(i))

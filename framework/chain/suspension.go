@@ -35,7 +35,7 @@ func (st *Stream) suspendFor(d *direction, wait WaitKind, f func(context.Context
 	if st.Observer != nil {
 		st.observeSuspend(d, wait)
 	}
-	go c.run(st.handle(d.current()).Context())
+	go c.run(st.handle(max(d.current(), 0)).Context()) // a chain without plugins may wait for its consumer's
 }
 
 func (c *call) run(ctx context.Context) {
@@ -156,12 +156,21 @@ func (st *Stream) expireBody(d *direction) {
 
 // expire ends a suspension that has lasted too long: the request is answered with 504, or the stream reset.
 func (st *Stream) expire(d *direction) {
+	if d.dir == Request && st.consumer.waits {
+		st.expireConsumer(d)
+		return
+	}
 	at, i := d.at, d.current()
 	if st.Observer != nil {
 		st.observeTimeout(d)
 	}
 	st.chain.cells[i].timeouts.Add(1)
 	st.tell(i, "does not answer within "+st.home.options.Timeout.String(), "phase", d.phase().String())
+	st.endWait(d, at, timedOut, st.chain.details[i]+".timeout")
+}
+
+// endWait cancels what a direction waits for, and answers in its place.
+func (st *Stream) endWait(d *direction, at position, r *core.Payload, details string) {
 	response := &st.d[Response]
 	st.runs++
 	ok := false
@@ -173,7 +182,7 @@ func (st *Stream) expire(d *direction) {
 		st.revoke(d)
 		st.resume(d)
 	}
-	st.reply(d, at, timedOut, st.chain.details[i]+".timeout")
+	st.reply(d, at, r, details)
 	st.loop(response)
 	ok = true
 }
