@@ -180,9 +180,12 @@ func (s *envoyStream) localReply() {
 	s.write().response(status, s.Chain.ReplyDetails, fields, s.Reply.Body)
 }
 
+// requestFields returns the request's headers. Plugins may ask for what is in them from newStream, when there is no chain yet.
 func (s *envoyStream) requestFields() []core.Field {
-	if b := &s.Chain.H[core.RequestHeaders]; b.Present {
-		return b.Fields
+	if s.Chain != nil {
+		if b := &s.Chain.H[core.RequestHeaders]; b.Present {
+			return b.Fields
+		}
 	}
 	return s.fetch(core.RequestHeaders)
 }
