@@ -56,14 +56,9 @@ type observer struct {
 	ctx    context.Context // with span, and nothing of the stream's
 	phases bool            // they have spans
 	made   int
-	open   [core.Directions + 1]openPhase // by direction, and one for the end
+	events int
+	open   [core.Directions + 1]trace.Span // of phases in flight: by direction, and one for the end
 	answer answer
-}
-
-// openPhase is the span of a phase in flight.
-type openPhase struct {
-	span   trace.Span
-	plugin string
 }
 
 // answer is what there is to say of the response when the stream ends.
@@ -73,6 +68,9 @@ type answer struct {
 
 // maxPhases bounds the spans of one stream: a long body is many phases.
 const maxPhases = 200
+
+// maxEvents bounds the events of one stream: what goes through plugins for hours may have any number of them.
+const maxEvents = 128
 
 // Observe is that of chain.Observer.
 func (o *observer) Observe(e chain.Observation) {
@@ -111,7 +109,7 @@ func (o *observer) begin() {
 	st := o.stream
 	if t, ok := st.Host.(core.Tracer); ok {
 		if span := t.Span(); span != nil {
-			if o.traces.Detail != "" {
+			if sc := span.SpanContext(); o.traces.Detail != "" && (sc.IsSampled() || !sc.IsValid()) { // others see nobody
 				o.record(span)
 			}
 			return
@@ -216,8 +214,12 @@ func knownMethod(method string) string {
 	return "_OTHER"
 }
 
-// event adds an event to the span of the phase in flight, or else to the stream's.
+// event adds an event to the stream's span.
 func (o *observer) event(name string, e chain.Observation, all ...attribute.KeyValue) {
+	if o.events == maxEvents {
+		return
+	}
+	o.events++
 	if e.Plugin != "" {
 		all = append(all, attribute.String("moe.plugin", e.Plugin))
 	}
@@ -231,7 +233,7 @@ func (o *observer) event(name string, e chain.Observation, all ...attribute.KeyV
 }
 
 // place returns where the span of a phase is kept.
-func (o *observer) place(p phase.Phase) *openPhase {
+func (o *observer) place(p phase.Phase) *trace.Span {
 	if dir := phase.Table[p].Direction; dir != core.NoDirection {
 		return &o.open[dir]
 	}
@@ -245,29 +247,30 @@ func (o *observer) phaseBegins(e chain.Observation) {
 	o.made++
 	_, span := TracerProvider().Tracer(core.TracerName).Start(o.ctx, e.Plugin+" "+e.Phase.String(), trace.WithAttributes(
 		attribute.String("moe.plugin", e.Plugin), attribute.String("moe.phase", e.Phase.String())))
-	*o.place(e.Phase) = openPhase{span, e.Plugin}
+	*o.place(e.Phase) = span
 }
 
 func (o *observer) phaseEnds(e chain.Observation) {
-	p := o.place(e.Phase)
-	if p.span == nil {
+	at := o.place(e.Phase)
+	span := *at
+	if span == nil {
 		return
 	}
 	if e.Waited > 0 {
-		p.span.SetAttributes(attribute.Float64("moe.wait.seconds", e.Waited.Seconds()))
+		span.SetAttributes(attribute.Float64("moe.wait.seconds", e.Waited.Seconds()))
 	}
 	if e.Cut {
-		p.span.SetStatus(codes.Error, "cut short")
+		span.SetStatus(codes.Error, "cut short")
 	}
 	if len(e.Changed) > 0 {
 		names := make([]string, 0, len(e.Changed))
 		for _, c := range e.Changed {
 			names = append(names, strings.ToValidUTF8(c.Name, "\uFFFD"))
 		}
-		p.span.SetAttributes(attribute.StringSlice("moe.headers.changed", names))
+		span.SetAttributes(attribute.StringSlice("moe.headers.changed", names))
 	}
-	p.span.End()
-	p.span = nil
+	span.End()
+	*at = nil
 }
 
 // end says how the request was answered, and ends the span that was made here.

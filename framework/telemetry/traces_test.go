@@ -2,6 +2,8 @@ package telemetry
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +36,7 @@ type host struct {
 	posts chan func()
 	own   core.HostSpan
 	reset string
+	ends  bool // with a reset, which a test waits for
 }
 
 func (h *host) Escaped()                          {}
@@ -45,6 +48,8 @@ func (h *host) Data(core.Direction, []byte, bool) {}
 func (h *host) Trailers(core.Direction)           {}
 func (h *host) Reset(reason string)               { h.reset = reason }
 func (h *host) Post(f func())                     { h.posts <- f }
+
+func (h *host) SetMetadata(string, string, any) error { return nil }
 
 // run sends a request through two plugins, the second of which does something, to h.
 func run(t *testing.T, traces Traces, h *host, fields []core.Field, do func(s filter.Stream, h filter.RequestHeaders) filter.Action) {
@@ -58,7 +63,7 @@ func run(t *testing.T, traces Traces, h *host, fields []core.Field, do func(s fi
 	b := &st.H[core.RequestHeaders]
 	b.Fields, b.Present = append(b.Fields, fields...), true
 	st.Headers(chain.Request, true)
-	for st.Busy(chain.Request) {
+	for st.Busy(chain.Request) || h.ends && h.reset == "" {
 		(<-h.posts)()
 	}
 	if !st.Replied && h.reset == "" {
@@ -183,8 +188,11 @@ func TestStreamSpans(t *testing.T) {
 // recording is a host's span that notes its events, and whose children note theirs there.
 type recording struct {
 	hostSpan
-	events *[]string
+	events  *[]string
+	context trace.SpanContext
 }
+
+func (r *recording) SpanContext() trace.SpanContext { return r.context }
 
 func (r *recording) IsRecording() bool { return true }
 
@@ -194,7 +202,7 @@ func (r *recording) AddEvent(name string, _ ...trace.EventOption) {
 
 func (r *recording) Child(name string, _ *trace.SpanConfig) core.HostSpan {
 	*r.events = append(*r.events, "child "+name)
-	return &recording{hostSpan{name: name}, r.events}
+	return &recording{hostSpan: hostSpan{name: name}, events: r.events, context: r.context}
 }
 
 func (r *recording) End(...trace.SpanEndOption) { *r.events = append(*r.events, "end "+r.name) }
@@ -203,21 +211,29 @@ func (r *recording) End(...trace.SpanEndOption) { *r.events = append(*r.events, 
 // and exports nothing itself.
 func TestHostSpans(t *testing.T) {
 	reply := func(filter.Stream, filter.RequestHeaders) filter.Action { return filter.Reply(403, "no") }
+	ids := trace.SpanContextConfig{TraceID: trace.TraceID{9}, SpanID: trace.SpanID{9}}
+	dropped := trace.NewSpanContext(ids)
+	sampled := dropped.WithTraceFlags(trace.FlagsSampled)
+	phases := []string{
+		"child first OnRequestHeaders", "end first OnRequestHeaders", "child second OnRequestHeaders",
+		"end second OnRequestHeaders", "moe.reply",
+	}
 	for name, c := range map[string]struct {
-		detail Detail
-		want   []string
+		detail  Detail
+		context trace.SpanContext
+		want    []string
 	}{
-		"nothing is asked for": {"", nil},
-		"events":               {Stream, []string{"moe.reply"}},
-		"phases": {Phases, []string{
-			"child first OnRequestHeaders", "end first OnRequestHeaders", "child second OnRequestHeaders",
-			"end second OnRequestHeaders", "moe.reply",
-		}},
+		"nothing is asked for":                  {"", sampled, nil},
+		"events":                                {Stream, sampled, []string{"moe.reply"}},
+		"phases":                                {Phases, sampled, phases},
+		"phases of a tracer without such ids":   {Phases, trace.SpanContext{}, phases},
+		"events of a trace that is not kept":    {Stream, dropped, nil},
+		"phases of a trace that is not sampled": {Phases, dropped, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spans := export(t)
 			var events []string
-			h := &host{posts: make(chan func(), 4), own: &recording{hostSpan{}, &events}}
+			h := &host{posts: make(chan func(), 4), own: &recording{events: &events, context: c.context}}
 			run(t, Traces{Detail: c.detail, Sampling: 1}, h, request, reply)
 			if diff := cmp.Diff(c.want, events); diff != "" {
 				t.Errorf("the host's span (-want +got):\n%s", diff)
@@ -279,5 +295,43 @@ func TestUnknownMethod(t *testing.T) {
 	ended := spans.Ended()
 	if len(ended) != 1 || ended[0].Name() != "HTTP" || !strings.Contains(text(ended[0].Attributes()), "http.request.method_original=BREW") {
 		t.Errorf("the spans are %v, want one named HTTP, with the original method", lines(ended))
+	}
+}
+
+// errorReader fails with an error that has a secret in it.
+type errorReader struct{ io.Reader }
+
+func (errorReader) Read([]byte) (int, error) {
+	return 0, errors.New("get https://a.test/?secret=1: refused")
+}
+func (errorReader) Close() error { return nil }
+
+// What the error of a plugin's reader says is in the log and in Envoy's details, and not in a span.
+func TestErrorsStayOutOfSpans(t *testing.T) {
+	spans := export(t)
+	h := &host{posts: make(chan func(), 4), ends: true}
+	run(t, Traces{}, h, request, func(filter.Stream, filter.RequestHeaders) filter.Action {
+		return filter.ReplyReader(200, errorReader{})
+	})
+	if !strings.Contains(h.reset, "secret") {
+		t.Errorf("the stream is reset with %q, want what the error says in it", h.reset)
+	}
+	all := strings.Join(lines(spans.Ended()), "\n")
+	if strings.Contains(all, "secret") || !strings.Contains(all, "moe.reset moe.details=") {
+		t.Errorf("the spans are\n%s\nwant a reset in them, and nothing of the error", all)
+	}
+}
+
+// A stream has so many events and no more, however long it lasts.
+func TestEventsAreBounded(t *testing.T) {
+	var events []string
+	h := &host{own: &recording{events: &events}}
+	st := chain.New(nil, chain.Options{Observe: Traces{Detail: Stream}.Observe()}).Start(h, h)
+	for range 10 * maxEvents {
+		st.Observer.Observe(chain.Observation{Kind: chain.WaitEnds, Plugin: "p"})
+	}
+	st.Done()
+	if len(events) != maxEvents {
+		t.Errorf("the host's span has %d events, want %d", len(events), maxEvents)
 	}
 }
