@@ -71,6 +71,7 @@ func (s *envoyStream) event(e *C.moe_event) {
 	case e.kind >= C.EVENT_CALLOUT_STARTED:
 		s.callouts.event(writer{e}, e)
 	case e.kind == C.EVENT_COMPLETE:
+		s.endRoot()
 		s.Complete()
 		s.done = true
 		s.endSpans()

@@ -34,6 +34,9 @@ type spans struct {
 // maxSpans is how many spans a stream may have beside Envoy's. Those beyond it are not made.
 const maxSpans = 1000
 
+// maxEvents is how many events a span may have. Those beyond it are not logged: Envoy keeps them until the span ends.
+const maxEvents = 128
+
 // span is Envoy's span of a stream, or one below it that we own.
 type span struct {
 	embedded.Span
@@ -41,6 +44,7 @@ type span struct {
 	context trace.SpanContext
 	envoy   unsafe.Pointer // the stream's thread's; nil once it is finished
 	root    bool
+	events  atomic.Int32
 	ended   atomic.Bool
 }
 
@@ -66,6 +70,7 @@ func (s *envoyStream) rootSpan() *span {
 	}
 	flags := s.sampled()
 	s.spans.root = &span{owner: s.handle, envoy: p, root: true, context: contextOf(p, flags)}
+	s.spans.root.ended.Store(s.e != nil && s.e.kind == C.EVENT_COMPLETE)
 	return s.spans.root
 }
 
@@ -149,6 +154,14 @@ func (h *handle) child(parent *span, name string) *span {
 	return child
 }
 
+// endRoot notes that Envoy has finished its own span, as it does before it tells filters that the stream is complete. Spans
+// below it can still be made.
+func (s *envoyStream) endRoot() {
+	if s.spans.root != nil {
+		s.spans.root.ended.Store(true)
+	}
+}
+
 // endSpans finishes what plugins have left open, as the stream ends.
 func (s *envoyStream) endSpans() {
 	for _, c := range s.spans.open {
@@ -175,7 +188,7 @@ func (s *span) do(f func(m *scratch)) {
 		return
 	}
 	_ = s.owner.Now(func() {
-		if s.envoy == nil || s.root && s.owner.c.envoy == nil {
+		if s.envoy == nil || s.root && (s.owner.c.envoy == nil || s.ended.Load()) {
 			return
 		}
 		m := &scratch{}
@@ -184,7 +197,7 @@ func (s *span) do(f func(m *scratch)) {
 	})
 }
 
-// End finishes the span. Envoy's own goes on until the stream ends.
+// End finishes the span. Envoy's own goes on until Envoy finishes it, before OnComplete.
 func (s *span) End(...trace.SpanEndOption) {
 	if s.root {
 		return
@@ -243,6 +256,9 @@ func (s *span) tag(m *scratch, key, value string) {
 
 // AddEvent logs an event, with its attributes behind its name. Whether it is seen is up to Envoy's tracer.
 func (s *span) AddEvent(name string, options ...trace.EventOption) {
+	if s.ended.Load() || s.events.Load() >= maxEvents || s.events.Add(1) > maxEvents {
+		return
+	}
 	config := trace.NewEventConfig(options...)
 	var b strings.Builder
 	b.WriteString(name)

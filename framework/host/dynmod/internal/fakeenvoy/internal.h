@@ -65,6 +65,7 @@ extern pthread_mutex_t fake_mu; // guards references, queues and texts
 void fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
 bool on(fake_thread *t);
 bool alive(fake_stream *s, const char *callback);        // on its thread, and not destroyed
+void span_complete(fake_stream *s);
 bool config_alive(fake_config *c, const char *callback); // on the main thread, and not destroyed
 void post(fake_thread *t, fake_stream *s, fake_config *c, uint64_t id);
 bool config_acquire(fake_config *c);

@@ -273,7 +273,17 @@ func (p *probe) OnResponseTrailers(s filter.Stream, _ filter.Headers) filter.Act
 func (p *probe) OnResponse(s filter.Stream, _ filter.ResponseHeaders, _ filter.Body) filter.Action {
 	return p.act(s, true)
 }
-func (p *probe) OnComplete(s filter.Stream) { p.look(s, tagOf(s)) }
+
+func (p *probe) OnComplete(s filter.Stream) {
+	tag := tagOf(s)
+	p.look(s, tag)
+	if p.Touch {
+		p.trace(s, tag)
+		if trace.SpanFromContext(s.Context()).IsRecording() {
+			reportForeign("Envoy's span of the stream %s records, after Envoy has finished it", tag)
+		}
+	}
+}
 
 func tagOf(s filter.Stream) string {
 	if tag := s.RequestHeaders().Get("x-tag"); tag != "" {

@@ -161,6 +161,7 @@ void fake_scheduled(fake_stream *s) { ON(http_filter_scheduled)(s, s->module, 0)
 
 void fake_complete(fake_stream *s) {
   s->outcome.completed = true;
+  span_complete(s);
   ON(http_filter_stream_complete)(s, s->module);
 }
 
