@@ -3,6 +3,8 @@ package filter
 import (
 	"context"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -31,7 +33,11 @@ func (internals) Body(c *core.Stream, plugin int, dir core.Direction) Body {
 // stream begins with. It is called on the stream's thread.
 func (internals) RemoteContext(s Stream) context.Context {
 	h := s.traceHeaders()
-	return h.withRemoteSpan(h.withBaggage(context.Background()), s.host())
+	ctx := h.withRemoteSpan(h.withBaggage(context.Background()), s.host())
+	if h.denies() && !trace.SpanContextFromContext(ctx).IsValid() {
+		return unsampled(ctx)
+	}
+	return ctx
 }
 
 // Action returns what a carries.

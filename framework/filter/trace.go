@@ -2,6 +2,7 @@ package filter
 
 import (
 	"context"
+	"crypto/rand"
 	"strings"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -39,6 +40,7 @@ type traceHeaders struct {
 	parent, state, b3                string // traceparent, tracestate, b3
 	b3Trace, b3Span, sampled, b3Flag string // x-b3-…
 	baggage                          string
+	parents                          int  // how many of traceparent there are
 	some                             bool // one of them is there
 }
 
@@ -49,22 +51,31 @@ func (s Stream) traceHeaders() (t traceHeaders) {
 		return t
 	}
 	defer s.c.Mu.Unlock()
+	t.find(b)
+	return t
+}
+
+// find notes those of a block.
+func (t *traceHeaders) find(b *core.Block) {
 	for i := range b.Fields {
 		if n := b.Fields[i].Name; n != "" && (n[0] == 't' || n[0] == 'b' || n[0] == 'x') { // as few do
 			t.note(b.Fields[i].Name, b.Fields[i].Value)
 		}
 	}
-	return t
 }
 
-// note takes a header; of several with one name, the first.
+// note takes a header; of several with one name, the first. Those that are lists go on, as RFC 9110 has it.
 func (t *traceHeaders) note(name, value string) {
-	into := (*string)(nil)
+	if value == "" {
+		return
+	}
+	into, list := (*string)(nil), false
 	switch name {
 	case "traceparent":
 		into = &t.parent
+		t.parents++
 	case "tracestate":
-		into = &t.state
+		into, list = &t.state, true
 	case "b3":
 		into = &t.b3
 	case "x-b3-traceid":
@@ -76,11 +87,34 @@ func (t *traceHeaders) note(name, value string) {
 	case "x-b3-flags":
 		into = &t.b3Flag
 	case "baggage":
-		into = &t.baggage
+		into, list = &t.baggage, true
 	}
-	if into != nil && *into == "" {
+	switch {
+	case into == nil:
+	case *into == "":
 		*into, t.some = value, true
+	case list && len(*into) <= maxList:
+		*into += "," + value
 	}
+}
+
+// maxList is beyond what W3C allows of baggage or tracestate, so that what is longer is none, however many headers there are.
+const maxList = 8192
+
+// denies reports whether the request asks not to be traced and names no span. B3
+// allows that (https://github.com/openzipkin/b3-propagation).
+func (t *traceHeaders) denies() bool {
+	no := t.b3 == "0" || t.b3 == "" && (t.sampled == "0" || t.sampled == "false") && t.b3Flag != "1"
+	return no && !t.span().IsValid()
+}
+
+// unsampled makes a context of a trace that nobody samples.
+func unsampled(ctx context.Context) context.Context {
+	var c trace.SpanContextConfig
+	_, _ = rand.Read(c.TraceID[:]) // it does not fail
+	_, _ = rand.Read(c.SpanID[:])
+	c.Remote = true
+	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(c))
 }
 
 // carried returns those that Envoy has told the host.
@@ -107,7 +141,14 @@ func (s Stream) traceID() (id trace.TraceID) {
 	case ctx != nil:
 		return trace.SpanContextFromContext(ctx).TraceID()
 	}
-	h := s.traceHeaders()
+	if !s.lock() {
+		return id
+	}
+	defer s.c.Mu.Unlock()
+	var h traceHeaders
+	if b := &s.c.H[core.RequestHeaders]; b.Present {
+		h.find(b)
+	}
 	return h.span().TraceID()
 }
 
@@ -148,7 +189,7 @@ func (t *traceHeaders) span() (sc trace.SpanContext) {
 	if !t.some {
 		return sc
 	}
-	if sc, ok := parseTraceparent(t.parent); ok {
+	if sc, ok := parseTraceparent(t.parent); ok && t.parents == 1 { // several are none, as W3C has it
 		if state, err := trace.ParseTraceState(t.state); err == nil {
 			sc = sc.WithTraceState(state)
 		}

@@ -38,6 +38,8 @@ func TestSpanFrom(t *testing.T) {
 		"b3 with a parent":               {"b3: " + traceID + "-" + spanID + "-1-" + otherID, traceID + "/" + spanID + "/01"},
 		"b3 of half the length":          {"b3: " + halfID + "-" + spanID, halfFull + "/" + spanID + "/01"},
 		"b3 that only decides":           {"b3: 0", ""},
+		"several traceparents":           {"traceparent: " + ofW3C + "\ntraceparent: " + ofW3C, ""},
+		"several, and b3":                {"traceparent: " + ofW3C + "\ntraceparent: " + ofW3C + "\nb3: " + traceID + "-" + spanID, traceID + "/" + spanID + "/01"},
 		"b3 with a broken parent":        {"b3: " + traceID + "-" + spanID + "-1-xyz", ""},
 		"b3 with another decision":       {"b3: " + traceID + "-" + spanID + "-x", ""},
 		"b3 with more parts":             {"b3: " + traceID + "-" + spanID + "-1-" + otherID + "-1", ""},
@@ -107,6 +109,44 @@ func TestBaggage(t *testing.T) {
 	}
 }
 
+// Several headers of a list are one.
+func TestListsOfSeveralHeaders(t *testing.T) {
+	s, _ := streamWith(core.Field{Name: "baggage", Value: "a=1"}, core.Field{Name: "traceparent", Value: ofW3C},
+		core.Field{Name: "tracestate", Value: "x=1"}, core.Field{Name: "baggage", Value: "b=2"},
+		core.Field{Name: "tracestate", Value: "y=2"})
+	ctx := s.Context()
+	if got := baggage.FromContext(ctx).Len(); got != 2 {
+		t.Errorf("the baggage has %d members, want 2", got)
+	}
+	if got := trace.SpanContextFromContext(ctx).TraceState().String(); got != "x=1,y=2" {
+		t.Errorf("the state is %q, want x=1,y=2", got)
+	}
+}
+
+// A request that only says that it is not to be traced begins a trace that is not sampled.
+func TestDeny(t *testing.T) {
+	for name, c := range map[string]struct {
+		fields []core.Field
+		denied bool
+	}{
+		"nothing":                  {nil, false},
+		"b3: 0":                    {[]core.Field{{Name: "b3", Value: "0"}}, true},
+		"b3: 1":                    {[]core.Field{{Name: "b3", Value: "1"}}, false},
+		"x-b3-sampled: 0":          {[]core.Field{{Name: "x-b3-sampled", Value: "0"}}, true},
+		"x-b3-sampled: 1":          {[]core.Field{{Name: "x-b3-sampled", Value: "1"}}, false},
+		"x-b3-sampled: 0, debug":   {[]core.Field{{Name: "x-b3-sampled", Value: "0"}, {Name: "x-b3-flags", Value: "1"}}, false},
+		"b3: 0 and a good W3C one": {[]core.Field{{Name: "b3", Value: "0"}, {Name: "traceparent", Value: ofW3C}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := streamWith(c.fields...)
+			sc := trace.SpanContextFromContext(internals{}.RemoteContext(s))
+			if denied := sc.IsValid() && !sc.IsSampled(); denied != c.denied {
+				t.Errorf("the remote span is %v, want one that is valid and not sampled: %v", sc, c.denied)
+			}
+		})
+	}
+}
+
 // spanned is a host that has a span for its stream, or an observer's is there, or Envoy has told the host of one.
 type spanned struct {
 	bareHost
@@ -162,6 +202,26 @@ func TestContextSpan(t *testing.T) {
 			t.Errorf("its context has a span or the cause %v, want none and %v", context.Cause(ctx), ErrStreamDone)
 		}
 	})
+}
+
+// fetching is a host that must not be asked for headers.
+type fetching struct {
+	bareHost
+	t *testing.T
+}
+
+func (f fetching) Fetch(int) []core.Field {
+	f.t.Error("the host is asked for headers, want nobody to wait for it")
+	return nil
+}
+
+// The trace's id is not worth a question to the host, which may wait.
+func TestTraceIDAsksNobody(t *testing.T) {
+	s, c := streamWith()
+	c.Host, c.H[core.RequestHeaders], c.Remote = fetching{t: t}, core.Block{}, 1<<core.RequestHeaders
+	if id := s.traceID(); id.IsValid() {
+		t.Errorf("the id is %v, want none", id)
+	}
 }
 
 // A line of the log has the id of the stream's trace.
