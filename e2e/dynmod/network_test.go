@@ -286,7 +286,7 @@ func testNetFacts(b *netBed) {
 	line := (&logBed{b.T, b.envoy}).lines("facts.log", 1)[0]
 	want := m{
 		"remote": me, "direct": me, "local": to, "server_name": "", "terminated": false, "cluster": "echo",
-		"number": 7.0, "state": "set", "again": true,
+		"number": 7.0, "state": "set", "again": true, "refused": true,
 		"tls": m{"Subject": "", "DNSNames": nil, "URIs": nil},
 	}
 	if line["id"] == 0.0 || line["upstream"] == "" {

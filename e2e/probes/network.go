@@ -125,10 +125,12 @@ func (f *netFilter) OnClose(c *network.Conn, by network.Closer) {
 	_ = c.SetFilterState("probe.state", "set")
 	again := c.SetFilterState("probe.state", "again")
 	state, _ := c.FilterState("probe.state")
+	untyped := c.SetFilterState("envoy.network.transport_socket.original_dst_address", "no address")
 	f.write(map[string]any{
 		"by": by.String(), "id": c.ID(), "remote": c.RemoteAddr(), "local": c.LocalAddr(), "direct": c.DirectRemoteAddr(),
 		"server_name": c.ServerName(), "tls": tls, "terminated": terminated, "upstream": up.Addr, "cluster": up.Cluster,
 		"number": number, "state": state, "again": errors.Is(again, network.ErrExists),
+		"refused": untyped != nil && !errors.Is(untyped, network.ErrExists),
 	})
 }
 

@@ -89,9 +89,14 @@ int moe_conn_set_filter_state(moe_conn *c, const char *key, size_t key_n, const 
   ebuf there;
   if (moe_conn_filter_state(c, key, key_n, &there))
     return STATE_EXISTS; // Envoy's versions differ in what they do then
-  if (CB(network_set_filter_state_typed)(c->envoy, k, v) || CB(network_set_filter_state_bytes)(c->envoy, k, v))
+  if (CB(network_set_filter_state_typed)(c->envoy, k, v))
     return STATE_SET;
-  return STATE_REFUSED;
+  // Envoy says no both of a value that is wrong for the key's type and of a key without a type. Its own keys have types, and
+  // whoever reads one would take bytes under it for no value.
+  static const char own[] = "envoy.";
+  if (key_n >= sizeof own - 1 && memcmp(key, own, sizeof own - 1) == 0)
+    return STATE_REFUSED;
+  return CB(network_set_filter_state_bytes)(c->envoy, k, v) ? STATE_SET : STATE_REFUSED;
 }
 
 moe_conn_value moe_conn_metadata(moe_conn *c, const char *space, size_t space_n, const char *key, size_t n) {
