@@ -58,8 +58,8 @@ func (c *Conn) ID() (id uint64) {
 	return id
 }
 
-// ServerName returns the name that the client's TLS asked for (SNI), whether Envoy terminates TLS or a TLS inspector has
-// looked; "" if there is none.
+// ServerName returns the name that the client's TLS asks for (SNI), where a listener filter has looked for it: Envoy's TLS
+// inspector, which a listener needs for that even if it terminates TLS. QUIC has it too. It is "" otherwise.
 func (c *Conn) ServerName() (name string) {
 	_ = c.ask(func() { name = c.f.host.ServerName() })
 	return name
@@ -198,6 +198,6 @@ func (t *Timer) Stop() bool {
 	if !t.timer.Stop() {
 		return false
 	}
-	t.f.timerEnded()
+	t.f.timerEnded(t)
 	return true
 }

@@ -28,7 +28,7 @@ func (d *Data) Len() int {
 }
 
 // Bytes returns the bytes, in Go memory: keep them, do not change them. The first call copies them from Envoy, and is
-// for the goroutine that the method runs on.
+// for the goroutine that the method runs on: on another it returns nil, and the log has an error.
 func (d *Data) Bytes() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -36,6 +36,10 @@ func (d *Data) Bytes() []byte {
 		return nil
 	}
 	p := d.load()
+	if d.inEnvoy > 0 {
+		d.flow.log.Error("misuse: Data.Bytes is called on another goroutine than that of the method; it returns nil")
+		return nil
+	}
 	return p[:len(p):len(p)]
 }
 
@@ -43,8 +47,11 @@ func (d *Data) Bytes() []byte {
 // single bytes costs no copy of all that is held for each. mu is held.
 func (d *Data) load() []byte {
 	if d.inEnvoy > 0 {
-		d.p = d.flow.host.Received(d.dir, d.p)
-		d.inEnvoy = 0
+		p, ok := d.flow.host.Received(d.dir, d.p)
+		if !ok {
+			return d.p
+		}
+		d.p, d.inEnvoy = p, 0
 	}
 	return d.p
 }

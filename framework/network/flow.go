@@ -50,7 +50,7 @@ type Flow struct {
 	ops    []op
 	over   bool
 	ended  [2]bool // End was called
-	timers int
+	timers map[*Timer]bool
 	lent   bool // the context was
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -65,11 +65,12 @@ type way struct {
 	queueEnd bool        // and so did the end of the stream
 	out      []byte      // to be passed on
 	outEnd   bool
-	endSeen  bool // the end of the stream has come
-	sentEnd  bool // it was passed on
-	cut      bool // the filter has ended the direction: what comes is dropped
-	inHook   bool // Envoy waits for what becomes of bytes of this direction
-	disabled bool // Envoy was asked not to read
+	sent     []func() // to be called once all of out has gone on, or was dropped
+	endSeen  bool     // the end of the stream has come
+	sentEnd  bool     // it was passed on
+	cut      bool     // the filter has ended the direction: what comes is dropped
+	inHook   bool     // Envoy waits for what becomes of bytes of this direction
+	disabled bool     // Envoy was asked not to read
 	pipe     *pipe
 }
 
@@ -103,7 +104,7 @@ func (f *Flow) Wants() (w Wants) {
 func (f *Flow) lentOut() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.lent || f.timers > 0
+	return f.lent || len(f.timers) > 0
 }
 
 func (f *Flow) implements(w Wants) bool { return f.reg.wants&w != 0 }
@@ -123,7 +124,7 @@ func (f *Flow) Quiet() bool {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return !f.implements(WantClose) && !f.lent && f.timers == 0 && len(f.ops) == 0
+	return !f.implements(WantClose) && !f.lent && len(f.timers) == 0 && len(f.ops) == 0
 }
 
 // Connected is the beginning of the connection. It reports whether the filters behind this one must wait.
@@ -163,7 +164,6 @@ func (f *Flow) begin(a Action) (stop bool) {
 // go on.
 func (f *Flow) Data(dir Direction, n int, end bool) (stop bool) {
 	w := &f.ways[dir]
-	f.ready = true // for the write direction too: there is an upstream that answers
 	switch {
 	case f.closing || f.closed || w.cut:
 		f.host.Replace(dir, nil)
@@ -197,7 +197,7 @@ func (f *Flow) take(dir Direction, n int) []byte {
 	if n == 0 {
 		return nil
 	}
-	p := f.host.Received(dir, nil)
+	p, _ := f.host.Received(dir, nil)
 	f.host.Replace(dir, nil)
 	return p
 }
@@ -309,6 +309,7 @@ func (f *Flow) pass(d *Data, n int) (stop bool) {
 			w.out = nil
 		}
 		f.host.Replace(d.dir, p)
+		w.gone()
 		w.sentEnd = w.sentEnd || d.end
 		return len(p) == 0 && !d.end
 	}
@@ -340,7 +341,7 @@ func (f *Flow) inject(dir Direction) {
 		return
 	}
 	if dir == Read && !f.ready {
-		if !f.host.ReadingEnabled() {
+		if !f.upstreamReady() {
 			f.poll()
 			return
 		}
@@ -349,7 +350,27 @@ func (f *Flow) inject(dir Direction) {
 	p, end := w.out, w.outEnd
 	w.out, w.outEnd = nil, false
 	w.sentEnd = w.sentEnd || end
+	w.gone()
 	f.host.Inject(dir, p, end)
+}
+
+// gone tells that nothing is left of out.
+func (w *way) gone() {
+	sent := w.sent
+	w.sent = nil
+	for _, f := range sent {
+		f()
+	}
+}
+
+// upstreamReady reports whether nobody behind this filter keeps Envoy from reading, as tcp_proxy does until it has an
+// upstream. What this filter itself keeps back does not count.
+func (f *Flow) upstreamReady() bool {
+	if f.ways[Read].disabled {
+		f.host.DisableReading(false)
+		defer f.host.DisableReading(true)
+	}
+	return f.host.ReadingEnabled()
 }
 
 // poll looks again soon whether there is an upstream: Envoy tells a filter of none.
@@ -490,8 +511,7 @@ func (f *Flow) finish(a Action) {
 	last := f.ways[Read].out
 	lastEnd := f.ways[Read].outEnd
 	for dir := range f.ways {
-		f.ways[dir].queue, f.ways[dir].held, f.ways[dir].out = nil, nil, nil
-		f.ways[dir].queueEnd, f.ways[dir].outEnd = false, false
+		f.ways[dir].drop()
 	}
 	shut := func() { f.host.Close(how, "moe."+f.reg.Name+": "+a.reason) }
 	if how == Abort || f.writing == 0 || len(last) == 0 && !lastEnd {
@@ -506,6 +526,13 @@ func (f *Flow) finish(a Action) {
 			shut()
 		}
 	}})
+}
+
+// drop drops what the direction has kept.
+func (w *way) drop() {
+	w.queue, w.held, w.out = nil, nil, nil
+	w.queueEnd, w.outEnd = false, false
+	w.gone()
 }
 
 // misuse closes a connection whose filter returned what it must not.
@@ -545,14 +572,20 @@ func (f *Flow) End() {
 	f.mu.Lock()
 	over, cancel := f.over, f.cancel
 	f.over, f.ops = true, nil
+	for t := range f.timers {
+		t.timer.Stop()
+	}
+	f.timers = nil
 	f.mu.Unlock()
 	if over {
 		return
 	}
+	f.postponed = nil
 	if cancel != nil {
 		cancel(ErrDone)
 	}
 	for dir := range f.ways {
+		f.ways[dir].drop()
 		if p := f.ways[dir].pipe; p != nil {
 			p.fail(ErrDone)
 		}

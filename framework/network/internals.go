@@ -49,8 +49,8 @@ type Host interface {
 	Panicked()
 
 	// The rest is called on the connection's thread. Received and Replace are about the bytes of the event under way;
-	// Received appends them to p, Replace puts p in their place. Inject passes bytes to the filters after this one.
-	Received(d Direction, p []byte) []byte
+	// Received appends them to p, or reports that this is not their thread, or no event of theirs; Replace puts p in their place. Inject passes bytes to the filters after this one.
+	Received(d Direction, p []byte) (all []byte, ok bool)
 	Replace(d Direction, p []byte)
 	Inject(d Direction, p []byte, end bool)
 	ContinueReading()

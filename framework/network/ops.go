@@ -15,7 +15,8 @@ type op struct {
 	waiting *suspension
 	action  Action
 	run     func()
-	sent    func() // once bytes have gone on, or nil
+	timer   *Timer // whose run is
+	sent    func() // once bytes have gone on or were dropped, or nil
 }
 
 type opKind uint8
@@ -128,9 +129,11 @@ func (f *Flow) perform(o op) {
 	case opInject:
 		if !f.closing && !w.sentEnd && !w.outEnd {
 			w.out = append(w.out, o.p...)
+			if o.sent != nil {
+				w.sent = append(w.sent, o.sent)
+			}
 			f.flush(o.dir)
-		}
-		if o.sent != nil {
+		} else if o.sent != nil {
 			o.sent()
 		}
 	case opEnd:
@@ -147,7 +150,7 @@ func (f *Flow) perform(o op) {
 	case opResult:
 		f.resume(o.waiting, o.action)
 	case opRun:
-		f.timerEnded()
+		f.timerEnded(o.timer)
 		if a := f.fenced("a function of AfterFunc", func() Action { o.run(); return Continue }); a.kind == actReset {
 			f.finish(a)
 		}
@@ -159,15 +162,23 @@ func (f *Flow) perform(o op) {
 func (f *Flow) after(d time.Duration, run func()) *Timer {
 	t := &Timer{f: f}
 	f.mu.Lock()
-	f.timers++
-	f.mu.Unlock()
-	t.timer = time.AfterFunc(d, func() { _ = f.push(op{kind: opRun, run: run}) })
+	defer f.mu.Unlock()
+	if f.over {
+		t.timer = time.NewTimer(d)
+		t.timer.Stop()
+		return t
+	}
+	if f.timers == nil {
+		f.timers = map[*Timer]bool{}
+	}
+	f.timers[t] = true
+	t.timer = time.AfterFunc(d, func() { _ = f.push(op{kind: opRun, run: run, timer: t}) })
 	return t
 }
 
-func (f *Flow) timerEnded() {
+func (f *Flow) timerEnded(t *Timer) {
 	f.mu.Lock()
-	f.timers--
+	delete(f.timers, t)
 	f.mu.Unlock()
 }
 

@@ -34,16 +34,16 @@ func (e envoy) Panicked() {
 }
 
 // Received is network.Host's.
-func (e envoy) Received(d network.Direction, p []byte) []byte {
+func (e envoy) Received(d network.Direction, p []byte) (all []byte, ok bool) {
 	c := e.c
 	if c.in == nil || c.in.dir != d {
 		c.t.Errorf("bytes of the %v direction are asked for outside of its events", d)
-		return p
+		return p, false
 	}
 	c.mu.Lock()
 	c.copies++
 	c.mu.Unlock()
-	return append(p, c.in.p...)
+	return append(p, c.in.p...), true
 }
 
 // Replace is network.Host's.

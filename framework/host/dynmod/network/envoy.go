@@ -26,13 +26,13 @@ func (x envoy) Wake() { x.handle.Post(func() {}) }
 func (x envoy) Panicked() { x.filter.panics.Add(1) }
 
 // Received is network.Host's.
-func (x envoy) Received(d network.Direction, p []byte) []byte {
+func (x envoy) Received(d network.Direction, p []byte) (all []byte, ok bool) {
 	if !x.OnThread() || !x.fresh[d] {
-		return p
+		return p, false
 	}
 	n := int(C.moe_conn_size(x.c, C.int(d)))
 	if n == 0 {
-		return p
+		return p, true
 	}
 	at := len(p)
 	if cap(p)-at < n {
@@ -40,7 +40,7 @@ func (x envoy) Received(d network.Direction, p []byte) []byte {
 	}
 	p = p[:at+n]
 	C.moe_conn_copy(x.c, C.int(d), (*C.uint8_t)(&p[at]), C.size_t(n))
-	return p
+	return p, true
 }
 
 // Replace is network.Host's.
