@@ -14,6 +14,8 @@ type parser struct {
 	args int  // arguments of the command under way that are yet to begin
 	rest int  // bytes of the argument under way that are yet to come, with its line end
 	drop bool // the command under way was refused
+
+	scanned int // bytes of an inline command that have no line end, and are held
 }
 
 // Bounds of what a command's head may be.
@@ -89,7 +91,7 @@ type command struct {
 // begin reads the head of a command: its name, and its first argument if there is one that is short.
 func (p *parser) begin(in []byte, g *RedisGuard) (c command, err error) {
 	if in[0] != '*' {
-		return inline(in, g)
+		return p.inline(in, g)
 	}
 	args, at, err := number(in, '*')
 	switch {
@@ -194,14 +196,17 @@ func number(in []byte, mark byte) (n, length int, err error) {
 
 // inline reads a command in the form of a line of words. One with quotes is refused, since Redis reads those by rules of its
 // own.
-func inline(in []byte, g *RedisGuard) (c command, err error) {
-	end := bytes.IndexByte(in, '\n')
+func (p *parser) inline(in []byte, g *RedisGuard) (c command, err error) {
+	end := bytes.IndexByte(in[p.scanned:], '\n')
 	if end < 0 {
 		if len(in) > maxInline {
 			return c, errMalformed
 		}
+		p.scanned = len(in)
 		return c, nil
 	}
+	end += p.scanned
+	p.scanned = 0
 	if end > maxInline || bytes.ContainsAny(in[:end], "\"'\\\x00") {
 		return c, errMalformed
 	}

@@ -120,6 +120,23 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// A line that comes byte by byte is looked through once.
+func TestInlineScannedOnce(t *testing.T) {
+	g := &RedisGuard{}
+	var p parser
+	line := []byte("GET " + strings.Repeat("a", 100))
+	for n := 1; n <= len(line); n++ {
+		c, err := p.begin(line[:n], g)
+		if err != nil || c.length != 0 || p.scanned != n {
+			t.Fatalf("of %d bytes: %+v, %d are looked through, error %v; want all of them, and more to come", n, c, p.scanned, err)
+		}
+	}
+	c, err := p.begin(append(line, "\r\nPING\r\n"...), g)
+	if want := len(line) + 2; err != nil || c.length != want || c.name != "GET" || p.scanned != 0 {
+		t.Errorf("at the line's end: %+v, %d are looked through, error %v; want GET of %d bytes, and none", c, p.scanned, err, want)
+	}
+}
+
 // However bytes are cut, the same passes; and nothing that is denied does.
 func FuzzParser(f *testing.F) {
 	f.Add([]byte(resp("SET", "a", "b")+resp("DEL", "a")+"PING\r\n"), uint8(3))
