@@ -53,7 +53,8 @@ func (b *builder) listener(l *Listener) error {
 		FilterChains: []*listenerv3.FilterChain{chain},
 	}
 	b.r.Listeners = append(b.r.Listeners, tcp)
-	if l.TCP != nil && l.TCP.ServerNames || l.TLS != nil && len(l.TLS.ServerNames) > 0 {
+	// Network filters may ask for the server name, which Envoy has of its TLS inspector alone.
+	if l.TCP != nil && l.TCP.ServerNames || l.TLS != nil && len(l.TLS.ServerNames)+len(l.NetworkFilters) > 0 {
 		tcp.ListenerFilters = []*listenerv3.ListenerFilter{{
 			Name:       "envoy.filters.listener.tls_inspector",
 			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&inspectorv3.TlsInspector{})},

@@ -47,6 +47,41 @@ func TestTCPListener(t *testing.T) {
 	}
 }
 
+// Network filters of a listener that speaks TLS know the server name; a protocol in plain text, in which the server may
+// speak first, waits for the client only if asked to.
+func TestServerNameForNetworkFilters(t *testing.T) {
+	certificate := Certificate{CertificateChain: "/tls.crt", PrivateKey: "/tls.key"}
+	for _, c := range []struct {
+		name   string
+		want   bool
+		change func(l *Listener)
+	}{
+		{"TLS", true, func(l *Listener) { l.TLS = &ListenerTLS{Certificates: []Certificate{certificate}} }},
+		{"TLS without network filters", false, func(l *Listener) {
+			l.TLS, l.NetworkFilters = &ListenerTLS{Certificates: []Certificate{certificate}}, nil
+		}},
+		{"plain text", false, func(*Listener) {}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := tcpListener()
+			l := &o.Listeners[0]
+			l.TCP.ServerNames = false
+			c.change(l)
+			b, err := New(o)
+			if err != nil {
+				t.Fatalf("New: %v", err)
+			}
+			p, err := YAML(b)
+			if err != nil {
+				t.Fatalf("YAML: %v", err)
+			}
+			if got := strings.Contains(string(p), "envoy.filters.listener.tls_inspector"); got != c.want {
+				t.Errorf("a TLS inspector: %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
 func TestTCPRefused(t *testing.T) {
 	for _, c := range []struct {
 		name, want string
