@@ -104,6 +104,12 @@ func TestBadInput(t *testing.T) {
 			hello + "order: listed\nenvoyFilters: [{name: envoy.filters.http.rbac, stage: authz}]",
 			":7:50: spec.envoyFilters[0].stage: needs order: stage, because plugins that run as listed cannot be divided",
 		},
+		"only the filter of Envoy's that divides": {
+			hello + "order: listed\nenvoyFilters:\n- {name: envoy.filters.http.cors, stage: access, position: before}\n" +
+				"- {name: envoy.filters.http.rbac, stage: observe, position: after}\n" +
+				"- {name: envoy.filters.http.rbac, id: inside, stage: traffic}",
+			"spec.envoyFilters[2].stage: needs order: stage, because plugins that run as listed cannot be divided",
+		},
 		"both targets": {
 			hello + "selector: {matchLabels: {a: b}}\ntargetRefs: [{kind: Service, name: reviews}]",
 			":7:3: spec.targetRefs: a policy has a selector or targetRefs",
