@@ -96,7 +96,12 @@ func moeConfigDestroy(id C.uint32_t) {
 	for range configs.All() {
 		return
 	}
-	telemetry.Flush(flushWait) // Envoy may be about to exit, and waits for nothing else
+	flush := func() { telemetry.Flush(flushWait) }
+	if bool(C.moe_on_main_thread()) {
+		flush() // Envoy may be about to exit, and waits for nothing else
+	} else {
+		inproc.Background(logger, "flushing traces", flush) // a worker has streams that wait
+	}
 }
 
 // moeRouteNew makes a per-route configuration and returns its number; 0 has Envoy reject it.

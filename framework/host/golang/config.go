@@ -257,8 +257,12 @@ func forget(id uint64) {
 	if c != nil {
 		c.release()
 	}
-	if last {
-		telemetry.Flush(flushWait)
+	switch flush := func() { telemetry.Flush(flushWait) }; {
+	case !last:
+	case bool(C.golang_on_main_thread()):
+		flush() // Envoy may be about to exit, and waits for nothing else
+	default:
+		inproc.Background(logger, "flushing traces", flush) // a worker has streams that wait
 	}
 }
 
