@@ -51,51 +51,61 @@ func (s Stream) traceHeaders() (t traceHeaders) {
 		return t
 	}
 	defer s.c.Mu.Unlock()
-	t.find(b)
+	t.find(s.c, b)
 	return t
 }
 
-// find notes those of a block.
-func (t *traceHeaders) find(b *core.Block) {
+// find notes those of a block of s.
+func (t *traceHeaders) find(s *core.Stream, b *core.Block) {
 	for i := range b.Fields {
-		if n := b.Fields[i].Name; n != "" && (n[0] == 't' || n[0] == 'b' || n[0] == 'x') { // as few do
-			t.note(b.Fields[i].Name, b.Fields[i].Value)
+		n := b.Fields[i].Name
+		if n == "" || n[0] != 't' && n[0] != 'b' && n[0] != 'x' { // which most do not begin with
+			continue
+		}
+		if into, _ := t.place(n); into != nil {
+			t.note(n, s.Value(b, i))
 		}
 	}
 }
 
 // note takes a header; of several with one name, the first. Those that are lists go on, as RFC 9110 has it.
 func (t *traceHeaders) note(name, value string) {
-	if value == "" {
+	into, list := t.place(name)
+	if into == nil || value == "" {
 		return
 	}
-	into, list := (*string)(nil), false
-	switch name {
-	case "traceparent":
-		into = &t.parent
+	if into == &t.parent {
 		t.parents++
-	case "tracestate":
-		into, list = &t.state, true
-	case "b3":
-		into = &t.b3
-	case "x-b3-traceid":
-		into = &t.b3Trace
-	case "x-b3-spanid":
-		into = &t.b3Span
-	case "x-b3-sampled":
-		into = &t.sampled
-	case "x-b3-flags":
-		into = &t.b3Flag
-	case "baggage":
-		into, list = &t.baggage, true
 	}
 	switch {
-	case into == nil:
 	case *into == "":
 		*into, t.some = value, true
 	case list && len(*into) <= maxList:
 		*into += "," + value
 	}
+}
+
+// place returns where the value of a header goes, or nil, and whether it is a list.
+func (t *traceHeaders) place(name string) (into *string, list bool) {
+	switch name {
+	case "traceparent":
+		return &t.parent, false
+	case "tracestate":
+		return &t.state, true
+	case "b3":
+		return &t.b3, false
+	case "x-b3-traceid":
+		return &t.b3Trace, false
+	case "x-b3-spanid":
+		return &t.b3Span, false
+	case "x-b3-sampled":
+		return &t.sampled, false
+	case "x-b3-flags":
+		return &t.b3Flag, false
+	case "baggage":
+		return &t.baggage, true
+	}
+	return nil, false
 }
 
 // maxList is beyond what W3C allows of baggage or tracestate, so that what is longer is none, however many headers there are.
@@ -147,7 +157,7 @@ func (s Stream) traceID() (id trace.TraceID) {
 	defer s.c.Mu.Unlock()
 	var h traceHeaders
 	if b := &s.c.H[core.RequestHeaders]; b.Present {
-		h.find(b)
+		h.find(s.c, b)
 	}
 	return h.span().TraceID()
 }

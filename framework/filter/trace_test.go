@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
@@ -253,5 +254,33 @@ func TestLogHasTraceID(t *testing.T) {
 				t.Errorf("the line is %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// What the stream's context keeps of the request's headers stays when the host takes their memory back.
+func TestLentTrace(t *testing.T) {
+	memory := []byte("baggageuser=alicetracestatea=btraceparent" + ofW3C)
+	lend := func(n int) (text string) {
+		text = unsafe.String(unsafe.SliceData(memory), n)
+		memory = memory[n:]
+		return text
+	}
+	all := memory
+	s, c := streamWith()
+	c.H[core.RequestHeaders].Lend([]core.Field{
+		{Name: lend(len("baggage")), Value: lend(len("user=alice"))},
+		{Name: lend(len("tracestate")), Value: lend(len("a=b"))},
+		{Name: lend(len("traceparent")), Value: lend(len(ofW3C))},
+	})
+	ctx := s.Context()
+	for i := range all {
+		all[i] = '!'
+	}
+	if got := baggage.FromContext(ctx).String(); got != "user=alice" {
+		t.Errorf("the baggage is %q, want user=alice", got)
+	}
+	sc := trace.SpanContextFromContext(ctx)
+	if got := sc.TraceState().String() + " " + sc.TraceID().String(); got != "a=b "+traceID {
+		t.Errorf("the trace's state and id are %q, want a=b %s", got, traceID)
 	}
 }
