@@ -215,6 +215,7 @@ func (st *stream) run(s stage, f func() filter.Action) filter.Action {
 		return f()
 	}
 	st.prefetch()
+	st.reach(s) // at once, since other goroutines may ask before this one runs
 	return filter.Go(func(context.Context) filter.Action {
 		st.parent.own()
 		st.enter(s)
@@ -226,9 +227,16 @@ func (st *stream) run(s stage, f func() filter.Action) filter.Action {
 
 // enter begins a run of filters, and leave ends it.
 func (st *stream) enter(s stage) {
+	st.reach(s)
+	st.mu.Lock()
+	st.running = true
+	st.mu.Unlock()
+}
+
+// reach notes how far the stream is.
+func (st *stream) reach(s stage) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.running = true
 	if st.stage != over {
 		st.stage = s
 	}
