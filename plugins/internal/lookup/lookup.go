@@ -148,11 +148,16 @@ func (t *Table[V]) Serve(s filter.Stream, k remember.Key, f func(ctx context.Con
 	})
 }
 
-// begin returns the question about a credential that is under way, or a new one.
+// begin returns the question about a credential that is under way, or has been answered since the caller looked, or a new one.
 func (t *Table[V]) begin(k remember.Key, f func(ctx context.Context) (Answer[V], error)) (*question[V], error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if q := t.asking[k]; q != nil {
+		return q, nil
+	}
+	if v, ok := t.Known(k, time.Now()); ok {
+		q := &question[V]{done: make(chan struct{}), value: v}
+		close(q.done)
 		return q, nil
 	}
 	if len(t.asking) >= maxAsking {
