@@ -14,9 +14,10 @@ func newCommand() *cobra.Command {
 		Use:   "new NAME",
 		Short: "Begin a plugin of your own",
 		Long: text(`
-			new makes a folder with a plugin that works, or with --kind network a network filter, to change into yours: the plugin and its test, a README, a moe.yaml to
-			try it with, a Makefile that builds it into a libmoe.so and a moe, and a go.mod. That one requires what the plugin
-			imports, and refers to MoE's sources: the checkout that you or this program are in, or --moe DIR.`),
+			new makes a folder with a plugin that works, or with --kind network a network filter, to change into yours: the
+			plugin and its test, a README, a moe.yaml to try it with, a Makefile that builds it into a libmoe.so and a moe,
+			and a go.mod. That one requires what the plugin imports, and refers to MoE's sources: the checkout that you or
+			this program are in, or --moe DIR.`),
 		Example: examples(`
 			moe new greet
 			cd greet && go test ./... && make run

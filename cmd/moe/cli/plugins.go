@@ -20,8 +20,9 @@ func pluginsCommand() *cobra.Command {
 		Short: "List the plugins that are compiled in, or describe one",
 		Long: text(`
 			plugins lists the plugins of this moe: the stage that each runs in (access, authn, authz, traffic, transform,
-			observe; network for network filters, accesslog for access loggers), and what it does. With a name, it prints that plugin's documentation, an example and the JSON Schema of
-			its configuration. As JSON, each plugin also has the phases that it takes part in.`),
+			observe; network for network filters, accesslog for access loggers), and what it does. With a name, it prints that
+			plugin's documentation, an example and the JSON Schema of its configuration. As JSON, each plugin also has the
+			phases that it takes part in.`),
 		Example: examples(`
 			moe plugins
 			moe plugins tokenauth
