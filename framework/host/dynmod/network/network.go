@@ -17,17 +17,13 @@ package network
 import "C"
 
 import (
-	"fmt"
-	"log/slog"
-	"net/http"
 	"unsafe"
 
 	"mosn.io/moe/framework/assembly"
-	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
 	_ "mosn.io/moe/framework/host/dynmod" // which says what threads are Envoy's
 	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
-	"mosn.io/moe/framework/host/dynmod/internal/wire"
+	"mosn.io/moe/framework/host/dynmod/internal/kind"
 	"mosn.io/moe/framework/host/internal/inproc"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/network"
@@ -39,6 +35,11 @@ type filter struct {
 	own     *assembly.Extension
 	metrics metrics
 	panics  *core.Cell
+}
+
+var networkKind = &kind.Kind{
+	Key: "network", Words: "network filter", Field: "filter", All: kind.Of(network.Registrations),
+	Can: extension.CanRecordHistogram | extension.CanUseFilterState | extension.CanSetMetadata,
 }
 
 var (
@@ -54,39 +55,15 @@ func moeNetworkNew(
 ) (ok C.bool) {
 	what := C.GoStringN(name, C.int(nameLen))
 	defer inproc.Fence(dynlog.Handler, "framework panic in the network filter "+what)
-	f, err := newFilter(what, C.GoBytes(unsafe.Pointer(value), C.int(valueLen)))
+	own, err := networkKind.Acquire(what, C.GoBytes(unsafe.Pointer(value), C.int(valueLen)))
 	if err != nil {
-		slog.New(dynlog.Handler).Error("configuration rejected: "+err.Error(), "network filter", what)
 		return false
 	}
+	f := &filter{reg: network.Lookup(what), own: own}
 	f.metrics.define(envoy, append(f.own.Metrics(), panicsOf(f)))
 	c.wants = C.uint32_t(f.reg.Wants())
 	c.id = C.uint32_t(filters.Add(f, nil))
 	return true
-}
-
-func newFilter(name string, raw []byte) (*filter, error) {
-	reg := network.Lookup(name)
-	if reg == nil {
-		return nil, fmt.Errorf("filter_name: %q: %s", name, config.Unknown("network filter", name, names()))
-	}
-	doc, err := wire.Parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("filter_config: %w", err)
-	}
-	own, err := assembly.Acquire(configHost{}, "network", &reg.Registration, doc)
-	if err != nil {
-		return nil, err
-	}
-	return &filter{reg: reg, own: own}, nil
-}
-
-// names lists the network filters that are compiled in.
-func names() (all []string) {
-	for _, reg := range network.Registrations() {
-		all = append(all, reg.Name)
-	}
-	return all
 }
 
 // panicsOf makes the count of f's panics.
@@ -102,19 +79,4 @@ func moeNetworkDestroy(id C.uint32_t) {
 	if f := filters.Remove(uint32(id)); f != nil {
 		inproc.Background(dynlog.Handler, "closing a network filter", f.own.Release)
 	}
-}
-
-// configHost is core.ConfigHost for all network filters.
-type configHost struct{}
-
-func (configHost) Name() string { return "dynmod" }
-
-func (configHost) Capabilities() uint32 {
-	return uint32(extension.CanRecordHistogram | extension.CanUseFilterState | extension.CanSetMetadata)
-}
-
-func (configHost) Log() slog.Handler { return dynlog.Handler }
-
-func (configHost) Transport(string) (http.RoundTripper, error) {
-	return nil, fmt.Errorf("a network filter makes no requests over Envoy's clusters; use net/http: %w", extension.ErrUnsupported)
 }
