@@ -10,14 +10,6 @@ import (
 	"mosn.io/moe/framework/filter"
 )
 
-// stageNames are all stages, in order.
-var stageNames = func() (names []string) {
-	for s := filter.Access; s <= filter.Observe; s++ {
-		names = append(names, s.String())
-	}
-	return names
-}()
-
 // checkStages checks which stages a document has its filter run.
 func (r *reading) checkStages(d *document.Document, l level) {
 	given := d.Stages
@@ -28,14 +20,14 @@ func (r *reading) checkStages(d *document.Document, l level) {
 		r.fail(document.StagesField, "belongs to the filter")
 		return
 	}
-	from := slices.Index(stageNames, given[0])
+	from := slices.Index(document.Stages, given[0])
 	if from < 0 {
 		return // which decoding has reported
 	}
 	for i, name := range given {
-		if at := slices.Index(stageNames, name); at >= 0 && at != from+i {
+		if at := slices.Index(document.Stages, name); at >= 0 && at != from+i {
 			r.fail(config.Index(document.StagesField, i), "expected stages that follow each other, in their order: %s",
-				strings.Join(stageNames, ", "))
+				strings.Join(document.Stages, ", "))
 			return
 		}
 	}

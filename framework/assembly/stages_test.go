@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
@@ -128,11 +129,11 @@ func TestDividedChains(t *testing.T) {
 			if len(want) == 0 {
 				t.Fatal("the request does not pass the whole chain; want it to")
 			}
-			for from := range stageNames {
+			for from := range document.Stages {
 				cut := func(list []string) string { return "[" + strings.Join(list, ",") + "]" }
-				for to := from; to < len(stageNames); to++ {
+				for to := from; to < len(document.Stages); to++ {
 					var stages []string
-					for _, part := range [][]string{stageNames[:from], stageNames[from:to], stageNames[to:]} {
+					for _, part := range [][]string{document.Stages[:from], document.Stages[from:to], document.Stages[to:]} {
 						if len(part) > 0 {
 							stages = append(stages, cut(part))
 						}

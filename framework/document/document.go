@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/filter"
 )
 
 // Document configures the chain of a filter.
@@ -170,6 +171,14 @@ const (
 
 // GenericSecretsField is the name of [Document.GenericSecrets] in a document.
 const GenericSecretsField = "generic_secrets"
+
+// Stages are the names of the stages in which plugins run, in order.
+var Stages = func() (names []string) {
+	for s := filter.Access; s <= filter.Observe; s++ {
+		names = append(names, s.String())
+	}
+	return names
+}()
 
 // StagesField is the name of [Document.Stages] in a document.
 const StagesField = "stages"

@@ -14,6 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"mosn.io/moe/framework/document"
 )
 
 // Listener is where clients connect.
@@ -169,7 +171,7 @@ func (b *builder) connectionManager(
 // the router.
 func (b *builder) httpFilters() (filters []*hcmv3.HttpFilter, err error) {
 	parts := b.o.parts()
-	for boundary := range len(Stages) + 1 {
+	for boundary := range len(document.Stages) + 1 {
 		filters = append(filters, b.natives(boundary)...)
 		for i := range parts {
 			if parts[i].First() != boundary {

@@ -8,9 +8,6 @@ import (
 	"mosn.io/moe/framework/document"
 )
 
-// Stages are the names of the stages in which plugins run, in order.
-var Stages = []string{"access", "authn", "authz", "traffic", "transform", "observe"}
-
 // Part is a filter with the plugins of some stages, as there are several where Envoy's own filters stand between plugins.
 type Part struct {
 	Name   string   // of the filter
@@ -19,13 +16,13 @@ type Part struct {
 
 // Boundary is where a filter of Envoy's own stands: behind the plugins of that many stages.
 func (p *Placement) Boundary() int {
-	switch at := slices.Index(Stages, p.Stage); {
+	switch at := slices.Index(document.Stages, p.Stage); {
 	case at >= 0 && p.Position == behind:
 		return at + 1
 	case at >= 0:
 		return at
 	case p.Position == behind:
-		return len(Stages)
+		return len(document.Stages)
 	}
 	return 0
 }
@@ -33,7 +30,7 @@ func (p *Placement) Boundary() int {
 // Divides reports whether a filter of Envoy's own stands between plugins, and not before or after all of them.
 func (p *Placement) Divides() bool {
 	at := p.Boundary()
-	return at > 0 && at < len(Stages)
+	return at > 0 && at < len(document.Stages)
 }
 
 // Divide returns the filters among which filters of Envoy's own at these places divide the plugins, in order. Each name
@@ -53,13 +50,13 @@ func Divide(name string, places []Placement) []Part {
 	}
 	parts := make([]Part, len(cuts))
 	for i, from := range cuts {
-		to := len(Stages)
+		to := len(document.Stages)
 		if i+1 < len(cuts) {
 			to = cuts[i+1]
 		}
-		parts[i] = Part{Name: name + "-" + Stages[from], Stages: Stages[from:to]}
+		parts[i] = Part{Name: name + "-" + document.Stages[from], Stages: document.Stages[from:to]}
 		if to-from > 1 {
-			parts[i].Name += "-" + Stages[to-1]
+			parts[i].Name += "-" + document.Stages[to-1]
 		}
 	}
 	return parts
@@ -70,7 +67,7 @@ func (p *Part) First() int {
 	if p.Stages == nil {
 		return 0
 	}
-	return slices.Index(Stages, p.Stages[0])
+	return slices.Index(document.Stages, p.Stages[0])
 }
 
 // Of returns the document of a filter with the plugins of p.

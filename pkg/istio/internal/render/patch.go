@@ -199,7 +199,7 @@ type ownChain struct {
 func chainPatches(b *plan.ProxyChain, h *v1alpha1.Host, chains []ownChain) ([]*Patch, error) {
 	var all []*Patch
 	var filters []*hcmv3.HttpFilter
-	for boundary := range len(bootstrap.Stages) + 1 {
+	for boundary := range len(document.Stages) + 1 {
 		for i := range b.Settings.Natives {
 			if n := &b.Settings.Natives[i]; n.Boundary() == boundary {
 				packed, err := anypb.New(n.Message())
