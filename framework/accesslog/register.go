@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"fmt"
 	"io/fs"
 	"reflect"
 
@@ -73,27 +72,10 @@ func Registrations() []*Registration { return registry.All() }
 // when the program starts: a name that is taken by another access logger, no Log, a Flush or a method of the lifecycle
 // with another signature, and a call outside of init.
 func Register[T any](name string, opts ...Option) {
-	r := &Registration{extension.Registration{Name: name, Config: reflect.TypeFor[T](), New: func() any { return new(T) }}}
+	r := &Registration{extension.RegistrationOf[T](name)}
 	for _, o := range opts {
 		o(r)
 	}
-	err := check(reflect.TypeFor[*T]())
-	if err == nil {
-		err = registry.Add(r)
-	}
-	if err != nil {
-		panic(fmt.Sprintf("accesslog: %s: %v", name, err))
-	}
-}
-
-// check reports what is wrong with the methods of t.
-func check(t reflect.Type) error {
-	if want := reflect.TypeFor[Logger](); !t.Implements(want) {
-		return fmt.Errorf("%v must have the method %v", t, want.Method(0))
-	}
-	want := reflect.TypeFor[Flusher]()
-	if _, ok := t.MethodByName("Flush"); ok && !t.Implements(want) {
-		return fmt.Errorf("%v.Flush must be %v", t, want.Method(0).Type)
-	}
-	return nil
+	registry.MustAdd("accesslog", r,
+		extension.CheckMethods(reflect.TypeFor[*T](), reflect.TypeFor[Logger](), reflect.TypeFor[Flusher]()))
 }

@@ -1,7 +1,6 @@
 package certvalidator
 
 import (
-	"fmt"
 	"io/fs"
 	"reflect"
 
@@ -72,27 +71,10 @@ func Registrations() []*Registration { return registry.All() }
 // production panics here, when the program starts: a name that is taken by another certificate validator, no Verify, a
 // SessionContext or a method of the lifecycle with another signature, and a call outside of init.
 func Register[T any](name string, opts ...Option) {
-	r := &Registration{extension.Registration{Name: name, Config: reflect.TypeFor[T](), New: func() any { return new(T) }}}
+	r := &Registration{extension.RegistrationOf[T](name)}
 	for _, o := range opts {
 		o(r)
 	}
-	err := check(reflect.TypeFor[*T]())
-	if err == nil {
-		err = registry.Add(r)
-	}
-	if err != nil {
-		panic(fmt.Sprintf("certvalidator: %s: %v", name, err))
-	}
-}
-
-// check reports what is wrong with the methods of t.
-func check(t reflect.Type) error {
-	if want := reflect.TypeFor[Verifier](); !t.Implements(want) {
-		return fmt.Errorf("%v must have the method %v", t, want.Method(0))
-	}
-	want := reflect.TypeFor[SessionBinder]()
-	if _, ok := t.MethodByName("SessionContext"); ok && !t.Implements(want) {
-		return fmt.Errorf("%v.SessionContext must be %v", t, want.Method(0).Type)
-	}
-	return nil
+	registry.MustAdd("certvalidator", r,
+		extension.CheckMethods(reflect.TypeFor[*T](), reflect.TypeFor[Verifier](), reflect.TypeFor[SessionBinder]()))
 }

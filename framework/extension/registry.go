@@ -25,6 +25,11 @@ type Registration struct {
 // Base returns r: what a kind's own registration, which embeds a Registration, shares with the others.
 func (r *Registration) Base() *Registration { return r }
 
+// RegistrationOf returns the part of a registration that follows from the plugin's struct T.
+func RegistrationOf[T any](name string) Registration {
+	return Registration{Name: name, Config: reflect.TypeFor[T](), New: func() any { return new(T) }}
+}
+
 // Bases returns the part of registrations that is alike in all kinds.
 func Bases[R interface{ Base() *Registration }](all []R) []*Registration {
 	bases := make([]*Registration, len(all))
@@ -80,6 +85,30 @@ func (g *Registry[R]) Add(r R) error {
 		g.m = map[string]R{}
 	}
 	g.m[b.Name] = r
+	return nil
+}
+
+// MustAdd is Add for packages that are named pkg, whose plugins have registered themselves: it panics with err, what the
+// package has found wrong with the plugin, or else with the error of Add.
+func (g *Registry[R]) MustAdd(pkg string, r R, err error) {
+	if err == nil {
+		err = g.Add(r)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("%s: %s: %v", pkg, r.Base().Name, err))
+	}
+}
+
+// CheckMethods reports what is wrong with the methods of t, which must implement must. It may have the method of optional,
+// but then with that signature. Both are interfaces of one method.
+func CheckMethods(t, must, optional reflect.Type) error {
+	if !t.Implements(must) {
+		return fmt.Errorf("%v must have the method %v", t, must.Method(0))
+	}
+	want := optional.Method(0)
+	if _, ok := t.MethodByName(want.Name); ok && !t.Implements(optional) {
+		return fmt.Errorf("%v.%s must be %v", t, want.Name, want.Type)
+	}
 	return nil
 }
 

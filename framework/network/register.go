@@ -101,7 +101,7 @@ func Registrations() []*Registration { return registry.All() }
 // another network filter, no method at all, a method that begins with On and is none of these, a wrong signature, and a
 // call outside of init.
 func Register[T any](name string, opts ...Option) {
-	register(&Registration{Registration: base[T](name), Handler: reflect.TypeFor[*T]()}, opts)
+	register(&Registration{Registration: extension.RegistrationOf[T](name), Handler: reflect.TypeFor[*T]()}, opts)
 }
 
 // RegisterPerConnection adds network filter T, as [Register] does, whose methods are those of S. newFilter makes one S for
@@ -111,26 +111,16 @@ func Register[T any](name string, opts ...Option) {
 //	func init() { network.RegisterPerConnection("guard", (*Guard).newFilter) }
 func RegisterPerConnection[T, S any](name string, newFilter func(*T, *Conn) S, opts ...Option) {
 	register(&Registration{
-		Registration: base[T](name), Handler: reflect.TypeFor[S](),
+		Registration: extension.RegistrationOf[T](name), Handler: reflect.TypeFor[S](),
 		PerConnection: func(config any, c *Conn) any { return newFilter(config.(*T), c) },
 	}, opts)
-}
-
-func base[T any](name string) extension.Registration {
-	return extension.Registration{Name: name, Config: reflect.TypeFor[T](), New: func() any { return new(T) }}
 }
 
 func register(r *Registration, opts []Option) {
 	for _, o := range opts {
 		o(r)
 	}
-	err := r.check()
-	if err == nil {
-		err = registry.Add(r)
-	}
-	if err != nil {
-		panic(fmt.Sprintf("network: %s: %v", r.Name, err))
-	}
+	registry.MustAdd("network", r, r.check())
 }
 
 // handlers are the methods of filters.
