@@ -6,7 +6,6 @@ package accesslogtest
 
 import (
 	"net/netip"
-	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,13 +22,7 @@ var newEntry = accesslog.Internals(core.Internal{}).NewEntry
 // decoded strictly, validated, provisioned. It is closed when the test ends. The error is what an operator would see.
 func New[T any](t testing.TB, conf string) (*T, error) {
 	t.Helper()
-	var reg *extension.Registration
-	for _, r := range accesslog.Registrations() {
-		if r.Config == reflect.TypeFor[T]() {
-			reg = &r.Registration
-		}
-	}
-	return testhost.New[T](t, "accesslogtest", reg, conf)
+	return testhost.New[T](t, "accesslogtest", testhost.Of[T](extension.Bases(accesslog.Registrations())), conf)
 }
 
 // Entry is what Envoy knows in a test. What is not in it Envoy has no value for; the zero Times are those of a stream

@@ -5,7 +5,6 @@
 package certvalidatortest
 
 import (
-	"reflect"
 	"testing"
 
 	"mosn.io/moe/framework/certvalidator"
@@ -21,13 +20,7 @@ var internals = certvalidator.Internals(core.Internal{})
 // see.
 func New[T any](t testing.TB, conf string) (*T, error) {
 	t.Helper()
-	var reg *extension.Registration
-	for _, r := range certvalidator.Registrations() {
-		if r.Config == reflect.TypeFor[T]() {
-			reg = &r.Registration
-		}
-	}
-	return testhost.New[T](t, "certvalidatortest", reg, conf)
+	return testhost.New[T](t, "certvalidatortest", testhost.Of[T](extension.Bases(certvalidator.Registrations())), conf)
 }
 
 // Handshake is what Envoy knows in a test.

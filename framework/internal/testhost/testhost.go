@@ -16,6 +16,16 @@ import (
 
 var shared = extension.Internals(core.Internal{})
 
+// Of returns the registration among all whose struct is T, or nil.
+func Of[T any](all []*extension.Registration) *extension.Registration {
+	for _, r := range all {
+		if r.Config == reflect.TypeFor[T]() {
+			return r
+		}
+	}
+	return nil
+}
+
 // New is Provision for kinds that need no Env.
 func New[T any](t testing.TB, name string, reg *extension.Registration, conf string) (*T, error) {
 	t.Helper()

@@ -7,7 +7,6 @@
 package networktest
 
 import (
-	"reflect"
 	"testing"
 
 	"mosn.io/moe/framework/extension"
@@ -34,18 +33,12 @@ type Filter[T any] struct {
 // decoded strictly, validated, provisioned. It is closed when the test ends. The error is what an operator would see.
 func New[T any](t testing.TB, conf string) (*Filter[T], error) {
 	t.Helper()
-	var reg *network.Registration
-	var base *extension.Registration
-	for _, r := range network.Registrations() {
-		if r.Config == reflect.TypeFor[T]() {
-			reg, base = r, &r.Registration
-		}
-	}
+	base := testhost.Of[T](extension.Bases(network.Registrations()))
 	value, env, err := testhost.Provision[T](t, "networktest", base, conf)
 	if err != nil {
 		return nil, err
 	}
-	return &Filter[T]{value, t, reg, env}, nil
+	return &Filter[T]{value, t, network.Lookup(base.Name), env}, nil
 }
 
 // Counted returns the sum of a counter that the filter has declared, over all tags: "denied" for env.Counter("denied").
