@@ -89,6 +89,23 @@ func RunGroups(t *testing.T, h Host, bins []envoytest.Binary, groups func() []Gr
 	}
 }
 
+// Newest is the Envoy on which scenarios run that are alike on all versions, unless $ENVOY or $ENVOY_VERSIONS says
+// otherwise.
+const Newest = "1.40.0"
+
+// RunNewest is RunGroups on Newest, or on all Envoys that are there if that is not.
+func RunNewest(t *testing.T, h Host, groups func() []Group) {
+	bins, err := envoytest.Find()
+	if err != nil {
+		t.Fatalf("envoytest.Find: %v", err)
+	}
+	if at := slices.IndexFunc(bins, func(b envoytest.Binary) bool { return b.Version == Newest }); at >= 0 &&
+		os.Getenv("ENVOY_VERSIONS") == "" {
+		bins = bins[at : at+1]
+	}
+	RunGroups(t, h, bins, groups)
+}
+
 func (g Group) run(t *testing.T, h Host, bin envoytest.Binary, table *table) {
 	s := startStation(t, h, bin, workDir(t))
 	defer func() { s.stop(t) }()

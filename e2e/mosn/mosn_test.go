@@ -36,9 +36,6 @@ func TestMain(t *testing.M) {
 	}())
 }
 
-// newest is the Envoy on which everything runs on every host, unless $ENVOY_VERSIONS says otherwise.
-const newest = "1.40.0"
-
 // olderToo are the configurations that run on the older Envoys too, by dynamic modules: those with replies, bodies, routes
 // and attributes, in which Envoys differ. $ENVOY_VERSIONS has everything run on every host of each Envoy that it names.
 var olderToo = []string{
@@ -85,8 +82,8 @@ func TestAgainstMOSN(t *testing.T) {
 	}
 	var older []envoytest.Binary
 	if os.Getenv("ENVOY_VERSIONS") == "" {
-		older = slices.DeleteFunc(slices.Clone(bins), func(b envoytest.Binary) bool { return b.Version == newest })
-		bins = slices.DeleteFunc(bins, func(b envoytest.Binary) bool { return b.Version != newest })
+		older = slices.DeleteFunc(slices.Clone(bins), func(b envoytest.Binary) bool { return b.Version == conformance.Newest })
+		bins = slices.DeleteFunc(bins, func(b envoytest.Binary) bool { return b.Version != conformance.Newest })
 	}
 	if len(bins) == 0 {
 		bins, older = older, nil

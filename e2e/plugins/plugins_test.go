@@ -16,13 +16,11 @@ package plugins
 
 import (
 	"os"
-	"slices"
 	"testing"
 
 	"mosn.io/moe/e2e/client"
 	"mosn.io/moe/e2e/conformance"
 	"mosn.io/moe/e2e/dynmod"
-	"mosn.io/moe/e2e/envoytest"
 	"mosn.io/moe/e2e/extproc"
 	"mosn.io/moe/e2e/golang"
 	"mosn.io/moe/e2e/upstream"
@@ -30,9 +28,6 @@ import (
 )
 
 type m = conformance.M
-
-// newest is the Envoy that runs unless $ENVOY or $ENVOY_VERSIONS says otherwise.
-const newest = "1.40.0"
 
 func TestMain(t *testing.M) {
 	extproc.Main()
@@ -64,15 +59,7 @@ func TestExtproc(t *testing.T) {
 }
 
 func runOn(t *testing.T, h conformance.Host) {
-	bins, err := envoytest.Find()
-	if err != nil {
-		t.Fatalf("envoytest.Find: %v", err)
-	}
-	if at := slices.IndexFunc(bins, func(b envoytest.Binary) bool { return b.Version == newest }); at >= 0 &&
-		os.Getenv("ENVOY_VERSIONS") == "" {
-		bins = bins[at : at+1]
-	}
-	conformance.RunGroups(t, h, bins, func() []conformance.Group {
+	conformance.RunNewest(t, h, func() []conformance.Group {
 		return []conformance.Group{{Name: "plugins", Scenarios: cases}}
 	})
 }

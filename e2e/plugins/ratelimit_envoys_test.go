@@ -27,7 +27,7 @@ func TestRateLimitOverEnvoys(t *testing.T) {
 	if err != nil {
 		t.Fatalf("envoytest.Find: %v", err)
 	}
-	bin := bins[max(0, slices.IndexFunc(bins, func(b envoytest.Binary) bool { return b.Version == newest }))]
+	bin := bins[max(0, slices.IndexFunc(bins, func(b envoytest.Binary) bool { return b.Version == conformance.Newest }))]
 	up, err := upstream.Start()
 	if err != nil {
 		t.Fatalf("upstream.Start: %v", err)

@@ -24,9 +24,6 @@ import (
 
 type m = conformance.M
 
-// newest is the Envoy that runs unless $ENVOY or $ENVOY_VERSIONS says otherwise.
-const newest = "1.40.0"
-
 var traces *collector
 
 func TestMain(t *testing.M) {
@@ -68,15 +65,7 @@ func TestExtproc(t *testing.T) {
 }
 
 func runOn(t *testing.T, h conformance.Host) {
-	bins, err := envoytest.Find()
-	if err != nil {
-		t.Fatalf("envoytest.Find: %v", err)
-	}
-	if at := slices.IndexFunc(bins, func(b envoytest.Binary) bool { return b.Version == newest }); at >= 0 &&
-		os.Getenv("ENVOY_VERSIONS") == "" {
-		bins = bins[at : at+1]
-	}
-	conformance.RunGroups(t, h, bins, func() []conformance.Group {
+	conformance.RunNewest(t, h, func() []conformance.Group {
 		return []conformance.Group{{Name: "traces", Scenarios: []conformance.Scenario{
 			{Name: "Envoy traces", Run: envoyTraces},
 			{Name: "MoE traces", Run: moeTraces},
