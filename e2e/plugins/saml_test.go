@@ -155,24 +155,29 @@ func (w *browser) post(path string, form url.Values) *client.Response {
 	}})
 }
 
-func init() {
-	add("saml: sign in and out", func(b *bed) {
-		p := b.samlProvider()
-		_, _, cert, key := b.rsaPair()
-		ln := b.listen(fmt.Sprintf(`
+// samlDoc is a chain with saml, and more of its configuration.
+func samlDoc(more string) string {
+	return `
 plugins:
 - name: saml
   config:
     acs: http://app.test/saml/acs
+    cookieSecrets: [0123456789abcdef0123456789abcdef]
+    cookie: {name: session, insecure: true}` + more
+}
+
+func init() {
+	add("saml: sign in and out", func(b *bed) {
+		p := b.samlProvider()
+		_, _, cert, key := b.rsaPair()
+		ln := b.listen(samlDoc(fmt.Sprintf(`
     idp: {metadataURL: %q}
     certFile: %s
     keyFile: %s
-    cookieSecrets: [0123456789abcdef0123456789abcdef]
-    cookie: {name: session, insecure: true}
     logout: {path: /logout, service: /saml/slo, provider: true, redirect: /bye}
     claimsToHeaders:
     - {claim: sub, header: x-user}
-    - {claim: "urn:oid:1.3.6.1.4.1.5923.1.1.1.1", header: x-groups}`, p.url+"/metadata", cert, key))
+    - {claim: "urn:oid:1.3.6.1.4.1.5923.1.1.1.1", header: x-groups}`, p.url+"/metadata", cert, key)))
 		w := &browser{b, ln, map[string]string{}}
 		r := w.get("/saml/metadata")
 		if r.Status != 200 {
@@ -253,17 +258,11 @@ plugins:
 		if err := os.WriteFile(metadata, []byte(text), 0o600); err != nil {
 			b.Fatalf("os.WriteFile: %v", err)
 		}
-		ln := b.listen(fmt.Sprintf(`
-plugins:
-- name: saml
-  config:
-    acs: http://app.test/saml/acs
+		ln := b.listen(samlDoc(fmt.Sprintf(`
     idp: {metadataFile: %q}
     certFile: %s
     keyFile: %s
-    cookieSecrets: [0123456789abcdef0123456789abcdef]
-    cookie: {name: session, insecure: true}
-    logout: {service: /saml/slo}`, metadata, cert, key))
+    logout: {service: /saml/slo}`, metadata, cert, key)))
 		w := &browser{b, ln, map[string]string{}}
 		p.put("/services/app", w.get("/saml/metadata").Body)
 		if r := w.post("/saml/acs", p.consent(w.get("/echo").Header.Get("location"))); r.Status != 303 {
@@ -303,14 +302,8 @@ plugins:
 	add("saml: an identity provider that is down", func(b *bed) {
 		s := httptest.NewServer(http.NotFoundHandler())
 		s.Close()
-		ln := b.listen(fmt.Sprintf(`
-plugins:
-- name: saml
-  config:
-    acs: http://app.test/saml/acs
-    idp: {metadataURL: %q}
-    cookieSecrets: [0123456789abcdef0123456789abcdef]
-    cookie: {name: session, insecure: true}`, s.URL+"/metadata"))
+		ln := b.listen(samlDoc(fmt.Sprintf(`
+    idp: {metadataURL: %q}`, s.URL+"/metadata")))
 		w := &browser{b, ln, map[string]string{}}
 		if r := w.get("/echo"); r.Status != 503 || b.reached(r) || r.Header.Get("retry-after") == "" {
 			b.Errorf("got %d %s, want 503", r.Status, r.Body)
