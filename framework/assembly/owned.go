@@ -19,7 +19,7 @@ func (r *reading) owned(d *checked) []string {
 				continue
 			}
 			if owner, ok := bare[filter.HeaderOwner](r, e); ok {
-				for _, name := range ownedBy(owner) {
+				for _, name := range ask(owner.OwnsRequestHeaders) {
 					names = append(names, strings.ToLower(name))
 				}
 			}
@@ -42,12 +42,8 @@ func bare[I any](r *reading, e entry) (of I, ok bool) {
 	return of, ok
 }
 
-// ownedBy asks a plugin, whose code may panic where its configuration is incomplete.
-func ownedBy(o filter.HeaderOwner) (names []string) {
-	defer func() {
-		if recover() != nil {
-			names = nil
-		}
-	}()
-	return o.OwnsRequestHeaders()
+// ask asks a plugin, whose code may panic where its configuration is incomplete: the answer is the zero value then.
+func ask[V any](plugin func() V) (answer V) {
+	defer func() { _ = recover() }()
+	return plugin()
 }

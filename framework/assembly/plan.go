@@ -17,8 +17,18 @@ import (
 
 // plan is a chain that is to be built: its plugins in the order in which they run.
 type plan struct {
-	host    string
+	settings
+
 	specs   []spec
+	doc     *checked
+	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
+	key     digest
+	secrets *config.SecretReader // what the digests are of, for plugins that are decoded later
+}
+
+// settings are what a document says of its chain, and so of those of its consumers.
+type settings struct {
+	host    string
 	timeout time.Duration
 	any     bool   // one scheme is enough
 	header  string // that tells the consumer's name
@@ -28,12 +38,7 @@ type plan struct {
 	later   []string // those in which plugins look for credentials that do not run in the first part of the chain
 	part    chain.Part
 	debug   *debugview.Options // without a log; nil where nothing is shown
-	doc     *checked
-	forWhom map[string]*plan // by consumer, for those of the document with plugins of their own
-	key     digest
-
-	secrets *config.SecretReader // what the digests are of, for plugins that are decoded later
-	decoded *decodings           // shared with the plans of consumers
+	decoded *decodings
 }
 
 // spec is a plugin of a plan.
@@ -45,10 +50,10 @@ type spec struct {
 
 // newPlan orders the plugins of a complete document, and checks all but the plugins' configurations.
 func (r *reading) newPlan(host string, d *checked) *plan {
-	p := &plan{
-		host: host, doc: d, timeout: d.doc.Timeout, any: d.doc.Authentication == document.AnyScheme,
-		header: strings.ToLower(d.doc.ConsumerHeader), traces: traces(d.doc), secrets: r.reader(), decoded: &decodings{},
-	}
+	p := &plan{doc: d, secrets: r.reader(), settings: settings{
+		host: host, timeout: d.doc.Timeout, any: d.doc.Authentication == document.AnyScheme,
+		header: strings.ToLower(d.doc.ConsumerHeader), traces: traces(d.doc), decoded: &decodings{},
+	}}
 	p.specs = r.specs(host, d.entries, d)
 	p.authn = slices.ContainsFunc(d.entries, func(e entry) bool { return e.reg != nil && e.reg.Stage == filter.Authn })
 	p.owned, p.later, p.part = r.owned(d), r.readLater(d), partOf(d.doc)
@@ -90,11 +95,7 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 // forConsumer plans the chain of a consumer, whose entries stand at path, over that of base.
 func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *plan {
 	before, d := len(r.errs), base.doc
-	cp := &plan{
-		host: base.host, timeout: base.timeout, any: base.any, header: base.header, authn: base.authn, owned: base.owned,
-		later: base.later, part: base.part, traces: base.traces, debug: base.debug,
-		secrets: r.reader(), decoded: base.decoded,
-	}
+	cp := &plan{settings: base.settings, secrets: r.reader()}
 	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries), d)
 	h := newHash()
 	for _, s := range cp.specs {

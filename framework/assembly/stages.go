@@ -55,20 +55,10 @@ func (r *reading) readLater(d *checked) (names []string) {
 			continue
 		}
 		if reader, ok := bare[filter.CredentialReader](r, e); ok {
-			for _, name := range readBy(reader).Headers {
+			for _, name := range ask(reader.ReadsCredentials).Headers {
 				names = append(names, strings.ToLower(name))
 			}
 		}
 	}
 	return names
-}
-
-// readBy asks a plugin, whose code may panic where its configuration is incomplete.
-func readBy(c filter.CredentialReader) (p filter.CredentialPlaces) {
-	defer func() {
-		if recover() != nil {
-			p = filter.CredentialPlaces{}
-		}
-	}()
-	return c.ReadsCredentials()
 }
