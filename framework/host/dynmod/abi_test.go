@@ -1,7 +1,6 @@
 package dynmod
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,35 +11,21 @@ import (
 	"mosn.io/moe/framework/host/internal/abitest"
 )
 
-// upstreamHeader finds Envoy's own declaration of the ABI.
-func upstreamHeader(t *testing.T) string {
-	t.Helper()
-	return filepath.Join(abitest.Dir(t, "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi"), "abi.h")
-}
-
-func ourHeader(t *testing.T) (path, text string) {
-	t.Helper()
-	path, err := filepath.Abs("abi.h")
-	if err != nil {
-		t.Fatalf("finding abi.h: %v", err)
-	}
-	return path, abitest.Read(t, path)
-}
-
 // Every hook and callback that we declare has Envoy's signature: C refuses to declare a function in two ways.
 func TestSignatures(t *testing.T) {
-	ours, _ := ourHeader(t)
-	abitest.Signatures(t, upstreamHeader(t), ours, "CB(http_get_headers_size)(void *, ", "CB(http_get_headers_size)(int, ")
+	theirs, ours := abitest.Headers(t)
+	abitest.Signatures(t, theirs, ours, "CB(http_get_headers_size)(void *, ", "CB(http_get_headers_size)(int, ")
 }
 
 // Every constant and every member of a struct is where Envoy has it.
 func TestTypes(t *testing.T) {
-	ours, text := ourHeader(t)
-	if constants := abitest.Types(t, upstreamHeader(t), ours); constants < 30 {
+	theirs, ours := abitest.Headers(t)
+	text := abitest.Read(t, ours)
+	if constants := abitest.Types(t, theirs, ours); constants < 30 {
 		t.Fatalf("%d constants in %s, want 30 or more", constants, ours)
 	}
 	version := regexp.MustCompile(`ENVOY_DYNAMIC_MODULES_ABI_VERSION "([^"]+)"`)
-	upstream := abitest.Read(t, upstreamHeader(t))
+	upstream := abitest.Read(t, theirs)
 	if got, want := version.FindStringSubmatch(text)[1], version.FindStringSubmatch(upstream)[1]; got != want {
 		t.Errorf("ABI version %s, Envoy's is %s", got, want)
 	}
@@ -48,7 +33,8 @@ func TestTypes(t *testing.T) {
 
 // The names of attributes stand in the order of Envoy's enumeration.
 func TestAttributeOrder(t *testing.T) {
-	upstream := abitest.Read(t, upstreamHeader(t))
+	theirs, _ := abitest.Headers(t)
+	upstream := abitest.Read(t, theirs)
 	_, enum, _ := strings.Cut(upstream, "typedef enum envoy_dynamic_module_type_attribute_id {")
 	enum, _, _ = strings.Cut(enum, "}")
 	var want []string

@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,25 +13,15 @@ import (
 	"mosn.io/moe/framework/host/internal/abitest"
 )
 
-func headers(t *testing.T) (theirs, ours string) {
-	t.Helper()
-	theirs = filepath.Join(abitest.Dir(t, "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi"), "abi.h")
-	ours, err := filepath.Abs("abi.h")
-	if err != nil {
-		t.Fatalf("finding abi.h: %v", err)
-	}
-	return theirs, ours
-}
-
 // Every hook and callback that we declare has Envoy's signature.
 func TestSignatures(t *testing.T) {
-	theirs, ours := headers(t)
+	theirs, ours := abitest.Headers(t)
 	abitest.Signatures(t, theirs, ours, "GET(headers_size)(void *, ", "GET(headers_size)(int, ")
 }
 
 // Every constant and every member of a struct is where Envoy has it, and events are numbered as there.
 func TestTypes(t *testing.T) {
-	theirs, ours := headers(t)
+	theirs, ours := abitest.Headers(t)
 	abitest.Types(t, theirs, ours)
 	var want, got []string
 	for _, m := range regexp.MustCompile(`envoy_dynamic_module_type_access_log_type_(\w+) = \d+`).

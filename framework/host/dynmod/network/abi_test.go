@@ -2,7 +2,6 @@ package network
 
 import (
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	_ "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi" // brings Envoy's abi.h into the module cache
@@ -11,25 +10,15 @@ import (
 	"mosn.io/moe/framework/network"
 )
 
-func headers(t *testing.T) (theirs, ours string) {
-	t.Helper()
-	theirs = filepath.Join(abitest.Dir(t, "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi"), "abi.h")
-	ours, err := filepath.Abs("abi.h")
-	if err != nil {
-		t.Fatalf("finding abi.h: %v", err)
-	}
-	return theirs, ours
-}
-
 // Every hook and callback that we declare has Envoy's signature.
 func TestSignatures(t *testing.T) {
-	theirs, ours := headers(t)
+	theirs, ours := abitest.Headers(t)
 	abitest.Signatures(t, theirs, ours, "NF(drain_read_buffer)(void *, size_t)", "NF(drain_read_buffer)(void *, int)")
 }
 
 // Every constant is Envoy's.
 func TestTypes(t *testing.T) {
-	theirs, ours := headers(t)
+	theirs, ours := abitest.Headers(t)
 	if n := abitest.Types(t, theirs, ours); n != 7 {
 		t.Errorf("%d constants are compared, want 7", n)
 	}

@@ -8,6 +8,18 @@ import (
 	"testing"
 )
 
+// Headers returns the paths of Envoy's header of the ABI for dynamic modules, which the test's package imports to have it in
+// the module cache, and of ours, in the folder of the test's package.
+func Headers(t *testing.T) (theirs, ours string) {
+	t.Helper()
+	theirs = filepath.Join(Dir(t, "github.com/envoyproxy/envoy/source/extensions/dynamic_modules/abi"), "abi.h")
+	ours, err := filepath.Abs("abi.h")
+	if err != nil {
+		t.Fatalf("finding abi.h: %v", err)
+	}
+	return theirs, ours
+}
+
 // Signatures has C compare the declarations in our header of the ABI for dynamic modules with Envoy's: it refuses to
 // declare a function in two ways. With wrong in place of right, our header must not compile: so the check can fail.
 func Signatures(t *testing.T, theirs, ours, right, wrong string) {
