@@ -1,12 +1,10 @@
 package oidc
 
 import (
-	"encoding/json"
-	"maps"
 	"strings"
 	"testing"
 
-	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -16,17 +14,7 @@ func TestConfiguration(t *testing.T) {
 	}
 	load := func(t *testing.T, changes map[string]any) error {
 		t.Helper()
-		conf := maps.Clone(good)
-		for k, v := range changes {
-			if conf[k] = v; v == nil {
-				delete(conf, k)
-			}
-		}
-		text, err := json.Marshal(conf)
-		if err != nil {
-			t.Fatalf("json.Marshal: %v", err)
-		}
-		return new(filtertest.Host).Load(t, filtertest.Config{Name: "oidc", JSON: string(text)})
+		return plugintest.Load(t, "oidc", good, changes)
 	}
 	if err := load(t, nil); err != nil {
 		t.Errorf("load: %v", err)

@@ -28,6 +28,24 @@ type attack struct {
 	reason string
 }
 
+// prepare returns a user who has begun to sign in, and what the attack makes of the identity provider's answer.
+func (c *attack) prepare(t *testing.T) (*filtertest.Host, *user, url.Values) {
+	t.Helper()
+	p := newIDP(t)
+	h := filtertest.New(t, p.config())
+	u := newUser(p, h)
+	q := u.begin("/")
+	u.assert(q, c.claim)
+	if c.doc != nil {
+		c.doc(q)
+	}
+	f := u.form(q)
+	if c.form != nil {
+		c.form(f)
+	}
+	return h, u, f
+}
+
 // signedAssertion leaves the assertion's signature only.
 func signedAssertion(q *saml.IdpAuthnRequest) {
 	q.ResponseEl.RemoveChild(child(q.ResponseEl, "Signature"))
@@ -322,18 +340,7 @@ func TestRefused(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newIDP(t)
-			h := filtertest.New(t, p.config())
-			u := newUser(p, h)
-			q := u.begin("/")
-			u.assert(q, c.claim)
-			if c.doc != nil {
-				c.doc(q)
-			}
-			f := u.form(q)
-			if c.form != nil {
-				c.form(f)
-			}
+			h, u, f := c.prepare(t)
 			if c.user != nil {
 				c.user(u)
 			}
@@ -368,18 +375,7 @@ func TestAccepted(t *testing.T) {
 		"authentication in a way": {claim: func(a *saml.Assertion) { a.AuthnStatements[0].AuthnContext.AuthnContextClassRef = nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newIDP(t)
-			h := filtertest.New(t, p.config())
-			u := newUser(p, h)
-			q := u.begin("/")
-			u.assert(q, c.claim)
-			if c.doc != nil {
-				c.doc(q)
-			}
-			f := u.form(q)
-			if c.form != nil {
-				c.form(f)
-			}
+			h, u, f := c.prepare(t)
 			if r := u.post("/saml/acs", f); r.Status != 303 || u.Jar["__Host-saml"] == "" {
 				t.Errorf("got %d %s, want 303:\n%s", r.Status, r.Details, h.Log())
 			}

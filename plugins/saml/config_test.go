@@ -1,10 +1,8 @@
 package saml
 
 import (
-	"encoding/json"
 	"encoding/pem"
 	"encoding/xml"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +15,7 @@ import (
 	dsig "github.com/russellhaering/goxmldsig"
 
 	"mosn.io/moe/framework/filtertest"
+	"mosn.io/moe/plugins/internal/plugintest"
 )
 
 func TestConfiguration(t *testing.T) {
@@ -29,17 +28,7 @@ func TestConfiguration(t *testing.T) {
 	}
 	load := func(t *testing.T, changes map[string]any) error {
 		t.Helper()
-		conf := maps.Clone(good)
-		for k, v := range changes {
-			if conf[k] = v; v == nil {
-				delete(conf, k)
-			}
-		}
-		text, err := json.Marshal(conf)
-		if err != nil {
-			t.Fatalf("json.Marshal: %v", err)
-		}
-		return new(filtertest.Host).Load(t, filtertest.Config{Name: "saml", JSON: string(text)})
+		return plugintest.Load(t, "saml", good, changes)
 	}
 	if err := load(t, nil); err != nil {
 		t.Errorf("load: %v", err)
