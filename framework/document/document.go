@@ -7,6 +7,7 @@ package document
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
 	"reflect"
 	"time"
@@ -179,6 +180,17 @@ var Stages = func() (names []string) {
 	}
 	return names
 }()
+
+// WithStages returns doc, as it was parsed, for a filter that runs the plugins of these stages.
+func WithStages(doc map[string]any, stages []string) map[string]any {
+	list := make([]any, len(stages))
+	for i, s := range stages {
+		list[i] = s
+	}
+	doc = maps.Clone(doc)
+	doc[StagesField] = list
+	return doc
+}
 
 // StagesField is the name of [Document.Stages] in a document.
 const StagesField = "stages"

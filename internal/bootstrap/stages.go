@@ -1,7 +1,6 @@
 package bootstrap
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -75,13 +74,7 @@ func (p *Part) Of(doc map[string]any) map[string]any {
 	if p.Stages == nil {
 		return doc
 	}
-	list := make([]any, len(p.Stages))
-	for i, s := range p.Stages {
-		list[i] = s
-	}
-	doc = maps.Clone(doc)
-	doc[document.StagesField] = list
-	return doc
+	return document.WithStages(doc, p.Stages)
 }
 
 // String returns the stages as [host.ExtProcStagesKey] has them.

@@ -184,13 +184,7 @@ func (g *generation) part(stages string) (*assembly.Filter, error) {
 	}
 	p := &part{}
 	if doc, ok := g.doc.(map[string]any); ok && g.name == assembly.ChainName {
-		var list []any
-		for name := range strings.SplitSeq(stages, ",") {
-			list = append(list, name)
-		}
-		doc = maps.Clone(doc)
-		doc[document.StagesField] = list
-		p.filter, p.err = g.srv.assembler.Filter(g.name, doc)
+		p.filter, p.err = g.srv.assembler.Filter(g.name, document.WithStages(doc, strings.Split(stages, ",")))
 	} else {
 		p.err = errors.New("the server runs one plugin, which has no part")
 	}
