@@ -79,11 +79,7 @@ func (c *connection) OnConnection(conn *network.Conn) network.Action {
 	if l.except.Has(addr) {
 		return network.Done
 	}
-	bits := l.IPv6Bits
-	if addr.Is4() {
-		bits = l.IPv4Bits
-	}
-	c.addr, _ = addr.WithZone("").Prefix(bits) // the zero Prefix for no IP address
+	c.addr = ipset.Network(addr, l.IPv4Bits, l.IPv6Bits)
 	c.name = conn.ServerName()
 	if limit := l.add(c); limit != "" {
 		l.refused[limit].Inc()

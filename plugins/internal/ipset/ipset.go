@@ -163,3 +163,14 @@ func ParseFile(name string, data []byte) ([]netip.Prefix, error) {
 	}
 	return list, nil
 }
+
+// Network returns the network with addr in it whose size is v4 or v6 bits, or the zero Prefix for no IP address.
+func Network(addr netip.Addr, v4, v6 int) netip.Prefix {
+	addr = addr.Unmap().WithZone("")
+	bits := v6
+	if addr.Is4() {
+		bits = v4
+	}
+	network, _ := addr.Prefix(bits)
+	return network
+}

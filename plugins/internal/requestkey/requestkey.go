@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/expression"
 	"mosn.io/moe/plugins/internal/fieldname"
+	"mosn.io/moe/plugins/internal/ipset"
 	"mosn.io/moe/plugins/internal/place"
 )
 
@@ -147,12 +148,7 @@ const (
 func (p *Part) append(key []byte, mode *authz.Mode, r *authz.Request) ([]byte, error) {
 	switch p.From {
 	case "address":
-		a := mode.Source(r).Addr().Unmap().WithZone("")
-		bits := p.PrefixV6
-		if a.Is4() {
-			bits = p.PrefixV4
-		}
-		if net, err := a.Prefix(bits); err == nil && a.IsValid() {
+		if net := ipset.Network(mode.Source(r).Addr(), p.PrefixV4, p.PrefixV6); net.IsValid() {
 			b := net.Addr().As16()
 			return append(append(key, present), b[:]...), nil
 		}
