@@ -32,7 +32,7 @@ func (f *Flow) decide(d *Data, a Action) (stop bool) {
 		return f.drop(d)
 	}
 	if w.pipe != nil { // since the method began to wait
-		w.pipe.received(d.dir, d.take(), d.end)
+		w.pipe.received(d.dir, f.lift(d), d.end)
 		return true
 	}
 	switch a.kind {
@@ -50,13 +50,9 @@ func (f *Flow) decide(d *Data, a Action) (stop bool) {
 		f.delay()
 		return true
 	case actPipe:
-		dir, end := d.dir, d.end
-		p := d.take()
-		if d.fresh {
-			f.host.Replace(dir, nil)
-		}
+		p := f.lift(d)
 		f.startPipe(a.pipe)
-		f.ways[dir].pipe.received(dir, p, end)
+		w.pipe.received(d.dir, p, d.end)
 		return true
 	case actClose, actReset:
 		f.drop(d)
@@ -70,12 +66,18 @@ func (f *Flow) decide(d *Data, a Action) (stop bool) {
 	return f.pass(d, d.Len())
 }
 
-// drop ends bytes that go nowhere.
-func (f *Flow) drop(d *Data) (stop bool) {
-	d.take()
+// lift ends the handle and moves its bytes to Go: Envoy has none of them any more.
+func (f *Flow) lift(d *Data) []byte {
+	p := d.take()
 	if d.fresh {
 		f.host.Replace(d.dir, nil)
 	}
+	return p
+}
+
+// drop ends bytes that go nowhere.
+func (f *Flow) drop(d *Data) (stop bool) {
+	f.lift(d)
 	return true
 }
 
@@ -109,9 +111,8 @@ func (f *Flow) pass(d *Data, n int) (stop bool) {
 		w.sentEnd = w.sentEnd || d.end
 		return false
 	}
-	fresh := d.fresh
-	p := d.take()
-	if fresh && !w.outEnd {
+	if d.fresh && !w.outEnd {
+		p := d.take()
 		if len(w.out) > 0 {
 			p = append(w.out, p...)
 			w.out = nil
@@ -121,9 +122,7 @@ func (f *Flow) pass(d *Data, n int) (stop bool) {
 		w.sentEnd = w.sentEnd || d.end
 		return len(p) == 0 && !d.end
 	}
-	if fresh {
-		f.host.Replace(d.dir, nil)
-	}
+	p := f.lift(d)
 	if !w.outEnd {
 		w.out, w.outEnd = append(w.out, p...), d.end
 	}

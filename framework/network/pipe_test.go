@@ -207,3 +207,26 @@ func TestPeerIsConn(t *testing.T) {
 	}), peer)
 	<-checked
 }
+
+// One direction gives the connection to a pipe while the other's method runs: the bytes at hand are the pipe's, once.
+func TestPipeBeginsWithinRead(t *testing.T) {
+	start := make(chan struct{})
+	c := connect(t, methods{
+		write: func(*network.Conn, *network.Data) network.Action {
+			return network.Go(func(context.Context) network.Action {
+				<-start
+				return network.Pipe(relay)
+			})
+		},
+		read: func(*network.Conn, *network.Data) network.Action {
+			close(start)
+			time.Sleep(20 * time.Millisecond) // for the outcome to be there when the method returns
+			return network.Continue
+		},
+	}, networktest.Peer{})
+	c.FromUpstream("a")
+	c.FromClient("b")
+	wantPassed(t, c, "b", "a")
+	c.FromClient("c")
+	wantPassed(t, c, "bc", "a")
+}
