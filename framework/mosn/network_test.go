@@ -568,7 +568,7 @@ type idleFactory struct{}
 
 func (idleFactory) CreateFilterChain(context.Context, api.NetWorkFilterChainFactoryCallbacks) {}
 
-type initFactory struct{ tapFactory }
+type initFactory struct{}
 
 func (initFactory) CreateFilterChain(context.Context, api.NetWorkFilterChainFactoryCallbacks) {}
 func (initFactory) Init(any) error                                                            { return nil }
