@@ -13,6 +13,7 @@
 //   - accesslog is what the author of an access logger imports.
 //   - certvalidator is what the author of a certificate validator imports.
 //   - network is what the author of a network filter imports.
+//   - listener is what the author of a listener filter imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
 //   - telemetry lets chains and plugins take part in traces; telemetry/otlp exports those of the process.
@@ -22,7 +23,7 @@
 //   - assembly turns documents into provisioned plugins and chains.
 //   - host/dynmod, host/golang and host/extproc connect chains with Envoy; filtertest does the same in memory.
 //   - nethttp runs net/http middleware as a plugin.
-//   - mosn runs stream filters and network filters of MOSN as a plugin and as a network filter.
+//   - mosn runs stream filters of MOSN as a plugin.
 //   - vet finds what the compiler allows and a plugin should not do.
 //
 // docs/design.md explains how they work together. internal/importcheck holds the map of who may import whom.

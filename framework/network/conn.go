@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"reflect"
 	"slices"
 	"time"
 
@@ -136,21 +135,11 @@ func (c *Conn) Metadata(namespace, key string) (value any, err error) {
 // SetMetadata sets a value of the connection's dynamic metadata, which access logs print: a string, a bool or a number.
 // Other kinds are [ErrUnsupported].
 func (c *Conn) SetMetadata(namespace, key string, value any) error {
-	switch v := reflect.ValueOf(value); {
-	case v.Kind() == reflect.String:
-		value = v.String()
-	case v.Kind() == reflect.Bool:
-		value = v.Bool()
-	case v.CanInt():
-		value = float64(v.Int())
-	case v.CanUint() && v.Kind() != reflect.Uintptr:
-		value = float64(v.Uint())
-	case v.CanFloat():
-		value = v.Float()
-	default:
+	scalar, ok := core.Scalar(value)
+	if !ok {
 		return fmt.Errorf("metadata %s/%s: a %T: %w", namespace, key, value, ErrUnsupported)
 	}
-	return c.ask(func() { c.f.host.SetMetadata(namespace, key, value) })
+	return c.ask(func() { c.f.host.SetMetadata(namespace, key, scalar) })
 }
 
 // Inject sends p, which is copied, in one direction, past this filter: to the upstream (Read) or to the client (Write).

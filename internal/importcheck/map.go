@@ -31,6 +31,7 @@ var areas = []area{
 	{folder: "framework/accesslog", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/certvalidator", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/network", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/listener", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
@@ -51,7 +52,7 @@ var areas = []area{
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
 	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog framework/network " +
-		"framework/certvalidator " + toDocuments},
+		"framework/listener framework/certvalidator " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/extproc", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
@@ -63,10 +64,12 @@ var areas = []area{
 		"framework/extension framework/internal/testhost"},
 	{folder: "framework/network/networktest", uses: "framework/network framework/internal framework/extension " +
 		"framework/internal/testhost"},
+	{folder: "framework/listener/listenertest", uses: "framework/listener framework/internal framework/extension " +
+		"framework/internal/testhost"},
 	{folder: "framework/vet"},
 
 	// MOSN's filters as a plugin.
-	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/network framework/config"},
+	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/config"},
 	{folder: "framework"}, // the glossary
 
 	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.
@@ -76,8 +79,8 @@ var areas = []area{
 	{folder: "internal/ldaptest"},
 	{folder: "internal/geotest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
-	{folder: "plugins", uses: "framework/extension framework/accesslog framework/certvalidator framework/network framework/filter " +
-		"framework/nethttp plugins/internal"},
+	{folder: "plugins", uses: "framework/extension framework/accesslog framework/certvalidator framework/listener framework/network " +
+		"framework/filter framework/nethttp plugins/internal"},
 
 	// Consumers from files.
 	{folder: "pkg/consumer", uses: "framework/config framework/document framework/assembly internal/filewatch"},
@@ -92,13 +95,12 @@ var areas = []area{
 	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},
 	{folder: "internal/timeline", uses: "framework/debugview"},
-	{folder: "internal/ui", uses: "framework/extension framework/filter framework/debugview framework/config framework/document " +
-		"internal/timeline"},
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/protocheck", uses: "framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension framework/host internal/protocheck"},
-	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/certvalidator framework/network internal/bootstrap " +
+	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/certvalidator framework/listener framework/network " +
+		"internal/bootstrap " +
 		"pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
 
@@ -106,12 +108,12 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
-	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/certvalidator framework/config framework/document pkg/istio " +
+	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/listener framework/certvalidator framework/config framework/document pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
-	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/extension framework/network framework/filter framework/config framework/document " +
+	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/certvalidator framework/extension framework/listener framework/network framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/debugview framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
-		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir internal/timeline internal/ui"},
+		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir internal/timeline"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
 	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},
 	{folder: "bench", uses: "framework/filter framework/host/dynmod framework/host/extproc framework/host/golang " +
