@@ -5,6 +5,7 @@ import (
 	_ "mosn.io/moe/framework/host/dynmod"
 	_ "mosn.io/moe/framework/host/dynmod/accesslog"
 	_ "mosn.io/moe/framework/host/dynmod/certvalidator"
+	_ "mosn.io/moe/framework/host/dynmod/listener"
 	_ "mosn.io/moe/framework/host/dynmod/network"
 	_ "mosn.io/moe/framework/host/golang"
 	_ "mosn.io/moe/framework/telemetry/otlp"

@@ -61,6 +61,15 @@ func (d DynamicModule) NetworkFilter(filter string, config M) M {
 	return M{"name": filter, "typed_config": d.with("filters.network.dynamic_modules.v3.DynamicModuleNetworkFilter", fields)}
 }
 
+// ListenerFilter returns a listener filter, called as in the module; its configuration may be nil.
+func (d DynamicModule) ListenerFilter(filter string, config M) M {
+	fields := M{"filter_name": filter}
+	if config != nil {
+		fields["filter_config"] = config
+	}
+	return M{"name": filter, "typed_config": d.with("filters.listener.dynamic_modules.v3.DynamicModuleListenerFilter", fields)}
+}
+
 func (d DynamicModule) with(extension string, config M) M {
 	config["@type"] = "type.googleapis.com/envoy.extensions." + extension
 	config["dynamic_module_config"] = M{"name": string(d), "do_not_close": true}
