@@ -109,6 +109,7 @@ func (o *Options) checkListeners(p *problems) {
 		if l.TLS != nil {
 			l.TLS.check(p, at+".tls")
 		}
+		o.checkListenerFilters(p, at, l)
 		o.checkNetwork(p, at, l)
 	}
 }

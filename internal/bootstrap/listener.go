@@ -30,6 +30,8 @@ type Listener struct {
 	HTTP3 bool `json:"http3"`
 	// TCP passes connections on as they are: no plugins and no routes, but networkFilters.
 	TCP *TCP `json:"tcp"`
+	// ListenerFilters are listener filters in Go, in order, before all that Envoy does with a connection.
+	ListenerFilters []ListenerFilter `json:"listenerFilters"`
 	// NetworkFilters are network filters in Go, in order, before what takes HTTP or passes TCP on.
 	NetworkFilters []NetworkFilter `json:"networkFilters"`
 }
@@ -55,12 +57,13 @@ func (b *builder) listener(l *Listener) error {
 		FilterChains: []*listenerv3.FilterChain{chain},
 	}
 	b.r.Listeners = append(b.r.Listeners, tcp)
+	if tcp.ListenerFilters, err = listenerFilters(l); err != nil {
+		return err
+	}
 	// Network filters may ask for the server name, which Envoy has of its TLS inspector alone.
 	if l.TCP != nil && l.TCP.ServerNames || l.TLS != nil && len(l.TLS.ServerNames)+len(l.NetworkFilters) > 0 {
-		tcp.ListenerFilters = []*listenerv3.ListenerFilter{{
-			Name:       "envoy.filters.listener.tls_inspector",
-			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: pack(&inspectorv3.TlsInspector{})},
-		}}
+		tcp.ListenerFilters = append(tcp.ListenerFilters, listenerFilter("envoy.filters.listener.tls_inspector",
+			&inspectorv3.TlsInspector{}))
 	}
 	if l.TLS == nil {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
+	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
 	"mosn.io/moe/internal/bootstrap"
 )
@@ -33,6 +34,20 @@ func (f *File) checkNetworkFilters(h Host, add func(path string, err error)) {
 		}
 		for j, n := range l.NetworkFilters {
 			checkExtension("network filter", network.Registrations(), config.Index(at, j), n.Name, n.Config, h, add)
+		}
+	}
+}
+
+// checkListenerFilters does the same for listener filters.
+func (f *File) checkListenerFilters(h Host, add func(path string, err error)) {
+	for i, l := range f.Listeners {
+		at := config.Index("listeners", i) + ".listenerFilters"
+		if len(l.ListenerFilters) > 0 && h != Dynmod {
+			add(at, needsModule(h))
+			continue
+		}
+		for j, n := range l.ListenerFilters {
+			checkExtension("listener filter", listener.Registrations(), config.Index(at, j), n.Name, n.Config, h, add)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/certvalidator"
+	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
 	"mosn.io/moe/internal/bootstrap"
 )
@@ -179,6 +180,45 @@ func TestNetworkFilters(t *testing.T) {
 		{
 			name: "a host that has none", host: Golang, text: tcp + "  networkFilters: [{name: stones, config: {n: 1}}]\n",
 			want: []string{`moe.yaml:5:3: listeners[0].networkFilters: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// pebbles is a listener filter that is particular about its configuration.
+type pebbles struct {
+	N int `json:"n" validate:"required"`
+}
+
+func init() { listener.Register[pebbles]("pebbles") }
+
+func (*pebbles) OnAccept(*listener.Socket) listener.Action { return listener.Continue }
+
+// Listener filters are checked likewise.
+func TestListenerFilters(t *testing.T) {
+	const tcp = "listeners:\n- name: tcp\n  address: ':1'\n  tcp: {upstream: '127.0.0.1:2'}\n"
+	for _, c := range []struct {
+		name, text string
+		host       Host
+		want       []string
+	}{
+		{name: "good", text: tcp + "  listenerFilters: [{name: pebbles, config: {n: 1}}]\n", host: Dynmod},
+		{
+			name: "everything wrong", host: Dynmod, text: tcp + "  listenerFilters:\n  - name: pebble\n  - name: pebbles\n",
+			want: []string{
+				`moe.yaml:6:5: listeners[0].listenerFilters[0].name: "pebble": unknown listener filter; did you mean "pebbles"?`,
+				`moe.yaml:7:5: listeners[0].listenerFilters[1].config.n: is required and not 0 (pebbles)`,
+			},
+		},
+		{
+			name: "a host that has none", host: Golang, text: tcp + "  listenerFilters: [{name: pebbles, config: {n: 1}}]\n",
+			want: []string{`moe.yaml:5:3: listeners[0].listenerFilters: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,14 +9,11 @@ import (
 
 // asked is what a response is to be judged with: its request.
 type asked struct {
-	scheme, host, path string
-
 	fields     fields
 	control    directives
 	sent       time.Time
-	authorized bool   // it has the field authorization, or had a credential and others share its response
-	tag        string // see uri
-	begun      begun
+	authorized bool // it has the field authorization, or had a credential and others share its response
+	tags       []string
 }
 
 // hopByHop are fields that are for the next hop only (RFC 9110, section 7.6.1), and those that Envoy sets itself.
@@ -55,9 +52,7 @@ const (
 	notCookie  = "set-cookie"
 	notVary    = "vary" // "*", or too much
 	notLarge   = "large"
-	notCut     = "cut"    // it has ended early
-	notTags    = "tags"   // it has more surrogate keys, or longer ones, than there may be
-	notPurged  = "purged" // while it was under way
+	notCut     = "cut" // it has ended early
 )
 
 // judge returns the entry for a response, but for its body, or why it cannot be stored (RFC 9111, section 3).
@@ -95,11 +90,7 @@ func (p *Cache) judge(a *asked, status int, h fields, now time.Time) (e *entry, 
 	if !p.time(e, h, c, a.sent, now) {
 		return nil, notSaid
 	}
-	keys, ok := tagsOf(h)
-	if !ok { // it could not be purged by all of them
-		return nil, notTags
-	}
-	e.Tags = append(keys, a.uri())
+	e.Tags = append(tagsOf(h), a.tags...)
 	return e, ""
 }
 
@@ -209,15 +200,10 @@ const (
 	maxTagLen = 256
 )
 
-// tagsOf are the surrogate keys of a message: words of surrogate-key, and the list in cache-tag. ok is whether these are all.
-func tagsOf(h fields) (tags []string, ok bool) {
-	ok = true
+// tagsOf are the surrogate keys of a response: words of surrogate-key, and the list in cache-tag.
+func tagsOf(h fields) (tags []string) {
 	add := func(t string) {
-		switch t = trim(t); {
-		case t == "" || slices.Contains(tags, "k"+t):
-		case len(t) > maxTagLen || len(tags) == maxTags:
-			ok = false
-		default:
+		if t = trim(t); t != "" && len(t) <= maxTagLen && len(tags) < maxTags && !slices.Contains(tags, "k"+t) {
 			tags = append(tags, "k"+t)
 		}
 	}
@@ -231,7 +217,7 @@ func tagsOf(h fields) (tags []string, ok bool) {
 			add(t)
 		}
 	}
-	return tags, ok
+	return tags
 }
 
 // use says what may be done with an entry for a request.

@@ -167,8 +167,11 @@ func (st *stream) OnRequest(s filter.Stream, _ filter.RequestHeaders, b filter.B
 	})
 }
 
-// OnResponseHeaders inspects the headers. A body that is to be inspected is waited for.
+// OnResponseHeaders inspects the headers, if the configuration says so. A body that is to be inspected is waited for.
 func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, endStream bool) filter.Action {
+	if st.p.Response.Inspect == "none" {
+		return filter.Continue
+	}
 	return st.inspect(s, ofResponse, func() (*types.Interruption, filter.Action, error) {
 		tx := st.tx
 		if tx == nil || tx.IsRuleEngineOff() {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
@@ -103,11 +102,6 @@ func (p *WAF) Provision(env *filter.Env) error {
 		matched:  env.Tag("attack").Counter("matched"),
 	}
 	return p.Follow(env, ruleFileSuffixes, p.RuleFiles, p.load)
-}
-
-// SkipsPhase is that of filter.PhaseSkipper: responses that are not inspected pass by.
-func (p *WAF) SkipsPhase(method string) bool {
-	return strings.HasPrefix(method, "OnResponse") && p.Response.Inspect == "none"
 }
 
 // load compiles the rules with the files as they are now.

@@ -6,9 +6,11 @@ import (
 	"regexp"
 
 	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
 )
 
@@ -18,13 +20,20 @@ type other struct {
 	*extension.Registration
 }
 
-// others are the network filters and the access loggers that are compiled in.
+// others are the extensions of those kinds that are compiled in.
 func others() (all []other) {
-	for _, r := range network.Registrations() {
-		all = append(all, other{"network", r.Base()})
-	}
-	for _, r := range accesslog.Registrations() {
-		all = append(all, other{"accesslog", r.Base()})
+	for _, of := range []struct {
+		kind string
+		all  []*extension.Registration
+	}{
+		{"listener", extension.Bases(listener.Registrations())},
+		{"network", extension.Bases(network.Registrations())},
+		{"accesslog", extension.Bases(accesslog.Registrations())},
+		{"certvalidator", extension.Bases(certvalidator.Registrations())},
+	} {
+		for _, r := range of.all {
+			all = append(all, other{of.kind, r})
+		}
 	}
 	return all
 }
@@ -54,8 +63,11 @@ func (o other) example(manual string) string {
 	if m := listenersBlock.FindStringSubmatch(manual); m != nil {
 		return m[1]
 	}
-	field := map[string]string{"network": "networkFilters", "accesslog": "accessLoggers"}[o.kind]
-	return fmt.Sprintf("%s:\n- name: %s\n", field, o.Name)
+	form := map[string]string{
+		"listener": "listenerFilters:\n- name: %s\n", "network": "networkFilters:\n- name: %s\n",
+		"accesslog": "accessLoggers:\n- name: %s\n", "certvalidator": "validator:\n  name: %s\n",
+	}[o.kind]
+	return fmt.Sprintf(form, o.Name)
 }
 
 // lookupOther finds one by its name.

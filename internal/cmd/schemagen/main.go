@@ -14,6 +14,7 @@ import (
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
 	_ "mosn.io/moe/plugins"
 )
@@ -21,7 +22,7 @@ import (
 // registrations are those of all kinds that have their schemas in folders of their own.
 func registrations() []*extension.Registration {
 	return slices.Concat(extension.Bases(filter.Registrations()), extension.Bases(network.Registrations()),
-		extension.Bases(certvalidator.Registrations()))
+		extension.Bases(listener.Registrations()), extension.Bases(certvalidator.Registrations()))
 }
 
 func main() {
