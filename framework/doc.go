@@ -23,7 +23,7 @@
 //   - assembly turns documents into provisioned plugins and chains.
 //   - host/dynmod, host/golang and host/extproc connect chains with Envoy; filtertest does the same in memory.
 //   - nethttp runs net/http middleware as a plugin.
-//   - mosn runs stream filters of MOSN as a plugin.
+//   - mosn runs stream filters and network filters of MOSN as a plugin and as a network filter.
 //   - vet finds what the compiler allows and a plugin should not do.
 //
 // docs/design.md explains how they work together. internal/importcheck holds the map of who may import whom.

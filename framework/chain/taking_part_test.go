@@ -82,3 +82,52 @@ func TestTakingPart(t *testing.T) {
 		})
 	}
 }
+
+// skipper is some, but says itself what it takes no part in.
+type skipper struct {
+	some
+	skips map[string]bool
+}
+
+func (s *skipper) SkipsPhase(method string) bool { return s.skips[method] }
+
+// TestSkipping has a configuration say which phases of its handler it skips.
+func TestSkipping(t *testing.T) {
+	reg := &filter.Registration{
+		Registration: extension.Registration{
+			Name: "skipper", Config: reflect.TypeFor[skipper](), New: func() any { return new(skipper) },
+		},
+		Handler: reflect.TypeFor[*skipper](),
+	}
+	for _, c := range []struct {
+		name      string
+		skips     map[string]bool
+		wants     phase.Messages
+		wantCalls []string
+	}{
+		{
+			name: "none", wants: phase.RequestHeaders | phase.ResponseHeaders | phase.Complete,
+			wantCalls: []string{"request headers", "response headers", "complete"},
+		},
+		{
+			name: "the response", skips: map[string]bool{"OnResponseHeaders": true, "OnComplete": true},
+			wants: phase.RequestHeaders, wantCalls: []string{"request headers"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &skipper{skips: c.skips}
+			made := chain.New([]chain.Plugin{{Name: "p", Reg: reg, Config: p}}, chain.Options{})
+			if got := made.Wants(); got != c.wants {
+				t.Errorf("Wants() = %b, want %b", got, c.wants)
+			}
+			st := made.Start(dead{}, dead{})
+			fill(st)
+			st.Headers(chain.Request, true)
+			st.Headers(chain.Response, true)
+			st.Done()
+			if diff := cmp.Diff(c.wantCalls, p.calls); diff != "" {
+				t.Errorf("phases called (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"reflect"
-	"sync"
 
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
@@ -21,13 +20,11 @@ type Filters struct {
 	// configuration; the most specific one replaces that of the same type.
 	PerFilterConfig map[string]any `json:"per_filter_config,omitempty"`
 
-	shared      *factories
-	unsupported *filter.Tagged[*filter.Counter]
-	late        *filter.Tagged[*filter.Counter]
-	slow        *filter.Tagged[*filter.Counter]
-	pace        *pace
-	reported    *sync.Map // what the log has said
-	env         *filter.Env
+	shared  *factories
+	reports *reports
+	slow    *filter.Tagged[*filter.Counter]
+	pace    *pace
+	env     *filter.Env
 }
 
 // StreamFilter is one entry of MOSN's stream_filters.
@@ -73,9 +70,7 @@ func (f *Filters) phases() phase.Set {
 // that differ in per_filter_config alone share them, and so share what the filters count.
 func (f *Filters) Provision(env *filter.Env) error {
 	f.env = env
-	f.reported = new(sync.Map)
-	f.unsupported = env.Tag("method").Counter("unsupported")
-	f.late = env.Tag("method").Counter("late_calls")
+	f.reports = newReports(env)
 	f.slow = env.Tag("type").Counter("slow_calls")
 	prepareVariables()
 	logTo(env.Log())

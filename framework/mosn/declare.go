@@ -56,3 +56,22 @@ func declarationOf(typ string) declared {
 	defer declarations.Unlock()
 	return declarations.m[typ]
 }
+
+var networkConfigs = struct {
+	sync.Mutex
+	m map[string]reflect.Type
+}{m: map[string]reflect.Type{}}
+
+// DeclareNetwork says what is known about a type of network filter: config is a zero value of the struct as which the
+// filter reads its configuration. Fields that it does not have are then errors; MOSN ignores them.
+func DeclareNetwork(typ string, config any) {
+	networkConfigs.Lock()
+	defer networkConfigs.Unlock()
+	networkConfigs.m[typ] = reflect.TypeOf(config)
+}
+
+func networkConfigOf(typ string) reflect.Type {
+	networkConfigs.Lock()
+	defer networkConfigs.Unlock()
+	return networkConfigs.m[typ]
+}

@@ -1,17 +1,13 @@
 package mosn
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
-	"strings"
 	"sync"
 
 	"mosn.io/api"
-	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/internal/guard"
 	"mosn.io/moe/framework/internal/refs"
 )
@@ -56,7 +52,7 @@ func acquireFactories(list []StreamFilter) (*factories, error) {
 	var errs []error
 	var bodies [2]bool
 	for i, entry := range list {
-		factory, err := entry.create()
+		factory, err := streamFilters.create(entry.Type, entry.Config)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("stream_filters[%d]%w", i, err))
 			continue
@@ -96,103 +92,6 @@ func (f *factories) release() {
 	if made.m[f.key] == f {
 		delete(made.m, f.key)
 	}
-}
-
-// create has MOSN's registry make the entry's factory. Its error begins with the rest of the path.
-func (e StreamFilter) create() (f api.StreamFilterChainFactory, err error) {
-	if _, known := creators[e.Type]; !known {
-		hint := config.Suggest(e.Type, Types())
-		if hint == "" {
-			hint = "; compiled in are: " + strings.Join(Types(), ", ")
-		}
-		return nil, fmt.Errorf(".type: no stream filter is registered under %q%s", e.Type, hint)
-	}
-	given, err := generic(e.Config)
-	if err != nil {
-		return nil, fmt.Errorf(".config: %w", err)
-	}
-	if t := declarationOf(e.Type).config; t != nil {
-		if err := checkFields(t, given); err != nil {
-			return nil, fmt.Errorf(".config: %s: %w", e.Type, err)
-		}
-	}
-	defer func() {
-		if v := recover(); v != nil {
-			text, _ := guard.Text(v)
-			f, err = nil, fmt.Errorf(": the factory of %q panicked: %s", e.Type, text)
-		}
-	}()
-	f, err = api.CreateStreamFilterChainFactory(e.Type, given)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf(".config: %s: %w", e.Type, err)
-	case isNil(f):
-		return nil, fmt.Errorf(": the creator of %q returned neither a factory nor an error", e.Type)
-	}
-	return f, nil
-}
-
-// generic returns m as encoding/json would have read it from mosn_config.json: with numbers as float64, and with memory
-// of its own.
-func generic(m map[string]any) (map[string]any, error) {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]any{}
-	if err := json.Unmarshal(text, &out); err != nil {
-		return nil, err
-	}
-	if out == nil { // of null
-		out = map[string]any{}
-	}
-	return out, nil
-}
-
-// checkFields reports a field of given that t does not have.
-func checkFields(t reflect.Type, given map[string]any) error {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	text, err := json.Marshal(given)
-	if err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err = d.Decode(reflect.New(t).Interface())
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return fmt.Errorf("%s: expected %s, found %s", wrong.Field, wrong.Type, wrong.Value)
-	}
-	if err == nil {
-		return nil
-	}
-	name, unknown := strings.CutPrefix(err.Error(), "json: unknown field ")
-	if !unknown {
-		return nil // an error of the type's own UnmarshalJSON: the factory has the better words
-	}
-	return fmt.Errorf("unknown field %s%s", name, config.Suggest(strings.Trim(name, `"`), fieldNames(t)))
-}
-
-// fieldNames returns the names that the fields of a struct have in JSON.
-func fieldNames(t reflect.Type) (names []string) {
-	if t.Kind() != reflect.Struct {
-		return nil
-	}
-	for sf := range t.Fields() {
-		name, _, _ := strings.Cut(sf.Tag.Get("json"), ",")
-		if sf.Anonymous && name == "" {
-			ft := sf.Type
-			if ft.Kind() == reflect.Pointer {
-				ft = ft.Elem()
-			}
-			names = append(names, fieldNames(ft)...)
-		} else if name != "" && name != "-" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // probe makes the filters of a stream that does not exist, to see which phases they take part in. A factory that cannot
@@ -257,17 +156,4 @@ type accessLog struct {
 
 func (c *collected) AddStreamAccessLog(l api.AccessLog) {
 	c.logs = append(c.logs, accessLog{c.typ, l})
-}
-
-// isNil reports whether v is nil or holds a nil pointer.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	r := reflect.ValueOf(v)
-	switch r.Kind() {
-	case reflect.Pointer, reflect.Map, reflect.Func, reflect.Interface, reflect.Slice, reflect.Chan:
-		return r.IsNil()
-	}
-	return false
 }

@@ -6,10 +6,11 @@ import (
 	"mosn.io/api"
 )
 
-// host is an upstream's host as far as a stream knows it.
+// host is an upstream's host as far as a stream or a connection knows it.
 type host struct {
-	st      *stream
-	address string
+	address, name string
+	health        *hostHealth
+	unsupported   func(method, reason string) error
 }
 
 // hostHealth is what filters have said about hosts, by their addresses.
@@ -33,8 +34,8 @@ func (h *hostHealth) change(address string, f func(api.HealthFlag) api.HealthFla
 	return flags
 }
 
-// Hostname returns the host's address: Envoy tells filters no name.
-func (h *host) Hostname() string { return h.address }
+// Hostname returns the host's name, or its address where Envoy tells no name: it tells network filters only.
+func (h *host) Hostname() string { return h.name }
 
 // Metadata returns nothing: Envoy does not tell filters a host's.
 func (h *host) Metadata() api.Metadata { return api.Metadata{} }
@@ -50,7 +51,7 @@ func (h *host) SupportTLS() bool { return false }
 
 // ClearHealthFlag clears what SetHealthFlag has set.
 func (h *host) ClearHealthFlag(flag api.HealthFlag) {
-	h.health().change(h.address, func(f api.HealthFlag) api.HealthFlag { return f &^ flag })
+	h.health.change(h.address, func(f api.HealthFlag) api.HealthFlag { return f &^ flag })
 }
 
 // ContainHealthFlag reports whether the filters of this list have set a flag of the host.
@@ -59,17 +60,15 @@ func (h *host) ContainHealthFlag(flag api.HealthFlag) bool { return h.HealthFlag
 // SetHealthFlag sets a flag that the filters of this list see. Envoy's load balancer does not: outlier_detection of the
 // cluster is what takes a host out.
 func (h *host) SetHealthFlag(flag api.HealthFlag) {
-	h.health().change(h.address, func(f api.HealthFlag) api.HealthFlag { return f | flag })
-	_ = h.st.unsupported("HostInfo.SetHealthFlag", "a filter cannot take a host out of Envoy's load balancing; "+
+	h.health.change(h.address, func(f api.HealthFlag) api.HealthFlag { return f | flag })
+	_ = h.unsupported("HostInfo.SetHealthFlag", "a filter cannot take a host out of Envoy's load balancing; "+
 		"use the cluster's outlier detection")
 }
 
 // HealthFlag returns the flags that the filters of this list have set.
 func (h *host) HealthFlag() api.HealthFlag {
-	return h.health().change(h.address, func(f api.HealthFlag) api.HealthFlag { return f })
+	return h.health.change(h.address, func(f api.HealthFlag) api.HealthFlag { return f })
 }
 
 // Health reports whether no flag is set. Envoy sends requests to hosts that are healthy for it.
 func (h *host) Health() bool { return h.HealthFlag() == 0 }
-
-func (h *host) health() *hostHealth { return &h.st.plugin.shared.health }

@@ -250,7 +250,7 @@ func (i *info) UpstreamHost() api.HostInfo {
 	if address == "" {
 		return nil
 	}
-	return &host{st: i.st, address: address}
+	return &host{address, address, &i.st.plugin.shared.health, i.st.unsupported}
 }
 
 // OnUpstreamHostSelected sets what UpstreamHost returns. It does not choose: filter.Stream.SetUpstreamHost would.

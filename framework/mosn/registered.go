@@ -17,3 +17,11 @@ var creators map[string]api.StreamFilterFactoryCreator
 // Types returns the types of the stream filters that are compiled in, sorted. Filters register in init functions, so it
 // is called after those.
 func Types() []string { return slices.Sorted(maps.Keys(creators)) }
+
+// networkCreators is where api.RegisterNetwork keeps what it is given.
+//
+//go:linkname networkCreators mosn.io/api.creatorNetworkFactory
+var networkCreators map[string]api.NetworkFilterFactoryCreator
+
+// NetworkTypes returns the types of the network filters that are compiled in, as [Types] does those of stream filters.
+func NetworkTypes() []string { return slices.Sorted(maps.Keys(networkCreators)) }

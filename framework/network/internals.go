@@ -95,3 +95,21 @@ func (internals) NewFlow(reg *Registration, config any, log *slog.Logger, h Host
 	f.conn = &Conn{f}
 	return f
 }
+
+// Call runs code of a filter's on any goroutine, as functions of Go and Pipe run: a panic in it, or runtime.Goexit, is
+// logged, counted, and resets the connection. It reports whether f has returned.
+func (internals) Call(c *Conn, what string, f func()) (returned bool) {
+	defer func() {
+		if !returned {
+			_ = c.Reset("panic")
+		}
+	}()
+	return c.f.fenced(what, func() Action { f(); return Continue }).kind == actContinue
+}
+
+// BufferLimit returns how many bytes a filter may hold for one direction.
+func (internals) BufferLimit(c *Conn) (n int) {
+	n = defaultLimit
+	_ = c.ask(func() { n = c.f.limit() })
+	return n
+}

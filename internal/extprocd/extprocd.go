@@ -50,6 +50,11 @@ type Options struct {
 	MaxAge    time.Duration // of connections, so that Envoys spread over new servers; 0 is unlimited
 	Keepalive time.Duration // pings on idle connections; default 30 s; one without an answer in that time, at most 10 s, closes
 
+	// Adjust, if set, changes a file that was read, before its plugins are set up.
+	Adjust func(*moefile.File)
+	// Loaded, if set, is called with each file from which streams have their plugins from now on.
+	Loaded func(*moefile.File)
+
 	// Ready, if set, is called with the addresses when the server serves.
 	Ready func(listen, admin string)
 }
@@ -60,11 +65,15 @@ func Load(path, name string) (*moefile.File, extproc.Config, error) {
 	if err != nil {
 		return nil, extproc.Config{}, err
 	}
+	return f, configOf(f), nil
+}
+
+func configOf(f *moefile.File) extproc.Config {
 	c := extproc.Config{Name: assembly.ChainName, Doc: f.Filter, Routes: map[string]any{}}
 	for _, r := range f.Routes {
 		c.Routes[r.Name] = r.Doc
 	}
-	return f, c, nil
+	return c
 }
 
 // load reads the file into s.
@@ -73,7 +82,17 @@ func (o *Options) load(s *extproc.Server) error {
 	if err != nil {
 		return err
 	}
-	return f.Place(s.Load(c))
+	if o.Adjust != nil {
+		o.Adjust(f)
+		c = configOf(f)
+	}
+	if err := s.Load(c); err != nil {
+		return f.Place(err)
+	}
+	if o.Loaded != nil {
+		o.Loaded(f)
+	}
+	return nil
 }
 
 // Run serves until ctx ends, and then until the streams have ended or the time for that is over.

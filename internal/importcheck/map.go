@@ -69,7 +69,7 @@ var areas = []area{
 	{folder: "framework/vet"},
 
 	// MOSN's filters as a plugin.
-	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/config"},
+	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/network framework/config"},
 	{folder: "framework"}, // the glossary
 
 	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.
@@ -95,6 +95,8 @@ var areas = []area{
 	{folder: "internal/build", uses: "internal/doccomments internal/tempdir"},
 	{folder: "internal/echo"},
 	{folder: "internal/timeline", uses: "framework/debugview"},
+	{folder: "internal/ui", uses: "framework/extension framework/filter framework/debugview framework/config framework/document " +
+		"internal/timeline"},
 	{folder: "internal/envoy", uses: "internal/build internal/tempdir"},
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/protocheck", uses: "framework/config"},
@@ -113,7 +115,7 @@ var areas = []area{
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/certvalidator framework/extension framework/listener framework/network framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/debugview framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
-		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir internal/timeline"},
+		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir internal/timeline internal/ui"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},
 	{folder: "docs/examples", uses: "framework/extension framework/filter framework/nethttp"},
 	{folder: "bench", uses: "framework/filter framework/host/dynmod framework/host/extproc framework/host/golang " +

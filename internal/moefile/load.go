@@ -31,6 +31,7 @@ type Loader struct {
 // source is the text that a File was made of.
 type source struct {
 	name   string
+	text   []byte
 	node   *yaml.Node
 	values []string // of variables, which errors must not show
 	routes []string // their names, in order
@@ -61,7 +62,7 @@ func (l Loader) Load(path string) (*File, error) {
 // Parse reads a file's text, puts in the values of its variables and checks it. The error is a config.Errors with all that
 // is wrong, and with the file, the line and the column of each.
 func (l Loader) Parse(text []byte) (*File, error) {
-	s := source{name: l.Name}
+	s := source{name: l.Name, text: text}
 	d, err := config.ParseDocument(text)
 	if err != nil {
 		return nil, s.place(err)
@@ -101,6 +102,9 @@ func (l Loader) Parse(text []byte) (*File, error) {
 	}
 	return f, nil
 }
+
+// Text returns what f was read from, with its variables as they are written.
+func (f *File) Text() []byte { return f.source.text }
 
 // Place returns an error about the configuration of f, whose paths may begin with a route's name as in
 // routes.NAME.plugins[0], with the file, lines and columns. Other errors stay as they are.

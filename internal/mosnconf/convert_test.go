@@ -11,6 +11,7 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/dynamic_modules/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
@@ -27,6 +28,19 @@ func whole(listener, route, cluster string) string {
 				"upstream_protocol": "Http1", "router_config_name": "r"}}]}]}]}],
 		"cluster_manager": {"clusters": [{"name": "up", "type": "SIMPLE", "lb_type": "LB_RANDOM",
 			"hosts": [{"address": "127.0.0.1:81"}]%s}]}}`, route, listener, cluster)
+}
+
+// chain is the least with network filters before and behind the proxy.
+func chain(before, behind string) string {
+	whole := strings.Replace(whole("", toUp, ""), `"filters": [`, `"filters": [`+before, 1)
+	return strings.Replace(whole, `"router_config_name": "r"}}]`, `"router_config_name": "r"}}`+behind+`]`, 1)
+}
+
+// tcpChain is the least with a TCP proxy, and network filters before it.
+func tcpChain(before string) string {
+	return `{"servers": [{"listeners": [{"name": "l", "address": "127.0.0.1:80", "bind_port": true,
+		"filter_chains": [{"filters": [` + before + `{"type": "tcp_proxy", "config": {"cluster": "up"}}]}]}]}],
+		"cluster_manager": {"clusters": [{"name": "up", "type": "SIMPLE", "hosts": [{"address": "127.0.0.1:81"}]}]}}`
 }
 
 const toUp = `"route": {"cluster_name": "up"}`
@@ -54,6 +68,14 @@ func TestConverts(t *testing.T) {
 		"redirect": {
 			in:   whole("", `"redirect": {"response_code": 302, "path_redirect": "/x"}`, ""),
 			want: `"redirect":{"path_redirect":"/x","response_code":"FOUND"}`,
+		},
+		"a network filter before the proxy": {
+			in:   chain(`{"type": "fault_inject", "config": {"delay_percent": 5}}, `, ""),
+			want: `"filter_name":"mosn"}},{"name":"envoy.filters.network.http_connection_manager"`,
+		},
+		"network filters before a TCP proxy": {
+			in:   tcpChain(`{"type": "fault_inject", "config": {"delay_percent": 5}}, {"type": "mine"}, `),
+			want: `"value":{"network_filters":[{"config":{"delay_percent":5},"type":"fault_inject"},{"type":"mine"}]}`,
 		},
 		"default time-out": {in: whole("", toUp, ""), want: `"timeout":"60s"`},
 		"retries": {
@@ -196,11 +218,22 @@ func TestRefuses(t *testing.T) {
 			in:   strings.Replace(whole("", toUp+`}, {"match": {"prefix": "/b"}, "route": {"cluster_name": "up", "upstream_protocol": "Http2"}`, ""), "", "", 1),
 			want: []string{"make two"},
 		},
-		"a load balancer":        {in: strings.ReplaceAll(whole("", toUp, ""), "LB_RANDOM", "LB_PEAK"), want: []string{"clusters[0].lb_type"}},
-		"original destination":   {in: whole(`"use_original_dst": "redirect",`, toUp, ""), want: []string{"listeners[0].use_original_dst", "no counterpart"}},
-		"a Go plugin":            {in: whole(`"stream_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""), want: []string{"stream_filters[0].go_plugin_config"}},
-		"variables":              {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"prefix": "/", "variables": [{"name": "x"}]}`, 1), want: []string{"match.variables"}},
-		"a bad expression":       {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
+		"a load balancer":      {in: strings.ReplaceAll(whole("", toUp, ""), "LB_RANDOM", "LB_PEAK"), want: []string{"clusters[0].lb_type"}},
+		"original destination": {in: whole(`"use_original_dst": "redirect",`, toUp, ""), want: []string{"listeners[0].use_original_dst", "no counterpart"}},
+		"a Go plugin":          {in: whole(`"stream_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""), want: []string{"stream_filters[0].go_plugin_config"}},
+		"variables":            {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"prefix": "/", "variables": [{"name": "x"}]}`, 1), want: []string{"match.variables"}},
+		"a bad expression":     {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
+		"a tunnel":             {in: chain(`{"type": "tunnel"}, `, ""), want: []string{"filters[0].type", "between two MOSNs"}},
+		"a gRPC server":        {in: chain(`{"type": "grpc"}, `, ""), want: []string{"filters[0].type", "let the server listen"}},
+		"a filter behind the proxy": {
+			in: chain("", `, {"type": "mine"}`), want: []string{"filters[1].type", "behind the proxy in servers[0]"},
+		},
+		"two proxies": {
+			in: chain("", `, {"type": "tcp_proxy", "config": {"cluster": "up"}}`), want: []string{"filters[1].type", "behind the proxy"},
+		},
+		"no proxy": {
+			in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "mine"`, 1), want: []string{"has neither a proxy nor"},
+		},
 		"another network filter": {in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "prxy"`, 1), want: []string{"filters[0].type", `did you mean "proxy"`}},
 		"routers in files":       {in: strings.Replace(whole("", toUp, ""), `"virtual_hosts"`, `"router_configs": "/etc/r", "virtual_hosts"`, 1), want: []string{"routers[0].router_configs"}},
 		"a certificate for nobody": {

@@ -38,29 +38,8 @@ func (c *converter) listener(path string, i int, l *listener) obj {
 
 // filterChain converts a chain: one of Envoy's for each TLS context.
 func (c *converter) filterChain(path, listenerPath string, l *listener, chain *filterChain) list {
-	var filter obj
-	for i, f := range chain.Filters { // the proxy may stand before what it refers to
-		if f.Type == "connection_manager" {
-			c.inlineRouter(index(path+".filters", i), &f)
-		}
-	}
-	for i, f := range chain.Filters {
-		at := index(path+".filters", i)
-		switch f.Type {
-		case "proxy":
-			filter = c.connectionManager(at, listenerPath, l, &f, chain)
-		case "connection_manager": // the routers of a proxy, in older configurations; see above
-		case "tcp_proxy":
-			filter = c.tcpProxy(at, l, &f)
-		default:
-			c.fail(at+".type", "network filter %q has no counterpart in Envoy%s", f.Type,
-				config.Suggest(f.Type, []string{"proxy", "connection_manager", "tcp_proxy"}))
-		}
-	}
-	if filter == nil {
-		if len(chain.Filters) == 0 {
-			c.fail(path+".filters", "is empty, so connections have no end")
-		}
+	filters := c.networkFilters(path, listenerPath, l, chain)
+	if filters == nil {
 		return nil
 	}
 	contexts := chain.TLSs
@@ -70,7 +49,7 @@ func (c *converter) filterChain(path, listenerPath string, l *listener, chain *f
 	var out list
 	for i := range contexts {
 		if contexts[i].Status {
-			one := obj{"filters": list{filter}, "transport_socket": c.downstreamTLS(path, &contexts[i])}
+			one := obj{"filters": filters, "transport_socket": c.downstreamTLS(path, &contexts[i])}
 			if name := contexts[i].ServerName; name != "" && len(contexts) > 1 {
 				one["filter_chain_match"] = obj{"server_names": list{name}}
 			}
@@ -78,7 +57,7 @@ func (c *converter) filterChain(path, listenerPath string, l *listener, chain *f
 		}
 	}
 	if len(out) == 0 {
-		out = list{obj{"filters": list{filter}}}
+		out = list{obj{"filters": filters}}
 	}
 	return out
 }
@@ -91,7 +70,7 @@ var codecs = map[string]string{"": "AUTO", "Auto": "AUTO", "Http1": "HTTP1", "Ht
 var upstreams = map[string]string{"": "", "Auto": "", "Http1": "Http1", "Http2": "Http2"}
 
 // connectionManager converts MOSN's proxy.
-func (c *converter) connectionManager(path, listenerPath string, l *listener, f *networkFilter, chain *filterChain) obj {
+func (c *converter) connectionManager(path, listenerPath string, l *listener, f *networkFilter) obj {
 	var p proxy
 	if !c.decode(path+".config", f.Config, &p) {
 		return nil

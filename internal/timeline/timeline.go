@@ -82,7 +82,7 @@ func (p *Printer) Print(r *debugview.Record) {
 	}
 	fmt.Fprintf(&b, "%s %s %s → %s  %s, plugins %s", p.in(dim, r.Time.Local().Format("15:04:05.000")),
 		p.in(bold, clean(r.Method)+" "+clean(r.Path)), p.in(dim, clean(r.Host)), p.in(statusColour(r.Status), status),
-		ms(r.Total), ms(r.Plugins))
+		MS(r.Total), MS(r.Plugins))
 	if r.Route != "" {
 		fmt.Fprintf(&b, "  route %s", clean(r.Route))
 	}
@@ -94,7 +94,7 @@ func (p *Printer) Print(r *debugview.Record) {
 	for _, s := range r.Steps {
 		width = max(width, min(utf8.RuneCountInString(clean(s.Plugin)), maxName))
 	}
-	for _, l := range lines(r) {
+	for _, l := range Lines(r) {
 		p.line(&b, r, width, l)
 	}
 	if r.Dropped > 0 {
@@ -103,42 +103,41 @@ func (p *Printer) Print(r *debugview.Record) {
 	_, _ = p.W.Write(b.Bytes()) // nobody looks any more
 }
 
-// line is a step or an event.
-type line struct {
-	at    float64
-	step  *debugview.Step
-	event *debugview.Event
+// Line is a step or an event of a record; the other is nil.
+type Line struct {
+	Step  *debugview.Step
+	Event *debugview.Event
 }
 
-// lines returns the steps and events of r in the order in which they began.
-func lines(r *debugview.Record) []line {
-	var all []line
+// Lines returns the steps and events of r in the order in which they began.
+func Lines(r *debugview.Record) []Line {
+	var all []Line
 	e := 0
 	for i := range r.Steps {
 		for ; e < len(r.Events) && r.Events[e].At-r.Events[e].Took < r.Steps[i].At; e++ {
-			all = append(all, line{at: r.Events[e].At, event: &r.Events[e]})
+			all = append(all, Line{Event: &r.Events[e]})
 		}
-		all = append(all, line{at: r.Steps[i].At, step: &r.Steps[i]})
+		all = append(all, Line{Step: &r.Steps[i]})
 	}
 	for ; e < len(r.Events); e++ {
-		all = append(all, line{at: r.Events[e].At, event: &r.Events[e]})
+		all = append(all, Line{Event: &r.Events[e]})
 	}
 	return all
 }
 
-func (p *Printer) line(b *bytes.Buffer, r *debugview.Record, width int, l line) {
-	if l.event != nil {
-		fmt.Fprintf(b, "  %s %s\n", p.in(red, "•"), p.event(l.event))
+func (p *Printer) line(b *bytes.Buffer, r *debugview.Record, width int, l Line) {
+	if l.Event != nil {
+		fmt.Fprintf(b, "  %s %s\n", p.in(red, "•"), p.event(l.Event))
 		return
 	}
-	s := l.step
+	s := l.Step
 	name := clean(s.Plugin)
 	if n := []rune(name); len(n) > maxName {
 		name = string(n[:maxName-1]) + "…"
 	}
-	fmt.Fprintf(b, "  %-*s %-18s %s %s", width, name, clean(s.Phase), p.bar(r, s), ms(s.Took))
+	fmt.Fprintf(b, "  %-*s %-18s %s %s", width, name, clean(s.Phase), p.bar(r, s), MS(s.Took))
 	if s.Waited > 0 {
-		b.WriteString(p.in(yellow, ", waited "+ms(s.Waited)))
+		b.WriteString(p.in(yellow, ", waited "+MS(s.Waited)))
 	}
 	if s.Calls > 1 {
 		fmt.Fprintf(b, ", %d times", s.Calls)
@@ -192,7 +191,7 @@ func Event(e *debugview.Event) string {
 		if plugin == "" {
 			plugin = "the chain"
 		}
-		return fmt.Sprintf("%s waited %s for %s", plugin, ms(e.Took), clean(e.Wait))
+		return fmt.Sprintf("%s waited %s for %s", plugin, MS(e.Took), clean(e.Wait))
 	}
 	return clean(e.Kind)
 }
@@ -232,8 +231,8 @@ func statusColour(status int) string {
 	return green
 }
 
-// ms writes milliseconds with three digits that matter.
-func ms(v float64) string {
+// MS writes milliseconds with three digits that matter.
+func MS(v float64) string {
 	switch {
 	case v >= 100:
 		return fmt.Sprintf("%.0f ms", v)

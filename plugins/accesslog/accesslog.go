@@ -18,7 +18,6 @@ import (
 	"mosn.io/moe/plugins/internal/format"
 	"mosn.io/moe/plugins/internal/match"
 	"mosn.io/moe/plugins/internal/outbound"
-	"mosn.io/moe/plugins/internal/redact"
 )
 
 // AccessLog logs every stream when it is complete, requests that another plugin denied and streams that were reset
@@ -52,7 +51,9 @@ type AccessLog struct {
 	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
 	Buffer filter.Size `json:"buffer" default:"4MiB"`
 
-	hide    redact.Rules
+	redact  map[string]bool
+	query   map[string]bool
+	hidden  atomic.Pointer[hiding]
 	omit    map[string]bool
 	line    *format.Format
 	extra   []extra
@@ -81,6 +82,9 @@ func init() {
 	filter.RegisterPerStream("accesslog", filter.Access, (*AccessLog).newStream, filter.Docs(docs))
 }
 
+// redacted are headers that hold credentials.
+var redacted = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
+
 // Validate checks the names and compiles Fields.
 func (p *AccessLog) Validate() error {
 	var errs []error
@@ -91,29 +95,29 @@ func (p *AccessLog) Validate() error {
 	if p.Buffer < 64<<10 {
 		fail("buffer: must be 64KiB at least")
 	}
-	p.hide.Headers, p.hide.Reveal, p.hide.Patterns = map[string]bool{}, p.Reveal, p.RedactPatterns
-	for _, name := range redact.Always {
-		p.hide.Headers[name] = true
+	p.redact = map[string]bool{}
+	for _, name := range redacted {
+		p.redact[name] = true
 	}
 	for i, name := range p.Reveal {
 		name = strings.ToLower(name)
-		if !slices.Contains(redact.Always, name) {
+		if !slices.Contains(redacted, name) {
 			fail("reveal[%d]: %s is written anyway, unless it is listed in redact", i, name)
 		}
-		delete(p.hide.Headers, name)
+		delete(p.redact, name)
 	}
 	for i, name := range p.Redact {
 		if err := fieldname.Check(name); err != nil {
 			fail("redact[%d]: %w", i, err)
 		}
-		p.hide.Headers[strings.ToLower(name)] = true
+		p.redact[strings.ToLower(name)] = true
 	}
-	p.hide.Queries = map[string]bool{}
+	p.query = map[string]bool{}
 	for i, name := range p.RedactQuery {
 		if name == "" {
 			fail("redactQuery[%d]: must not be empty", i)
 		}
-		p.hide.Queries[name] = true
+		p.query[name] = true
 	}
 	for i, re := range p.RedactPatterns {
 		if re.MatchString("") {

@@ -60,6 +60,20 @@ func (p *BodyLimit) Provision(env *filter.Env) error {
 	return nil
 }
 
+// SkipsPhase is that of filter.PhaseSkipper: a body without a limit need not be seen. The response's headers say whether
+// what follows the request's is a body.
+func (p *BodyLimit) SkipsPhase(method string) bool {
+	switch method {
+	case "OnRequestBody":
+		return p.Request == 0
+	case "OnResponseHeaders":
+		return p.Request == 0 && p.Response == 0
+	case "OnResponseBody":
+		return p.Response == 0
+	}
+	return false
+}
+
 // stream counts the bytes of both bodies.
 type stream struct {
 	p                 *BodyLimit

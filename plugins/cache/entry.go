@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mosn.io/moe/framework/filter"
 )
 
 // field is a header field; its name is in lower case.
@@ -49,6 +51,21 @@ type entry struct {
 	IfError  time.Duration // and when that fails
 	Strict   bool          // it may not be used stale, whatever the client allows
 	Tags     []string      // by which it can be purged
+
+	reply []filter.ReplyOption // Header, but for content-length; see prepare
+}
+
+// prepare makes of the header what all replies with the whole of the entry share. It is called before others see the entry.
+func (e *entry) prepare() {
+	if e.reply != nil {
+		return
+	}
+	e.reply = make([]filter.ReplyOption, 0, len(e.Header))
+	for _, f := range e.Header {
+		if f.Name != "content-length" {
+			e.reply = append(e.reply, filter.WithHeader(f.Name, f.Value))
+		}
+	}
 }
 
 // overhead is about what an entry takes beside its texts and its body.
@@ -137,8 +154,11 @@ func (e *entry) notModified(r fields) bool {
 		}
 		return false
 	}
+	if !r.has("if-modified-since") {
+		return false
+	}
 	since, err := http.ParseTime(r.get("if-modified-since"))
-	if err != nil || !r.has("if-modified-since") {
+	if err != nil {
 		return false
 	}
 	modified := e.Header.get("last-modified")

@@ -22,6 +22,7 @@ type memory struct {
 	resources map[digest]*resource
 	order     list.List // of *resource, the last used first
 	tags      map[string]map[*resource]struct{}
+	purges    purges
 
 	bytes, objects *filter.Gauge
 	evicted        *filter.Counter
@@ -53,10 +54,18 @@ func (m *memory) get(key digest, now time.Time) (entries []*entry, pass bool, kn
 	return r.entries, now.Before(r.pass), r.known
 }
 
-// replace stores what Redis has under a key, which may be nothing.
-func (m *memory) replace(key digest, entries []*entry, now time.Time) {
+// begin returns a moment before a request or a look at Redis.
+func (m *memory) begin() begun {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return begun{mark: m.purges.mark, at: time.Now()}
+}
+
+// replace stores what Redis has under a key, which may be nothing, but for what was purged since then.
+func (m *memory) replace(key digest, entries []*entry, now time.Time, since begun) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	entries = slices.DeleteFunc(entries, func(e *entry) bool { return m.purges.since(since.mark, e.Tags) })
 	r := m.resources[key]
 	switch {
 	case len(entries) > 0:
@@ -70,12 +79,15 @@ func (m *memory) replace(key digest, entries []*entry, now time.Time) {
 }
 
 // put stores an entry, in place of the one for the same requests. Of others with the key, nothing is known since then that
-// was not known before.
-func (m *memory) put(key digest, e *entry, now time.Time) {
+// was not known before. It reports whether the entry may be stored, which it may not if it was purged since then.
+func (m *memory) put(key digest, e *entry, now time.Time, since begun) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.purges.since(since.mark, e.Tags) {
+		return false
+	}
 	if e.size() > m.most {
-		return
+		return true
 	}
 	kept, known := []*entry{e}, now
 	if r := m.resources[key]; r != nil {
@@ -87,6 +99,7 @@ func (m *memory) put(key digest, e *entry, now time.Time) {
 	}
 	m.set(key, kept, time.Time{}, known)
 	m.evict()
+	return true
 }
 
 // notePass remembers that a resource is not to be stored.
@@ -116,6 +129,7 @@ func (m *memory) set(key digest, entries []*entry, pass, known time.Time) {
 	r.entries, r.pass, r.known = entries, pass, known
 	r.size = overhead
 	for _, e := range entries {
+		e.prepare()
 		r.size += e.size()
 	}
 	m.account(r, 1)
@@ -165,6 +179,7 @@ func (m *memory) remove(r *resource) {
 func (m *memory) purge(tag string) (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.purges.note(tag)
 	for r := range m.tags[tag] {
 		m.remove(r)
 		n++

@@ -9,11 +9,14 @@ import (
 
 // asked is what a response is to be judged with: its request.
 type asked struct {
+	scheme, host, path string
+
 	fields     fields
 	control    directives
 	sent       time.Time
-	authorized bool // it has the field authorization, or had a credential and others share its response
-	tags       []string
+	authorized bool   // it has the field authorization, or had a credential and others share its response
+	tag        string // see uri
+	begun      begun
 }
 
 // hopByHop are fields that are for the next hop only (RFC 9110, section 7.6.1), and those that Envoy sets itself.
@@ -52,7 +55,9 @@ const (
 	notCookie  = "set-cookie"
 	notVary    = "vary" // "*", or too much
 	notLarge   = "large"
-	notCut     = "cut" // it has ended early
+	notCut     = "cut"    // it has ended early
+	notTags    = "tags"   // it has more surrogate keys, or longer ones, than there may be
+	notPurged  = "purged" // while it was under way
 )
 
 // judge returns the entry for a response, but for its body, or why it cannot be stored (RFC 9111, section 3).
@@ -90,7 +95,11 @@ func (p *Cache) judge(a *asked, status int, h fields, now time.Time) (e *entry, 
 	if !p.time(e, h, c, a.sent, now) {
 		return nil, notSaid
 	}
-	e.Tags = append(tagsOf(h), a.tags...)
+	keys, ok := tagsOf(h)
+	if !ok { // it could not be purged by all of them
+		return nil, notTags
+	}
+	e.Tags = append(keys, a.uri())
 	return e, ""
 }
 
@@ -200,10 +209,15 @@ const (
 	maxTagLen = 256
 )
 
-// tagsOf are the surrogate keys of a response: words of surrogate-key, and the list in cache-tag.
-func tagsOf(h fields) (tags []string) {
+// tagsOf are the surrogate keys of a message: words of surrogate-key, and the list in cache-tag. ok is whether these are all.
+func tagsOf(h fields) (tags []string, ok bool) {
+	ok = true
 	add := func(t string) {
-		if t = trim(t); t != "" && len(t) <= maxTagLen && len(tags) < maxTags && !slices.Contains(tags, "k"+t) {
+		switch t = trim(t); {
+		case t == "" || slices.Contains(tags, "k"+t):
+		case len(t) > maxTagLen || len(tags) == maxTags:
+			ok = false
+		default:
 			tags = append(tags, "k"+t)
 		}
 	}
@@ -217,7 +231,7 @@ func tagsOf(h fields) (tags []string) {
 			add(t)
 		}
 	}
-	return tags
+	return tags, ok
 }
 
 // use says what may be done with an entry for a request.

@@ -46,7 +46,7 @@ func (p *Cache) fetch(ctx context.Context, r *request, e *entry) error {
 			q.Header.Set(name, value)
 		}
 	})
-	r.sent = p.now()
+	r.sent, r.begun = p.now(), p.memory.begin()
 	w, err := p.refresh.RoundTrip(q)
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (p *Cache) fetch(ctx context.Context, r *request, e *entry) error {
 	if why != "" {
 		p.counts.unstored.With(why).Inc()
 		if !failed(status) { // there is something else now
-			p.invalidate([]string{r.uri})
+			p.invalidate([]string{r.uri()})
 		}
 		return nil
 	}
@@ -80,8 +80,7 @@ func (p *Cache) fetch(ctx context.Context, r *request, e *entry) error {
 		return nil
 	}
 	fresh.Body = body
-	p.keep(r.key, fresh)
-	p.counts.stored.Inc()
+	p.store(r, fresh)
 	return nil
 }
 

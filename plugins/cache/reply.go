@@ -33,9 +33,13 @@ func (p *Cache) answer(e *entry, r *request, now time.Time, note string) filter.
 		status, body = http.StatusPartialContent, body[first:last+1:last+1]
 		add("content-range", fmt.Sprintf("bytes %d-%d/%d", first, last, len(e.Body)))
 	}
-	for _, f := range e.Header {
-		if !skip[f.Name] && f.Name != "content-length" {
-			add(f.Name, f.Value)
+	if skip == nil && e.reply != nil {
+		options = append(options, e.reply...)
+	} else {
+		for _, f := range e.Header {
+			if !skip[f.Name] && f.Name != "content-length" {
+				add(f.Name, f.Value)
+			}
 		}
 	}
 	age := e.age(now)
@@ -43,9 +47,11 @@ func (p *Cache) answer(e *entry, r *request, now time.Time, note string) filter.
 	if p.CacheStatus != "none" {
 		add("cache-status", p.CacheStatus+"; "+note+"; ttl="+strconv.FormatInt(int64((e.Lifetime-age)/time.Second), 10))
 	}
-	options = append(options, filter.WithDetails("moe.cache.stored"))
+	options = append(options, fromStore)
 	return filter.Reply(status, body, options...)
 }
+
+var fromStore = filter.WithDetails("moe.cache.stored")
 
 // notOf304 are fields that describe a body, which a 304 response does not have (RFC 9110, section 15.4.5).
 var notOf304 = map[string]bool{

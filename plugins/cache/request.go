@@ -14,15 +14,22 @@ import (
 // request is what the cache knows of a request.
 type request struct {
 	asked
-	method, scheme, host, path string
+	method string
 
 	key digest // of the resource, for those who share it
-	uri string // the tag that all resources with the URI have
+}
+
+// uri is the tag that all resources with the URI have. It is worked out for what is stored or invalidated, and not for a hit.
+func (a *asked) uri() string {
+	if a.tag == "" {
+		a.tag = a.uriOf(a.path)
+	}
+	return a.tag
 }
 
 // read finds out what a request is for. bypass is why the cache has nothing to do with it, "" if it has.
 func (p *Cache) read(s filter.Stream, h filter.RequestHeaders, endStream bool) (r *request, bypass string, err error) {
-	r = &request{method: h.Method(), scheme: h.Scheme(), host: strings.ToLower(h.Host()), path: h.Path()}
+	r = &request{method: h.Method(), asked: asked{scheme: h.Scheme(), host: strings.ToLower(h.Host()), path: h.Path()}}
 	r.fields = make(fields, 0, h.Len())
 	for name, value := range h.All() {
 		if name[0] == ':' {
@@ -45,7 +52,6 @@ func (p *Cache) read(s filter.Stream, h filter.RequestHeaders, endStream bool) (
 	case r.fields.has("if-match") || r.fields.has("if-unmodified-since"):
 		bypass = "condition"
 	}
-	r.uri = r.uriOf(r.path)
 	if bypass != "" {
 		return r, bypass, nil
 	}
@@ -59,21 +65,24 @@ func (p *Cache) read(s filter.Stream, h filter.RequestHeaders, endStream bool) (
 	_, known := claims.Caller.Get(s)
 	// Where callers share responses, one whose credential was taken off the request may have no more than one whose was not.
 	r.authorized = r.fields.has("authorization") || known && p.Isolate == "none"
-	r.tags = []string{r.uri}
 	r.key, err = p.keyOf(s, h, r)
 	return r, "", err
 }
 
 // uriOf returns the tag of a resource on the host of the request, for its path and query.
-func (r *request) uriOf(path string) string {
-	sum := sha256.Sum256(appendText(appendText(appendText(nil, r.scheme), r.host), path))
+func (a *asked) uriOf(path string) string {
+	sum := sha256.Sum256(a.appendURI(nil, path))
 	return "u" + string(sum[:])
+}
+
+func (a *asked) appendURI(b []byte, path string) []byte {
+	return appendText(appendText(appendText(b, a.scheme), a.host), path)
 }
 
 // keyOf returns the key of a request: no two requests that may not share a response have the same.
 func (p *Cache) keyOf(s filter.Stream, h filter.RequestHeaders, r *request) (key digest, err error) {
 	var buffer [512]byte
-	b := append(buffer[:0], r.uri...)
+	b := r.appendURI(buffer[:0], r.path)
 	caller, known := claims.Caller.Get(s) // the token may have been taken off the request
 	switch c := s.Consumer(); {
 	case p.Isolate == "none":
@@ -108,7 +117,7 @@ func appendText(b []byte, s string) []byte {
 // invalidated returns the tags of the resources that an unsafe request has changed (RFC 9111, section 4.4): that of its URI,
 // and of those on the same host that the response names.
 func (r *request) invalidated(h fields) (tags []string) {
-	tags = []string{r.uri}
+	tags = []string{r.uri()}
 	for _, name := range []string{"location", "content-location"} {
 		path := h.get(name)
 		if origin := r.scheme + "://" + r.host; len(path) >= len(origin) && strings.EqualFold(path[:len(origin)], origin) {

@@ -84,6 +84,7 @@ var began = time.Now()
 // load has the memory know what Redis has under a key.
 func (p *Cache) load(ctx context.Context, key digest) {
 	var b []byte
+	begun := p.memory.begin()
 	ok := p.Redis.do(ctx, func(ctx context.Context) (err error) {
 		b, err = p.Redis.client.Get(ctx, p.Redis.key(key))
 		return err
@@ -99,22 +100,40 @@ func (p *Cache) load(ctx context.Context, key digest) {
 			p.env.Log().Warn("a response in Redis is left out", "error", err)
 		}
 	}
-	p.memory.replace(key, entries, p.now())
+	now := p.now()
+	entries = slices.DeleteFunc(entries, func(e *entry) bool { return e.Received.Sub(now) > maxSkew })
+	p.memory.replace(key, entries, now, begun)
 }
 
-// keep stores an entry, in Redis in the background.
-func (p *Cache) keep(key digest, e *entry) {
-	p.memory.put(key, e, p.now())
-	if p.Redis == nil {
-		return
+// maxSkew is by how much the clock of another Envoy may be ahead of this one's: a response from further in the future would
+// stay fresh for as long.
+const maxSkew = 5 * time.Second
+
+// keep stores the entry for a request, in Redis in the background. It reports whether it may be stored: what was purged while
+// the request was under way may not.
+func (p *Cache) keep(r *request, e *entry) bool {
+	if !p.memory.put(r.key, e, p.now(), r.begun) {
+		return false
 	}
-	if e.size() <= p.memory.most {
-		p.env.Go(func(ctx context.Context) { p.share(ctx, key, e) })
+	if p.Redis != nil && e.size() <= p.memory.most {
+		key, since := r.key, r.begun.at
+		p.env.Go(func(ctx context.Context) { p.share(ctx, key, e, since) })
+	}
+	return true
+}
+
+// store keeps an entry, and counts it.
+func (p *Cache) store(r *request, e *entry) {
+	if p.keep(r, e) {
+		p.counts.stored.Inc()
+	} else {
+		p.counts.unstored.With(notPurged).Inc()
 	}
 }
 
-// share stores an entry in Redis, beside the variants that are there. Those that only the memory has were purged there.
-func (p *Cache) share(ctx context.Context, key digest, e *entry) {
+// share stores an entry in Redis, beside the variants that are there, unless any of them has been purged there since then.
+// Variants that only the memory has were purged before.
+func (p *Cache) share(ctx context.Context, key digest, e *entry, since time.Time) {
 	var b []byte
 	if !p.Redis.do(ctx, func(ctx context.Context) (err error) {
 		b, err = p.Redis.client.Get(ctx, p.Redis.key(key))
@@ -137,7 +156,11 @@ func (p *Cache) share(ctx context.Context, key digest, e *entry) {
 		}
 	}
 	p.Redis.do(ctx, func(ctx context.Context) error {
-		return p.Redis.client.Set(ctx, p.Redis.key(key), encode(entries), ttl, sets)
+		kept, err := p.Redis.client.Set(ctx, p.Redis.key(key), encode(entries), ttl, sets, since)
+		if err == nil && !kept {
+			p.counts.unstored.With(notPurged).Inc()
+		}
+		return err
 	})
 }
 
@@ -162,6 +185,11 @@ func (p *Cache) remove(ctx context.Context, tags []string) (n int, ok bool) {
 	if p.Redis == nil {
 		return n, true
 	}
+	defer func() { // what was read from Redis before it was gone there
+		for _, tag := range tags {
+			p.memory.purge(tag)
+		}
+	}()
 	there := 0
 	ok = true
 	for _, tag := range tags {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/internal/redistest"
@@ -169,6 +170,30 @@ func TestClientLeavesWaitingForRedis(t *testing.T) {
 	}
 }
 
+// A response that was under way while another Envoy purged it is stored in Redis by neither of them.
+func TestPurgedElsewhereUnderWay(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := pair(t, s.Addr, "local: 0s, timeout: 5s", "cache-control", "max-age=60", "surrogate-key", "k")
+	a.meanwhile.Store(func() { b.Do(filtertest.NewRequest("PURGE", "/", "", "surrogate-key", "k")) })
+	a.wants(t, "1", "/")
+	authztest.Until(t, "the response is dropped", func() bool { return a.Metric("unstored", "purged") == 1 })
+	if n := inRedis(t, s); n != 0 {
+		t.Errorf("Redis has %d bytes of what was purged, want none", n)
+	}
+	b.wants(t, "2", "/")
+	authztest.Until(t, "what was asked for afterwards is stored", func() bool { return inRedis(t, s) > 0 })
+}
+
+// An entry that another Envoy says to have received in the future is left out: it would stay fresh for as long.
+func TestFutureEntries(t *testing.T) {
+	s := redistest.Start(t)
+	a, b := pair(t, s.Addr, "local: 0s, timeout: 5s", "cache-control", "max-age=60")
+	a.advance(24 * time.Hour)
+	a.wants(t, "1", "/")
+	authztest.Until(t, "the response is in Redis", func() bool { return inRedis(t, s) > 0 })
+	b.wants(t, "2", "/")
+}
+
 // For a while a response is used without asking Redis.
 func TestLocal(t *testing.T) {
 	s := redistest.Start(t)
@@ -194,7 +219,7 @@ func TestCodec(t *testing.T) {
 	if err != nil {
 		t.Fatalf("decode: %v", err)
 	}
-	if diff := cmp.Diff(examples, got); diff != "" {
+	if diff := cmp.Diff(examples, got, cmpopts.IgnoreUnexported(entry{})); diff != "" {
 		t.Errorf("what was encoded is decoded otherwise (-want +got):\n%s", diff)
 	}
 	for i := range encode(examples) {

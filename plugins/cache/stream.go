@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -143,6 +144,7 @@ func (st *stream) ask(h filter.RequestHeaders, entries []*entry) filter.Action {
 		st.forward = "vary-miss"
 	}
 	p.counts.misses.Inc()
+	r.begun = p.memory.begin()
 	if e == nil || r.fields.has("range") {
 		return filter.Continue
 	}
@@ -242,7 +244,7 @@ func (p *Cache) validated(st *stream, update fields, now time.Time) filter.Actio
 	e, why := p.judge(&r.asked, st.stale.Status, header, now)
 	if why == "" {
 		e.Body = st.stale.Body
-		p.keep(r.key, e)
+		p.keep(r, e)
 	} else { // it may be used this once
 		e = &entry{Status: st.stale.Status, Header: endToEnd(header, nil), Body: st.stale.Body, Received: now}
 	}
@@ -289,8 +291,7 @@ func (st *stream) store() {
 		st.land(false)
 		return
 	}
-	st.p.keep(st.r.key, e)
-	st.p.counts.stored.Inc()
+	st.p.store(st.r, e)
 	st.drop()
 	st.land(false)
 }
@@ -368,10 +369,14 @@ func (p *Cache) purge(s filter.Stream, h filter.RequestHeaders) filter.Action {
 			all = append(all, field{name, v})
 		}
 	}
-	tags := tagsOf(all)
-	if len(all) == 0 {
-		r := request{scheme: h.Scheme(), host: strings.ToLower(h.Host())}
-		tags = []string{r.uriOf(h.Path())}
+	tags, ok := tagsOf(all)
+	switch {
+	case len(all) == 0:
+		a := asked{scheme: h.Scheme(), host: strings.ToLower(h.Host())}
+		tags = []string{a.uriOf(h.Path())}
+	case !ok:
+		return filter.Reply(http.StatusBadRequest, fmt.Sprintf("give at most %d keys, of %d bytes at most", maxTags, maxTagLen),
+			filter.WithDetails("moe.cache.purge_keys"))
 	}
 	remove := func(ctx context.Context) filter.Action {
 		n, ok := p.remove(context.WithoutCancel(ctx), tags) // all of it, also when the client leaves

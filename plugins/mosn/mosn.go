@@ -1,4 +1,5 @@
-// Package mosn registers MOSN's own stream filters, as they are in mosn.io/mosn, with the plugin "mosn".
+// Package mosn registers MOSN's own stream filters and network filters, as they are in mosn.io/mosn, with the plugin and
+// the network filter "mosn".
 //
 //	moe build --with ./plugins/mosn -o libmoe.so
 //
@@ -11,6 +12,7 @@ import (
 	_ "mosn.io/mosn/istio/istio1106/filter/stream/jwtauthn" // registers jwt_authn
 	_ "mosn.io/mosn/istio/istio1106/filter/stream/rbac"     // registers rbac
 	v2 "mosn.io/mosn/pkg/config/v2"
+	_ "mosn.io/mosn/pkg/filter/network/faultinject"
 	_ "mosn.io/mosn/pkg/filter/stream/dsl"
 	_ "mosn.io/mosn/pkg/filter/stream/faultinject"
 	_ "mosn.io/mosn/pkg/filter/stream/faulttolerance"
@@ -42,4 +44,5 @@ func init() {
 	} {
 		mosn.Declare(typ, d)
 	}
+	mosn.DeclareNetwork(v2.FAULT_INJECT_NETWORK_FILTER, v2.FaultInjectConfig{})
 }

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mosn.io/moe/framework/filtertest"
 	"mosn.io/moe/framework/mosn"
+	"mosn.io/moe/framework/network/networktest"
 )
 
 func TestRegistered(t *testing.T) {
@@ -24,6 +26,27 @@ func TestRegistered(t *testing.T) {
 	}
 	if len(lacks) > 0 {
 		t.Errorf("not registered: %q; registered are %q", lacks, mosn.Types())
+	}
+}
+
+// TestFaultInject has MOSN's network filter delay what a client sends.
+func TestFaultInject(t *testing.T) {
+	f, err := networktest.New[mosn.NetworkFilters](t, `{"network_filters": [{"type": "fault_inject",
+		"config": {"delay_percent": 100, "delay_duration": "50ms"}}]}`)
+	if err != nil {
+		t.Fatalf("networktest.New: %v", err)
+	}
+	c := f.Connect(networktest.Peer{})
+	began := time.Now()
+	c.FromClient("ping")
+	c.Eventually("the bytes", func() bool { return c.ToUpstream() == "ping" })
+	if took := time.Since(began); took < 50*time.Millisecond {
+		t.Errorf("the bytes have passed after %v, want 50ms", took)
+	}
+	_, err = networktest.New[mosn.NetworkFilters](t, `{"network_filters": [{"type": "fault_inject",
+		"config": {"delay_percents": 100}}]}`)
+	if err == nil || !strings.Contains(err.Error(), `did you mean "delay_percent"?`) {
+		t.Errorf("the error is %v, want one that names the field", err)
 	}
 }
 

@@ -43,6 +43,7 @@ type RateLimit struct {
 
 	mode    authz.Mode // warns about addresses that clients choose
 	path    authz.Path
+	reads   bool // a rule reads the path
 	table   *table
 	seeds   [2]maphash.Seed
 	now     func() int64
@@ -81,8 +82,10 @@ const sweepEvery = 10 * time.Second
 // Provision begins to count.
 func (p *RateLimit) Provision(env *filter.Env) error {
 	for i := range p.Rules {
-		p.Rules[i].start(env.ID)
-		p.Rules[i].Key.Start()
+		r := &p.Rules[i]
+		r.start(env.ID)
+		r.Key.Start()
+		p.reads = p.reads || r.cost != nil || r.When != "" || r.Key.ReadsPath()
 	}
 	p.mode.StartAddress(env)
 	p.path = authz.Path{Mode: "normalize"}
@@ -107,6 +110,11 @@ func (p *RateLimit) Provision(env *filter.Env) error {
 		}
 	}
 	return nil
+}
+
+// SkipsPhase is that of filter.PhaseSkipper: a response that is not to have the fields needs nothing.
+func (p *RateLimit) SkipsPhase(method string) bool {
+	return method == "OnResponseHeaders" && p.Headers != "all"
 }
 
 // Close ends the connections.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/authz"
 )
 
 // maxRules is how many rules there may be, so that what is worked out for a request has room on the stack.
@@ -131,7 +132,10 @@ func (st *stream) conclude(s filter.Stream, claims []claim) (now filter.Action, 
 
 // claims finds the rules that are for a request, its keys and what it costs.
 func (p *RateLimit) claims(room []claim, s filter.Stream, h filter.RequestHeaders) ([]claim, error) {
-	r, _ := p.path.Request(s, h) // no path is ambiguous to the mode normalize
+	r := authz.Request{Stream: s, Headers: h}
+	if p.reads {
+		r, _ = p.path.Request(s, h) // no path is ambiguous to the mode normalize
+	}
 	var buffer [256]byte
 	for i := range p.Rules {
 		rule := &p.Rules[i]

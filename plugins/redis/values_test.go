@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func TestValues(t *testing.T) {
 				t.Errorf("a key that is not there: got %q, %v; want nothing", b, err)
 			}
 			for i := range 1200 {
-				if err := v.Set(ctx, fmt.Sprint("k", i), []byte("v\x00\xff"), time.Minute, []string{"all", fmt.Sprint("s", i%2)}); err != nil {
+				if _, err := v.Set(ctx, fmt.Sprint("k", i), []byte("v\x00\xff"), time.Minute, []string{"all", fmt.Sprint("s", i%2)}, time.Now()); err != nil {
 					t.Fatalf("v.Set: %v", err)
 				}
 			}
@@ -54,12 +55,66 @@ func TestValues(t *testing.T) {
 			if n, err := purge(ctx, "all"); n != 600 || err != nil {
 				t.Errorf("the rest: got %d, %v; want 600", n, err)
 			}
-			if err := v.Set(ctx, "short", []byte("v"), 50*time.Millisecond, []string{"set"}); err != nil {
+			if _, err := v.Set(ctx, "short", []byte("v"), 50*time.Millisecond, []string{"set"}, time.Now()); err != nil {
 				t.Fatalf("v.Set: %v", err)
 			}
 			time.Sleep(100 * time.Millisecond)
 			if b, err := v.Get(ctx, "short"); b != nil || err != nil {
 				t.Errorf("after its time: got %q, %v; want nothing", b, err)
+			}
+		})
+	}
+}
+
+// A value that a purge overtakes does not stay, in whatever order the steps of the two come; one of which it is known that it
+// began later does.
+func TestSetAndPurge(t *testing.T) {
+	for name, c := range map[string]*store.Redis{
+		"one server": {Addresses: []string{redistest.Start(t).Addr}},
+		"a cluster":  {Addresses: []string{redistest.StartCluster(t, 3)[0].Addr}, Cluster: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Timeout, c.Connections, c.Prefix = 5*time.Second, 4, "test:"
+			v, err := store.OpenValues(c)
+			if err != nil {
+				t.Fatalf("store.OpenValues: %v", err)
+			}
+			defer v.Close()
+			ctx := t.Context()
+			for i := range 200 {
+				key, set, since := fmt.Sprint("k", i), fmt.Sprint("s", i), time.Now()
+				sets := []string{fmt.Sprint("other", i), set}
+				var wg sync.WaitGroup
+				wg.Go(func() {
+					if _, err := v.Set(ctx, key, []byte("v"), time.Minute, sets, since); err != nil {
+						t.Errorf("v.Set: %v", err)
+					}
+				})
+				time.Sleep(time.Duration(i) * 5 * time.Microsecond)
+				if _, _, err := v.PurgeSome(ctx, set); err != nil {
+					t.Errorf("v.PurgeSome: %v", err)
+				}
+				wg.Wait()
+				if b, err := v.Get(ctx, key); b != nil || err != nil {
+					t.Fatalf("after the purge: got %q, %v; want nothing", b, err)
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+			for _, w := range []struct {
+				name  string
+				since time.Time
+				kept  bool
+			}{
+				{name: "since before the purge", since: time.Now().Add(-time.Minute)},
+				{name: "since longer than is known", since: time.Now().Add(-time.Hour)},
+				{name: "since after the purge", since: time.Now(), kept: true},
+			} {
+				t.Run(w.name, func(t *testing.T) {
+					kept, err := v.Set(ctx, "k", []byte("v"), time.Minute, []string{"s199"}, w.since)
+					if b, _ := v.Get(ctx, "k"); kept != w.kept || err != nil || (b != nil) != w.kept {
+						t.Errorf("kept %t, %v, got %q; want that it is kept: %t", kept, err, b, w.kept)
+					}
+				})
 			}
 		})
 	}

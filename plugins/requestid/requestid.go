@@ -58,6 +58,11 @@ func (p *RequestID) Provision(env *filter.Env) error {
 	return nil
 }
 
+// SkipsPhase is that of filter.PhaseSkipper: without the id for the client, responses have nothing to get.
+func (p *RequestID) SkipsPhase(method string) bool {
+	return method == "OnResponseHeaders" && p.HideFromClient
+}
+
 // stream remembers the id, as later plugins may change the request's header.
 type stream struct {
 	p  *RequestID
@@ -89,7 +94,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 
 // OnResponseHeaders tells the client.
 func (st *stream) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
-	if !st.p.HideFromClient && st.id != "" {
+	if st.id != "" {
 		h.Set(st.p.Header, st.id)
 	}
 	return filter.Continue

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -68,6 +69,11 @@ var docs embed.FS
 
 func init() {
 	filter.RegisterPerStream("transform", filter.Transform, (*Transform).newStream, filter.Docs(docs))
+}
+
+// SkipsPhase is that of filter.PhaseSkipper: responses pass by what does not change them.
+func (p *Transform) SkipsPhase(method string) bool {
+	return strings.HasPrefix(method, "OnResponse") && len(p.Responses) == 0
 }
 
 // Validate compiles everything.

@@ -18,6 +18,7 @@ import (
 type stream struct {
 	p     *Validate
 	rules *rules
+	head  bool                                   // the response has no body, whatever it says
 	in    *openapi3filter.RequestValidationInput // nil without an operation
 	parts [2]part
 }
@@ -48,7 +49,7 @@ const (
 // OnRequestHeaders holds all but the body against the rules, and waits for the body if there are rules about it.
 func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, endStream bool) filter.Action {
 	p := st.p
-	st.rules = p.rules.Load()
+	st.rules, st.head = p.rules.Load(), h.Method() == http.MethodHead
 	if a := st.rules.api; a != nil {
 		in, problem := a.request(&http.Request{
 			Method: h.Method(), URL: h.URL(), Host: h.Host(), Header: h.HTTP(), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -219,6 +220,11 @@ func (st *stream) count(s filter.Stream, d int, b filter.Body, endStream bool) f
 	return filter.Continue
 }
 
+// bodiless reports whether responses of a status never have a body (RFC 9110, section 6.4.1).
+func bodiless(status int) bool {
+	return status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
+}
+
 // OnResponseHeaders is OnRequestHeaders for the response.
 func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, endStream bool) filter.Action {
 	if st.rules == nil {
@@ -226,7 +232,7 @@ func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, e
 	}
 	m := st.rules.messages[ofResponse]
 	fromAPI := st.p.Responses && st.in != nil
-	if m == nil && !fromAPI || h.Status() < 200 || st.in != nil && st.in.Request.Method == http.MethodHead {
+	if m == nil && !fromAPI || st.head || bodiless(h.Status()) {
 		return filter.Continue
 	}
 	required := m != nil && m.Required

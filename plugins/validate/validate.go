@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/filter"
@@ -116,6 +117,11 @@ func in(field string, err error) error {
 var directions = [2]string{"request", "response"}
 
 func (p *Validate) messages() [2]*Message { return [2]*Message{p.Request, p.Response} }
+
+// SkipsPhase is that of filter.PhaseSkipper: responses pass by what has nothing to say about them.
+func (p *Validate) SkipsPhase(method string) bool {
+	return strings.HasPrefix(method, "OnResponse") && p.Response == nil && !p.Responses
+}
 
 // Provision reads the files and goes on to follow them.
 func (p *Validate) Provision(env *filter.Env) error {

@@ -165,6 +165,29 @@ func TestOpenAPIResponses(t *testing.T) {
 	}
 }
 
+// A response that never has a body is not refused for the lack of one.
+func TestResponsesWithoutBody(t *testing.T) {
+	for _, c := range []struct {
+		name, method string
+		status, want int
+	}{
+		{name: "HEAD", method: "HEAD", status: 200, want: 200},
+		{name: "204", method: "GET", status: 204, want: 204},
+		{name: "304", method: "GET", status: 304, want: 304},
+		{name: "one that could have a body", method: "GET", status: 200, want: 502},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := &filtertest.Host{Upstream: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })}
+			if err := h.Load(t, filtertest.Config{Name: "validate", JSON: `{response: {required: true}}`}); err != nil {
+				t.Fatalf("h.Load: %v", err)
+			}
+			if r := h.Do(filtertest.NewRequest(c.method, "/", "")); r.Status != c.want {
+				t.Errorf("got %d %s, want %d", r.Status, r.Body, c.want)
+			}
+		})
+	}
+}
+
 func TestMessages(t *testing.T) {
 	const schema = `schema: {type: object, required: [a], properties: {a: {type: integer}}}`
 	for _, c := range []struct {

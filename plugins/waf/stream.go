@@ -167,11 +167,8 @@ func (st *stream) OnRequest(s filter.Stream, _ filter.RequestHeaders, b filter.B
 	})
 }
 
-// OnResponseHeaders inspects the headers, if the configuration says so. A body that is to be inspected is waited for.
+// OnResponseHeaders inspects the headers. A body that is to be inspected is waited for.
 func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, endStream bool) filter.Action {
-	if st.p.Response.Inspect == "none" {
-		return filter.Continue
-	}
 	return st.inspect(s, ofResponse, func() (*types.Interruption, filter.Action, error) {
 		tx := st.tx
 		if tx == nil || tx.IsRuleEngineOff() {
@@ -216,18 +213,13 @@ func (st *stream) OnResponse(s filter.Stream, _ filter.ResponseHeaders, b filter
 }
 
 // OnComplete runs the rules that only take notes, on a goroutine, and ends the transaction.
-func (st *stream) OnComplete(s filter.Stream) {
-	var r *record
-	if st.p.Audit != nil {
-		r = st.p.Audit.begin(s)
-	}
-	if !st.p.env.Go(func(context.Context) { st.finish(r) }) {
-		st.finish(r)
+func (st *stream) OnComplete(filter.Stream) {
+	if !st.p.env.Go(func(context.Context) { st.finish() }) {
+		st.finish()
 	}
 }
 
-// finish ends the transaction, and writes r, which is nil without an audit.
-func (st *stream) finish(r *record) {
+func (st *stream) finish() {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.over = true
@@ -237,9 +229,6 @@ func (st *stream) finish(r *record) {
 	err := guard.Do(func() error {
 		st.tx.ProcessLogging()
 		st.take()
-		if r != nil {
-			st.write(r)
-		}
 		return st.tx.Close()
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ type extprocFlags struct {
 	file, level string
 	json, print bool
 	o           extprocd.Options
+	ui          uiFlags
 
 	requestMode, responseMode    string
 	requestHeaders, failOpen     bool
@@ -48,11 +49,13 @@ func extprocCommand() *cobra.Command {
 
 			The file is read again when it changes and on SIGHUP. One that is wrong is logged, and the one before goes on;
 			streams end with the configuration they began with. On SIGTERM or Ctrl-C health checks fail, streams may end
-			for --drain, and the status is 0. The admin page has /metrics (Prometheus), /ready and /live.`),
+			for --drain, and the status is 0. The admin page has /metrics (Prometheus), /ready and /live; --ui has one for
+			people, with the plugins at work and the latest requests that were slow or refused.`),
 		Example: examples(`
 			moe extproc -c moe.yaml
 			moe extproc -c moe.yaml --listen :9000 --admin :9001 --log-json
 			moe extproc -c moe.yaml --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt
+			moe extproc -c moe.yaml --ui 127.0.0.1:9902
 			moe extproc -c moe.yaml --print-config > envoy.yaml`),
 		Args:              cobra.NoArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -68,6 +71,7 @@ func extprocCommand() *cobra.Command {
 	fl.BoolVar(&f.print, "print-config", false, "print a configuration of Envoy that fits, instead of serving")
 	fl.StringVar(&f.o.Listen, "listen", "127.0.0.1:9000", "`ADDR` to serve gRPC on")
 	fl.StringVar(&f.o.Admin, "admin", "", "`ADDR` of metrics and readiness; none without it")
+	f.ui.add(c)
 	fl.StringVar(&f.o.TLS.Cert, "tls-cert", "", "certificate `FILE`; plain text without it; read again when it changes")
 	fl.StringVar(&f.o.TLS.Key, "tls-key", "", "key `FILE`")
 	fl.StringVar(&f.o.TLS.ClientCA, "tls-client-ca", "", "`FILE` of the authorities of clients; any client without it")
@@ -113,7 +117,10 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 	if f.json {
 		f.o.Server.Log = slog.NewJSONHandler(cmd.ErrOrStderr(), opts)
 	}
-	var err error
+	err := f.ui.check(f.print)
+	if err != nil {
+		return err
+	}
 	if f.o.Server.Modes, err = f.modes(); err != nil {
 		return err
 	}
@@ -133,6 +140,14 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 		return missingFile(err)
 	}
 	defer leave()
+	page, end, err := f.ui.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if page != nil {
+		f.o.Server.Log, f.o.Adjust = recordHandler{f.o.Server.Log, page}, recordAll
+	}
 	f.o.File, f.o.Name = path, f.file
 	return extprocd.Run(cmd.Context(), f.o)
 }

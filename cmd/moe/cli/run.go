@@ -24,6 +24,7 @@ type runFlags struct {
 	file, host, admin, pluginLevel, split string
 	print, unchecked, watch               bool
 	trace                                 traceFlags
+	ui                                    uiFlags
 }
 
 func runCommand() *cobra.Command {
@@ -74,6 +75,9 @@ func runCommand() *cobra.Command {
 			With --trace, each request is drawn when it has ended: its plugins in the order in which they ran, when and how
 			long each did, what it waited for, which headers it changed, and who replied.
 
+			With --ui, a page shows the routes and their plugins at work, and the latest requests that were slow, refused or
+			made a plugin panic. Its address, with a token, is printed at the start.
+
 			--host golang has Envoy reach the plugins as its Golang filter does. As stock Envoys lack that filter, run has
 			libgolang_bridge.so, from beside libmoe.so, take its place; --print-config prints the configuration of an Envoy
 			that has it, for which --module says where that finds libmoe.so.`),
@@ -82,6 +86,7 @@ func runCommand() *cobra.Command {
 			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
 			moe run -c moe.yaml --watch
 			moe run -c moe.yaml --trace --trace-path /api/
+			moe run -c moe.yaml --watch --ui 127.0.0.1:9902
 			moe run -c moe.yaml --print-config > envoy.yaml
 			moe run -c moe.yaml --print-config --split /etc/envoy/moe
 			moe run --host golang --print-config --module /usr/local/lib/libmoe.so
@@ -98,6 +103,7 @@ func runCommand() *cobra.Command {
 	c.MarkFlagDirname("split")
 	fl.BoolVar(&f.watch, "watch", false, "have edits of the file go live, without a restart and without a lost request")
 	f.trace.add(c)
+	f.ui.add(c)
 	hostFlag(c, &f.host)
 	f.add(c)
 	fl.StringVar(&f.admin, "admin", "127.0.0.1:0", "`ADDR` of Envoy's admin page; port 0 is any free one")
@@ -143,6 +149,14 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	}
 	if err := f.trace.check(f); err != nil {
 		return err
+	}
+	if err := f.ui.check(f.print || f.split != ""); err != nil {
+		return err
+	}
+	if f.ui.on() {
+		if err := checkLevel("--ui", f.pluginLevel); err != nil {
+			return err
+		}
 	}
 	if host == moefile.Golang && !f.print && f.split == "" {
 		host = moefile.Bridge
@@ -206,7 +220,12 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
-	o.Log = f.trace.writer(o.Log, cmd.OutOrStdout())
+	page, endPage, err := f.ui.open(cmd)
+	if err != nil {
+		return err
+	}
+	defer endPage()
+	o.Log = f.trace.writer(o.Log, cmd.OutOrStdout(), page)
 	if o.Dir, err = folder(f.file); err != nil {
 		return err
 	}

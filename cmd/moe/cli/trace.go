@@ -1,17 +1,19 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"maps"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/framework/config"
+	"mosn.io/moe/framework/debugview"
 	"mosn.io/moe/internal/moefile"
 	"mosn.io/moe/internal/timeline"
+	"mosn.io/moe/internal/ui"
 )
 
 // traceFlags are those of `moe run --trace`.
@@ -33,28 +35,31 @@ func (f *traceFlags) check(run *runFlags) error {
 		return errors.New("--trace-path and --trace-plugin are for --trace")
 	case f.on && (run.print || run.split != ""):
 		return errors.New("--trace is for an Envoy that moe starts; in a configuration, debug has records logged")
-	case f.on && !slices.Contains([]string{"trace", "debug", "info"}, run.pluginLevel):
-		return errors.New("--trace reads the plugins' log: give --plugin-log-level info, debug or trace")
+	case f.on:
+		return checkLevel("--trace", run.pluginLevel)
 	}
 	return nil
 }
 
-// writer returns what takes Envoy's log, line by line: it draws the records of requests on out, and hands everything else
-// on.
-func (f *traceFlags) writer(log, out io.Writer) io.Writer {
-	if !f.on {
+// writer returns what takes Envoy's log, line by line: it draws the records of requests on out, gives them to page unless
+// that is nil, and hands everything else on.
+func (f *traceFlags) writer(log, out io.Writer, page *ui.Server) io.Writer {
+	if !f.on && page == nil {
 		return log
 	}
-	return &tracer{
-		log: log, filter: timeline.Filter{Path: f.path, Plugin: f.plugin},
-		printer: timeline.Printer{W: out, Colours: isTerminal(out) && os.Getenv("NO_COLOR") == ""},
+	t := &tracer{log: log, page: page}
+	if f.on {
+		t.filter = timeline.Filter{Path: f.path, Plugin: f.plugin}
+		t.printer = &timeline.Printer{W: out, Colours: isTerminal(out) && os.Getenv("NO_COLOR") == ""}
 	}
+	return t
 }
 
 type tracer struct {
 	log     io.Writer
 	filter  timeline.Filter
-	printer timeline.Printer
+	printer *timeline.Printer // nil where nothing is drawn
+	page    *ui.Server        // may be nil
 }
 
 // Write takes a line.
@@ -63,11 +68,20 @@ func (t *tracer) Write(line []byte) (int, error) {
 	if !ok {
 		return t.log.Write(line)
 	}
-	if t.filter.Takes(r) {
+	if t.page != nil {
+		t.page.Add(r)
+	}
+	switch {
+	case t.printer == nil && asked(r, bytes.Contains(line, []byte("slow request"))):
+		return t.log.Write(line)
+	case t.printer != nil && t.filter.Takes(r):
 		t.printer.Print(r)
 	}
 	return len(line), nil
 }
+
+// asked reports whether a record is one that the configuration asks for, besides those of all requests.
+func asked(r *debugview.Record, slow bool) bool { return slow || r.Why != "sample" }
 
 // isTerminal reports whether somebody looks at what is written to w.
 func isTerminal(w io.Writer) bool {
@@ -82,7 +96,7 @@ func isTerminal(w io.Writer) bool {
 // load reads the flags' file, and has all requests recorded where somebody is to see them.
 func (f *runFlags) load(l moefile.Loader) (*moefile.File, error) {
 	file, err := load(f.file, l)
-	if err == nil && f.trace.on {
+	if err == nil && (f.trace.on || f.ui.on()) {
 		recordAll(file)
 	}
 	return file, err

@@ -64,7 +64,7 @@ func TestRecordAll(t *testing.T) {
 func TestTracer(t *testing.T) {
 	var log, out bytes.Buffer
 	f := traceFlags{on: true, plugin: "hello"}
-	w := f.writer(&log, &out)
+	w := f.writer(&log, &out, nil)
 	lines := []string{
 		"[info] msg=hello\n",
 		`[info] msg=request record={"why":"sample","path":"/a","steps":[{"plugin":"hello"}]}` + "\n",
@@ -82,7 +82,7 @@ func TestTracer(t *testing.T) {
 	if got := out.String(); !strings.Contains(got, "/a") || strings.Contains(got, "/b") || strings.Contains(got, "\x1b") {
 		t.Errorf("drawn: got %q, want the request of /a without colours", got)
 	}
-	if (&traceFlags{}).writer(&log, &out) != &log {
+	if (&traceFlags{}).writer(&log, &out, nil) != &log {
 		t.Error("without --trace, the log does not go on as it is")
 	}
 }

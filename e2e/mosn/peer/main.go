@@ -1,4 +1,4 @@
-// Command peer is a MOSN with the stream filters of plugins/mosn and of docs/examples/mosnfilter, to compare with.
+// Command peer is a MOSN with the filters of plugins/mosn and of docs/examples/mosnfilter, to compare with.
 //
 //	peer start -c mosn_config.json
 package main
@@ -12,6 +12,7 @@ import (
 	_ "mosn.io/mosn/istio/istio1106/filter/stream/jwtauthn"
 	_ "mosn.io/mosn/istio/istio1106/filter/stream/rbac"
 	_ "mosn.io/mosn/pkg/filter/network/connectionmanager"
+	_ "mosn.io/mosn/pkg/filter/network/faultinject"
 	_ "mosn.io/mosn/pkg/filter/network/proxy"
 	_ "mosn.io/mosn/pkg/filter/network/streamproxy"
 	_ "mosn.io/mosn/pkg/filter/stream/dsl"

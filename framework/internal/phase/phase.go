@@ -129,6 +129,16 @@ func SetOf(phases ...Phase) (s Set) {
 // Has reports whether p is in s.
 func (s Set) Has(p Phase) bool { return s&(1<<p) != 0 }
 
+// Without returns s without the phases of which skips, given the method, is true.
+func (s Set) Without(skips func(method string) bool) Set {
+	for p := range Phase(Count) {
+		if s.Has(p) && skips(Table[p].Method) {
+			s &^= 1 << p
+		}
+	}
+	return s
+}
+
 // Methods returns the names of the phases' methods.
 func (s Set) Methods() []string {
 	methods := []string{}

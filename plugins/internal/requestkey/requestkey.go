@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,11 @@ func (k Key) Start() {
 	for i := range k {
 		k[i].start()
 	}
+}
+
+// ReadsPath reports whether a part reads the path or the query of the Request, rather than its headers and its stream.
+func (k Key) ReadsPath() bool {
+	return slices.ContainsFunc(k, func(p Part) bool { return p.From == "path" || p.From == "expression" })
 }
 
 // Append adds the key of a request to b: no two requests that differ in a part get the same bytes. mode warns about

@@ -132,9 +132,10 @@ func Open(c *Redis, script string) (Client, error) {
 type Values interface {
 	// Get returns a value, nil if there is none.
 	Get(ctx context.Context, key string) ([]byte, error)
-	// Set stores a value for a time, and puts its key into sets.
-	Set(ctx context.Context, key string, value []byte, ttl time.Duration, sets []string) error
-	// PurgeSome removes some of the values whose keys are in a set, and then their keys from the set. It returns how many
+	// Set stores a value for a time, and puts its key into sets, unless one of these has been purged since then, or nobody
+	// can tell: kept is whether the value stays. Where Set fails half-way the value goes in a few seconds.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration, sets []string, since time.Time) (kept bool, err error)
+	// PurgeSome notes that a set is purged, and removes some of the values whose keys are in a set, and then their keys from the set. It returns how many
 	// values these were, and whether there is more to remove. After an error it can be called again.
 	PurgeSome(ctx context.Context, set string) (n int, more bool, err error)
 	// Close ends the connections.
