@@ -18,6 +18,7 @@ import (
 	"mosn.io/moe/plugins/internal/format"
 	"mosn.io/moe/plugins/internal/match"
 	"mosn.io/moe/plugins/internal/outbound"
+	"mosn.io/moe/plugins/internal/redact"
 )
 
 // AccessLog logs every stream when it is complete, requests that another plugin denied and streams that were reset
@@ -51,9 +52,7 @@ type AccessLog struct {
 	// Buffer is how much may wait to be written, by all instances with this output. Lines beyond are dropped.
 	Buffer filter.Size `json:"buffer" default:"4MiB"`
 
-	redact  map[string]bool
-	query   map[string]bool
-	hidden  atomic.Pointer[hiding]
+	hide    redact.Rules
 	omit    map[string]bool
 	line    *format.Format
 	extra   []extra
@@ -82,9 +81,6 @@ func init() {
 	filter.RegisterPerStream("accesslog", filter.Access, (*AccessLog).newStream, filter.Docs(docs))
 }
 
-// redacted are headers that hold credentials.
-var redacted = []string{"authorization", "proxy-authorization", "cookie", "set-cookie"}
-
 // Validate checks the names and compiles Fields.
 func (p *AccessLog) Validate() error {
 	var errs []error
@@ -95,29 +91,29 @@ func (p *AccessLog) Validate() error {
 	if p.Buffer < 64<<10 {
 		fail("buffer: must be 64KiB at least")
 	}
-	p.redact = map[string]bool{}
-	for _, name := range redacted {
-		p.redact[name] = true
+	p.hide.Headers, p.hide.Reveal, p.hide.Patterns = map[string]bool{}, p.Reveal, p.RedactPatterns
+	for _, name := range redact.Always {
+		p.hide.Headers[name] = true
 	}
 	for i, name := range p.Reveal {
 		name = strings.ToLower(name)
-		if !slices.Contains(redacted, name) {
+		if !slices.Contains(redact.Always, name) {
 			fail("reveal[%d]: %s is written anyway, unless it is listed in redact", i, name)
 		}
-		delete(p.redact, name)
+		delete(p.hide.Headers, name)
 	}
 	for i, name := range p.Redact {
 		if err := fieldname.Check(name); err != nil {
 			fail("redact[%d]: %w", i, err)
 		}
-		p.redact[strings.ToLower(name)] = true
+		p.hide.Headers[strings.ToLower(name)] = true
 	}
-	p.query = map[string]bool{}
+	p.hide.Queries = map[string]bool{}
 	for i, name := range p.RedactQuery {
 		if name == "" {
 			fail("redactQuery[%d]: must not be empty", i)
 		}
-		p.query[name] = true
+		p.hide.Queries[name] = true
 	}
 	for i, re := range p.RedactPatterns {
 		if re.MatchString("") {

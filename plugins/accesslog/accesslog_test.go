@@ -20,6 +20,7 @@ import (
 	"mosn.io/moe/framework/filtertest"
 	_ "mosn.io/moe/plugins/cel"
 	"mosn.io/moe/plugins/internal/plugintest"
+	"mosn.io/moe/plugins/internal/redact"
 )
 
 // config logs to a file of the test.
@@ -150,7 +151,7 @@ func TestLine(t *testing.T) {
 func TestRedact(t *testing.T) {
 	secrets := func() *http.Request {
 		r := httptest.NewRequest("GET", "/p?a=1&k%65y=geheim&key=geheim&b=2&key", nil)
-		for _, name := range append(slices.Clone(redacted), "x-api-key") {
+		for _, name := range append(slices.Clone(redact.Always), "x-api-key") {
 			r.Header.Add(name, "geheim")
 			r.Header.Add(name, "geheim")
 		}
@@ -164,7 +165,7 @@ func TestRedact(t *testing.T) {
 	p := config(t)
 	p.Redact, p.RedactQuery = []string{"X-API-Key"}, []string{"key"}
 	e := one(t, p, answer, secrets())
-	for _, name := range append(slices.Clone(redacted), "x-api-key") {
+	for _, name := range append(slices.Clone(redact.Always), "x-api-key") {
 		if diff := cmp.Diff([]string{"[redacted]", "[redacted]"}, e.Request.Headers[name]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -181,7 +182,7 @@ func TestRedact(t *testing.T) {
 	p.Reveal = []string{"Cookie"}
 	e = one(t, p, answer, secrets())
 	if !slices.Equal(e.Request.Headers["cookie"], []string{"geheim", "geheim"}) ||
-		e.Request.Headers["authorization"][0] != hidden || e.Response.Headers["set-cookie"][0] != hidden {
+		e.Request.Headers["authorization"][0] != redact.Hidden || e.Response.Headers["set-cookie"][0] != redact.Hidden {
 		t.Errorf("got request %v and response %v, want cookie as it came, authorization and set-cookie hidden",
 			e.Request.Headers, e.Response.Headers)
 	}
@@ -372,7 +373,7 @@ func TestPatternsAndOmit(t *testing.T) {
 	if strings.Contains(text, "1234") || strings.Contains(text, "8765") || strings.Contains(text, "noise") {
 		t.Errorf("got %s, want neither the numbers nor x-noise", text)
 	}
-	if n := strings.Count(text, hidden); n != 7 {
+	if n := strings.Count(text, redact.Hidden); n != 7 {
 		t.Errorf("got %s with %d values redacted, want 7", text, n)
 	}
 }

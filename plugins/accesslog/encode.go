@@ -10,10 +10,8 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/format"
+	"mosn.io/moe/plugins/internal/redact"
 )
-
-// hidden stands for a value that is not to be written.
-const hidden = "[redacted]"
 
 // maxPooledLine bounds what a rare huge line keeps in memory.
 const maxPooledLine = 64 << 10
@@ -48,7 +46,7 @@ var attributes = [...]struct {
 // encode appends the line of a stream that ends at now.
 func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	p := x.log
-	hide := p.hide()
+	hide := p.hide.Now()
 	if p.line != nil {
 		return x.plain(b, s, hide)
 	}
@@ -59,7 +57,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 	b = member(b, "method", request.Method())
 	b = member(b, "scheme", request.Scheme())
 	b = member(b, "host", request.Host())
-	b = member(b, "path", hide.path(request.Path()))
+	b = member(b, "path", hide.Path(request.Path()))
 	b = append(b, `,"status":`...)
 	b = append(b, status(response.Get(":status"))...)
 	b = append(b, `,"complete":`...)
@@ -78,7 +76,7 @@ func (x *stream) encode(b []byte, s filter.Stream, now time.Time) []byte {
 				b = append(b, ',')
 			}
 			b = append(text(b, p.extra[i].name), ':')
-			b = text(b, hide.scrub(p.extra[i].value.Of(s)))
+			b = text(b, hide.Scrub(p.extra[i].value.Of(s)))
 		}
 		b = append(b, '}')
 	}
@@ -123,7 +121,7 @@ func (x *stream) attributes(b []byte, s filter.Stream) []byte {
 	return b
 }
 
-func (x *stream) message(b []byte, hide *hiding, name string, bytes int64, headers, trailers filter.Headers) []byte {
+func (x *stream) message(b []byte, hide *redact.Hiding, name string, bytes int64, headers, trailers filter.Headers) []byte {
 	b = append(append(append(b, `,"`...), name...), `":{"bytes":`...)
 	b = strconv.AppendInt(b, bytes, 10)
 	b = x.block(b, hide, "headers", headers.All())
@@ -132,16 +130,16 @@ func (x *stream) message(b []byte, hide *hiding, name string, bytes int64, heade
 }
 
 // block appends fields as an object of lists. The pseudo-headers that have a member of their own are left out.
-func (x *stream) block(b []byte, hide *hiding, name string, all iter.Seq2[string, string]) []byte {
+func (x *stream) block(b []byte, hide *redact.Hiding, name string, all iter.Seq2[string, string]) []byte {
 	x.fields, x.taken = x.fields[:0], x.taken[:0]
 	for k, v := range all {
 		switch k {
 		case ":method", ":scheme", ":authority", ":path", ":status":
 		default:
-			if hide.omit[k] {
+			if x.log.omit[k] {
 				continue
 			}
-			v = hide.value(k, v)
+			v = hide.Value(k, v)
 			x.fields, x.taken = append(x.fields, field{k, v}), append(x.taken, false)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/redact"
 )
 
 // Logger writes the same lines as an access logger of Envoy's, which sees also what reaches no HTTP filter.
@@ -106,7 +107,7 @@ var pseudo = [...]struct{ member, header string }{
 
 // encode appends the line of e.
 func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
-	hide, times := l.lines.hide(), e.Times()
+	hide, times := l.lines.hide.Now(), e.Times()
 	b = append(b, `{"time":"`...)
 	b = timestamp(b, times.Start)
 	b = append(b, `","event":"`...)
@@ -123,7 +124,7 @@ func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	}
 	for i := range pseudo {
 		if pseudo[i].header == ":path" {
-			own[i] = hide.path(own[i])
+			own[i] = hide.Path(own[i])
 		}
 		b = member(b, pseudo[i].member, own[i])
 	}
@@ -149,8 +150,8 @@ func (l *Logger) encode(b []byte, e accesslog.Entry) []byte {
 	}
 	b = l.metadata(b, e)
 	bytes := e.Bytes()
-	b = block(b, hide, "request", bytes.Received, headers, nil)
-	b = block(b, hide, "response", bytes.Sent, e.ResponseHeaders(), e.ResponseTrailers())
+	b = l.block(b, hide, "request", bytes.Received, headers, nil)
+	b = l.block(b, hide, "response", bytes.Sent, e.ResponseHeaders(), e.ResponseTrailers())
 	return append(b, '}', '\n')
 }
 
@@ -192,10 +193,10 @@ func (l *Logger) metadata(b []byte, e accesslog.Entry) []byte {
 }
 
 // block appends one message. Trailers are nil where Envoy tells none.
-func block(b []byte, hide *hiding, name string, bytes uint64, headers, trailers iter.Seq2[string, string]) []byte {
+func (l *Logger) block(b []byte, hide *redact.Hiding, name string, bytes uint64, headers, trailers iter.Seq2[string, string]) []byte {
 	b = append(append(append(b, `,"`...), name...), `":{"bytes":`...)
 	b = strconv.AppendUint(b, bytes, 10)
-	var x stream
+	x := stream{log: &l.lines}
 	b = x.block(b, hide, "headers", headers)
 	if trailers != nil {
 		b = x.block(b, hide, "trailers", trailers)

@@ -15,6 +15,9 @@ type report struct {
 	seen   int      // matches
 	rules  []string // ids of those that say something
 	shadow bool     // that it would be refused
+
+	decided   *types.Interruption // the first that refuses it, or would
+	direction string              // what that has refused
 }
 
 // maxNoted bounds how many ids the metadata of a request has.
@@ -24,7 +27,7 @@ const maxNoted = 64
 func (st *stream) take() {
 	matched := st.tx.MatchedRules()
 	for _, m := range matched[st.report.seen:] {
-		if l, ok := m.(interface{ Log() bool }); ok && !l.Log() {
+		if !logs(m) {
 			continue
 		}
 		st.report.rules = append(st.report.rules, strconv.Itoa(m.Rule().ID()))
@@ -34,6 +37,12 @@ func (st *stream) take() {
 		}
 	}
 	st.report.seen = len(matched)
+}
+
+// logs reports whether a rule that has matched has something to say.
+func logs(m types.MatchedRule) bool {
+	l, ok := m.(interface{ Log() bool })
+	return !ok || l.Log()
 }
 
 // attack is the kind of attack that a rule is about, by its tags.
@@ -58,6 +67,9 @@ func (st *stream) conclude(s filter.Stream, direction string, it *types.Interrup
 			st.report.shadow = true
 			p.counts.shadowed.With(direction).Inc()
 		}
+	}
+	if decided != nil && st.report.decided == nil {
+		st.report.decided, st.report.direction = decided, direction
 	}
 	if len(st.report.rules) > before || decided != nil {
 		st.note(s, decided)

@@ -213,13 +213,18 @@ func (st *stream) OnResponse(s filter.Stream, _ filter.ResponseHeaders, b filter
 }
 
 // OnComplete runs the rules that only take notes, on a goroutine, and ends the transaction.
-func (st *stream) OnComplete(filter.Stream) {
-	if !st.p.env.Go(func(context.Context) { st.finish() }) {
-		st.finish()
+func (st *stream) OnComplete(s filter.Stream) {
+	var r *record
+	if st.p.Audit != nil {
+		r = st.p.Audit.begin(s)
+	}
+	if !st.p.env.Go(func(context.Context) { st.finish(r) }) {
+		st.finish(r)
 	}
 }
 
-func (st *stream) finish() {
+// finish ends the transaction, and writes r, which is nil without an audit.
+func (st *stream) finish(r *record) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.over = true
@@ -229,6 +234,9 @@ func (st *stream) finish() {
 	err := guard.Do(func() error {
 		st.tx.ProcessLogging()
 		st.take()
+		if r != nil {
+			st.write(r)
+		}
 		return st.tx.Close()
 	})
 	if err != nil {

@@ -41,6 +41,8 @@ type WAF struct {
 	Response Response `json:"response"`
 	// Log says what goes to Envoy's log: the requests that are refused, every match of a rule, or nothing.
 	Log string `json:"log" default:"blocked" enum:"blocked,matches,none"`
+	// Audit has records of requests written to Envoy's log.
+	Audit *Audit `json:"audit"`
 	// Shadow refuses nothing, and only counts, logs and notes in metadata what would be refused: a dry run.
 	Shadow bool `json:"shadow"`
 	// FailOpen lets requests and responses pass whose inspection fails.
@@ -62,6 +64,7 @@ type WAF struct {
 
 type counts struct {
 	inspected, cut, failed     *filter.Counter
+	audited                    *filter.Counter
 	blocked, shadowed, matched *filter.Tagged[*filter.Counter]
 }
 
@@ -84,6 +87,7 @@ func (p *WAF) Validate() error {
 		}
 	}
 	errs = append(errs, p.RequestBody.check(), p.Response.check())
+	errs = append(errs, p.Audit.check()...)
 	if p.WithoutCoreRuleSet && p.Setup == "" && p.Directives == "" && len(p.RuleFiles) == 0 {
 		errs = append(errs, errors.New("withoutCoreRuleSet: leaves no rule; give setup, directives or ruleFiles"))
 	}
@@ -98,6 +102,7 @@ func (p *WAF) Provision(env *filter.Env) error {
 	p.tooLarge = filter.Reply(413, "the body is too large to be inspected", filter.WithDetails("moe."+env.Plugin+".too_large"))
 	p.counts = counts{
 		inspected: env.Counter("inspected"), cut: env.Counter("bodies_cut"), failed: env.Counter("failed"),
+		audited:  env.Counter("audited"),
 		blocked:  env.Tag("direction").Counter("blocked"),
 		shadowed: env.Tag("direction").Counter("shadow_blocked"),
 		matched:  env.Tag("attack").Counter("matched"),
@@ -129,11 +134,23 @@ func (*WAF) Merge(parent, child map[string]any) (map[string]any, error) {
 		return nil, errors.New("ruleFiles: only the filter's configuration may name files; write the rules into directives")
 	}
 	merged := overlay(parent, child)
-	own, _ := child["exclusions"].([]any)
-	if before, ok := parent["exclusions"].([]any); ok && own != nil {
-		merged["exclusions"] = append(before[:len(before):len(before)], own...)
+	appendList(merged, parent, child, "exclusions")
+	if audit, ok := merged["audit"].(map[string]any); ok { // a route hides more, and not less
+		over, _ := child["audit"].(map[string]any)
+		under, _ := parent["audit"].(map[string]any)
+		for _, name := range []string{"redact", "redactQuery", "redactPatterns"} {
+			appendList(audit, under, over, name)
+		}
 	}
 	return merged, nil
+}
+
+// appendList has a list of merged be that of parent and then that of child, where both have one.
+func appendList(merged, parent, child map[string]any, name string) {
+	before, ok := parent[name].([]any)
+	if own, ok2 := child[name].([]any); ok && ok2 {
+		merged[name] = append(before[:len(before):len(before)], own...)
+	}
 }
 
 // overlay merges objects; anything else of child replaces what parent has, and null removes it.

@@ -1,4 +1,4 @@
-package accesslog
+package redact
 
 import (
 	"net/url"
@@ -22,8 +22,8 @@ func hasAddress(header string) bool {
 	return false
 }
 
-// address returns a path or URL with what is to be hidden of its query hidden, and of a fragment that is written like one.
-func (h *hiding) address(text string) string {
+// Address returns a path or URL with what is to be hidden of its query hidden, and of a fragment that is written like one.
+func (h *Hiding) Address(text string) string {
 	i := strings.IndexAny(text, "?#")
 	if i < 0 || len(h.query) == 0 {
 		return text
@@ -43,7 +43,7 @@ func (h *hiding) address(text string) string {
 }
 
 // parameter returns NAME=VALUE, with the value hidden if it is to be.
-func (h *hiding) parameter(text string) string {
+func (h *Hiding) parameter(text string) string {
 	name, _, ok := strings.Cut(text, "=")
 	if !ok {
 		return text
@@ -54,5 +54,5 @@ func (h *hiding) parameter(text string) string {
 			return text
 		}
 	}
-	return name + "=" + hidden
+	return name + "=" + Hidden
 }
