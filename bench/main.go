@@ -148,7 +148,7 @@ func bench(ctx context.Context, s settings) error {
 // fill runs the measurements of a report.
 func (r *report) fill(ctx context.Context, h *host, s settings, vs, ms []variant) (err error) {
 	if s.Count > 0 {
-		vs = slices.DeleteFunc(vs, func(v variant) bool { return v.forward }) // under valgrind there is no upstream
+		vs = slices.DeleteFunc(vs, func(v variant) bool { return v.name == proxied }) // under valgrind there is no upstream
 		r.Counts, err = count(ctx, h, vs, s, progress)
 		cost := costs{}
 		for _, c := range r.Counts {
