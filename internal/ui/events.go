@@ -69,4 +69,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // version changes with what the pages show.
-func (s *Server) version() uint64 { return s.store.version() }
+func (s *Server) version() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.version() + s.loads
+}

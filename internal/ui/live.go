@@ -22,15 +22,16 @@ type liveView struct {
 // routeView is a route with its chain.
 type routeView struct {
 	Name    string
-	Row     Row // zero while no request has come
+	Match   string // which requests it is for; "" where the configuration does not have it
+	Row     Row    // zero while no request has come
 	Plugins []pluginView
 }
 
 type pluginView struct {
-	ID, Name, Stage string
-	Off             bool // in the chain, but disabled
-	Extra           bool // not in the route's chain; a consumer's
-	Row             Row
+	ID, Stage string
+	Off       bool // in the chain, but disabled
+	Extra     bool // not in the route's chain as it is now: a consumer's, or one of before
+	Row       Row
 }
 
 type kindView struct {
@@ -53,9 +54,20 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) {
 	s.show(w, http.StatusOK, "live", page{Title: "Live", At: "live", Data: v})
 }
 
-// routes returns the routes that requests have had, with the plugins that have run.
+// routes returns the routes of the configuration, each with its chain, and others that requests have had.
 func (s *Server) routes() (all []routeView) {
 	place := map[string]int{}
+	if m := s.loaded(); m != nil {
+		for _, c := range append(slices.Clone(m.chains[1:]), m.chains[0]) { // in the order in which Envoy tries them
+			place[c.Name] = len(all)
+			r := routeView{Name: c.Name, Match: c.Match}
+			for _, p := range c.Plugins {
+				r.Plugins = append(r.Plugins, pluginView{ID: p.ID, Stage: p.Stage, Off: p.Off})
+			}
+			all = append(all, r)
+		}
+	}
+	configured := len(all) > 0
 	for _, row := range s.store.Rows() {
 		i, ok := place[row.Route]
 		if !ok {
@@ -63,12 +75,17 @@ func (s *Server) routes() (all []routeView) {
 			place[row.Route] = i
 			all = append(all, routeView{Name: row.Route})
 		}
+		r := &all[i]
 		if row.Plugin == "" {
-			all[i].Row = row
+			r.Row = row
 			continue
 		}
-		r := &all[i]
-		r.Plugins = append(r.Plugins, pluginView{ID: row.Plugin, Row: row})
+		at := slices.IndexFunc(r.Plugins, func(p pluginView) bool { return p.ID == row.Plugin })
+		if at < 0 {
+			at = len(r.Plugins)
+			r.Plugins = append(r.Plugins, pluginView{ID: row.Plugin, Extra: configured})
+		}
+		r.Plugins[at].Row = row
 	}
 	return all
 }

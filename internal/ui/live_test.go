@@ -34,8 +34,8 @@ func record(change func(*debugview.Record)) *debugview.Record {
 	return r
 }
 
-// text is what somebody reads of a page, with blanks made one.
-func text(t *testing.T, page string) string {
+// readable is what somebody reads of a page, with blanks made one.
+func readable(t *testing.T, page string) string {
 	t.Helper()
 	doc, err := html.Parse(strings.NewReader(page))
 	if err != nil {
@@ -52,7 +52,7 @@ func text(t *testing.T, page string) string {
 
 func contains(t *testing.T, page string, want ...string) {
 	t.Helper()
-	got := text(t, page)
+	got := readable(t, page)
 	for _, w := range want {
 		if !strings.Contains(got, w) {
 			t.Errorf("the page lacks %q:\n%s", w, got)
@@ -71,7 +71,7 @@ func TestLive(t *testing.T) {
 	page := c.get("/")
 	contains(t, page, "Requests 2", "Refused by plugins 50 %", "api a second", "keyauth median 0.012 ms", "Slow Time Request",
 		"GET /orders 403 12.5 ms 20.0 ms api")
-	if strings.Contains(text(t, page), "GET /other") {
+	if strings.Contains(readable(t, page), "GET /other") {
 		t.Error("a request that is neither slow nor refused nor panicked is among those of interest")
 	}
 }
@@ -100,7 +100,7 @@ func TestRequests(t *testing.T) {
 		{name: "none", query: "?kind=panicked"},
 	} {
 		t.Run(q.name, func(t *testing.T) {
-			got := text(t, c.get("/requests"+q.query))
+			got := readable(t, c.get("/requests"+q.query))
 			var found []string
 			for _, word := range strings.Fields(got) {
 				if strings.HasPrefix(word, "/") {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type Options struct {
 	Slow time.Duration
 	// Hosts are DNS names under which the page may be asked for, besides IP addresses and localhost.
 	Hosts []string
+	// Plugins are those that are compiled in.
+	Plugins []Plugin
 }
 
 // Server serves the pages. Its methods may be called from any goroutine.
@@ -31,8 +34,12 @@ type Server struct {
 	http  *http.Server
 	ended context.CancelFunc // ends streams of events
 
+	known map[string]*Plugin
+
 	mu      sync.Mutex
-	streams int // of events
+	streams int    // of events
+	model   *model // what runs; nil at first
+	loads   uint64
 }
 
 //go:embed templates static
@@ -40,7 +47,16 @@ var files embed.FS
 
 // New returns a Server.
 func New(o Options) *Server {
+	o.Plugins = slices.Clone(o.Plugins)
 	s := &Server{o: o, store: NewStore(o.Slow), guard: newGuard(o.Hosts)}
+	s.known = map[string]*Plugin{}
+	for i := range s.o.Plugins {
+		p := &s.o.Plugins[i]
+		p.schema = parseSchema(p.Schema)
+		if p.InChain {
+			s.known[p.Name] = p
+		}
+	}
 	static, err := fs.Sub(files, "static")
 	if err != nil {
 		panic(err) // it is embedded
@@ -50,6 +66,9 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /{$}", s.live)
 	mux.HandleFunc("GET /requests", s.requests)
 	mux.HandleFunc("GET /requests/{number}", s.request)
+	mux.HandleFunc("GET /configuration", s.configuration)
+	mux.HandleFunc("GET /plugins", s.plugins)
+	mux.HandleFunc("GET /plugins/{name}", s.plugin)
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
 		s.refuse(w, http.StatusNotFound, "There is no such page.")

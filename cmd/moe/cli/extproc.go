@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/framework/host/extproc"
 	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/internal/extprocd"
+	"mosn.io/moe/internal/moefile"
 )
 
 type extprocFlags struct {
@@ -147,6 +148,7 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 	defer end()
 	if page != nil {
 		f.o.Server.Log, f.o.Adjust = recordHandler{f.o.Server.Log, page}, recordAll
+		f.o.Loaded = func(file *moefile.File) { page.Loaded(f.file, file.Text()) }
 	}
 	f.o.File, f.o.Name = path, f.file
 	return extprocd.Run(cmd.Context(), f.o)

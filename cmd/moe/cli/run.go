@@ -226,6 +226,10 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	}
 	defer endPage()
 	o.Log = f.trace.writer(o.Log, cmd.OutOrStdout(), page)
+	if page != nil {
+		page.Loaded(f.file, file.Text())
+		w.page = page
+	}
 	if o.Dir, err = folder(f.file); err != nil {
 		return err
 	}

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/framework/debugview"
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/internal/ui"
 )
 
@@ -63,11 +65,15 @@ func (f *uiFlags) open(cmd *cobra.Command) (page *ui.Server, end func(), err err
 	if !f.on() {
 		return nil, func() {}, nil
 	}
+	plugins, err := documented()
+	if err != nil {
+		return nil, nil, err
+	}
 	ln, err := net.Listen("tcp", f.address)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--ui: %w", err)
 	}
-	page = ui.New(ui.Options{Slow: f.slow, Hosts: f.hosts})
+	page = ui.New(ui.Options{Slow: f.slow, Hosts: f.hosts, Plugins: plugins})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -80,6 +86,35 @@ func (f *uiFlags) open(cmd *cobra.Command) (page *ui.Server, end func(), err err
 		_ = page.Close() // nothing of it is of use any more
 		<-served
 	}, nil
+}
+
+// documented are the plugins that are compiled in, with their manuals.
+func documented() (all []ui.Plugin, err error) {
+	add := func(p *plugin, manual string, inChain bool) {
+		var text strings.Builder
+		if manual == "" {
+			p.print(&text, "")
+			manual = text.String()
+		}
+		all = append(all, ui.Plugin{
+			Name: p.Name, Stage: p.Stage, Summary: p.Summary, Manual: manual, Schema: p.Schema, InChain: inChain,
+		})
+	}
+	for _, reg := range filter.Registrations() {
+		p, err := describe(reg)
+		if err != nil {
+			return nil, err
+		}
+		add(p, manualOf(reg), true)
+	}
+	for _, o := range others() {
+		p, manual, err := o.describe()
+		if err != nil {
+			return nil, err
+		}
+		add(p, manual, false)
+	}
+	return all, nil
 }
 
 // recordHandler gives the records of requests in a log to the page, and hands everything else on.

@@ -15,6 +15,7 @@ import (
 	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/internal/filewatch"
 	"mosn.io/moe/internal/moefile"
+	"mosn.io/moe/internal/ui"
 )
 
 // watchEvery is how often the files are looked at. An edit goes live once two looks have seen the same.
@@ -29,6 +30,7 @@ type watcher struct {
 	golang *bootstrap.Golang // nil for a dynamic module
 	dir    string            // of the files that Envoy reads
 	boot   []byte            // what Envoy has been started with
+	page   *ui.Server        // that shows what runs; nil for none
 
 	current bootstrap.Options                                      // what Envoy has been given last
 	before  []former                                               // what requests may still have the routes of
@@ -154,6 +156,9 @@ func (w *watcher) give(ctx context.Context) (boot []byte, changed []string, err 
 		return nil, nil, err
 	}
 	w.file, w.turn, w.changed = file, turn, parts{}
+	if w.page != nil {
+		w.page.Loaded(w.f.file, file.Text())
+	}
 	return boot, changed, w.watch(file)
 }
 
