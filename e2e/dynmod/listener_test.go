@@ -1,6 +1,7 @@
 package dynmod
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -80,6 +81,7 @@ func TestListener(t *testing.T) {
 			{"panics", testAcceptPanics},
 			{"clients that say too little", testAcceptSilence},
 			{"resets at any time", testAcceptResets},
+			{"listener filters in the box", testAcceptBox},
 			{"bad configurations", testAcceptBadConfig},
 			{"configurations change under connections", testAcceptPushes},
 		} {
@@ -113,6 +115,7 @@ func acceptListeners(b *netBed) []m {
 		acceptListener("chain", acceptProbe(m{"do": "drain"}), acceptProbe(m{"do": "go"}), acceptProbe(m{"do": "peek"})),
 		acceptListener("panic-close", acceptProbe(m{"do": "panic", "in": "close"})),
 	}
+	listeners = append(listeners, acceptBoxListeners(b)...)
 	for _, do := range accepting {
 		listeners = append(listeners, acceptListener(do, acceptProbe(m{"do": do})))
 	}
@@ -202,22 +205,31 @@ func testAcceptRefuses(b *netBed) {
 	b.wantLine("refused.log", "moe.probe: as told")
 }
 
-// wantLine waits for the first line of a file.
+// wantLine waits for the first line of a file, and compares it.
 func (b *netBed) wantLine(file, want string) {
+	b.Helper()
+	if line := b.firstLine(file); line != want {
+		b.Errorf("%s begins with %q, want %q", file, line, want)
+	}
+}
+
+// firstLine waits for the first line of a file.
+func (b *netBed) firstLine(file string) (line string) {
 	b.Helper()
 	if err := envoytest.Poll(patience, func() error {
 		text, err := os.ReadFile(b.file(file))
 		if err != nil {
 			return err
 		}
-		line, _, whole := strings.Cut(string(text), "\n")
-		if !whole || line != want {
-			return fmt.Errorf("the line is %q, want %q", line, want)
+		var whole bool
+		if line, _, whole = strings.Cut(string(text), "\n"); !whole {
+			return fmt.Errorf("%q has no end", line)
 		}
 		return nil
 	}); err != nil {
 		b.Errorf("waiting for %s: %v", file, err)
 	}
+	return line
 }
 
 func testAcceptFacts(b *netBed) {
@@ -376,4 +388,77 @@ func testAcceptPushes(b *netBed) {
 	if err := b.envoy.Alive(); err != nil {
 		b.Errorf("e.Alive: %v", err)
 	}
+}
+
+// acceptBoxed is a listener filter in the box.
+func acceptBoxed(name string, config m) m {
+	return envoytest.MoE.ListenerFilter(name, envoytest.Document(envoytest.Struct, config))
+}
+
+// acceptBoxListeners have the listener filters in the box.
+func acceptBoxListeners(b *netBed) []m {
+	trusting := acceptListener("trusting", acceptBoxed("proxyprotocol", m{
+		"trusted": a{"127.0.0.0/8"}, "tlvs": a{m{"type": 2, "key": "host"}},
+	}), acceptBoxed("clienthello", m{}))
+	tcpOf(trusting)["access_log"] = a{fileLog(b.file("proxied.log"), "%DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% "+
+		"%DYNAMIC_METADATA(moe.proxyprotocol:host)%")}
+	hello := acceptListener("hello", acceptBoxed("clienthello", m{"require": true, "filterState": true}))
+	tcpOf(hello)["access_log"] = a{fileLog(b.file("hello.log"), "%REQUESTED_SERVER_NAME% %DYNAMIC_METADATA(moe.clienthello:alpn)% "+
+		"%FILTER_STATE(moe.clienthello.ja4:PLAIN)% %TLS_JA4_FINGERPRINT% %TLS_JA3_FINGERPRINT%")}
+	matched := netListener("matched", "other")["filter_chains"].(a)[0].(m)
+	matched["filter_chain_match"] = m{"server_names": a{"*.other.example"}, "transport_protocol": "tls"}
+	chosen := acceptListener("chosen", acceptBoxed("clienthello", m{}))
+	chosen["filter_chains"] = append(chosen["filter_chains"].(a), matched)
+	return []m{trusting, hello, chosen, acceptListener("untrusting", acceptBoxed("proxyprotocol", m{"trusted": a{"192.0.2.0/24"}}))}
+}
+
+func testAcceptBox(b *netBed) {
+	for name, piece := range map[string]func() int{
+		"in one piece": func() int { return 1 << 20 }, "one byte at a time": func() int { time.Sleep(time.Millisecond); return 1 },
+	} {
+		b.Run("proxyprotocol "+name, func(t *testing.T) {
+			c := (&netBed{t, b.envoy}).dial("trusting")
+			go func() {
+				const header = "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x18\xc0\x00\x02\x01\xc6\x33\x64\x02\x12\x34\x01\xbb\x02\x00\x09a.example"
+				for rest := header + "hello"; rest != ""; {
+					n := min(piece(), len(rest))
+					if _, err := io.WriteString(c, rest[:n]); err != nil {
+						return
+					}
+					rest = rest[n:]
+				}
+			}()
+			got := make([]byte, 5)
+			if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
+				t.Errorf("the client gets %q, %v; want what it has sent behind the header", got, err)
+			}
+			c.Close()
+		})
+	}
+	b.wantLine("proxied.log", "192.0.2.1:4660 198.51.100.2:443 a.example")
+	for listener, text := range map[string]string{
+		"untrusting": "PROXY UNKNOWN\r\n", "trusting": "PROXY TCP4 1.2.3.4 1.2.3.4 1 99999\r\n", "hello": "GET / HTTP/1.1\r\n\r\n",
+	} {
+		b.Run(listener+" refuses", func(t *testing.T) { (&netBed{t, b.envoy}).wantRefused(listener, text) })
+	}
+	b.Run("clienthello", func(t *testing.T) {
+		b := &netBed{t, b.envoy}
+		c := b.dial("hello")
+		conf := &tls.Config{ServerName: "www.example.com", NextProtos: []string{"h2"}}
+		_ = tls.Client(c, conf).Handshake() // with a server that sends it back
+		c.Close()
+		text := b.firstLine("hello.log")
+		parts := strings.Fields(text)
+		if len(parts) != 5 || parts[0] != "www.example.com" || parts[1] != "h2" || parts[2] != parts[3] ||
+			!strings.HasPrefix(parts[2], "t13d") || len(parts[4]) != 32 {
+			t.Errorf("the log has %q", text)
+		}
+	})
+	b.Run("clienthello chooses the filter chain", func(t *testing.T) {
+		c := (&netBed{t, b.envoy}).dial("chosen")
+		if err := tls.Client(c, &tls.Config{ServerName: "www.other.example"}).Handshake(); err == nil ||
+			!strings.Contains(err.Error(), "does not look like a TLS handshake") {
+			t.Errorf("the handshake ends with %v, want an answer of the other cluster", err)
+		}
+	})
 }
