@@ -147,7 +147,11 @@ func (f *Flow) start(run func(context.Context) Action) {
 	s := &suspension{}
 	f.waiting = s
 	s.timer = time.AfterFunc(GoTimeout, func() { f.resume(Refuse("a function of Go takes longer than " + GoTimeout.String())) })
-	go func() { f.resume(f.fenced("a function of Go", func() Action { return run(f.ctx) })) }()
+	go func() {
+		a := Refuse("panic")
+		defer func() { f.resume(a) }() // even after runtime.Goexit
+		a = f.fenced("a function of Go", func() Action { return run(f.ctx) })
+	}()
 }
 
 // resume keeps the first result of the function of Go, for Settle.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -243,6 +244,9 @@ func TestPanics(t *testing.T) {
 		{"OnData", methods{accept: peek(1, 1), data: func(*listener.Socket, []byte) listener.Action { panic("told") }}},
 		{"Go", methods{accept: func(*listener.Socket) listener.Action {
 			return listener.Go(func(context.Context) listener.Action { panic("told") })
+		}}},
+		{"Goexit in Go", methods{accept: func(*listener.Socket) listener.Action {
+			return listener.Go(func(context.Context) listener.Action { runtime.Goexit(); return listener.Continue })
 		}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

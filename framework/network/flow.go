@@ -226,3 +226,11 @@ func (f *Flow) fenced(what string, run func() Action) (a Action) {
 	returned = true
 	return a
 }
+
+// beside runs code of the filter's on a goroutine of its own, and gives its outcome to then: [Reset] if it panics, or ends
+// the goroutine by runtime.Goexit.
+func (f *Flow) beside(what string, run func() Action, then func(Action)) {
+	a := Reset("panic")
+	defer func() { then(a) }()
+	a = f.fenced(what, run)
+}

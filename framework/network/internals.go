@@ -99,12 +99,12 @@ func (internals) NewFlow(reg *Registration, config any, log *slog.Logger, h Host
 // Call runs code of a filter's on any goroutine, as functions of Go and Pipe run: a panic in it, or runtime.Goexit, is
 // logged, counted, and resets the connection. It reports whether f has returned.
 func (internals) Call(c *Conn, what string, f func()) (returned bool) {
-	defer func() {
-		if !returned {
-			_ = c.Reset("panic")
+	c.f.beside(what, func() Action { f(); return Continue }, func(a Action) {
+		if returned = a.kind == actContinue; !returned {
+			_ = c.Reset(a.reason)
 		}
-	}()
-	return c.f.fenced(what, func() Action { f(); return Continue }).kind == actContinue
+	})
+	return returned
 }
 
 // BufferLimit returns how many bytes a filter may hold for one direction.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -380,6 +381,12 @@ func TestPanics(t *testing.T) {
 		}, read: hold, write: hold}},
 		{"a function of Pipe", methods{connection: func(*network.Conn) network.Action {
 			return network.Pipe(func(context.Context, network.Peer, network.Peer) error { panic("boom") })
+		}}},
+		{"Goexit in a function of Go", methods{read: func(*network.Conn, *network.Data) network.Action {
+			return network.Go(func(context.Context) network.Action { runtime.Goexit(); return network.Continue })
+		}, write: hold}},
+		{"Goexit in a function of Pipe", methods{connection: func(*network.Conn) network.Action {
+			return network.Pipe(func(context.Context, network.Peer, network.Peer) error { runtime.Goexit(); return nil })
 		}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -82,14 +82,11 @@ func (f *Flow) startPipe(run func(context.Context, Peer, Peer) error) {
 	}
 	f.delay()
 	ctx := f.context()
-	go func() {
-		var err error
-		a := f.fenced("a function of Pipe", func() Action {
-			err = run(ctx, p.peers[Read], p.peers[Write])
-			return Continue
-		})
-		_ = f.push(op{kind: opCall, run: func() { p.returned(a, err) }})
-	}()
+	var err error
+	go f.beside("a function of Pipe", func() Action {
+		err = run(ctx, p.peers[Read], p.peers[Write])
+		return Continue
+	}, func(a Action) { _ = f.push(op{kind: opCall, run: func() { p.returned(a, err) }}) })
 }
 
 // received hands bytes to the function.

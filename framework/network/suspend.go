@@ -110,9 +110,8 @@ func (f *Flow) start(run func(context.Context) Action, d *Data) *suspension {
 	s.timer = time.AfterFunc(GoTimeout, func() {
 		_ = f.push(op{kind: opResult, waiting: s, action: Close("a function of Go takes longer than " + GoTimeout.String())})
 	})
-	go func() {
-		a := f.fenced("a function of Go", func() Action { return run(ctx) })
+	go f.beside("a function of Go", func() Action { return run(ctx) }, func(a Action) {
 		_ = f.push(op{kind: opResult, waiting: s, action: a})
-	}()
+	})
 	return s
 }
