@@ -29,11 +29,15 @@ type NewOptions struct {
 	Checkout string // of MoE; "" means what Checkout("") finds
 }
 
-// Network is the kind of network filters.
-const Network = "network"
+// HTTP is the kind of plugins that run in chains.
+const HTTP = "http"
 
-// Kinds are what New can begin: a plugin for HTTP, or a network filter.
-var Kinds = []string{"http", Network}
+// Kinds are what New can begin: a plugin, or an extension of another kind, which is named as its package.
+var Kinds = []string{HTTP, "listener", "network", "accesslog", "certvalidator"}
+
+// taken are names of packages that the files of a new plugin import.
+var taken = slices.Concat(Kinds[1:], []string{"main", "filter", "bytes", "embed", "errors", "fmt", "hex", "sha256", "slog", "strings",
+	"time", "init", "test"})
 
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 
@@ -43,10 +47,10 @@ var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 func New(o NewOptions) (dir string, err error) {
 	switch {
 	case o.Kind != "" && !slices.Contains(Kinds, o.Kind):
-		return "", fmt.Errorf("--kind: expected %s, got %q", strings.Join(Kinds, " or "), o.Kind)
+		return "", fmt.Errorf("--kind: expected %s, got %q", strings.Join(Kinds, ", "), o.Kind)
 	case !pluginName.MatchString(o.Name):
 		return "", fmt.Errorf("%q: a plugin's name is lower-case letters and digits, as a Go package's", o.Name)
-	case token.IsKeyword(o.Name), slices.Contains([]string{"main", "filter", "network", "bytes", "errors", "fmt", "strings", "init", "test"}, o.Name):
+	case token.IsKeyword(o.Name), slices.Contains(taken, o.Name):
 		return "", fmt.Errorf("%q cannot be the name of a plugin's package; choose another", o.Name)
 	}
 	root, err := Checkout(o.Checkout)
@@ -79,27 +83,25 @@ func New(o NewOptions) (dir string, err error) {
 
 // expand returns the files of the templates.
 func expand(o NewOptions) (map[string][]byte, error) {
+	kind := o.Kind + "_" // begins the names of its templates
+	code := o.Kind
+	if o.Kind == "" || o.Kind == HTTP {
+		kind, code = "", "plugin"
+	}
 	data := struct {
 		Name, Type, Module string
-		Network            bool
-	}{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module, o.Kind == Network}
+		Schema             bool // it has a schema.json
+	}{o.Name, strings.ToUpper(o.Name[:1]) + o.Name[1:], o.Module, kind == ""}
 	files := map[string][]byte{}
 	from := map[string]string{
-		o.Name + ".go":      "plugin.go.tmpl",
-		o.Name + "_test.go": "plugin_test.go.tmpl",
-		"README.md":         "README.md.tmpl",
-		"schema.json":       "schema.json.tmpl",
+		o.Name + ".go":      code + ".go.tmpl",
+		o.Name + "_test.go": code + "_test.go.tmpl",
+		"README.md":         kind + "README.md.tmpl",
 		"Makefile":          "Makefile.tmpl",
-		"moe.yaml":          "moe.yaml.tmpl",
+		"moe.yaml":          kind + "moe.yaml.tmpl",
 	}
-	if o.Kind == Network {
-		from = map[string]string{
-			o.Name + ".go":      "network.go.tmpl",
-			o.Name + "_test.go": "network_test.go.tmpl",
-			"README.md":         "network_README.md.tmpl",
-			"Makefile":          "Makefile.tmpl",
-			"moe.yaml":          "network_moe.yaml.tmpl",
-		}
+	if data.Schema {
+		from["schema.json"] = "schema.json.tmpl"
 	}
 	for name, from := range from {
 		var b bytes.Buffer

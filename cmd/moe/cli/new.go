@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,10 +15,10 @@ func newCommand() *cobra.Command {
 		Use:   "new NAME",
 		Short: "Begin a plugin of your own",
 		Long: text(`
-			new makes a folder with a plugin that works, or with --kind network a network filter, to change into yours: the
-			plugin and its test, a README, a moe.yaml to try it with, a Makefile that builds it into a libmoe.so and a moe,
-			and a go.mod. That one requires what the plugin imports, and refers to MoE's sources: the checkout that you or
-			this program are in, or --moe DIR.`),
+			new makes a folder with a plugin that works, to change into yours: the plugin and its test, a README, a moe.yaml to
+			try it with, a Makefile that builds it into a libmoe.so and a moe, and a go.mod. That one requires what the plugin
+			imports, and refers to MoE's sources: the checkout that you or this program are in, or --moe DIR. With --kind it is a
+			listener filter, a network filter, an access logger or a certificate validator.`),
 		Example: examples(`
 			moe new greet
 			cd greet && go test ./... && make run
@@ -37,7 +38,7 @@ func newCommand() *cobra.Command {
 		}),
 	}
 	fl := c.Flags()
-	fl.Var(&enum{&o.Kind, build.Kinds}, "kind", "`KIND`: http, for a plugin, or network, for a network filter (default: http)")
+	fl.Var(&enum{&o.Kind, build.Kinds}, "kind", "`KIND`: "+strings.Join(build.Kinds, ", ")+" (default: http)")
 	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(build.Kinds, cobra.ShellCompDirectiveNoFileComp))
 	fl.StringVar(&o.Dir, "dir", "", "`DIR` to make (default: NAME)")
 	fl.StringVar(&o.Module, "module", "", "`PATH` of its Go module (default: example.com/NAME)")

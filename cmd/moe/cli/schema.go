@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/internal/build"
 	"mosn.io/moe/internal/doccomments"
 	"mosn.io/moe/internal/moefile"
 )
 
 func schemaCommand() *cobra.Command {
-	var source string
+	var source, kind string
 	c := &cobra.Command{
 		Use:   "schema [NAME]",
 		Short: "Print the JSON Schema of moe.yaml, or of one plugin's configuration",
@@ -31,16 +33,18 @@ func schemaCommand() *cobra.Command {
 		Example: examples(`
 			moe schema >moe.schema.json   # and in moe.yaml: # yaml-language-server: $schema=moe.schema.json
 			moe schema tokenauth
+			moe schema redisguard
+			moe schema accesslog --kind accesslog
 			moe schema greet --source ./greet >greet/schema.json`),
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completePlugins,
 		RunE: does(func(cmd *cobra.Command, args []string) error {
-			if source != "" && len(args) == 0 {
-				return errors.New("--source is for the schema of one plugin: give its NAME")
+			if (source != "" || kind != "") && len(args) == 0 {
+				return errors.New("--source and --kind are for the schema of one plugin: give its NAME")
 			}
 			text, err := moefile.Schema()
 			if len(args) > 0 {
-				reg, unknown := lookup(args[0])
+				reg, unknown := lookupKind(args[0], kind)
 				if unknown != nil {
 					return unknown
 				}
@@ -55,9 +59,28 @@ func schemaCommand() *cobra.Command {
 			return err
 		}),
 	}
+	c.Flags().Var(&enum{&kind, build.Kinds}, "kind", "`KIND`, where plugins of several have the name: "+strings.Join(build.Kinds, ", "))
+	c.RegisterFlagCompletionFunc("kind", cobra.FixedCompletions(build.Kinds, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringVar(&source, "source", "", "`DIR` of the plugin's source, for the descriptions")
 	c.MarkFlagDirname("source")
 	return c
+}
+
+// lookupKind returns the registration of a plugin of a kind. Where kind is "", a plugin that runs in chains goes before
+// others.
+func lookupKind(name, kind string) (*filter.Registration, error) {
+	if kind == build.HTTP || kind == "" && filter.Lookup(name) != nil {
+		return lookup(name)
+	}
+	for _, o := range others() {
+		if o.Name == name && (kind == "" || kind == o.kind) {
+			return &filter.Registration{Registration: *o.Registration}, nil
+		}
+	}
+	if kind == "" {
+		return lookup(name)
+	}
+	return nil, fmt.Errorf("no %s is called %q; `moe plugins` lists them all", kind, name)
 }
 
 // schemaFrom makes the schema of a plugin's configuration with the doc comments of its package in a folder.

@@ -7,14 +7,20 @@ import (
 	"testing"
 )
 
-// A new network filter passes its own tests, and has nothing that is for plugins of HTTP.
-func TestNewNetworkFilter(t *testing.T) {
+// A new extension of each kind passes its own tests, and has nothing that is for plugins of HTTP.
+func TestNewKinds(t *testing.T) {
+	for _, kind := range Kinds[1:] {
+		t.Run(kind, func(t *testing.T) { testNewKind(t, kind) })
+	}
+}
+
+func testNewKind(t *testing.T, kind string) {
 	root, err := Checkout("")
 	if err != nil {
 		t.Fatalf("Checkout: %v", err)
 	}
-	dir := filepath.Join(t.TempDir(), "lines")
-	if _, err := New(NewOptions{Kind: Network, Name: "lines", Dir: dir, Checkout: root}); err != nil {
+	dir := filepath.Join(t.TempDir(), "mine")
+	if _, err := New(NewOptions{Kind: kind, Name: "mine", Dir: dir, Checkout: root}); err != nil {
 		t.Fatalf("New: %v", err)
 	}
 	if out := run(t, dir, "test", "./..."); !strings.HasPrefix(out, "ok") {
@@ -40,8 +46,8 @@ func TestNewNetworkFilter(t *testing.T) {
 	}
 }
 
-func TestNewKind(t *testing.T) {
-	if _, err := New(NewOptions{Kind: "udp", Name: "lines"}); err == nil || !strings.Contains(err.Error(), "http or network") {
+func TestNewUnknownKind(t *testing.T) {
+	if _, err := New(NewOptions{Kind: "udp", Name: "lines"}); err == nil || !strings.Contains(err.Error(), "http, listener, network") {
 		t.Errorf("New of an unknown kind: %v, want an error with those that there are", err)
 	}
 }
