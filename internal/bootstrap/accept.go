@@ -28,17 +28,25 @@ func (o *Options) checkListenerFilters(p *problems, at string, l *Listener) {
 }
 
 // listenerFilters are those of a listener in Go.
-func listenerFilters(l *Listener) (all []*listenerv3.ListenerFilter, err error) {
+func (b *builder) listenerFilters(l *Listener) (all []*listenerv3.ListenerFilter, err error) {
 	for i, f := range l.ListenerFilters {
 		s, err := toStruct(f.Config)
 		if err != nil {
 			return nil, fmt.Errorf("listenerFilters[%d]: %w", i, err)
 		}
-		all = append(all, listenerFilter(f.Name, &modulesv3.DynamicModuleListenerFilter{
+		all = append(all, listenerFilter(b.o.connectionName(f.Name), &modulesv3.DynamicModuleListenerFilter{
 			DynamicModuleConfig: module(Name), FilterName: f.Name, FilterConfig: pack(s),
 		}))
 	}
 	return all, nil
+}
+
+// connectionName is what Envoy calls a listener or network filter; it finds the extension by the type of the configuration.
+func (o *Options) connectionName(name string) string {
+	if o.OtherConnections {
+		name += "-other"
+	}
+	return name
 }
 
 func listenerFilter(name string, config proto.Message) *listenerv3.ListenerFilter {

@@ -31,6 +31,8 @@ type Options struct {
 	// OtherLoggers gives the access loggers another name, which changes nothing else: Envoy sets them up again if it had
 	// them without.
 	OtherLoggers bool
+	// OtherConnections does the same to listener and network filters.
+	OtherConnections bool
 
 	// Dir is where Envoy finds the files of [Resources.Files]; "" has the bootstrap hold everything. Only if there is a
 	// directory does Envoy read certificates again when they change.

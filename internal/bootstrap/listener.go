@@ -57,7 +57,7 @@ func (b *builder) listener(l *Listener) error {
 		FilterChains: []*listenerv3.FilterChain{chain},
 	}
 	b.r.Listeners = append(b.r.Listeners, tcp)
-	if tcp.ListenerFilters, err = listenerFilters(l); err != nil {
+	if tcp.ListenerFilters, err = b.listenerFilters(l); err != nil {
 		return err
 	}
 	// Network filters may ask for the server name, which Envoy has of its TLS inspector alone.

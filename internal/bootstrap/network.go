@@ -62,7 +62,7 @@ func (b *builder) networkFilters(l *Listener) (all []*listenerv3.Filter, err err
 		if err != nil {
 			return nil, fmt.Errorf("networkFilters[%d]: %w", i, err)
 		}
-		all = append(all, networkFilter(f.Name, &modulesv3.DynamicModuleNetworkFilter{
+		all = append(all, networkFilter(b.o.connectionName(f.Name), &modulesv3.DynamicModuleNetworkFilter{
 			DynamicModuleConfig: module(Name), FilterName: f.Name, FilterConfig: pack(s),
 		}))
 	}

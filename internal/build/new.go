@@ -36,8 +36,10 @@ const HTTP = "http"
 var Kinds = []string{HTTP, "listener", "network", "accesslog", "certvalidator"}
 
 // taken are names of packages that the files of a new plugin import.
-var taken = slices.Concat(Kinds[1:], []string{"main", "filter", "bytes", "embed", "errors", "fmt", "hex", "sha256", "slog", "strings",
-	"time", "init", "test"})
+var taken = slices.Concat(Kinds[1:], []string{
+	"main", "filter", "bytes", "embed", "errors", "fmt", "hex", "sha256", "slog", "strings",
+	"time", "init", "test",
+})
 
 var pluginName = regexp.MustCompile(`^[a-z][a-z0-9]*$`)
 

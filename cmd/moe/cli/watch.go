@@ -52,10 +52,10 @@ type former struct {
 }
 
 // parts are those of Envoy's configuration that hold secrets.
-type parts struct{ filter, loggers bool }
+type parts struct{ filter, loggers, connections bool }
 
 // secretFiles are the files that {file: PATH} names, by the part of the configuration that does.
-type secretFiles struct{ filter, loggers []string }
+type secretFiles struct{ filter, loggers, connections []string }
 
 // watch looks at the moe.yaml and at the secrets of files from now on. Call it before they are read, so that no edit is
 // missed.
@@ -69,8 +69,10 @@ func (w *watcher) watch(files ...*moefile.File) error {
 		of := secretsOf(f)
 		w.secrets.filter = append(w.secrets.filter, within(dir, of.filter)...)
 		w.secrets.loggers = append(w.secrets.loggers, within(dir, of.loggers)...)
+		w.secrets.connections = append(w.secrets.connections, within(dir, of.connections)...)
 	}
-	paths := slices.Concat([]string{filepath.Join(dir, filepath.Base(w.f.file))}, w.secrets.filter, w.secrets.loggers)
+	paths := slices.Concat([]string{filepath.Join(dir, filepath.Base(w.f.file))}, w.secrets.filter, w.secrets.loggers,
+		w.secrets.connections)
 	if w.files == nil {
 		w.files = filewatch.New(paths...)
 	} else {
@@ -116,6 +118,7 @@ func (w *watcher) take(ctx context.Context) {
 	for _, path := range w.files.Which() {
 		w.changed.filter = w.changed.filter || slices.Contains(w.secrets.filter, path)
 		w.changed.loggers = w.changed.loggers || slices.Contains(w.secrets.loggers, path)
+		w.changed.connections = w.changed.connections || slices.Contains(w.secrets.connections, path)
 	}
 	boot, changed, err := w.give(ctx)
 	if err != nil {
@@ -151,7 +154,10 @@ func (w *watcher) give(ctx context.Context) (boot []byte, changed []string, err 
 	if file, err = w.f.load(w.loader); err != nil {
 		return nil, nil, err
 	}
-	turn := parts{filter: w.turn.filter != w.changed.filter, loggers: w.turn.loggers != w.changed.loggers}
+	turn := parts{
+		filter: w.turn.filter != w.changed.filter, loggers: w.turn.loggers != w.changed.loggers,
+		connections: w.turn.connections != w.changed.connections,
+	}
 	if boot, changed, err = w.change(ctx, w.options(file, turn)); err != nil {
 		return nil, nil, err
 	}
@@ -165,7 +171,8 @@ func (w *watcher) give(ctx context.Context) (boot []byte, changed []string, err 
 // options are what Envoy is to have for a file.
 func (w *watcher) options(file *moefile.File, turn parts) bootstrap.Options {
 	o := file.Bootstrap(w.f.admin, w.echo)
-	o.Golang, o.Dir, o.OtherLoggers = w.golang, w.dir, turn.loggers
+	o.Golang, o.Dir = w.golang, w.dir
+	o.OtherLoggers, o.OtherConnections = turn.loggers, turn.connections
 	if turn.filter {
 		o.Filter = touch(o.Filter)
 	}
@@ -297,14 +304,22 @@ func touch(doc map[string]any) map[string]any {
 
 // secretsOf returns the files that {file: PATH} names in a file, in order.
 func secretsOf(f *moefile.File) secretFiles {
-	ofFilter, ofLoggers := []any{config.Clone(f.Filter)}, []any{}
+	ofFilter, ofLoggers, ofConnections := []any{config.Clone(f.Filter)}, []any{}, []any{}
 	for _, r := range f.Routes {
 		ofFilter = append(ofFilter, r.Doc)
 	}
 	for _, l := range f.Loggers {
 		ofLoggers = append(ofLoggers, l.Config)
 	}
-	return secretFiles{filter: filesIn(ofFilter), loggers: filesIn(ofLoggers)}
+	for _, l := range f.Listeners {
+		for _, n := range l.ListenerFilters {
+			ofConnections = append(ofConnections, n.Config)
+		}
+		for _, n := range l.NetworkFilters {
+			ofConnections = append(ofConnections, n.Config)
+		}
+	}
+	return secretFiles{filter: filesIn(ofFilter), loggers: filesIn(ofLoggers), connections: filesIn(ofConnections)}
 }
 
 func filesIn(data []any) []string {

@@ -43,6 +43,8 @@ func TestSecretsOf(t *testing.T) {
 	f, err := moefile.Parse([]byte("plugins: [{name: a, config: {secret: {file: b}, other: {file: c, more: 1}}}]\n"+
 		"consumers: [{name: x, credentials: {a: {keys: [{file: a}, {env: E}]}}}]\n"+
 		"accessLoggers: [{name: l, config: {headers: {x-key: {file: e}}}}]\n"+
+		"listeners: [{name: l, address: ':1', listenerFilters: [{name: a, config: {secret: {file: f}}}], "+
+		"networkFilters: [{name: a, config: {secrets: [{file: g}]}}]}]\n"+
 		"routes: [{plugins: [{name: a, config: {secret: {file: d}}}]}]"), moefile.CheckFile, moefile.Dynmod)
 	if err != nil {
 		t.Fatalf("moefile.Parse: %v", err)
@@ -53,6 +55,9 @@ func TestSecretsOf(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"e"}, got.loggers); diff != "" {
 		t.Errorf("the access loggers' (-want +got)\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"f", "g"}, got.connections); diff != "" {
+		t.Errorf("those of listener and network filters (-want +got)\n%s", diff)
 	}
 }
 
@@ -219,6 +224,26 @@ func TestTakeLoggersSecrets(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			if diff := cmp.Diff(s.want, e.edit(s.files)); diff != "" {
 				t.Errorf("the files that Envoy reads again (-want +got):\n%s\n%s", diff, &e.log)
+			}
+		})
+	}
+}
+
+// A secret of a listener's filters has Envoy set up the listener again, and nothing else.
+func TestTakeConnectionsSecrets(t *testing.T) {
+	for _, kind := range []string{"listenerFilters", "networkFilters"} {
+		t.Run(kind, func(t *testing.T) {
+			e := newEdited(t, moefile.CheckFile, map[string]string{
+				"token": "one",
+				"moe.yaml": "listeners: [{name: l, address: '127.0.0.1:8000', tcp: {upstream: '127.0.0.1:1'}, " + kind +
+					": [{name: l, config: {token: {file: token}}}]}]",
+			})
+			for _, token := range []string{"two", "three"} {
+				t.Run(token, func(t *testing.T) {
+					if diff := cmp.Diff([]string{bootstrap.ListenersFile}, e.edit(map[string]string{"token": token})); diff != "" {
+						t.Errorf("the files that Envoy reads again (-want +got):\n%s\n%s", diff, &e.log)
+					}
+				})
 			}
 		})
 	}
