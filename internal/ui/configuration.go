@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 
@@ -12,6 +13,9 @@ func (s *Server) Loaded(name string, text []byte) {
 	m, err := newModel(name, text, s.known)
 	if err != nil {
 		return // it was read a moment ago
+	}
+	for _, c := range m.chains {
+		c.Editable = s.o.Edit != nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,12 +41,26 @@ type configurationView struct {
 	Name   string
 	Chains []*chainModel
 	People []person
+
+	Edit    *Edit // nil: nothing can be changed
+	Saved   bool
+	Differs bool // the file is not what runs
+	Plugins []*Plugin
 }
 
-func (s *Server) configuration(w http.ResponseWriter, _ *http.Request) {
-	v := configurationView{}
+func (s *Server) configuration(w http.ResponseWriter, r *http.Request) {
+	v := configurationView{Edit: s.o.Edit, Saved: r.URL.Query().Has("saved")}
 	if m := s.loaded(); m != nil {
-		v = configurationView{m.name, m.chains, m.people}
+		v.Name, v.Chains, v.People = m.name, m.chains, m.people
+		if v.Edit != nil {
+			text, err := readFile(v.Edit.File)
+			v.Differs = err == nil && !bytes.Equal(text, m.text)
+		}
+	}
+	for i := range s.o.Plugins {
+		if p := &s.o.Plugins[i]; p.InChain {
+			v.Plugins = append(v.Plugins, p)
+		}
 	}
 	s.show(w, http.StatusOK, "configuration", page{Title: "Configuration", At: "configuration", Data: v})
 }

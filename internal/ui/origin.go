@@ -33,6 +33,8 @@ type chainModel struct {
 	Fields  []setting
 	Plugins []entry
 	Wrong   string // why the route's part is not in it
+
+	Editable bool
 }
 
 // entry is a plugin in a chain.
@@ -44,6 +46,14 @@ type entry struct {
 	Fields          []setting
 	Known           bool // moe has the plugin
 }
+
+// has reports whether a plugin with the id is in the chain.
+func (c *chainModel) has(id string) bool {
+	return slices.ContainsFunc(c.Plugins, func(e entry) bool { return e.ID == id })
+}
+
+// Chain are the plugins of a consumer, for the page.
+func (p person) Chain() *chainModel { return &chainModel{Name: p.Name, Plugins: p.Plugins} }
 
 // setting is a field with its value, and where that comes from.
 type setting struct{ Name, Value, From string }

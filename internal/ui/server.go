@@ -24,6 +24,8 @@ type Options struct {
 	Hosts []string
 	// Plugins are those that are compiled in.
 	Plugins []Plugin
+	// Edit, unless nil, has forms that change the file.
+	Edit *Edit
 }
 
 // Server serves the pages. Its methods may be called from any goroutine.
@@ -40,6 +42,8 @@ type Server struct {
 	streams int    // of events
 	model   *model // what runs; nil at first
 	loads   uint64
+
+	editing sync.Mutex // one check and one save at a time
 }
 
 //go:embed templates static
@@ -69,6 +73,11 @@ func New(o Options) *Server {
 	mux.HandleFunc("GET /configuration", s.configuration)
 	mux.HandleFunc("GET /plugins", s.plugins)
 	mux.HandleFunc("GET /plugins/{name}", s.plugin)
+	if s.o.Edit != nil {
+		mux.HandleFunc("GET /edit", s.editForm)
+		mux.HandleFunc("POST /edit", s.editSent)
+		mux.HandleFunc("POST /edit/check", s.editCheck)
+	}
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
 		s.refuse(w, http.StatusNotFound, "There is no such page.")

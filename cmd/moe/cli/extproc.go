@@ -14,6 +14,7 @@ import (
 	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/internal/extprocd"
 	"mosn.io/moe/internal/moefile"
+	"mosn.io/moe/internal/ui"
 )
 
 type extprocFlags struct {
@@ -51,7 +52,8 @@ func extprocCommand() *cobra.Command {
 			The file is read again when it changes and on SIGHUP. One that is wrong is logged, and the one before goes on;
 			streams end with the configuration they began with. On SIGTERM or Ctrl-C health checks fail, streams may end
 			for --drain, and the status is 0. The admin page has /metrics (Prometheus), /ready and /live; --ui has one for
-			people, with the plugins at work and the latest requests that were slow or refused.`),
+			people, with the plugins at work and the latest requests that were slow or refused, and with --ui-edit forms that
+			change the file.`),
 		Example: examples(`
 			moe extproc -c moe.yaml
 			moe extproc -c moe.yaml --listen :9000 --admin :9001 --log-json
@@ -118,7 +120,7 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 	if f.json {
 		f.o.Server.Log = slog.NewJSONHandler(cmd.ErrOrStderr(), opts)
 	}
-	err := f.ui.check(f.print)
+	err := f.ui.check(f.file, f.print)
 	if err != nil {
 		return err
 	}
@@ -141,7 +143,11 @@ func (f *extprocFlags) run(cmd *cobra.Command) error {
 		return missingFile(err)
 	}
 	defer leave()
-	page, end, err := f.ui.open(cmd)
+	whole, err := filepath.Abs(path) // from the file's folder, where the process is
+	if err != nil {
+		return err
+	}
+	page, end, err := f.ui.open(cmd, ui.Edit{File: whole, Name: f.file, Live: true, Check: validates(f.file, moefile.ExtProc)})
 	if err != nil {
 		return err
 	}

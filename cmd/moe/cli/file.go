@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"mosn.io/moe/internal/moefile"
 )
 
+// entered is held where the working directory becomes a file's for a while and other goroutines may do the same.
+var entered sync.Mutex
+
 // load reads a moe.yaml. Relative paths in it start from its folder.
 func load(name string, l moefile.Loader) (*moefile.File, error) {
+	entered.Lock()
+	defer entered.Unlock()
 	path, leave, err := enter(name)
 	if err != nil {
 		return nil, missingFile(err)

@@ -17,6 +17,7 @@ import (
 	"mosn.io/moe/internal/envoy"
 	"mosn.io/moe/internal/moefile"
 	"mosn.io/moe/internal/tempdir"
+	"mosn.io/moe/internal/ui"
 )
 
 type runFlags struct {
@@ -76,7 +77,8 @@ func runCommand() *cobra.Command {
 			long each did, what it waited for, which headers it changed, and who replied.
 
 			With --ui, a page shows the routes and their plugins at work, and the latest requests that were slow, refused or
-			made a plugin panic. Its address, with a token, is printed at the start.
+			made a plugin panic, and the configuration with where each part of it comes from. Its address, with a token, is
+			printed at the start. With --ui-edit, it has forms that change the file.
 
 			--host golang has Envoy reach the plugins as its Golang filter does. As stock Envoys lack that filter, run has
 			libgolang_bridge.so, from beside libmoe.so, take its place; --print-config prints the configuration of an Envoy
@@ -86,7 +88,7 @@ func runCommand() *cobra.Command {
 			moe run -c moe.yaml --envoy /usr/local/bin/envoy --concurrency 1 --admin 127.0.0.1:9901
 			moe run -c moe.yaml --watch
 			moe run -c moe.yaml --trace --trace-path /api/
-			moe run -c moe.yaml --watch --ui 127.0.0.1:9902
+			moe run -c moe.yaml --watch --ui 127.0.0.1:9902 --ui-edit
 			moe run -c moe.yaml --print-config > envoy.yaml
 			moe run -c moe.yaml --print-config --split /etc/envoy/moe
 			moe run --host golang --print-config --module /usr/local/lib/libmoe.so
@@ -150,7 +152,7 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	if err := f.trace.check(f); err != nil {
 		return err
 	}
-	if err := f.ui.check(f.print || f.split != ""); err != nil {
+	if err := f.ui.check(f.file, f.print || f.split != ""); err != nil {
 		return err
 	}
 	if f.ui.on() {
@@ -220,7 +222,11 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 		go echo.Serve(ln)
 		upstream = ln.Addr().String()
 	}
-	page, endPage, err := f.ui.open(cmd)
+	edit, err := f.edits(host)
+	if err != nil {
+		return err
+	}
+	page, endPage, err := f.ui.open(cmd, edit)
 	if err != nil {
 		return err
 	}
@@ -267,6 +273,34 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	}
 	o.Config = w.boot
 	return f.serve(cmd, file, o, w, started)
+}
+
+// edits is how the page may change the file.
+func (f *runFlags) edits(host moefile.Host) (ui.Edit, error) {
+	if !f.ui.edit {
+		return ui.Edit{}, nil
+	}
+	path, err := filepath.Abs(f.file)
+	if err != nil {
+		return ui.Edit{}, err
+	}
+	check := validates(f.file, host)
+	if f.unchecked {
+		check = func(text []byte, _ bool) error {
+			_, err := moefile.Loader{Name: f.file}.Parse(text)
+			return err
+		}
+	}
+	return ui.Edit{File: path, Name: f.file, Live: f.watch, Check: func(text []byte, whole bool) error {
+		entered.Lock()
+		defer entered.Unlock()
+		_, leave, err := enter(f.file) // where the file's relative paths start
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return check(text, whole)
+	}}, nil
 }
 
 // printed returns the Golang filter of a printed configuration, or nil for a dynamic module.

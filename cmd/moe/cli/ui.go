@@ -15,6 +15,7 @@ import (
 
 	"mosn.io/moe/framework/debugview"
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/internal/moefile"
 	"mosn.io/moe/internal/ui"
 )
 
@@ -22,6 +23,7 @@ import (
 type uiFlags struct {
 	address string
 	remote  bool
+	edit    bool
 	hosts   []string
 	slow    time.Duration
 }
@@ -30,22 +32,25 @@ func (f *uiFlags) add(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringVar(&f.address, "ui", "", "`ADDR` of a page that shows the plugins at work; none without it, port 0 is any free one")
 	fl.BoolVar(&f.remote, "ui-remote", false, "let --ui be an address other than of this machine's loopback interface")
+	fl.BoolVar(&f.edit, "ui-edit", false, "let the page change the file: forms that check as validate does, and keep comments")
 	fl.StringSliceVar(&f.hosts, "ui-host", nil, "DNS `NAME` under which the page may be asked for; may repeat")
 	fl.DurationVar(&f.slow, "ui-slow", 100*time.Millisecond, "on the page, requests are slow whose plugins take as long together")
 }
 
 func (f *uiFlags) on() bool { return f.address != "" }
 
-// check reports what is wrong with the flags of a command that only prints, or that starts what the page shows.
-func (f *uiFlags) check(prints bool) error {
+// check reports what is wrong with the flags of a command for a file, which may only print.
+func (f *uiFlags) check(file string, prints bool) error {
 	switch {
 	case !f.on():
-		if f.remote || len(f.hosts) > 0 {
-			return errors.New("--ui-remote and --ui-host are for --ui")
+		if f.remote || f.edit || len(f.hosts) > 0 {
+			return errors.New("--ui-remote, --ui-edit and --ui-host are for --ui")
 		}
 		return nil
 	case prints:
 		return errors.New("--ui is for plugins that moe runs, and not for a printed configuration")
+	case f.edit && file == "-":
+		return errors.New("--ui-edit is for a file, and not for the standard input")
 	case f.slow <= 0:
 		return fmt.Errorf("--ui-slow %s: expected a duration above 0", f.slow)
 	}
@@ -60,8 +65,9 @@ func (f *uiFlags) check(prints bool) error {
 	return nil
 }
 
-// open serves the page, and returns a function that ends it; page is nil where there is to be none.
-func (f *uiFlags) open(cmd *cobra.Command) (page *ui.Server, end func(), err error) {
+// open serves the page, and returns a function that ends it; page is nil where there is to be none. edit is what the page may
+// change where the flags let it.
+func (f *uiFlags) open(cmd *cobra.Command, edit ui.Edit) (page *ui.Server, end func(), err error) {
 	if !f.on() {
 		return nil, func() {}, nil
 	}
@@ -73,7 +79,11 @@ func (f *uiFlags) open(cmd *cobra.Command) (page *ui.Server, end func(), err err
 	if err != nil {
 		return nil, nil, fmt.Errorf("--ui: %w", err)
 	}
-	page = ui.New(ui.Options{Slow: f.slow, Hosts: f.hosts, Plugins: plugins})
+	o := ui.Options{Slow: f.slow, Hosts: f.hosts, Plugins: plugins}
+	if f.edit {
+		o.Edit = &edit
+	}
+	page = ui.New(o)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -86,6 +96,18 @@ func (f *uiFlags) open(cmd *cobra.Command) (page *ui.Server, end func(), err err
 		_ = page.Close() // nothing of it is of use any more
 		<-served
 	}, nil
+}
+
+// validates returns what checks a text as moe validate does: first without setting plugins up, and then also with that.
+func validates(name string, host moefile.Host) func(text []byte, whole bool) error {
+	return func(text []byte, whole bool) error {
+		l := moefile.Loader{Check: moefile.CheckPlugins, Host: host, Name: name}
+		if whole {
+			l.Check = moefile.ProvisionPlugins
+		}
+		_, err := l.Parse(text)
+		return err
+	}
 }
 
 // documented are the plugins that are compiled in, with their manuals.

@@ -16,14 +16,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"mosn.io/moe/framework/debugview"
+	"mosn.io/moe/internal/ui"
 )
 
 // What --ui cannot do, or should not without being asked to, is an error before anything starts.
 func TestUIFlags(t *testing.T) {
 	file := write(t, "plugins: [{name: hello}]")
 	for _, c := range []struct{ name, command, flags, want string }{
-		{name: "remote alone", command: "run", flags: "--ui-remote", want: "--ui-remote and --ui-host are for --ui"},
-		{name: "a host alone", command: "extproc", flags: "--ui-host a", want: "--ui-remote and --ui-host are for --ui"},
+		{name: "remote alone", command: "run", flags: "--ui-remote", want: "--ui-remote, --ui-edit and --ui-host are for --ui"},
+		{name: "a host alone", command: "extproc", flags: "--ui-host a", want: "--ui-remote, --ui-edit and --ui-host are for --ui"},
+		{name: "forms alone", command: "extproc", flags: "--ui-edit", want: "--ui-remote, --ui-edit and --ui-host are for --ui"},
 		{name: "nothing runs", command: "run", flags: "--ui 127.0.0.1:0 --print-config", want: "not for a printed configuration"},
 		{name: "nothing is served", command: "extproc", flags: "--ui 127.0.0.1:0 --print-config", want: "not for a printed configuration"},
 		{name: "no log", command: "run", flags: "--ui 127.0.0.1:0 --plugin-log-level warning", want: "--ui reads the plugins' log"},
@@ -102,7 +104,7 @@ func (o *opened) has(target string, texts ...string) {
 // Lines of Envoy's log: the page gets all records, and the log keeps those that the configuration has asked for.
 func TestPageOfLog(t *testing.T) {
 	f, c, browse := openPage(t)
-	page, end, err := f.open(c)
+	page, end, err := f.open(c, ui.Edit{})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
@@ -129,7 +131,7 @@ func TestPageOfLog(t *testing.T) {
 // The log of moe extproc: likewise, at whatever level it is.
 func TestPageOfHandler(t *testing.T) {
 	f, c, browse := openPage(t)
-	page, end, err := f.open(c)
+	page, end, err := f.open(c, ui.Edit{})
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}

@@ -72,4 +72,44 @@ function start() {
   addEventListener("pagehide", () => events.close());
 }
 
+// A form is checked while somebody types. The button "Check" does the same without this script.
+function check(form) {
+  let timer = 0;
+  let turn = 0;
+  const ask = async () => {
+    const mine = ++turn;
+    const body = new URLSearchParams(new FormData(form));
+    let found;
+    try {
+      const answer = await fetch(form.dataset.check, { method: "POST", body, credentials: "same-origin" });
+      found = await answer.json();
+    } catch {
+      return; // The server is gone, or the form is from before it was started; saving says so.
+    }
+    if (mine !== turn) return;
+    for (const error of form.querySelectorAll(".error")) {
+      const name = error.id.slice(0, -"-error".length);
+      const text = found.fields[name] || "";
+      error.textContent = text;
+      const input = document.getElementById(name);
+      if (text) input?.setAttribute("aria-invalid", "true");
+      else input?.removeAttribute("aria-invalid");
+    }
+    const problems = document.getElementById("problems");
+    problems.replaceChildren(
+      ...found.problems.map((text) => {
+        const p = document.createElement("p");
+        p.textContent = text;
+        return p;
+      }),
+    );
+    form.dataset.checked = String(mine);
+  };
+  form.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, 300);
+  });
+}
+
 start();
+for (const form of document.querySelectorAll("form[data-check]")) check(form);
