@@ -22,8 +22,18 @@ type consumerSet struct {
 	set    *extension.ConsumerSet
 	stop   func()
 
-	count, reloads core.Metric
+	count, reloads *core.Metric
 }
+
+var (
+	consumerCount = core.Define(core.Definition{
+		Name: "moe.consumers", Kind: core.Gauge, Help: "How many consumers a source has.",
+	})
+	consumerReloads = core.Define(core.Definition{
+		Name: "moe.consumer.reloads", Tags: []string{"result"},
+		Help: "Changes of a source of consumers that were taken (`ok`) or not (`failed`).",
+	})
+)
 
 var consumerSets refs.Table[digest, *consumerSet]
 
@@ -31,8 +41,7 @@ var consumerSets refs.Table[digest, *consumerSet]
 func (cs *consumerList) acquire(log *slog.Logger) (*consumerSet, error) {
 	s := &consumerSet{inline: cs.public, stop: func() {}}
 	return consumerSets.Acquire(cs.all, s, func() error {
-		s.count.Kind, s.count.Name = core.Gauge, "moe.consumers"
-		s.reloads.Name, s.reloads.Tags = "moe.consumer.reloads", []string{"result"}
+		s.count, s.reloads = consumerCount.Metric(), consumerReloads.Metric()
 		return s.start(cs.source, log)
 	})
 }
@@ -44,7 +53,7 @@ func (s *consumerSet) release() {
 	}
 }
 
-func (s *consumerSet) metrics() []*core.Metric { return []*core.Metric{&s.count, &s.reloads} }
+func (s *consumerSet) metrics() []*core.Metric { return []*core.Metric{s.count, s.reloads} }
 
 func (s *consumerSet) start(from *document.Source, log *slog.Logger) error {
 	if from == nil {

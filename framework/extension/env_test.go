@@ -155,9 +155,10 @@ func TestNilMetrics(t *testing.T) {
 	}
 }
 
-// Values of tags may come from requests: those beyond maxRemembered are counted and not remembered.
+// Values of tags may come from requests: those beyond maxRemembered, and what is beyond 128 bytes of one, are counted
+// together.
 func TestTagsAreBounded(t *testing.T) {
-	e, _ := door.NewEnv(EnvConfig{Host: &host{}, ID: "a", Plugin: "a"})
+	e, _ := door.NewEnv(EnvConfig{Host: &host{}, ID: "bounded", Plugin: "bounded"})
 	c := e.Tag("tenant").Counter("hits")
 	for range 2 {
 		for i := range maxRemembered + 10 {
@@ -167,14 +168,28 @@ func TestTagsAreBounded(t *testing.T) {
 	if n := len(*c.t.known.Load()); n != maxRemembered {
 		t.Errorf("%d values are remembered, want %d", n, maxRemembered)
 	}
+	long := e.Tag("tenant").Counter("long")
+	for _, end := range []string{"a", "b"} {
+		long.With(strings.Repeat("x", 128) + end).Inc()
+	}
+	if n := len(*long.t.known.Load()); n != 0 {
+		t.Errorf("%d long values are remembered, want 0", n)
+	}
 	got := map[string]int64{}
-	door.Metrics(e)[0].Flush(func(s core.Sample) { got[s.Values[0]] += s.N })
-	for _, v := range []int{0, maxRemembered - 1, maxRemembered, maxRemembered + 9} {
-		t.Run(fmt.Sprint(v), func(t *testing.T) {
-			if n := got[strconv.Itoa(v)]; n != 2 {
-				t.Errorf("value %d was counted %d times, want 2", v, n)
+	for _, m := range door.Metrics(e) {
+		m.Flush(func(s core.Sample) { got[s.Values[0]] += s.N })
+	}
+	for value, want := range map[string]int64{
+		"0": 2, strconv.Itoa(maxRemembered - 1): 2, strconv.Itoa(maxRemembered): 0, core.OtherValues: 20, strings.Repeat("x", 128): 2,
+	} {
+		t.Run(value, func(t *testing.T) {
+			if n := got[value]; n != want {
+				t.Errorf("the value was counted %d times, want %d", n, want)
 			}
 		})
+	}
+	if n := len(got); n != maxRemembered+2 {
+		t.Errorf("%d values were counted, want %d", n, maxRemembered+2)
 	}
 }
 

@@ -9,16 +9,16 @@ import (
 // Counter declares the counter moe.ID.name, where ID is [Env.ID]; [Env.Tag] declares one with tags. Metrics are declared
 // in Provision: afterwards, Counter, Gauge and Histogram panic, there and in tags. To declare one twice gives the same.
 func (e *Env) Counter(name string) *Counter {
-	return newCounter(series{m: e.metric(core.Counter, name)})
+	return newCounter(plain(e.metric(core.Counter, name)))
 }
 
 // Gauge declares a gauge, as [Env.Counter] does a counter.
-func (e *Env) Gauge(name string) *Gauge { return newGauge(series{m: e.metric(core.Gauge, name)}) }
+func (e *Env) Gauge(name string) *Gauge { return newGauge(plain(e.metric(core.Gauge, name))) }
 
 // Histogram declares a histogram, as [Env.Counter] does a counter. Hosts without [CanRecordHistogram] drop what is
 // recorded.
 func (e *Env) Histogram(name string) *Histogram {
-	return newHistogram(series{m: e.metric(core.Histogram, name)})
+	return newHistogram(plain(e.metric(core.Histogram, name)))
 }
 
 func (e *Env) metric(kind core.MetricKind, name string, tags ...string) *core.Metric {
@@ -76,20 +76,15 @@ func (h *Histogram) Record(v uint64) {
 	}
 }
 
-// series is a metric, and where it has tags one value for each.
+// series is a metric with a value for each of its tags.
 type series struct {
-	m      *core.Metric
-	cell   *core.Cell // of tags' values that are remembered
-	values []string   // of those that are not
+	m    *core.Metric
+	cell *core.Cell
 }
 
-func (s *series) add(n int64) {
-	if s.cell != nil {
-		s.cell.Add(n)
-	} else {
-		s.m.Add(n, s.values)
-	}
-}
+func plain(m *core.Metric) series { return series{m, m.Cell(nil)} }
+
+func (s *series) add(n int64) { s.cell.Add(n) }
 
 func newCounter(s series) *Counter     { return &Counter{s} }
 func newGauge(s series) *Gauge         { return &Gauge{s} }

@@ -2,6 +2,7 @@ package extension
 
 import (
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -65,8 +66,9 @@ func (t Tag2) Histogram(name string) *Tagged2[*Histogram] {
 // which does nothing.
 type Tagged[M any] struct{ t *tagged[[1]string, M] }
 
-// With returns the metric for a value of the tag. It allocates nothing for the first thousand values, once it has seen
-// them; what it returns may be kept.
+// With returns the metric for a value of the tag, of which 128 bytes count. It allocates nothing for the first thousand
+// values, once it has seen them; values beyond are counted together, under the value "(others)". What it returns may be
+// kept.
 func (t *Tagged[M]) With(value string) (none M) {
 	if t == nil {
 		return none
@@ -85,7 +87,7 @@ func (t *Tagged2[M]) With(first, second string) (none M) {
 	return t.t.with([2]string{first, second})
 }
 
-// maxRemembered bounds for how many values of its tags a metric keeps what With returns, as they may come from requests.
+// maxRemembered is how many values of its tags a metric tells apart, as they may come from requests.
 const maxRemembered = 1000
 
 // tagged is a metric with one or two tags; it finds the series of their values.
@@ -111,11 +113,19 @@ func (t *tagged[K, M]) with(values K) M {
 		return m
 	}
 	list := make([]string, len(values))
+	long := false
 	for i := range list {
-		list[i] = values[i]
+		list[i] = core.ClipTag(values[i])
+		long = long || len(list[i]) != len(values[i])
+	}
+	if long { // the value itself is not kept
+		for i := range list {
+			list[i] = strings.Clone(list[i])
+		}
+		return t.wrap(series{t.m, t.m.Cell(list)})
 	}
 	if len(known) >= maxRemembered {
-		return t.wrap(series{m: t.m, values: list})
+		return t.wrap(series{t.m, t.m.Others()})
 	}
 	return t.remember(values, list)
 }
@@ -126,7 +136,7 @@ func (t *tagged[K, M]) remember(values K, list []string) M {
 	known := maps.Clone(*t.known.Load())
 	m, ok := known[values]
 	if !ok {
-		m = t.wrap(series{m: t.m, cell: t.m.Cell(list)})
+		m = t.wrap(series{t.m, t.m.Cell(list)})
 		known[values] = m
 		t.known.Store(&known)
 	}

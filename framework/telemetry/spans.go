@@ -8,8 +8,13 @@ import (
 
 // What the process's own exporter has done, for hosts' statistics.
 var (
-	exported = &core.Metric{Name: "moe.trace.spans_exported"}
-	dropped  = &core.Metric{Name: "moe.trace.spans_dropped", Tags: []string{"reason"}}
+	exported = core.Define(core.Definition{
+		Name: "moe.trace.spans_exported", Help: "Spans that a collector has taken from this process.",
+	}).Metric()
+	dropped = core.Define(core.Definition{
+		Name: "moe.trace.spans_dropped", Tags: []string{"reason"},
+		Help: "Spans that were dropped because the queue was full (`queue_full`) or the collector did not take them (`not_taken`).",
+	}).Metric()
 
 	queueFull = &loss{cell: dropped.With("queue_full")}
 	notTaken  = &loss{cell: dropped.With("not_taken")}

@@ -56,3 +56,8 @@ type SecretLister interface {
 	// MayListSecrets returns why they may not, or nil.
 	MayListSecrets() error
 }
+
+// PhaseMeasurer is a [ConfigHost] that may want calls of phases to be counted where a document says nothing about it.
+type PhaseMeasurer interface {
+	MeasuresPhases() bool
+}
