@@ -30,6 +30,7 @@ const (
 	WaitEnds                              // Wait, Took
 	PluginTimesOut                        // a plugin, or the body that it waits for, does not come in time; Wait
 	PluginPanics                          // Details is the place
+	PluginFails                           // an error of the plugin's has failed the request, or the body that it gives
 	StreamReplies                         // the stream is answered in place of the upstream; Status, Details, Own
 	StreamResets                          // the stream ends abruptly; Details is the reason
 	StreamEnds                            // the last observation of a stream
@@ -173,7 +174,7 @@ func (st *Stream) begins(d *direction) {
 func (st *Stream) observeBegin(d *direction) {
 	o := st.observing(d)
 	if !o.holding.IsZero() && d.stage == atWhole {
-		st.observeBody(o)
+		st.observeBody(d)
 	}
 	d.used = true // so that the end of the phase is noticed, whatever ends it
 	o.phase, o.plugin, o.waited, o.block = d.phase(), st.chain.names[d.current()], 0, -1
@@ -259,9 +260,10 @@ func (st *Stream) observeHold(d *direction) {
 }
 
 // observeBody tells the observer that the wait for the body is over.
-func (st *Stream) observeBody(o *observedDirection) {
+func (st *Stream) observeBody(d *direction) {
+	o := st.observing(d)
 	e := Observation{
-		Kind: WaitEnds, Plugin: o.holder, Phase: phase.Phase(phase.Count), Wait: WaitsForBody, Took: time.Since(o.holding),
+		Kind: WaitEnds, Plugin: o.holder, Phase: phase.Whole(d.dir), Wait: WaitsForBody, Took: time.Since(o.holding),
 	}
 	o.holding = time.Time{}
 	st.Observer.Observe(e)
@@ -286,7 +288,7 @@ func (st *Stream) observeCut(d *direction) {
 	st.observeEnd(d, true)
 	st.observeResume(d)
 	if o := st.observing(d); !o.holding.IsZero() {
-		st.observeBody(o)
+		st.observeBody(d)
 	}
 }
 
@@ -306,7 +308,7 @@ func (st *Stream) observeTimeout(d *direction) {
 
 // observeReply tells the observer of a reply, or of one that comes too late and resets the stream.
 func (st *Stream) observeReply(d *direction, at position, r *core.Payload, details string) {
-	e := Observation{Kind: StreamReplies, Phase: phase.Phase(phase.Count), Status: r.Status, Details: details}
+	e := Observation{Kind: StreamReplies, Phase: d.phase(), Status: r.Status, Details: details}
 	switch r {
 	case badUpgrade, noConsumerChain:
 	case failed, requestTooLarge, responseTooLarge, requestStalled, responseStalled, timedOut:
@@ -323,6 +325,13 @@ func (st *Stream) nameAt(d *direction, at position) string {
 		return ""
 	}
 	return st.chain.names[d.index(min(at, d.n-1))]
+}
+
+// observeFailure tells the observer that an error of plugin i's has failed the request, in the phase in flight.
+func (st *Stream) observeFailure(i index, in phase.Phase) {
+	if st.Observer != nil {
+		st.Observer.Observe(Observation{Kind: PluginFails, Plugin: st.chain.names[i], Phase: in})
+	}
 }
 
 // tellObserver tells the observer, if there is one, of what has neither a beginning nor an end.

@@ -78,3 +78,7 @@ func (c *Chain) NeedsWholeBody(dir core.Direction) (ids []string) {
 	}
 	return ids
 }
+
+// EndIsMeasured reports whether the stream wants its end for no more than to count it. A host that learns of that anyway
+// need not have Envoy send anything for it.
+func (st *Stream) EndIsMeasured() bool { return st.home.onlyMeasured && len(st.chain.complete) == 0 }

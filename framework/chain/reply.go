@@ -40,6 +40,7 @@ func (st *Stream) replied(d *direction, i index, at position, r *core.Payload) {
 	if r.Err != nil {
 		text := st.errorText(i, r.Err)
 		st.log(i).Error("request failed", "error", text)
+		st.observeFailure(i, d.phase())
 	}
 	if r.Status < 200 || r.Status > 599 {
 		st.misuse(i, "replies with status "+strconv.Itoa(r.Status))

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"mosn.io/moe/framework/internal/guard"
+	"mosn.io/moe/framework/internal/phase"
 )
 
 // seen remembers which misuses were logged.
@@ -99,6 +100,7 @@ func (st *Stream) sourceFailed(i index, what, reason string, err error) {
 	}
 	text := st.errorText(i, err)
 	st.log(i).Error(what+" failed", "error", text)
+	st.observeFailure(i, phase.Phase(phase.Count))
 	st.resetBecause(reason, text)
 }
 

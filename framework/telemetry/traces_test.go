@@ -131,14 +131,14 @@ func TestStreamSpans(t *testing.T) {
 			return filter.Reply(403, "no")
 		}, []string{
 			root("403", "Unset", ""),
-			"GET: moe.reply http.response.status_code=403,moe.details=moe.second,moe.plugin=second,moe.reply.own=true",
+			"GET: moe.reply http.response.status_code=403,moe.details=moe.second,moe.phase=OnRequestHeaders,moe.plugin=second,moe.reply.own=true",
 		}},
 		"a panic": {Traces{}, func(filter.Stream, filter.RequestHeaders) filter.Action {
 			panic("with a secret")
 		}, []string{
 			root("500", "Error", "error.type=500,"),
 			"GET: exception exception.type=panic,moe.place=OnRequestHeaders,moe.plugin=second",
-			"GET: moe.reply http.response.status_code=500,moe.details=moe.second.panic,moe.plugin=second,moe.reply.own=false",
+			"GET: moe.reply http.response.status_code=500,moe.details=moe.second.panic,moe.phase=OnRequestHeaders,moe.plugin=second,moe.reply.own=false",
 		}},
 		"a time-out": {Traces{}, func(filter.Stream, filter.RequestHeaders) filter.Action {
 			return filter.Go(func(ctx context.Context) filter.Action {
@@ -149,7 +149,7 @@ func TestStreamSpans(t *testing.T) {
 			root("504", "Error", "error.type=504,"),
 			"GET: moe.timeout moe.phase=OnRequestHeaders,moe.plugin=second,moe.wait.for=go",
 			"GET: moe.wait moe.phase=OnRequestHeaders,moe.plugin=second,moe.wait.for=go",
-			"GET: moe.reply http.response.status_code=504,moe.details=moe.second.timeout,moe.plugin=second,moe.reply.own=false",
+			"GET: moe.reply http.response.status_code=504,moe.details=moe.second.timeout,moe.phase=OnRequestHeaders,moe.plugin=second,moe.reply.own=false",
 		}},
 		"a reset": {Traces{}, func(filter.Stream, filter.RequestHeaders) filter.Action {
 			return filter.Reset("enough")
