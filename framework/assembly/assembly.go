@@ -67,6 +67,15 @@ type Route struct {
 // Filter checks doc, which is generic data as config.Parse returns it, and provisions its plugins, also merged with
 // each open route of the same name. The error names every mistake (config.Errors); nothing stays provisioned then.
 func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
+	f, err := a.filter(name, doc)
+	process.loaded("filter", err)
+	if err == nil {
+		process.open(f)
+	}
+	return f, err
+}
+
+func (a *Assembler) filter(name string, doc any) (*Filter, error) {
 	d, p, err := load(a.host.Name(), name, doc, capabilities(a.host), instances.Lives, mayListSecrets(a.host))
 	if err != nil {
 		return nil, err
@@ -74,6 +83,7 @@ func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	f := &Filter{a: a, name: name, doc: d, meter: chain.NewMeter()}
+	f.meter.Name = name
 	if f.own, err = f.acquire(p); err != nil {
 		return nil, err
 	}
@@ -92,6 +102,12 @@ func (a *Assembler) Filter(name string, doc any) (*Filter, error) {
 // merged and provisioned with every open filter of the same name; if that fails with each of them, so does Route, unless
 // it waits for its filter (see waiting.go). A filter that it fails with reports the error from [Filter.Chain].
 func (a *Assembler) Route(name string, doc any) (*Route, error) {
+	r, err := a.readRoute(name, doc)
+	process.loaded("route", err)
+	return r, err
+}
+
+func (a *Assembler) readRoute(name string, doc any) (*Route, error) {
 	r := &reading{}
 	d := r.read(name, doc, ofRoute)
 	if err := r.errs.Err(); err != nil {
@@ -109,7 +125,9 @@ func (a *Assembler) Merge(parent, child *Route) (*Route, error) {
 			parent.name, child.name)
 	}
 	// What meets nothing was reported for each level.
-	return a.route(&Route{a: a, name: child.name, docs: slices.Concat(parent.docs, child.docs), told: true})
+	r, err := a.route(&Route{a: a, name: child.name, docs: slices.Concat(parent.docs, child.docs), told: true})
+	process.loaded("route", err)
+	return r, err
 }
 
 // route pairs r with the open filters.
@@ -160,6 +178,8 @@ func (f *Filter) close() (unused []*live) {
 		return nil
 	}
 	f.closed = true
+	process.closed("filter")
+	process.forget(f)
 	a.filters[f.name] = without(a.filters[f.name], f)
 	f.pairs.Range(func(r, _ any) bool {
 		unused = append(unused, f.unpair(r.(*Route))...)
@@ -183,6 +203,7 @@ func (r *Route) close() (unused []*live) {
 		return nil
 	}
 	r.closed = true
+	process.closed("route")
 	a.routes[r.name] = without(a.routes[r.name], r)
 	for _, f := range a.filters[r.name] {
 		unused = append(unused, f.unpair(r)...)

@@ -142,6 +142,16 @@ func (cs *consumerChains) ready() map[digest]*consumerChain {
 	return ready
 }
 
+// size returns how many consumer chains have a live chain.
+func (cs *consumerChains) size() int {
+	if cs == nil {
+		return 0
+	}
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.cached)
+}
+
 // makeAll makes chains for as many as fit.
 func (cs *consumerChains) makeAll(these map[digest]*consumerChain) error {
 	n := 0

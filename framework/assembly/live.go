@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/debugview"
+	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/refs"
 )
@@ -47,6 +48,7 @@ func (p *plan) build(l *live, host core.ConfigHost, meter *chain.Meter) (err err
 	}
 	options := chain.Options{
 		Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: l.unused, Part: p.part, Observe: p.traces.Observe(),
+		Measure: measures(host, p.metrics),
 	}
 	if p.authn || len(p.owned) > 0 {
 		options.Identity = &chain.Identity{Header: p.header, Owned: p.owned, ReadLater: p.later}
@@ -72,6 +74,15 @@ func (p *plan) build(l *live, host core.ConfigHost, meter *chain.Meter) (err err
 	l.chain = chain.New(plugins, options)
 	built = true
 	return nil
+}
+
+// measures reports whether calls of phases are counted.
+func measures(host core.ConfigHost, m document.Metrics) bool {
+	if m == "" {
+		h, ok := host.(core.PhaseMeasurer)
+		return ok && h.MeasuresPhases()
+	}
+	return m == document.PhaseMetrics
 }
 
 // unused is called when no stream holds the chain of a consumer any more and no new one may. It may be on a stream's

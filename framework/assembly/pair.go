@@ -6,7 +6,6 @@ import (
 
 	"mosn.io/moe/framework/chain"
 	"mosn.io/moe/framework/internal/core"
-	"mosn.io/moe/framework/telemetry"
 )
 
 // pair is what a filter and a route make together.
@@ -124,7 +123,7 @@ func (f *Filter) Metrics() []*core.Metric {
 	for _, l := range f.chains.All() {
 		all = l.metrics(all)
 	}
-	return unique(append(all, telemetry.Metrics()...))
+	return unique(append(all, process.metrics()...))
 }
 
 // ChainMetrics returns the metrics that streams of Chain(r) may record: the chain's and those of its consumers' chains.
@@ -134,7 +133,7 @@ func (f *Filter) ChainMetrics(r *Route) []*core.Metric {
 	if err != nil {
 		return nil
 	}
-	return unique(append(l.metrics(nil), telemetry.Metrics()...))
+	return unique(append(l.metrics(nil), process.metrics()...))
 }
 
 // MetricsVersion changes when streams of Chain(r) may come to record metrics that ChainMetrics did not return before,

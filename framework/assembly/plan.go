@@ -33,6 +33,7 @@ type settings struct {
 	any     bool   // one scheme is enough
 	header  string // that tells the consumer's name
 	traces  telemetry.Traces
+	metrics document.Metrics
 	authn   bool     // some plugin of the document authenticates, even if it is disabled
 	owned   []string // request headers that only plugins may set
 	later   []string // those in which plugins look for credentials that do not run in the first part of the chain
@@ -52,7 +53,7 @@ type spec struct {
 func (r *reading) newPlan(host string, d *checked) *plan {
 	p := &plan{doc: d, secrets: r.reader(), settings: settings{
 		host: host, timeout: d.doc.Timeout, any: d.doc.Authentication == document.AnyScheme,
-		header: strings.ToLower(d.doc.ConsumerHeader), traces: traces(d.doc), decoded: &decodings{},
+		header: strings.ToLower(d.doc.ConsumerHeader), traces: traces(d.doc), metrics: d.doc.Metrics, decoded: &decodings{},
 	}}
 	p.specs = r.specs(host, d.entries, d)
 	p.authn = slices.ContainsFunc(d.entries, func(e entry) bool { return e.reg != nil && e.reg.Stage == filter.Authn })
@@ -63,8 +64,8 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 	p.debug = r.debug(d.doc.Debug)
 	own := newHash()
 	own.debug(d.doc.Debug, r.reader())
-	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;%q;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part,
-		fmt.Sprint(p.traces))
+	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;%q;%q;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part,
+		fmt.Sprint(p.traces), p.metrics)
 	for _, s := range p.specs {
 		own.h.Write(s.key[:])
 	}

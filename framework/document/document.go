@@ -52,6 +52,10 @@ type Route struct {
 	Traces Traces `json:"traces" enum:"off,stream,phases"`
 	// TraceSampling is the part of the traces in which phases have spans, from 0 to 1.
 	TraceSampling *float64 `json:"traceSampling" validate:"omitempty,min=0,max=1" absent:"1"`
+	// Metrics says what is counted beside what every plugin counts: nothing more (basic), or for each phase of each plugin
+	// calls, replies, errors, what is under way and how long it takes (phases). By default that is phases out of process, and
+	// basic in Envoy's.
+	Metrics Metrics `json:"metrics" enum:"basic,phases"`
 	// Debug shows what the plugins do with chosen requests; by default nothing is shown. That of a route replaces the
 	// filter's.
 	Debug *Debug `json:"debug"`
@@ -160,6 +164,15 @@ const (
 
 // Traces says how much of a stream is in its trace; an empty one depends on who makes the trace.
 type Traces string
+
+// Metrics says how much is counted; an empty one depends on the host.
+type Metrics string
+
+// The kinds of metrics.
+const (
+	BasicMetrics Metrics = "basic"
+	PhaseMetrics Metrics = "phases"
+)
 
 // Authentication says when a stream counts as authenticated.
 type Authentication string

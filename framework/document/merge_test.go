@@ -231,7 +231,7 @@ var prefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 func TestEveryFieldIsMergedAndEncoded(t *testing.T) {
 	full := filled(t, reflect.TypeFor[Document]()).Interface().(Document)
 	full.Order, full.Authentication, full.Stages = AsListed, AnyScheme, []string{"access"} // fields with an enum
-	full.Traces = "phases"
+	full.Traces, full.Metrics = "phases", PhaseMetrics
 	merged, err := (&Merger{}).Merge(&Document{}, &full)
 	if err != nil {
 		t.Fatalf("Merge over an empty document: got error %v, want none", err)

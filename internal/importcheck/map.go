@@ -42,6 +42,9 @@ var areas = []area{
 	{folder: "framework/telemetry", uses: "framework/internal framework/extension framework/filter framework/chain"},
 	{folder: "framework/telemetry/otlp", uses: "framework/telemetry"},
 
+	// What is counted, for whoever shows it.
+	{folder: "framework/metrics", uses: "framework/internal"},
+
 	// Configuration. The decoder knows neither documents nor filters; the document knows what a chain consists of.
 	{folder: "framework/config", uses: "framework/extension"},
 	{folder: "framework/document", uses: "framework/extension framework/filter framework/config"},
@@ -54,7 +57,7 @@ var areas = []area{
 	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog framework/network " +
 		"framework/listener framework/certvalidator " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
-	{folder: "framework/host/extproc", uses: "framework/host framework/host/internal " + toDocuments},
+	{folder: "framework/host/extproc", uses: "framework/metrics framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
 		"framework/config"},
 	{folder: "framework/internal/testhost", uses: "framework/internal framework/extension framework/config"},
@@ -110,7 +113,7 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
-	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/listener framework/certvalidator framework/config framework/document pkg/istio " +
+	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/listener framework/certvalidator framework/config framework/document framework/metrics framework/assembly pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
 	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/certvalidator framework/extension framework/listener framework/network framework/filter framework/config framework/document " +

@@ -20,6 +20,7 @@ import (
 	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
 	"mosn.io/moe/framework/host/dynmod/internal/wire"
 	"mosn.io/moe/framework/host/internal/inproc"
+	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/telemetry"
 )
 
@@ -77,6 +78,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 		return reject("filter", filterName, err)
 	}
 	conf.define(c, conf.filter.Metrics())
+	conf.define(c, seenBefore())
 	conf.define(c, undeclaredMetrics)
 	conf.own = conf.bind(own, nil)
 	c.id = C.uint32_t(configs.Add(conf, func(id uint32) { conf.id = id }))
@@ -188,6 +190,7 @@ type bound struct {
 	metrics atomic.Pointer[[]boundMetric]
 	grown   atomic.Uint64 // assembly.Filter.Grown when they were paired
 	flushed atomic.Uint64 // core.MetricsDirtied when they were flushed last
+	pace    core.Pace     // of lazy ones
 }
 
 // bind pairs a route's chain, and those of its consumers, with conf's metrics.

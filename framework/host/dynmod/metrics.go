@@ -9,6 +9,7 @@ import "C"
 import (
 	"log/slog"
 	"slices"
+	"sync"
 
 	"mosn.io/moe/framework/internal/core"
 )
@@ -27,7 +28,7 @@ type boundMetric struct {
 }
 
 // undeclaredMetrics have what plugins record that only a route or a consumer has: when Envoy allowed to declare metrics, theirs
-// were not known. The tag tells which one it is.
+// were not known. The tag tells which one it is. The next configuration declares them.
 var undeclaredMetrics = []*core.Metric{
 	core.Counter:   {Kind: core.Counter, Name: "moe.late_counter", Tags: []string{"metric"}},
 	core.Gauge:     {Kind: core.Gauge, Name: "moe.late_gauge", Tags: []string{"metric"}},
@@ -69,22 +70,25 @@ func (conf *filterConfig) bindMetrics(metrics []*core.Metric) (bound []boundMetr
 			bound = append(bound, boundMetric{m: m, id: id.id})
 		} else if id, ok := conf.metrics[undeclaredMetrics[m.Kind].Name]; ok {
 			bound = append(bound, boundMetric{m: m, id: id.id, undeclared: true})
+			see(m)
 		}
 	}
 	return bound
 }
 
-// flush writes what has been recorded since the last flush into the answer to the event under way.
+// flush writes what has been recorded since the last flush into the answer to the event under way. Lazy metrics go at their
+// pace.
 func (b *bound) flush(w writer) {
 	now := core.MetricsDirtied()
-	if b.flushed.Swap(now) == now {
+	lazy := b.chain.Measured() && b.pace.Due(b.chain.Idle())
+	if b.flushed.Swap(now) == now && !lazy {
 		return
 	}
 	if grown := b.conf.filter.MetricsVersion(b.route); grown != b.grown.Load() {
 		b.pair(grown)
 	}
 	for _, e := range *b.metrics.Load() {
-		if e.m.Dirty() {
+		if e.m.Dirty() && (lazy || !e.m.Lazy) {
 			e.m.Flush(func(sample core.Sample) {
 				if e.undeclared {
 					sample.Values = []string{e.m.Series(sample.Values)}
@@ -95,4 +99,29 @@ func (b *bound) flush(w writer) {
 			})
 		}
 	}
+}
+
+// seen are metrics that came too late for a configuration, for those to come.
+var seen struct {
+	sync.Mutex
+	metrics []*core.Metric
+}
+
+// maxSeen bounds them, as documents that streams bring may have any number of plugins.
+const maxSeen = 1000
+
+// see has later configurations declare a metric of m's name.
+func see(m *core.Metric) {
+	seen.Lock()
+	defer seen.Unlock()
+	if len(seen.metrics) < maxSeen && !slices.ContainsFunc(seen.metrics, func(s *core.Metric) bool { return s.Name == m.Name }) {
+		seen.metrics = append(seen.metrics, &core.Metric{Kind: m.Kind, Name: m.Name, Tags: m.Tags})
+	}
+}
+
+// seenBefore returns them.
+func seenBefore() []*core.Metric {
+	seen.Lock()
+	defer seen.Unlock()
+	return slices.Clone(seen.metrics)
 }

@@ -90,7 +90,6 @@ func (s *Server) Load(c Config) error {
 			return err
 		}
 	}
-	s.o.Registry.add(g.filter)
 	if old := s.current.Swap(g); old != nil {
 		old.release()
 	}
@@ -129,7 +128,6 @@ func (g *generation) release() {
 }
 
 func (g *generation) close() {
-	g.srv.o.Registry.remove(g.filter)
 	for _, r := range g.routes {
 		r.Close()
 	}
@@ -140,7 +138,6 @@ func (g *generation) close() {
 	}
 	for _, p := range g.parts {
 		if p.filter != nil {
-			g.srv.o.Registry.remove(p.filter)
 			p.filter.Close()
 		}
 	}
@@ -191,8 +188,6 @@ func (g *generation) part(stages string) (*assembly.Filter, error) {
 	if p.err != nil {
 		p.err = fmt.Errorf("%s: %w", StagesKey, p.err)
 		g.srv.log.Error("requests of these stages are refused: " + p.err.Error())
-	} else {
-		g.srv.o.Registry.add(p.filter)
 	}
 	g.parts[stages] = p
 	return p.filter, p.err
@@ -235,6 +230,9 @@ func (configHost) MayListSecrets() error {
 	return errors.New("a process outside of Envoy is not shown its secrets; mount them as files, and give plugins " +
 		"{file: PATH} in their configuration")
 }
+
+// MeasuresPhases says yes: beside the protocol, it costs next to nothing.
+func (configHost) MeasuresPhases() bool { return true }
 
 func (configHost) Transport(cluster string) (http.RoundTripper, error) {
 	return nil, fmt.Errorf("cluster %s: a process outside Envoy has no clusters: %w", cluster, filter.ErrUnsupported)

@@ -42,7 +42,6 @@ func (s *grpcStream) begin(m *extprocv3.ProcessingRequest) error {
 		return s.err
 	}
 	s.Start(c, s, s, s)
-	s.Chain.AddObserver(&s.srv.o.Registry.plugins)
 	s.life = s.Chain.Gen
 	return nil
 }

@@ -4,28 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
-	"mosn.io/moe/framework/assembly"
-	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/metrics"
 )
 
-// Registry collects the metrics of servers and of their plugins and writes them in Prometheus' text format. Plugins are
-// shared by the whole process, so that one Registry should serve it.
-type Registry struct {
-	server  serverMetrics
-	plugins timings
-
-	mu       sync.Mutex
-	filters  []*assembly.Filter
-	families map[string]*family
-}
+// Registry counts what servers do. Its page has the metrics of the framework and of the plugins too, which are the
+// process's: one Registry should serve it.
+type Registry struct{ server serverMetrics }
 
 // DefaultRegistry is that of servers whose Options name none.
 var DefaultRegistry = &Registry{}
@@ -46,90 +35,9 @@ func (r *Registry) Reloaded(ok bool) {
 	}
 }
 
-// family is a plugin's metric with its values, by their tags.
-type family struct {
-	kind    core.MetricKind
-	samples map[string]*sample
-}
-
-type sample struct {
-	n       int64 // the sum
-	count   int64
-	buckets []int64
-}
-
-// bounds are those of Envoy's histograms.
-var bounds = []int64{
-	1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000,
-	1_800_000, 3_600_000,
-}
-
-func (r *Registry) add(f *assembly.Filter) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.filters = append(r.filters, f)
-}
-
-// remove takes what is left in the filter's metrics.
-func (r *Registry) remove(f *assembly.Filter) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i := range r.filters {
-		if r.filters[i] == f {
-			r.collect(f)
-			r.filters = slices.Delete(r.filters, i, i+1)
-			return
-		}
-	}
-}
-
-// collect moves what plugins have recorded here. r.mu is held.
-func (r *Registry) collect(f *assembly.Filter) {
-	for _, m := range f.Metrics() {
-		name := metricName(m.Name)
-		fam := r.families[name]
-		if fam == nil {
-			if r.families == nil {
-				r.families = map[string]*family{}
-			}
-			fam = &family{kind: m.Kind, samples: map[string]*sample{}}
-			r.families[name] = fam
-		}
-		m.Flush(func(s core.Sample) { fam.record(labels(m.Tags, s.Values), s.N) })
-	}
-}
-
-func (f *family) record(labels string, n int64) {
-	s := f.samples[labels]
-	if s == nil {
-		s = &sample{buckets: make([]int64, len(bounds))}
-		f.samples[labels] = s
-	}
-	s.n += n
-	s.count++
-	if i, _ := slices.BinarySearch(bounds, n); f.kind == core.Histogram && i < len(bounds) {
-		s.buckets[i]++
-	}
-}
-
-func metricName(name string) string { return strings.NewReplacer(".", "_", "-", "_").Replace(name) }
-
-var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-func labels(names, values []string) string {
-	var b strings.Builder
-	for i, name := range names {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		fmt.Fprintf(&b, `%s="%s"`, metricName(name), escape.Replace(strings.ToValidUTF8(values[i], "\uFFFD")))
-	}
-	return b.String()
-}
-
 // ServeHTTP writes the metrics.
 func (r *Registry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("content-type", "text/plain; version=0.0.4; charset=utf-8")
+	w.Header().Set("content-type", metrics.ContentType)
 	r.WriteTo(w)
 }
 
@@ -137,51 +45,12 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (r *Registry) WriteTo(w io.Writer) (int64, error) {
 	var b strings.Builder
 	r.server.write(&b)
-	r.plugins.write(&b)
-	r.mu.Lock()
-	for _, f := range r.filters {
-		r.collect(f)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.families)) {
-		r.families[name].write(&b, name)
-	}
-	r.mu.Unlock()
 	n, err := io.WriteString(w, b.String())
-	return int64(n), err
-}
-
-func (f *family) write(b *strings.Builder, name string) {
-	kind := [...]string{core.Counter: "counter", core.Gauge: "gauge", core.Histogram: "histogram"}[f.kind]
-	fmt.Fprintf(b, "# TYPE %s %s\n", name, kind)
-	for _, tags := range slices.Sorted(maps.Keys(f.samples)) {
-		s := f.samples[tags]
-		if f.kind == core.Histogram {
-			histogram(b, name, tags, s.buckets, func(i int) string { return strconv.FormatInt(bounds[i], 10) },
-				s.count, strconv.FormatInt(s.n, 10))
-			continue
-		}
-		fmt.Fprintf(b, "%s%s %d\n", name, braces(tags), s.n)
+	if err != nil {
+		return int64(n), err
 	}
-}
-
-func histogram(b *strings.Builder, name, tags string, buckets []int64, bound func(int) string, count int64,
-	sum string,
-) {
-	sofar := int64(0)
-	for i, n := range buckets {
-		sofar += n
-		fmt.Fprintf(b, "%s_bucket%s %d\n", name, braces(tags, `le="`+bound(i)+`"`), sofar)
-	}
-	fmt.Fprintf(b, "%s_bucket%s %d\n", name, braces(tags, `le="+Inf"`), count)
-	fmt.Fprintf(b, "%s_sum%s %s\n%s_count%s %d\n", name, braces(tags), sum, name, braces(tags), count)
-}
-
-func braces(parts ...string) string {
-	parts = slices.DeleteFunc(parts, func(s string) bool { return s == "" })
-	if len(parts) == 0 {
-		return ""
-	}
-	return "{" + strings.Join(parts, ",") + "}"
+	more, err := metrics.WriteText(w, metrics.Snapshot())
+	return int64(n) + more, err
 }
 
 func (m *serverMetrics) write(b *strings.Builder) {

@@ -16,6 +16,9 @@ func (s *grpcStream) override(dir core.Direction) *modev3.ProcessingMode {
 		return nil
 	}
 	wants := s.Chain.Wants()
+	if s.Chain.EndIsMeasured() {
+		wants &^= phase.Complete
+	}
 	m := &modev3.ProcessingMode{RequestBodyMode: req.mode, ResponseBodyMode: resp.mode}
 	const none = modev3.ProcessingMode_NONE
 	if dir == core.Request {

@@ -46,6 +46,7 @@ type bound struct {
 	metrics *metrics
 	own     []*core.Metric
 	flushed atomic.Uint64 // core.MetricsDirtied when they were flushed last
+	pace    core.Pace     // of lazy ones
 }
 
 // confs are all configurations: by Envoy's numbers, and by what C knows them by until nothing uses them.

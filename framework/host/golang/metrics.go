@@ -97,14 +97,15 @@ func bind(ch *chain.Chain, ms *metrics, own []*core.Metric) *bound {
 	return &bound{chain: ch, metrics: ms, own: slices.Clone(own)}
 }
 
-// flush tells Envoy what has been recorded since the last flush.
+// flush tells Envoy what has been recorded since the last flush. Lazy metrics go at their pace.
 func (b *bound) flush() {
 	now := core.MetricsDirtied()
-	if b.flushed.Swap(now) == now {
+	lazy := b.chain.Measured() && b.pace.Due(b.chain.Idle())
+	if b.flushed.Swap(now) == now && !lazy {
 		return
 	}
 	for _, m := range b.own {
-		if m.Dirty() {
+		if m.Dirty() && (lazy || !m.Lazy) {
 			m.Flush(func(sample core.Sample) { b.metrics.record(m, sample) })
 		}
 	}
