@@ -162,6 +162,7 @@ fuzz: ## Run every fuzz test for $FUZZTIME (10000x, so many inputs; or a time: 1
 generate: ## Write all generated files anew
 	$(GO) generate ./...
 	$(GO) run ./internal/cmd/schemagen
+	$(GO) run ./internal/cmd/metricsgen
 
 check-generated: ## Fail if a generated file is out of date
 	@scripts/check-generated

@@ -16,6 +16,7 @@
 //   - listener is what the author of a listener filter imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
+//   - metrics reads what the process has counted.
 //   - telemetry lets chains and plugins take part in traces; telemetry/otlp exports those of the process.
 //   - debugview shows what the plugins of a chain do with chosen requests.
 //   - document is the configuration of a chain: one struct, from which its schema and its merge derive.
