@@ -46,6 +46,7 @@ func Groups() []Group {
 		{"config", configScenarios()},
 		{"bad input", badInputScenarios()},
 		{"state", stateScenarios()},
+		{"metrics", measureScenarios()},
 		{"debug", debugScenarios()},
 		{"secret", secretScenarios()},
 		{"callout", calloutScenarios()},
