@@ -177,12 +177,19 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 	}
 	st.response = f.response
 	after := func() filter.Action { return p.after(h, &f, endStream) }
-	if f.delay <= 0 || !p.enter() {
+	if f.delay <= 0 {
 		return after()
 	}
-	p.counts.delayed.Inc()
-	return filter.Go(func(ctx context.Context) filter.Action {
+	if p.active.Load() >= p.MaxActive { // a flood costs no goroutines
+		p.counts.overflowed.Inc()
+		return after()
+	}
+	return filter.Go(func(ctx context.Context) filter.Action { // which does not run for a stream that has ended meanwhile
+		if !p.enter() {
+			return after()
+		}
 		defer p.leave()
+		p.counts.delayed.Inc()
 		if !sleep(ctx, f.delay) {
 			return filter.Continue // what is returned now is ignored
 		}

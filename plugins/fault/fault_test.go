@@ -225,6 +225,19 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestNeverDelayed: a stream that ends before its delay begins takes no place of others.
+func TestNeverDelayed(t *testing.T) {
+	p := &Fault{Delay: &Delay{Share: Share{Percentage: 100}, For: 10 * time.Second}, MaxActive: 1}
+	filtertest.New(t, p)
+	h := filtertest.New(t, &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
+		p.newStream(s).OnRequestHeaders(s, h, true) // the chain drops what a stream that is over returns
+	}})
+	h.Get("/")
+	if n := p.active.Load(); n != 0 {
+		t.Errorf("%d requests are delayed, want none", n)
+	}
+}
+
 func BenchmarkRequest(b *testing.B) {
 	p := &Fault{Abort: &Abort{Share: Share{Percentage: 0.0001}, Status: 503}}
 	filtertest.New(b, p)

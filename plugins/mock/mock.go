@@ -275,12 +275,14 @@ func (p *Mock) answer(s filter.Stream, r *Response) filter.Action {
 	if wait == 0 {
 		return reply
 	}
-	if p.delayed.Add(1) > p.MaxDelayed {
-		p.delayed.Add(-1)
+	if p.delayed.Load() >= p.MaxDelayed { // a flood costs no goroutines
 		return reply
 	}
-	return filter.Go(func(ctx context.Context) filter.Action {
+	return filter.Go(func(ctx context.Context) filter.Action { // which does not run for a stream that has ended meanwhile
 		defer p.delayed.Add(-1)
+		if p.delayed.Add(1) > p.MaxDelayed {
+			return reply
+		}
 		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {

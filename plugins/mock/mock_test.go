@@ -142,6 +142,19 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestNeverDelayed: a stream that ends before its delay begins takes no place of others.
+func TestNeverDelayed(t *testing.T) {
+	p := &Mock{Responses: []Response{{Name: "default", Status: 200, Delay: 10 * time.Second}}, MaxDelayed: 1}
+	filtertest.New(t, p)
+	h := filtertest.New(t, &plugintest.Probe{Request: func(s filter.Stream, h filter.RequestHeaders) {
+		p.OnRequestHeaders(s, h, true) // the chain drops what a stream that is over returns
+	}})
+	h.Get("/")
+	if n := p.delayed.Load(); n != 0 {
+		t.Errorf("%d requests are delayed, want none", n)
+	}
+}
+
 func BenchmarkRequest(b *testing.B) {
 	p := &Mock{Header: "x-mock", Responses: []Response{{Name: "default", Status: 200, Body: strings.Repeat("x", 1000)}}}
 	filtertest.New(b, p)
