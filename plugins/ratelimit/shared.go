@@ -53,6 +53,10 @@ const (
 	workers   = 4   // goroutines that call Redis
 	batch     = 100 // calls in one round trip
 	longLease = int64(time.Second)
+
+	// negligible says that one part in so many of a limit may pass too much: units that are used when all of them would be there
+	// again anyway.
+	negligible = 1000
 )
 
 func (s *Shared) start(env *filter.Env, keys int) (err error) {
@@ -193,9 +197,13 @@ func (s *Shared) lend(c *claim, units uint32, now int64) {
 	if l.until <= now || l.past&barred != 0 {
 		*l = count{}
 	}
-	l.until = max(l.until, now+min(longLease, max(1, int64(c.reset))))
 	l.past = uint32(min(c.remaining, 1<<31-1))
 	l.now += min(units, 1<<31-l.now)
+	life := min(longLease, max(1, int64(c.reset)))
+	if uint64(l.now)*negligible <= uint64(c.rule.most()) {
+		life = longLease // or a fast rule's would be over before the next request
+	}
+	l.until = max(l.until, now+life)
 }
 
 // bar remembers that a cost is refused, until Redis may say otherwise.

@@ -77,6 +77,18 @@ func TestSharedLimit(t *testing.T) {
 	}
 }
 
+// What was taken in advance of a fast rule lasts until the next requests, although all units are there again by then.
+func TestSharedFast(t *testing.T) {
+	s := redistest.Start(t)
+	h := fleet(t, 1, `limit: 10000000, per: 1s`, `addresses: ["`+s.Addr+`"], precharge: 20`)
+	if passed := flood(t, h, 1, 210); passed != 210 {
+		t.Errorf("%d pass, want 210", passed)
+	}
+	if trips := h[0].Metric("redis_trips"); trips > 50 {
+		t.Errorf("210 requests take %d round trips, want one for each 21", trips)
+	}
+}
+
 // Under a steady load the rate is that of the limit.
 func TestSharedRate(t *testing.T) {
 	s := redistest.Start(t)
