@@ -176,6 +176,8 @@ bench-quick: ## Compare what a request costs the chain, in instructions and allo
 bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minutes; quiet machine)
 	$(GO) run ./bench
 	$(GO) run ./bench/extproc
+	$(GO) run ./bench/library
+	$(GO) run ./bench/redis
 	cd e2e/mosn && $(GO) run ./bench
 
 # Tools live in folders of their version, so that a new version is a new file.
