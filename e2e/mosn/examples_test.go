@@ -111,7 +111,7 @@ func TestConvertExamples(t *testing.T) {
 			if err != nil {
 				t.Fatalf("cannot read it: %v", err)
 			}
-			_, err = mosnconf.Convert(text)
+			_, err = mosnconf.Convert(text, nil)
 			reasons := examples[file]
 			if (err != nil) != (len(reasons) > 0) {
 				t.Fatalf("the error is %v; want one that says %q", err, reasons)

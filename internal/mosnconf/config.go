@@ -123,7 +123,7 @@ type protocolSettings struct {
 
 type router struct {
 	Name  string        `json:"router_config_name"`
-	Path  string        `json:"router_configs" no:"routers in files of their own are not read; put them under virtual_hosts"`
+	Path  string        `json:"router_configs"`
 	Hosts []virtualHost `json:"virtual_hosts"`
 	headerChanges
 }
@@ -259,7 +259,7 @@ type clusterManager struct {
 	Clusters []cluster  `json:"clusters"`
 	TLS      *tlsConfig `json:"tls_context"`
 	Pool     bool       `json:"cluster_pool_enable" note:"Envoy's connection pools are per cluster"`
-	Path     string     `json:"clusters_configs" no:"clusters in files of their own are not read; put them under clusters"`
+	Path     string     `json:"clusters_configs"`
 }
 
 type cluster struct {

@@ -22,8 +22,9 @@ type Result struct {
 	Notes     []string       // of what does not matter for Envoy, each with its place
 }
 
-// Convert reads a mosn_config.json. The error has everything that cannot be converted, a line each, with its place.
-func Convert(text []byte) (*Result, error) {
+// Convert reads a mosn_config.json, and by read the folders that it names, which are refused where read is nil. The error has
+// everything that cannot be converted, a line each, with its place.
+func Convert(text []byte, read ReadFolder) (*Result, error) {
 	raw, err := config.Parse(text)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func Convert(text []byte) (*Result, error) {
 	if err := config.Decode(fold(raw, reflect.TypeOf(f)), &f); err != nil {
 		return nil, err
 	}
-	c := &converter{clusters: map[string]bool{}, routers: map[string]routerAt{}, speaks: map[string]spoken{}}
+	c := &converter{read: read, clusters: map[string]bool{}, routers: map[string]routerAt{}, speaks: map[string]spoken{}}
 	c.inspect("", reflect.ValueOf(f))
 	bootstrap := c.file(&f)
 	if len(c.errs) > 0 {
@@ -43,6 +44,7 @@ func Convert(text []byte) (*Result, error) {
 }
 
 type converter struct {
+	read     ReadFolder
 	errs     []error
 	notes    []string
 	clusters map[string]bool
@@ -57,6 +59,7 @@ type spoken struct{ protocol, path string }
 type routerAt struct {
 	router *router
 	path   string
+	hosts  []string // where the virtual hosts are
 }
 
 func (c *converter) fail(path, format string, args ...any) {
@@ -122,9 +125,11 @@ func empty(v reflect.Value) bool {
 // file is the bootstrap.
 func (c *converter) file(f *file) obj {
 	c.manager = f.ClusterManager.TLS
-	for i, cl := range f.ClusterManager.Clusters {
+	found, places := include(c, "cluster_manager.clusters_configs", f.ClusterManager.Path, "cluster_manager.clusters",
+		f.ClusterManager.Clusters)
+	for i, cl := range found {
 		if c.clusters[cl.Name] {
-			c.fail(index("cluster_manager.clusters", i)+".name", "duplicate cluster %q", cl.Name)
+			c.fail(places[i]+".name", "duplicate cluster %q", cl.Name)
 		}
 		c.clusters[cl.Name] = true
 	}
@@ -136,7 +141,7 @@ func (c *converter) file(f *file) obj {
 			if _, twice := c.routers[s.Routers[j].Name]; twice {
 				c.fail(at+".router_config_name", "duplicate router %q", s.Routers[j].Name)
 			}
-			c.routers[s.Routers[j].Name] = routerAt{&s.Routers[j], at}
+			c.router(at, &s.Routers[j])
 		}
 	}
 	for i := range f.Servers {
@@ -151,8 +156,8 @@ func (c *converter) file(f *file) obj {
 		c.fail("servers", "has no listener")
 	}
 	var clusters list
-	for i := range f.ClusterManager.Clusters {
-		clusters = append(clusters, c.cluster(index("cluster_manager.clusters", i), &f.ClusterManager.Clusters[i]))
+	for i := range found {
+		clusters = append(clusters, c.cluster(places[i], &found[i]))
 	}
 	b := obj{"static_resources": obj{"listeners": listeners, "clusters": clusters}}
 	if f.Admin != nil {
@@ -160,6 +165,13 @@ func (c *converter) file(f *file) obj {
 		b["admin"] = obj{"address": obj{"socket_address": obj{"address": a.Address, "port_value": a.PortValue}}}
 	}
 	return b
+}
+
+// router keeps a router, with the virtual hosts that are in files.
+func (c *converter) router(at string, r *router) {
+	var places []string
+	r.Hosts, places = include(c, at+".router_configs", r.Path, at+".virtual_hosts", r.Hosts)
+	c.routers[r.Name] = routerAt{r, at, places}
 }
 
 func index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }

@@ -183,7 +183,7 @@ func TestConverts(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			result, err := Convert([]byte(c.in))
+			result, err := Convert([]byte(c.in), nil)
 			if err != nil {
 				t.Fatalf("cannot convert: %v", err)
 			}
@@ -235,7 +235,7 @@ func TestRefuses(t *testing.T) {
 			in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "mine"`, 1), want: []string{"has neither a proxy nor"},
 		},
 		"another network filter": {in: strings.Replace(whole("", toUp, ""), `"type": "proxy"`, `"type": "prxy"`, 1), want: []string{"filters[0].type", `did you mean "proxy"`}},
-		"routers in files":       {in: strings.Replace(whole("", toUp, ""), `"virtual_hosts"`, `"router_configs": "/etc/r", "virtual_hosts"`, 1), want: []string{"routers[0].router_configs"}},
+		"routers in files":       {in: strings.Replace(whole("", toUp, ""), `"virtual_hosts"`, `"router_configs": "/etc/r", "virtual_hosts"`, 1), want: []string{"routers[0].router_configs", "is given too"}},
 		"a certificate for nobody": {
 			in:   whole("", toUp, `, "tls_context": {"status": true, "ca_cert": "ca.pem"}`),
 			want: []string{"clusters[0].tls_context.server_name"},
@@ -253,7 +253,7 @@ func TestRefuses(t *testing.T) {
 				`"router_config_name": "r", "extend_config": {"Http1": {"max_request_body_size": 9}}}}`, 1),
 			want: []string{"config.extend_config.Http1.max_request_body_size", "payload_limit"},
 		},
-		"clusters in files":     {in: strings.Replace(whole("", toUp, ""), `{"clusters"`, `{"clusters_configs": "/etc/c", "clusters"`, 1), want: []string{"cluster_manager.clusters_configs"}},
+		"clusters in files":     {in: strings.Replace(whole("", toUp, ""), `{"clusters"`, `{"clusters_configs": "/etc/c", "clusters"`, 1), want: []string{"cluster_manager.clusters_configs", "is given too"}},
 		"a filter's wrong type": {in: whole(`"stream_filters": [{"type": "gzip", "config": [6]}],`, toUp, ""), want: []string{"stream_filters[0].config"}},
 		"a number as text":      {in: strings.Replace(whole("", toUp, `, "max_request_per_conn": "many"`), "", "", 1), want: []string{"clusters[0].max_request_per_conn"}},
 		"a wrong duration":      {in: whole("", toUp, `, "connect_timeout": "soon"`), want: []string{"clusters[0].connect_timeout"}},
@@ -264,7 +264,7 @@ func TestRefuses(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := Convert([]byte(c.in))
+			_, err := Convert([]byte(c.in), nil)
 			if err == nil {
 				t.Fatal("the configuration was converted, want an error")
 			}
@@ -309,7 +309,7 @@ func TestRegexSearches(t *testing.T) {
 }
 
 func TestNotes(t *testing.T) {
-	result, err := Convert([]byte(whole("", toUp, "")))
+	result, err := Convert([]byte(whole("", toUp, "")), nil)
 	if err != nil {
 		t.Fatalf("cannot convert: %v", err)
 	}
@@ -329,7 +329,7 @@ func TestEscapable(t *testing.T) {
 		`{"regex": "^/a:b"}`:         "",
 	} {
 		t.Run(match, func(t *testing.T) {
-			result, err := Convert([]byte(strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, match, 1)))
+			result, err := Convert([]byte(strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, match, 1)), nil)
 			if err != nil {
 				t.Fatalf("cannot convert: %v", err)
 			}
@@ -343,7 +343,7 @@ func TestEscapable(t *testing.T) {
 
 // TestInherited has a configuration that MOSN merges with that of the process before it: Envoy has no such process.
 func TestInherited(t *testing.T) {
-	result, err := Convert([]byte(strings.Replace(whole("", toUp, ""), `{"servers"`, `{"inherit_old_mosnconfig": true, "servers"`, 1)))
+	result, err := Convert([]byte(strings.Replace(whole("", toUp, ""), `{"servers"`, `{"inherit_old_mosnconfig": true, "servers"`, 1)), nil)
 	if err != nil {
 		t.Fatalf("cannot convert: %v", err)
 	}
@@ -359,7 +359,7 @@ func TestManyRoutes(t *testing.T) {
 	for i := range 9_999 {
 		fmt.Fprintf(&routes, `}, {"match": {"prefix": "/%d"}, %s`, i, toUp)
 	}
-	result, err := Convert([]byte(whole("", routes.String(), "")))
+	result, err := Convert([]byte(whole("", routes.String(), "")), nil)
 	if err != nil {
 		t.Fatalf("cannot convert: %v", err)
 	}
@@ -374,7 +374,7 @@ func FuzzConvert(f *testing.F) {
 	f.Add(whole("", toUp, ""))
 	f.Add(whole(`"stream_filters": [{"type": "gzip"}],`, `"direct_response": {"status": 200}`, `, "tls_context": {"status": true}`))
 	f.Fuzz(func(t *testing.T, text string) {
-		result, err := Convert([]byte(text))
+		result, err := Convert([]byte(text), nil)
 		if err == nil && result.Bootstrap == nil {
 			t.Error("neither a result nor an error")
 		}

@@ -103,7 +103,7 @@ func (c *converter) connectionManager(path, listenerPath string, l *listener, f 
 		extensions+"filters.http.router.v3.Router", obj{})})
 	manager := obj{
 		"stat_prefix": l.Name, "codec_type": codec, "http_filters": filters,
-		"route_config": c.routeConfig(r.path, r.router, hasFilters, upstream),
+		"route_config": c.routeConfig(r, hasFilters, upstream),
 		// MOSN takes nothing from x-forwarded-for and adds nothing to it.
 		"use_remote_address": true, "skip_xff_append": true,
 		// MOSN routes and filters by the normalized path. With these, Envoy does too, and sends it upstream, so that no
@@ -132,7 +132,7 @@ func (c *converter) inlineRouter(path string, f *networkFilter) {
 	if _, twice := c.routers[r.Name]; twice {
 		return // MOSN takes the first too
 	}
-	c.routers[r.Name] = routerAt{r, path + ".config"}
+	c.router(path+".config", r)
 }
 
 // tcpProxy converts a TCP proxy.

@@ -15,12 +15,13 @@ import (
 func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + "s" }
 
 // routeConfig converts a router. Per-filter configuration needs the plugin in the listener.
-func (c *converter) routeConfig(path string, r *router, hasFilters bool, upstream string) obj {
+func (c *converter) routeConfig(from routerAt, hasFilters bool, upstream string) obj {
+	r := from.router
 	out := obj{"name": r.Name}
 	r.headerChanges.apply(out)
 	var hosts list
 	for i := range r.Hosts {
-		h, at := &r.Hosts[i], index(path+".virtual_hosts", i)
+		h, at := &r.Hosts[i], from.hosts[i]
 		domains := list{}
 		for _, d := range h.Domains {
 			domains = append(domains, d)

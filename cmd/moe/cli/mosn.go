@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
@@ -32,17 +33,21 @@ func mosnCommand() *cobra.Command {
 }
 
 func mosnConvertCommand() *cobra.Command {
-	return &cobra.Command{
+	var include []string
+	c := &cobra.Command{
 		Use:   "convert FILE",
 		Short: "Print the configuration of an Envoy that does what a mosn_config.json says",
 		Long: text(`
 			convert prints a complete bootstrap of Envoy, in YAML. What does not matter for Envoy, such as the path of MOSN's
-			own log, is noted on the standard error. FILE may be - for the standard input.`),
+			own log, is noted on the standard error. FILE may be - for the standard input.
+
+			Folders that the file names (clusters_configs, router_configs) are read if they are within the file's own, or
+			within one of --include. As in MOSN, a relative path begins at the working directory.`),
 		Example: examples(`
 			moe mosn convert mosn_config.json > envoy.yaml`),
 		Args: cobra.ExactArgs(1),
 		RunE: does(func(cmd *cobra.Command, args []string) error {
-			b, err := convertMOSN(cmd, args[0])
+			b, err := convertMOSN(cmd, args[0], include)
 			if err != nil {
 				return err
 			}
@@ -54,10 +59,16 @@ func mosnConvertCommand() *cobra.Command {
 			return nil
 		}),
 	}
+	addInclude(c, &include)
+	return c
+}
+
+func addInclude(c *cobra.Command, into *[]string) {
+	c.Flags().StringArrayVar(into, "include", nil, "read clusters and routers from folders within `DIR` too; may be repeated")
 }
 
 // convertMOSN reads and converts a file, and prints the notes.
-func convertMOSN(cmd *cobra.Command, file string) (*bootstrapv3.Bootstrap, error) {
+func convertMOSN(cmd *cobra.Command, file string, include []string) (*bootstrapv3.Bootstrap, error) {
 	var text []byte
 	var err error
 	if file == "-" {
@@ -68,7 +79,11 @@ func convertMOSN(cmd *cobra.Command, file string) (*bootstrapv3.Bootstrap, error
 	if err != nil {
 		return nil, err
 	}
-	result, err := mosnconf.Convert(text)
+	own := "."
+	if file != "-" {
+		own = filepath.Dir(file)
+	}
+	result, err := mosnconf.Convert(text, mosnconf.Below(append([]string{own}, include...)...))
 	if err != nil {
 		return nil, fileError{file, err}
 	}
@@ -88,6 +103,7 @@ func convertMOSN(cmd *cobra.Command, file string) (*bootstrapv3.Bootstrap, error
 
 func mosnRunCommand() *cobra.Command {
 	var f envoyFlags
+	var include []string
 	c := &cobra.Command{
 		Use:   "run FILE",
 		Short: "Start Envoy with what a mosn_config.json says",
@@ -97,17 +113,18 @@ func mosnRunCommand() *cobra.Command {
 		Example: examples(`
 			moe mosn run mosn_config.json --module build/libmoe-mosn.so`),
 		Args: cobra.ExactArgs(1),
-		RunE: does(func(cmd *cobra.Command, args []string) error { return runMOSN(cmd, f, args[0]) }),
+		RunE: does(func(cmd *cobra.Command, args []string) error { return runMOSN(cmd, f, args[0], include) }),
 	}
 	f.add(c)
+	addInclude(c, &include)
 	return c
 }
 
-func runMOSN(cmd *cobra.Command, f envoyFlags, file string) error {
+func runMOSN(cmd *cobra.Command, f envoyFlags, file string, include []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	b, err := convertMOSN(cmd, file)
+	b, err := convertMOSN(cmd, file, include)
 	if err != nil {
 		return err
 	}
