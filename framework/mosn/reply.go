@@ -158,8 +158,10 @@ func (r *reply) action(st *stream) filter.Action {
 
 // terminate answers a request at any time before its response has begun: see api's TerminateStream.
 func (st *stream) terminate(code int) bool {
-	answered := st.answered()
+	answered := st.answeredUnseen()
 	st.mu.Lock()
+	// Only now, since the filters of the response may have run meanwhile.
+	answered = answered || st.info.hasResponse()
 	if st.stage == over || st.stage == sending || answered || st.info.terminated {
 		st.mu.Unlock()
 		return false
@@ -178,10 +180,9 @@ func (st *stream) terminate(code int) bool {
 	return true
 }
 
-// answered reports whether the response has begun. A list without filters of the response is not called for it, so that
-// Envoy is asked.
-func (st *stream) answered() bool {
-	return st.info.hasResponse() || !st.plugin.shared.shape.sends && st.number(attrResponseCode) != 0
+// answeredUnseen reports whether a response has begun for which no filter is called, by asking Envoy.
+func (st *stream) answeredUnseen() bool {
+	return !st.plugin.shared.shape.sends && st.number(attrResponseCode) != 0
 }
 
 // stringBuffer returns a buffer with text.
