@@ -2,12 +2,14 @@ package breaker
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"mosn.io/moe/framework/filter"
@@ -153,6 +155,34 @@ func TestProbes(t *testing.T) {
 	if r := h.Get("/"); refused(r) {
 		t.Error("after two good probes a request is refused")
 	}
+}
+
+// A probe that goes on for ever, as a stream of gRPC may, has others refused for a bounded time, and its end says nothing then.
+func TestLongProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCircuit(&Rule{Name: "r", Consecutive: 1, Open: time.Second, Probes: 1, Window: 10 * time.Second}, ruleCounts{}, slog.New(slog.DiscardHandler))
+		fail, _ := c.allow()
+		fail(verdict{failed: true})
+		time.Sleep(time.Second + time.Millisecond)
+		late, ok := c.allow()
+		if !ok {
+			t.Fatal("the first probe is refused, want that it passes")
+		}
+		if _, ok := c.allow(); ok {
+			t.Error("a second probe passes at once, want one at a time")
+		}
+		time.Sleep(longestProbe)
+		synctest.Wait()
+		next, ok := c.allow()
+		if !ok {
+			t.Fatal("after a minute with a probe that does not end all are refused, want that another one passes")
+		}
+		late(verdict{failed: true})
+		next(verdict{})
+		if _, ok := c.allow(); !ok || c.tripped() {
+			t.Errorf("after a good probe: allowed %t, tripped %t; want a closed circuit", ok, c.tripped())
+		}
+	})
 }
 
 // Replies of other plugins say nothing about the upstream.

@@ -138,15 +138,31 @@ func (c *circuit) allow() (done func(verdict), ok bool) {
 			return nil, false
 		}
 	}
-	if c.tripped() {
-		c.counts.probed.Inc()
-	}
-	return func(v verdict) {
+	done = func(v verdict) {
 		if ofErrs != nil {
 			ofErrs(tell(v.failed, v))
 		}
 		if ofSlow != nil {
 			ofSlow(tell(v.slow, v))
 		}
-	}, true
+	}
+	if c.tripped() {
+		c.counts.probed.Inc()
+		done = c.probe(done)
+	}
+	return done, true
+}
+
+// longestProbe is for how long a probe may say nothing: others are refused meanwhile.
+const longestProbe = time.Minute
+
+// probe has a request that goes on for long, such as a stream of gRPC, whose status comes with its end, say nothing about the
+// upstream, so that another one is tried.
+func (c *circuit) probe(done func(verdict)) func(verdict) {
+	var once sync.Once
+	t := time.AfterFunc(max(c.rule.Open, longestProbe), func() { once.Do(func() { done(verdict{nothing: true}) }) })
+	return func(v verdict) {
+		t.Stop()
+		once.Do(func() { done(v) })
+	}
 }
