@@ -208,7 +208,7 @@ func TestGRPC(t *testing.T) {
 	for _, c := range []struct {
 		status string
 		opens  bool
-	}{{status: "14", opens: true}, {status: "2", opens: true}, {status: "5"}, {status: "0"}} {
+	}{{status: "14", opens: true}, {status: "2", opens: true}, {status: "99", opens: true}, {status: "-1", opens: true}, {status: "x", opens: true}, {status: "5"}, {status: "0"}} {
 		t.Run(c.status, func(t *testing.T) {
 			h := load(t, `{rules: [{consecutive: 2, errorRate: 0}]}`)
 			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -75,7 +75,12 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 	return filter.Continue
 }
 
-const unavailable = 14 // of gRPC
+// Statuses of gRPC.
+const (
+	unknownStatus = 2
+	unavailable   = 14
+	lastStatus    = 16
+)
 
 // unknown answers a request whose key cannot be found out.
 func (st *stream) unknown(s filter.Stream, r *Rule, err error) filter.Action {
@@ -121,8 +126,8 @@ func (st *stream) OnComplete(s filter.Stream) {
 			text = h.Get("grpc-status")
 		}
 		status, err := strconv.Atoi(text)
-		if err != nil { // cut off
-			status = 2
+		if err != nil || status < 0 || status > lastStatus { // cut off, or none that there is: clients take it for UNKNOWN
+			status = unknownStatus
 		}
 		st.conclude(h.Status(), status)
 	default:
