@@ -39,10 +39,14 @@ func Acquire(host core.ConfigHost, kind string, reg *extension.Registration, doc
 	return extensions.Acquire(h.sum(), fresh, func() error { return fresh.provision(host, reg, doc, reader) })
 }
 
-// Check checks doc as Acquire does, and provisions nothing.
-func Check(reg *extension.Registration, doc any, caps extension.Capability) error {
-	_, err := decodeAlone(reg, doc, caps, nil)
-	return err
+// Check checks doc as Acquire does, and provisions nothing. It returns the configuration, a pointer to the registered
+// struct.
+func Check(reg *extension.Registration, doc any, caps extension.Capability) (any, error) {
+	d, err := decodeAlone(reg, doc, caps, nil)
+	if err != nil {
+		return nil, err
+	}
+	return d.value, nil
 }
 
 func decodeAlone(

@@ -27,6 +27,9 @@ type (
 	}
 )
 
+// ServerNamer is a configuration of a filter that may set the server name, for those behind it.
+type ServerNamer interface{ SetsServerName() bool }
+
 // What this package shares with other kinds of extension is framework/extension's; these are other names for it.
 type (
 	// Env is the surroundings of one configuration: given to Provision, it may be kept. Listener filters have no requests

@@ -34,6 +34,10 @@ type (
 	}
 )
 
+// ServerNamer is a configuration that may need [Conn.ServerName]. `moe validate` reports a listener on which nobody looks
+// for that name.
+type ServerNamer interface{ NeedsServerName() bool }
+
 // Closer is who closed a connection.
 type Closer uint8
 

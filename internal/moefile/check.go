@@ -52,8 +52,7 @@ func (f *File) check(l Loader, add func(path string, err error)) {
 		return
 	}
 	f.checkLoggers(l.Host, add)
-	f.checkListenerFilters(l.Host, add)
-	f.checkNetworkFilters(l.Host, add)
+	f.checkConnections(l.Host, add)
 	f.checkCertValidators(l.Host, add)
 	if f.Filter == nil {
 		return // no listener takes HTTP

@@ -24,30 +24,33 @@ func (f *File) checkLoggers(h Host, add func(path string, err error)) {
 	}
 }
 
-// checkNetworkFilters does the same for network filters.
-func (f *File) checkNetworkFilters(h Host, add func(path string, err error)) {
-	for i, l := range f.Listeners {
-		at := config.Index("listeners", i) + ".networkFilters"
+// checkConnections does the same for listener and network filters.
+func (f *File) checkConnections(h Host, add func(path string, err error)) {
+	for i := range f.Listeners {
+		l := &f.Listeners[i]
+		at := config.Index("listeners", i)
+		named := l.TLS != nil || l.TCP != nil && l.TCP.ServerNames // bootstrap gives it a TLS inspector
+		if len(l.ListenerFilters) > 0 && h != Dynmod {
+			add(at+".listenerFilters", needsModule(h))
+		} else {
+			for j, n := range l.ListenerFilters {
+				value := checkExtension("listener filter", listener.Registrations(), config.Index(at+".listenerFilters", j), n.Name,
+					n.Config, h, add)
+				sets, ok := value.(listener.ServerNamer)
+				named = named || ok && sets.SetsServerName()
+			}
+		}
 		if len(l.NetworkFilters) > 0 && h != Dynmod {
-			add(at, needsModule(h))
+			add(at+".networkFilters", needsModule(h))
 			continue
 		}
 		for j, n := range l.NetworkFilters {
-			checkExtension("network filter", network.Registrations(), config.Index(at, j), n.Name, n.Config, h, add)
-		}
-	}
-}
-
-// checkListenerFilters does the same for listener filters.
-func (f *File) checkListenerFilters(h Host, add func(path string, err error)) {
-	for i, l := range f.Listeners {
-		at := config.Index("listeners", i) + ".listenerFilters"
-		if len(l.ListenerFilters) > 0 && h != Dynmod {
-			add(at, needsModule(h))
-			continue
-		}
-		for j, n := range l.ListenerFilters {
-			checkExtension("listener filter", listener.Registrations(), config.Index(at, j), n.Name, n.Config, h, add)
+			at := config.Index(at+".networkFilters", j)
+			value := checkExtension("network filter", network.Registrations(), at, n.Name, n.Config, h, add)
+			if needs, ok := value.(network.ServerNamer); ok && needs.NeedsServerName() && !named {
+				add(at+".name", fmt.Errorf("%s needs the server name that the client's TLS asks for, and nobody looks for it on this "+
+					"listener; add serverNames: true to its tcp, or the listener filter clienthello", n.Name))
+			}
 		}
 	}
 }
@@ -79,12 +82,13 @@ func needsModule(h Host) error {
 	return fmt.Errorf("they run in Envoys that load MoE as a dynamic module, and this is for the host %s", h.name)
 }
 
-// checkExtension checks one extension of a kind, whose registrations are given.
+// checkExtension checks one extension of a kind, whose registrations are given, and returns its configuration, or nil if it
+// is wrong.
 func checkExtension[R interface {
 	Base() *extension.Registration
 }](
 	kind string, regs []R, at, name string, conf map[string]any, h Host, add func(path string, err error),
-) {
+) (value any) {
 	var names []string
 	for _, r := range regs {
 		reg := r.Base()
@@ -93,10 +97,12 @@ func checkExtension[R interface {
 			if conf != nil {
 				doc = conf
 			}
-			add(at+".config", assembly.Check(reg, doc, h.caps))
-			return
+			value, err := assembly.Check(reg, doc, h.caps)
+			add(at+".config", err)
+			return value
 		}
 		names = append(names, reg.Name)
 	}
 	add(at+".name", fmt.Errorf("%q: %s", name, config.Unknown(kind, name, names)))
+	return nil
 }

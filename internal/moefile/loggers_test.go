@@ -229,3 +229,34 @@ func TestListenerFilters(t *testing.T) {
 		})
 	}
 }
+
+// NeedsServerName is network.ServerNamer's.
+func (s *stones) NeedsServerName() bool { return s.N == 7 }
+
+// SetsServerName is listener.ServerNamer's.
+func (p *pebbles) SetsServerName() bool { return p.N == 7 }
+
+// A network filter that needs the server name is refused where nobody looks for it.
+func TestServerNames(t *testing.T) {
+	const head = "listeners:\n- name: tcp\n  address: ':1'\n  networkFilters: [{name: stones, config: {n: 7}}]\n"
+	const tcp = "  tcp: {upstream: '127.0.0.1:2'}\n"
+	refused := []string{"moe.yaml:4:21: listeners[0].networkFilters[0].name: stones needs the server name that the client's TLS asks " +
+		"for, and nobody looks for it on this listener; add serverNames: true to its tcp, or the listener filter clienthello"}
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{name: "nobody", text: head + tcp, want: refused},
+		{name: "a filter that does not", text: head + tcp + "  listenerFilters: [{name: pebbles, config: {n: 1}}]\n", want: refused},
+		{name: "a listener filter", text: head + tcp + "  listenerFilters: [{name: pebbles, config: {n: 7}}]\n"},
+		{name: "the TLS inspector", text: head + "  tcp: {upstream: '127.0.0.1:2', serverNames: true}\n"},
+		{name: "it is not needed", text: strings.Replace(head, "7", "1", 1) + tcp},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "moe.yaml", Host: Dynmod, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -67,6 +67,9 @@ func (c *ClientHello) Provision(env *listener.Env) error {
 	return nil
 }
 
+// SetsServerName is listener.ServerNamer's.
+func (c *ClientHello) SetsServerName() bool { return true }
+
 // OnAccept waits for the first bytes.
 func (c *ClientHello) OnAccept(*listener.Socket) listener.Action {
 	return listener.Peek(1, c.most())

@@ -49,6 +49,9 @@ func (l *ConnLimit) Validate() error {
 	return nil
 }
 
+// NeedsServerName is network.ServerNamer's.
+func (l *ConnLimit) NeedsServerName() bool { return l.PerName > 0 }
+
 // Provision begins to count.
 func (l *ConnLimit) Provision(env *network.Env) error {
 	l.except = ipset.New(l.Except)

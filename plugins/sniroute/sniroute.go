@@ -60,6 +60,9 @@ func (r *SNIRoute) Validate() error {
 	return errors.Join(errs...)
 }
 
+// NeedsServerName is network.ServerNamer's.
+func (r *SNIRoute) NeedsServerName() bool { return true }
+
 // Provision declares metrics.
 func (r *SNIRoute) Provision(env *network.Env) error {
 	r.routed, r.unknown = env.Counter("routed"), env.Counter("unknown")
