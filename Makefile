@@ -104,6 +104,9 @@ redis: ## Install redis-server by the system's package manager, for the tests; R
 slapd: ## Install slapd, the server of OpenLDAP, by apt-get, for the tests
 	@scripts/install-slapd
 
+chromium: ## Install Debian's chromium by apt-get, for the tests of the page; CHROMIUM=PATH is used instead
+	@scripts/install-chromium
+
 demo: libmoe moe envoy ## Start Envoy with the seeds' plugins, send requests, show the answers
 	@scripts/demo
 
@@ -140,11 +143,15 @@ portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for 
 	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
 conformance: libmoe moe bridge envoys redis slapd ## Run the conformance suite over every host on every Envoy
-	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -v /e2e/istio)
+	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -vE '/e2e/(istio|page)')
 	cd e2e/mosn && E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./...
 
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
 	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
+
+page: libmoe moe envoy chromium ## Look at the page of moe run in Chromium, and write the pictures of docs/page.md
+	cd e2e && ENVOY_VERSIONS='$(ENVOY_VERSION)' E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' \
+	  E2E_PICTURES='$(CURDIR)/docs/page' $(GO) test -count=1 ./page
 
 soak: envoys bridge ## Soak every host on every Envoy for $SOAKTIME (10m each)
 	cd e2e && $(GO) test ./soak -v -timeout 8h -parallel 1 -soak.all -soak.duration $(SOAKTIME)
@@ -195,5 +202,5 @@ bench: libmoe envoy ## Measure MoE beside other ways to extend Envoy (some minut
 	rm -rf .tools/zig-$* && mv .tools/zig-$*.part .tools/zig-$*
 	test -x $@
 
-.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd demo release check-release check-image clean test lint \
-	fmt unit portable conformance istio soak methods examples fuzz generate check-generated bench bench-quick
+.PHONY: help libmoe moe bridge sanitize envoy envoys pilot redis slapd chromium demo release check-release check-image clean test lint \
+	fmt unit portable conformance istio page soak methods examples fuzz generate check-generated bench bench-quick
