@@ -126,7 +126,7 @@ func (st *stream) OnComplete(s filter.Stream) {
 			text = h.Get("grpc-status")
 		}
 		status, err := strconv.Atoi(text)
-		if err != nil || status < 0 || status > lastStatus { // cut off, or none that there is: clients take it for UNKNOWN
+		if err != nil || status < 0 || status > lastStatus { // cut off, or unknown to gRPC: clients take it for UNKNOWN
 			status = unknownStatus
 		}
 		st.conclude(h.Status(), status)
