@@ -27,7 +27,7 @@ func (b *Bed) Samples() (samples, error) {
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(page))
 	if err != nil {
-		return nil, fmt.Errorf("Prometheus refuses the page: %w", err)
+		return nil, fmt.Errorf("the parser of Prometheus refuses the page: %w", err)
 	}
 	all := samples{}
 	for name, f := range families {
