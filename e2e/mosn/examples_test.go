@@ -1,6 +1,7 @@
 package mosn
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -231,7 +233,7 @@ func (s site) move(mosn, dir string, up *upstream.Server) (files []string, liste
 		moved[port] = up.Addr
 	}
 	listen = map[string][]string{}
-	for _, name := range s.files {
+	for i, name := range s.files {
 		text, err := os.ReadFile(filepath.Join(mosn, name))
 		if err != nil {
 			return nil, nil, err
@@ -239,7 +241,11 @@ func (s site) move(mosn, dir string, up *upstream.Server) (files []string, liste
 		for old, with := range s.edits {
 			text = []byte(strings.ReplaceAll(string(text), old, with))
 		}
-		file := filepath.Join(dir, strings.ReplaceAll(name, "/", "-"))
+		// A folder of its own: MOSN takes over the listeners of another whose socket is beside its configuration.
+		file := filepath.Join(dir, strconv.Itoa(i), "conf", strings.ReplaceAll(name, "/", "-"))
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return nil, nil, err
+		}
 		text = addressRE.ReplaceAllFunc(text, func(found []byte) []byte {
 			port := string(addressRE.FindSubmatch(found)[2])
 			if moved[port] == "" {
@@ -307,29 +313,15 @@ func (s site) run(
 	t *testing.T, mosn string, up *upstream.Server, mend bool, start func(file string, addrs []string) (func(), error),
 ) map[string]outcome {
 	t.Helper()
-	files, listen, err := s.move(mosn, t.TempDir(), up)
+	listen, stop, err := s.start(t, mosn, up, start)
+	if errors.Is(err, errExited) { // a port may have been taken meanwhile: another program does not wait for ours
+		t.Logf("starting again on other ports: %v", err)
+		listen, stop, err = s.start(t, mosn, up, start)
+	}
 	if err != nil {
-		t.Fatalf("cannot write the configurations: %v", err)
+		t.Fatalf("cannot start the site: %v", err)
 	}
-	var wg sync.WaitGroup
-	errs := make([]error, len(files))
-	stops := make([]func(), len(files))
-	for i, file := range files {
-		wg.Go(func() { stops[i], errs[i] = start(file, listen[file]) })
-	}
-	wg.Wait()
-	defer func() {
-		for _, stop := range stops {
-			if stop != nil {
-				stop()
-			}
-		}
-	}()
-	for i, err := range errs {
-		if err != nil {
-			t.Fatalf("cannot start %s: %v", filepath.Base(files[i]), err)
-		}
-	}
+	defer stop()
 	outcomes := map[string]outcome{}
 	for _, r := range s.requests {
 		s.ask(t, r, listen[""][0], false, up, mend, outcomes)
@@ -338,6 +330,40 @@ func (s site) run(
 		}
 	}
 	return outcomes
+}
+
+// start starts what the site's files say, on ports of its own, and returns where it listens.
+func (s site) start(
+	t *testing.T, mosn string, up *upstream.Server, start func(file string, addrs []string) (func(), error),
+) (listen map[string][]string, stop func(), err error) {
+	t.Helper()
+	files, listen, err := s.move(mosn, t.TempDir(), up)
+	if err != nil {
+		return nil, nil, fmt.Errorf("write the configurations: %w", err)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(files))
+	stops := make([]func(), len(files))
+	for i, file := range files {
+		wg.Go(func() {
+			if stops[i], errs[i] = start(file, listen[file]); errs[i] != nil {
+				errs[i] = fmt.Errorf("%s: %w", filepath.Base(file), errs[i])
+			}
+		})
+	}
+	wg.Wait()
+	stop = func() {
+		for _, stop := range stops {
+			if stop != nil {
+				stop()
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return listen, stop, nil
 }
 
 // ask sends a request to what the site has started.
@@ -366,14 +392,19 @@ func startMoE(moe, file string, addrs []string, flags ...string) (stop func(), e
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
 	stop = func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		end := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
+		<-exited
 		end.Stop()
 	}
 	for _, addr := range addrs {
-		if err := accepts(addr); err != nil {
+		if err := accepts(addr, exited); err != nil {
 			stop()
 			said, _ := os.ReadFile(out.Name())
 			return nil, fmt.Errorf("moe mosn run does not come up: %w\n%s", err, said)

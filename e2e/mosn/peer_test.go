@@ -1,6 +1,7 @@
 package mosn
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -25,12 +26,17 @@ func startMOSN(binary, file string, addrs ...string) (stop func(), err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
 	stop = func() {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-exited
 	}
 	for _, addr := range addrs {
-		if err := accepts(addr); err != nil {
+		if err := accepts(addr, exited); err != nil {
 			stop()
 			said, _ := os.ReadFile(out.Name())
 			return nil, fmt.Errorf("MOSN does not come up: %w\n%s", err, said)
@@ -39,12 +45,20 @@ func startMOSN(binary, file string, addrs ...string) (stop func(), err error) {
 	return stop, nil
 }
 
-// accepts waits until somebody listens on addr.
-func accepts(addr string) (err error) {
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+// errExited says that a program has ended that should listen.
+var errExited = errors.New("the program has ended")
+
+// accepts waits until somebody listens on addr: the program that has ended when exited is closed.
+func accepts(addr string, exited <-chan struct{}) (err error) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		var c net.Conn
 		if c, err = net.Dial("tcp", addr); err == nil {
 			return c.Close()
+		}
+		select {
+		case <-exited:
+			return errExited
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 	return err
