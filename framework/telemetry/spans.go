@@ -16,6 +16,11 @@ var (
 		Help: "Spans that were dropped because the queue was full (`queue_full`) or the collector did not take them (`not_taken`).",
 	}).Metric()
 
+	exports = core.Define(core.Definition{
+		Name: "moe.metrics.exports", Tags: []string{"result"},
+		Help: "Exports of all metrics of this process that a collector has taken (`ok`) or not (`failed`).",
+	}).Metric()
+
 	queueFull = &loss{cell: dropped.With("queue_full")}
 	notTaken  = &loss{cell: dropped.With("not_taken")}
 )
@@ -46,10 +51,19 @@ type Totals struct{ Exported, QueueFull, NotTaken int64 }
 // Counts returns the totals.
 func Counts() Totals { return Totals{exported.Sum(), queueFull.all.Load(), notTaken.all.Load()} }
 
-// Metrics returns what the process counts of its own exporter, for hosts to show; none where it exports nothing.
-func Metrics() []*core.Metric {
-	if exporting() == nil {
-		return nil
+// MetricsExported counts an export of metrics. It is for exporters.
+func MetricsExported(ok bool) {
+	result := "ok"
+	if !ok {
+		result = "failed"
 	}
-	return []*core.Metric{exported, dropped}
+	exports.With(result).Add(1)
+}
+
+// Metrics returns what the process counts of its own exporters, for hosts to show.
+func Metrics() (all []*core.Metric) {
+	if exporting() != nil {
+		all = append(all, exported, dropped)
+	}
+	return append(all, exports)
 }

@@ -7,6 +7,7 @@ package telemetry
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,13 +42,34 @@ func exporting() trace.TracerProvider {
 	return nil
 }
 
+// flushes are what Flush calls beside the exporter of spans.
+var flushes struct {
+	sync.Mutex
+	all []func(context.Context) error
+}
+
+// OnFlush has Flush call f, which sends what else waits to be exported.
+func OnFlush(f func(context.Context) error) {
+	flushes.Lock()
+	defer flushes.Unlock()
+	flushes.all = append(flushes.all, f)
+}
+
 // Flush sends what waits to be exported. It waits for at most the time given.
 func Flush(wait time.Duration) {
+	flushes.Lock()
+	all := slices.Clone(flushes.all)
+	flushes.Unlock()
 	if p, ok := exporting().(interface{ ForceFlush(context.Context) error }); ok {
-		ctx, cancel := context.WithTimeout(context.Background(), wait)
-		defer cancel()
-		_ = p.ForceFlush(ctx) // who counts what was lost is the exporter
+		all = append(all, p.ForceFlush)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	var running sync.WaitGroup
+	for _, f := range all {
+		running.Go(func() { _ = f(ctx) }) // who counts what was lost is the exporter
+	}
+	running.Wait()
 }
 
 var install sync.Once

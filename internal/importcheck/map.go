@@ -38,12 +38,12 @@ var areas = []area{
 	{folder: "framework/chain", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/debugview", uses: "framework/internal framework/extension framework/filter framework/chain"},
 
-	// What is to be seen of streams: traces. The SDK is for those who want it.
-	{folder: "framework/telemetry", uses: "framework/internal framework/extension framework/filter framework/chain"},
-	{folder: "framework/telemetry/otlp", uses: "framework/telemetry"},
-
 	// What is counted, for whoever shows it.
 	{folder: "framework/metrics", uses: "framework/internal"},
+
+	// What is to be seen of streams: traces. The SDK is for those who want it.
+	{folder: "framework/telemetry", uses: "framework/internal framework/extension framework/filter framework/chain"},
+	{folder: "framework/telemetry/otlp", uses: "framework/telemetry framework/metrics"},
 
 	// Configuration. The decoder knows neither documents nor filters; the document knows what a chain consists of.
 	{folder: "framework/config", uses: "framework/extension"},

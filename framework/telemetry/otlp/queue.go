@@ -95,6 +95,6 @@ func (l *failureLog) report(err error) {
 	}
 	l.mu.Unlock()
 	if !silent {
-		slog.Warn("exporting traces fails", "error", err, "more_like_this", left)
+		slog.Warn("exporting traces or metrics fails", "error", err, "more_like_this", left)
 	}
 }
