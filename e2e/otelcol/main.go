@@ -1,5 +1,5 @@
-// Command otelcol is an OpenTelemetry Collector for tests: it takes traces over OTLP, by gRPC and HTTP, and prints each
-// batch that it has taken as a line of OTLP's JSON. It is a module of its own, as the collector needs other versions of much
+// Command otelcol is an OpenTelemetry Collector for tests: it takes traces and metrics over OTLP, by gRPC and HTTP, and
+// prints each batch that it has taken as a line of OTLP's JSON. It is a module of its own, as the collector needs other versions of much
 // that the rest has.
 package main
 
@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/otlpreceiver"
@@ -51,13 +52,15 @@ service:
     metrics: {level: none}
   pipelines:
     traces: {receivers: [otlp], exporters: [lines]}
+    metrics: {receivers: [otlp], exporters: [lines]}
 `
 }
 
 func factories() (otelcol.Factories, error) {
 	lines := exporter.NewFactory(component.MustNewType("lines"),
 		func() component.Config { return &struct{}{} },
-		exporter.WithTraces(newLines, component.StabilityLevelStable))
+		exporter.WithTraces(newLines, component.StabilityLevelStable),
+		exporter.WithMetrics(newMetricLines, component.StabilityLevelStable))
 	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -76,12 +79,24 @@ func newLines(context.Context, exporter.Settings, component.Config) (exporter.Tr
 	return &printer{}, nil
 }
 
-// Capabilities is that of consumer.Traces.
+func newMetricLines(context.Context, exporter.Settings, component.Config) (exporter.Metrics, error) {
+	return &printer{}, nil
+}
+
+// Capabilities is that of consumer.Traces and consumer.Metrics.
 func (*printer) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 // ConsumeTraces prints a batch.
 func (*printer) ConsumeTraces(_ context.Context, batch ptrace.Traces) error {
-	line, err := (&ptrace.JSONMarshaler{}).MarshalTraces(batch)
+	return printLine((&ptrace.JSONMarshaler{}).MarshalTraces(batch))
+}
+
+// ConsumeMetrics prints a batch.
+func (*printer) ConsumeMetrics(_ context.Context, batch pmetric.Metrics) error {
+	return printLine((&pmetric.JSONMarshaler{}).MarshalMetrics(batch))
+}
+
+func printLine(line []byte, err error) error {
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,6 +56,45 @@ type batch struct {
 		Resource   struct{ Attributes []attribute }
 		ScopeSpans []struct{ Spans []span }
 	}
+	ResourceMetrics []struct {
+		Resource     struct{ Attributes []attribute }
+		ScopeMetrics []struct{ Metrics []metric }
+	}
+}
+
+// metric is one that the collector has taken.
+type metric struct {
+	Name                  string
+	Sum, Gauge, Histogram points
+}
+
+type points struct {
+	DataPoints []struct {
+		Attributes []attribute
+		AsInt      string
+		Count      string
+	}
+}
+
+// note keeps the newest values of a service's metrics. c.mu is held.
+func (c *collector) note(service string, m metric) {
+	for kind, data := range map[string]*points{"counter": &m.Sum, "gauge": &m.Gauge, "histogram": &m.Histogram} {
+		for _, p := range data.DataPoints {
+			var tags []string
+			for _, a := range p.Attributes {
+				tags = append(tags, a.Key+"="+span{Attributes: p.Attributes}.attr(a.Key))
+			}
+			slices.Sort(tags)
+			c.metrics[service+" "+kind+" "+m.Name+"{"+strings.Join(tags, ",")+"}"] = p.AsInt + p.Count
+		}
+	}
+}
+
+// metric returns the newest value of a metric, which is a histogram's count.
+func (c *collector) metric(name string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.metrics[name]
 }
 
 // collector is an OpenTelemetry Collector.
@@ -62,8 +103,9 @@ type collector struct {
 	cmd        *exec.Cmd
 	dir        string
 
-	mu    sync.Mutex
-	spans []span
+	mu      sync.Mutex
+	spans   []span
+	metrics map[string]string // the newest values
 }
 
 // startCollector builds the collector, whose module is beside this one, or takes $E2E_OTELCOL, and starts it.
@@ -72,7 +114,7 @@ func startCollector() (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{dir: dir}
+	c := &collector{dir: dir, metrics: map[string]string{}}
 	binary := os.Getenv("E2E_OTELCOL")
 	if binary == "" {
 		binary = filepath.Join(dir, "otelcol")
@@ -137,6 +179,14 @@ func (c *collector) read(out io.Reader) {
 				for _, one := range s.Spans {
 					one.Service = service
 					c.spans = append(c.spans, one)
+				}
+			}
+		}
+		for _, r := range b.ResourceMetrics {
+			service := span{Attributes: r.Resource.Attributes}.attr("service.name")
+			for _, s := range r.ScopeMetrics {
+				for _, m := range s.Metrics {
+					c.note(service, m)
 				}
 			}
 		}

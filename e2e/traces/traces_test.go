@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -41,6 +42,7 @@ func run(t *testing.M) int {
 	traces = c
 	for name, value := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + c.http, "OTEL_SERVICE_NAME": "moe", "OTEL_BSP_SCHEDULE_DELAY": "100",
+		"OTEL_METRIC_EXPORT_INTERVAL": "200",
 	} {
 		os.Setenv(name, value)
 	}
@@ -70,6 +72,7 @@ func runOn(t *testing.T, h conformance.Host) {
 			{Name: "Envoy traces", Run: envoyTraces},
 			{Name: "MoE traces", Run: moeTraces},
 			{Name: "broken headers", Run: brokenHeaders},
+			{Name: "metrics", Run: exportedMetrics},
 		}}}
 	})
 }
@@ -266,6 +269,35 @@ func brokenHeaders(b *conformance.Bed) {
 			if r := ln.Do(client.Request{Path: "/echo", Header: header}); r.Status != 200 {
 				b.Errorf("got %d %s, want 200", r.Status, r.Body)
 			}
+		})
+	}
+}
+
+// The collector has the metrics by the names and tags that they have in Envoy's statistics.
+func exportedMetrics(b *conformance.Bed) {
+	doc := chain(b, "off")
+	doc["metrics"] = "phases"
+	ln := b.Listen(conformance.Listen{Chain: doc})
+	for range 3 {
+		if r := ln.Do(client.Request{Path: "/echo"}); r.Status != 200 {
+			b.Fatalf("got %d %s, want 200", r.Status, r.Body)
+		}
+	}
+	for _, name := range []string{
+		"moe counter moe.phase.calls{phase=OnRequestHeaders,plugin=probespan}",
+		"moe histogram moe.phase.duration_us{phase=OnRequestHeaders,plugin=probespan}",
+		"moe histogram moe.phase.wait_us{for=go,phase=OnRequestHeaders,plugin=probespan}",
+		"moe counter moe.streams.begun{chain=moe}",
+		"moe counter moe.config.loads{of=filter,result=ok}",
+		"moe gauge moe.go.goroutines{}",
+	} {
+		b.Run(name, func() {
+			b.Poll(func() error {
+				if n, _ := strconv.Atoi(traces.metric(name)); n < 1 {
+					return fmt.Errorf("the collector has %q, want 1 at least", traces.metric(name))
+				}
+				return nil
+			})
 		})
 	}
 }
