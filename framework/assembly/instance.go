@@ -47,6 +47,10 @@ func (in *instance) provision(host core.ConfigHost, p *plan, s *spec) error {
 	if err != nil {
 		return err
 	}
+	if _, err := internals.Constants(d.value); err != nil {
+		closeAll()
+		return s.provisionErrors(err)
+	}
 	in.plugin = chain.Plugin{Name: s.EntryID(), Reg: s.reg, Config: d.value, Env: env}
 	in.close = closeAll
 	return nil

@@ -78,7 +78,7 @@ func (c *Chain) findNext() {
 			next[n] = n
 			for at := n - 1; at >= 0; at-- {
 				next[at] = next[at+1]
-				if c.has[d.index(at)].Wants()&message != 0 {
+				if c.takes[d.index(at)].Wants()&message != 0 {
 					next[at] = at
 				}
 			}

@@ -2,8 +2,12 @@ package filtertest
 
 import (
 	"mosn.io/moe/framework/extension"
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 )
 
-// shared is the door for the framework's own packages.
-var shared = extension.Internals(core.Internal{})
+// The doors for the framework's own packages.
+var (
+	shared    = extension.Internals(core.Internal{})
+	internals = filter.Internals(core.Internal{})
+)

@@ -136,6 +136,10 @@ func (h *Host) provision(reg *filter.Registration, id string, value any) (env *f
 			return nil, err
 		}
 	}
+	if _, err := internals.Constants(value); err != nil {
+		done()
+		return nil, err
+	}
 	h.closers = append(h.closers, func() {
 		done()
 		if c, ok := value.(io.Closer); ok {

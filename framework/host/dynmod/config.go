@@ -82,7 +82,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 	conf.define(c, undeclaredMetrics)
 	conf.own = conf.bind(own, nil)
 	c.id = C.uint32_t(configs.Add(conf, func(id uint32) { conf.id = id }))
-	c.wants = C.uint32_t(own.Wants())
+	c.wants, c.constants = offer(own)
 	return true
 }
 

@@ -85,7 +85,7 @@ func (s *envoyStream) wants(bit C.uint32_t, dir core.Direction) bool {
 
 func (s *envoyStream) onHeaders(e *C.moe_event) {
 	dir := core.Direction(e.dir)
-	if !s.wants(C.WANT_REQUEST_HEADERS, dir) {
+	if !s.wants(C.WANT_REQUEST_HEADERS, dir) && s.c.constants[dir] == nil { // those are the chain's, as Go is entered
 		s.Remote(dir.Headers())
 		return
 	}

@@ -18,6 +18,18 @@ enum {
   WANT_RESPONSE_ANY = WANT_RESPONSE_HEADERS | WANT_RESPONSE_BODY | WANT_RESPONSE_TRAILERS,
 };
 
+// Changes of a block of headers that are the same for all streams of a chain. They last as long as Go's chain, and Go has
+// none of them for a stream without that.
+typedef struct {
+  mbuf name, value; // without a value it is removed
+  bool add;         // beside the values that there are
+} moe_constant;
+
+typedef struct {
+  size_t n;
+  moe_constant all[];
+} moe_constants;
+
 // One filter configuration in Envoy. Envoy destroys it on the thread that drops the last reference to it: where it came by
 // ECDS that may be a worker with a last stream, or any thread that commits to its scheduler.
 typedef struct {
@@ -25,6 +37,7 @@ typedef struct {
   void *scheduler;       // C's, constant: to the main thread; used by those who are counted in users
   uint32_t id;           // Go's, written once, before any stream
   uint32_t wants;        // Go's, written once: of the chain without a route's changes
+  const moe_constants *constants[2]; // Go's, written once: likewise
   _Atomic uint32_t users; // both sides': Envoy is one, and so is who commits; the last one frees it
 } moe_config;
 
@@ -40,6 +53,7 @@ typedef struct moe_instance {
   uint32_t slot;      // Go: 1 + the stream's index in Go's table of this thread; 0 before Go has met it
   uint32_t life;      // Go: which of the lives in that slot is this stream's
   uint32_t wants;     // Go: the phases it wants to be entered for
+  const moe_constants *constants[2]; // Go: what to do to the headers of a direction for which it is not entered, or NULL
   _Atomic uint32_t attention; // set by Go on any thread, cleared by C: enter Go at the next hook, wanted or not
   _Atomic uint32_t gone;      // C, read by Go on any thread: Envoy has destroyed the filter
   uint8_t busy[2];    // Go: the chain waits for a plugin in this direction: hold events back
@@ -61,6 +75,8 @@ typedef struct moe_instance {
 } moe_instance;
 
 enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
+
+enum { STACK_HEADERS = 64 }; // of a block, for which the stack has room
 
 // Reports whether Go may be entered for s: Envoy has not destroyed the filter, and Go has not let go of it. Envoy calls
 // hooks of callouts, at the least, between the completion of a stream and the destruction of its filter; by then the
@@ -152,6 +168,7 @@ char *moe_keep(moe_instance *s, const char *p, size_t n); // a copy of p in it
 void moe_cross(moe_event *e);  // enters Go and does what it answers; the stream may be freed when it returns
 void moe_apply(moe_event *e);
 mheader *moe_read_headers(const uint8_t *p, size_t n);
+void moe_set_constants(moe_instance *s, int dir);
 void moe_answered(moe_instance *s); // to be called before Envoy takes the response's headers
 void moe_apply_callout(moe_event *e, const moe_verb *v, const uint8_t *p);
 

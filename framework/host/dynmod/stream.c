@@ -7,7 +7,7 @@
 
 _Atomic uint32_t moe_route_configs;
 
-enum { MAX_FINISHED = 64, STACK_HEADERS = 64, STACK_CHUNKS = 16, STACK_OUT = 2048 };
+enum { MAX_FINISHED = 64, STACK_CHUNKS = 16, STACK_OUT = 2048 };
 
 static _Atomic uint32_t threads;
 static _Thread_local uint32_t thread_no; // from 1 on; 0: it has not entered Go
@@ -96,6 +96,8 @@ HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
   s->envoy = filter;
   s->config = (moe_config *)config;
   s->wants = s->config->wants;
+  s->constants[0] = s->config->constants[0];
+  s->constants[1] = s->config->constants[1];
   return s;
 }
 
@@ -208,8 +210,10 @@ HOOK T(on_http_filter_request_headers_status)
   uint32_t route = 0;
   if (atomic_load_explicit(&moe_route_configs, memory_order_relaxed) != 0)
     route = (uint32_t)(uintptr_t)CB(get_most_specific_route_config)(envoy);
-  if (route == 0 && !wanted(s, WANT_REQUEST_HEADERS))
+  if (route == 0 && !wanted(s, WANT_REQUEST_HEADERS)) {
+    moe_set_constants(s, 0);
     return STATUS_CONTINUE;
+  }
   return headers(s, 0, end, route);
 }
 
@@ -230,8 +234,10 @@ HOOK T(on_http_filter_response_headers_status)
   if (!moe_alive(s))
     return STATUS_STOP;
   moe_answered(s);
-  if (!wanted(s, WANT_RESPONSE_HEADERS))
+  if (!wanted(s, WANT_RESPONSE_HEADERS)) {
+    moe_set_constants(s, 1);
     return STATUS_CONTINUE;
+  }
   return headers(s, 1, end, 0);
 }
 

@@ -59,7 +59,7 @@ func (s *envoyStream) start() {
 	}
 	s.conf, s.bound = conf, b
 	s.Start(b.chain, s.handle, s.handle, s)
-	s.c.wants = C.uint32_t(b.chain.Wants())
+	s.c.wants, s.c.constants = offer(b.chain)
 	if s.e.kind != C.EVENT_HEADERS || s.e.dir != 0 {
 		s.Remote(core.RequestHeaders)
 	}
@@ -90,7 +90,7 @@ func (s *envoyStream) leave(outer *C.moe_event) {
 // report tells C what the chain has come to, and Envoy what was counted.
 func (s *envoyStream) report() {
 	if s.Chain != nil && !s.done {
-		s.c.wants = C.uint32_t(s.Chain.Wants())
+		s.c.wants, s.c.constants = offer(s.Chain)
 		for dir := range core.Directions {
 			s.c.busy[dir] = cbool(s.Chain.Busy(dir))
 		}

@@ -47,6 +47,7 @@ typedef struct {
   size_t out[2];
 } fake_outcome;
 fake_outcome fake_stream_outcome(fake_stream *s);
+char *fake_header(fake_stream *s, int block, const char *name, size_t n); // its values, a line each, to be freed
 
 // Callouts of a stream, or of a configuration where s is NULL; on the stream's thread or the main one.
 enum { CALLOUT_HEADERS, CALLOUT_DATA, CALLOUT_TRAILERS, CALLOUT_COMPLETE, CALLOUT_RESET, CALLOUT_DONE };

@@ -150,6 +150,15 @@ func (s *Stream) Outcome() Outcome {
 	}
 }
 
+// Header returns the values that the stream's headers of a direction have for a name.
+func (s *Stream) Header(dir int, name string) []string {
+	n := C.CString(name)
+	defer C.free(unsafe.Pointer(n))
+	p := C.fake_header(s.c, C.int(2*dir), n, C.size_t(len(name)))
+	defer C.free(unsafe.Pointer(p))
+	return strings.FieldsFunc(C.GoString(p), func(r rune) bool { return r == '\n' })
+}
+
 // Callouts returns the callouts that run for the stream.
 func (s *Stream) Callouts() []Callout { return callouts(s, nil) }
 

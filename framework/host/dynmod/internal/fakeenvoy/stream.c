@@ -86,6 +86,21 @@ void fake_stream_manners(fake_stream *s, bool ends_in_reply, bool answers_in_con
 }
 
 fake_outcome fake_stream_outcome(fake_stream *s) { return s->outcome; }
+
+char *fake_header(fake_stream *s, int block, const char *name, size_t n) {
+  size_t size = 1;
+  for (field *f = s->blocks[block]; f != NULL; f = f->next)
+    size += f->value.n + 1;
+  char *all = malloc(size), *to = all;
+  for (field *f = s->blocks[block]; f != NULL; f = f->next)
+    if (f->key.n == n && memcmp(f->key.p, name, n) == 0) {
+      memcpy(to, f->value.p, f->value.n);
+      to += f->value.n;
+      *to++ = '\n';
+    }
+  *to = 0;
+  return all;
+}
 // Hooks.
 
 static int headers(fake_stream *s, int dir, bool end) {
