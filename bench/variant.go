@@ -106,6 +106,14 @@ func variants(s setHeaders) []variant {
 			filters: []filterConfig{chainFilter(plugins(10, "benchone", s.pluginConfig))},
 		},
 		{
+			name: "moe-one-constant", what: "MoE, one plugin, its response header told ahead", module: "moe", headers: 1,
+			filters: []filterConfig{chainFilter(plugins(1, "benchconstant", s.pluginConfig))},
+		},
+		{
+			name: "moe-ten-constant", what: "MoE, a chain of ten, likewise", module: "moe", headers: 10,
+			filters: []filterConfig{chainFilter(plugins(10, "benchconstant", s.pluginConfig))},
+		},
+		{
 			name: "moe-ten-filters", what: "MoE, ten filters of one plugin", module: "moe", headers: 10,
 			filters: repeat(10, s, moeFilter),
 		},

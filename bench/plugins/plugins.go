@@ -4,6 +4,7 @@ package plugins
 import (
 	"bytes"
 	"context"
+	"net/http"
 
 	"mosn.io/moe/framework/filter"
 )
@@ -12,6 +13,7 @@ const input = "x-bench"
 
 func init() {
 	filter.Register[One]("benchone", filter.Transform)
+	filter.Register[Constant]("benchconstant", filter.Transform)
 	filter.Register[Nop]("benchnop", filter.Transform)
 	filter.Register[Async]("benchasync", filter.Transform)
 	filter.Register[Body]("benchbody", filter.Transform)
@@ -34,6 +36,23 @@ func (o *One) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool)
 func (o *One) OnResponseHeaders(_ filter.Stream, h filter.ResponseHeaders, _ bool) filter.Action {
 	h.Set(o.Response, "1")
 	return filter.Continue
+}
+
+// Constant does what One does, and tells the framework ahead what it does to responses.
+type Constant struct {
+	Request  string `json:"request"`  // the request header to set, to the value of x-bench
+	Response string `json:"response"` // the response header to set
+}
+
+// OnRequestHeaders copies a header.
+func (c *Constant) OnRequestHeaders(_ filter.Stream, h filter.RequestHeaders, _ bool) filter.Action {
+	h.Set(c.Request, h.Get(input))
+	return filter.Continue
+}
+
+// SetsHeaders sets a header of every response.
+func (c *Constant) SetsHeaders() (request, response http.Header) {
+	return nil, http.Header{c.Response: {"1"}}
 }
 
 // Nop has nothing to do. A plugin must implement some phase: this one never comes, because the load has no trailers.

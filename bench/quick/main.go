@@ -19,20 +19,21 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // file has what was recorded; paths are those of the module's root.
 const file = "bench/quick/recorded.json"
 
-// packages are those whose benchmarks are counted; Crossing is the host's, which includes the chain and an Envoy that
-// a test plays.
+// packages are those whose benchmarks are counted; those called Crossing are the host's, which includes the chain and an
+// Envoy that a test plays.
 const (
 	ofChain = "./framework/chain"
 	ofHost  = "./framework/host/dynmod/internal/fakeenvoy"
 )
 
 func packageOf(benchmark string) string {
-	if benchmark == "Crossing" {
+	if strings.HasPrefix(benchmark, "Crossing") {
 		return ofHost
 	}
 	return ofChain
