@@ -37,6 +37,7 @@ type Group struct {
 func Groups() []Group {
 	return []Group{
 		{"headers", headerScenarios()},
+		{"constants", constantScenarios()},
 		{"body", bodyScenarios()},
 		{"pipe", pipeScenarios()},
 		{"reply", replyScenarios()},

@@ -22,6 +22,7 @@ func init() {
 	filter.Register[Control]("probecontrol", filter.Access)
 	filter.Register[Key]("probekey", filter.Authn)
 	filter.Register[Config]("probeconfig", filter.Transform)
+	filter.Register[Setter]("probesetter", filter.Transform)
 	filter.Register[Prompt]("probeprompt", filter.Transform, filter.Needs(filter.CanPipePromptly))
 	filter.Register[Caller]("probecallouts", filter.Transform, filter.Needs(filter.CanCallout))
 	filter.Register[Prompt]("probesecrets", filter.Transform, filter.Needs(filter.CanReadSecret))
