@@ -2,6 +2,7 @@ package chain_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,12 +37,16 @@ func (s *some) OnRequest(filter.Stream, filter.RequestHeaders, filter.Body) filt
 
 func (s *some) OnComplete(filter.Stream) { s.calls = append(s.calls, "complete") }
 
-// TestTakingPart has a registration say in which phases of its handler a configuration takes part.
+// SkipsPhase is that of filter.PhaseSkipper.
+func (s *some) SkipsPhase(method string) bool {
+	return !slices.ContainsFunc(s.In, func(p phase.Phase) bool { return phase.Table[p].Method == method })
+}
+
+// TestTakingPart has a configuration say which phases of its handler it skips.
 func TestTakingPart(t *testing.T) {
 	reg := &filter.Registration{
 		Registration: extension.Registration{Name: "some", Config: reflect.TypeFor[some](), New: func() any { return new(some) }},
 		Handler:      reflect.TypeFor[*some](),
-		Phases:       func(c any) phase.Set { return phase.SetOf(c.(*some).In...) },
 	}
 	cases := map[string]struct {
 		in        []phase.Phase
@@ -52,6 +57,11 @@ func TestTakingPart(t *testing.T) {
 		"none": {},
 		"one of the response": {
 			in: []phase.Phase{phase.OnResponseHeaders}, wants: phase.ResponseHeaders, wantCalls: []string{"response headers"},
+		},
+		"all but the whole request": {
+			in:        []phase.Phase{phase.OnRequestHeaders, phase.OnResponseHeaders, phase.OnComplete},
+			wants:     phase.RequestHeaders | phase.ResponseHeaders | phase.Complete,
+			wantCalls: []string{"request headers", "response headers", "complete"},
 		},
 		"the whole request": {
 			in: []phase.Phase{phase.OnRequest}, wants: phase.RequestHeaders, wantCalls: []string{"request"}, whole: []string{"p"},
@@ -70,55 +80,6 @@ func TestTakingPart(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.whole, made.NeedsWholeBody(chain.Request)); diff != "" {
 				t.Errorf("NeedsWholeBody (-want +got):\n%s", diff)
-			}
-			st := made.Start(dead{}, dead{})
-			fill(st)
-			st.Headers(chain.Request, true)
-			st.Headers(chain.Response, true)
-			st.Done()
-			if diff := cmp.Diff(c.wantCalls, p.calls); diff != "" {
-				t.Errorf("phases called (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// skipper is some, but says itself what it takes no part in.
-type skipper struct {
-	some
-	skips map[string]bool
-}
-
-func (s *skipper) SkipsPhase(method string) bool { return s.skips[method] }
-
-// TestSkipping has a configuration say which phases of its handler it skips.
-func TestSkipping(t *testing.T) {
-	reg := &filter.Registration{
-		Registration: extension.Registration{
-			Name: "skipper", Config: reflect.TypeFor[skipper](), New: func() any { return new(skipper) },
-		},
-		Handler: reflect.TypeFor[*skipper](),
-	}
-	for _, c := range []struct {
-		name      string
-		skips     map[string]bool
-		wants     phase.Messages
-		wantCalls []string
-	}{
-		{
-			name: "none", wants: phase.RequestHeaders | phase.ResponseHeaders | phase.Complete,
-			wantCalls: []string{"request headers", "response headers", "complete"},
-		},
-		{
-			name: "the response", skips: map[string]bool{"OnResponseHeaders": true, "OnComplete": true},
-			wants: phase.RequestHeaders, wantCalls: []string{"request headers"},
-		},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			p := &skipper{skips: c.skips}
-			made := chain.New([]chain.Plugin{{Name: "p", Reg: reg, Config: p}}, chain.Options{})
-			if got := made.Wants(); got != c.wants {
-				t.Errorf("Wants() = %b, want %b", got, c.wants)
 			}
 			st := made.Start(dead{}, dead{})
 			fill(st)

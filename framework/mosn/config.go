@@ -7,7 +7,6 @@ import (
 
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
-	"mosn.io/moe/framework/internal/phase"
 )
 
 // Filters runs MOSN's stream filters, from a list as a listener has it in mosn_config.json.
@@ -46,24 +45,21 @@ func init() {
 		},
 		Stage: filter.Access, Handler: reflect.TypeFor[*stream](),
 		PerStream: func(f any, s filter.Stream) any { return newStream(f.(*Filters), s) },
-		Phases:    func(f any) phase.Set { return f.(*Filters).phases() },
 	}, nil)
 }
 
-// phases returns the phases in which the filters take part. All lists have the request's headers, for what filters of the
-// response ask about the request.
-func (f *Filters) phases() phase.Set {
-	all := []phase.Phase{phase.OnRequestHeaders, phase.OnComplete}
-	if f.shared.shape.receives && f.wants().request() {
-		all = append(all, phase.OnRequest, phase.OnRequestTrailers)
+// SkipsPhase is that of filter.PhaseSkipper. All lists have the request's headers, for what filters of the response ask
+// about the request.
+func (f *Filters) SkipsPhase(method string) bool {
+	switch shape := f.shared.shape; method {
+	case "OnRequest", "OnRequestTrailers":
+		return !shape.receives || !f.wants().request()
+	case "OnResponseHeaders":
+		return !shape.sends
+	case "OnResponse", "OnResponseTrailers":
+		return !shape.sends || !f.wants().response()
 	}
-	if f.shared.shape.sends {
-		all = append(all, phase.OnResponseHeaders)
-		if f.wants().response() {
-			all = append(all, phase.OnResponse, phase.OnResponseTrailers)
-		}
-	}
-	return phase.SetOf(all...)
+	return false
 }
 
 // Provision makes the filters' factories, or takes those that another configuration has made of the same list: two routes
