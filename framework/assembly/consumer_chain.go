@@ -142,16 +142,6 @@ func (cs *consumerChains) ready() map[digest]*consumerChain {
 	return ready
 }
 
-// size returns how many consumer chains have a live chain.
-func (cs *consumerChains) size() int {
-	if cs == nil {
-		return 0
-	}
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	return len(cs.cached)
-}
-
 // makeAll makes chains for as many as fit.
 func (cs *consumerChains) makeAll(these map[digest]*consumerChain) error {
 	n := 0
@@ -188,6 +178,7 @@ func (cs *consumerChains) make(c *consumerChain) error {
 		cs.evict()
 	}
 	cs.cached[c.plan.key] = c
+	process.consumerChains.Add(1)
 	c.now.Store(l)
 	cs.version.Add(1)
 	return nil
@@ -208,6 +199,7 @@ func (cs *consumerChains) evict() {
 // drop has no more streams switch to the chain of c. Those that have go on with it. cs.mu is held.
 func (cs *consumerChains) drop(key digest, c *consumerChain) {
 	delete(cs.cached, key)
+	process.consumerChains.Add(-1)
 	if l := c.now.Swap(nil); l != nil && l.chain.Release() {
 		go l.close() // which may wait for plugins to close
 	}
@@ -268,6 +260,7 @@ func (cs *consumerChains) close() {
 	cs.closed = true
 	cached := cs.cached
 	cs.cached = nil
+	process.consumerChains.Add(-int64(len(cached)))
 	cs.mu.Unlock()
 	for _, c := range cached {
 		if l := c.now.Swap(nil); l != nil && l.chain.Release() {

@@ -188,13 +188,14 @@ func nothingLeft(t *testing.T, what string, a *Assembler, goroutines int) {
 		a.mu.Lock()
 		filters, routes := len(a.filters[ChainName]), len(a.routes[ChainName])
 		a.mu.Unlock()
-		now := fmt.Sprintf("%d instances, %d consumer sets, %d filters, %d routes", alive(), len(consumerSets.All()), filters, routes)
+		now := fmt.Sprintf("%d instances, %d consumer sets, %d consumer chains, %d filters, %d routes", alive(),
+			len(consumerSets.All()), process.consumerChains.Load(), filters, routes)
 		if n := runtime.NumGoroutine(); n > goroutines {
 			now += fmt.Sprintf(", %d goroutines more", n-goroutines)
 		}
 		return now
 	}
-	const nothing = "0 instances, 0 consumer sets, 0 filters, 0 routes"
+	const nothing = "0 instances, 0 consumer sets, 0 consumer chains, 0 filters, 0 routes"
 	for end := time.Now().Add(10 * time.Second); left() != nothing; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s: left behind: %s", what, left())

@@ -3,6 +3,7 @@ package assembly
 import (
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mosn.io/moe/framework/internal/core"
@@ -18,6 +19,8 @@ const sampleInterval = 5 * time.Second
 type counts struct {
 	loads, inUse, caches *core.Metric
 	runtime              []*sampled
+
+	consumerChains atomic.Int64 // that are ready
 
 	mu      sync.Mutex
 	filters map[*Filter]bool // open ones
@@ -134,15 +137,13 @@ func (c *counts) forget(f *Filter) {
 func (c *counts) sample() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	chains, ofConsumers := 0, 0
+	chains := 0
 	for f := range c.filters {
-		for _, l := range f.chains.All() {
-			chains++
-			ofConsumers += l.consumers.size()
-		}
+		chains += len(f.chains.All())
 	}
 	for cache, n := range map[string]int{
-		"instances": len(instances.All()), "consumer_sets": len(consumerSets.All()), "chains": chains, "consumer_chains": ofConsumers,
+		"instances": len(instances.All()), "consumer_sets": len(consumerSets.All()), "chains": chains,
+		"consumer_chains": int(c.consumerChains.Load()),
 	} {
 		c.set(c.caches.With(cache), int64(n))
 	}
