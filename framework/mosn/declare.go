@@ -57,21 +57,32 @@ func declarationOf(typ string) declared {
 	return declarations.m[typ]
 }
 
-var networkConfigs = struct {
-	sync.Mutex
-	m map[string]reflect.Type
-}{m: map[string]reflect.Type{}}
+// configTypes are the structs as which filters of one kind read their configurations, by the filters' types.
+type configTypes struct {
+	mu sync.Mutex
+	m  map[string]reflect.Type
+}
+
+func (c *configTypes) declare(typ string, config any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil {
+		c.m = map[string]reflect.Type{}
+	}
+	c.m[typ] = reflect.TypeOf(config)
+}
+
+func (c *configTypes) of(typ string) reflect.Type {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m[typ]
+}
+
+var networkConfigs, listenerConfigs configTypes
 
 // DeclareNetwork says what is known about a type of network filter: config is a zero value of the struct as which the
 // filter reads its configuration. Fields that it does not have are then errors; MOSN ignores them.
-func DeclareNetwork(typ string, config any) {
-	networkConfigs.Lock()
-	defer networkConfigs.Unlock()
-	networkConfigs.m[typ] = reflect.TypeOf(config)
-}
+func DeclareNetwork(typ string, config any) { networkConfigs.declare(typ, config) }
 
-func networkConfigOf(typ string) reflect.Type {
-	networkConfigs.Lock()
-	defer networkConfigs.Unlock()
-	return networkConfigs.m[typ]
-}
+// DeclareListener is [DeclareNetwork] for a type of listener filter.
+func DeclareListener(typ string, config any) { listenerConfigs.declare(typ, config) }

@@ -1,8 +1,8 @@
-// Package mosn runs MOSN's stream filters as a plugin, and its network filters as a network filter: code that is compiled
-// against mosn.io/api, with the JSON that configures it.
+// Package mosn runs MOSN's stream filters as a plugin, its network filters as a network filter, and its listener filters as
+// a listener filter: code that is compiled against mosn.io/api, with the JSON that configures it.
 //
-// Importing the package registers the plugin "mosn", and the network filter "mosn". A filter is found by the type under which its package has called
-// api.RegisterStream, so that one import more puts a filter into a program:
+// Importing the package registers the three under the name "mosn". A filter is found by the type under which its package has
+// called api.RegisterStream, api.RegisterNetwork or api.RegisterListener, so that one import more puts a filter into a program:
 //
 //	import (
 //		_ "example.com/filters/audit" // calls api.RegisterStream("audit", …)
@@ -33,6 +33,9 @@
 //
 // The filters of a list of [NetworkFilters] run on goroutines: one for what the client sends and one for what the upstream
 // sends. They share a buffer of the client's bytes, as in MOSN: what the last one leaves in it passes.
+//
+// The filters of a list of [ListenerFilters] decide about a connection before it has a filter chain: on a goroutine, or on
+// Envoy's thread where none of them may block.
 //
 // What Envoy cannot do is an [UnsupportedError], or, where a method returns no error, a line in the log and a count.
 // docs/mosn.md lists every method.

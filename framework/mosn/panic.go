@@ -16,9 +16,14 @@ func (p *filterPanic) String() string {
 // blame is to be deferred where filters run: a panic goes on with the type of the filter that was called last.
 func (st *stream) blame() {
 	if v := recover(); v != nil {
-		fault := guard.Recovered(v, false)
-		panic(&guard.Fault{Value: &filterPanic{st.called, fault.Value}, Stack: fault.Stack})
+		blameOn(st.called, v)
 	}
+}
+
+// blameOn has a panic go on with the type of the filter that it was in.
+func blameOn(typ string, v any) {
+	fault := guard.Recovered(v, false)
+	panic(&guard.Fault{Value: &filterPanic{typ, fault.Value}, Stack: fault.Stack})
 }
 
 // guarded calls what has no phase to fail any more.

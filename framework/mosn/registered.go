@@ -25,3 +25,11 @@ var networkCreators map[string]api.NetworkFilterFactoryCreator
 
 // NetworkTypes returns the types of the network filters that are compiled in, as [Types] does those of stream filters.
 func NetworkTypes() []string { return slices.Sorted(maps.Keys(networkCreators)) }
+
+// listenerCreators is where api.RegisterListener keeps what it is given.
+//
+//go:linkname listenerCreators mosn.io/api.creatorListenerFactory
+var listenerCreators map[string]api.ListenerFilterFactoryCreator
+
+// ListenerTypes returns the types of the listener filters that are compiled in, as [Types] does those of stream filters.
+func ListenerTypes() []string { return slices.Sorted(maps.Keys(listenerCreators)) }

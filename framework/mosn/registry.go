@@ -28,7 +28,10 @@ var (
 		config: func(typ string) reflect.Type { return declarationOf(typ).config },
 	}
 	networkFilters = registry[api.NetworkFilterChainFactory]{
-		kind: "network filter", types: NetworkTypes, make: api.CreateNetworkFilterChainFactory, config: networkConfigOf,
+		kind: "network filter", types: NetworkTypes, make: api.CreateNetworkFilterChainFactory, config: networkConfigs.of,
+	}
+	listenerFilters = registry[api.ListenerFilterChainFactory]{
+		kind: "listener filter", types: ListenerTypes, make: api.CreateListenerFilterChainFactory, config: listenerConfigs.of,
 	}
 )
 

@@ -72,7 +72,7 @@ var areas = []area{
 	{folder: "framework/vet"},
 
 	// MOSN's filters as a plugin.
-	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/network framework/config"},
+	{folder: "framework/mosn", uses: "framework/internal framework/extension framework/filter framework/listener framework/network framework/config"},
 	{folder: "framework"}, // the glossary
 
 	// The plugins in the box. The package plugins itself is the list of them all: only programs and tests import it.
