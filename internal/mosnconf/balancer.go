@@ -9,6 +9,7 @@ import (
 var balancers = map[string]string{
 	"": "ROUND_ROBIN", "LB_RANDOM": "RANDOM", "LB_ROUNDROBIN": "ROUND_ROBIN", "LB_WEIGHTED_ROUNDROBIN": "ROUND_ROBIN",
 	"LB_LEAST_REQUEST": "LEAST_REQUEST", "LB_MAGLEV": "MAGLEV",
+	"LB_ORIGINAL_DST": "CLUSTER_PROVIDED", // of clusters of the type ORIGINAL_DST, which have it in any case
 }
 
 type slowStart struct {
@@ -24,6 +25,9 @@ func (c *converter) balancer(path string, cl *cluster, out obj) {
 	if !known {
 		c.fail(path+".lb_type", "load balancer %q has no counterpart in Envoy; LB_RANDOM, LB_ROUNDROBIN, LB_LEAST_REQUEST and "+
 			"LB_MAGLEV have", cl.LB)
+	}
+	if cl.LB == "LB_ORIGINAL_DST" && cl.Type != "ORIGINAL_DST" {
+		c.fail(path+".lb_type", "%s takes a cluster of the type ORIGINAL_DST in Envoy", cl.LB)
 	}
 	out["lb_policy"] = policy
 	s := cl.SlowStart

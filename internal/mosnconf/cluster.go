@@ -18,7 +18,10 @@ func (c *converter) cluster(path string, cl *cluster) obj {
 		out["connect_timeout"] = seconds(*cl.ConnectTimeout)
 	}
 	names := c.endpoints(path, cl, out)
+	c.balancer(path, cl, out)
 	switch cl.Type {
+	case "ORIGINAL_DST":
+		c.toOriginalDst(path, cl, out)
 	case "", "SIMPLE", "STATIC":
 		out["type"] = "STATIC"
 		if names {
@@ -31,9 +34,8 @@ func (c *converter) cluster(path string, cl *cluster) obj {
 		out["type"] = "STRICT_DNS"
 	default:
 		c.fail(path+".type", "cluster type %q has no counterpart in Envoy%s", cl.Type,
-			config.Suggest(cl.Type, []string{"SIMPLE", "STATIC", "STRICT_DNS"}))
+			config.Suggest(cl.Type, []string{"SIMPLE", "STATIC", "STRICT_DNS", "ORIGINAL_DST"}))
 	}
-	c.balancer(path, cl, out)
 	set(out, "per_connection_buffer_limit_bytes", cl.BufferLimit)
 	c.protocol(cl, out)
 	if t := c.breakers(cl.Breakers); t != nil {
@@ -62,6 +64,15 @@ func (c *converter) cluster(path string, cl *cluster) obj {
 		out["dns_lookup_family"] = strings.ToUpper(cl.Lookup)
 	}
 	return out
+}
+
+// toOriginalDst has connections go to the address that a listener filter has restored.
+func (c *converter) toOriginalDst(path string, cl *cluster, out obj) {
+	if len(cl.Hosts) > 0 {
+		c.note(path+".hosts", "connections go to their original address, as in MOSN")
+	}
+	delete(out, "load_assignment")
+	out["type"], out["lb_policy"] = "ORIGINAL_DST", "CLUSTER_PROVIDED"
 }
 
 // endpoints writes the hosts, and reports whether some are names.

@@ -52,21 +52,22 @@ type server struct {
 }
 
 type listener struct {
-	Name          string         `json:"name"`
-	Type          string         `json:"type" note:"it has no effect on what a listener does"`
-	Address       string         `json:"address" validate:"required"`
-	BindPort      bool           `json:"bind_port"`
-	Network       string         `json:"network"`
-	AccessLogs    []accessLog    `json:"access_logs"`
-	FilterChains  []filterChain  `json:"filter_chains"`
-	StreamFilters []streamFilter `json:"stream_filters"`
-	IdleTimeout   time.Duration  `json:"connection_idle_timeout"`
+	Name          string        `json:"name"`
+	Type          string        `json:"type" note:"it has no effect on what a listener does"`
+	Address       string        `json:"address" validate:"required"`
+	BindPort      bool          `json:"bind_port"`
+	Network       string        `json:"network"`
+	AccessLogs    []accessLog   `json:"access_logs"`
+	FilterChains  []filterChain `json:"filter_chains"`
+	StreamFilters []filter      `json:"stream_filters"`
+	IdleTimeout   time.Duration `json:"connection_idle_timeout"`
 
-	LogPath         any  `json:"log_path" note:"MOSN does not read it; access_logs names the access logs"`
-	Inspector       bool `json:"inspector" note:"Envoy needs no inspector for this"`
-	ReadBuffer      int  `json:"default_read_buffer_size" note:"Envoy sizes its buffers itself"`
-	OriginalDst     any  `json:"use_original_dst" no:"use Envoy's original_dst listener filter"`
-	ListenerFilters any  `json:"listener_filters" no:"use Envoy's own listener filters"`
+	ListenerFilters []filter `json:"listener_filters"`
+	OriginalDst     string   `json:"use_original_dst"`
+
+	LogPath    any  `json:"log_path" note:"MOSN does not read it; access_logs names the access logs"`
+	Inspector  bool `json:"inspector" note:"Envoy needs no inspector for this"`
+	ReadBuffer int  `json:"default_read_buffer_size" note:"Envoy sizes its buffers itself"`
 }
 
 type accessLog struct {
@@ -88,7 +89,8 @@ type networkFilter struct {
 	Plugin any            `json:"go_plugin_config" no:"Envoy loads no Go plugins; moe build puts filters into its library"`
 }
 
-type streamFilter struct {
+// filter is an entry of stream_filters and listener_filters.
+type filter struct {
 	Type     string         `json:"type" validate:"required"`
 	Config   map[string]any `json:"config"`
 	Blocking *bool          `json:"blocking"` // the plugin's; MOSN has no such field, and ignores it
@@ -282,15 +284,22 @@ type cluster struct {
 	Lookup         string         `json:"dns_lookup_family"`
 	SubType        string         `json:"sub_type" note:"MOSN does not use it"`
 	Pool           bool           `json:"cluster_pool_enable" note:"Envoy's connection pools are per cluster"`
+	OriginalDst    *originalDstLB `json:"original_dst_lb_config"`
 
-	Mark        any `json:"mark" no:"set Envoy's upstream_bind_config"`
-	Spec        any `json:"spec" no:"registries are not read; name the hosts"`
-	OriginalDst any `json:"original_dst_lb_config" no:"use an Envoy cluster of the type ORIGINAL_DST"`
-	KeepAlive   any `json:"keepalive" no:"keep-alive frames are part of MOSN's RPC protocols"`
-	LBConfig    any `json:"lbconfig" no:"settings of MOSN's load balancers have no counterpart; leave them out for Envoy's"`
-	Resolvers   any `json:"dns_resolvers" no:"use Envoy's typed_dns_resolver_config"`
-	ResolvFile  any `json:"dns_resolver_file" no:"use Envoy's typed_dns_resolver_config"`
-	ResolvPort  any `json:"dns_resolver_port" no:"use Envoy's typed_dns_resolver_config"`
+	Mark       any `json:"mark" no:"set Envoy's upstream_bind_config"`
+	Spec       any `json:"spec" no:"registries are not read; name the hosts"`
+	KeepAlive  any `json:"keepalive" no:"keep-alive frames are part of MOSN's RPC protocols"`
+	LBConfig   any `json:"lbconfig" no:"settings of MOSN's load balancers have no counterpart; leave them out for Envoy's"`
+	Resolvers  any `json:"dns_resolvers" no:"use Envoy's typed_dns_resolver_config"`
+	ResolvFile any `json:"dns_resolver_file" no:"use Envoy's typed_dns_resolver_config"`
+	ResolvPort any `json:"dns_resolver_port" no:"use Envoy's typed_dns_resolver_config"`
+}
+
+// originalDstLB is how a cluster of the type ORIGINAL_DST finds the address: from the connection, unless it says otherwise.
+type originalDstLB struct {
+	UseHeader    bool   `json:"use_header" no:"Envoy's header has an IP address and a port, and MOSN's may have a name; write use_http_header into Envoy's cluster"`
+	HeaderName   string `json:"header_name"`
+	ReplaceLocal bool   `json:"replace_local" no:"Envoy connects to the original address itself"`
 }
 
 type thresholds struct {

@@ -11,6 +11,8 @@ import (
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/dynamic_modules/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/dynamic_modules/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/original_dst/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/dynamic_modules/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/tcp_proxy/v3"
@@ -76,6 +78,35 @@ func TestConverts(t *testing.T) {
 		"network filters before a TCP proxy": {
 			in:   tcpChain(`{"type": "fault_inject", "config": {"delay_percent": 5}}, {"type": "mine"}, `),
 			want: `"value":{"network_filters":[{"config":{"delay_percent":5},"type":"fault_inject"},{"type":"mine"}]}`,
+		},
+		"listener filters": {
+			in:   whole(`"listener_filters": [{"type": "mine", "config": {"a": 1}, "blocking": false}, {"type": "x"}],`, toUp, ""),
+			want: `"filter_name":"mosn"}}],"name":"l"`,
+		},
+		"the configuration of listener filters": {
+			in:   whole(`"listener_filters": [{"type": "mine", "config": {"a": 1}, "blocking": false}, {"type": "x"}],`, toUp, ""),
+			want: `"value":{"listener_filters":[{"blocking":false,"config":{"a":1},"type":"mine"},{"type":"x"}]}`,
+		},
+		"the original destination": {
+			in:   whole(`"use_original_dst": "redirect",`, toUp, ""),
+			want: `"name":"envoy.filters.listener.original_dst","typed_config":{"@type":"type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"}}],"name":"l","use_original_dst":true`,
+		},
+		"the original destination by TPROXY": {
+			in:   whole(`"use_original_dst": "tproxy", "listener_filters": [{"type": "original_dst", "config": {"type": "tproxy"}}],`, toUp, ""),
+			want: `original_dst.v3.OriginalDst"}}],"name":"l","transparent":true,"use_original_dst":true`,
+		},
+		"a listener filter before the original destination": {
+			in:   whole(`"use_original_dst": "redirect", "listener_filters": [{"type": "mine"}],`, toUp, ""),
+			want: `"value":{"listener_filters":[{"type":"mine"}],"use_original_dst":true}},"filter_name":"mosn"}},{"name":"envoy.filters.listener.original_dst"`,
+		},
+		"a cluster of original destinations": {
+			in: strings.Replace(whole("", toUp, ""), `"type": "SIMPLE", "lb_type": "LB_RANDOM",
+			"hosts": [{"address": "127.0.0.1:81"}]`, `"type": "ORIGINAL_DST"`, 1),
+			want: `"lb_policy":"CLUSTER_PROVIDED","name":"up","type":"ORIGINAL_DST"`,
+		},
+		"a listener filter behind the original destination": {
+			in:   whole(`"use_original_dst": "redirect", "listener_filters": [{"type": "original_dst"}, {"type": "mine"}],`, toUp, ""),
+			want: `original_dst.v3.OriginalDst"}},{"name":"moe.mosn"`,
 		},
 		"default time-out": {in: whole("", toUp, ""), want: `"timeout":"60s"`},
 		"retries": {
@@ -218,13 +249,50 @@ func TestRefuses(t *testing.T) {
 			in:   strings.Replace(whole("", toUp+`}, {"match": {"prefix": "/b"}, "route": {"cluster_name": "up", "upstream_protocol": "Http2"}`, ""), "", "", 1),
 			want: []string{"make two"},
 		},
-		"a load balancer":      {in: strings.ReplaceAll(whole("", toUp, ""), "LB_RANDOM", "LB_PEAK"), want: []string{"clusters[0].lb_type"}},
-		"original destination": {in: whole(`"use_original_dst": "redirect",`, toUp, ""), want: []string{"listeners[0].use_original_dst", "no counterpart"}},
-		"a Go plugin":          {in: whole(`"stream_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""), want: []string{"stream_filters[0].go_plugin_config"}},
-		"variables":            {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"prefix": "/", "variables": [{"name": "x"}]}`, 1), want: []string{"match.variables"}},
-		"a bad expression":     {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
-		"a tunnel":             {in: chain(`{"type": "tunnel"}, `, ""), want: []string{"filters[0].type", "between two MOSNs"}},
-		"a gRPC server":        {in: chain(`{"type": "grpc"}, `, ""), want: []string{"filters[0].type", "let the server listen"}},
+		"a load balancer": {in: strings.ReplaceAll(whole("", toUp, ""), "LB_RANDOM", "LB_PEAK"), want: []string{"clusters[0].lb_type"}},
+		"an original destination of another kind": {
+			in: whole(`"use_original_dst": "divert",`, toUp, ""), want: []string{"listeners[0].use_original_dst", "redirect and tproxy"},
+		},
+		"an original_dst of another kind": {
+			in:   whole(`"listener_filters": [{"type": "original_dst", "config": {"type": "divert"}}],`, toUp, ""),
+			want: []string{"listener_filters[0].config.type", "redirect and tproxy"},
+		},
+		"two kinds of original destinations": {
+			in: whole(`"use_original_dst": "redirect", "listener_filters": [{"type": "original_dst", "config": {"type": "tproxy"}}],`,
+				toUp, ""),
+			want: []string{"listener_filters[0].config.type", "Envoy has one of them"},
+		},
+		"an original_dst with a fallback": {
+			in:   whole(`"listener_filters": [{"type": "original_dst", "config": {"fallback_to_local": true}}],`, toUp, ""),
+			want: []string{"listener_filters[0].config.fallback_to_local", "0.0.0.0"},
+		},
+		"an original_dst with an unknown field": {
+			in:   whole(`"listener_filters": [{"type": "original_dst", "config": {"fallback": true}}],`, toUp, ""),
+			want: []string{"listener_filters[0].config.fallback"},
+		},
+		"original destinations by a header": {
+			in:   strings.Replace(whole("", toUp, `, "original_dst_lb_config": {"use_header": true}`), "SIMPLE", "ORIGINAL_DST", 1),
+			want: []string{"clusters[0].original_dst_lb_config.use_header", "use_http_header"},
+		},
+		"a local original destination": {
+			in:   strings.Replace(whole("", toUp, `, "original_dst_lb_config": {"replace_local": true}`), "SIMPLE", "ORIGINAL_DST", 1),
+			want: []string{"clusters[0].original_dst_lb_config.replace_local"},
+		},
+		"a load balancer of original destinations alone": {
+			in: strings.ReplaceAll(whole("", toUp, ""), "LB_RANDOM", "LB_ORIGINAL_DST"), want: []string{"clusters[0].lb_type", "ORIGINAL_DST"},
+		},
+		"a listener filter without a type": {
+			in: whole(`"listener_filters": [{}],`, toUp, ""), want: []string{"listener_filters[0].type"},
+		},
+		"a listener filter that is a Go plugin": {
+			in:   whole(`"listener_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""),
+			want: []string{"listener_filters[0].go_plugin_config"},
+		},
+		"a Go plugin":      {in: whole(`"stream_filters": [{"type": "x", "go_plugin_config": {"so_path": "x.so"}}],`, toUp, ""), want: []string{"stream_filters[0].go_plugin_config"}},
+		"variables":        {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"prefix": "/", "variables": [{"name": "x"}]}`, 1), want: []string{"match.variables"}},
+		"a bad expression": {in: strings.Replace(whole("", toUp, ""), `{"prefix": "/"}`, `{"regex": "("}`, 1), want: []string{"match.regex"}},
+		"a tunnel":         {in: chain(`{"type": "tunnel"}, `, ""), want: []string{"filters[0].type", "between two MOSNs"}},
+		"a gRPC server":    {in: chain(`{"type": "grpc"}, `, ""), want: []string{"filters[0].type", "let the server listen"}},
 		"a filter behind the proxy": {
 			in: chain("", `, {"type": "mine"}`), want: []string{"filters[1].type", "behind the proxy in servers[0]"},
 		},
@@ -258,7 +326,7 @@ func TestRefuses(t *testing.T) {
 		"a number as text":      {in: strings.Replace(whole("", toUp, `, "max_request_per_conn": "many"`), "", "", 1), want: []string{"clusters[0].max_request_per_conn"}},
 		"a wrong duration":      {in: whole("", toUp, `, "connect_timeout": "soon"`), want: []string{"clusters[0].connect_timeout"}},
 		"several at once": {
-			in:   whole(`"use_original_dst": "redirect",`, `"route": {"cluster_name": "x"}`, ""),
+			in:   whole(`"use_original_dst": "divert",`, `"route": {"cluster_name": "x"}`, ""),
 			want: []string{"use_original_dst", "no cluster"},
 		},
 	}
@@ -315,6 +383,24 @@ func TestNotes(t *testing.T) {
 	}
 	if len(result.Notes) != 1 || !strings.HasPrefix(result.Notes[0], "servers[0].default_log_path: ") {
 		t.Errorf("the notes are %q, want one about default_log_path", result.Notes)
+	}
+}
+
+// TestOriginalDstWithoutEffect has MOSN's listener filter on a listener that does not ask for it.
+func TestOriginalDstWithoutEffect(t *testing.T) {
+	result, err := Convert([]byte(whole(`"listener_filters": [{"type": "original_dst"}],`, toUp, "")), nil)
+	if err != nil {
+		t.Fatalf("cannot convert: %v", err)
+	}
+	if notes := strings.Join(result.Notes, "\n"); !strings.Contains(notes, "listener_filters[0]: has no effect") {
+		t.Errorf("the notes are %q, want one about listener_filters[0]", notes)
+	}
+	text, err := json.Marshal(result.Bootstrap)
+	if err != nil {
+		t.Fatalf("json.Marshal: %v", err)
+	}
+	if strings.Contains(string(text), "listener_filters") {
+		t.Errorf("the result has listener filters: %s", text)
 	}
 }
 

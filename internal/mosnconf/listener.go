@@ -33,6 +33,7 @@ func (c *converter) listener(path string, i int, l *listener) obj {
 		chains = append(chains, c.filterChain(index(path+".filter_chains", j), path, l, &l.FilterChains[j])...)
 	}
 	out["filter_chains"] = chains
+	c.listenerFilters(path, l, out)
 	return out
 }
 
@@ -96,7 +97,7 @@ func (c *converter) connectionManager(path, listenerPath string, l *listener, f 
 	hasFilters := len(l.StreamFilters) > 0
 	if hasFilters {
 		filters = append(filters, obj{"name": httpFilter, "typed_config": module("DynamicModuleFilter", plugin(obj{
-			"stream_filters": streamFilters(l.StreamFilters),
+			"stream_filters": entries(l.StreamFilters),
 		}))})
 	}
 	filters = append(filters, obj{"name": "envoy.filters.http.router", "typed_config": message(
@@ -194,7 +195,8 @@ func (c *converter) accessLogs(path string, l *listener) (out list) {
 	return out
 }
 
-func streamFilters(filters []streamFilter) (out list) {
+// entries are filters as the plugin and the listener filter "mosn" have them.
+func entries(filters []filter) (out list) {
 	for _, f := range filters {
 		one := obj{"type": f.Type}
 		if f.Config != nil {

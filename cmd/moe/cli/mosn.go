@@ -22,8 +22,8 @@ func mosnCommand() *cobra.Command {
 		Use:   "mosn",
 		Short: "Convert and run the configuration of a MOSN",
 		Long: text(`
-			MOSN's listeners, routers and clusters become Envoy's own, and its stream filters the plugin "mosn", which runs
-			them as they are. A field that has no counterpart in Envoy is an error with its place. docs/mosn.md has more.`),
+			MOSN's listeners, routers and clusters become Envoy's own. Its stream filters, network filters and listener
+			filters run as they are, in "mosn". A field that has no counterpart in Envoy is an error with its place. docs/mosn.md has more.`),
 		Example: examples(`
 			moe mosn convert mosn_config.json > envoy.yaml
 			moe mosn run mosn_config.json --module build/libmoe-mosn.so`),
@@ -132,7 +132,7 @@ func runMOSN(cmd *cobra.Command, f envoyFlags, file string, include []string) er
 	defer started()
 	for _, l := range b.GetStaticResources().GetListeners() {
 		a := l.GetAddress().GetSocketAddress()
-		if a == nil { // a pipe
+		if a == nil || l.GetBindToPort() != nil && !l.GetBindToPort().GetValue() { // a pipe, or where Envoy does not listen
 			continue
 		}
 		if err := free(net.JoinHostPort(a.GetAddress(), strconv.Itoa(int(a.GetPortValue())))); err != nil {
