@@ -61,12 +61,10 @@ func (f *EnvoyFilter) id() string { return f.EntryID() }
 // EntryID returns f's ID, or its name if it has none.
 func (f *EnvoyFilter) EntryID() string { return cmp.Or(f.ID, f.Name) }
 
-func (f *RouteEnvoyFilter) id() string {
-	if f.ID != "" {
-		return f.ID
-	}
-	return f.Name
-}
+func (f *RouteEnvoyFilter) id() string { return f.EntryID() }
+
+// EntryID returns f's ID, or its name if it has none: that of an entry of envoyFilters.
+func (f *RouteEnvoyFilter) EntryID() string { return cmp.Or(f.ID, f.Name) }
 
 // filterNames begins the names of Envoy's HTTP filters, and filterPackages the packages of their messages.
 const (
@@ -230,6 +228,24 @@ func CheckEnvoyFilters(filters []EnvoyFilter) error {
 	return p.all.Err()
 }
 
+// CheckRouteEnvoyFilters reports what is wrong with what a route has for filters of Envoy's own. listed are those of its
+// listener, and advice, if it is not empty, says what to do about a filter that is not among them. The error is a
+// config.Errors whose paths begin with envoyFilters.
+func CheckRouteEnvoyFilters(filters []RouteEnvoyFilter, listed []EnvoyFilter, advice string) error {
+	p := &problems{}
+	p.routeEnvoyFilters("envoyFilters", filters, listed, advice)
+	return p.all.Err()
+}
+
+// Message returns what a route has in typed_per_filter_config for f, which Check or [CheckRouteEnvoyFilters] has found to be
+// good. name is that of the filter that f's entry of envoyFilters has.
+func (f *RouteEnvoyFilter) Message(name string) proto.Message {
+	if f.Disabled {
+		return &routev3.FilterConfig{Disabled: true}
+	}
+	return native(name, f.Config, true)
+}
+
 // Message returns the message that configures f, which Check or [CheckEnvoyFilters] has found to be good.
 func (f *EnvoyFilter) Message() proto.Message { return native(f.Name, f.Config, false) }
 
@@ -259,33 +275,37 @@ func (o *Options) checkEnvoyFilters(p *problems) {
 	}
 	o.checkDivided(p)
 	for i := range o.Routes {
-		routed := map[string]bool{}
-		for j := range o.Routes[i].EnvoyFilters {
-			f := &o.Routes[i].EnvoyFilters[j]
-			at := config.Index(config.Index("routes", i)+".envoyFilters", j)
-			field := at + ".name"
-			if f.ID != "" {
-				field = at + ".id"
-			}
-			native := o.envoyFilter(f.id())
-			switch {
-			case f.id() == "":
-				p.add(at+".name", "is required")
-			case native == nil:
-				p.add(field, "%s", config.Unknown("filter of envoyFilters", f.id(), o.envoyFilterIDs()))
-			case routed[f.id()]:
-				p.add(field, "duplicate filter %q", f.id())
-			case f.Name != "" && f.Name != native.Name:
-				p.add(at+".name", "the filter with id %q is %s", f.ID, native.Name)
-			case f.Disabled && f.Config != nil:
-				p.add(at+".config", "is for a filter that is not disabled")
-			case !f.Disabled && f.Config == nil:
-				p.add(at+".config", "is required, or disabled: true")
-			case !f.Disabled:
-				p.nativeConfig(at, native.Name, f.Config, true)
-			}
-			routed[f.id()] = true
+		p.routeEnvoyFilters(config.Index("routes", i)+".envoyFilters", o.Routes[i].EnvoyFilters, o.EnvoyFilters, "")
+	}
+}
+
+// routeEnvoyFilters adds what is wrong with the list at a path of what a route has for filters that are listed.
+func (p *problems) routeEnvoyFilters(path string, filters []RouteEnvoyFilter, listed []EnvoyFilter, advice string) {
+	routed := map[string]bool{}
+	for i := range filters {
+		f, at := &filters[i], config.Index(path, i)
+		field := at + ".name"
+		if f.ID != "" {
+			field = at + ".id"
 		}
+		native := findEnvoyFilter(listed, f.id())
+		switch {
+		case f.id() == "":
+			p.add(at+".name", "is required")
+		case native == nil:
+			p.add(field, "%s%s", config.Unknown("filter of envoyFilters", f.id(), envoyFilterIDs(listed)), advice)
+		case routed[f.id()]:
+			p.add(field, "duplicate filter %q", f.id())
+		case f.Name != "" && f.Name != native.Name:
+			p.add(at+".name", "the filter with id %q is %s", f.ID, native.Name)
+		case f.Disabled && f.Config != nil:
+			p.add(at+".config", "is for a filter that is not disabled")
+		case !f.Disabled && f.Config == nil:
+			p.add(at+".config", "is required, or disabled: true")
+		case !f.Disabled:
+			p.nativeConfig(at, native.Name, f.Config, true)
+		}
+		routed[f.id()] = true
 	}
 }
 
@@ -309,18 +329,18 @@ func (o *Options) checkDivided(p *problems) {
 	}
 }
 
-func (o *Options) envoyFilter(id string) *EnvoyFilter {
-	for i := range o.EnvoyFilters {
-		if o.EnvoyFilters[i].id() == id {
-			return &o.EnvoyFilters[i]
+func findEnvoyFilter(listed []EnvoyFilter, id string) *EnvoyFilter {
+	for i := range listed {
+		if listed[i].id() == id {
+			return &listed[i]
 		}
 	}
 	return nil
 }
 
-func (o *Options) envoyFilterIDs() (ids []string) {
-	for i := range o.EnvoyFilters {
-		ids = append(ids, o.EnvoyFilters[i].id())
+func envoyFilterIDs(listed []EnvoyFilter) (ids []string) {
+	for i := range listed {
+		ids = append(ids, listed[i].id())
 	}
 	return ids
 }
@@ -349,13 +369,9 @@ func native(name string, data map[string]any, ofRoute bool) proto.Message {
 func (b *builder) perRouteNatives(route *routev3.Route, filters []RouteEnvoyFilter) {
 	for i := range filters {
 		f := &filters[i]
-		var m proto.Message = &routev3.FilterConfig{Disabled: true}
-		if !f.Disabled {
-			m = native(b.o.envoyFilter(f.id()).Name, f.Config, true)
-		}
 		if route.TypedPerFilterConfig == nil {
 			route.TypedPerFilterConfig = map[string]*anypb.Any{}
 		}
-		route.TypedPerFilterConfig[f.id()] = pack(m)
+		route.TypedPerFilterConfig[f.id()] = pack(f.Message(findEnvoyFilter(b.o.EnvoyFilters, f.id()).Name))
 	}
 }

@@ -110,6 +110,73 @@ func TestBadInput(t *testing.T) {
 				"- {name: envoy.filters.http.rbac, id: inside, stage: traffic}",
 			"spec.envoyFilters[2].stage: needs order: stage, because plugins that run as listed cannot be divided",
 		},
+		"a route's entry for a filter of Envoy's that is not listed": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac}]\nroutes:\n- name: checkout\n  envoyFilters:\n" +
+				"  - {name: envoy.filters.http.rbca, disabled: true}",
+			`:10:8: spec.routes[0].envoyFilters[0].name: unknown filter of envoyFilters; did you mean "envoy.filters.http.rbac"?; ` +
+				"list it in spec.envoyFilters of a policy for these proxies: Gateways, ",
+		},
+		"a route's entry where no filter of Envoy's is listed": {
+			hello + "routes:\n- name: checkout\n  envoyFilters: [{id: x, config: {}}]",
+			":8:21: spec.routes[0].envoyFilters[0].id: unknown filter of envoyFilters; there is none; list it in spec.envoyFilters",
+		},
+		"a route's entry without a name": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac}]\nroutes: [{name: checkout, envoyFilters: [{disabled: true}]}]",
+			":7:44: spec.routes[0].envoyFilters[0].name: is required",
+		},
+		"a route's entry twice": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac, id: x}]\nroutes:\n- name: checkout\n  envoyFilters:\n" +
+				"  - {id: x, disabled: true}\n  - {id: x, config: {}}",
+			`:11:8: spec.routes[0].envoyFilters[1].id: duplicate filter "x"`,
+		},
+		"a route's entry with the name of another filter": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac, id: x}]\n" +
+				"routes: [{name: checkout, envoyFilters: [{name: envoy.filters.http.cors, id: x, disabled: true}]}]",
+			`:7:45: spec.routes[0].envoyFilters[0].name: the filter with id "x" is envoy.filters.http.rbac`,
+		},
+		"a route's entry that is disabled and configured": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac, id: x}]\n" +
+				"routes: [{name: checkout, envoyFilters: [{id: x, disabled: true, config: {}}]}]",
+			":7:68: spec.routes[0].envoyFilters[0].config: is for a filter that is not disabled",
+		},
+		"a route's entry that says nothing": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac, id: x}]\nroutes: [{name: checkout, envoyFilters: [{id: x}]}]",
+			"spec.routes[0].envoyFilters[0].config: is required, or disabled: true",
+		},
+		"a route's entry with the filter's own message": {
+			hello + "envoyFilters: [{name: envoy.filters.http.rbac, id: x}]\n" +
+				"routes: [{name: checkout, envoyFilters: [{id: x, config: {rules: {}}}]}]",
+			`:7:61: spec.routes[0].envoyFilters[0].config.rules: unknown field; expected "rbac"`,
+		},
+		"a route's entry with a value that Envoy refuses": {
+			hello + "envoyFilters: [{name: envoy.filters.http.local_ratelimit, config: {stat_prefix: x}}]\n" +
+				"routes: [{name: checkout, envoyFilters: [{name: envoy.filters.http.local_ratelimit, config: {}}]}]",
+			":7:87: spec.routes[0].envoyFilters[0].config: Envoy would refuse it: invalid LocalRateLimit.StatPrefix",
+		},
+		"a route's entry for a filter that routes cannot configure": {
+			hello + "envoyFilters: [{name: envoy.filters.http.grpc_stats, id: x}]\n" +
+				"routes: [{name: checkout, envoyFilters: [{id: x, config: {}}]}]",
+			":7:52: spec.routes[0].envoyFilters[0].config: envoy.filters.http.grpc_stats has no configuration of a route's own; " +
+				"only disabled: true",
+		},
+		"a route's entry for a filter that the proxies of another policy have": {
+			policyText("a", "selector: {matchLabels: {istio: ingressgateway, tier: edge}}\ntraffic: [gateway]\n"+hello+
+				"envoyFilters: [{name: envoy.filters.http.rbac}]") + "---\n" +
+				policyText("b", "targetRefs: [{kind: VirtualService, name: shop}]\n"+hello+
+					"routes:\n- {name: checkout, envoyFilters: [{name: envoy.filters.http.rbac, disabled: true}]}"),
+			":17:38: spec.routes[0].envoyFilters[0].name: unknown filter of envoyFilters; there is none; list it in " +
+				"spec.envoyFilters of a policy for these proxies: Gateways, all namespaces, istio=ingressgateway",
+		},
+		"only filters of Envoy's": {
+			"envoyFilters: [{name: envoy.filters.http.rbac}]\n" +
+				"routes: [{name: checkout, envoyFilters: [{name: envoy.filters.http.rbac, disabled: true}]}]",
+			":4:1: spec: neither this policy nor one that it meets has plugins; list some",
+		},
+		"hosts that Istio makes one, with filters of Envoy's": {
+			hello + "traffic: [gateway]\nenvoyFilters: [{name: envoy.filters.http.rbac}]\nroutes:\n" +
+				"- {name: checkout, host: www.example.com, envoyFilters: [{name: envoy.filters.http.rbac, disabled: true}]}",
+			":9:5: spec.routes[0]: Istio makes one virtual host of",
+		},
 		"both targets": {
 			hello + "selector: {matchLabels: {a: b}}\ntargetRefs: [{kind: Service, name: reviews}]",
 			":7:3: spec.targetRefs: a policy has a selector or targetRefs",

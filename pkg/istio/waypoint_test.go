@@ -230,6 +230,17 @@ func TestWaypointErrors(t *testing.T) {
 			want: "spec.insert: a chain for which the waypoint's route public (FilterPolicy shop/p, in.yaml:7) has one of its own is at position beforeRouter or first",
 		},
 		{
+			name: "a place where a route that leaves a filter of Envoy's out has no name yet", spec: toWeb + "insert: {position: afterAuthn}\n" +
+				"envoyFilters: [{name: envoy.filters.http.rbac}]\nroutes: [{name: public, envoyFilters: [{name: envoy.filters.http.rbac, disabled: true}]}]\n",
+			want: "spec.insert: a chain for which the waypoint's route public (FilterPolicy shop/p, in.yaml:8) has one of its own is at position beforeRouter or first",
+		},
+		{
+			name: "a filter of Envoy's whose message for routes is another", spec: toWaypoint + "envoyFilters: [{name: envoy.filters.http.rbac}]\n" +
+				"routes: [{name: public, envoyFilters: [{name: envoy.filters.http.rbac, config: {rbac: {}}}]}]\n",
+			want: "in.yaml:7:74: spec.routes[0].envoyFilters[0].config: Istio applies no patches to the routes of a waypoint, and " +
+				"envoy.filters.http.rbac takes a message of its own there; list the filter a second time",
+		},
+		{
 			name: "a host that it does not serve", spec: toWaypoint + "virtualHosts: [{host: elsewhere.example, plugins: [{name: hello, config: {value: x}}]}]\n",
 			want: "spec.virtualHosts[0].host: no gateway, sidecar or waypoint that the policy is for serves this host; there are out.example, web.shop.svc.cluster.local",
 		},
@@ -391,4 +402,48 @@ func TestWaypointGuide(t *testing.T) {
 	}
 	golden(t, filepath.Join(dir, "envoyfilters.yaml"), text)
 	valid(t, text)
+}
+
+// TestWaypointFilterTypes wants a filter's name to tell the type of its configuration, whatever policies there are: Envoy
+// refuses another type for a filter whose configuration it discovers.
+func TestWaypointFilterTypes(t *testing.T) {
+	const filters = "envoyFilters: [{name: envoy.filters.http.rbac}]\n"
+	types := map[string]string{} // by name
+	for _, c := range []struct{ name, spec string }{
+		{name: "no routes", spec: toWaypoint + guardText + filters},
+		{name: "a Service", spec: toWeb + guardText},
+		{name: "a route that says nothing", spec: toWaypoint + guardText + "routes: [{name: public}]\n"},
+		{name: "a route with plugins: none", spec: toWaypoint + guardText + "routes: [{name: public, plugins: []}]\n"},
+		{name: "a route with a chain", spec: toWaypoint + guardText + "routes: [{name: public, order: listed}]\n"},
+		{
+			name: "a route that leaves a filter of Envoy's out",
+			spec: toWaypoint + guardText + filters + "routes: [{name: public, envoyFilters: [{name: envoy.filters.http.rbac, disabled: true}]}]\n",
+		},
+		{
+			name: "both",
+			spec: toWaypoint + guardText + filters + "routes: [{name: public, order: stage, envoyFilters: [{name: envoy.filters.http.rbac, disabled: true}]}]\n",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := 0
+			for _, ef := range generate(t, policyText("p", strings.TrimSpace(c.spec))+ambientText).EnvoyFilters {
+				for _, cp := range ef.Spec.ConfigPatches {
+					if cp.ApplyTo != networking.EnvoyFilter_EXTENSION_CONFIG {
+						continue
+					}
+					found++
+					value := cp.Patch.Value.GetFields()
+					name := value["name"].GetStringValue()
+					got := value["typed_config"].GetStructValue().GetFields()["@type"].GetStringValue()
+					if want, ok := types[name]; ok && got != want {
+						t.Errorf("filter %s: got %s, want %s, which it has for other policies", name, got, want)
+					}
+					types[name] = got
+				}
+			}
+			if found == 0 {
+				t.Error("configurations that are discovered: got none, want some")
+			}
+		})
+	}
 }

@@ -113,6 +113,10 @@ type Route struct {
 	Host string `json:"host"`
 	// What is said here is merged over what policies say for the host.
 	document.Route
+	// EnvoyFilters is what the route has of its own for filters of Envoy's own, as in moe.yaml. Policies list the filters in
+	// their own envoyFilters. Of several policies that say something about one filter, one decides, by the order in which
+	// they overrule each other.
+	EnvoyFilters []RouteEnvoyFilter `json:"envoyFilters" validate:"max=32"`
 }
 
 // SecretMount is a Secret that is a volume of the proxy; `moe istio image` prints what mounts it.
@@ -191,6 +195,19 @@ type EnvoyFilter struct {
 	Stage string `json:"stage" enum:"access,authn,authz,traffic,transform,observe"`
 	// Config is the filter's configuration, with Envoy's fields; "@type" names its message where the name does not.
 	Config map[string]any `json:"config"`
+}
+
+// RouteEnvoyFilter is what a route has of its own for one of Envoy's filters.
+type RouteEnvoyFilter struct {
+	// Name or ID of an entry of envoyFilters that the listeners with the route have.
+	Name string `json:"name"`
+	// ID of that entry.
+	ID string `json:"id"`
+	// Config is the filter's configuration for a route, with Envoy's fields. A waypoint's route can only have it for a filter
+	// whose message for routes is its own, such as envoy.filters.http.local_ratelimit.
+	Config map[string]any `json:"config"`
+	// Disabled leaves the filter out for the route.
+	Disabled bool `json:"disabled"`
 }
 
 // Insert is a place among the HTTP filters of a listener: at most one of its fields is given, and none is beforeRouter.

@@ -46,6 +46,14 @@ func Text(p *plan.Plan, match string) string {
 			fmt.Fprintf(&b, "  %s\n", r.title)
 			all := append(slices.Clone(chain.Contributions), r.Contributions...)
 			describe(&b, "    ", plan.Merge(all, true, &manifest.Problems{}))
+			for i := range r.Natives {
+				n := &r.Natives[i]
+				state := "configured"
+				if n.Disabled {
+					state = "off"
+				}
+				fmt.Fprintf(&b, "    %s: %s (%s)\n", nativeName(n.Of), state, n.From)
+			}
 		}
 		fmt.Fprintln(&b)
 	}
@@ -147,17 +155,22 @@ func describeSettings(b *strings.Builder, s plan.Settings) {
 	}
 	fmt.Fprintf(b, "  host: %s (%s); place: %s (%s); delivery: %s (%s)\n", strings.Join(hosts, ", "), by(s.HostsFrom),
 		describeInsert(s.Insert), by(s.InsertFrom), delivery, by(s.DeliveryFrom))
-	for _, n := range s.Natives {
+	for i := range s.Natives {
+		n := &s.Natives[i]
 		place := n.Position + " the plugins"
 		if n.Stage != "" {
 			place += " of stage " + n.Stage
 		}
-		name := n.EntryID()
-		if name != n.Name {
-			name += " (" + n.Name + ")"
-		}
-		fmt.Fprintf(b, "  %s: %s (%s)\n", name, place, n.From)
+		fmt.Fprintf(b, "  %s: %s (%s)\n", nativeName(n), place, n.From)
 	}
+}
+
+// nativeName names a filter of Envoy's own by its id, and by its name where that is another.
+func nativeName(n *plan.Native) string {
+	if id := n.EntryID(); id != n.Name {
+		return id + " (" + n.Name + ")"
+	}
+	return n.Name
 }
 
 func describeHost(h v1alpha1.Host) string {

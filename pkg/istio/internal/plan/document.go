@@ -6,6 +6,7 @@ import (
 
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/document"
+	"mosn.io/moe/internal/bootstrap"
 	"mosn.io/moe/pkg/istio/internal/manifest"
 	"mosn.io/moe/pkg/istio/internal/policy"
 	"mosn.io/moe/pkg/istio/internal/proxyset"
@@ -16,11 +17,15 @@ type Contribution struct {
 	Policy  *policy.Policy
 	Path    string             // where: "spec", or an entry of virtualHosts or routes
 	doc     *document.Document // nil: nothing but settings
+	natives []bootstrap.RouteEnvoyFilter
 	Proxies proxyset.Set
 	level   level // how specific the requests are
 	rank    level // how specific the policy's target is
 	host    bool  // a route of one host only
 }
+
+// hasDocument reports whether c says something about the chain, and not about settings and filters of Envoy's own alone.
+func (c *Contribution) hasDocument() bool { return c.doc != nil && len(c.doc.Data()) > 0 }
 
 // level orders what policies are attached to; the more specific is the greater one.
 type level int

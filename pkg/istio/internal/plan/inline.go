@@ -61,7 +61,8 @@ func (a *attachment) inline(pol *policy.Policy, rank level, where []candidates) 
 		path := config.Index("spec.routes", i)
 		host := strings.ToLower(ro.Host)
 		c := Contribution{
-			Policy: pol, Path: path, doc: pol.Document(path, a.p), level: ofRoute, rank: rank, host: host != "",
+			Policy: pol, Path: path, doc: pol.Document(path, a.p), natives: policy.RouteNatives(&ro), level: ofRoute, rank: rank,
+			host: host != "",
 		}
 		if !twice(path, ".name", [2]string{host, "/" + ro.Name}) && !a.toRoute(c, ro.Name, host, where) {
 			a.p.At(pol.Object, path+".name", "there is no route of this name where the policy applies, among the objects given")

@@ -91,7 +91,8 @@ type RouteChain struct {
 	Doc           *Document
 	Own           *Document // Doc without what wider parts say, for the Golang filter, which merges them itself
 	Settings      Settings
-	Filters       []string // the HTTP filters that the proxies have
+	Filters       []string // the HTTP filters with plugins that the proxies have; none if the route has no document
+	Natives       []RouteNative
 
 	raw map[string]any
 }
@@ -180,7 +181,7 @@ func (g *planner) planProxies(s proxyset.Set) {
 			b.Filter = next.Filter
 		}
 	}
-	if s.Traffic == proxyset.Waypoint && len(others) > 0 {
+	if s.Traffic == proxyset.Waypoint && slices.ContainsFunc(others, (*Contribution).hasDocument) {
 		// The requests of these routes pass filters of their own, and not this one, whose configuration has another type for
 		// that. Envoy takes no other type for a filter that it has; so this one has a name of its own.
 		b.Filter += ".rest"
@@ -195,7 +196,7 @@ func (g *planner) planProxies(s proxyset.Set) {
 			func(raw map[string]any, caps filter.Capability) error {
 				return assembly.Validate(assembly.ChainName, raw, caps)
 			})
-	} else if len(b.Contributions) > 0 && len(others) == 0 {
+	} else if len(b.Contributions) > 0 && len(b.Sent.Plugins) == 0 {
 		for _, c := range b.Contributions {
 			g.p.At(c.Policy.Object, "spec", "neither this policy nor one that it meets has plugins; list some")
 		}
@@ -307,8 +308,16 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 	}
 	r.Doc = Merge(r.Contributions, false, g.p)
 	r.raw = r.Doc.Data()
+	g.settleRouteNatives(r, own, b)
+	if r.Waypoint && len(r.raw)+len(r.Natives) > 0 {
+		g.checkPlace(r)
+	}
 	if len(r.raw) == 0 {
-		return // settings alone
+		r.Filters = nil
+		if len(r.Natives) > 0 { // else settings alone
+			g.routeChains = append(g.routeChains, r)
+		}
+		return
 	}
 	g.check(r.Settings.Hosts, r.Doc, r.raw, digest("route", b.raw, r.raw),
 		func(raw map[string]any, caps filter.Capability) error {
@@ -319,7 +328,6 @@ func (g *planner) planRoute(s *routeNode, all []*Contribution, b *ProxyChain) {
 	r.Own = Merge(own, false, &manifest.Problems{})
 	if r.Waypoint {
 		r.Filters = []string{routeFilter(b, r.Route)}
-		g.checkPlace(r)
 	}
 	if r.Settings.External() || r.Waypoint {
 		// What a route says to the server goes in place of what the filter does, so it is the whole chain. And

@@ -27,7 +27,7 @@ func (g *planner) checkSharedHosts() {
 			if byRouter[router][k] == nil {
 				byRouter[router][k] = map[string]string{}
 			}
-			byRouter[router][k][r.Host] = digest("", r.raw)
+			byRouter[router][k][r.Host] = digest("", r.raw, r.nativesData())
 		}
 	}
 	for _, r := range g.routeChains {
@@ -43,7 +43,7 @@ func (g *planner) checkSharedHosts() {
 			if docs[sv.Host] != docs[r.Host] {
 				c := r.Contributions[len(r.Contributions)-1]
 				g.p.At(c.Policy.Object, c.Path, "Istio makes one virtual host of %s and %s, which have the same routes (%s:%d); "+
-					"give both the same plugins, or put the hosts into different %ss", r.Host, sv.Host,
+					"give both the same plugins and filters, or put the hosts into different %ss", r.Host, sv.Host,
 					routers[0].File, routers[0].Line, routers[0].Kind())
 			}
 		}

@@ -329,6 +329,12 @@ func (g *planner) checkPlace(r *RouteChain) {
 	}
 }
 
+// RouteNativeName returns the name of the filter of Envoy's own that requests of one route of a waypoint pass in place of
+// the listener's.
+func RouteNativeName(b *ProxyChain, r *RouteChain, n *RouteNative) string {
+	return NativeName(routeFilter(b, r.Route), n.Of)
+}
+
 // routeFilter returns the name of the filter that requests of one route of a waypoint pass.
 func routeFilter(b *ProxyChain, route string) string {
 	return fmt.Sprintf("%s.%s.%s.%d.route.%s", policy.ChainFilter, proxyset.Waypoint, b.Proxies.Host, b.Proxies.Port, route)

@@ -43,6 +43,15 @@ func (pol *Policy) Natives() []bootstrap.EnvoyFilter {
 	return all
 }
 
+// RouteNatives returns what the policy has, in an entry of routes, for filters of Envoy's own.
+func RouteNatives(r *v1alpha1.Route) []bootstrap.RouteEnvoyFilter {
+	all := make([]bootstrap.RouteEnvoyFilter, len(r.EnvoyFilters))
+	for i, f := range r.EnvoyFilters {
+		all[i] = bootstrap.RouteEnvoyFilter(f)
+	}
+	return all
+}
+
 func (pol *Policy) checkTargets(p *manifest.Problems) {
 	refs := pol.Spec.TargetRefs
 	if pol.Spec.Selector != nil && refs != nil {

@@ -180,7 +180,7 @@ func basePatches(b *plan.ProxyChain, h *v1alpha1.Host) ([]*Patch, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := chainPatches(b, h, []ownChain{{name: b.Filter, doc: &b.Sent.Document}})
+	all, err := chainPatches(b, nil, h, []ownChain{{name: b.Filter, doc: &b.Sent.Document}})
 	if cluster != nil {
 		all = append([]*Patch{cluster}, all...)
 	}
@@ -195,18 +195,18 @@ type ownChain struct {
 }
 
 // chainPatches returns the patches that put chains in their place, with filters of Envoy's own around them and between
-// their parts, for the filters of wider sets.
-func chainPatches(b *plan.ProxyChain, h *v1alpha1.Host, chains []ownChain) ([]*Patch, error) {
+// their parts, for the filters of wider sets. routes are those of a waypoint.
+func chainPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.Host, chains []ownChain) ([]*Patch, error) {
 	var all []*Patch
 	var filters []*hcmv3.HttpFilter
 	for boundary := range len(document.Stages) + 1 {
 		for i := range b.Settings.Natives {
 			if n := &b.Settings.Natives[i]; n.Boundary() == boundary {
-				packed, err := anypb.New(n.Message())
+				made, err := nativeFilters(b, routes, n)
 				if err != nil {
 					return nil, err
 				}
-				filters = append(filters, inListener(plan.NativeName(b.Filter, n), packed))
+				filters = append(filters, made...)
 			}
 		}
 		for _, c := range chains {
@@ -280,23 +280,34 @@ func matchCluster(t proxyset.Traffic, h *v1alpha1.Host) *objectMatch {
 	return matchProxy(t, h)
 }
 
-// routePatch returns the patch that gives a route, virtual host or route configuration its document. Port 0 is any.
+// routePatch returns the patch that gives a route, virtual host or route configuration its document, and what it has for
+// filters of Envoy's own. Port 0 is any.
 func routePatch(r *plan.RouteChain, h *v1alpha1.Host, port uint32) (*Patch, error) {
-	doc := r.Doc
-	if h.Golang != nil {
-		doc = r.Own
-	}
-	config, err := routeConfig(h, &doc.Document)
-	if err != nil {
-		return nil, err
-	}
-	packed, err := anypb.New(config)
-	if err != nil {
-		return nil, err
-	}
 	per := map[string]*anypb.Any{}
-	for _, name := range r.Filters {
-		per[name] = packed
+	add := func(names []string, config proto.Message) error {
+		packed, err := anypb.New(config)
+		for _, name := range names {
+			per[name] = packed
+		}
+		return err
+	}
+	if len(r.Filters) > 0 {
+		doc := r.Doc
+		if h.Golang != nil {
+			doc = r.Own
+		}
+		config, err := routeConfig(h, &doc.Document)
+		if err == nil {
+			err = add(r.Filters, config)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	for i := range r.Natives {
+		if err := add(r.Natives[i].Names, r.Natives[i].Message()); err != nil {
+			return nil, err
+		}
 	}
 	rm := &networking.EnvoyFilter_RouteConfigurationMatch{PortNumber: port}
 	m := matchProxy(r.Traffic(), h)

@@ -10,6 +10,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	matchingv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/common/matching/v3"
 	actionv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/common/matcher/action/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	selectorv1beta1 "istio.io/api/type/v1beta1"
@@ -54,7 +55,9 @@ func waypointPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.
 	var chains []ownChain
 	var others []*expr.Expr
 	for _, r := range routes {
-		others = append(others, routeName("_==_", r.Route))
+		if len(r.Filters) > 0 {
+			others = append(others, routeName("_==_", r.Route))
+		}
 	}
 	if len(b.Doc.Plugins) > 0 {
 		skip, err := skipWhere(others...)
@@ -64,14 +67,52 @@ func waypointPatches(b *plan.ProxyChain, routes []*plan.RouteChain, h *v1alpha1.
 		chains = append(chains, ownChain{name: b.Filter, doc: &b.Doc.Document, skip: skip})
 	}
 	for _, r := range routes {
+		if len(r.Filters) == 0 {
+			continue // it has the service's chain
+		}
 		skip, err := skipWhere(routeName("_!=_", r.Route))
 		if err != nil {
 			return nil, err
 		}
 		chains = append(chains, ownChain{name: r.Filters[0], doc: &r.Doc.Document, skip: skip})
 	}
-	patches, err := chainPatches(b, h, chains)
+	patches, err := chainPatches(b, routes, h, chains)
 	return append(all, patches...), err
+}
+
+// nativeFilters returns the HTTP filters of a filter of Envoy's own: the listener's and, at a waypoint, those that take its
+// place for routes with a configuration of their own. The requests of these routes, and of those that disable it, do not
+// pass the listener's.
+func nativeFilters(b *plan.ProxyChain, routes []*plan.RouteChain, n *plan.Native) (filters []*hcmv3.HttpFilter, err error) {
+	add := func(name string, config proto.Message, exprs ...*expr.Expr) error {
+		skip, err := skipWhere(exprs...)
+		if err == nil && skip != nil {
+			config, err = skipping(config, name, skip)
+		}
+		if err != nil {
+			return err
+		}
+		packed, err := anypb.New(config)
+		filters = append(filters, inListener(name, packed))
+		return err
+	}
+	var others []*expr.Expr
+	for _, r := range routes {
+		if r.Native(n.EntryID()) != nil {
+			others = append(others, routeName("_==_", r.Route))
+		}
+	}
+	if err := add(plan.NativeName(b.Filter, n), n.Message(), others...); err != nil {
+		return nil, err
+	}
+	for _, r := range routes {
+		if own := r.Native(n.EntryID()); own != nil && !own.Disabled {
+			if err := add(plan.RouteNativeName(b, r, own), own.Message(), routeName("_!=_", r.Route)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return filters, nil
 }
 
 // skipping wraps the configuration of a filter, so that requests which skip matches do not pass it.
