@@ -31,11 +31,19 @@ func init() {
 	}
 }
 
-// decodePart decodes JSON whose numbers are within the bounds.
+// decodePart decodes JSON whose numbers are within the bounds, and whose objects have no two properties of one name.
 func decodePart(body io.Reader, header http.Header, schema *openapi3.SchemaRef, encode openapi3filter.EncodingFn) (any, error) {
-	v, err := openapi3filter.JSONBodyDecoder(body, header, schema, encode)
-	if err == nil && !bounded(v) {
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, err
+	}
+	v, err := openapi3filter.JSONBodyDecoder(bytes.NewReader(text), header, schema, encode)
+	switch {
+	case err != nil:
+	case !bounded(v):
 		err = &openapi3filter.ParseError{Kind: openapi3filter.KindInvalidFormat, Reason: tooBig}
+	case !unique(text, v):
+		err = &openapi3filter.ParseError{Kind: openapi3filter.KindInvalidFormat, Reason: twice}
 	}
 	return v, err
 }

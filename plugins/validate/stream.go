@@ -184,6 +184,9 @@ func (st *stream) check(ctx context.Context, d int, data []byte) *problem {
 	if !bounded(v) {
 		return newProblem(p.Status, "invalid", tooBig)
 	}
+	if !unique(data, v) {
+		return newProblem(p.Status, "invalid", twice)
+	}
 	if ctx.Err() != nil {
 		return nil
 	}
