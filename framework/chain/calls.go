@@ -10,25 +10,15 @@ import (
 func (st *Stream) callHeaders(d *direction) {
 	i := d.index(d.at)
 	h := &st.handlers[i]
-	constant := st.hasConstants(d, i)
-	if constant {
-		st.giveBlock(i, d.dir.Headers())
-		st.begins(d)
-		st.callConstants(d, i)
-	}
 	var a filter.Action
 	switch {
 	case d.dir == Request && h.reqH != nil:
 		s := st.giveBlock(i, core.RequestHeaders)
-		if !constant {
-			st.begins(d)
-		}
+		st.begins(d)
 		a = h.reqH.OnRequestHeaders(s, s.RequestHeaders(), d.headersEnd)
 	case d.dir == Response && h.respH != nil:
 		s := st.giveBlock(i, core.ResponseHeaders)
-		if !constant {
-			st.begins(d)
-		}
+		st.begins(d)
 		a = h.respH.OnResponseHeaders(s, s.ResponseHeaders(), d.headersEnd)
 	case h.whole(d.dir):
 		a = filter.WaitBody

@@ -1,6 +1,7 @@
 package chain
 
 import (
+	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/internal/core"
 	"mosn.io/moe/framework/internal/phase"
 )
@@ -100,20 +101,58 @@ func (st *Stream) requestDecided() bool {
 	return d.headersEnd || wants&(phase.RequestBody|phase.RequestTrailers) == 0
 }
 
-// callConstants carries out plugin i's constants in the phase that has begun.
-func (st *Stream) callConstants(d *direction, i index) {
-	h := internals.Headers(&st.Stream, int(i), d.dir.Headers())
-	for _, k := range st.chain.constants.of[d.dir][i] {
+// setConstants has plugin i's methods for headers, of which p are those that it has, carry out its constants first.
+func (c *Chain) setConstants(i int, p *phases) {
+	if of := c.constants.of[Request]; of != nil && len(of[i]) > 0 {
+		p.reqH = &requestConstants{of[i], p.reqH, p.req != nil}
+	}
+	if of := c.constants.of[Response]; of != nil && len(of[i]) > 0 {
+		p.respH = &responseConstants{of[i], p.respH, p.resp != nil}
+	}
+}
+
+type requestConstants struct {
+	all   []core.Constant
+	then  filter.RequestHeadersHandler // may be nil
+	whole bool                         // without it: the plugin takes the whole message
+}
+
+// OnRequestHeaders sets what is constant.
+func (r *requestConstants) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end bool) filter.Action {
+	setAll(h.Headers, r.all)
+	switch {
+	case r.then != nil:
+		return r.then.OnRequestHeaders(s, h, end)
+	case r.whole:
+		return filter.WaitBody
+	}
+	return filter.Continue
+}
+
+type responseConstants struct {
+	all   []core.Constant
+	then  filter.ResponseHeadersHandler // may be nil
+	whole bool                          // without it: the plugin takes the whole message
+}
+
+// OnResponseHeaders sets what is constant.
+func (r *responseConstants) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, end bool) filter.Action {
+	setAll(h.Headers, r.all)
+	switch {
+	case r.then != nil:
+		return r.then.OnResponseHeaders(s, h, end)
+	case r.whole:
+		return filter.WaitBody
+	}
+	return filter.Continue
+}
+
+func setAll(h filter.Headers, all []core.Constant) {
+	for _, k := range all {
 		if k.Add {
 			h.Add(k.Name, k.Value)
 		} else {
 			h.Set(k.Name, k.Value)
 		}
 	}
-}
-
-// hasConstants reports whether plugin i has constants for headers of d.
-func (st *Stream) hasConstants(d *direction, i index) bool {
-	of := st.chain.constants.of[d.dir]
-	return of != nil && len(of[i]) > 0
 }

@@ -45,9 +45,11 @@ func (p *phases) trailers(dir core.Direction) bool {
 	return p.respT != nil
 }
 
-// phasesOf asks v only for the phases that its type has.
-func phasesOf(v any, has phase.Set) phases {
-	return phases{
+// phasesOf returns the phases of plugin i's handler v, which it asks only for those that its type has. The plugin's
+// constants are part of them.
+func (c *Chain) phasesOf(i int, v any) phases {
+	has := c.has[i]
+	p := phases{
 		reqH:  method[filter.RequestHeadersHandler](v, has, phase.OnRequestHeaders),
 		reqB:  method[filter.RequestBodyHandler](v, has, phase.OnRequestBody),
 		reqT:  method[filter.RequestTrailersHandler](v, has, phase.OnRequestTrailers),
@@ -58,6 +60,8 @@ func phasesOf(v any, has phase.Set) phases {
 		resp:  method[filter.ResponseHandler](v, has, phase.OnResponse),
 		done:  method[filter.CompleteHandler](v, has, phase.OnComplete),
 	}
+	c.setConstants(i, &p)
+	return p
 }
 
 // method returns v as the handler of a phase, or nil where its type does not have that.

@@ -104,7 +104,7 @@ func (st *Stream) makeHandler(i index) (p phases) {
 	if v == nil {
 		panic("newStream returns nil")
 	}
-	p = phasesOf(v, c.has[i])
+	p = c.phasesOf(int(i), v)
 	returned = true
 	return p
 }
