@@ -2,7 +2,6 @@ package dynmod
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -174,20 +172,6 @@ func (b *netBed) say(listener, text string, piece func() int) string {
 		b.Errorf("reading from %s: %v after %d bytes", listener, err, n)
 	}
 	return string(got)
-}
-
-// wantRefused sends text on a connection that Envoy closes, perhaps before the client notices that there is one.
-func (b *netBed) wantRefused(listener, text string) {
-	b.Helper()
-	c, err := b.tryDial(listener)
-	if errors.Is(err, syscall.ECONNRESET) {
-		return
-	}
-	if err != nil {
-		b.Fatalf("net.Dial: %v", err)
-	}
-	_, _ = io.WriteString(c, text)
-	b.wantClosed(c)
 }
 
 func testAcceptRefuses(b *netBed) {
