@@ -40,16 +40,16 @@ var kinds = [...]api.MetricType{core.Counter: api.Counter, core.Gauge: api.Gauge
 // declare has Envoy show metrics before anything is recorded. Those whose tags have values that are not known yet are
 // there without tags too: an Envoy that makes no metrics later counts all values in that one.
 func (ms *metrics) declare(all []*core.Metric) {
-	ms.mu.Lock()
-	defer ms.mu.Unlock()
 	for _, m := range all {
-		cells := m.Cells()
+		cells := m.Cells() // a flush has m's lock as it takes ms.mu, so this must not have ms.mu as it takes m's
+		if len(cells) == 0 {
+			cells = [][]string{nil}
+		}
+		ms.mu.Lock()
 		for _, values := range cells {
 			ms.id(m, values)
 		}
-		if len(cells) == 0 {
-			ms.id(m, nil)
-		}
+		ms.mu.Unlock()
 	}
 }
 
