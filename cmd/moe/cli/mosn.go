@@ -23,7 +23,8 @@ func mosnCommand() *cobra.Command {
 		Short: "Convert and run the configuration of a MOSN",
 		Long: text(`
 			MOSN's listeners, routers and clusters become Envoy's own. Its stream filters, network filters and listener
-			filters run as they are, in "mosn". A field that has no counterpart in Envoy is an error with its place. docs/mosn.md has more.`),
+			filters run as they are, in "mosn". A field that has no counterpart in Envoy is an error with its place.
+			docs/mosn.md has more.`),
 		Example: examples(`
 			moe mosn convert mosn_config.json > envoy.yaml
 			moe mosn run mosn_config.json --module build/libmoe-mosn.so`),
