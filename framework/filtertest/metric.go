@@ -1,6 +1,7 @@
 package filtertest
 
 import (
+	"slices"
 	"strings"
 
 	"mosn.io/moe/framework/chain"
@@ -18,21 +19,16 @@ type metric struct {
 // those values of its tags. The framework's are moe.panics, moe.timeouts, moe.misuses and moe.replies, tagged with the
 // plugin.
 func (h *Host) Metric(name string, tags ...string) int64 {
-	if m := h.metric(name, tags); m != nil {
-		return m.sum
-	}
-	return 0
+	return h.metric(name, tags).sum
 }
 
 // Recorded returns the values of a histogram, named as for [Host.Metric].
 func (h *Host) Recorded(name string, tags ...string) []int64 {
-	if m := h.metric(name, tags); m != nil {
-		return append([]int64(nil), m.values...)
-	}
-	return nil
+	return slices.Clone(h.metric(name, tags).values)
 }
 
-func (h *Host) metric(name string, tags []string) *metric {
+// metric returns a copy, as goroutines may go on recording.
+func (h *Host) metric(name string, tags []string) metric {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	chains := []*chain.Chain{h.chain}
@@ -47,10 +43,10 @@ func (h *Host) metric(name string, tags []string) *metric {
 	end := "." + name + "\x00" + strings.Join(tags, "\x00")
 	for key, m := range h.metrics {
 		if key == end[1:] || strings.HasPrefix(key, "moe.") && strings.HasSuffix(key, end) {
-			return m
+			return *m
 		}
 	}
-	return nil
+	return metric{}
 }
 
 // flush takes what m has. h.mu is held.
