@@ -147,11 +147,8 @@ func (f *Flow) start(run func(context.Context) Action) {
 	s := &suspension{}
 	f.waiting = s
 	s.timer = time.AfterFunc(GoTimeout, func() { f.resume(Refuse("a function of Go takes longer than " + GoTimeout.String())) })
-	go func() {
-		a := Refuse("panic")
-		defer func() { f.resume(a) }() // even after runtime.Goexit
-		a = f.fenced("a function of Go", func() Action { return run(f.ctx) })
-	}()
+	called := func() Action { return f.fenced("a function of Go", func() Action { return run(f.ctx) }) }
+	go guard.Finally(called, Refuse("panic"), f.resume)
 }
 
 // resume keeps the first result of the function of Go, for Settle.
@@ -181,21 +178,13 @@ func (f *Flow) call(method string, run func() Action) Action {
 }
 
 // fenced runs code of the filter's. A panic in it closes the connection.
-func (f *Flow) fenced(what string, run func() Action) (a Action) {
-	returned := false
-	defer func() {
-		fault := guard.Recovered(recover(), returned)
-		if fault == nil {
-			return
-		}
+func (f *Flow) fenced(what string, run func() Action) Action {
+	return guard.Call(run, func(fault *guard.Fault) Action {
 		text, _ := guard.Text(fault.Value)
 		f.log.Error("panic in "+what+" of the listener filter "+f.reg.Name, "value", text, "stack", string(fault.Stack))
 		f.host.Panicked()
-		a = Refuse("panic")
-	}()
-	a = run()
-	returned = true
-	return a
+		return Refuse("panic")
+	})
 }
 
 // Closed is the end of the connection before a verdict.

@@ -210,27 +210,17 @@ func (f *Flow) call(method string, run func() Action) Action {
 }
 
 // fenced runs code of the filter's. A panic in it resets the connection.
-func (f *Flow) fenced(what string, run func() Action) (a Action) {
-	returned := false
-	defer func() {
-		fault := guard.Recovered(recover(), returned)
-		if fault == nil {
-			return
-		}
+func (f *Flow) fenced(what string, run func() Action) Action {
+	return guard.Call(run, func(fault *guard.Fault) Action {
 		text, _ := guard.Text(fault.Value)
 		f.log.Error("panic in "+what+" of the network filter "+f.reg.Name, "value", text, "stack", string(fault.Stack))
 		f.host.Panicked()
-		a = Reset("panic")
-	}()
-	a = run()
-	returned = true
-	return a
+		return Reset("panic")
+	})
 }
 
 // beside runs code of the filter's on a goroutine of its own, and gives its outcome to then: [Reset] if it panics, or ends
 // the goroutine by runtime.Goexit.
 func (f *Flow) beside(what string, run func() Action, then func(Action)) {
-	a := Reset("panic")
-	defer func() { then(a) }()
-	a = f.fenced(what, run)
+	guard.Finally(func() Action { return f.fenced(what, run) }, Reset("panic"), then)
 }

@@ -35,6 +35,27 @@ func Recovered(v any, returned bool) *Fault {
 	return &Fault{v, debug.Stack()}
 }
 
+// Call returns what f returns, or what failed makes of the fault if f panics. After runtime.Goexit failed is called, too, and
+// nobody gets what it returns: see [Finally].
+func Call[T any](f func() T, failed func(*Fault) T) (v T) {
+	returned := false
+	defer func() {
+		if fault := Recovered(recover(), returned); fault != nil {
+			v = failed(fault)
+		}
+	}()
+	v = f()
+	returned = true
+	return v
+}
+
+// Finally hands what f returns to then, or exited if f ends its goroutine by runtime.Goexit.
+func Finally[T any](f func() T, exited T, then func(T)) {
+	v := exited
+	defer func() { then(v) }()
+	v = f()
+}
+
 // Patience bounds how long [Text] waits for a plugin's method.
 const Patience = time.Second
 

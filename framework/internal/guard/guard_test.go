@@ -98,3 +98,25 @@ func TestRecovered(t *testing.T) {
 		})
 	}
 }
+
+func TestFinally(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		f    func() string
+		want string
+	}{
+		{name: "returns", f: func() string { return "value" }, want: "value"},
+		{name: "panics", f: func() string { panic("p") }, want: "fault p"},
+		{name: "calls Goexit", f: func() string { runtime.Goexit(); return "value" }, want: "exited"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := make(chan string, 1)
+			go Finally(func() string {
+				return Call(c.f, func(fault *Fault) string { text, _ := Text(fault.Value); return "fault " + text })
+			}, "exited", func(v string) { got <- v })
+			if v := <-got; v != c.want {
+				t.Errorf("got %q, want %q", v, c.want)
+			}
+		})
+	}
+}
