@@ -8,10 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
+	"mosn.io/moe/bench/internal/figures"
 	"mosn.io/moe/internal/envoy"
 )
 
@@ -85,7 +85,7 @@ func (v *variant) measure(envoy, conns int, length time.Duration) error {
 	if err != nil {
 		return err
 	}
-	envoyBefore, err := cpuOf(envoy)
+	envoyBefore, err := figures.CPU(envoy)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (v *variant) measure(envoy, conns int, length time.Duration) error {
 		return err
 	}
 	took := time.Since(start)
-	envoyAfter, err := cpuOf(envoy)
+	envoyAfter, err := figures.CPU(envoy)
 	if err != nil {
 		return err
 	}
@@ -126,21 +126,21 @@ func report(all []*variant) {
 	for _, v := range all {
 		cpuRatio, rateRatio := "", ""
 		if b := base[v.beside]; b != nil {
-			cpuRatio = fmt.Sprintf("%.2f", median(ratios(v.micros, b.micros)))
-			rateRatio = fmt.Sprintf("%.2f", median(ratios(v.rates, b.rates)))
+			cpuRatio = fmt.Sprintf("%.2f", figures.Median(figures.Ratios(v.micros, b.micros)))
+			rateRatio = fmt.Sprintf("%.2f", figures.Median(figures.Ratios(v.rates, b.rates)))
 			if b != v {
-				goals = append(goals, goal(v.name+" / "+b.name+", CPU, at most", maxCPU, median(ratios(v.micros, b.micros)), false),
-					goal(v.name+" / "+b.name+", req/s, at least", minRate, median(ratios(v.rates, b.rates)), true))
+				goals = append(goals, goal(v.name+" / "+b.name+", CPU, at most", maxCPU, figures.Median(figures.Ratios(v.micros, b.micros)), false),
+					goal(v.name+" / "+b.name+", req/s, at least", minRate, figures.Median(figures.Ratios(v.rates, b.rates)), true))
 			}
 		}
-		envoy, waits := median(v.envoy), median(v.waits)
+		envoy, waits := figures.Median(v.envoy), figures.Median(v.waits)
 		more := func(own, without []float64, base float64) string {
 			if v == none {
 				return fmt.Sprintf("%.0f", base)
 			}
-			return fmt.Sprintf("%+.0f", median(differences(own, without)))
+			return fmt.Sprintf("%+.0f", figures.Median(figures.Differences(own, without)))
 		}
-		fmt.Printf("%-14s %14.1f %8s %10.0f %8s %14s %14s %10.1f %9d\n", v.name, median(v.micros), cpuRatio, median(v.rates),
+		fmt.Printf("%-14s %14.1f %8s %10.0f %8s %14s %14s %10.1f %9d\n", v.name, figures.Median(v.micros), cpuRatio, figures.Median(v.rates),
 			rateRatio, more(v.envoy, none.envoy, envoy), more(v.waits, none.waits, waits), float64(v.rss)/(1<<20), v.requests)
 	}
 	fmt.Println("\n" + strings.Join(goals, "\n"))
@@ -152,25 +152,4 @@ func goal(what string, bound, got float64, least bool) string {
 		verdict = "ok"
 	}
 	return fmt.Sprintf("%-44s %5.2f  measured %5.2f  %s", what, bound, got, verdict)
-}
-
-// ratios compares round by round: what disturbs a round disturbs both.
-func ratios(all, base []float64) (r []float64) {
-	for i := range all {
-		r = append(r, all[i]/base[i])
-	}
-	return r
-}
-
-func differences(all, base []float64) (d []float64) {
-	for i := range all {
-		d = append(d, all[i]-base[i])
-	}
-	return d
-}
-
-func median(all []float64) float64 {
-	all = slices.Clone(all)
-	slices.Sort(all)
-	return all[len(all)/2]
 }

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mosn.io/moe/bench/internal/figures"
 )
 
 // variant is a server and what Envoy sends it.
@@ -71,27 +73,7 @@ func (v *variant) cpu() (total time.Duration, err error) {
 	if v.cmd == nil {
 		return 0, nil
 	}
-	return cpuOf(v.cmd.Process.Pid)
-}
-
-func cpuOf(pid int) (total time.Duration, err error) {
-	dir := fmt.Sprintf("/proc/%d/task", pid)
-	tasks, err := os.ReadDir(dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, t := range tasks {
-		p, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat")
-		if err != nil {
-			continue // the thread has ended
-		}
-		n, err := strconv.ParseInt(string(bytes.Fields(p)[0]), 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		total += time.Duration(n)
-	}
-	return total, nil
+	return figures.CPU(v.cmd.Process.Pid)
 }
 
 func (v *variant) memory() int64 {

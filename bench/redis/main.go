@@ -8,10 +8,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
+	"mosn.io/moe/bench/internal/figures"
 	"mosn.io/moe/internal/envoy"
 )
 
@@ -110,7 +110,7 @@ func (v *variant) check(redis *process, conns int) error {
 }
 
 func (v *variant) measure(pids []int, conns int, length time.Duration) error {
-	before, err := cpu(pids)
+	before, err := figures.CPU(pids...)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (v *variant) measure(pids []int, conns int, length time.Duration) error {
 		return err
 	}
 	took := time.Since(start)
-	after, err := cpu(pids)
+	after, err := figures.CPU(pids...)
 	if err != nil {
 		return err
 	}
@@ -138,17 +138,17 @@ func report(all []*variant) {
 	fmt.Printf("| %-14s | %8s | %6s | %12s | %6s | %10s |\n|---|---|---|---|---|---|\n", "variant", "req/s", "×", "latency µs", "×", "CPU µs/req")
 	var goals []string
 	for _, v := range all {
-		rates, waits, rate, wait := median(v.rates), fmt.Sprintf("%.0f", median(v.waits)), "", ""
+		rates, waits, rate, wait := figures.Median(v.rates), fmt.Sprintf("%.0f", figures.Median(v.waits)), "", ""
 		if v != none {
-			waits = fmt.Sprintf("%+.0f", median(over(v.waits, none.waits)))
-			r := median(quotients(v.rates, service.rates))
-			w := median(over(service.waits, none.waits)) / max(median(over(v.waits, none.waits)), 0.1)
+			waits = fmt.Sprintf("%+.0f", figures.Median(figures.Differences(v.waits, none.waits)))
+			r := figures.Median(figures.Ratios(v.rates, service.rates))
+			w := figures.Median(figures.Differences(service.waits, none.waits)) / max(figures.Median(figures.Differences(v.waits, none.waits)), 0.1)
 			rate, wait = fmt.Sprintf("%.2f", r), fmt.Sprintf("%.2f", 1/w)
 			if v != service {
 				goals = append(goals, goal(v.name+" / service, requests per second", r), goal("service / "+v.name+", added latency", w))
 			}
 		}
-		fmt.Printf("| %-14s | %8.0f | %6s | %12s | %6s | %10.1f |\n", v.name, rates, rate, waits, wait, median(v.micros))
+		fmt.Printf("| %-14s | %8.0f | %6s | %12s | %6s | %10.1f |\n", v.name, rates, rate, waits, wait, figures.Median(v.micros))
 	}
 	fmt.Println("\n" + strings.Join(goals, "\n"))
 }
@@ -159,24 +159,4 @@ func goal(what string, got float64) string {
 		verdict = "met"
 	}
 	return fmt.Sprintf("%-46s at least %d, measured %.2f: %s", what, least, got, verdict)
-}
-
-func quotients(all, base []float64) (q []float64) {
-	for i := range all {
-		q = append(q, all[i]/base[i])
-	}
-	return q
-}
-
-func over(all, base []float64) (d []float64) {
-	for i := range all {
-		d = append(d, all[i]-base[i])
-	}
-	return d
-}
-
-func median(all []float64) float64 {
-	all = slices.Clone(all)
-	slices.Sort(all)
-	return all[len(all)/2]
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"os"
@@ -149,27 +148,4 @@ func buildService(dir, binary string) error {
 		}
 	}
 	return nil
-}
-
-// cpu is what all threads of processes have used.
-func cpu(pids []int) (total time.Duration, err error) {
-	for _, pid := range pids {
-		dir := fmt.Sprintf("/proc/%d/task", pid)
-		tasks, err := os.ReadDir(dir)
-		if err != nil {
-			return 0, err
-		}
-		for _, t := range tasks {
-			p, err := os.ReadFile(dir + "/" + t.Name() + "/schedstat")
-			if err != nil {
-				continue // the thread has ended
-			}
-			n, err := strconv.ParseInt(string(bytes.Fields(p)[0]), 10, 64)
-			if err != nil {
-				return 0, err
-			}
-			total += time.Duration(n)
-		}
-	}
-	return total, nil
 }
