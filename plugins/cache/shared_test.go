@@ -145,10 +145,19 @@ func TestPurgedVariantStaysAway(t *testing.T) {
 	if r := b.Do(filtertest.NewRequest("PURGE", "/", "")); r.Body != `{"purged":1}` {
 		t.Fatalf("the purge answers %s, want 1", r.Body)
 	}
-	a.wants(t, "2", "/", "x-v", "2")
-	authztest.Until(t, "the other variant is in Redis", func() bool { return inRedis(t, s) > 0 })
-	b.wants(t, "2", "/", "x-v", "2")
-	b.wants(t, "3", "/", "x-v", "1")
+	variant := 1
+	// What is asked for within milliseconds of a purge may count as purged by it: then the next variant is asked for.
+	authztest.Until(t, "another variant is in Redis", func() bool {
+		variant++
+		refused := a.Metric("unstored", "purged")
+		a.wants(t, strconv.Itoa(variant), "/", "x-v", strconv.Itoa(variant))
+		authztest.Until(t, "the variant is stored or refused", func() bool {
+			return inRedis(t, s) > 0 || a.Metric("unstored", "purged") > refused
+		})
+		return inRedis(t, s) > 0
+	})
+	b.wants(t, strconv.Itoa(variant), "/", "x-v", strconv.Itoa(variant))
+	b.wants(t, strconv.Itoa(variant+1), "/", "x-v", "1")
 }
 
 // A client that leaves while its request waits for Redis leaves nobody waiting for it.
@@ -181,7 +190,11 @@ func TestPurgedElsewhereUnderWay(t *testing.T) {
 		t.Errorf("Redis has %d bytes of what was purged, want none", n)
 	}
 	b.wants(t, "2", "/")
-	authztest.Until(t, "what was asked for afterwards is stored", func() bool { return inRedis(t, s) > 0 })
+	// What is asked for within milliseconds of a purge may count as purged by it: then it is asked for again.
+	authztest.Until(t, "what was asked for afterwards is stored", func() bool {
+		b.Get("/")
+		return inRedis(t, s) > 0
+	})
 }
 
 // An entry that another Envoy says to have received in the future is left out: it would stay fresh for as long.
