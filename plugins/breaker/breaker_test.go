@@ -93,13 +93,13 @@ func TestRecovers(t *testing.T) {
 		recover bool
 	}{{name: "well again", status: "200", recover: true}, {name: "still unwell", status: "500"}} {
 		t.Run(c.name, func(t *testing.T) {
-			h := load(t, `{rules: [{consecutive: 2, errorRate: 0, open: 200ms, probes: 2}]}`)
+			h := load(t, `{rules: [{consecutive: 2, errorRate: 0, open: 1s, probes: 2}]}`)
 			h.Get("/", "x-status", "500")
 			h.Get("/", "x-status", "500")
 			if r := h.Get("/"); !refused(r) || r.Upstream != nil {
 				t.Fatalf("got %d, want a refusal", r.Status)
 			}
-			time.Sleep(250 * time.Millisecond)
+			time.Sleep(1050 * time.Millisecond)
 			if r := h.Get("/", "x-status", c.status); refused(r) {
 				t.Fatal("the first probe is refused")
 			}

@@ -189,7 +189,6 @@ func TestQueue(t *testing.T) {
 	} {
 		send(r.path, r.priority)
 		authztest.Until(t, r.path+" waits", func() bool { return h.Metric("waiting") == int64(i+1) })
-		time.Sleep(20 * time.Millisecond) // from the gauge to the queue
 	}
 	send("/too-low", "0")
 	if got := <-refused; got != "/too-low" {

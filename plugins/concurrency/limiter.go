@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/adaptivelimiter"
+
+	"mosn.io/moe/framework/filter"
 )
 
 // limiter has the slots of one key, and the queue of those who wait for one.
@@ -20,6 +22,7 @@ type limiter struct {
 	taken   int
 	queues  [levels]list.List // of *waiter, by priority; each in the order of arrival
 	waiting int
+	waits   *filter.Gauge // of all limiters, those who wait
 }
 
 // permit is a slot that is held. It is released once.
@@ -97,6 +100,7 @@ func (l *limiter) wait(ctx context.Context, level int, most time.Duration) (perm
 	w := &waiter{level: level, done: make(chan struct{})}
 	w.at = l.queues[level].PushBack(w)
 	l.waiting++
+	l.waits.Add(1)
 	l.mu.Unlock()
 
 	timer := time.NewTimer(most)
@@ -132,6 +136,7 @@ func (l *limiter) remove(w *waiter) {
 	l.queues[w.level].Remove(w.at)
 	w.at = nil
 	l.waiting--
+	l.waits.Add(-1)
 }
 
 // leave takes a waiter out of the queue and tells it. l.mu is locked.

@@ -113,7 +113,7 @@ func (r *Rule) level(q *authz.Request) (int, error) {
 
 // newLimiter makes that of one key.
 func (p *Concurrency) newLimiter(r *Rule) *limiter {
-	l := &limiter{most: int(r.Max), room: int(r.Queue)}
+	l := &limiter{most: int(r.Max), room: int(r.Queue), waits: p.counts.waiting}
 	a := r.Adaptive
 	if a == nil {
 		return l

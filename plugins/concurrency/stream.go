@@ -84,12 +84,8 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, _ b
 func (st *stream) wait(ctx context.Context, s filter.Stream, claims []claim) filter.Action {
 	p := st.p
 	p.counts.queued.Inc()
-	p.counts.waiting.Add(1)
 	start := time.Now()
-	defer func() {
-		p.counts.waiting.Add(-1)
-		p.counts.waited.Record(uint64(time.Since(start) / time.Millisecond))
-	}()
+	defer func() { p.counts.waited.Record(uint64(time.Since(start) / time.Millisecond)) }()
 	for i := range claims {
 		c := &claims[i]
 		e := c.rule.table.Acquire(c.key)

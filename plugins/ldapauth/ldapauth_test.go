@@ -167,7 +167,7 @@ func TestAttributes(t *testing.T) {
 
 func TestCache(t *testing.T) {
 	s := serve(t, everybody()...)
-	h := load(t, bindMode(s, `, "cacheTTL": "100ms", "refusedTTL": "1h"`))
+	h := load(t, bindMode(s, `, "cacheTTL": "2s", "refusedTTL": "1h"`))
 	for range 3 {
 		h.Get("/", with("alice", "wonder:land")...)
 		h.Get("/", with("alice", "wrong")...)
