@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -29,6 +30,8 @@ func init() {
 	} {
 		openapi3filter.RegisterBodyDecoder(t, decodePart)
 	}
+	openapi3filter.RegisterBodyDecoder("application/x-www-form-urlencoded", decodeForm)
+	openapi3filter.RegisterBodyDecoder("multipart/form-data", decodeMultipart)
 }
 
 // decodePart decodes JSON whose numbers are within the bounds, and whose objects have no two properties of one name.
@@ -157,6 +160,7 @@ func resolve(document any, keys []string) []string {
 
 // request finds the operation of a request and holds the parameters against it.
 func (a *api) request(r *http.Request, most int) (*openapi3filter.RequestValidationInput, *problem) {
+	r.Header = joined(r.Header)
 	route, path, err := a.router.FindRoute(r)
 	switch {
 	case errors.Is(err, routers.ErrMethodNotAllowed):
@@ -165,6 +169,9 @@ func (a *api) request(r *http.Request, most int) (*openapi3filter.RequestValidat
 		return nil, newProblem(http.StatusNotFound, "unknown_path", "there is no such path")
 	}
 	in := &openapi3filter.RequestValidationInput{Request: r, PathParams: path, Route: route, Options: a.options}
+	if list := repeats(r, route); len(list) > 0 {
+		return in, newProblem(0, "invalid", "a parameter is not as the API says", list[:min(len(list), most)]...)
+	}
 	if err := openapi3filter.ValidateRequest(context.Background(), in); err != nil {
 		return in, newProblem(0, "invalid", "a parameter is not as the API says", kinViolations(err, most)...)
 	}
@@ -216,6 +223,9 @@ func decodes(t string) bool {
 	return t == "application/x-www-form-urlencoded" || t == "multipart/form-data" || t == "text/plain"
 }
 
+// ours are what the decoders of this package find.
+var ours = []string{tooBig, twice, repeated, unreadable, undeclared}
+
 // kinViolations returns at most n of those that an error of kin-openapi stands for.
 func kinViolations(err error, n int) []violation {
 	var list []violation
@@ -255,7 +265,10 @@ func kinViolations(err error, n int) []violation {
 			list = append(list, v)
 		default:
 			detail := "the value cannot be read"
-			if errors.Is(err, openapi3filter.ErrInvalidRequired) || errors.Is(err, openapi3filter.ErrInvalidEmptyValue) {
+			var unread *openapi3filter.ParseError
+			if errors.As(err, &unread) && slices.Contains(ours, unread.Reason) {
+				detail = unread.Reason
+			} else if errors.Is(err, openapi3filter.ErrInvalidRequired) || errors.Is(err, openapi3filter.ErrInvalidEmptyValue) {
 				detail = err.Error()
 			}
 			list = append(list, violation{Parameter: parameter, Detail: detail})
