@@ -89,7 +89,7 @@ consumers: [{name: tom, credentials: {introspection: {subject: id1}}}]`, provide
 			header  []string
 		}{
 			{"missing", 401, "/echo", nil},
-			{"inactive", 401, "/echo", []string{"authorization", "Bearer " + token[:len(token)-2] + "AA"}},
+			{"inactive", 401, "/echo", []string{"authorization", "Bearer x" + token}},
 			{"malformed", 401, "/echo", []string{"authorization", "Bearer a, Bearer " + token}},
 			{"claims", 403, "/body/x", bearer},
 			{"no_answer", 503, "/chunks/1", bearer},
