@@ -9,6 +9,8 @@ import (
 
 	"github.com/dlclark/regexp2/v2"
 	"github.com/dop251/goja"
+
+	"mosn.io/moe/plugins/internal/guard"
 )
 
 // maxCalls bounds how deep calls are nested.
@@ -16,6 +18,14 @@ const maxCalls = 500
 
 // maxString bounds what the functions make that repeat a string.
 const maxString = 16 << 20
+
+// maxNested bounds how deep the JSON is nested that is parsed: goja goes down by calling itself, and a stack of Go that is too long
+// ends the process.
+const maxNested = 500
+
+// maxList bounds the length of what is like an array, which functions read from its first element to its last and hear of no
+// interrupt meanwhile. A client can have written the length, in JSON.
+const maxList = 1 << 20
 
 // maxBudget bounds the budget.
 const maxBudget = time.Second
@@ -48,30 +58,106 @@ func (p *Script) newMachine() (*machine, error) {
 	m.bound("repeat", func(s string, n float64) float64 { return float64(len(s)) * n })
 	m.bound("padStart", func(_ string, n float64) float64 { return n })
 	m.bound("padEnd", func(_ string, n float64) float64 { return n })
+	m.boundJSON()
+	m.boundList("from", 0, "Array")
+	m.boundList("apply", 1, "Function", "prototype")
+	m.boundList("apply", 2, "Reflect")
+	m.boundList("construct", 1, "Reflect")
 	return m, m.within(func() error {
 		_, err := m.RunProgram(p.program)
 		return err
 	})
 }
 
-// bound replaces a method of strings by itself with a bound of what it makes.
-func (m *machine) bound(method string, size func(s string, n float64) float64) {
-	prototype := m.Get("String").ToObject(m.Runtime).Get("prototype").ToObject(m.Runtime)
-	real, ok := goja.AssertFunction(prototype.Get(method))
-	if !ok {
-		panic("script: String.prototype." + method + " is no function")
+// replace replaces a method of the object at a path by one that first calls check, with what the method is called with.
+func (m *machine) replace(method string, check func(c *goja.FunctionCall), path ...string) {
+	o := m.GlobalObject()
+	for _, name := range path {
+		o = o.Get(name).ToObject(m.Runtime)
 	}
-	_ = prototype.Set(method, func(c goja.FunctionCall) goja.Value { // an ordinary object takes it
-		n := c.Argument(0).ToFloat()
-		if math.IsNaN(n) || size(c.This.String(), n) > maxString {
-			panic(m.NewTypeError(method + ": the string is too long"))
-		}
+	real, ok := goja.AssertFunction(o.Get(method))
+	if !ok {
+		panic("script: " + strings.Join(path, ".") + "." + method + " is no function")
+	}
+	_ = o.Set(method, func(c goja.FunctionCall) goja.Value { // an ordinary object takes it
+		check(&c)
 		v, err := real(c.This, c.Arguments...)
 		if err != nil {
 			panic(err)
 		}
 		return v
 	})
+}
+
+// bound bounds what a method of strings makes.
+func (m *machine) bound(method string, size func(s string, n float64) float64) {
+	m.replace(method, func(c *goja.FunctionCall) {
+		n := c.Argument(0).ToFloat()
+		if math.IsNaN(n) || size(c.This.String(), n) > maxString {
+			panic(m.NewTypeError(method + ": the string is too long"))
+		}
+	}, "String", "prototype")
+}
+
+// boundJSON bounds how deep the JSON is nested that JSON.parse takes.
+func (m *machine) boundJSON() {
+	m.replace("parse", func(c *goja.FunctionCall) {
+		text := c.Argument(0).ToString()
+		if nested(text.String()) > maxNested {
+			panic(m.NewTypeError("parse: the JSON is nested too deeply"))
+		}
+		if len(c.Arguments) > 0 {
+			c.Arguments[0] = text // what has been looked at
+		}
+	}, "JSON")
+}
+
+// nested returns how deep JSON is nested.
+func nested(text string) (deepest int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+			if c == '\\' {
+				i++
+			}
+		case c == '[' || c == '{':
+			depth++
+			deepest = max(deepest, depth)
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return deepest
+}
+
+// boundList bounds the length of a method's argument that is like an array.
+func (m *machine) boundList(method string, argument int, path ...string) {
+	m.replace(method, func(c *goja.FunctionCall) {
+		o, ok := c.Argument(argument).(*goja.Object)
+		if !ok {
+			return
+		}
+		if length := o.Get("length"); length != nil && length.ToFloat() > maxList {
+			panic(m.NewTypeError(method + ": the list is too long"))
+		}
+	}, path...)
+}
+
+// kindOf returns what kind of error was thrown, as far as it has a name that can be read: that may be a function of the script, too.
+func kindOf(thrown *goja.Exception) string {
+	kind := "an exception"
+	_ = guard.Do(func() error {
+		if o, ok := thrown.Value().(*goja.Object); ok {
+			if name := o.Get("name"); name != nil {
+				kind = name.String()
+			}
+		}
+		return nil
+	})
+	return kind
 }
 
 // function returns a function of the script, or nil.
@@ -97,12 +183,7 @@ func (m *machine) within(f func() error) error {
 		return errBudget
 	case errors.As(err, &thrown):
 		// Where, and the kind of error; its text may quote the message.
-		kind := "an exception"
-		if o, ok := thrown.Value().(*goja.Object); ok {
-			if name := o.Get("name"); name != nil {
-				kind = name.String()
-			}
-		}
+		kind := kindOf(thrown)
 		at := ""
 		for _, f := range thrown.Stack() {
 			if p := f.Position(); p.Line > 0 {

@@ -2,11 +2,13 @@ package script
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/dlclark/regexp2/v2"
+	"github.com/dop251/goja"
 
 	"mosn.io/moe/framework/filtertest"
 )
@@ -127,6 +129,12 @@ func TestBounds(t *testing.T) {
 		{"a padded string", `function onRequest(r) { "x".padEnd(1e9) }`},
 		{"a buffer", `function onRequest(r) { new ArrayBuffer(1e10) }`},
 		{"a regular expression", `function onRequest(r) { /^(a+)+\1$/.test("a".repeat(40) + "b") }`},
+		{"nested JSON", `function onRequest(r) { JSON.parse("[".repeat(1e5) + "]".repeat(1e5)) }`},
+		{"nested JSON in an object", `function onRequest(r) { JSON.parse({toString() { return '{"a":'.repeat(1e5) }}) }`},
+		{"a list as a client wrote it", `function onRequest(r) { Array.from(JSON.parse('{"length": 1e15}')) }`},
+		{"as many arguments", `function onRequest(r) { Math.max.apply(null, JSON.parse('{"length": 1e10}')) }`},
+		{"as many arguments, by Reflect", `function onRequest(r) { Reflect.apply(Math.max, null, {length: 1e10}) }`},
+		{"as many arguments to construct", `function onRequest(r) { Reflect.construct(Date, {length: 1e10}) }`},
 		{"caught interrupts", `function onRequest(r) { for (;;) { try { for (;;) {} } catch (e) {} finally {} } }`},
 		{"what is not there", `function onRequest(r) { require("fs") }`},
 	} {
@@ -153,6 +161,59 @@ func TestBounds(t *testing.T) {
 	}
 	if r := h.Get("/", "upgrade", "websocket", "connection", "upgrade"); r.Status != 200 {
 		t.Errorf("an upgrade gets %d, want 200", r.Status)
+	}
+}
+
+// TestReplaced holds the functions that have bounds against what scripts expect of them.
+func TestReplaced(t *testing.T) {
+	for _, c := range []struct{ name, source, want string }{
+		{"JSON", `JSON.stringify(JSON.parse('{"a": [1, {"b": "[[{\\"["}]}'))`, `{"a":[1,{"b":"[[{\"["}]}`},
+		{"a reviver", `JSON.stringify(JSON.parse("[1, 2]", (k, v) => typeof v == "number" ? v + 1 : v))`, `[2,3]`},
+		{"JSON that is none", `(() => { try { JSON.parse() } catch (e) { return e.name } })()`, `SyntaxError`},
+		{"as deep as it may be", `String(JSON.parse("[".repeat(500) + "]".repeat(500)).length)`, `1`},
+		{"many beside each other", `String(JSON.parse("[" + "[],".repeat(1000) + "0]").length)`, `1001`},
+		{"from a list", `Array.from([1, 2], x => x * 2).join()`, `2,4`},
+		{"from a string", `Array.from("ab").join()`, `a,b`},
+		{"from what is like a list", `Array.from({length: 2}, (_, i) => i).join()`, `0,1`},
+		{"from an iterator", `Array.from(new Set([1, 1, 2])).join()`, `1,2`},
+		{"from, of another class", `(class A extends Array {}).from([1]).constructor.name`, `A`},
+		{"apply", `String(Math.max.apply(null, [1, 3, 2]))`, `3`},
+		{"apply without arguments", `"a".toUpperCase.apply("b")`, `B`},
+		{"apply by Reflect", `String(Reflect.apply(Math.max, null, [1, 3]))`, `3`},
+		{"construct", `Reflect.construct(Array, [1, 2]).join()`, `1,2`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := (&Script{Budget: time.Hour, program: goja.MustCompile("source", "", true)}).newMachine()
+			if err != nil {
+				t.Fatalf("newMachine: %v", err)
+			}
+			if v, err := m.RunString(c.source); err != nil || v.String() != c.want {
+				t.Errorf("got %v, error %v, want %s", v, err, c.want)
+			}
+		})
+	}
+}
+
+// TestNames reads the name of what is thrown, which may be a function of the script.
+func TestNames(t *testing.T) {
+	for _, c := range []struct {
+		name, source string
+		budget       time.Duration
+		want         []string
+	}{
+		{"a name", `throw new RangeError()`, time.Hour, []string{"RangeError at line 1, column 7"}},
+		{"a name that throws", `throw {get name() { throw 1 }}`, time.Hour, []string{"an exception at line 1, column 1"}},
+		{
+			"a name that loops", `throw {get name() { for (;;) {} }}`, 10 * time.Millisecond,
+			[]string{"an exception at line 1, column 1", errBudget.Error()},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := (&Script{Budget: c.budget, program: goja.MustCompile("source", c.source, true)}).newMachine()
+			if err == nil || !slices.Contains(c.want, err.Error()) {
+				t.Errorf("got error %v, want one of %q", err, c.want)
+			}
+		})
 	}
 }
 
