@@ -33,11 +33,13 @@ type misses struct {
 
 // count runs each variant's Envoy under valgrind's callgrind, one after the other, for n requests on one connection.
 func count(ctx context.Context, h *host, vs []variant, s settings, progress func(string)) ([]countRow, error) {
-	dir, err := os.MkdirTemp("", "moe-bench-")
+	dir, err := dumpFolder(s.Dumps)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	if s.Dumps == "" {
+		defer os.RemoveAll(dir)
+	}
 	script, err := callgrindScript(dir, h.envoy, s.Cache)
 	if err != nil {
 		return nil, err
@@ -49,7 +51,7 @@ func count(ctx context.Context, h *host, vs []variant, s settings, progress func
 	}
 	var out []countRow
 	for _, v := range vs {
-		row, err := countOne(ctx, under, v, dir, s.Count, s.Extra)
+		row, err := countOne(ctx, under, v, dir, s)
 		if err != nil {
 			under.stop()
 			return nil, fmt.Errorf("%s: %w", v.name, err)
@@ -68,6 +70,18 @@ func count(ctx context.Context, h *host, vs []variant, s settings, progress func
 	return out, nil
 }
 
+// dumpFolder returns the absolute path of the folder in which callgrind's files stay, or of a new one where kept is empty.
+func dumpFolder(kept string) (string, error) {
+	if kept == "" {
+		return os.MkdirTemp("", "moe-bench-")
+	}
+	dir, err := filepath.Abs(kept)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
 // callgrindScript writes a program that runs Envoy, with the arguments it is given, in its own process under valgrind.
 func callgrindScript(dir, envoy string, cache bool) (string, error) {
 	valgrind, err := exec.LookPath("valgrind")
@@ -84,37 +98,57 @@ func callgrindScript(dir, envoy string, cache bool) (string, error) {
 	return path, os.WriteFile(path, []byte(text), 0o755)
 }
 
-func countOne(ctx context.Context, h *host, v variant, dir string, n, extra int) (countRow, error) {
+func countOne(ctx context.Context, h *host, v variant, dir string, s settings) (countRow, error) {
 	row := countRow{Name: v.name, What: v.what}
 	p, err := h.start(ctx, v, 0, false)
 	if err != nil {
 		return row, err
 	}
-	c, err := dial(p.port, 1, 1, 16<<10, get(pathLoad, extra, v.fields...), nil)
+	c, err := dial(p.port, 1, 1, 16<<10, get(pathLoad, s.Extra, v.fields...), nil)
 	if err != nil {
 		return row, err
 	}
 	defer c.close()
-	if _, err := c.run(up(ctx, n/2)); err != nil {
+	if _, err := c.run(up(ctx, s.Count/2)); err != nil {
 		return row, err
 	}
 	pid := strconv.Itoa(p.Pid())
 	if _, err := run(ctx, dir, "callgrind_control", "--zero", pid); err != nil {
 		return row, err
 	}
-	done, err := c.run(up(ctx, n))
+	done, err := c.run(up(ctx, s.Count))
 	if err != nil {
 		return row, err
 	}
 	if _, err := run(ctx, dir, "callgrind_control", "--dump", pid); err != nil {
 		return row, err
 	}
-	worker, others, err := readCounts(filepath.Join(dir, "out."+pid+".1-*"))
+	dumped := filepath.Join(dir, "out."+pid+".1")
+	if s.Dumps != "" {
+		if dumped, err = nameDumps(dumped, filepath.Join(dir, v.name)); err != nil {
+			return row, err
+		}
+	}
+	worker, others, err := readCounts(dumped + "-*")
 	row.Worker, row.Others = worker.instructions/float64(done), others/float64(done)
 	if m := worker.misses; m != nil {
 		row.Misses = &misses{Code: m.Code / float64(done), Data: m.Data / float64(done), Last: m.Last / float64(done)}
 	}
 	return row, err
+}
+
+// nameDumps renames the files of a dump, one for each thread, so that their names begin with to, which it returns.
+func nameDumps(from, to string) (string, error) {
+	files, err := filepath.Glob(from + "-*")
+	if err != nil {
+		return "", err
+	}
+	for _, f := range files {
+		if err := os.Rename(f, to+strings.TrimPrefix(f, from)); err != nil {
+			return "", err
+		}
+	}
+	return to, nil
 }
 
 // readCounts returns the instructions of the busiest thread and of all others, from the files of one dump.

@@ -36,6 +36,7 @@ type settings struct {
 	Memory   int           `json:"memoryRequests"`
 	Count    int           `json:"callgrindRequests"`
 	Cache    bool          `json:"cacheSimulation"`
+	Dumps    string        `json:"-"`
 	JSON     string        `json:"-"`
 	Modules  string        `json:"-"`
 }
@@ -75,6 +76,7 @@ func flags() settings {
 	flag.IntVar(&s.Memory, "memory", 100_000, "requests of the memory test; 0 for none")
 	flag.IntVar(&s.Count, "callgrind", 0, "instead of all else, count instructions under valgrind for so many requests")
 	flag.BoolVar(&s.Cache, "cache", false, "with -callgrind: count misses of its simulated caches, too; three times as slow")
+	flag.StringVar(&s.Dumps, "dumps", "", "with -callgrind: keep what it writes in this `folder`, for callgrind_annotate")
 	flag.StringVar(&s.JSON, "json", "", "write the results to this `file`; default build/bench/results.json")
 	flag.StringVar(&s.Modules, "modules", "", "use the modules in this `folder`, as they are (default: build them)")
 	flag.Parse()
