@@ -65,14 +65,38 @@ func plain(key, value string) bool {
 	if value == "" || (classes[value[0]]|classes[value[len(value)-1]])&space != 0 {
 		return false
 	}
-	var class uint8
-	for i := 0; i < len(key); i++ {
-		class |= classes[key[i]] & (upper | badKey)
+	return classOf(key)&(upper|badKey) == 0 && plainValue(value)
+}
+
+// Eight bytes at a time: 1 in each of them, and the bit of each that is set where what is looked for was found.
+const (
+	each = 0x0101010101010101
+	mark = 0x80 * each
+)
+
+// load returns eight bytes of s from at on.
+func load(s string, at int) uint64 {
+	return uint64(s[at]) | uint64(s[at+1])<<8 | uint64(s[at+2])<<16 | uint64(s[at+3])<<24 |
+		uint64(s[at+4])<<32 | uint64(s[at+5])<<40 | uint64(s[at+6])<<48 | uint64(s[at+7])<<56
+}
+
+// plainValue reports whether all bytes of value may stand in one. Values are longer than names, so it pays to look at eight
+// bytes at a time for control characters, of which only the tab is allowed.
+func plainValue(value string) bool {
+	if len(value) < 8 {
+		return classOf(value)&badValue == 0
 	}
-	for i := 0; i < len(value); i++ {
-		class |= classes[value[i]] & badValue
+	for at := 0; ; at += 8 {
+		at = min(at, len(value)-8) // the last ones again
+		w := load(value, at)
+		low, del := (w-' '*each)&^w, w^0x7f*each
+		if (low|(del-each)&^del)&mark != 0 {
+			return classOf(value)&badValue == 0
+		}
+		if at+8 == len(value) {
+			return true
+		}
 	}
-	return class == 0
 }
 
 // canonical returns key as blocks hold it, and the class of its bytes.

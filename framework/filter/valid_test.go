@@ -157,3 +157,37 @@ func FuzzSet(f *testing.F) {
 		}
 	})
 }
+
+// TestSetLooksAtEveryByte has each byte at each place of names and values; of values, eight are looked at at a time.
+func TestSetLooksAtEveryByte(t *testing.T) {
+	const token = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // RFC 9110, section 5.6.2
+	set := func(key, value string) (stored string, ok bool) {
+		_, s, bugs := stream()
+		h := s.RequestHeaders().Headers
+		h.Set(key, value)
+		for stored = range h.All() {
+		}
+		return stored, h.Len() == 1 && len(*bugs) == 0
+	}
+	for _, n := range []int{1, 7, 8, 9, 15, 16, 18, 24} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			whole := strings.Repeat("k", n)
+			for at := range n {
+				for b := range 256 {
+					text := whole[:at] + string([]byte{byte(b)}) + whole[at+1:]
+					want := strings.IndexByte(token, byte(b)) >= 0
+					if stored, ok := set(text, "v"); ok != want || ok && stored != strings.ToLower(text) {
+						t.Errorf("name %q: set %v as %q, want %v", text, ok, stored, want)
+					}
+					if space := b == ' ' || b == '\t'; space && (at == 0 || at == n-1) {
+						continue // it is cut off
+					}
+					want = b == '\t' || b >= ' ' && b != 0x7f
+					if _, ok := set("name", text); ok != want {
+						t.Errorf("value %q: set %v, want %v", text, ok, want)
+					}
+				}
+			}
+		})
+	}
+}
