@@ -115,8 +115,11 @@ func webSocket(b *Bed, chain M) {
 		}
 	}
 	// The header shows that the plugin was there.
-	raw, _ := client.Raw(ln.Addr, "GET /ws HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\nOrigin: http://x/\n"+
-		"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n\n", 300*time.Millisecond)
+	var raw string
+	for wait := 300 * time.Millisecond; raw == "" && wait <= b.Patience; wait *= 3 {
+		raw, _ = client.Raw(ln.Addr, "GET /ws HTTP/1.1\nHost: x\nConnection: Upgrade\nUpgrade: websocket\nOrigin: http://x/\n"+
+			"Sec-WebSocket-Version: 13\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\n\n", wait)
+	}
 	Contains(b, "upgrade", raw, "x-seen: 1")
 	Contains(b, "upgrade", raw, " 101 ")
 }

@@ -237,7 +237,7 @@ func send(t *testing.T, h *filtertest.Host, r *request) (*filtertest.Response, s
 	h.Attrs[filter.AttrProtocol] = r.version
 	done, logged := h.Metric("inspected"), len(h.Log())
 	res := h.Do(req)
-	for deadline := time.Now().Add(10 * time.Second); h.Metric("inspected") == done; time.Sleep(50 * time.Microsecond) {
+	for deadline := time.Now().Add(time.Minute); h.Metric("inspected") == done; time.Sleep(50 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the inspection does not end")
 		}
