@@ -11,6 +11,7 @@
 //
 //   - filter is what the author of an HTTP filter imports.
 //   - accesslog is what the author of an access logger imports.
+//   - bootstrap is what the author of a bootstrap extension imports.
 //   - certvalidator is what the author of a certificate validator imports.
 //   - network is what the author of a network filter imports.
 //   - listener is what the author of a listener filter imports.

@@ -145,7 +145,7 @@ func TestVerdicts(t *testing.T) {
 func TestOverdue(t *testing.T) {
 	const most = 8
 	internals := certvalidator.Internals(core.Internal{})
-	var calls certvalidator.Calls
+	var calls guard.Calls
 	var asked atomic.Int32
 	stand := make(chan struct{})
 	returned := sync.OnceFunc(func() { close(stand) })

@@ -32,6 +32,7 @@ var areas = []area{
 	{folder: "framework/certvalidator", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/network", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/listener", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/bootstrap", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
 
 	// One stream through a list of plugins. It knows neither documents nor hosts.
@@ -55,7 +56,7 @@ var areas = []area{
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
 	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog framework/network " +
-		"framework/listener framework/certvalidator " + toDocuments},
+		"framework/listener framework/certvalidator framework/bootstrap " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/extproc", uses: "framework/metrics framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
@@ -68,6 +69,8 @@ var areas = []area{
 	{folder: "framework/network/networktest", uses: "framework/network framework/internal framework/extension " +
 		"framework/internal/testhost"},
 	{folder: "framework/listener/listenertest", uses: "framework/listener framework/internal framework/extension " +
+		"framework/internal/testhost"},
+	{folder: "framework/bootstrap/bootstraptest", uses: "framework/bootstrap framework/internal framework/extension " +
 		"framework/internal/testhost"},
 	{folder: "framework/vet"},
 

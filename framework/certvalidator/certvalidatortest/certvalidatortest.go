@@ -10,6 +10,7 @@ import (
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/guard"
 	"mosn.io/moe/framework/internal/testhost"
 )
 
@@ -36,7 +37,7 @@ type Handshake struct {
 // Verify has v decide, as Envoy does: what goes wrong in v refuses the certificate, and is logged.
 func (h Handshake) Verify(t testing.TB, v certvalidator.Verifier) certvalidator.Verdict {
 	t.Helper()
-	verdict, fault := internals.Verify(v, new(certvalidator.Calls), certvalidator.Asked{
+	verdict, fault := internals.Verify(v, new(guard.Calls), certvalidator.Asked{
 		Raw: h.Certificates, ServerName: h.ServerName, IsServer: h.IsServer, Source: source{h},
 	})
 	if fault != nil {

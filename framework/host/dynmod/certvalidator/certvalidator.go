@@ -36,7 +36,7 @@ import (
 type validator struct {
 	name  string
 	own   *assembly.Extension
-	calls certvalidator.Calls
+	calls guard.Calls
 	envoy uintptr // Envoy's configuration, to tell it from a call
 }
 
