@@ -4,6 +4,7 @@ package main
 import (
 	_ "mosn.io/moe/framework/host/dynmod"
 	_ "mosn.io/moe/framework/host/dynmod/accesslog"
+	_ "mosn.io/moe/framework/host/dynmod/bootstrap"
 	_ "mosn.io/moe/framework/host/dynmod/certvalidator"
 	_ "mosn.io/moe/framework/host/dynmod/listener"
 	_ "mosn.io/moe/framework/host/dynmod/network"

@@ -70,6 +70,16 @@ func (d DynamicModule) ListenerFilter(filter string, config M) M {
 	return M{"name": filter, "typed_config": d.with("filters.listener.dynamic_modules.v3.DynamicModuleListenerFilter", fields)}
 }
 
+// Bootstrap returns a bootstrap extension; its configuration may be nil.
+func (d DynamicModule) Bootstrap(extension string, config M) M {
+	fields := M{"extension_name": extension}
+	if config != nil {
+		fields["extension_config"] = config
+	}
+	return M{"name": "envoy.bootstrap.dynamic_modules", "typed_config": d.with(
+		"bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension", fields)}
+}
+
 func (d DynamicModule) with(extension string, config M) M {
 	config["@type"] = "type.googleapis.com/envoy.extensions." + extension
 	config["dynamic_module_config"] = M{"name": string(d), "do_not_close": true}

@@ -5,6 +5,7 @@ import (
 	_ "mosn.io/moe/e2e/probes"
 	_ "mosn.io/moe/framework/host/dynmod"
 	_ "mosn.io/moe/framework/host/dynmod/accesslog"
+	_ "mosn.io/moe/framework/host/dynmod/bootstrap"
 	_ "mosn.io/moe/framework/host/dynmod/certvalidator"
 	_ "mosn.io/moe/framework/host/dynmod/listener"
 	_ "mosn.io/moe/framework/host/dynmod/network"

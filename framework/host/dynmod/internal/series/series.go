@@ -5,6 +5,7 @@ package series
 
 import (
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"mosn.io/moe/framework/host/dynmod/internal/dynlog"
@@ -37,6 +38,11 @@ func (s *Set) Define(all []*core.Metric, declare func(kind core.MetricKind, name
 		}
 	}
 	s.all = all
+}
+
+// Dirty reports whether there is something to flush. Any goroutine may ask.
+func (s *Set) Dirty() bool {
+	return slices.ContainsFunc(s.all, func(m *core.Metric) bool { return m.Dirty() })
 }
 
 // Flush hands what has been recorded since the last flush to Envoy, by record. Any of Envoy's threads may call it.
