@@ -239,6 +239,20 @@ func page(path string, f http.HandlerFunc) func() []bootstrap.Page {
 	return func() []bootstrap.Page { return []bootstrap.Page{{Path: path, Help: "a test's", Handler: f}} }
 }
 
+// answers asks for a page until the answer is as wanted and begins with text: a machine that is busy may take longer for it
+// than Envoy waits.
+func answers(t *testing.T, x *bootstraptest.Extension[script], method, target string, wantStatus int, wantText string) {
+	t.Helper()
+	var status int
+	var text string
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		if status, text = x.Request(method, target, ""); status == wantStatus && strings.HasPrefix(text, wantText) {
+			return
+		}
+	}
+	t.Errorf("%s %s is answered with %d %.50q, want %d %q", method, target, status, text, wantStatus, wantText)
+}
+
 func TestPages(t *testing.T) {
 	for _, c := range []struct {
 		name, method, target string
@@ -284,11 +298,8 @@ func TestPages(t *testing.T) {
 			if c.target != "" {
 				target = c.target
 			}
-			status, text := x.Request(method, target, "")
-			if status != c.status || !strings.HasPrefix(text, c.text) {
-				t.Errorf("the page answers %d %.50q, want %d %q", status, text, c.status, c.text)
-			}
-			if n := x.Panics(); n != c.panics {
+			answers(t, x, method, target, c.status, c.text)
+			if n := x.Panics(); n < c.panics || c.panics == 0 && n > 0 {
 				t.Errorf("%d panics are counted, want %d", n, c.panics)
 			}
 		})
@@ -302,9 +313,7 @@ func TestPageChanges(t *testing.T) {
 			fmt.Fprint(w, r.Method, " ", r.FormValue("a"))
 		})}}
 	}})
-	if status, text := x.Request("POST", "/mine?a=1", "b=2"); status != 200 || text != "POST 1" {
-		t.Errorf("the page answers %d %q", status, text)
-	}
+	answers(t, x, "POST", "/mine?a=1", 200, "POST 1")
 }
 
 // A page may ask Envoy while Envoy waits for it.
@@ -321,9 +330,7 @@ func TestPageAsks(t *testing.T) {
 	})
 	x.SetCounter("a", 7)
 	x.Eventually("Envoy going on", x.Ready)
-	if status, text := x.Get("/mine"); status != 200 || text != strings.Repeat("7 <nil>;", 20) {
-		t.Errorf("the page answers %d %q", status, text)
-	}
+	answers(t, x, "GET", "/mine", 200, strings.Repeat("7 <nil>;", 20))
 }
 
 // Pages that Envoy has itself are not taken over, and the others are there.
@@ -333,9 +340,7 @@ func TestPageTaken(t *testing.T) {
 			fmt.Fprint(w, "mine")
 		})())
 	}})
-	if status, text := x.Get("/mine"); status != 200 || text != "mine" {
-		t.Errorf("the page answers %d %q", status, text)
-	}
+	answers(t, x, "GET", "/mine", 200, "mine")
 }
 
 func TestPagesRefused(t *testing.T) {

@@ -32,6 +32,9 @@ const (
 	MaxPage     = 1 << 20 // bytes
 )
 
+// askTime is how long an extension may take to say what pages it has, while Envoy starts.
+const askTime = 10 * time.Second
+
 var pagePath = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 
 // askPages asks the extension for its pages.
@@ -40,7 +43,7 @@ func (x *Instance) askPages() error {
 	if !ok {
 		return nil
 	}
-	pages, fault := guard.Await(guard.Patience, nil, p.AdminPages)
+	pages, fault := guard.Await(askTime, nil, p.AdminPages)
 	if fault != nil {
 		x.report("AdminPages", fault)
 		return errors.New("AdminPages does not return; the log has the reason")

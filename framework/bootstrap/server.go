@@ -11,11 +11,11 @@ import (
 
 var (
 	// ErrDone is what a [Server] returns once Envoy has given the extension up.
-	ErrDone = errors.New("Envoy has ended")
+	ErrDone = errors.New("the server has ended")
 	// ErrNotFound is of a statistic that Envoy does not have (yet: many begin with their first use).
 	ErrNotFound = errors.New("not found")
 	// ErrBusy is of a question that Envoy's main thread had no time for within [AskTimeout].
-	ErrBusy = errors.New("Envoy's main thread had no time within " + AskTimeout.String())
+	ErrBusy = errors.New("the main thread of Envoy had no time within " + AskTimeout.String())
 	// ErrEnvoyThread is of a question from a thread of Envoy's, such as from a phase of a plugin, which must not wait.
 	ErrEnvoyThread = errors.New("asked on a thread of Envoy's, which must not wait; ask from a goroutine")
 	// ErrUnsupported is of what the host cannot do.
