@@ -137,29 +137,29 @@ func carried(c core.TraceCarrier) (t traceHeaders) {
 	return t
 }
 
-// traceID returns the id of the stream's trace as far as it is known without asking the host, which may wait: of a span that
-// was made or asked for, or of the one that the request names.
-func (s Stream) traceID() (id trace.TraceID) {
+// spanContext returns the stream's span as far as it is known without asking the host, which may wait: one that was made or
+// asked for, or the one that the request names.
+func (s Stream) spanContext() (sc trace.SpanContext) {
 	if !s.lock() {
-		return id
+		return sc
 	}
 	span, ctx := s.c.Span, s.c.Ctx
 	s.c.Mu.Unlock()
 	switch {
 	case span != nil:
-		return span.SpanContext().TraceID()
+		return span.SpanContext()
 	case ctx != nil:
-		return trace.SpanContextFromContext(ctx).TraceID()
+		return trace.SpanContextFromContext(ctx)
 	}
 	if !s.lock() {
-		return id
+		return sc
 	}
 	defer s.c.Mu.Unlock()
 	var h traceHeaders
 	if b := &s.c.H[core.RequestHeaders]; b.Present {
 		h.find(s.c, b)
 	}
-	return h.span().TraceID()
+	return h.span()
 }
 
 // withBaggage adds the request's baggage (https://www.w3.org/TR/baggage/). One that is broken, or longer than W3C's limits,

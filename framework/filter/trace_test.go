@@ -1,9 +1,7 @@
 package filter
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"strings"
 	"testing"
 	"unsafe"
@@ -220,40 +218,8 @@ func (f fetching) Fetch(int) []core.Field {
 func TestTraceIDAsksNobody(t *testing.T) {
 	s, c := streamWith()
 	c.Host, c.H[core.RequestHeaders], c.Remote = fetching{t: t}, core.Block{}, 1<<core.RequestHeaders
-	if id := s.traceID(); id.IsValid() {
-		t.Errorf("the id is %v, want none", id)
-	}
-}
-
-// A line of the log has the id of the stream's trace.
-func TestLogHasTraceID(t *testing.T) {
-	remote := core.Field{Name: "traceparent", Value: ofW3C}
-	for name, c := range map[string]struct {
-		fields []core.Field
-		span   trace.Span
-		want   string
-	}{
-		"no trace":            {nil, nil, ""},
-		"the request's":       {[]core.Field{remote}, nil, " trace_id=" + traceID},
-		"a span of our own's": {[]core.Field{remote}, someSpan{id: 1}, " trace_id=01" + strings.Repeat("0", 30)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var b bytes.Buffer
-			s, stream := streamWith(c.fields...)
-			stream.Span = c.span
-			stream.Loggers = []*slog.Logger{slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{
-				ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-					if a.Key == slog.TimeKey || a.Key == slog.LevelKey {
-						return slog.Attr{}
-					}
-					return a
-				},
-			}))}
-			s.Log().Info("hello")
-			if got, want := b.String(), "msg=hello"+c.want+"\n"; got != want {
-				t.Errorf("the line is %q, want %q", got, want)
-			}
-		})
+	if sc := s.spanContext(); sc.IsValid() {
+		t.Errorf("the span is %v, want none", sc)
 	}
 }
 

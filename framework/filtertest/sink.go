@@ -122,6 +122,9 @@ func (x *run) Attribute(name string) (string, error) {
 	return "", x.or(filter.ErrNotFound)
 }
 
+// RouteName is that of core.RouteTeller.
+func (x *run) RouteName() string { return x.h.Attrs[filter.AttrRouteName] }
+
 // gone is the error of a stream that has ended.
 func (x *run) gone() error { return x.or(nil) }
 

@@ -85,6 +85,15 @@ func (h *handle) Attribute(name string) (value string, err error) {
 	return value, err
 }
 
+// RouteName is that of core.RouteTeller.
+func (h *handle) RouteName() (name string) {
+	h.IfHere(func() { name, _ = h.attribute(routeName, "xds.route_name") })
+	return name
+}
+
+// routeName is the id of the attribute that has the name of the route.
+var routeName = attributeIDs["xds.route_name"]
+
 func (s *envoyStream) attribute(id int, name string) (string, bool) {
 	switch v := C.moe_attribute(s.c, C.int(id), kinds[name]); v.kind {
 	case C.VALUE_TEXT:

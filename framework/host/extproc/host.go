@@ -60,6 +60,14 @@ func (s *grpcStream) Attribute(name string) (string, error) {
 	return "", fmt.Errorf("attribute %q (is it in request_attributes or response_attributes?): %w", name, core.ErrNotFound)
 }
 
+// RouteName is that of core.RouteTeller: it is known where Envoy sends the attribute.
+func (s *grpcStream) RouteName() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, _ := textOf(s.attributes["xds.route_name"])
+	return name
+}
+
 func textOf(v *structpb.Value) (string, bool) {
 	switch v := v.GetKind().(type) {
 	case *structpb.Value_StringValue:

@@ -27,11 +27,7 @@ func (h *handle) Attribute(name string) (value string, err error) {
 			value = strconv.FormatFloat(float64(C.golang_now()-h.c.start)/1e6, 'f', 3, 64)
 			return true
 		}
-		var data C.uint64_t
-		var n, rc C.int
-		p, size := text(name)
-		if C.golang_host_FilterHttpGetStringProperty(unsafe.Pointer(h.c.request), p, size, &data, &n, &rc) == C.CAPIOK {
-			value = given(data, n)
+		if value, ok = h.property(name); ok {
 			return value != ""
 		}
 		value, ok = h.ownAttribute(name)
@@ -41,6 +37,23 @@ func (h *handle) Attribute(name string) (value string, err error) {
 		err = fmt.Errorf("attribute %q: %w", name, err)
 	}
 	return value, err
+}
+
+// property returns an attribute as Envoy gives it, and whether it does.
+func (s *envoyStream) property(name string) (string, bool) {
+	var data C.uint64_t
+	var n, rc C.int
+	p, size := text(name)
+	if C.golang_host_FilterHttpGetStringProperty(unsafe.Pointer(s.c.request), p, size, &data, &n, &rc) != C.CAPIOK {
+		return "", false
+	}
+	return given(data, n), true
+}
+
+// RouteName is that of core.RouteTeller.
+func (h *handle) RouteName() (name string) {
+	h.IfHere(func() { name, _ = h.property("xds.route_name") })
+	return name
 }
 
 // ownAttribute works out an attribute from what this filter has seen.

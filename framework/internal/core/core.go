@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -170,6 +171,7 @@ type Stream struct {
 	B        [2]Body
 	Host     Host
 	Loggers  []*slog.Logger // of the plugins
+	Logs     []*slog.Logger // those that filter.Stream.Log has made of them; the latest lives' may still be there
 	text     []byte         // of short strings that were copied; it is used on by the next life
 	Ctx      context.Context
 	Cancel   context.CancelCauseFunc
@@ -177,6 +179,8 @@ type Stream struct {
 	Vals     []Val
 	Consumer any
 	Misuse   func(plugin int, what, request string) // request is its id
+
+	serial uint64 // of this memory in the process; 0: nobody has asked
 
 	// Later, called on the stream's thread, returns a function that any goroutine may call: it runs f on the stream's
 	// thread, and what f returns is plugin's reply, or its reset, as long as the request has passed plugin and no
@@ -208,6 +212,17 @@ func (s *Stream) RequestID() string {
 		return s.Value(b, i)
 	}
 	return ""
+}
+
+// serials are how many streams' memory has a number.
+var serials atomic.Uint64
+
+// ID returns a name of this life that no other stream of the process has. s.Mu is held.
+func (s *Stream) ID() string {
+	if s.serial == 0 {
+		s.serial = serials.Add(1)
+	}
+	return strconv.FormatUint(s.serial, 10) + "." + strconv.FormatUint(uint64(s.Gen), 10)
 }
 
 // Escape tells the host, once, that goroutines other than the stream's may use the stream. s.Mu is not held.

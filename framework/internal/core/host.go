@@ -27,6 +27,12 @@ type Host interface {
 	Escaped()
 }
 
+// RouteTeller is a Host that can say for each line of the log which route its stream has.
+type RouteTeller interface {
+	// RouteName returns the name of the route. It does not wait: "" also means that only a wait could tell.
+	RouteName() string
+}
+
 // Sink takes what leaves the chain. All but Post are called on the stream's thread, from within a call into the chain
 // or a function given to Post.
 type Sink interface {

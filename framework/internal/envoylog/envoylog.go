@@ -29,9 +29,9 @@ type Sink struct {
 	Write   func(Level, []byte) // the line is the handler's again when Write returns
 }
 
-// New returns a handler that writes to s.
+// New returns a handler that writes to s. A level that s does not write costs an atomic load.
 func New(s Sink) slog.Handler {
-	out := &line{sink: s}
+	out := &line{sink: s, threshold: newThreshold(s)}
 	return &handler{out: out, Handler: slog.NewTextHandler(out, &slog.HandlerOptions{
 		Level: slog.LevelDebug - 4,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
@@ -50,9 +50,10 @@ type handler struct {
 
 // line carries one formatted record from slog's text handler to Envoy.
 type line struct {
-	sink Sink
-	mu   sync.Mutex
-	text bytes.Buffer
+	sink      Sink
+	threshold *threshold
+	mu        sync.Mutex
+	text      bytes.Buffer
 }
 
 // Write is that of io.Writer.
@@ -74,7 +75,7 @@ func levelOf(l slog.Level) Level {
 
 // Enabled is that of slog.Handler.
 func (h *handler) Enabled(_ context.Context, l slog.Level) bool {
-	return h.out.sink.Enabled(levelOf(l))
+	return h.out.threshold.enabled(l)
 }
 
 // Handle is that of slog.Handler.

@@ -67,6 +67,18 @@ func (h Handle) Ask(f func()) error {
 	return h.wait(c, thread, done)
 }
 
+// IfHere runs f with Envoy's side of the object if the caller is on its thread, and reports that. It does not wait.
+func (h Handle) IfHere(f func()) bool {
+	l := h.life
+	l.mu.Lock()
+	here := l.gen == h.gen && !l.door.Gone() && l.door.OnThread()
+	l.mu.Unlock()
+	if here {
+		f()
+	}
+	return here
+}
+
 // push queues a call and has it served soon. mu is held.
 func (l *Life) push(c call) {
 	l.calls = append(l.calls, c)
