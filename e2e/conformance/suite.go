@@ -49,6 +49,7 @@ func Groups() []Group {
 		{"state", stateScenarios()},
 		{"metrics", measureScenarios()},
 		{"debug", debugScenarios()},
+		{"logs", logScenarios()},
 		{"secret", secretScenarios()},
 		{"callout", calloutScenarios()},
 		{"interop", interopScenarios()},

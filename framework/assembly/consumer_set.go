@@ -171,6 +171,7 @@ func (r *reading) overlay(seen map[digest]*overlay, s *consumers.Spec) *overlay 
 	for i := range s.Plugins {
 		p := &s.Plugins[i]
 		fmt.Fprintf(h.h, "%q;%q;%t;%t;", p.Name, p.ID, p.Disabled != nil, p.Off())
+		h.logs(p)
 		h.value(data(p.Config))
 		h.secrets(data(p.Config), r.reader())
 	}

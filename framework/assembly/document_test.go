@@ -32,7 +32,7 @@ func TestFilterErrors(t *testing.T) {
 		{`plugins: [{name: limt}]`, `plugins[0].name: unknown plugin "limt"; did you mean "limit"?`},
 		{
 			`plugins: [{name: zzzzzz}]`,
-			`plugins[0].name: unknown plugin "zzzzzz"; expected "claim", "giver", "greedy", "key", "latertaker", "limit", "own", "stepkey", "steps" or "taker"`,
+			`plugins[0].name: unknown plugin "zzzzzz"; expected "claim", "giver", "greedy", "key", "latertaker", "limit", "own", "stepkey", "steps", "taker" or "talker"`,
 		},
 		{`plugins: [{name: own}, {name: own}]`, `plugins[1]: duplicate plugin "own"; give each an id of its own`},
 		{`plugins: [{name: own, id: a}, {name: own, id: a}]`, `plugins[1].id: duplicate id "a"`},
@@ -188,7 +188,7 @@ func TestRouteErrors(t *testing.T) {
 		{`plugins: [{}]`, `plugins[0].name: is required: the name of a plugin`},
 		{
 			`plugins: [{name: nope-nope}]`,
-			`plugins[0].name: unknown plugin "nope-nope"; expected "claim", "giver", "greedy", "key", "latertaker", "limit", "own", "stepkey", "steps" or "taker"`,
+			`plugins[0].name: unknown plugin "nope-nope"; expected "claim", "giver", "greedy", "key", "latertaker", "limit", "own", "stepkey", "steps", "taker" or "talker"`,
 		},
 		{
 			`plugins: [{name: limit, config: {rate: "5"}}]`,

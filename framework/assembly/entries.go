@@ -99,6 +99,9 @@ func (r *reading) entries(path string, list []document.Plugin, l level) []entry 
 			continue
 		}
 		seen[id] = true
+		if n := p.LogRepeats; n != nil && *n < 0 && !r.has(at+".logRepeats") {
+			r.fail(at+".logRepeats", "expected a number of 0 or more; 0 removes the limit")
+		}
 		r.check(&e, l)
 		entries = append(entries, e)
 	}

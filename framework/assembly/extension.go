@@ -7,6 +7,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/logs"
 	"mosn.io/moe/framework/internal/refs"
 )
 
@@ -71,7 +72,7 @@ func (x *Extension) provision(
 	if err != nil {
 		return err
 	}
-	r := recipe{reg: reg, id: reg.Name, decoding: d, reader: reader}
+	r := recipe{reg: reg, id: reg.Name, decoding: d, reader: reader, logs: logs.Standard}
 	x.value = d.value
 	x.env, x.close, err = r.provision(host, func(err error) config.Errors {
 		return config.FromPlugin("", reg.Config, err).Of(reg.Name)

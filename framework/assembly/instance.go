@@ -11,6 +11,7 @@ import (
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/logs"
 	"mosn.io/moe/framework/internal/refs"
 )
 
@@ -42,7 +43,10 @@ func (in *instance) provision(host core.ConfigHost, p *plan, s *spec) error {
 	if err != nil {
 		return err
 	}
-	r := recipe{reg: &s.reg.Registration, id: s.EntryID(), decoding: d, reader: p.secrets, consumers: s.consumers}
+	r := recipe{
+		reg: &s.reg.Registration, id: s.EntryID(), decoding: d, reader: p.secrets, consumers: s.consumers,
+		logs: logSettings(&s.Plugin),
+	}
 	env, closeAll, err := r.provision(host, s.provisionErrors)
 	if err != nil {
 		return err
@@ -63,6 +67,7 @@ type recipe struct {
 	decoding  *decoding
 	reader    *config.SecretReader
 	consumers *consumerList // whom it may find, or nil
+	logs      logs.Settings
 }
 
 // provision calls Provision where there is one, and returns what it was given and a function that closes all. Place puts
@@ -71,7 +76,7 @@ func (r *recipe) provision(
 	host core.ConfigHost, place func(error) config.Errors,
 ) (env *extension.Env, undoAll func(), err error) {
 	secrets := &secrets{list: r.decoding.secrets, reader: r.reader}
-	conf := extension.EnvConfig{Host: host, ID: r.id, Plugin: r.reg.Name, Decode: secrets.decode}
+	conf := extension.EnvConfig{Host: host, ID: r.id, Plugin: r.reg.Name, Decode: secrets.decode, Log: &r.logs}
 	var undo []func()
 	defer func() {
 		if err != nil { // what Provision has not finished, Close cannot be asked to undo

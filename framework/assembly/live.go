@@ -22,6 +22,7 @@ type live struct {
 	consumers *consumerChains // nil where no consumer has one
 	set       *consumerSet    // nil where consumers come from the document alone
 	instances []*instance
+	logs      []func()    // end what the chain says of the instances' logs
 	used      atomic.Bool // of late; see consumerChains.evict
 }
 
@@ -44,7 +45,11 @@ func (p *plan) build(l *live, host core.ConfigHost, meter *chain.Meter) (err err
 			return err
 		}
 		l.instances = append(l.instances, in)
-		plugins = append(plugins, in.plugin)
+		part, log := in.plugin, logSettings(&p.specs[i].Plugin)
+		env := shared.Log(part.Env)
+		l.logs = append(l.logs, env.Hold(log))
+		part.Log = env.LoggerFor(log)
+		plugins = append(plugins, part)
 	}
 	options := chain.Options{
 		Timeout: p.timeout, Meter: meter, AnyScheme: p.any, Unused: l.unused, Part: p.part, Observe: p.traces.Observe(),
@@ -94,13 +99,16 @@ func (l *live) close() {
 	if l.consumers != nil {
 		l.consumers.close()
 	}
+	for _, drop := range l.logs {
+		drop()
+	}
 	for _, in := range slices.Backward(l.instances) {
 		in.release()
 	}
 	if l.set != nil {
 		l.set.release()
 	}
-	l.instances, l.set, l.consumers = nil, nil, nil
+	l.instances, l.logs, l.set, l.consumers = nil, nil, nil, nil
 }
 
 // metrics adds those of the chain and of its consumers' chains to all.

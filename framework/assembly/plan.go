@@ -66,8 +66,9 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 	own.debug(d.doc.Debug, r.reader())
 	fmt.Fprintf(own.h, "%d;%t;%q;%t;%q;%q;%v;%q;%q;", p.timeout, p.any, p.header, p.authn, p.owned, p.later, p.part,
 		fmt.Sprint(p.traces), p.metrics)
-	for _, s := range p.specs {
-		own.h.Write(s.key[:])
+	for i := range p.specs {
+		own.h.Write(p.specs[i].key[:])
+		own.logs(&p.specs[i].Plugin)
 	}
 	for _, c := range d.consumers.list {
 		if len(c.entries) == 0 {
@@ -87,6 +88,7 @@ func (r *reading) newPlan(host string, d *checked) *plan {
 			own.value(e.EntryID())
 			own.value(data(e.Config))
 			own.h.Write([]byte{boolByte(e.Off())})
+			own.logs(&e.Plugin)
 		}
 	}
 	p.key = own.sum()
@@ -99,8 +101,9 @@ func (r *reading) forConsumer(base *plan, path, name string, entries []entry) *p
 	cp := &plan{settings: base.settings, secrets: r.reader()}
 	cp.specs = r.specs(base.host, r.mergeEntries(d.entries, entries), d)
 	h := newHash()
-	for _, s := range cp.specs {
-		h.h.Write(s.key[:])
+	for i := range cp.specs {
+		h.h.Write(cp.specs[i].key[:])
+		h.logs(&cp.specs[i].Plugin)
 	}
 	cp.key = h.sum()
 	if slices.ContainsFunc(entries, early) { // reported when the document was read

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/internal/core"
+	"mosn.io/moe/framework/internal/logs"
 	"mosn.io/moe/framework/telemetry"
 )
 
@@ -81,7 +82,7 @@ func (c *counts) metrics() []*core.Metric {
 	for _, s := range c.runtime {
 		all = append(all, s.metric)
 	}
-	return append(all, telemetry.Metrics()...)
+	return append(append(all, logs.Metrics()...), telemetry.Metrics()...)
 }
 
 // loaded counts an attempt to load a configuration.

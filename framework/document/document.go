@@ -112,7 +112,16 @@ type Plugin struct {
 	Config map[string]any `json:"config"`
 	// Disabled leaves the plugin out; false brings back one that the document below has left out.
 	Disabled *bool `json:"disabled"`
+	// LogLevel is the lowest level of the plugin's lines that are logged, be it lower or higher than the host's; by default
+	// it is the host's. Lines below the level of Envoy's log are written at that level and say their own.
+	LogLevel LogLevel `json:"logLevel" enum:"trace,debug,info,warn,error,off"`
+	// LogRepeats is how many of the plugin's lines with one message, at info and above, are logged in ten seconds; the others
+	// are counted, and a line says how many they were. 0 removes the limit.
+	LogRepeats *int `json:"logRepeats" validate:"omitempty,min=0" absent:"100"`
 }
+
+// LogLevel is the lowest level that is logged; an empty one is the host's.
+type LogLevel string
 
 // EntryID returns p's ID, or its name if it has none.
 func (p *Plugin) EntryID() string { return cmp.Or(p.ID, p.Name) }

@@ -1,6 +1,7 @@
 package document
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"strconv"
@@ -127,6 +128,8 @@ func (r *merge) plugin(at, from string, p Plugin, c *Plugin) Plugin {
 	if c.Disabled != nil {
 		p.Disabled = c.Disabled
 	}
+	p.LogLevel = cmp.Or(c.LogLevel, p.LogLevel)
+	p.LogRepeats = cmp.Or(c.LogRepeats, p.LogRepeats)
 	if p.Name != "" && c.Name != "" && p.Name != c.Name {
 		owner := "the filter"
 		if r.Owner != nil {

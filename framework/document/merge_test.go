@@ -201,6 +201,8 @@ func filled(t *testing.T, typ reflect.Type) reflect.Value {
 		v.SetString("text")
 	case reflect.Bool:
 		v.SetBool(true)
+	case reflect.Int:
+		v.SetInt(7)
 	case reflect.Int64:
 		v.SetInt(int64(time.Minute))
 	case reflect.Float64:
@@ -232,6 +234,7 @@ func TestEveryFieldIsMergedAndEncoded(t *testing.T) {
 	full := filled(t, reflect.TypeFor[Document]()).Interface().(Document)
 	full.Order, full.Authentication, full.Stages = AsListed, AnyScheme, []string{"access"} // fields with an enum
 	full.Traces, full.Metrics = "phases", PhaseMetrics
+	full.Plugins[0].LogLevel, full.Consumers[0].Plugins[0].LogLevel = "debug", "off"
 	merged, err := (&Merger{}).Merge(&Document{}, &full)
 	if err != nil {
 		t.Fatalf("Merge over an empty document: got error %v, want none", err)

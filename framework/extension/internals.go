@@ -2,11 +2,10 @@ package extension
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 
 	"mosn.io/moe/framework/internal/core"
-	"mosn.io/moe/framework/internal/guard"
+	"mosn.io/moe/framework/internal/logs"
 )
 
 // Internals is for the framework's own packages, the only ones that can name its argument. What it leads to may change
@@ -22,14 +21,21 @@ type EnvConfig struct {
 	Plugin    string                    // the registered name
 	Consumers *ConsumerSet              // nil: none
 	Decode    func(raw, into any) error // strict, as framework/config's; nil: plain JSON. Any goroutine calls it
+	Log       *logs.Settings            // of whoever is the first to use it; nil: the standard ones
 }
 
 // NewEnv makes an Env. The function it returns closes it.
 func (internals) NewEnv(c EnvConfig) (*Env, func()) {
 	e := &Env{
 		ID: c.ID, Plugin: c.Plugin, host: c.Host, consumers: c.Consumers, decode: c.Decode,
-		logger: slog.New(guard.LogHandler(c.Host.Log())).With("plugin", c.ID), idle: make(chan struct{}),
+		idle: make(chan struct{}),
 	}
+	settings := logs.Standard
+	if c.Log != nil {
+		settings = *c.Log
+	}
+	e.log = logs.New(c.Host.Log(), c.ID, settings)
+	e.logger = e.log.Logger()
 	if e.consumers == nil {
 		e.consumers = noConsumers
 	}
@@ -37,8 +43,14 @@ func (internals) NewEnv(c EnvConfig) (*Env, func()) {
 		e.decode = decodeJSON
 	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	return e, func() { e.close(closeWait) }
+	return e, func() {
+		e.close(closeWait)
+		e.log.Close()
+	}
 }
+
+// Log returns the log of e.
+func (internals) Log(e *Env) *logs.Log { return e.log }
 
 // Seal says that Provision has returned: from then on metrics that are declared and consumers that are indexed are
 // mistakes of the plugin. It may be called again.

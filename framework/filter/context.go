@@ -33,7 +33,7 @@ func (s Stream) Context() context.Context {
 
 // Log returns the logger to Envoy's log. What it logs carries the plugin's id and, as long as the stream lives, the name of
 // its route, its x-request-id, or a number of this process where it has none (stream_id), and the id of its trace. The route
-// is told where that takes no wait: in a phase, and out of process.
+// is there where that takes no wait: in a phase, and out of process.
 //
 // A level that is not logged costs an atomic load, also where Log is called for each line. Arguments are made before:
 // where they are expensive, or the line is in a hot path, use Logger.Enabled or Logger.LogAttrs.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/authz"
 	"mosn.io/moe/plugins/internal/outbound"
@@ -232,7 +233,7 @@ func (p *OPA) logDecision(r *authz.Request, v authz.Verdict, took time.Duration)
 	case v.Allowed:
 		result = "allow"
 	}
-	r.Stream.Log().Info("decision", "result", result, "reason", v.Reason, "method", r.Method(), "path", r.Path,
+	r.Stream.Log().InfoContext(extension.EveryLine(context.Background()), "decision", "result", result, "reason", v.Reason, "method", r.Method(), "path", r.Path,
 		"consumer", r.Consumer().Name, "milliseconds", float64(took.Microseconds())/1000)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/corazawaf/coraza/v3/types"
 
+	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/redact"
@@ -161,7 +162,8 @@ func (st *stream) write(r *record) {
 		return
 	}
 	st.p.counts.audited.Inc()
-	st.p.env.Log().LogAttrs(context.Background(), slog.LevelInfo, "audit", slog.Any("record", json.RawMessage(bytes.TrimSpace(text.Bytes()))))
+	record := slog.Any("record", json.RawMessage(bytes.TrimSpace(text.Bytes())))
+	st.p.env.Log().LogAttrs(extension.EveryLine(context.Background()), slog.LevelInfo, "audit", record)
 }
 
 func (a *Audit) match(hide *redact.Hiding, m types.MatchedRule) match {

@@ -29,7 +29,8 @@ type Sink struct {
 	Write   func(Level, []byte) // the line is the handler's again when Write returns
 }
 
-// New returns a handler that writes to s. A level that s does not write costs an atomic load.
+// New returns a handler that writes to s. A level that s does not write costs an atomic load. A record that is handled although
+// s does not write its level is written at the lowest level that s writes, and says its own.
 func New(s Sink) slog.Handler {
 	out := &line{sink: s, threshold: newThreshold(s)}
 	return &handler{out: out, Handler: slog.NewTextHandler(out, &slog.HandlerOptions{
@@ -88,10 +89,17 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return err
 	}
 	text := bytes.TrimRight(h.out.text.Bytes(), "\n")
+	level := levelOf(r.Level)
+	if !h.out.sink.Enabled(level) { // a configuration asks for more of a plugin than Envoy logs
+		text = append(append(text, " level="...), r.Level.String()...)
+		for level < Critical && !h.out.sink.Enabled(level) {
+			level++
+		}
+	}
 	for _, a := range raw {
 		text = append(append(append(append(text, ' '), a.Key...), '='), a.Value.Any().(json.RawMessage)...)
 	}
-	h.out.sink.Write(levelOf(r.Level), text)
+	h.out.sink.Write(level, text)
 	return nil
 }
 

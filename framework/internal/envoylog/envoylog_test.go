@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestHandler(t *testing.T) {
@@ -26,6 +27,16 @@ func TestHandler(t *testing.T) {
 		"1 msg=a", `2 msg="b c" n=2`, "3 msg=d plugin=p g.level=x", `4 msg="e\nf" error="no \"luck\""`, "4 msg=h",
 		`2 msg=i n=3 record={"a b":"c"}`,
 	}
+	h := New(Sink{
+		Enabled: func(l Level) bool { return l >= Warn },
+		Write:   func(l Level, line []byte) { lines = append(lines, fmt.Sprintf("%d %s", l, line)) },
+	})
+	r := slog.NewRecord(time.Time{}, slog.LevelDebug, "more than Envoy logs", 0)
+	r.AddAttrs(slog.Any("record", json.RawMessage(`{}`)))
+	if err := h.Handle(t.Context(), r); err != nil {
+		t.Fatalf("Handle: %v", err)
+	}
+	want = append(want, `3 msg="more than Envoy logs" level=DEBUG record={}`)
 	if strings.Join(lines, "|") != strings.Join(want, "|") {
 		t.Errorf("got  %q\nwant %q", lines, want)
 	}

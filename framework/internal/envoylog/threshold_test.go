@@ -2,6 +2,7 @@ package envoylog
 
 import (
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,17 +62,29 @@ func TestLook(t *testing.T) {
 func TestThresholdFollowsEnvoy(t *testing.T) {
 	l := &levels{}
 	h := New(l.sink())
-	for _, lowest := range []Level{Info, Trace, Error, Debug} {
-		l.lowest.Store(int64(lowest))
-		for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
-			want := levelOf(level) >= lowest
-			deadline := time.Now().Add(time.Minute)
-			for h.Enabled(t.Context(), level) != want {
-				if time.Now().After(deadline) {
-					t.Fatalf("with Envoy at %d, %v is enabled: %v, want %v", lowest, level, !want, want)
-				}
-				time.Sleep(time.Millisecond)
+	// what h is enabled for, from debug on
+	enabled := func() (names []string) {
+		for level := slog.LevelDebug; level <= slog.LevelError; level += 4 {
+			if h.Enabled(t.Context(), level) {
+				names = append(names, level.String())
 			}
 		}
+		return names
 	}
+	expect := func(lowest Level, want ...string) {
+		t.Helper()
+		l.lowest.Store(int64(lowest))
+		deadline := time.Now().Add(time.Minute)
+		for !slices.Equal(enabled(), want) {
+			if time.Now().After(deadline) {
+				t.Fatalf("with Envoy at %d, %v are enabled, want %v", lowest, enabled(), want)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	expect(Info, "INFO", "WARN", "ERROR")
+	expect(Trace, "DEBUG", "INFO", "WARN", "ERROR")
+	expect(Error, "ERROR")
+	expect(Debug, "DEBUG", "INFO", "WARN", "ERROR")
+	expect(Critical)
 }
