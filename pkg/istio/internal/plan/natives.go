@@ -50,6 +50,7 @@ type RouteNative struct {
 	Of    *Native  // the filter, as the listeners have it
 	Names []string // the HTTP filters that the proxies have of it
 	From  *policy.Policy
+	path  string
 }
 
 // Message returns what Envoy is given for the route.
@@ -70,7 +71,7 @@ func (g *planner) settleRouteNatives(r *RouteChain, own []*Contribution, b *Prox
 			continue
 		}
 		for i, f := range c.natives {
-			n := RouteNative{RouteEnvoyFilter: f, From: c.Policy}
+			n := RouteNative{RouteEnvoyFilter: f, From: c.Policy, path: config.Index(c.Path+".envoyFilters", i)}
 			for _, in := range g.inside[b.Proxies.Key()] {
 				if at := in.Settings.native(f.EntryID()); at != nil {
 					n.Names = append(n.Names, NativeName(in.Filter, at))

@@ -51,13 +51,52 @@ func (g *Plan) Warnings() manifest.Errors {
 				continue
 			}
 			from, path := without.Find(pluginPath(j) + ".disabled")
-			warnings.At(from.From.Policy.Object, path, "route %s of %s takes %s without %s, even if what "+
-				"follows is ..%%2f and the path of another route, which an upstream may decode; match exact paths, or set "+
-				"pathNormalization.normalization of Istio's mesh configuration to DECODE_AND_MERGE_SLASHES and add its "+
-				"ConfigMap to the input", r.Route, r.Host, strings.Join(paths, " and "), guard.EntryID())
+			warnUnguarded(&warnings, from.From.Policy.Object, path, r, paths, guard.EntryID())
+		}
+		for i := range r.Natives {
+			if n := &r.Natives[i]; n.disarms() {
+				warnUnguarded(&warnings, n.From.Object, n.path, r, paths, n.EntryID())
+			}
 		}
 	}
 	return warnings.Sorted()
+}
+
+// warnUnguarded warns of a route that takes ranges of paths without a guard, as object says at path.
+func warnUnguarded(warnings *manifest.Problems, object *manifest.Object, path string, r *RouteChain, paths []string, guard string) {
+	warnings.At(object, path, "route %s of %s takes %s without %s, even if what "+
+		"follows is ..%%2f and the path of another route, which an upstream may decode; match exact paths, or set "+
+		"pathNormalization.normalization of Istio's mesh configuration to DECODE_AND_MERGE_SLASHES and add its "+
+		"ConfigMap to the input", r.Route, r.Host, strings.Join(paths, " and "), guard)
+}
+
+// nativeGuards are the filters of Envoy's own that refuse requests by who sends them or what they are, with what switches each off for
+// a route.
+var nativeGuards = map[string]func(route map[string]any) bool{
+	"envoy.filters.http.api_key_auth": nil,
+	"envoy.filters.http.basic_auth":   nil,
+	"envoy.filters.http.csrf":         nil,
+	"envoy.filters.http.ext_authz":    off("disabled"),
+	"envoy.filters.http.jwt_authn":    off("disabled"),
+	"envoy.filters.http.oauth2":       nil,
+	"envoy.filters.http.rbac":         withoutRules,
+}
+
+// withoutRules reports whether a route's configuration of rbac has nothing that is enforced.
+func withoutRules(route map[string]any) bool {
+	rbac, _ := route["rbac"].(map[string]any)
+	return rbac["rules"] == nil && rbac["matcher"] == nil
+}
+
+// off reports whether a field of a route's configuration is true.
+func off(field string) func(map[string]any) bool {
+	return func(route map[string]any) bool { return route[field] == true }
+}
+
+// disarms reports whether a route does without a guard of Envoy's own.
+func (n *RouteNative) disarms() bool {
+	switchedOff, guard := nativeGuards[n.Of.Name]
+	return guard && (n.Disabled || switchedOff != nil && switchedOff(n.Config))
 }
 
 // pathsOf returns the ranges of paths of the rules that have made a route.
