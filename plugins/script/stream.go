@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/fieldname"
 	"mosn.io/moe/plugins/internal/guard"
+	"mosn.io/moe/plugins/internal/wholebody"
 )
 
 // stream is the script's run for one request and its response. Its functions are called on goroutines.
@@ -71,7 +72,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 	p := st.p
 	st.client = s.RemoteAddr()
 	if p.onResponse && p.ResponseBody {
-		h.Del("accept-encoding") // scripts do not see what is compressed
+		wholebody.Ask(h)
 	}
 	if !p.onRequest {
 		return filter.Continue

@@ -27,7 +27,9 @@ func parsePairs(text, separator string, plain bool) *pairs {
 			continue
 		}
 		name, value, _ := strings.Cut(raw, "=")
-		if !plain {
+		if plain { // servers take off the space before the equals sign
+			name = strings.TrimRight(name, " \t")
+		} else {
 			name, value = unescape(name), unescape(value)
 		}
 		p.list = append(p.list, pair{raw, name, value})

@@ -9,6 +9,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/guard"
+	"mosn.io/moe/plugins/internal/wholebody"
 )
 
 // stream remembers what becomes of the response.
@@ -60,7 +61,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 	r, p := st.p.Request, st.p
 	for i := range p.Responses {
 		if len(p.Responses[i].Body) > 0 {
-			h.Del("accept-encoding") // nobody can change a response that is compressed
+			wholebody.Ask(h)
 			break
 		}
 	}

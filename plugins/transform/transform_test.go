@@ -47,7 +47,7 @@ func TestRequest(t *testing.T) {
 			wantHeader: map[string]string{"X-Z": "1", "X-A": "", "X-B": "", "X-C": "1-v", "X-D": "GET example.com"},
 		},
 		{
-			name: "cookies", path: "/", wantPath: "/", header: []string{"cookie", "a=1; b=2", "cookie", "c=3"},
+			name: "cookies", path: "/", wantPath: "/", header: []string{"cookie", "a =1; b=2", "cookie", "c=3"},
 			config:     `cookies: {rename: {a: z}, remove: [b], set: {n: '{{cookie "c"}}'}}`,
 			wantHeader: map[string]string{"Cookie": "c=3; z=1; n=3"},
 		},

@@ -12,6 +12,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"mosn.io/moe/framework/filter"
+	"mosn.io/moe/plugins/internal/wholebody"
 )
 
 // stream is what is known of a request.
@@ -60,7 +61,7 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 		}
 	}
 	if p.Responses && st.in != nil || st.rules.messages[ofResponse] != nil && st.rules.messages[ofResponse].schema != nil {
-		h.Del("accept-encoding") // nobody can look into a response that is compressed
+		wholebody.Ask(h)
 	}
 	m := st.rules.messages[ofRequest]
 	required := m != nil && m.Required

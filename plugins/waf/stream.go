@@ -10,6 +10,7 @@ import (
 
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/plugins/internal/guard"
+	"mosn.io/moe/plugins/internal/wholebody"
 )
 
 // stream is the inspection of one request and its response. Rules take milliseconds, so that they run on goroutines; mu is
@@ -88,8 +89,13 @@ func (st *stream) OnRequestHeaders(s filter.Stream, h filter.RequestHeaders, end
 		c.server, _ = netip.ParseAddrPort(text)
 	}
 	c.request, _ = s.Attr(filter.AttrRequestID)
+	whole := st.p.Response.Inspect == "body"
 	return st.inspect(s, ofRequest, func() (*types.Interruption, filter.Action, error) {
-		return st.requestHeaders(h, c, endStream)
+		it, next, err := st.requestHeaders(h, c, endStream)
+		if whole { // rules have seen what the client asks for
+			wholebody.Ask(h)
+		}
+		return it, next, err
 	})
 }
 
