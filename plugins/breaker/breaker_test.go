@@ -204,6 +204,39 @@ func (*replier) OnRequestHeaders(filter.Stream, filter.RequestHeaders, bool) fil
 	return filter.Reply(500, "no")
 }
 
+// TestLocalResponses: Envoy's own responses count as failures where they mean one, and never as successes.
+func TestLocalResponses(t *testing.T) {
+	for _, c := range []struct {
+		name, details string
+		status        int  // of the response between two failures
+		opens         bool // the circuit, with the second of them or before
+	}{
+		{name: "the upstream's", details: "via_upstream", status: 403},
+		{name: "the upstream's, as far as the host can tell", status: 403},
+		{name: "that of a filter which refuses", details: "rbac_access_denied_matched_policy[none]", status: 403, opens: true},
+		{name: "that of a router without a healthy host", details: "no_healthy_upstream", status: 503, opens: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := load(t, `{rules: [{consecutive: 2, errorRate: 0}]}`)
+			status := 0
+			h.Upstream = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+			get := func(details string, want int) *filtertest.Response {
+				status, h.Attrs = want, nil
+				if details != "" {
+					h.Attrs = map[filter.Attr]string{filter.AttrCodeDetails: details}
+				}
+				return h.Get("/")
+			}
+			get("via_upstream", 500)
+			get(c.details, c.status)
+			get("via_upstream", 500)
+			if r := get("via_upstream", 200); refused(r) != c.opens {
+				t.Errorf("after a failure, a %d, and a failure: got %d %q, want a refusal: %v", c.status, r.Status, r.Details, c.opens)
+			}
+		})
+	}
+}
+
 func TestGRPC(t *testing.T) {
 	for _, c := range []struct {
 		status string
@@ -362,6 +395,6 @@ func BenchmarkRequest(b *testing.B) {
 		if st.OnRequestHeaders(s, h, true) != filter.Continue {
 			b.Fatal("refused")
 		}
-		st.conclude(200, -1)
+		st.conclude(200, -1, false)
 	})
 }

@@ -103,7 +103,7 @@ func (st *stream) OnResponseHeaders(s filter.Stream, h filter.ResponseHeaders, _
 	st.took = time.Since(st.sent)
 	// A plugin after this one may have replied; only an address says that it was the upstream.
 	if address, err := s.Attr(filter.AttrUpstreamAddress); err == nil && address != "" && !grpc(h) {
-		st.conclude(h.Status(), -1)
+		st.conclude(h.Status(), -1, false)
 	}
 	return filter.Continue
 }
@@ -115,6 +115,7 @@ func (st *stream) OnComplete(s filter.Stream) {
 	}
 	details, err := s.Attr(filter.AttrCodeDetails)
 	h := s.ResponseHeaders()
+	local := err == nil && details != "" && details != "via_upstream"
 	switch {
 	case err == nil && strings.HasPrefix(details, "moe."):
 		st.report(verdict{nothing: true}) // a plugin's reply
@@ -129,9 +130,9 @@ func (st *stream) OnComplete(s filter.Stream) {
 		if err != nil || status < 0 || status > lastStatus { // cut off, or unknown to gRPC: clients take it for UNKNOWN
 			status = unknownStatus
 		}
-		st.conclude(h.Status(), status)
+		st.conclude(h.Status(), status, local)
 	default:
-		st.conclude(h.Status(), -1)
+		st.conclude(h.Status(), -1, local)
 	}
 }
 
@@ -139,8 +140,9 @@ func grpc(h filter.ResponseHeaders) bool {
 	return strings.HasPrefix(h.Get("content-type"), "application/grpc")
 }
 
-// conclude tells the circuits about a response. code is grpc-status, or -1.
-func (st *stream) conclude(status, code int) {
+// conclude tells the circuits about a response. code is grpc-status, or -1. A local response is Envoy's own: where it means no failure,
+// as that of a filter which refuses requests, it says nothing about the upstream, and a probe so answered closes no circuit.
+func (st *stream) conclude(status, code int, local bool) {
 	used := st.used
 	st.used = nil
 	for _, u := range used {
@@ -148,6 +150,7 @@ func (st *stream) conclude(status, code int) {
 		if code >= 0 && code < len(u.rule.grpc) {
 			v.failed = v.failed || u.rule.grpc[code]
 		}
+		v.nothing = local && !v.failed && !v.slow
 		if v.failed {
 			st.p.counts.errs.With(u.rule.Name).Inc()
 		}
