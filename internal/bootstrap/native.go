@@ -155,6 +155,12 @@ func knownFilters() []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
+// routerMessage configures the filter that ends every list, by whatever name it has.
+const (
+	routerMessage = filterPackages + "router.v3.Router"
+	alreadyRouted = "the router ends every list of filters already"
+)
+
 // typeField names the message that an object is, as in an Any.
 const typeField = "@type"
 
@@ -171,6 +177,9 @@ func (p *problems) nativeMessage(at, name string, data map[string]any, ofRoute b
 	}
 	want, route, err := filterMessages(name)
 	switch {
+	case given != nil && given.FullName() == routerMessage && name != filterNames+"router":
+		p.add(config.Key(at+".config", typeField), alreadyRouted)
+		return nil
 	case err != nil && given != nil:
 		return given // the name is one that people have chosen
 	case err != nil:
@@ -262,7 +271,7 @@ func (o *Options) checkEnvoyFilters(p *problems) {
 		case id == Name || parts[id]:
 			p.add(at+".id", "%q is a filter with plugins; choose another id", id)
 		case f.Name == filterNames+"router":
-			p.add(at+".name", "the router ends every list of filters already")
+			p.add(at+".name", alreadyRouted)
 		case seen[id] && f.ID != "":
 			p.add(at+".id", "duplicate id %q", id)
 		case seen[id]:

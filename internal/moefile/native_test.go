@@ -82,6 +82,11 @@ func TestEnvoyFilterErrors(t *testing.T) {
 			want: "f:1:17: envoyFilters[0].name: the router ends every list of filters already",
 		},
 		{
+			name: "the router by another name",
+			text: `envoyFilters: [{name: mine, config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]`,
+			want: `f:1:37: envoyFilters[0].config["@type"]: the router ends every list of filters already`,
+		},
+		{
 			name: "a filter twice", text: "envoyFilters: [{name: envoy.filters.http.cors}, {name: envoy.filters.http.cors}]",
 			want: "envoyFilters[1].name: duplicate filter; give one of the two an id",
 		},
