@@ -27,6 +27,7 @@ type Options struct {
 	ExtProc      *ExtProc // the plugins run in that server, which has their configuration
 	Golang       *Golang  // the plugins run in Envoy's Golang filter
 
+	Extensions    []Extension    // bootstrap extensions
 	AccessLoggers []AccessLogger // of every listener
 	// OtherLoggers gives the access loggers another name, which changes nothing else: Envoy sets them up again if it had
 	// them without.
@@ -77,6 +78,9 @@ func Build(o Options) (*bootstrapv3.Bootstrap, *Resources, error) {
 		LayeredRuntime:  o.runtime(),
 	}
 	b.serve(s)
+	if s.BootstrapExtensions, err = o.bootstrapExtensions(); err != nil {
+		return nil, nil, err
+	}
 	return s, b.r, nil
 }
 

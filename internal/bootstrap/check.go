@@ -42,6 +42,7 @@ type field struct {
 // config.Errors whose paths are those of a moe.yaml. It opens no file.
 func (o *Options) Check() error {
 	p := &problems{}
+	o.checkExtensions(p)
 	o.checkListeners(p)
 	o.checkUpstreams(p)
 	o.checkEnvoyFilters(p)

@@ -33,11 +33,11 @@ type NewOptions struct {
 const HTTP = "http"
 
 // Kinds are what New can begin: a plugin, or an extension of another kind, which is named as its package.
-var Kinds = []string{HTTP, "listener", "network", "accesslog", "certvalidator"}
+var Kinds = []string{HTTP, "listener", "network", "accesslog", "certvalidator", "bootstrap"}
 
 // taken are names of packages that the files of a new plugin import.
 var taken = slices.Concat(Kinds[1:], []string{
-	"main", "filter", "bytes", "embed", "errors", "fmt", "hex", "sha256", "slog", "strings",
+	"main", "filter", "bytes", "context", "embed", "errors", "fmt", "hex", "sha256", "slog", "strings",
 	"time", "init", "test",
 })
 

@@ -85,7 +85,7 @@ var areas = []area{
 	{folder: "internal/ldaptest"},
 	{folder: "internal/geotest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
-	{folder: "plugins", uses: "framework/extension framework/accesslog framework/certvalidator framework/listener framework/network " +
+	{folder: "plugins", uses: "framework/extension framework/accesslog framework/bootstrap framework/certvalidator framework/listener framework/network " +
 		"framework/filter framework/nethttp plugins/internal"},
 
 	// Consumers from files.
@@ -107,7 +107,7 @@ var areas = []area{
 	{folder: "internal/mosnconf", uses: "framework/extension framework/config"},
 	{folder: "internal/protocheck", uses: "framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension framework/host internal/protocheck"},
-	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/certvalidator framework/listener framework/network " +
+	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/bootstrap framework/certvalidator framework/listener framework/network " +
 		"internal/bootstrap " +
 		"pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
@@ -116,10 +116,10 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
-	{folder: "internal/cmd", uses: "framework/extension framework/filter framework/network framework/listener framework/certvalidator framework/config framework/document framework/metrics framework/assembly pkg/istio " +
+	{folder: "internal/cmd", uses: "framework/extension framework/bootstrap framework/filter framework/network framework/listener framework/certvalidator framework/config framework/document framework/metrics framework/assembly pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
-	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/certvalidator framework/extension framework/listener framework/network framework/filter framework/config framework/document " +
+	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/bootstrap framework/certvalidator framework/extension framework/listener framework/network framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/debugview framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
 		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir internal/timeline internal/ui"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},

@@ -51,6 +51,7 @@ func (f *File) check(l Loader, add func(path string, err error)) {
 	if l.Check == CheckFile {
 		return
 	}
+	f.checkExtensions(l.Host, add)
 	f.checkLoggers(l.Host, add)
 	f.checkConnections(l.Host, add)
 	f.checkCertValidators(l.Host, add)

@@ -207,6 +207,7 @@ func (f *File) Bootstrap(admin, echo string) bootstrap.Options {
 	o := bootstrap.Options{
 		Listeners: f.Listeners, Admin: admin, Upstreams: f.Upstreams, Default: f.Default,
 		Filter: f.Filter, Routes: f.Routes, Edge: f.Edge, AccessLoggers: f.Loggers,
+		Extensions:   f.Extensions,
 		EnvoyFilters: f.Filters,
 	}
 	if f.Echo {

@@ -5,6 +5,7 @@ import (
 
 	"mosn.io/moe/framework/accesslog"
 	"mosn.io/moe/framework/assembly"
+	moeboot "mosn.io/moe/framework/bootstrap"
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/config"
 	"mosn.io/moe/framework/extension"
@@ -21,6 +22,17 @@ func (f *File) checkLoggers(h Host, add func(path string, err error)) {
 	}
 	for i, l := range f.Loggers {
 		checkExtension("access logger", accesslog.Registrations(), config.Index("accessLoggers", i), l.Name, l.Config, h, add)
+	}
+}
+
+// checkExtensions does the same for bootstrap extensions.
+func (f *File) checkExtensions(h Host, add func(path string, err error)) {
+	if len(f.Extensions) > 0 && h != Dynmod {
+		add("bootstrap", needsModule(h))
+		return
+	}
+	for i, x := range f.Extensions {
+		checkExtension("bootstrap extension", moeboot.Registrations(), config.Index("bootstrap", i), x.Name, x.Config, h, add)
 	}
 }
 

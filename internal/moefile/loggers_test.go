@@ -1,6 +1,7 @@
 package moefile
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mosn.io/moe/framework/accesslog"
+	moeboot "mosn.io/moe/framework/bootstrap"
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
@@ -60,6 +62,53 @@ func TestAccessLoggers(t *testing.T) {
 			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
 			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
 				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// lister is a bootstrap extension that is particular about its configuration.
+type lister struct {
+	File string `json:"file" validate:"required"`
+}
+
+func init() { moeboot.Register[lister]("lister") }
+
+func (*lister) OnServerInitialized(context.Context, *moeboot.Server) error { return nil }
+
+// Bootstrap extensions are checked likewise, and Envoy has them whatever the listeners are for.
+func TestBootstrapExtensions(t *testing.T) {
+	tcp := "listeners: [{name: a, address: ':1', tcp: {upstream: '127.0.0.1:2'}}]\n"
+	for _, c := range []struct {
+		name, text string
+		host       Host
+		want       []string
+	}{
+		{name: "good", text: plugins + "bootstrap:\n- {name: lister, config: {file: a}}\n", host: Dynmod},
+		{name: "beside TCP", text: tcp + "bootstrap:\n- {name: lister, config: {file: a}}\n", host: Dynmod},
+		{
+			name: "everything wrong", host: Dynmod, text: plugins + "bootstrap:\n- name: liste\n- name: lister\n- name: lister\n  config: {fiel: a}\n",
+			want: []string{
+				`moe.yaml:3:3: bootstrap[0].name: "liste": unknown bootstrap extension; did you mean "lister"?`,
+				`moe.yaml:4:3: bootstrap[1].config.file: is required (lister)`,
+				`moe.yaml:6:12: bootstrap[2].config.fiel: unknown field; did you mean "file"? (lister)`,
+			},
+		},
+		{
+			name: "a host that has none", text: plugins + "bootstrap:\n- {name: lister, config: {file: a}}\n", host: Golang,
+			want: []string{`moe.yaml:2:1: bootstrap: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Fatalf("the errors (-want +got):\n%s", diff)
+			}
+			if err != nil {
+				return
+			}
+			if got := f.Bootstrap("127.0.0.1:0", "").Extensions; len(got) != 1 || got[0].Name != "lister" {
+				t.Errorf("Envoy is to have the extensions %v, want lister", got)
 			}
 		})
 	}

@@ -18,16 +18,17 @@ const Echo = "echo"
 
 // File is what a moe.yaml says.
 type File struct {
-	Listeners []bootstrap.Listener
-	Upstreams []bootstrap.Upstream // but for the echo server
-	Default   string               // the upstream for what matches no route, or ""
-	Upstream  string               // that one for people: an address or a name, or ""
-	Echo      bool                 // it is the echo server
-	Filter    map[string]any       // the filter's document: plugins, consumers, order, timeout
-	Routes    []bootstrap.Route
-	Edge      bootstrap.Edge
-	Loggers   []bootstrap.AccessLogger
-	Filters   []bootstrap.EnvoyFilter // Envoy's own, before, between and after the plugins
+	Listeners  []bootstrap.Listener
+	Upstreams  []bootstrap.Upstream // but for the echo server
+	Default    string               // the upstream for what matches no route, or ""
+	Upstream   string               // that one for people: an address or a name, or ""
+	Echo       bool                 // it is the echo server
+	Filter     map[string]any       // the filter's document: plugins, consumers, order, timeout
+	Routes     []bootstrap.Route
+	Edge       bootstrap.Edge
+	Loggers    []bootstrap.AccessLogger
+	Extensions []bootstrap.Extension   // bootstrap extensions
+	Filters    []bootstrap.EnvoyFilter // Envoy's own, before, between and after the plugins
 
 	whole  bool // it says where requests come from or go
 	source source
@@ -41,6 +42,8 @@ type file struct {
 	Routes []route `json:"routes"`
 	// AccessLoggers are access loggers in Go, of every listener.
 	AccessLoggers []bootstrap.AccessLogger `json:"accessLoggers"`
+	// Bootstrap are bootstrap extensions in Go, which live as long as Envoy.
+	Bootstrap []bootstrap.Extension `json:"bootstrap"`
 	// EnvoyFilters are HTTP filters of Envoy's own, before the plugins, between them or after them.
 	EnvoyFilters []bootstrap.EnvoyFilter `json:"envoyFilters"`
 }
@@ -74,7 +77,7 @@ func (l Loader) read(raw any, add func(path string, err error)) *File {
 	if _, ok := raw.(map[string]any); !ok && raw != nil {
 		return nil
 	}
-	f := &File{Filter: object(d.Raw), Loggers: d.AccessLoggers, Filters: d.EnvoyFilters}
+	f := &File{Filter: object(d.Raw), Loggers: d.AccessLoggers, Extensions: d.Bootstrap, Filters: d.EnvoyFilters}
 	if f.Filter[document.StagesField] != nil {
 		add(document.StagesField, errors.New("is made of envoyFilters; give one of these a stage"))
 	}

@@ -6,6 +6,7 @@ import (
 	"regexp"
 
 	"mosn.io/moe/framework/accesslog"
+	"mosn.io/moe/framework/bootstrap"
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/document"
 	"mosn.io/moe/framework/extension"
@@ -29,6 +30,7 @@ func others() (all []other) {
 		{"listener", extension.Bases(listener.Registrations())},
 		{"network", extension.Bases(network.Registrations())},
 		{"accesslog", extension.Bases(accesslog.Registrations())},
+		{"bootstrap", extension.Bases(bootstrap.Registrations())},
 		{"certvalidator", extension.Bases(certvalidator.Registrations())},
 	} {
 		for _, r := range of.all {
@@ -56,16 +58,17 @@ func (o other) describe() (*plugin, string, error) {
 	}, manual, nil
 }
 
-var listenersBlock = regexp.MustCompile("(?s)\n```yaml\n(listeners:\n.*?)```")
+var fileBlock = regexp.MustCompile("(?s)\n```yaml\n((?:listeners|bootstrap):\n.*?)```")
 
 // example is the manual's part of a moe.yaml, or the least that there can be.
 func (o other) example(manual string) string {
-	if m := listenersBlock.FindStringSubmatch(manual); m != nil {
+	if m := fileBlock.FindStringSubmatch(manual); m != nil {
 		return m[1]
 	}
 	form := map[string]string{
 		"listener": "listenerFilters:\n- name: %s\n", "network": "networkFilters:\n- name: %s\n",
 		"accesslog": "accessLoggers:\n- name: %s\n", "certvalidator": "validator:\n  name: %s\n",
+		"bootstrap": "bootstrap:\n- name: %s\n",
 	}[o.kind]
 	return fmt.Sprintf(form, o.Name)
 }

@@ -20,9 +20,9 @@ func pluginsCommand() *cobra.Command {
 		Short: "List the plugins that are compiled in, or describe one",
 		Long: text(`
 			plugins lists the plugins of this moe: the stage that each runs in (access, authn, authz, traffic, transform,
-			observe; or its kind, where that is another: listener, network, accesslog, certvalidator), and what it does. With
-			a name, it prints that plugin's documentation, an example and the JSON Schema of its configuration. As JSON, each
-			plugin also has the phases that it takes part in.`),
+			observe; or its kind, where that is another: listener, network, accesslog, certvalidator, bootstrap), and what it
+			does. With a name, it prints that plugin's documentation, an example and the JSON Schema of its configuration. As
+			JSON, each plugin also has the phases that it takes part in.`),
 		Example: examples(`
 			moe plugins
 			moe plugins tokenauth

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 
+	"mosn.io/moe/framework/bootstrap"
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/filter"
@@ -22,7 +23,8 @@ import (
 // registrations are those of all kinds that have their schemas in folders of their own.
 func registrations() []*extension.Registration {
 	return slices.Concat(extension.Bases(filter.Registrations()), extension.Bases(network.Registrations()),
-		extension.Bases(listener.Registrations()), extension.Bases(certvalidator.Registrations()))
+		extension.Bases(listener.Registrations()), extension.Bases(certvalidator.Registrations()),
+		extension.Bases(bootstrap.Registrations()))
 }
 
 func main() {
