@@ -84,7 +84,7 @@ func TestEnvoyFilterErrors(t *testing.T) {
 		{
 			name: "the router by another name",
 			text: `envoyFilters: [{name: mine, config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]`,
-			want: `f:1:37: envoyFilters[0].config["@type"]: the router ends every list of filters already`,
+			want: `f:1:38: envoyFilters[0].config["@type"]: the router ends every list of filters already`,
 		},
 		{
 			name: "a filter twice", text: "envoyFilters: [{name: envoy.filters.http.cors}, {name: envoy.filters.http.cors}]",
