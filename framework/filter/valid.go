@@ -62,10 +62,13 @@ func plain(key, value string) bool {
 	case 0, len("host"), len("content-length"), len("transfer-encoding"):
 		return false
 	}
-	if value == "" || (classes[value[0]]|classes[value[len(value)-1]])&space != 0 {
+	if value == "" || (classes[value[0]]|classes[value[len(value)-1]])&space != 0 || classOf(key)&(upper|badKey) != 0 {
 		return false
 	}
-	return classOf(key)&(upper|badKey) == 0 && plainValue(value)
+	if len(value) >= 8 {
+		return plainWords(value)
+	}
+	return classOf(value)&badValue == 0
 }
 
 // Eight bytes at a time: 1 in each of them, and the bit of each that is set where what is looked for was found.
@@ -80,12 +83,9 @@ func load(s string, at int) uint64 {
 		uint64(s[at+4])<<32 | uint64(s[at+5])<<40 | uint64(s[at+6])<<48 | uint64(s[at+7])<<56
 }
 
-// plainValue reports whether all bytes of value may stand in one. Values are longer than names, so it pays to look at eight
-// bytes at a time for control characters, of which only the tab is allowed.
-func plainValue(value string) bool {
-	if len(value) < 8 {
-		return classOf(value)&badValue == 0
-	}
+// plainWords reports whether all bytes of a value of eight or more may stand in one. Values are longer than names, so it
+// pays to look at eight at a time for control characters, of which only the tab is allowed.
+func plainWords(value string) bool {
 	for at := 0; ; at += 8 {
 		at = min(at, len(value)-8) // the last ones again
 		w := load(value, at)
