@@ -171,9 +171,17 @@ func (m *machine) function(name string) goja.Callable {
 
 // within runs f for as long as the budget allows.
 func (m *machine) within(f func() error) error {
-	timer := time.AfterFunc(m.budget, func() { m.Interrupt(errBudget) })
-	defer m.ClearInterrupt()
-	defer timer.Stop()
+	over := make(chan struct{})
+	timer := time.AfterFunc(m.budget, func() {
+		m.Interrupt(errBudget)
+		close(over)
+	})
+	defer func() {
+		if !timer.Stop() {
+			<-over // or the interrupt would come to the next call
+		}
+		m.ClearInterrupt()
+	}()
 	err := f()
 	var interrupted *goja.InterruptedError
 	var thrown *goja.Exception

@@ -2,6 +2,7 @@ package script
 
 import (
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -214,6 +215,22 @@ func TestNames(t *testing.T) {
 				t.Errorf("got error %v, want one of %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestLateInterrupt ends calls at about their budget: the interrupt of one does not come to the next.
+func TestLateInterrupt(t *testing.T) {
+	m, err := (&Script{Budget: time.Hour, program: goja.MustCompile("source", "", true)}).newMachine()
+	if err != nil {
+		t.Fatalf("newMachine: %v", err)
+	}
+	for i := range 3000 {
+		m.budget = time.Duration(i)
+		_ = m.within(func() error { return nil }) // over or not
+		runtime.Gosched()
+		if _, err := m.RunString("1"); err != nil {
+			t.Fatalf("the call after one of %v: got error %v, want none", m.budget, err)
+		}
 	}
 }
 
