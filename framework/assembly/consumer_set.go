@@ -19,6 +19,7 @@ import (
 type consumerSet struct {
 	refs.Share[digest]
 	inline []*filter.Consumer
+	path   string // of its source, or ""
 	set    *extension.ConsumerSet
 	stop   func()
 
@@ -62,6 +63,7 @@ func (s *consumerSet) start(from *document.Source, log *slog.Logger) error {
 		s.count.Add(int64(len(s.inline)), nil)
 		return err
 	}
+	s.path = from.Path
 	source, err := consumers.Open(from.Path)
 	if err != nil {
 		return sourceError("consumerSource", err)

@@ -15,6 +15,7 @@ import (
 // with the same configuration shares it.
 type Extension struct {
 	refs.Share[digest]
+	kind  string
 	value any
 	env   *extension.Env
 	close func()
@@ -36,7 +37,7 @@ func Acquire(host core.ConfigHost, kind string, reg *extension.Registration, doc
 	}
 	h.value(doc)
 	h.secrets(doc, reader)
-	fresh := &Extension{}
+	fresh := &Extension{kind: kind}
 	return extensions.Acquire(h.sum(), fresh, func() error { return fresh.provision(host, reg, doc, reader) })
 }
 

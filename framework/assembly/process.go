@@ -1,7 +1,10 @@
 package assembly
 
 import (
+	"cmp"
+	"maps"
 	"runtime/metrics"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,6 +124,15 @@ func (c *counts) open(f *Filter) {
 			}
 		}
 	}()
+}
+
+// inOrder returns the open filters, by host and name.
+func (c *counts) inOrder() []*Filter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(c.filters), func(f, g *Filter) int {
+		return cmp.Or(cmp.Compare(f.a.host.Name(), g.a.host.Name()), cmp.Compare(f.name, g.name))
+	})
 }
 
 // forget is the end of open.

@@ -7,16 +7,19 @@ import (
 	"mosn.io/moe/framework/internal/core"
 )
 
-// Host is what a host provides for one extension. Its methods but OnThread, Wake, Panicked and InitFailed are called on
-// Envoy's main thread, within Run, Initialized or Page.
+// Host is what a host provides for one extension. Its methods before Ready may be called by any goroutine, and those from
+// Ready on are called on Envoy's main thread, within Run, Initialized or Page.
 type Host interface {
-	// OnThread reports whether the caller runs on a thread of Envoy's, which must not wait. Any goroutine may ask.
+	// OnThread reports whether the caller runs on a thread of Envoy's, which must not wait.
 	OnThread() bool
-	// Wake has the main thread call Instance.Run soon. Any goroutine may call it; it must not wait.
+	// Wake has the main thread call Instance.Run soon. It must not wait.
 	Wake()
-	// Panicked and InitFailed count. Any goroutine may call them.
+	// Panicked and InitFailed count.
 	Panicked()
 	InitFailed()
+
+	// Overview returns what is at work in the process.
+	Overview() Overview
 
 	// Ready tells Envoy that it need not wait for the extension any longer. It is called once at most.
 	Ready()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mosn.io/moe/framework/extension"
+	"mosn.io/moe/framework/internal/core"
 )
 
 // An extension implements the methods that it needs, by name and signature; these interfaces name them. They are called one
@@ -53,6 +54,11 @@ type (
 	Secret = extension.Secret
 	// Size is a number of bytes in a configuration: a number, or text such as "10MiB".
 	Size = extension.Size
+
+	// Overview is what is at work in a process: the chains of its filters, provisioned plugins, consumers.
+	Overview = core.Overview
+	// PluginOverview is a plugin of a chain in an [Overview].
+	PluginOverview = core.PluginOverview
 
 	// Counter counts up; [Env.Counter] declares one.
 	Counter = extension.Counter

@@ -63,6 +63,10 @@ func (s *Server) Histogram(name string) (count uint64, sum float64, err error) {
 	return count, sum, err
 }
 
+// Overview returns what is at work in the process that this Envoy is: names and numbers, and nothing of a configuration. It
+// does not wait, and may be asked on any thread.
+func (s *Server) Overview() Overview { return s.x.host.Overview() }
+
 // Every calls f every d, from d on, until stop is called or Envoy ends, with which ctx is cancelled. It does not call f while
 // f runs. A panic in f ends that call alone; it is logged with its stack and counted. d is 1 ms at least.
 //

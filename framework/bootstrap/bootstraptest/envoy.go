@@ -27,6 +27,7 @@ type Envoy struct {
 	counters map[string]uint64
 	gauges   map[string]uint64
 	sums     map[string]sum // of histograms
+	overview bootstrap.Overview
 }
 
 type sum struct {
@@ -154,6 +155,13 @@ func (e *Envoy) SetHistogram(name string, count uint64, total float64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sums[name] = sum{count, total}
+}
+
+// SetOverview says what is at work in the process.
+func (e *Envoy) SetOverview(o bootstrap.Overview) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.overview = o
 }
 
 // Panics returns how many panics were caught.

@@ -40,6 +40,13 @@ func (h host) InitFailed() {
 	h.e.failures++
 }
 
+// Overview is bootstrap.Host's.
+func (h host) Overview() bootstrap.Overview {
+	h.e.mu.Lock()
+	defer h.e.mu.Unlock()
+	return h.e.overview
+}
+
 // onMain runs f, with the lock, for what only the main thread may do.
 func (h host) onMain(what string, f func(e *Envoy)) {
 	if !h.e.onMain {

@@ -2,6 +2,7 @@ package refs
 
 import (
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -75,6 +76,19 @@ func (t *Table[K, T]) remove(x T) {
 	if now, ok := t.m[s.key]; ok && now.share() == s {
 		delete(t.m, s.key)
 	}
+}
+
+// Ready returns the values that there are, but for those that are still being made.
+func (t *Table[K, T]) Ready() []T {
+	all := t.All()
+	return slices.DeleteFunc(all, func(x T) bool {
+		select {
+		case <-x.share().ready:
+			return x.share().err != nil
+		default:
+			return true
+		}
+	})
 }
 
 // All returns the values that there are.

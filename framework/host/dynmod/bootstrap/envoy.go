@@ -8,6 +8,7 @@ import "C"
 import (
 	"unsafe"
 
+	"mosn.io/moe/framework/assembly"
 	"mosn.io/moe/framework/bootstrap"
 )
 
@@ -32,6 +33,9 @@ func (x *running) Panicked() { x.panics.Add(1) }
 
 // InitFailed is bootstrap.Host's.
 func (x *running) InitFailed() { x.failures.Add(1) }
+
+// Overview is bootstrap.Host's.
+func (*running) Overview() bootstrap.Overview { return assembly.Overview() }
 
 // Ready is bootstrap.Host's.
 func (x *running) Ready() { C.moe_extension_ready(x.c) }
