@@ -3,6 +3,7 @@ package plugins
 
 import (
 	_ "mosn.io/moe/plugins/accesslog"
+	_ "mosn.io/moe/plugins/admin"
 	_ "mosn.io/moe/plugins/anonymous"
 	_ "mosn.io/moe/plugins/basicauth"
 	_ "mosn.io/moe/plugins/block"

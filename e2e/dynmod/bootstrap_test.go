@@ -2,16 +2,20 @@ package dynmod
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"mosn.io/moe/e2e/conformance"
 	"mosn.io/moe/e2e/envoytest"
 )
 
@@ -66,6 +70,7 @@ func (b *bootBed) run() {
 		{"Envoy has waited", testBootWaits},
 		{"pages", testBootPages},
 		{"what is counted", testBootCounts},
+		{"what is at work", testBootAdmin},
 		{"drain and end", testBootEnds},
 		{"bad configurations", testBootRefused},
 	} {
@@ -97,6 +102,7 @@ func (b *bootBed) start() {
 		bootProbe(m{"path": "/panics", "do": "panic"}),
 		bootProbe(m{"path": "/late", "do": "late", "timeout": "0.02s", "told": b.file("late")}),
 		bootProbe(m{"path": "/stats"}),
+		envoytest.MoE.Bootstrap("admin", nil),
 	))
 	if err != nil {
 		b.Fatalf("envoytest.Start: %v", err)
@@ -152,6 +158,21 @@ func (b *bootBed) ask(method, target, body string) (status int, text string) {
 	return resp.StatusCode, string(p)
 }
 
+// page waits for a page.
+func (b *bootBed) page(target string) (text string) {
+	b.Helper()
+	if err := envoytest.Poll(patience, func() error {
+		var status int
+		if status, text = b.ask(http.MethodGet, target, ""); status != http.StatusOK {
+			return fmt.Errorf("%s answers %d %.200q", target, status, text)
+		}
+		return nil
+	}); err != nil {
+		b.Fatalf("waiting for a page: %v", err)
+	}
+	return text
+}
+
 func testBootPages(b *bootBed) {
 	for _, c := range []struct {
 		name, method, target string
@@ -201,6 +222,69 @@ func testBootCounts(b *bootBed) {
 	l.counted(`moe\.probe\.ticks$`, 3)
 	l.counted(`moe\.bootstrap\.panics;extension=probe$`, 2) // of the method and the page
 	l.counted(`moe\.bootstrap\.init_failures;extension=probe$`, 2)
+}
+
+// atWork is what the page of the extension admin says in JSON, as far as it is the same on every machine.
+type atWork struct {
+	Version struct{ Go string }
+	Filters []struct {
+		Host, Name string
+		Chains     []struct{ Plugins []pluginAtWork }
+	}
+	Instances    []instanceAtWork
+	ConsumerSets []struct {
+		Source    string
+		Consumers int
+	}
+}
+
+type (
+	pluginAtWork   struct{ ID, Name, Stage string }
+	instanceAtWork struct {
+		Kind, Name string
+		Count      int
+	}
+)
+
+// The pages of the extension admin show what requests find, and no secret.
+func testBootAdmin(b *bootBed) {
+	const secret = "nobody-may-see-this"
+	doc := m{
+		"plugins":   a{m{"name": "keyauth"}, m{"name": "hello", "id": "greeting"}},
+		"consumers": a{m{"name": "somebody", "credentials": m{"keyauth": m{"key": secret}}}},
+	}
+	filter := envoytest.MoE.HTTPFilter("moe", "moe", envoytest.Document(envoytest.Struct, doc))
+	if err := b.envoy.SetClusters([]m{envoytest.Cluster("up", false, "127.0.0.1:1")}); err != nil {
+		b.Fatalf("e.SetClusters: %v", err)
+	}
+	if err := b.envoy.SetListeners([]m{conformance.OwnListener("http", nil, filter)}); err != nil {
+		b.Fatalf("e.SetListeners: %v", err)
+	}
+	var got, want atWork
+	wanted := `{"Filters": [{"Host": "dynmod", "Name": "moe", "Chains": [{"Plugins": [
+		{"ID": "keyauth", "Name": "keyauth", "Stage": "authn"}, {"ID": "greeting", "Name": "hello", "Stage": "transform"}
+	]}]}], "ConsumerSets": [{"Consumers": 1}]}`
+	if err := json.Unmarshal([]byte(wanted), &want); err != nil {
+		b.Fatalf("json.Unmarshal: %v", err)
+	}
+	want.Version.Go = runtime.Version()
+	text, data, stacks := b.page("/moe"), b.page("/moe?format=json"), b.page("/moe/goroutines")
+	if err := json.Unmarshal([]byte(data), &got); err != nil {
+		b.Fatalf("json.Unmarshal: %v\n%s", err, data)
+	}
+	if of := (instanceAtWork{"bootstrap", "probe", 4}); !slices.Contains(got.Instances, of) {
+		b.Errorf("the instances are %+v, want %+v among them", got.Instances, of)
+	}
+	got.Instances = nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		b.Errorf("what is at work (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(text, "keyauth > greeting (hello)\n") || !strings.Contains(stacks, "goroutine profile: total ") {
+		b.Errorf("the pages lack what they are for:\n%s\n%.500s", text, stacks)
+	}
+	if strings.Contains(text+data+stacks, secret) {
+		b.Error("a page shows a secret")
+	}
 }
 
 // Extensions hear of the end, in order, and Envoy waits for them, within bounds.
