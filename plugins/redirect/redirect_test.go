@@ -69,6 +69,7 @@ func TestPasses(t *testing.T) {
 		{name: "another scheme", rule: `{scheme: https, to: {host: b.example}}`, path: "/"},
 		{name: "another path", rule: `{path: /a, to: {path: /b}}`, path: "/ab"},
 		{name: "there already", rule: `{to: {host: b.example, dropQuery: true}}`, path: "/x", host: "B.example:80", counter: "same"},
+		{name: "there already, as a client encodes it", rule: `{to: {path: "/a<b>", query: "c=\"d\""}}`, path: "/a%3Cb%3E?c=%22d%22", counter: "same"},
 		{name: "there already by a pattern", rule: `{pattern: "^/(.*)$", to: {path: /$1}}`, path: "/x?y", counter: "same"},
 		{name: "an expression that fails", rule: `{when: "int(request.query['n'][0]) > 0", to: {path: /b}}`, path: "/?n=x", counter: "failed"},
 	} {

@@ -170,8 +170,12 @@ func defaultPort(scheme string) string {
 
 // String returns the address as a URL, in visible ASCII.
 func (a address) String() string {
+	return a.scheme + "://" + a.host + a.target()
+}
+
+// target returns the path and the query as they stand in the URL, and so as a client sends them that goes there.
+func (a address) target() string {
 	var b strings.Builder
-	b.WriteString(a.scheme + "://" + a.host)
 	for _, text := range [...]string{a.path, a.query} {
 		for i := range len(text) {
 			if c := text[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>' || c == '\\' {
@@ -186,6 +190,6 @@ func (a address) String() string {
 
 // same reports whether a client that goes to a comes back to b.
 func (a address) same(b address) bool {
-	return a.scheme == b.scheme && a.path == b.path && a.query == b.query &&
+	return a.scheme == b.scheme && a.target() == b.target() &&
 		strings.EqualFold(strings.TrimSuffix(a.host, ":"+defaultPort(a.scheme)), strings.TrimSuffix(b.host, ":"+defaultPort(b.scheme)))
 }
