@@ -48,7 +48,7 @@ const (
 // What this package shares with other kinds of extension is framework/extension's; these are other names for it.
 type (
 	// Env is the surroundings of one configuration: given to Provision, it may be kept. Bootstrap extensions have no
-	// consumers.
+	// requests over Envoy's clusters ([Env.Transport]) and no consumers.
 	Env = extension.Env
 	// Secret is a string that never prints. In a configuration it is a string, {env: NAME} or {file: PATH}.
 	Secret = extension.Secret

@@ -108,8 +108,8 @@ func (e *Envoy) Shutdown() time.Duration {
 	e.do(func() { e.instance.Shutdown(func() { close(done) }) })
 	select {
 	case <-done:
-	case <-time.After(2 * bootstrap.ShutdownTimeout):
-		e.t.Errorf("Envoy still waits for the extension, %v after it began to end", 2*bootstrap.ShutdownTimeout)
+	case <-time.After(12 * bootstrap.ShutdownTimeout): // a busy machine is late
+		e.t.Errorf("Envoy still waits for the extension, %v after it began to end", 12*bootstrap.ShutdownTimeout)
 	}
 	e.destroy()
 	return time.Since(begun)
