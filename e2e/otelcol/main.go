@@ -1,4 +1,4 @@
-// Command otelcol is an OpenTelemetry Collector for tests: it takes traces and metrics over OTLP, by gRPC and HTTP, and
+// Command otelcol is an OpenTelemetry Collector for tests: it takes traces, metrics and logs over OTLP, by gRPC and HTTP, and
 // prints each batch that it has taken as a line of OTLP's JSON. It is a module of its own, as the collector needs other versions of much
 // that the rest has.
 package main
@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver"
@@ -53,6 +54,7 @@ service:
   pipelines:
     traces: {receivers: [otlp], exporters: [lines]}
     metrics: {receivers: [otlp], exporters: [lines]}
+    logs: {receivers: [otlp], exporters: [lines]}
 `
 }
 
@@ -60,7 +62,8 @@ func factories() (otelcol.Factories, error) {
 	lines := exporter.NewFactory(component.MustNewType("lines"),
 		func() component.Config { return &struct{}{} },
 		exporter.WithTraces(newLines, component.StabilityLevelStable),
-		exporter.WithMetrics(newMetricLines, component.StabilityLevelStable))
+		exporter.WithMetrics(newMetricLines, component.StabilityLevelStable),
+		exporter.WithLogs(newLogLines, component.StabilityLevelStable))
 	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](otlpreceiver.NewFactory())
 	if err != nil {
 		return otelcol.Factories{}, err
@@ -83,7 +86,11 @@ func newMetricLines(context.Context, exporter.Settings, component.Config) (expor
 	return &printer{}, nil
 }
 
-// Capabilities is that of consumer.Traces and consumer.Metrics.
+func newLogLines(context.Context, exporter.Settings, component.Config) (exporter.Logs, error) {
+	return &printer{}, nil
+}
+
+// Capabilities is that of consumer.Traces, consumer.Metrics and consumer.Logs.
 func (*printer) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
 
 // ConsumeTraces prints a batch.
@@ -94,6 +101,11 @@ func (*printer) ConsumeTraces(_ context.Context, batch ptrace.Traces) error {
 // ConsumeMetrics prints a batch.
 func (*printer) ConsumeMetrics(_ context.Context, batch pmetric.Metrics) error {
 	return printLine((&pmetric.JSONMarshaler{}).MarshalMetrics(batch))
+}
+
+// ConsumeLogs prints a batch.
+func (*printer) ConsumeLogs(_ context.Context, batch plog.Logs) error {
+	return printLine((&plog.JSONMarshaler{}).MarshalLogs(batch))
 }
 
 func printLine(line []byte, err error) error {

@@ -56,10 +56,26 @@ type batch struct {
 		Resource   struct{ Attributes []attribute }
 		ScopeSpans []struct{ Spans []span }
 	}
+	ResourceLogs []struct {
+		Resource  struct{ Attributes []attribute }
+		ScopeLogs []struct{ LogRecords []logRecord }
+	}
 	ResourceMetrics []struct {
 		Resource     struct{ Attributes []attribute }
 		ScopeMetrics []struct{ Metrics []metric }
 	}
+}
+
+// logRecord is a line of a log that the collector has taken.
+type logRecord struct {
+	Service string // of the resource
+	TraceID string `json:"traceId"`
+	SpanID  string `json:"spanId"`
+	Level   string `json:"severityText"`
+	Body    struct {
+		Text string `json:"stringValue"`
+	} `json:"body"`
+	Attributes []attribute `json:"attributes"`
 }
 
 // metric is one that the collector has taken.
@@ -105,6 +121,7 @@ type collector struct {
 
 	mu      sync.Mutex
 	spans   []span
+	lines   []logRecord
 	metrics map[string]string // the newest values
 }
 
@@ -182,6 +199,15 @@ func (c *collector) read(out io.Reader) {
 				}
 			}
 		}
+		for _, r := range b.ResourceLogs {
+			service := span{Attributes: r.Resource.Attributes}.attr("service.name")
+			for _, s := range r.ScopeLogs {
+				for _, one := range s.LogRecords {
+					one.Service = service
+					c.lines = append(c.lines, one)
+				}
+			}
+		}
 		for _, r := range b.ResourceMetrics {
 			service := span{Attributes: r.Resource.Attributes}.attr("service.name")
 			for _, s := range r.ScopeMetrics {
@@ -204,4 +230,15 @@ func (c *collector) trace(id string) (all []span) {
 		}
 	}
 	return all
+}
+
+// line returns the line of the log with a message, if it has come.
+func (c *collector) line(message string) (logRecord, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.IndexFunc(c.lines, func(l logRecord) bool { return l.Body.Text == message })
+	if at < 0 {
+		return logRecord{}, false
+	}
+	return c.lines[at], true
 }

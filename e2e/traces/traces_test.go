@@ -42,7 +42,7 @@ func run(t *testing.M) int {
 	traces = c
 	for name, value := range map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + c.http, "OTEL_SERVICE_NAME": "moe", "OTEL_BSP_SCHEDULE_DELAY": "100",
-		"OTEL_METRIC_EXPORT_INTERVAL": "200",
+		"OTEL_METRIC_EXPORT_INTERVAL": "200", "OTEL_LOGS_EXPORTER": "otlp", "OTEL_BLRP_SCHEDULE_DELAY": "100",
 	} {
 		os.Setenv(name, value)
 	}
@@ -73,6 +73,7 @@ func runOn(t *testing.T, h conformance.Host) {
 			{Name: "MoE traces", Run: moeTraces},
 			{Name: "broken headers", Run: brokenHeaders},
 			{Name: "metrics", Run: exportedMetrics},
+			{Name: "logs", Run: exportedLogs},
 		}}}
 	})
 }

@@ -23,6 +23,7 @@ import (
 	modev3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 
 	"mosn.io/moe/framework/host"
+	"mosn.io/moe/framework/internal/logs"
 	"mosn.io/moe/framework/telemetry"
 )
 
@@ -85,6 +86,7 @@ func (o *Options) defaults() {
 	if o.Log == nil {
 		o.Log = slog.Default().Handler()
 	}
+	o.Log = logs.Tee(o.Log)
 	if o.BodyMode == modev3.ProcessingMode_NONE {
 		o.BodyMode = modev3.ProcessingMode_FULL_DUPLEX_STREAMED
 	}

@@ -119,7 +119,7 @@ func attributes(f *metrics.Family, s *metrics.Series) attribute.Set {
 	return attribute.NewSet(all...)
 }
 
-// wantedOf reports whether the environment asks for a signal: TRACES or METRICS.
+// wantedOf reports whether the environment asks for a signal: TRACES, METRICS or LOGS.
 func wantedOf(env func(string) string, signal string) (bool, error) {
 	if strings.EqualFold(env("OTEL_SDK_DISABLED"), "true") {
 		return false, nil
@@ -127,7 +127,7 @@ func wantedOf(env func(string) string, signal string) (bool, error) {
 	name := "OTEL_" + signal + "_EXPORTER"
 	switch v := env(name); v {
 	case "":
-		return env("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || env("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != "", nil
+		return env("OTEL_EXPORTER_OTLP_ENDPOINT") != "" && signal != "LOGS" || env("OTEL_EXPORTER_OTLP_"+signal+"_ENDPOINT") != "", nil
 	case "otlp":
 		return true, nil
 	case "none":

@@ -1,11 +1,13 @@
-// Package otlp exports traces and metrics with OpenTelemetry's SDK, over OTLP, where the process's environment asks for it. A program
-// imports it for its side effect, and so pays for the SDK:
+// Package otlp exports traces, metrics and logs with OpenTelemetry's SDK, over OTLP, where the process's environment asks for
+// it. A program imports it for its side effect, and so pays for the SDK:
 //
 //	import _ "mosn.io/moe/framework/telemetry/otlp"
 //
 // Nothing is exported unless OTEL_EXPORTER_OTLP_ENDPOINT is set, or for traces OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
-// OTEL_TRACES_EXPORTER=otlp, and for metrics the same with METRICS. The rest is as OpenTelemetry defines its variables: OTEL_EXPORTER_OTLP_PROTOCOL (grpc or http/protobuf, which is
-// the default), OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, the OTEL_BSP_… of batches,
+// OTEL_TRACES_EXPORTER=otlp, and for metrics the same with METRICS. Logs are exported only where
+// OTEL_EXPORTER_OTLP_LOGS_ENDPOINT or OTEL_LOGS_EXPORTER=otlp asks for it, as they are in the host's log anyway. The rest is as
+// OpenTelemetry defines its variables: OTEL_EXPORTER_OTLP_PROTOCOL (grpc or http/protobuf, which is the default),
+// OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, the OTEL_BSP_… and OTEL_BLRP_… of batches,
 // OTEL_METRIC_EXPORT_INTERVAL, OTEL_SDK_DISABLED.
 package otlp
 
@@ -14,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 
+	"go.opentelemetry.io/contrib/bridges/otelslog"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -45,6 +48,12 @@ func export(ctx context.Context, env func(string) string) {
 	if err != nil {
 		slog.Error("metrics are not exported", "error", err)
 	}
+	if l, err := lines(ctx, env); err != nil {
+		slog.Error("logs are not exported", "error", err)
+	} else if l != nil {
+		telemetry.ExportLogs(otelslog.NewHandler("mosn.io/moe", otelslog.WithLoggerProvider(l)))
+		telemetry.OnFlush(l.ForceFlush)
+	}
 }
 
 // resourceOf returns what spans and metrics are of.
@@ -68,7 +77,7 @@ func provider(ctx context.Context, env func(string) string) (*trace.TracerProvid
 		return nil, err
 	}
 	size := sizeOf(env, "OTEL_BSP_MAX_QUEUE_SIZE", trace.DefaultMaxQueueSize)
-	queue := newQueue(size)
+	queue := newQueue(size, telemetry.Spans())
 	return trace.NewTracerProvider(trace.WithResource(res),
 		trace.WithSpanProcessor(queue.before(trace.NewBatchSpanProcessor(queue.counted(exporter), trace.WithMaxQueueSize(size))))), nil
 }

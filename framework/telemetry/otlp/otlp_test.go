@@ -175,10 +175,10 @@ func TestQueueIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := &stuck{release: make(chan struct{}), err: c.err}
-			q := newQueue(20)
+			q := newQueue(20, telemetry.Spans())
 			p := sdk.NewTracerProvider(sdk.WithSpanProcessor(q.before(sdk.NewBatchSpanProcessor(q.counted(e),
 				sdk.WithMaxQueueSize(20), sdk.WithMaxExportBatchSize(5), sdk.WithBatchTimeout(time.Millisecond)))))
-			before := telemetry.Counts()
+			before := telemetry.Spans().Totals()
 			begun := time.Now()
 			for range 100 {
 				_, span := p.Tracer("test").Start(t.Context(), "span")
@@ -192,9 +192,9 @@ func TestQueueIsBounded(t *testing.T) {
 				t.Fatalf("ForceFlush: %v", err)
 			}
 			stop(t, p)
-			after := telemetry.Counts()
+			after := telemetry.Spans().Totals()
 			got := [3]int64{
-				after.Exported - before.Exported, after.QueueFull - before.QueueFull, after.NotTaken - before.NotTaken,
+				after.Taken - before.Taken, after.QueueFull - before.QueueFull, after.NotTaken - before.NotTaken,
 			}
 			if want := [3]int64{c.exported, c.full, c.refused}; got != want {
 				t.Errorf("exported, dropped as the queue was full, refused: %v, want %v", got, want)
@@ -209,7 +209,7 @@ func TestQueueIsBounded(t *testing.T) {
 // Spans that nobody sampled use no room.
 func TestUnsampledUseNoRoom(t *testing.T) {
 	spans := tracetest.NewInMemoryExporter()
-	q := newQueue(1)
+	q := newQueue(1, telemetry.Spans())
 	p := sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample()),
 		sdk.WithSpanProcessor(q.before(sdk.NewBatchSpanProcessor(q.counted(spans)))))
 	_, span := p.Tracer("test").Start(t.Context(), "span")

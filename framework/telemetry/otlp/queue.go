@@ -13,14 +13,37 @@ import (
 	"mosn.io/moe/framework/telemetry"
 )
 
-// queue counts what becomes of spans between their end and the collector, and takes no more than its size, so that the
-// SDK's own queue, of the same size, never drops what nobody counts.
+// queue counts what becomes of spans, or of lines of the log, on their way to the collector, and takes no more than its size,
+// so that the SDK's own queue, of the same size, never drops what nobody counts.
 type queue struct {
 	size    int64
+	ledger  *telemetry.Ledger
 	waiting atomic.Int64
 }
 
-func newQueue(size int) *queue { return &queue{size: int64(size)} }
+func newQueue(size int, ledger *telemetry.Ledger) *queue {
+	return &queue{size: int64(size), ledger: ledger}
+}
+
+// room reports whether there is room for one more, and takes it.
+func (q *queue) room() bool {
+	if q.waiting.Add(1) > q.size {
+		q.waiting.Add(-1)
+		q.ledger.QueueFull(1)
+		return false
+	}
+	return true
+}
+
+// exported notes that n have left the queue.
+func (q *queue) exported(n int, err error) {
+	q.waiting.Add(-int64(n))
+	if err != nil {
+		q.ledger.NotTaken(n)
+	} else {
+		q.ledger.Taken(n)
+	}
+}
 
 // sizeOf returns a number of the environment, or standard.
 func sizeOf(env func(string) string, name string, standard int) int {
@@ -44,12 +67,9 @@ func (p *processor) OnEnd(s trace.ReadOnlySpan) {
 	if !s.SpanContext().IsSampled() {
 		return
 	}
-	if p.queue.waiting.Add(1) > p.queue.size {
-		p.queue.waiting.Add(-1)
-		telemetry.QueueFull(1)
-		return
+	if p.queue.room() {
+		p.SpanProcessor.OnEnd(s)
 	}
-	p.SpanProcessor.OnEnd(s)
 }
 
 // exporting counts what it hands to the exporter.
@@ -63,12 +83,7 @@ func (q *queue) counted(e trace.SpanExporter) trace.SpanExporter { return &expor
 // ExportSpans is that of trace.SpanExporter.
 func (e *exporting) ExportSpans(ctx context.Context, spans []trace.ReadOnlySpan) error {
 	err := e.SpanExporter.ExportSpans(ctx, spans)
-	e.queue.waiting.Add(-int64(len(spans)))
-	if err != nil {
-		telemetry.NotTaken(len(spans))
-	} else {
-		telemetry.Exported(len(spans))
-	}
+	e.queue.exported(len(spans), err)
 	return err
 }
 
@@ -95,6 +110,6 @@ func (l *failureLog) report(err error) {
 	}
 	l.mu.Unlock()
 	if !silent {
-		slog.Warn("exporting traces or metrics fails", "error", err, "more_like_this", left)
+		slog.Warn("exporting traces, metrics or logs fails", "error", err, "more_like_this", left)
 	}
 }

@@ -18,14 +18,15 @@ import (
 	"unsafe"
 
 	"mosn.io/moe/framework/internal/envoylog"
+	"mosn.io/moe/framework/internal/logs"
 )
 
 // Handler writes to Envoy's log, under its name dynamic_modules. Without Envoy it is never enabled.
-var Handler slog.Handler = envoylog.New(envoylog.Sink{
+var Handler slog.Handler = logs.Tee(envoylog.New(envoylog.Sink{
 	Enabled: func(l envoylog.Level) bool { return bool(C.moe_log_enabled(C.int(l))) },
 	Write: func(l envoylog.Level, line []byte) {
 		p := C.CBytes(line)
 		defer C.free(p)
 		C.moe_log(C.int(l), (*C.char)(unsafe.Pointer(p)), C.size_t(len(line)))
 	},
-})
+}))
