@@ -1,4 +1,5 @@
-// Command metricsgen writes what is made of the definitions of the framework's metrics: docs/metrics.md.
+// Command metricsgen writes what is made of the definitions of the framework's metrics: docs/metrics.md, and a dashboard and
+// rules for those who look at them.
 //
 //	go run ./internal/cmd/metricsgen           write what has changed
 //	go run ./internal/cmd/metricsgen -check    write nothing, exit 1 if something would change
@@ -16,6 +17,8 @@ import (
 // files are what is generated, by their paths in the repository.
 var files = map[string]func() ([]byte, error){
 	"docs/metrics.md": table,
+	"packaging/observability/grafana-dashboard.json": dashboardJSON,
+	"packaging/observability/prometheus-rules.yaml":  rules,
 }
 
 func main() {
