@@ -10,6 +10,7 @@ import (
 type constants struct {
 	of  [core.Directions][][]core.Constant // by plugin; nil where none has any
 	all [core.Directions]*core.Constants   // of the chain, nil where it does more to these headers than that
+	any bool                               // there are some in all
 }
 
 // headersPhases are the phases in whose place plugins may have constants.
@@ -61,7 +62,7 @@ func (c *Chain) joinConstants() {
 		for at := range d.n {
 			all.Append(of[d.index(at)]...)
 		}
-		c.constants.all[dir] = all
+		c.constants.all[dir], c.constants.any = all, true
 	}
 }
 

@@ -55,6 +55,8 @@ func (st *Stream) contradictions(d *direction, from stage) (all []string) {
 	must(legalSteps[from]&(1<<d.stage) != 0, "no such step")
 	must(!replySteps[from] || d.stage != atHeaders || st.Replied, "back to the headers without a reply")
 	must(d.stage != dead || d.dir == Request && st.Replied, "dead without a reply, or a dead response")
+	must(!st.Steady() || st.Wants() == st.home.Wants() && !st.Busy(Request) && !st.Busy(Response) &&
+		st.Constants(Request) == nil && st.Constants(Response) == nil, "steady, and not as the chain")
 	must(d.used || f.chunk == nil && !f.hasChunk && !f.trailers && !h.holds && h.body == nil && d.length == length{} && len(d.pipes.all) == 0 && d.queue.empty() &&
 		d.reader == nil && !d.suspended, "state beyond the headers, and not used")
 	if st.over || d.stage == dead {

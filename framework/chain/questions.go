@@ -33,6 +33,17 @@ func (d *direction) wantsRest() bool {
 	return d.held.holds || d.suspended || d.stage != idle || d.length.check || len(d.pipes.all) > 0 || !d.queue.empty()
 }
 
+// Steady reports whether the stream wants what the chain that it began with wants, has no constants and is not busy: a host
+// that asks after each call into the chain can spare itself the single questions. It reports false where it is not quick to
+// tell.
+func (st *Stream) Steady() bool {
+	c := st.home
+	return st.chain == c && !c.constants.any && !st.over && !st.Replied && st.d[Request].rests() && st.d[Response].rests()
+}
+
+// rests reports whether nothing but headers has been in flight, and nothing is now.
+func (d *direction) rests() bool { return !d.used && d.stage == idle && !d.suspended }
+
 // Busy reports whether dir is suspended: the host should queue its events. Those it feeds all the same queue here.
 func (st *Stream) Busy(dir core.Direction) bool { return st.d[dir].suspended }
 

@@ -82,7 +82,7 @@ func moeConfigNew(c *C.moe_config, name *C.char, nameLen C.size_t, value *C.char
 	conf.define(c, undeclaredMetrics)
 	conf.own = conf.bind(own, nil)
 	c.id = C.uint32_t(configs.Add(conf, func(id uint32) { conf.id = id }))
-	c.wants, c.constants = offer(own)
+	c.wants, c.constants = conf.own.wants, conf.own.constants
 	return true
 }
 
@@ -184,18 +184,21 @@ func (conf *filterConfig) refuse(route uint32, err error) {
 
 // bound is a chain with the metrics of one of Envoy's configurations.
 type bound struct {
-	chain   *chain.Chain
-	conf    *filterConfig
-	route   *assembly.Route
-	metrics atomic.Pointer[[]boundMetric]
-	grown   atomic.Uint64 // assembly.Filter.Grown when they were paired
-	flushed atomic.Uint64 // core.MetricsDirtied when they were flushed last
-	pace    core.Pace     // of lazy ones
+	chain     *chain.Chain
+	conf      *filterConfig
+	route     *assembly.Route
+	wants     C.uint32_t // those of a stream that begins, see offer
+	constants [core.Directions]*C.moe_constants
+	metrics   atomic.Pointer[[]boundMetric]
+	grown     atomic.Uint64 // assembly.Filter.Grown when they were paired
+	flushed   atomic.Uint64 // core.MetricsDirtied when they were flushed last
+	pace      core.Pace     // of lazy ones
 }
 
 // bind pairs a route's chain, and those of its consumers, with conf's metrics.
 func (conf *filterConfig) bind(ch *chain.Chain, r *assembly.Route) *bound {
 	b := &bound{chain: ch, conf: conf, route: r}
+	b.wants, b.constants = offer(ch)
 	b.pair(conf.filter.MetricsVersion(r))
 	return b
 }

@@ -22,9 +22,7 @@ typedef struct moe_text {
   char bytes[];
 } moe_text_piece;
 
-// One that waits has a piece of TEXT_SIZE, or none.
-static _Thread_local moe_instance *spare;
-static _Thread_local unsigned spares;
+// A moe_instance in a thread's list of spare ones has a piece of TEXT_SIZE, or none.
 
 static void free_texts(moe_text_piece *t) {
   while (t != NULL) {
@@ -34,13 +32,13 @@ static void free_texts(moe_text_piece *t) {
   }
 }
 
-static moe_instance *take(void) {
-  moe_instance *s = spare;
+static moe_instance *take(moe_thread *t) {
+  moe_instance *s = t->spare;
   ASAN_UNPOISON_MEMORY_REGION(s, sizeof *s);
   if (s->text != NULL)
     ASAN_UNPOISON_MEMORY_REGION(s->text, sizeof *s->text + TEXT_SIZE);
-  spare = s->next;
-  spares--;
+  t->spare = s->next;
+  t->spares--;
   return s;
 }
 
@@ -49,9 +47,10 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t ends;
 static bool has_key;
 
-static void end(void *unused) {
-  while (spare != NULL) {
-    moe_instance *s = take();
+static void end(void *ending) {
+  moe_thread *t = ending;
+  while (t->spare != NULL) {
+    moe_instance *s = take(t);
     free_texts(s->text);
     free(s);
   }
@@ -59,14 +58,14 @@ static void end(void *unused) {
 
 static void make_key(void) { has_key = pthread_key_create(&ends, end) == 0; }
 
-moe_instance *moe_instance_new(void) {
-  if (spare == NULL) {
+moe_instance *moe_instance_new(moe_thread *thread) {
+  if (thread->spare == NULL) {
     moe_instance *s = calloc(1, sizeof *s);
     if (s == NULL)
       abort();
     return s;
   }
-  moe_instance *s = take();
+  moe_instance *s = take(thread);
   moe_text_piece *t = s->text;
   memset(s, 0, sizeof *s);
   s->text = t;
@@ -74,6 +73,7 @@ moe_instance *moe_instance_new(void) {
 }
 
 void moe_instance_free(moe_instance *s) {
+  moe_thread *thread = s->thread;
   moe_text_piece *t = s->text;
   if (t != NULL && t->size == TEXT_SIZE) { // the newest one, which is the only one of most streams
     free_texts(t->next);
@@ -83,20 +83,20 @@ void moe_instance_free(moe_instance *s) {
     free_texts(t);
     t = NULL;
   }
-  if (spares == 0) {
+  if (thread->spares == 0) {
     pthread_once(&once, make_key);
     if (has_key)
-      pthread_setspecific(ends, &ends);
+      pthread_setspecific(ends, thread);
   }
-  if (spares == MAX_SPARE || !has_key) {
+  if (thread->spares == MAX_SPARE || !has_key) {
     free_texts(t);
     free(s);
     return;
   }
   s->text = t;
-  s->next = spare;
-  spare = s;
-  spares++;
+  s->next = thread->spare;
+  thread->spare = s;
+  thread->spares++;
   if (t != NULL)
     ASAN_POISON_MEMORY_REGION(t, sizeof *t + TEXT_SIZE);
   ASAN_POISON_MEMORY_REGION(s, sizeof *s);

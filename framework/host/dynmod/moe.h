@@ -41,6 +41,8 @@ typedef struct {
   _Atomic uint32_t users; // both sides': Envoy is one, and so is who commits; the last one frees it
 } moe_config;
 
+enum { MAX_FINISHED = 64 };
+
 // One filter of one stream in Envoy. Each field says who writes it: C or Go on the stream's thread, unless it is said to
 // be for others.
 typedef struct moe_instance {
@@ -71,8 +73,22 @@ typedef struct moe_instance {
   char *cluster;      // C: its name as the response came, in text; NULL without one, and where nobody may ask for it
   size_t cluster_len; // C
   struct moe_text *text; // C: copies that last as long as the stream
+  struct moe_thread *thread; // C, constant: on which Envoy has made it, and calls all hooks but those of its scheduler
   struct moe_instance *next; // C: in a list of streams to be freed later, or to be used again
 } moe_instance;
+
+// What one of Envoy's threads keeps from one hook to the next. Only that thread uses it. It lasts as long as the thread,
+// and so longer than the streams that Envoy makes there.
+typedef struct moe_thread {
+  uint32_t number; // from 1 on; 0: it has not entered Go
+  unsigned spares;
+  moe_instance *spare;     // memory to be used again, see instance.c
+  moe_instance *lingering; // streams that are over, but of whose callouts Envoy may tell while it destroys their filter
+  size_t finished_n;
+  moe_instance *finished[MAX_FINISHED]; // that Envoy has destroyed, and Go does not know of
+} moe_thread;
+
+extern _Thread_local moe_thread moe_this_thread; // to look it up costs more than to follow moe_instance.thread
 
 enum { HELD_DATA = 1, HELD_TRAILERS = 2 };
 
@@ -160,7 +176,7 @@ typedef struct {
 } moe_verb;
 
 // Memory of instances and of what is copied for them, see instance.c. Only the stream's thread uses them.
-moe_instance *moe_instance_new(void); // zeroed
+moe_instance *moe_instance_new(moe_thread *t); // zeroed
 void moe_instance_free(moe_instance *s);
 char *moe_text(moe_instance *s, size_t n); // room for n bytes, which lasts as long as the stream
 char *moe_keep(moe_instance *s, const char *p, size_t n); // a copy of p in it

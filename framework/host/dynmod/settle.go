@@ -35,6 +35,10 @@ func (s *envoyStream) settle(hook core.Direction, e *C.moe_event) {
 		}
 		return
 	}
+	if e.kind == C.EVENT_HEADERS && len(s.Dirs[hook].Out) == 0 && !s.Dirs[1-hook].Untouched() && s.ready(hook) {
+		e.status = s.proceed(hook) // as nearly always
+		return
+	}
 	for dir := range core.Directions {
 		switch {
 		case dir != hook:

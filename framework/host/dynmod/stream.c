@@ -7,25 +7,17 @@
 
 _Atomic uint32_t moe_route_configs;
 
-enum { MAX_FINISHED = 64, STACK_CHUNKS = 16, STACK_OUT = 2048 };
+enum { STACK_CHUNKS = 16, STACK_OUT = 2048 };
 
 static _Atomic uint32_t threads;
-static _Thread_local uint32_t thread_no; // from 1 on; 0: it has not entered Go
-static _Thread_local moe_instance *finished[MAX_FINISHED];
-static _Thread_local size_t finished_n;
+_Thread_local moe_thread moe_this_thread;
 
 // moe_on_envoy_thread reports whether the caller runs on a thread of Envoy's that has entered Go, or on the main one: that
 // goroutine is bound to the thread until it returns, so that no other can run there.
-bool moe_on_envoy_thread(void) { return thread_no != 0 || moe_on_main_thread(); }
+bool moe_on_envoy_thread(void) { return moe_this_thread.number != 0 || moe_on_main_thread(); }
 
 // moe_on_thread reports whether the caller runs on the thread of a number.
-bool moe_on_thread(uint32_t number) { return thread_no == number; }
-
-static uint32_t thread(void) {
-  if (thread_no == 0)
-    thread_no = atomic_fetch_add(&threads, 1) + 1;
-  return thread_no;
-}
+bool moe_on_thread(uint32_t number) { return moe_this_thread.number == number; }
 
 static void free_stream(moe_instance *s) {
   if (s->scheduler != NULL)
@@ -33,25 +25,22 @@ static void free_stream(moe_instance *s) {
   moe_instance_free(s);
 }
 
-// Streams of this thread that are over, but of whose callouts Envoy may tell while it destroys their filter.
-static _Thread_local moe_instance *lingering;
-
 // release frees s when both sides are done with it and no hook of it is under way.
 static void release(moe_instance *s) {
   if (!s->completed || !s->gone || s->depth > 0)
     return;
   if (s->called) {
-    s->next = lingering;
-    lingering = s;
+    s->next = s->thread->lingering;
+    s->thread->lingering = s;
   } else {
     free_stream(s);
   }
 }
 
-static void free_lingering(void) {
-  while (lingering != NULL) {
-    moe_instance *s = lingering;
-    lingering = s->next;
+static void free_lingering(moe_thread *t) {
+  while (t->lingering != NULL) {
+    moe_instance *s = t->lingering;
+    t->lingering = s->next;
     free_stream(s);
   }
 }
@@ -60,14 +49,18 @@ void moe_cross(moe_event *e) {
   uint8_t stack[STACK_OUT];
   moe_instance *batch[MAX_FINISHED];
   moe_instance *s = e->stream;
+  moe_thread *t = s != NULL ? s->thread : &moe_this_thread;
+  if (t->number == 0)
+    t->number = atomic_fetch_add(&threads, 1) + 1;
   e->out = stack;
   e->out_cap = sizeof stack;
-  e->thread = thread();
+  e->thread = t->number;
   // Envoy may destroy more streams while the verbs run: they belong to the next crossing.
   e->finished = batch;
-  e->finished_n = finished_n;
-  memcpy(batch, finished, finished_n * sizeof *batch);
-  finished_n = 0;
+  e->finished_n = t->finished_n;
+  for (size_t i = 0; i < e->finished_n; i++) // few in most cases
+    batch[i] = t->finished[i];
+  t->finished_n = 0;
   if (s != NULL) {
     s->depth++;
     atomic_store_explicit(&s->attention, 0, memory_order_relaxed);
@@ -90,8 +83,10 @@ static inline bool wanted(moe_instance *s, uint32_t phase) {
 }
 
 HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
-  free_lingering();
-  moe_instance *s = moe_instance_new();
+  moe_thread *t = &moe_this_thread;
+  free_lingering(t);
+  moe_instance *s = moe_instance_new(t);
+  s->thread = t;
   s->start = moe_now();
   s->envoy = filter;
   s->config = (moe_config *)config;
@@ -103,20 +98,31 @@ HOOK const void *ON(http_filter_new)(const void *config, void *filter) {
 
 // put copies n bytes, few in most cases, and returns the end of the copy.
 static inline char *put(char *to, const char *p, size_t n) {
-  if (n >= 8 && n <= 16) {
+  if (n > 32) {
+    memcpy(to, p, n);
+  } else if (n > 16) {
+    char first[16], last[16];
+    memcpy(first, p, 16);
+    memcpy(last, p + n - 16, 16);
+    memcpy(to, first, 16);
+    memcpy(to + n - 16, last, 16);
+  } else if (n >= 8) {
     uint64_t first, last;
     memcpy(&first, p, 8);
     memcpy(&last, p + n - 8, 8);
     memcpy(to, &first, 8);
     memcpy(to + n - 8, &last, 8);
-  } else if (n >= 4 && n < 8) {
+  } else if (n >= 4) {
     uint32_t first, last;
     memcpy(&first, p, 4);
     memcpy(&last, p + n - 4, 4);
     memcpy(to, &first, 4);
     memcpy(to + n - 4, &last, 4);
   } else if (n > 0) {
-    memcpy(to, p, n);
+    char first = p[0], middle = p[n / 2], last = p[n - 1];
+    to[0] = first;
+    to[n / 2] = middle;
+    to[n - 1] = last;
   }
   return to + n;
 }
@@ -276,8 +282,9 @@ HOOK void ON(http_filter_destroy)(const void *stream) {
     return;
   }
   // Nobody waits for the news: Go hears of it at this thread's next crossing, which saves one per stream.
-  finished[finished_n++] = s;
-  if (finished_n == MAX_FINISHED) {
+  moe_thread *t = s->thread;
+  t->finished[t->finished_n++] = s;
+  if (t->finished_n == MAX_FINISHED) {
     moe_event e = {.kind = EVENT_DRAIN};
     moe_cross(&e);
   }

@@ -59,7 +59,7 @@ func (s *envoyStream) start() {
 	}
 	s.conf, s.bound = conf, b
 	s.Start(b.chain, s.handle, s.handle, s)
-	s.c.wants, s.c.constants = offer(b.chain)
+	s.c.wants, s.c.constants = b.wants, b.constants
 	if s.e.kind != C.EVENT_HEADERS || s.e.dir != 0 {
 		s.Remote(core.RequestHeaders)
 	}
@@ -89,7 +89,11 @@ func (s *envoyStream) leave(outer *C.moe_event) {
 
 // report tells C what the chain has come to, and Envoy what was counted.
 func (s *envoyStream) report() {
-	if s.Chain != nil && !s.done {
+	switch {
+	case s.Chain == nil || s.done:
+	case s.Chain.Steady():
+		s.c.wants, s.c.busy = s.bound.wants, [core.Directions]C.uint8_t{}
+	default:
 		s.c.wants, s.c.constants = offer(s.Chain)
 		for dir := range core.Directions {
 			s.c.busy[dir] = cbool(s.Chain.Busy(dir))
