@@ -112,6 +112,25 @@ func CheckMethods(t, must, optional reflect.Type) error {
 	return nil
 }
 
+// CheckHandlers reports what is wrong with the methods of t that begin with On: each must be one of handlers, which are
+// interfaces of one method by its name. kind says in the plural what t is, for the error.
+func CheckHandlers(t reflect.Type, kind string, handlers map[string]reflect.Type) error {
+	for i := range t.NumMethod() {
+		name := t.Method(i).Name
+		if len(name) < 3 || name[:2] != "On" || name[2] < 'A' || name[2] > 'Z' {
+			continue
+		}
+		h, ok := handlers[name]
+		if !ok {
+			return fmt.Errorf("%v.%s is not a method of %s", t, name, kind)
+		}
+		if !t.Implements(h) {
+			return fmt.Errorf("%v.%s must be %v", t, name, h.Method(0).Type)
+		}
+	}
+	return nil
+}
+
 // Lookup returns the registration of a plugin by its name, or nil.
 func (g *Registry[R]) Lookup(name string) R {
 	g.mu.RLock()

@@ -114,18 +114,8 @@ var handlers = map[string]reflect.Type{
 // check reports what is wrong with the methods of r.
 func (r *Registration) check() error {
 	t := r.Handler
-	for i := range t.NumMethod() {
-		name := t.Method(i).Name
-		if len(name) < 3 || name[:2] != "On" || name[2] < 'A' || name[2] > 'Z' {
-			continue
-		}
-		h, ok := handlers[name]
-		if !ok {
-			return fmt.Errorf("%v.%s is not a method of listener filters", t, name)
-		}
-		if !t.Implements(h) {
-			return fmt.Errorf("%v.%s must be %v", t, name, h.Method(0).Type)
-		}
+	if err := extension.CheckHandlers(t, "listener filters", handlers); err != nil {
+		return err
 	}
 	if !t.Implements(handlers["OnAccept"]) {
 		return fmt.Errorf("%v has no OnAccept, which says how many bytes to look at", t)

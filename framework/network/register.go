@@ -127,33 +127,29 @@ func register(r *Registration, opts []Option) {
 	registry.MustAdd("network", r, r.check())
 }
 
-// handlers are the methods of filters.
-var handlers = map[string]struct {
-	t     reflect.Type
-	wants Wants
-}{
-	"OnConnection": {reflect.TypeFor[ConnectionHandler](), WantConnection},
-	"OnRead":       {reflect.TypeFor[ReadHandler](), WantRead},
-	"OnWrite":      {reflect.TypeFor[WriteHandler](), WantWrite},
-	"OnClose":      {reflect.TypeFor[CloseHandler](), WantClose},
-}
+// handlers are the methods of filters, and wanted the events that they are for.
+var (
+	handlers = map[string]reflect.Type{
+		"OnConnection": reflect.TypeFor[ConnectionHandler](),
+		"OnRead":       reflect.TypeFor[ReadHandler](),
+		"OnWrite":      reflect.TypeFor[WriteHandler](),
+		"OnClose":      reflect.TypeFor[CloseHandler](),
+	}
+	wanted = map[string]Wants{
+		"OnConnection": WantConnection, "OnRead": WantRead, "OnWrite": WantWrite, "OnClose": WantClose,
+	}
+)
 
 // check reports what is wrong with the methods of r, and notes which there are.
 func (r *Registration) check() error {
 	t := r.Handler
-	for i := range t.NumMethod() {
-		name := t.Method(i).Name
-		if len(name) < 3 || name[:2] != "On" || name[2] < 'A' || name[2] > 'Z' {
-			continue
+	if err := extension.CheckHandlers(t, "network filters", handlers); err != nil {
+		return err
+	}
+	for name, h := range handlers {
+		if t.Implements(h) {
+			r.wants |= wanted[name]
 		}
-		h, ok := handlers[name]
-		if !ok {
-			return fmt.Errorf("%v.%s is not a method of network filters", t, name)
-		}
-		if !t.Implements(h.t) {
-			return fmt.Errorf("%v.%s must be %v", t, name, h.t.Method(0).Type)
-		}
-		r.wants |= h.wants
 	}
 	if r.wants == 0 {
 		return fmt.Errorf("%v has none of OnConnection, OnRead, OnWrite and OnClose", t)

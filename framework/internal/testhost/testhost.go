@@ -71,6 +71,20 @@ func Provision[T any](
 	return value.(*T), env, nil
 }
 
+// Counted returns the sum of a counter that the extension of env has declared, over all tags: "denied" for
+// env.Counter("denied"). One that it has not declared fails the test.
+func Counted(t testing.TB, env *extension.Env, name string) int64 {
+	t.Helper()
+	full := "moe." + env.Plugin + "." + name
+	for _, m := range shared.Metrics(env) {
+		if m.Name == full {
+			return m.Sum()
+		}
+	}
+	t.Errorf("there is no metric %s", full)
+	return 0
+}
+
 type host struct {
 	name string
 	log  slog.Handler

@@ -15,10 +15,7 @@ import (
 	"mosn.io/moe/framework/listener"
 )
 
-var (
-	shared  = extension.Internals(core.Internal{})
-	newFlow = listener.Internals(core.Internal{}).NewFlow
-)
+var newFlow = listener.Internals(core.Internal{}).NewFlow
 
 // Filter is a listener filter with a configuration.
 type Filter[T any] struct {
@@ -44,14 +41,7 @@ func New[T any](t testing.TB, conf string) (*Filter[T], error) {
 // Counted returns the sum of a counter that the filter has declared, over all tags: "denied" for env.Counter("denied").
 func (f *Filter[T]) Counted(name string) int64 {
 	f.t.Helper()
-	full := "moe." + f.reg.Name + "." + name
-	for _, m := range shared.Metrics(f.env) {
-		if m.Name == full {
-			return m.Sum()
-		}
-	}
-	f.t.Errorf("the filter has no metric %s", full)
-	return 0
+	return testhost.Counted(f.t, f.env, name)
 }
 
 // Accept has a client connect. The connection ends with the test.

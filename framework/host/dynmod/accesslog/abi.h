@@ -2,7 +2,7 @@
 // (source/extensions/dynamic_modules/abi/abi.h); abi_test.go compiles this file against that one. See ../abi.h.
 #pragma once
 
-#include "../abi.h"
+#include "../metrics.h"
 
 #ifndef MOE_ABI_TYPES_GIVEN
 
@@ -118,14 +118,5 @@ CALLBACK bool GET(dynamic_metadata_number)(void *, mbuf, mbuf, double *);
 CALLBACK bool GET(dynamic_metadata_bool)(void *, mbuf, mbuf, bool *);
 
 // Callbacks: metrics.
-#define METRIC(name) CALLBACK T(metrics_result) CB(access_logger_##name)(void *, size_t, uint64_t)
-#define DEFINE(kind) CALLBACK T(metrics_result) CB(access_logger_config_define_##kind)(void *, mbuf, size_t *)
-DEFINE(counter);
-DEFINE(gauge);
-DEFINE(histogram);
-METRIC(increment_counter);
-METRIC(increment_gauge);
-METRIC(decrement_gauge);
-METRIC(record_histogram_value);
-#undef DEFINE
-#undef METRIC
+#define AL(name) CB(access_logger_##name)
+METRIC_CALLBACKS(AL);

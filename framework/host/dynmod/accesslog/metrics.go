@@ -4,33 +4,7 @@ package accesslog
 #include <stdlib.h>
 #include "entry.h"
 
-static T(metrics_result) define(int kind, void *config, char *name, size_t n, size_t *id) {
-  mbuf b = {name, n};
-  switch (kind) {
-  case 0:
-    return CB(access_logger_config_define_counter)(config, b, id);
-  case 1:
-    return CB(access_logger_config_define_gauge)(config, b, id);
-  default:
-    return CB(access_logger_config_define_histogram)(config, b, id);
-  }
-}
-
-static void record(int kind, void *config, size_t id, int64_t n) {
-  switch (kind) {
-  case 0:
-    CB(access_logger_increment_counter)(config, id, (uint64_t)n);
-    break;
-  case 1:
-    if (n >= 0)
-      CB(access_logger_increment_gauge)(config, id, (uint64_t)n);
-    else
-      CB(access_logger_decrement_gauge)(config, id, (uint64_t)-n);
-    break;
-  default:
-    CB(access_logger_record_histogram_value)(config, id, (uint64_t)n);
-  }
-}
+METRIC_FUNCTIONS(AL)
 */
 import "C"
 

@@ -2,7 +2,7 @@
 // (source/extensions/dynamic_modules/abi/abi.h); abi_test.go compiles this file against that one. See ../abi.h.
 #pragma once
 
-#include "../abi.h"
+#include "../metrics.h"
 
 #ifndef MOE_ABI_TYPES_GIVEN
 
@@ -98,14 +98,4 @@ CALLBACK void CB(network_set_dynamic_metadata_bool)(void *, mbuf, mbuf, bool);
 CALLBACK bool CB(network_get_dynamic_metadata_bool)(void *, mbuf, mbuf, bool *);
 
 // Callbacks: metrics.
-#define DEFINE(kind) CALLBACK T(metrics_result) NF(config_define_##kind)(void *, mbuf, size_t *)
-#define METRIC(name) CALLBACK T(metrics_result) NF(name)(void *, size_t, uint64_t)
-DEFINE(counter);
-DEFINE(gauge);
-DEFINE(histogram);
-METRIC(increment_counter);
-METRIC(increment_gauge);
-METRIC(decrement_gauge);
-METRIC(record_histogram_value);
-#undef DEFINE
-#undef METRIC
+METRIC_CALLBACKS(NF);
