@@ -15,6 +15,7 @@
 //   - certvalidator is what the author of a certificate validator imports.
 //   - network is what the author of a network filter imports.
 //   - listener is what the author of a listener filter imports.
+//   - udp is what the author of a UDP filter imports.
 //   - extension is what every kind of extension shares: secrets, sizes, metrics, lifecycle, registration.
 //   - chain runs one stream through a list of plugins.
 //   - metrics reads what the process has counted.

@@ -8,6 +8,7 @@ import (
 	_ "mosn.io/moe/framework/host/dynmod/certvalidator"
 	_ "mosn.io/moe/framework/host/dynmod/listener"
 	_ "mosn.io/moe/framework/host/dynmod/network"
+	_ "mosn.io/moe/framework/host/dynmod/udp"
 	_ "mosn.io/moe/framework/host/golang"
 	_ "mosn.io/moe/framework/telemetry/otlp"
 	_ "mosn.io/moe/pkg/consumer"

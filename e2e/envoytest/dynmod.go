@@ -80,6 +80,15 @@ func (d DynamicModule) Bootstrap(extension string, config M) M {
 		"bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension", fields)}
 }
 
+// UDPFilter returns a UDP listener filter, called as in the module; its configuration may be nil.
+func (d DynamicModule) UDPFilter(filter string, config M) M {
+	fields := M{"filter_name": filter}
+	if config != nil {
+		fields["filter_config"] = config
+	}
+	return M{"name": filter, "typed_config": d.with("filters.udp.dynamic_modules.v3.DynamicModuleUdpListenerFilter", fields)}
+}
+
 func (d DynamicModule) with(extension string, config M) M {
 	config["@type"] = "type.googleapis.com/envoy.extensions." + extension
 	config["dynamic_module_config"] = M{"name": string(d), "do_not_close": true}

@@ -41,7 +41,7 @@ func (b *builder) listenerFilters(l *Listener) (all []*listenerv3.ListenerFilter
 	return all, nil
 }
 
-// connectionName is what Envoy calls a listener or network filter; it finds the extension by the type of the configuration.
+// connectionName is what Envoy calls a listener, network or UDP filter; it finds the extension by the type of the configuration.
 func (o *Options) connectionName(name string) string {
 	if o.OtherConnections {
 		name += "-other"

@@ -32,7 +32,7 @@ type Options struct {
 	// OtherLoggers gives the access loggers another name, which changes nothing else: Envoy sets them up again if it had
 	// them without.
 	OtherLoggers bool
-	// OtherConnections does the same to listener and network filters.
+	// OtherConnections does the same to listener, network and UDP filters.
 	OtherConnections bool
 
 	// Dir is where Envoy finds the files of [Resources.Files]; "" has the bootstrap hold everything. Only if there is a

@@ -54,8 +54,8 @@ func (o *Options) Check() error {
 			switch {
 			case n < 0:
 				p.add(config.Index(at+".listeners", j), "%s", config.Unknown("listener", name, o.listenerNames()))
-			case o.Listeners[n].TCP != nil:
-				p.add(config.Index(at+".listeners", j), "the listener %q passes TCP on and has no routes", name)
+			case !o.Listeners[n].TakesHTTP():
+				p.add(config.Index(at+".listeners", j), "the listener %q takes no HTTP and has no routes", name)
 			}
 		}
 		o.checkAction(p, at, r)
@@ -91,10 +91,12 @@ func (o *Options) checkListeners(p *problems) {
 			p.add(at+".address", "%v", err)
 		} else if n := address.GetSocketAddress(); n.GetPortValue() != 0 {
 			key := net.JoinHostPort(n.Address, strconv.Itoa(int(n.GetPortValue())))
-			if addresses[key] {
-				p.add(at+".address", "another listener has this address")
+			for _, protocol := range l.protocols() {
+				if addresses[protocol+key] {
+					p.add(at+".address", "another listener has this address")
+				}
+				addresses[protocol+key] = true
 			}
-			addresses[key] = true
 		}
 		if l.HTTP3 {
 			names[l.Name+quicSuffix] = true
@@ -112,6 +114,7 @@ func (o *Options) checkListeners(p *problems) {
 		}
 		o.checkListenerFilters(p, at, l)
 		o.checkNetwork(p, at, l)
+		o.checkUDP(p, at, l)
 	}
 }
 

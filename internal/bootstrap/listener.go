@@ -30,10 +30,28 @@ type Listener struct {
 	HTTP3 bool `json:"http3"`
 	// TCP passes connections on as they are: no plugins and no routes, but networkFilters.
 	TCP *TCP `json:"tcp"`
+	// UDP takes datagrams in place of connections, and passes them on: no plugins and no routes, but udpFilters.
+	UDP *UDP `json:"udp"`
 	// ListenerFilters are listener filters in Go, in order, before all that Envoy does with a connection.
 	ListenerFilters []ListenerFilter `json:"listenerFilters"`
 	// NetworkFilters are network filters in Go, in order, before what takes HTTP or passes TCP on.
 	NetworkFilters []NetworkFilter `json:"networkFilters"`
+	// UDPFilters are UDP filters in Go, in order, before what passes datagrams on.
+	UDPFilters []UDPFilter `json:"udpFilters"`
+}
+
+// TakesHTTP reports whether plugins and routes are for l.
+func (l *Listener) TakesHTTP() bool { return l.TCP == nil && l.UDP == nil }
+
+// protocols returns what l listens to.
+func (l *Listener) protocols() []string {
+	switch {
+	case l.UDP != nil:
+		return []string{"udp"}
+	case l.HTTP3:
+		return []string{"tcp", "udp"}
+	}
+	return []string{"tcp"}
 }
 
 // quicSuffix is what the name of the listener for HTTP/3 has more than that of its listener for TCP.
@@ -42,11 +60,14 @@ const quicSuffix = "-http3"
 // connectTimeout is how long a client may take for the TLS handshake.
 const handshakeTimeout = 10 * time.Second
 
-// listeners adds l: one for TCP and, if it takes HTTP/3, one for UDP.
+// listener adds l: one for UDP, or one for TCP and, if it takes HTTP/3, one for QUIC.
 func (b *builder) listener(l *Listener) error {
 	address, err := ParseAddress(l.Address)
 	if err != nil {
 		return fmt.Errorf("address: %w", err)
+	}
+	if l.UDP != nil {
+		return b.udpListener(l, address)
 	}
 	chain, manager, err := b.filterChain(l)
 	if err != nil {

@@ -90,7 +90,7 @@ func TestTCPRefused(t *testing.T) {
 		{"an upstream that is not there", "listeners[0].tcp.upstream", func(o *Options) { o.Listeners[0].TCP.Upstream = "down" }},
 		{"HTTP/3", "listeners[0].http3: a listener with tcp takes no HTTP", func(o *Options) { o.Listeners[0].HTTP3 = true }},
 		{"a host that has none", "listeners[0].networkFilters", func(o *Options) { o.ExtProc = &ExtProc{} }},
-		{"a route", `the listener "redis" passes TCP on and has no routes`, func(o *Options) {
+		{"a route", `the listener "redis" takes no HTTP and has no routes`, func(o *Options) {
 			o.Routes = []Route{{Listeners: []string{"redis"}, Action: Action{Upstream: "up"}}}
 		}},
 	} {

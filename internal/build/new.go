@@ -33,7 +33,7 @@ type NewOptions struct {
 const HTTP = "http"
 
 // Kinds are what New can begin: a plugin, or an extension of another kind, which is named as its package.
-var Kinds = []string{HTTP, "listener", "network", "accesslog", "certvalidator", "bootstrap"}
+var Kinds = []string{HTTP, "listener", "network", "udp", "accesslog", "certvalidator", "bootstrap"}
 
 // taken are names of packages that the files of a new plugin import.
 var taken = slices.Concat(Kinds[1:], []string{

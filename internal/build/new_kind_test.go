@@ -47,7 +47,7 @@ func testNewKind(t *testing.T, kind string) {
 }
 
 func TestNewUnknownKind(t *testing.T) {
-	if _, err := New(NewOptions{Kind: "udp", Name: "lines"}); err == nil || !strings.Contains(err.Error(), "http, listener, network") {
+	if _, err := New(NewOptions{Kind: "tcp", Name: "lines"}); err == nil || !strings.Contains(err.Error(), "http, listener, network") {
 		t.Errorf("New of an unknown kind: %v, want an error with those that there are", err)
 	}
 }

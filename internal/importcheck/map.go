@@ -32,6 +32,7 @@ var areas = []area{
 	{folder: "framework/certvalidator", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/network", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/listener", uses: "framework/internal framework/extension", light: true},
+	{folder: "framework/udp", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/bootstrap", uses: "framework/internal framework/extension", light: true},
 	{folder: "framework/nethttp", uses: "framework/internal framework/extension framework/filter", light: true},
 
@@ -56,7 +57,7 @@ var areas = []area{
 	{folder: "framework/host", uses: "framework/internal framework/extension framework/filter"},
 	{folder: "framework/host/internal", uses: "framework/host " + toDocuments},
 	{folder: "framework/host/dynmod", uses: "framework/host framework/host/internal framework/accesslog framework/network " +
-		"framework/listener framework/certvalidator framework/bootstrap " + toDocuments},
+		"framework/listener framework/udp framework/certvalidator framework/bootstrap " + toDocuments},
 	{folder: "framework/host/golang", uses: "framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/host/extproc", uses: "framework/metrics framework/host framework/host/internal " + toDocuments},
 	{folder: "framework/filtertest", uses: "framework/internal framework/extension framework/filter framework/chain " +
@@ -69,6 +70,8 @@ var areas = []area{
 	{folder: "framework/network/networktest", uses: "framework/network framework/internal framework/extension " +
 		"framework/internal/testhost"},
 	{folder: "framework/listener/listenertest", uses: "framework/listener framework/internal framework/extension " +
+		"framework/internal/testhost"},
+	{folder: "framework/udp/udptest", uses: "framework/udp framework/internal framework/extension " +
 		"framework/internal/testhost"},
 	{folder: "framework/bootstrap/bootstraptest", uses: "framework/bootstrap framework/internal framework/extension " +
 		"framework/internal/testhost"},
@@ -86,7 +89,7 @@ var areas = []area{
 	{folder: "internal/geotest"},
 	{folder: "plugins/internal", uses: "framework/extension framework/filter framework/filtertest internal/filewatch"},
 	{folder: "plugins", uses: "framework/extension framework/accesslog framework/bootstrap framework/certvalidator framework/listener framework/network " +
-		"framework/filter framework/nethttp plugins/internal"},
+		"framework/udp framework/filter framework/nethttp plugins/internal"},
 
 	// Consumers from files.
 	{folder: "pkg/consumer", uses: "framework/config framework/document framework/assembly internal/filewatch"},
@@ -108,7 +111,7 @@ var areas = []area{
 	{folder: "internal/protocheck", uses: "framework/config"},
 	{folder: "internal/bootstrap", uses: "framework/config framework/document framework/extension framework/host internal/protocheck"},
 	{folder: "internal/moefile", uses: "framework/host framework/accesslog framework/bootstrap framework/certvalidator framework/listener framework/network " +
-		"internal/bootstrap " +
+		"framework/udp internal/bootstrap " +
 		"pkg/consumer " + toDocuments},
 	{folder: "internal/extprocd", uses: "framework/host/extproc framework/telemetry/otlp internal/filewatch internal/moefile " + toDocuments},
 
@@ -116,10 +119,10 @@ var areas = []area{
 	{folder: "pkg/istio", uses: "framework/host internal/bootstrap internal/build internal/envoy internal/protocheck " + toDocuments},
 
 	// Programs.
-	{folder: "internal/cmd", uses: "framework/extension framework/bootstrap framework/filter framework/network framework/listener framework/certvalidator framework/config framework/document framework/metrics framework/assembly pkg/istio " +
+	{folder: "internal/cmd", uses: "framework/extension framework/bootstrap framework/filter framework/network framework/listener framework/udp framework/certvalidator framework/config framework/document framework/metrics framework/assembly pkg/istio " +
 		"internal/doccomments internal/moefile plugins"},
 	{folder: "cmd/libmoe", uses: "framework/host/dynmod framework/host/golang framework/telemetry/otlp pkg/consumer plugins"},
-	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/bootstrap framework/certvalidator framework/extension framework/listener framework/network framework/filter framework/config framework/document " +
+	{folder: "cmd/moe/cli", uses: "framework/accesslog framework/bootstrap framework/certvalidator framework/extension framework/listener framework/network framework/udp framework/filter framework/config framework/document " +
 		"framework/host framework/host/extproc framework/debugview framework/vet pkg/istio internal/bootstrap internal/build internal/doccomments " +
 		"internal/echo internal/envoy internal/extprocd internal/filewatch internal/moefile internal/mosnconf internal/tempdir internal/timeline internal/ui"},
 	{folder: "cmd/moe", uses: "cmd/moe/cli plugins"},

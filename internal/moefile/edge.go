@@ -68,6 +68,9 @@ func (f *File) connect(d *file, add func(path string, err error)) {
 		if t := f.Listeners[i].TCP; t != nil {
 			t.Upstream = known(config.Index("listeners", i)+".tcp.upstream", t.Upstream)
 		}
+		if u := f.Listeners[i].UDP; u != nil {
+			u.Upstream = known(config.Index("listeners", i)+".udp.upstream", u.Upstream)
+		}
 	}
 	for i := range d.Routes {
 		r := &d.Routes[i]
@@ -96,14 +99,14 @@ func (f *File) checkHTTP(raw any, chain map[string]any, add func(path string, er
 	given, _ := raw.(map[string]any)
 	for _, field := range slices.Concat(slices.Sorted(maps.Keys(chain)), ofHTTP) {
 		if given[field] != nil {
-			add(field, errors.New("no listener takes HTTP: give the file one without tcp, or leave this out"))
+			add(field, errors.New("no listener takes HTTP: give the file one without tcp and udp, or leave this out"))
 		}
 	}
 }
 
 // takesHTTP reports whether there is a listener that plugins and routes are for.
 func (f *File) takesHTTP() bool {
-	return slices.ContainsFunc(f.Listeners, func(l bootstrap.Listener) bool { return l.TCP == nil })
+	return slices.ContainsFunc(f.Listeners, func(l bootstrap.Listener) bool { return l.TakesHTTP() })
 }
 
 // addUpstreams takes those that the file names. Those that could not be used are left out, as it has been said why.

@@ -11,6 +11,7 @@ import (
 	"mosn.io/moe/framework/extension"
 	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
+	"mosn.io/moe/framework/udp"
 	"mosn.io/moe/internal/bootstrap"
 )
 
@@ -36,7 +37,7 @@ func (f *File) checkExtensions(h Host, add func(path string, err error)) {
 	}
 }
 
-// checkConnections does the same for listener and network filters.
+// checkConnections does the same for listener, network and UDP filters.
 func (f *File) checkConnections(h Host, add func(path string, err error)) {
 	for i := range f.Listeners {
 		l := &f.Listeners[i]
@@ -52,6 +53,7 @@ func (f *File) checkConnections(h Host, add func(path string, err error)) {
 				named = named || ok && sets.SetsServerName()
 			}
 		}
+		checkDatagrams(l, at, h, add)
 		if len(l.NetworkFilters) > 0 && h != Dynmod {
 			add(at+".networkFilters", needsModule(h))
 			continue
@@ -64,6 +66,17 @@ func (f *File) checkConnections(h Host, add func(path string, err error)) {
 					"listener; add serverNames: true to its tcp, or the listener filter clienthello", n.Name))
 			}
 		}
+	}
+}
+
+// checkDatagrams checks the UDP filters of a listener.
+func checkDatagrams(l *bootstrap.Listener, at string, h Host, add func(path string, err error)) {
+	if len(l.UDPFilters) > 0 && h != Dynmod {
+		add(at+".udpFilters", needsModule(h))
+		return
+	}
+	for i, n := range l.UDPFilters {
+		checkExtension("UDP filter", udp.Registrations(), config.Index(at+".udpFilters", i), n.Name, n.Config, h, add)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/framework/certvalidator"
 	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
+	"mosn.io/moe/framework/udp"
 	"mosn.io/moe/internal/bootstrap"
 )
 
@@ -187,7 +188,7 @@ func (*stones) OnConnection(*network.Conn) network.Action { return network.Conti
 
 // Network filters are checked likewise, and a file of TCP alone needs no plugins and no upstream of HTTP.
 func TestNetworkFilters(t *testing.T) {
-	const nobody = "no listener takes HTTP: give the file one without tcp, or leave this out"
+	const nobody = "no listener takes HTTP: give the file one without tcp and udp, or leave this out"
 	const tcp = "listeners:\n- name: tcp\n  address: ':1'\n  tcp: {upstream: '127.0.0.1:2'}\n"
 	for _, c := range []struct {
 		name, text string
@@ -198,7 +199,7 @@ func TestNetworkFilters(t *testing.T) {
 		{name: "TCP alone", text: tcp, host: Dynmod},
 		{
 			name: "plugins for nobody", text: plugins + tcp, host: Dynmod,
-			want: []string{`moe.yaml:1:1: plugins: no listener takes HTTP: give the file one without tcp, or leave this out`},
+			want: []string{`moe.yaml:1:1: plugins: no listener takes HTTP: give the file one without tcp and udp, or leave this out`},
 		},
 		{
 			name: "a chain, routes and HTTP for nobody", host: Dynmod,
@@ -229,6 +230,54 @@ func TestNetworkFilters(t *testing.T) {
 		{
 			name: "a host that has none", host: Golang, text: tcp + "  networkFilters: [{name: stones, config: {n: 1}}]\n",
 			want: []string{`moe.yaml:5:3: listeners[0].networkFilters: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Loader{Name: "moe.yaml", Host: c.host, Check: CheckPlugins}.Parse([]byte(c.text))
+			if diff := cmp.Diff(c.want, messagesOf(err)); diff != "" {
+				t.Errorf("the errors (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// drops is a UDP filter that is particular about its configuration.
+type drops struct {
+	N int `json:"n" validate:"required"`
+}
+
+func init() { udp.Register[drops]("drops") }
+
+func (*drops) OnDatagram(*udp.Datagram, []byte) udp.Action { return udp.Drop }
+
+// UDP filters are checked likewise.
+func TestUDPFilters(t *testing.T) {
+	const dns = "listeners:\n- name: dns\n  address: ':1'\n  udp: {upstream: '127.0.0.1:2'}\n"
+	for _, c := range []struct {
+		name, text string
+		host       Host
+		want       []string
+	}{
+		{name: "good", text: dns + "  udpFilters: [{name: drops, config: {n: 1}}]\n", host: Dynmod},
+		{name: "no upstream", text: strings.Replace(dns, "upstream: '127.0.0.1:2'", "", 1) + "  udpFilters: [{name: drops, config: {n: 1}}]\n", host: Dynmod},
+		{
+			name: "everything wrong", host: Dynmod, text: dns + "  udpFilters:\n  - name: drop\n  - name: drops\n",
+			want: []string{
+				`moe.yaml:6:5: listeners[0].udpFilters[0].name: "drop": unknown UDP filter; did you mean "drops"?`,
+				`moe.yaml:7:5: listeners[0].udpFilters[1].config.n: is required and not 0 (drops)`,
+			},
+		},
+		{
+			name: "an upstream that is not there", host: Dynmod, text: strings.Replace(dns, "127.0.0.1:2", "down", 1),
+			want: []string{`moe.yaml:4:9: listeners[0].udp.upstream: unknown upstream; there is none; give a name of upstreams, or an address such as HOST:PORT`},
+		},
+		{
+			name: "plugins for nobody", host: Dynmod, text: plugins + dns,
+			want: []string{`moe.yaml:1:1: plugins: no listener takes HTTP: give the file one without tcp and udp, or leave this out`},
+		},
+		{
+			name: "a host that has none", host: Golang, text: dns + "  udpFilters: [{name: drops, config: {n: 1}}]\n",
+			want: []string{`moe.yaml:5:3: listeners[0].udpFilters: they run in Envoys that load MoE as a dynamic module, and this is for the host golang`},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
+	"mosn.io/moe/framework/udp"
 )
 
 // other is an extension of a kind that stands in no list of plugins. In the place of a stage it has the name of its kind.
@@ -29,6 +30,7 @@ func others() (all []other) {
 	}{
 		{"listener", extension.Bases(listener.Registrations())},
 		{"network", extension.Bases(network.Registrations())},
+		{"udp", extension.Bases(udp.Registrations())},
 		{"accesslog", extension.Bases(accesslog.Registrations())},
 		{"bootstrap", extension.Bases(bootstrap.Registrations())},
 		{"certvalidator", extension.Bases(certvalidator.Registrations())},
@@ -66,7 +68,7 @@ func (o other) example(manual string) string {
 		return m[1]
 	}
 	form := map[string]string{
-		"listener": "listenerFilters:\n- name: %s\n", "network": "networkFilters:\n- name: %s\n",
+		"listener": "listenerFilters:\n- name: %s\n", "network": "networkFilters:\n- name: %s\n", "udp": "udpFilters:\n- name: %s\n",
 		"accesslog": "accessLoggers:\n- name: %s\n", "certvalidator": "validator:\n  name: %s\n",
 		"bootstrap": "bootstrap:\n- name: %s\n",
 	}[o.kind]

@@ -18,7 +18,7 @@ func newCommand() *cobra.Command {
 			new makes a folder with a plugin that works, to change into yours: the plugin and its test, a README, a moe.yaml to
 			try it with, a Makefile that builds it into a libmoe.so and a moe, and a go.mod. That one requires what the plugin
 			imports, and refers to MoE's sources: the checkout that you or this program are in, or --moe DIR. With --kind it is a
-			listener filter, a network filter, an access logger, a certificate validator or a bootstrap extension.`),
+			listener filter, a network filter, a UDP filter, an access logger, a certificate validator or a bootstrap extension.`),
 		Example: examples(`
 			moe new greet
 			cd greet && go test ./... && make run

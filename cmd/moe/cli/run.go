@@ -201,6 +201,9 @@ func (f *runFlags) run(cmd *cobra.Command) error {
 	started := startTurn(cmd)
 	defer started()
 	for _, l := range file.Listeners {
+		if l.UDP != nil {
+			continue // Envoys share such ports
+		}
 		if err := free(l.Address); err != nil {
 			return fmt.Errorf("listen: %w", err)
 		}

@@ -17,13 +17,22 @@ func serving(ctx context.Context, p *envoy.Process, listeners []bootstrap.Listen
 		if err != nil {
 			return "", err
 		}
-		scheme := "http://"
-		if l.TLS != nil {
-			scheme = "https://"
-		}
-		urls = append(urls, scheme+addr)
+		urls = append(urls, scheme(&l)+"://"+addr)
 	}
 	return strings.Join(urls, ", "), nil
+}
+
+// scheme is that of a listener's URL.
+func scheme(l *bootstrap.Listener) string {
+	switch {
+	case l.UDP != nil:
+		return "udp"
+	case l.TCP != nil:
+		return "tcp"
+	case l.TLS != nil:
+		return "https"
+	}
+	return "http"
 }
 
 // served says where requests go that match no route.

@@ -318,6 +318,9 @@ func secretsOf(f *moefile.File) secretFiles {
 		for _, n := range l.NetworkFilters {
 			ofConnections = append(ofConnections, n.Config)
 		}
+		for _, n := range l.UDPFilters {
+			ofConnections = append(ofConnections, n.Config)
+		}
 	}
 	return secretFiles{filter: filesIn(ofFilter), loggers: filesIn(ofLoggers), connections: filesIn(ofConnections)}
 }

@@ -44,7 +44,8 @@ func TestSecretsOf(t *testing.T) {
 		"consumers: [{name: x, credentials: {a: {keys: [{file: a}, {env: E}]}}}]\n"+
 		"accessLoggers: [{name: l, config: {headers: {x-key: {file: e}}}}]\n"+
 		"listeners: [{name: l, address: ':1', listenerFilters: [{name: a, config: {secret: {file: f}}}], "+
-		"networkFilters: [{name: a, config: {secrets: [{file: g}]}}]}]\n"+
+		"networkFilters: [{name: a, config: {secrets: [{file: g}]}}]}, "+
+		"{name: u, address: ':2', udp: {}, udpFilters: [{name: a, config: {secret: {file: h}}}]}]\n"+
 		"routes: [{plugins: [{name: a, config: {secret: {file: d}}}]}]"), moefile.CheckFile, moefile.Dynmod)
 	if err != nil {
 		t.Fatalf("moefile.Parse: %v", err)
@@ -56,8 +57,8 @@ func TestSecretsOf(t *testing.T) {
 	if diff := cmp.Diff([]string{"e"}, got.loggers); diff != "" {
 		t.Errorf("the access loggers' (-want +got)\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"f", "g"}, got.connections); diff != "" {
-		t.Errorf("those of listener and network filters (-want +got)\n%s", diff)
+	if diff := cmp.Diff([]string{"f", "g", "h"}, got.connections); diff != "" {
+		t.Errorf("those of listener, network and UDP filters (-want +got)\n%s", diff)
 	}
 }
 
@@ -231,11 +232,11 @@ func TestTakeLoggersSecrets(t *testing.T) {
 
 // A secret of a listener's filters has Envoy set up the listener again, and nothing else.
 func TestTakeConnectionsSecrets(t *testing.T) {
-	for _, kind := range []string{"listenerFilters", "networkFilters"} {
+	for kind, on := range map[string]string{"listenerFilters": "tcp", "networkFilters": "tcp", "udpFilters": "udp"} {
 		t.Run(kind, func(t *testing.T) {
 			e := newEdited(t, moefile.CheckFile, map[string]string{
 				"token": "one",
-				"moe.yaml": "listeners: [{name: l, address: '127.0.0.1:8000', tcp: {upstream: '127.0.0.1:1'}, " + kind +
+				"moe.yaml": "listeners: [{name: l, address: '127.0.0.1:8000', " + on + ": {upstream: '127.0.0.1:1'}, " + kind +
 					": [{name: l, config: {token: {file: token}}}]}]",
 			})
 			for _, token := range []string{"two", "three"} {

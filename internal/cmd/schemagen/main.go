@@ -17,14 +17,15 @@ import (
 	"mosn.io/moe/framework/filter"
 	"mosn.io/moe/framework/listener"
 	"mosn.io/moe/framework/network"
+	"mosn.io/moe/framework/udp"
 	_ "mosn.io/moe/plugins"
 )
 
 // registrations are those of all kinds that have their schemas in folders of their own.
 func registrations() []*extension.Registration {
 	return slices.Concat(extension.Bases(filter.Registrations()), extension.Bases(network.Registrations()),
-		extension.Bases(listener.Registrations()), extension.Bases(certvalidator.Registrations()),
-		extension.Bases(bootstrap.Registrations()))
+		extension.Bases(listener.Registrations()), extension.Bases(udp.Registrations()),
+		extension.Bases(certvalidator.Registrations()), extension.Bases(bootstrap.Registrations()))
 }
 
 func main() {
