@@ -19,6 +19,7 @@ import (
 	_ "mosn.io/moe/plugins/consumerrestriction"
 	_ "mosn.io/moe/plugins/cors"
 	_ "mosn.io/moe/plugins/csrf"
+	_ "mosn.io/moe/plugins/dnsgateway"
 	_ "mosn.io/moe/plugins/extauth"
 	_ "mosn.io/moe/plugins/fault"
 	_ "mosn.io/moe/plugins/geoip"

@@ -112,8 +112,20 @@ func (b *udpBed) dial(listener string) *net.UDPConn {
 // until sends text, again and again as datagrams get lost, until an answer comes that satisfies.
 func (b *udpBed) until(c net.Conn, text string, satisfies func(answer string) bool) {
 	b.Helper()
+	b.answers(func() net.Conn { return c }, text, satisfies)
+}
+
+// eventually is until with a new socket each time, for a listener that has just changed: its address may, too.
+func (b *udpBed) eventually(listener, text string, satisfies func(answer string) bool) {
+	b.Helper()
+	b.answers(func() net.Conn { return b.dial(listener) }, text, satisfies)
+}
+
+func (b *udpBed) answers(from func() net.Conn, text string, satisfies func(answer string) bool) {
+	b.Helper()
 	p, last := make([]byte, 1<<16), "no answer"
 	if err := envoytest.Poll(patience, func() error {
+		c := from()
 		if _, err := c.Write([]byte(text)); err != nil {
 			return err // that of an earlier one
 		}
@@ -162,7 +174,9 @@ func (b *udpBed) lives() {
 func TestUDP(t *testing.T) {
 	conformance.OnEnvoys(t, &Host{}, nil, envoytest.Options{}, func(t *testing.T, e *envoytest.Envoy, _ *upstream.Server) {
 		up := startUDP(t)
-		if err := e.SetClusters([]m{envoytest.Cluster("udp", false, up.conn.LocalAddr().String())}); err != nil {
+		if err := e.SetClusters([]m{
+			envoytest.Cluster("udp", false, up.conn.LocalAddr().String()), envoytest.Cluster("dns", false, startDNS(t)),
+		}); err != nil {
 			t.Fatalf("e.SetClusters: %v", err)
 		}
 		if err := e.SetListeners(udpListeners()); err != nil {
@@ -180,6 +194,7 @@ func TestUDP(t *testing.T) {
 			{"panics", testUDPPanics},
 			{"datagrams that are too long", testUDPTooLong},
 			{"floods", testUDPFlood},
+			{"a DNS gateway", testDNSGateway},
 			{"bad configurations", testUDPBadConfig},
 			{"configurations change under datagrams", testUDPPushes},
 		} {
@@ -204,6 +219,7 @@ func udpListeners() []m {
 		udpListener("users", most, udpProbe(m{"do": "users"})),
 		udpListener("panic", most, udpProbe(m{"do": "panic"})),
 		udpListener("short", 1000, udpProbe(m{"do": "facts"})),
+		dnsListener(),
 	}
 }
 
@@ -276,12 +292,17 @@ func testUDPFacts(b *udpBed) {
 func testUDPSends(b *udpBed) {
 	c, other := b.dial("send"), b.dial("send")
 	to := other.LocalAddr().String()
-	b.want(c, to, "sent")
 	p := make([]byte, 100)
-	_ = other.SetReadDeadline(time.Now().Add(patience))
-	n, err := other.Read(p)
-	if got := string(p[:n]); err != nil || got != "to "+to {
-		b.Errorf("the other client gets %q, %v", got, err)
+	if err := envoytest.Poll(patience, func() error {
+		b.until(c, to, func(answer string) bool { return answer == "sent" })
+		_ = other.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		n, err := other.Read(p)
+		if got := string(p[:n]); err != nil || got != "to "+to {
+			return fmt.Errorf("the other client gets %q, %v", got, err)
+		}
+		return nil
+	}); err != nil {
+		b.Errorf("a datagram to another: %v", err)
 	}
 	b.until(c, "nowhere", func(answer string) bool { return strings.HasPrefix(answer, "nowhere: ") })
 }
@@ -311,8 +332,17 @@ func testUDPPanics(b *udpBed) {
 	if b.up.has("panic 0") {
 		b.Error("the upstream has got a datagram that a filter panicked with")
 	}
-	if n := strings.Count(b.envoy.Log.Since(0), "panic in OnDatagram"); n == 0 || n >= 500 {
-		b.Errorf("%d panics are logged, want a few", n)
+	logged := 0
+	if err := envoytest.Poll(patience, func() error {
+		if logged = strings.Count(b.envoy.Log.Since(0), "panic in OnDatagram"); logged == 0 {
+			return errors.New("no panic is logged")
+		}
+		return nil
+	}); err != nil {
+		b.Errorf("waiting for the log: %v", err)
+	}
+	if logged >= 500 {
+		b.Errorf("%d panics are logged, want a few", logged)
 	}
 }
 
@@ -348,16 +378,16 @@ func testUDPFlood(b *udpBed) {
 // Envoy takes any configuration of a UDP filter. A wrong one passes nothing, and the next good one works.
 func testUDPBadConfig(b *udpBed) {
 	for _, c := range []struct {
-		name, want string
-		filter     m
+		name, listener, want, filter string
+		config                       m
 	}{
-		{"no such filter", `unknown UDP filter; did you mean "probe"`, envoytest.MoE.UDPFilter("prob", nil)},
-		{"unknown field", "unknown field", udpProbe(m{"does": "x"})},
+		{name: "no such filter", listener: "unknown", filter: "prob", config: m{}, want: `unknown UDP filter; did you mean "probe"`},
+		{name: "unknown field", listener: "wrong", filter: "probe", config: m{"does": "x"}, want: "unknown field"},
 	} {
 		b.Run(c.name, func(t *testing.T) {
 			b := &udpBed{t, b.envoy, b.up}
 			mark := b.envoy.Log.Mark()
-			b.push("bad", c.filter)
+			b.push(c.listener, envoytest.MoE.UDPFilter(c.filter, envoytest.Document(envoytest.Struct, c.config)))
 			if err := envoytest.Poll(patience, func() error {
 				log := strings.ReplaceAll(b.envoy.Log.Since(mark), `\"`, `"`)
 				if !strings.Contains(log, "all datagrams are dropped") || !strings.Contains(log, c.want) {
@@ -367,12 +397,12 @@ func testUDPBadConfig(b *udpBed) {
 			}); err != nil {
 				t.Errorf("Envoy's log has not %q: %v", c.want, err)
 			}
-			conn, text := b.dial("bad"), "to a bad configuration: "+c.name
+			text := "to a bad configuration: " + c.name
 			if err := envoytest.Poll(patience, func() error {
-				if _, err := conn.Write([]byte(text)); err != nil {
+				if _, err := b.dial(c.listener).Write([]byte(text)); err != nil {
 					return err
 				}
-				stats, err := b.envoy.Stats(`moe\.udp\.rejected`)
+				stats, err := b.envoy.Stats(`\.` + c.filter + `\.moe\.udp\.rejected`)
 				for _, n := range stats {
 					if n > 0 {
 						return nil
@@ -382,11 +412,12 @@ func testUDPBadConfig(b *udpBed) {
 			}); err != nil {
 				t.Errorf("counting what is dropped: %v", err)
 			}
-			b.push("bad", udpProbe(m{}))
-			b.until(b.dial("bad"), "good again", func(answer string) bool { return answer == "good again" })
+			b.lives()
 			if b.up.has(text) {
 				t.Error("the upstream has got a datagram that a bad configuration let pass")
 			}
+			b.push(c.listener, udpProbe(m{}))
+			b.eventually(c.listener, "good again", func(answer string) bool { return answer == "good again" })
 		})
 	}
 }
@@ -421,7 +452,7 @@ func testUDPPushes(b *udpBed) {
 	for i := range 5 {
 		version := fmt.Sprint("version ", i)
 		b.push("pushes", udpProbe(m{"do": "reply", "text": version}))
-		b.until(b.dial("pushes"), "which", func(answer string) bool { return answer == version })
+		b.eventually("pushes", "which", func(answer string) bool { return answer == version })
 	}
 	close(end)
 	clients.Wait()
