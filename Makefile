@@ -142,12 +142,15 @@ unit: envoy redis ## Run the unit tests with the race detector
 portable: $(ZIG) ## Compile what plugin authors import without cgo, and all for other systems
 	@ZIG='$(CURDIR)/$(ZIG)' scripts/portable
 
+# -count=1: Go would keep the results although a library has changed that the tests do not import.
 conformance: libmoe moe bridge envoys redis slapd ## Run the conformance suite over every host on every Envoy
-	cd e2e && $(GO) test -timeout 20m $$($(GO) list ./... | grep -vE '/e2e/(istio|page)')
-	cd e2e/mosn && E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./...
+	cd e2e && $(GO) build -buildmode=c-shared -o '$(CURDIR)/build/testmodule/libmoe.so' ./testmodule
+	cd e2e && E2E_MODULE='$(CURDIR)/build/testmodule/libmoe.so' E2E_BRIDGE='$(CURDIR)/build/libgolang_bridge.so' \
+	  $(GO) test -count=1 -timeout 20m $$($(GO) list ./... | grep -vE '/e2e/(istio|page)')
+	cd e2e/mosn && E2E_MOE='$(CURDIR)/build/moe' $(GO) test -count=1 -timeout 20m ./...
 
 istio: libmoe moe envoys pilot ## Prove pkg/istio with Istio's discovery server before every Envoy
-	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -timeout 20m ./istio
+	cd e2e && E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' $(GO) test -count=1 -timeout 20m ./istio
 
 page: libmoe moe envoy chromium ## Look at the page of moe run in Chromium, and write the pictures of docs/page.md
 	cd e2e && ENVOY_VERSIONS='$(ENVOY_VERSION)' E2E_LIBMOE='$(CURDIR)/build/libmoe.so' E2E_MOE='$(CURDIR)/build/moe' \
