@@ -29,6 +29,11 @@ plugins:
 		if h := seen.Header; h.Get("x-secret") != "" || h.Get("x-path") != "/echo" || h.Get("cookie") != "other=2" {
 			b.Errorf("the upstream sees %v, want no x-secret, x-path /echo and the cookie other", h)
 		}
+		for _, name := range []string{"range", "if-range"} {
+			if r := ln.get("/echo", name, "bytes=0-1"); b.upstream(r).Header.Get(name) != "" {
+				b.Errorf("the upstream sees %s, and may answer with a part: want that it goes", name)
+			}
+		}
 		if got := r.Header.Get("x-status"); got != "200" {
 			b.Errorf("x-status is %q, want 200", got)
 		}

@@ -32,6 +32,11 @@ plugins:
 			b.Access(r.ID)["details"] != "moe.validate.invalid" {
 			b.Errorf("a wrong query gets %d %v, want 400 with a problem", r.Status, r.Header)
 		}
+		for _, query := range []string{"limit=1&limit=x", "limit=x;a", "limit=%zz"} {
+			if r := ln.get("/echo?" + query); r.Status != 400 || b.reached(r) {
+				b.Errorf("the query %s gets %d, want 400", query, r.Status)
+			}
+		}
 		if r := ln.post("/echo", `{"next": {"n": 1}}`, "content-type", "application/json"); r.Status != 200 {
 			b.Errorf("a valid body gets %d %s, want 200", r.Status, r.Body)
 		}
