@@ -259,6 +259,26 @@ func readerScenarios() []Scenario {
 			Equal(b, "code", fmt.Sprint(b.Access(id)["code"]), "200")
 			Equal(b, "upstream requests", len(b.Up.Seen(id)), 0)
 		}},
+		{Name: "reply: after a response has begun whose headers no plugin wanted", Run: func(b *Bed) {
+			ln := b.Listen(Listen{
+				Chain:  Chain(ProbeOf("probebody", "late", "request_body", "reply 409 no")),
+				Routes: []M{To("up2", "/")},
+			})
+			body, rest := io.Pipe()
+			id, resp, err := client.Open(ln.Addr, client.Request{
+				Path: "/mirror", Reader: body, H2: true,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			Equal(b, "status", resp.StatusCode, 200)
+			rest.Write([]byte("body")) // now that the client has the response's headers
+			if r := client.Read(id, resp); r.Err == nil {
+				b.Errorf("the response ends well: %+v", r)
+			}
+			b.WaitMetric("moe.late_replies", `plugin="late"`, 1)
+			b.WaitLog("a reply comes after the response has begun.*moe.late")
+		}},
 		{Name: "reply: while the body is still on its way", Run: func(b *Bed) {
 			ln := b.Listen(Listen{Chain: Chain(Probe("q", "request_headers", "reply 403 no"))})
 			r := ln.Do(client.Request{Reader: io.LimitReader(&upstream.Pattern{}, 4<<20), H2: true})

@@ -56,6 +56,8 @@ func (h *Host) Limit(_, scenario string) string {
 		return "Envoy takes no message at the stream's end"
 	case "attributes: of the response, at its end":
 		return "Envoy sends no message at the stream's end"
+	case "reply: after a response has begun whose headers no plugin wanted":
+		return "Envoy does not tell the server that the response has begun"
 	case "websocket: ping-pong, piped", "websocket: the client leaves":
 		return "plugins see the headers of tunnels only"
 	}

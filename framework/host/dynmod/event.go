@@ -54,6 +54,9 @@ func (s *envoyStream) event(e *C.moe_event) {
 	if s.Chain == nil && !s.failed {
 		s.start()
 	}
+	if s.c.answered != 0 && e.kind != C.EVENT_HEADERS {
+		s.missResponse()
+	}
 	switch {
 	case s.failed:
 		s.refuse()
@@ -199,6 +202,17 @@ func (s *envoyStream) returnLoans() {
 		}
 	}
 	s.loans = 0
+}
+
+// missResponse tells the chain that Envoy's response has begun, where no plugin wanted its headers: a reply comes too late.
+func (s *envoyStream) missResponse() {
+	if s.Chain == nil || s.Chain.Replied || s.Dirs[core.Response].Met {
+		return
+	}
+	if !s.Dirs[core.Request].Met {
+		s.skip(core.Request)
+	}
+	s.skip(core.Response)
 }
 
 // skip notes that the headers of dir have passed by, because no plugin wanted them.

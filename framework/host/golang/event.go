@@ -70,6 +70,9 @@ func (t *thread) streamEvent(s *envoyStream, e *C.golang_event) {
 	if s.done {
 		return
 	}
+	if s.c.answered != 0 && e.kind != C.EVENT_HEADERS {
+		s.missResponse()
+	}
 	s.Work()
 	switch e.kind {
 	case C.EVENT_HEADERS:
@@ -86,6 +89,18 @@ func (t *thread) streamEvent(s *envoyStream, e *C.golang_event) {
 	}
 	s.Work()
 	s.settle()
+}
+
+// missResponse tells the chain that Envoy's response has begun, where no plugin wanted anything of it: a reply comes too
+// late.
+func (s *envoyStream) missResponse() {
+	if s.Chain.Replied || s.Dirs[core.Response].Met {
+		return
+	}
+	if !s.Dirs[core.Request].Met {
+		s.Skip(core.Request)
+	}
+	s.Skip(core.Response)
 }
 
 // wants reports whether the chain wants a phase now; Envoy may have entered for something else.

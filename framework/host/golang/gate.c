@@ -69,6 +69,8 @@ uint64_t envoyGoFilterOnHttpHeader(processState *state, uint64_t end, uint64_t n
   s->state[dir] = state;
   s->fields[2 * dir + trailers] = n;
   s->bytes[2 * dir + trailers] = bytes;
+  if (dir == 1)
+    s->answered = 1;
   // The headers of a direction come in for whatever is wanted of it later: Envoy does not show them again.
   uint32_t phases = (trailers ? WANT_REQUEST_TRAILERS : WANT_REQUEST) << (3 * dir);
   if (s->replied || !wanted(s, phases))

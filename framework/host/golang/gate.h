@@ -48,6 +48,7 @@ typedef struct {
   _Atomic uint32_t gone;      // C, read by Go on any thread: Envoy has destroyed the stream
   uint8_t replied;        // Go: with a response of our own; what else comes is let through
   uint8_t completed;      // C: Go has been entered for OnComplete
+  uint8_t answered;       // C: the response's headers have come
   uint8_t depth;          // C: crossings under way on the stack: while there is one, the memory stays
   uint8_t freed;          // C: it is to be freed when there is none any more
 } golang_instance;
