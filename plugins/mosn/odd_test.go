@@ -106,8 +106,10 @@ func TestOddRequests(t *testing.T) {
 					panics++
 				}
 			}
-			if n := strings.Count(h.Log(), "msg=panic"); n != panics || strings.Count(h.Log(), `value="`+typ+": ") != n {
-				t.Errorf("%d answers were 500, and the log has %d panics; want as many, each with the type", panics, n)
+			n := strings.Count(h.Log(), "msg=panic")
+			least := min(panics, 100) // of a message that repeats, no more need be logged
+			if n < least || n > panics || strings.Count(h.Log(), `value="`+typ+": ") != n {
+				t.Errorf("%d answers were 500, and the log has %d panics; want %d at least, each with the type", panics, n, least)
 			}
 			t.Logf("%d panics", panics)
 		})
