@@ -2,7 +2,7 @@ package extauth
 
 import (
 	"fmt"
-	"net/url"
+	"strconv"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -127,12 +127,22 @@ func (c *change) path(path string) string {
 	return path + "?" + strings.Join(keep, "&")
 }
 
-// decoded is the name of a parameter as an upstream reads it.
+// decoded is the name of a parameter as an upstream reads it that leaves broken escapes as they are.
 func decoded(name string) string {
-	if plain, err := url.QueryUnescape(name); err == nil {
-		return plain
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if c == '+' {
+			c = ' '
+		}
+		if c == '%' && i+2 < len(name) {
+			if code, err := strconv.ParseUint(name[i+1:i+3], 16, 8); err == nil {
+				c, i = byte(code), i+2
+			}
+		}
+		b.WriteByte(c)
 	}
-	return name
+	return b.String()
 }
 
 // parameter is a name or a value with what would end it, or cannot be in a path, encoded.

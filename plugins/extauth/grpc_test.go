@@ -336,6 +336,7 @@ func FuzzQuery(f *testing.F) {
 	f.Add("/p?a=1&b=2&%61=3", "a", "x&y=z")
 	f.Add("/p", "b", "")
 	f.Add("/p?&&=&b", "", "1")
+	f.Add("/p?%20%=1&%2=2", " %", "0") // escapes that are broken
 	f.Fuzz(func(t *testing.T, path, name, value string) {
 		before, query, _ := strings.Cut(path, "?")
 		set := change{setQuery: []field{{name, value}}}
