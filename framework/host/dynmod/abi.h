@@ -82,6 +82,7 @@ typedef enum {
 
 typedef enum {
   envoy_dynamic_module_type_metadata_source_Dynamic = 0,
+  envoy_dynamic_module_type_metadata_source_HostLocality = 4,
 } envoy_dynamic_module_type_metadata_source;
 
 typedef enum {
