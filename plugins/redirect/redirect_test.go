@@ -136,7 +136,7 @@ func TestRefused(t *testing.T) {
 
 // FuzzLocation: whatever a client sends, it stays on the host that the operator has named.
 func FuzzLocation(f *testing.F) {
-	for _, path := range []string{"/go//evil", `/go\\evil`, "/go/%2f/evil", "/go?//evil", "/go#evil", "/go\x00\r\n@evil", "/go/\t/evil", "%2f"} {
+	for _, path := range []string{"/go//evil", `/go\\evil`, "/go/%2f/evil", "/go?//evil", "/go#evil", "/go\x00\r\n@evil", "/go/\t/evil", "%2f", "?#evil"} {
 		f.Add(path) // an escaped slash stays escaped
 	}
 	h := host(plugintest.Shared(f), `{rules: [{pattern: "^/go(.*)", to: {host: good.example, path: $1}}, {to: {scheme: https}}]}`)

@@ -141,6 +141,7 @@ func (t *Target) of(h filter.RequestHeaders, rule *Rule) address {
 	// What a pattern has matched is the client's: it may not begin another part of the address, nor a host.
 	a.path, _ = split(slashes(a.path))
 	a.path, _, _ = strings.Cut(a.path, "#")
+	a.query, _, _ = strings.Cut(a.query, "#")
 	switch {
 	case t.Query != "":
 		a.query = "?" + t.Query
