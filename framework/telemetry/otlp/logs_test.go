@@ -3,11 +3,8 @@ package otlp
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 
@@ -18,7 +15,6 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/logs/v1"
 	otlp "go.opentelemetry.io/proto/otlp/logs/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"mosn.io/moe/framework/telemetry"
 )
@@ -75,34 +71,14 @@ func (r *logReceiver) Export(_ context.Context, q *collector.ExportLogsServiceRe
 }
 
 func (r *logReceiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, err := io.ReadAll(q.Body)
-	request := &collector.ExportLogsServiceRequest{}
-	if err == nil {
-		err = proto.Unmarshal(body, request)
-	}
-	if err != nil || q.URL.Path != "/v1/logs" {
-		http.Error(w, "bad request", http.StatusBadRequest)
-		return
-	}
-	r.Export(q.Context(), request)
+	overHTTP(w, q, "/v1/logs", &collector.ExportLogsServiceRequest{}, r.Export)
 }
 
 // Lines arrive over both protocols, with their level, their attributes, and the span that is in their context.
 func TestExportLogs(t *testing.T) {
 	r := &logReceiver{logs: make(chan *otlp.ResourceLogs, 10)}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("net.Listen: %v", err)
-	}
-	server := grpc.NewServer()
-	collector.RegisterLogsServiceServer(server, r)
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
-	overHTTP := httptest.NewServer(r)
-	t.Cleanup(overHTTP.Close)
-	for protocol, endpoint := range map[string]string{
-		"grpc": "http://" + listener.Addr().String(), "http/protobuf": overHTTP.URL,
-	} {
+	endpoints := collect(t, r, func(s *grpc.Server) { collector.RegisterLogsServiceServer(s, r) })
+	for protocol, endpoint := range endpoints {
 		t.Run(protocol, func(t *testing.T) {
 			env := map[string]string{
 				"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_LOGS_EXPORTER": "otlp",

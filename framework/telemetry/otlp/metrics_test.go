@@ -3,7 +3,6 @@ package otlp
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
 	otlp "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"mosn.io/moe/framework/metrics"
 	"mosn.io/moe/framework/telemetry"
@@ -36,16 +34,7 @@ func (r *metersReceiver) Export(
 }
 
 func (r *metersReceiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, err := io.ReadAll(q.Body)
-	request := &collector.ExportMetricsServiceRequest{}
-	if err == nil {
-		err = proto.Unmarshal(body, request)
-	}
-	if err != nil || q.URL.Path != "/v1/metrics" {
-		http.Error(w, "bad request", http.StatusBadRequest)
-		return
-	}
-	r.Export(q.Context(), request)
+	overHTTP(w, q, "/v1/metrics", &collector.ExportMetricsServiceRequest{}, r.Export)
 }
 
 // exportingTo returns a provider of metrics to an endpoint, whose exports are those that the test asks for.
@@ -92,19 +81,8 @@ func exports(result string) (n int64) {
 // Metrics arrive over both protocols, under their names and with their tags.
 func TestExportMetrics(t *testing.T) {
 	r := &metersReceiver{metrics: make(chan *otlp.ResourceMetrics, 10)}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("net.Listen: %v", err)
-	}
-	server := grpc.NewServer()
-	collector.RegisterMetricsServiceServer(server, r)
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
-	overHTTP := httptest.NewServer(r)
-	t.Cleanup(overHTTP.Close)
-	for protocol, endpoint := range map[string]string{
-		"grpc": "http://" + listener.Addr().String(), "http/protobuf": overHTTP.URL,
-	} {
+	endpoints := collect(t, r, func(s *grpc.Server) { collector.RegisterMetricsServiceServer(s, r) })
+	for protocol, endpoint := range endpoints {
 		t.Run(protocol, func(t *testing.T) {
 			m := exportingTo(t, protocol, endpoint)
 			for len(r.metrics) > 0 { // what others have sent at their end

@@ -16,7 +16,6 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"mosn.io/moe/framework/telemetry"
 )
@@ -87,34 +86,14 @@ func (r *receiver) Export(_ context.Context, q *collector.ExportTraceServiceRequ
 }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	body, err := io.ReadAll(q.Body)
-	request := &collector.ExportTraceServiceRequest{}
-	if err == nil {
-		err = proto.Unmarshal(body, request)
-	}
-	if err != nil || q.URL.Path != "/v1/traces" {
-		http.Error(w, "bad request", http.StatusBadRequest)
-		return
-	}
-	r.Export(q.Context(), request)
+	overHTTP(w, q, "/v1/traces", &collector.ExportTraceServiceRequest{}, r.Export)
 }
 
 // Spans arrive over both protocols, with the resource that the environment names.
 func TestExport(t *testing.T) {
 	r := &receiver{spans: make(chan *otlp.ResourceSpans, 10)}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("net.Listen: %v", err)
-	}
-	server := grpc.NewServer()
-	collector.RegisterTraceServiceServer(server, r)
-	go server.Serve(listener)
-	t.Cleanup(server.Stop)
-	overHTTP := httptest.NewServer(r)
-	t.Cleanup(overHTTP.Close)
-	for protocol, endpoint := range map[string]string{
-		"grpc": "http://" + listener.Addr().String(), "http/protobuf": overHTTP.URL,
-	} {
+	endpoints := collect(t, r, func(s *grpc.Server) { collector.RegisterTraceServiceServer(s, r) })
+	for protocol, endpoint := range endpoints {
 		t.Run(protocol, func(t *testing.T) {
 			env := map[string]string{
 				"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
