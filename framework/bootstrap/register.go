@@ -115,21 +115,13 @@ var handlers = map[string]reflect.Type{
 // check reports what is wrong with the methods of r.
 func (r *Registration) check() error {
 	t := reflect.PointerTo(r.Config)
-	called := false
-	for i := range t.NumMethod() {
-		name := t.Method(i).Name
-		h, ok := handlers[name]
-		switch {
-		case ok && !t.Implements(h):
-			return fmt.Errorf("%v.%s must be %v", t, name, h.Method(0).Type)
-		case ok:
-			called = called || name != "InitTimeout"
-		case len(name) > 2 && name[:2] == "On" && name[2] >= 'A' && name[2] <= 'Z':
-			return fmt.Errorf("%v.%s is not a method of bootstrap extensions", t, name)
+	if err := extension.CheckHandlers(t, "bootstrap extensions", handlers); err != nil {
+		return err
+	}
+	for name, h := range handlers {
+		if name != "InitTimeout" && t.Implements(h) {
+			return nil
 		}
 	}
-	if !called {
-		return fmt.Errorf("%v has no method that Envoy would call, such as OnServerInitialized", t)
-	}
-	return nil
+	return fmt.Errorf("%v has no method that Envoy would call, such as OnServerInitialized", t)
 }

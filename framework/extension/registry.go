@@ -117,15 +117,12 @@ func CheckMethods(t, must, optional reflect.Type) error {
 func CheckHandlers(t reflect.Type, kind string, handlers map[string]reflect.Type) error {
 	for i := range t.NumMethod() {
 		name := t.Method(i).Name
-		if len(name) < 3 || name[:2] != "On" || name[2] < 'A' || name[2] > 'Z' {
-			continue
-		}
 		h, ok := handlers[name]
-		if !ok {
-			return fmt.Errorf("%v.%s is not a method of %s", t, name, kind)
-		}
-		if !t.Implements(h) {
+		switch {
+		case ok && !t.Implements(h):
 			return fmt.Errorf("%v.%s must be %v", t, name, h.Method(0).Type)
+		case !ok && len(name) > 2 && name[:2] == "On" && name[2] >= 'A' && name[2] <= 'Z':
+			return fmt.Errorf("%v.%s is not a method of %s", t, name, kind)
 		}
 	}
 	return nil
