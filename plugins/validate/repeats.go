@@ -163,7 +163,7 @@ func decodeMultipart(body io.Reader, header http.Header, schema *openapi3.Schema
 	counts := map[string]int{}
 	for parts := multipart.NewReader(bytes.NewReader(text), params["boundary"]); ; {
 		part, err := parts.NextPart()
-		if err == io.EOF { //nolint:errorlint // as it is documented
+		if err == io.EOF { //nolint:errorlint // the error of a body that is cut wraps it, and is none of an end
 			break
 		}
 		if err != nil {
